@@ -1,0 +1,106 @@
+/** The real components start, answer and end; what other integration tests build on. */
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describeWith, startComponent } from '../support/components.ts';
+
+jest.setTimeout(60_000);
+
+const otlpLog = JSON.stringify({
+  resourceLogs: [
+    {
+      resource: { attributes: [] },
+      scopeLogs: [{ logRecords: [{ severityNumber: 13, body: { stringValue: 'hello' }, attributes: [] }] }],
+    },
+  ],
+});
+const post = (url: string, headers: Record<string, string> = {}): Promise<number> =>
+  fetch(`${url}/v1/logs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: otlpLog,
+  }).then((answer) => answer.status);
+
+const until = async <T>(probe: () => T | Promise<T>, deadlineMs = 20_000): Promise<T> => {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const seen = await probe();
+    if (seen || Date.now() > end) return seen;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+
+describeWith(['collector'], 'the collector', () => {
+  test('takes log records, refuses wrong credentials, keeps its ports over a restart', async () => {
+    const first = await startComponent('collector');
+    const basic = (user: string) => ({ authorization: `Basic ${Buffer.from(user).toString('base64')}` });
+    expect(await post(first.endpoint)).toBe(200);
+    expect(await post(first.basicEndpoint, basic('agent:wrong'))).toBe(401);
+    expect(await post(first.basicEndpoint, basic('agent:secretpw'))).toBe(200);
+    expect(await post(first.bearerEndpoint, { authorization: 'Bearer tok-123' })).toBe(200);
+    expect(await until(() => first.logRecords().length === 3)).toBe(true);
+
+    const second = await first.restart();
+    expect(second.endpoint).toBe(first.endpoint);
+    expect(await post(second.endpoint)).toBe(200);
+    expect(await until(() => second.logRecords().length === 4)).toBe(true);
+    await second.stop({ keep: false });
+    await expect(post(second.endpoint)).rejects.toThrow();
+  });
+});
+
+describeWith(['prometheus'], 'prometheus', () => {
+  test('scrapes a page', async () => {
+    const page = createServer((_, response) => response.end('lab_answer 42\n'));
+    await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
+    const target = `127.0.0.1:${(page.address() as AddressInfo).port}`;
+    const prometheus = await startComponent('prometheus', { targets: [target] });
+    const seen = await until(async () => (await prometheus.query('lab_answer'))[0]);
+    expect(seen?.value[1]).toBe('42');
+    await prometheus.stop();
+    page.close();
+  });
+});
+
+describeWith(['redis', 'nginx'], 'redis and nginx', () => {
+  test('answer on ports of their own', async () => {
+    const page = createServer((_, response) => response.end('through the proxy'));
+    await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
+    const redis = await startComponent('redis');
+    const nginx = await startComponent('nginx', { upstreamPort: (page.address() as AddressInfo).port });
+    expect(await (await fetch(nginx.url)).text()).toBe('through the proxy');
+    expect(redis.ports['redis']).not.toBe(6379);
+    await Promise.all([redis.stop(), nginx.stop()]);
+    page.close();
+  });
+});
+
+describeWith(['netns'], 'the two network namespaces', () => {
+  test('a cut is silence: the server keeps a connection whose client died', async () => {
+    const net = await startComponent('netns');
+    const inside = (side: 'server' | 'client', code: string) => {
+      const [command, ...args] = [...net.prefix(side), process.execPath, '-e', code];
+      return spawn(command as string, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    };
+    const server = inside(
+      'server',
+      `require('net').createServer((s) => { console.log('open'); s.on('close', () => console.log('closed')).on('error', () => {}); })
+        .listen(8000, '${net.serverIp}', () => console.log('listening'))`,
+    );
+    let said = '';
+    server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    try {
+      await until(() => said.includes('listening'));
+      const client = inside('client', `require('net').connect(8000, '${net.serverIp}')`);
+      await until(() => said.includes('open'));
+      await net.cut();
+      client.kill('SIGKILL');
+      await until(async () => (await net.state()).includes('ESTAB'));
+      expect(await net.state()).toContain('ESTAB');
+      expect(said).not.toContain('closed');
+    } finally {
+      server.kill('SIGKILL');
+      await net.stop();
+    }
+  });
+});
