@@ -1,0 +1,44 @@
+/** Ends of JSON objects and strings, found in bytes without decoding them. */
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+const BRACE_OPEN = 123;
+const BRACE_CLOSE = 125;
+
+/** Index of the closing quote, or -1 when it is not in the bytes before `end`. */
+export function endOfString(data: Uint8Array, from: number, end: number): number {
+  let at = from;
+  while (at < end) {
+    const byte = data[at]!;
+    if (byte === QUOTE) return at;
+    at += byte === BACKSLASH ? 2 : 1;
+  }
+  return -1;
+}
+
+/** Index behind the object that begins at `from`, or -1. */
+export function endOfObject(data: Uint8Array, from: number, end: number): number {
+  let depth = 0;
+  for (let at = from; at < end; at++) {
+    const byte = data[at];
+    if (byte === QUOTE) {
+      at = endOfString(data, at + 1, end);
+      if (at < 0) return -1;
+    } else if (byte === BRACE_OPEN) depth++;
+    else if (byte === BRACE_CLOSE && --depth <= 0) return at + 1;
+  }
+  return -1;
+}
+
+const decoder = new TextDecoder();
+
+/** The text of a JSON string's inside. V8 writes `\u0041` forms, and cuts at its limit inside no escape. */
+export function decodeString(data: Uint8Array, start: number, end: number): string {
+  const raw = decoder.decode(data.subarray(start, end));
+  if (!raw.includes('\\')) return raw;
+  try {
+    return JSON.parse(`"${raw}"`) as string;
+  } catch {
+    return raw;
+  }
+}
