@@ -13,7 +13,16 @@ const steps = [
   [
     'format',
     bin('prettier'),
-    ['--check', '--log-level', 'warn', 'src', 'test', 'fixtures', 'jest.config.ts'],
+    [
+      '--check',
+      '--log-level',
+      'warn',
+      '--no-error-on-unmatched-pattern',
+      'src',
+      'test',
+      'fixtures',
+      'jest.config.ts',
+    ],
   ],
 ];
 if (!process.argv.includes('--static')) {
