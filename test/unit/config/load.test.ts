@@ -1,0 +1,170 @@
+import { loadConfig, loadProcessConfig, type ConfigInput } from '../../../src/config/load.ts';
+
+const files: Record<string, string> = {
+  '/app/package.json': '{"name":"chat-server","version":"3.1.4"}',
+  '/app/src/package.json': '{"type":"module"}',
+  '/app/wsguard.json': '{"intervalMs": 5000, "thread": "on", "mute": ["abc:2026-12-01"]}',
+  '/app/broken.json': '{"webhookSecret": "hunter2",',
+  '/app/list.json': '[]',
+};
+
+const readFile = (path: string): string => {
+  const text = files[path];
+  if (text === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' });
+  return text;
+};
+
+const load = (more: Partial<ConfigInput> = {}) =>
+  loadConfig({ env: {}, readFile, cwd: '/app', mainFile: '/app/src/server.js', execArgv: [], ...more });
+
+test('defaults, with the service from the package and the directory below the working directory', () => {
+  const { config, sources, problems, serviceVersion } = load();
+  expect(config).toMatchObject({
+    enabled: true,
+    intervalMs: 15_000,
+    dir: '/app/wsguard',
+    service: 'chat-server',
+  });
+  expect(sources).toMatchObject({ intervalMs: 'default', dir: 'default', service: 'package.json' });
+  expect(serviceVersion).toBe('3.1.4');
+  expect(problems).toEqual([]);
+});
+
+test('default < file < code < environment', () => {
+  const env = { WSGUARD_CONFIG: 'wsguard.json', WSGUARD_THREAD: 'off' };
+  const { config, sources } = load({ env, code: { intervalMs: 7000, thread: 'auto' } });
+  expect(config).toMatchObject({ intervalMs: 7000, thread: 'off', mute: ['abc:2026-12-01'] });
+  expect(sources).toMatchObject({ intervalMs: 'code', thread: 'env', mute: 'file', log: 'default' });
+});
+
+test('code may name the file; the environment names another', () => {
+  expect(load({ code: { config: '/app/wsguard.json' } }).config.intervalMs).toBe(5000);
+  const { problems } = load({ code: { config: '/app/wsguard.json' }, env: { WSGUARD_CONFIG: '/none.json' } });
+  expect(problems).toEqual([
+    {
+      setting: 'WSGUARD_CONFIG',
+      source: 'file',
+      value: '/none.json',
+      expected: 'a file that can be read (ENOENT)',
+    },
+  ]);
+});
+
+test('the kill switch is looked at first: no file is opened', () => {
+  const opened: string[] = [];
+  const { config } = load({
+    env: { WSGUARD_ENABLED: '0', WSGUARD_CONFIG: 'wsguard.json' },
+    readFile: (path) => {
+      opened.push(path);
+      return readFile(path);
+    },
+  });
+  expect(config.enabled).toBe(false);
+  expect(opened).toEqual([]);
+});
+
+test.each([
+  ['WSGUARD_INTERVAL_MS', '15s', 'intervalMs', 15_000],
+  ['WSGUARD_INTERVAL_MS', '0', 'intervalMs', 15_000],
+  ['WSGUARD_TIME_SCALE', 'Infinity', 'timeScale', 1],
+  ['WSGUARD_ENABLED', 'flase', 'enabled', true],
+  ['WSGUARD_THREAD', 'maybe', 'thread', 'auto'],
+  ['WSGUARD_WEBHOOK_URL', 'ftp://x', 'webhookUrl', null],
+  ['WSGUARD_MUTE', 'no-date', 'mute', []],
+  ['WSGUARD_PROMETHEUS_PORT', '70000', 'prometheusPort', null],
+])('%s=%s is named and the layer below kept', (name, text, setting, kept) => {
+  const { config, problems } = load({ env: { [name]: text } });
+  expect(config[setting as 'dir']).toEqual(kept);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toMatchObject({ setting: name, source: 'env' });
+});
+
+test('a bad value in the environment keeps what code says, not the default', () => {
+  const { config, sources } = load({ code: { intervalMs: 9000 }, env: { WSGUARD_INTERVAL_MS: 'fast' } });
+  expect(config.intervalMs).toBe(9000);
+  expect(sources.intervalMs).toBe('code');
+});
+
+test('an empty variable is not set', () => {
+  expect(load({ env: { WSGUARD_DIR: '', WSGUARD_LOG: ' ' } }).problems).toEqual([]);
+});
+
+test('unknown names are reported with the nearest known one, in all three layers', () => {
+  files['/app/typo.json'] = '{"interval": 5}';
+  const { problems } = load({
+    env: { WSGUARD_WEBHOK_URL: 'https://user:pw@x', WSGUARD_CONFIG: 'typo.json' },
+    code: { intervalMS: 5 },
+  });
+  expect(problems.map(({ setting, source, expected }) => [setting, source, expected])).toEqual([
+    ['interval', 'file', 'a known setting; did you mean intervalMs?'],
+    ['intervalMS', 'code', 'a known setting; did you mean intervalMs?'],
+    ['WSGUARD_WEBHOK_URL', 'env', 'a known setting; did you mean WSGUARD_WEBHOOK_URL?'],
+  ]);
+  expect(JSON.stringify(problems)).not.toContain('pw');
+});
+
+test('no problem shows a secret', () => {
+  const { problems } = load({
+    env: { WSGUARD_WEBHOOK_URL: 'htp://hunter2', WSGUARD_CONFIG: 'broken.json' },
+    code: { webhookSecret: 12 },
+  });
+  expect(problems).toHaveLength(3);
+  expect(JSON.stringify(problems)).not.toContain('hunter2');
+});
+
+test('a settings file that is no object, options that are none', () => {
+  expect(load({ env: { WSGUARD_CONFIG: 'list.json' } }).problems[0]?.expected).toBe(
+    'a file with one JSON object',
+  );
+  expect(load({ code: 42 }).problems[0]?.setting).toBe('start(options)');
+});
+
+test.each([[undefined], [null], [7], [[]], [{}]])('an environment of %p is an empty one', (env) => {
+  expect(load({ env }).config.enabled).toBe(true);
+});
+
+test('an environment whose variables throw', () => {
+  const env = new Proxy(
+    {},
+    {
+      ownKeys: () => ['WSGUARD_LOG'],
+      get: () => {
+        throw new Error('trap');
+      },
+    },
+  );
+  expect(load({ env }).config.log).toBe('info');
+});
+
+test('the directory of --diagnostic-dir, from the flags or NODE_OPTIONS; WSGUARD_DIR wins', () => {
+  expect(load({ execArgv: ['--diagnostic-dir=/diag'] }).config.dir).toBe('/diag');
+  const env = { NODE_OPTIONS: '--require x --diagnostic-dir /opt/d' };
+  expect(load({ env })).toMatchObject({ config: { dir: '/opt/d' }, sources: { dir: '--diagnostic-dir' } });
+  expect(load({ env: { ...env, WSGUARD_DIR: 'mine' } }).config.dir).toBe('/app/mine');
+});
+
+test('the service: WSGUARD_SERVICE, OTEL_SERVICE_NAME, resource attributes, package', () => {
+  const otel = { OTEL_RESOURCE_ATTRIBUTES: 'service.name=from%20attr,service.version=9,broken=%' };
+  expect(load({ env: otel })).toMatchObject({ config: { service: 'from attr' }, serviceVersion: '9' });
+  const named = { ...otel, OTEL_SERVICE_NAME: 'otel' };
+  expect(load({ env: named })).toMatchObject({
+    config: { service: 'otel' },
+    sources: { service: 'OTEL_SERVICE_NAME' },
+  });
+  expect(load({ env: { ...named, WSGUARD_SERVICE: 'own' } }).config.service).toBe('own');
+  expect(load({ cwd: '/', mainFile: null }).config.service).toBe('unknown_service:node');
+});
+
+test('booleans may stand for on and off', () => {
+  expect(load({ code: { redact: false } }).config.redact).toBe('off');
+  expect(load({ env: { WSGUARD_PING: 'false' } }).config.ping).toBe('off');
+});
+
+test('the result is frozen', () => {
+  const { config } = load({ code: { mute: ['a:2026-12-01'] } });
+  expect(Object.isFrozen(config) && Object.isFrozen(config.mute)).toBe(true);
+});
+
+test('from this process', () => {
+  expect(loadProcessConfig({ intervalMs: 1000 }).config.intervalMs).toBe(1000);
+});
