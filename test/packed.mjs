@@ -1,0 +1,79 @@
+// What a stranger gets: `npm pack`, installed into an empty project, preloaded into a plain ws server.
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import lab from '../fixtures/components/process.js';
+import { root, run } from '../fixtures/prepare.mjs';
+
+const SERVER = `
+const { WebSocketServer } = require('ws');
+const wss = new WebSocketServer({ port: 0 }, () => console.log('listening', wss.address().port));
+wss.on('connection', (ws) => ws.on('message', (m) => ws.send(String(m))));
+process.stdin.on('end', () => process.exit(0)).resume();
+`;
+const CLIENT = `
+const { WebSocket } = require('ws');
+const ws = new WebSocket('ws://127.0.0.1:' + process.argv[1]);
+ws.on('open', () => ws.send('hello'));
+ws.on('message', (m) => { console.log(String(m)); ws.close(); });
+`;
+
+let passed = 0;
+let failed = 0;
+function check(title, ok, why) {
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${title}${ok ? '' : `: ${why}`}`);
+  if (ok) passed += 1;
+  else failed += 1;
+  return ok;
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'wsguard-packed-'));
+
+async function install() {
+  const pack = await run('npm', ['pack', '--pack-destination', dir, '--loglevel=error']);
+  const tarball = readdirSync(dir).find((name) => name.endsWith('.tgz'));
+  if (!check('npm pack', pack.code === 0 && tarball, pack.output)) return false;
+  writeFileSync(join(dir, 'package.json'), '{"name":"somebody","private":true}');
+  const args = ['install', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error', `./${tarball}`, 'ws'];
+  const installed = await run('npm', args, { cwd: dir });
+  return check('npm install of the tarball', installed.code === 0, installed.output);
+}
+
+async function serve(preload) {
+  writeFileSync(join(dir, 'server.js'), SERVER);
+  const env = { ...process.env, NODE_OPTIONS: '', WSGUARD_TIME_SCALE: '60' };
+  const server = lab.launch(process.execPath, [...preload, 'server.js'], { cwd: dir, env });
+  const how = preload.join(' ');
+  try {
+    const port = await lab.waitFor(() => /listening (\d+)/.exec(server.stdout())?.[1], {
+      what: 'the server',
+    });
+    const echo = await run(process.execPath, ['-e', CLIENT, port], { cwd: dir, limitMs: 20_000 });
+    check(`a client is served under ${how}`, echo.output.trim() === 'hello', echo.output);
+    const said = await lab
+      .waitFor(() => server.stderr().includes('wsguard'), { what: 'the start line' })
+      .catch(() => false);
+    check(`the start line is said under ${how}`, said, server.stderr());
+    server.child.stdin.end();
+    const { code } = await Promise.race([
+      server.exited,
+      lab.sleep(10_000).then(() => ({ code: 'still running' })),
+    ]);
+    check(`the server ends by itself under ${how}`, code === 0, `exit ${code}: ${server.stderr()}`);
+  } catch (error) {
+    check(`a server under ${how}`, false, `${error.message}\n${server.stderr()}`);
+  } finally {
+    await server.stop('SIGKILL');
+  }
+}
+
+if (await install()) {
+  await serve(['--require', '@wsguard/agent']);
+  await serve(['--import', '@wsguard/agent/register']);
+  const cli = await run('npx', ['--no-install', 'wsguard', 'config'], { cwd: dir });
+  check('wsguard config', cli.code === 0 && cli.output.includes('WSGUARD_ENABLED'), cli.output);
+}
+rmSync(dir, { recursive: true, force: true });
+console.log(`from ${root}: the packed package`);
+console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+process.exit(failed > 0 ? 1 : 0);

@@ -1,0 +1,110 @@
+// `npm test`, also on a bare clone: dependencies, build, checks, unit tests; meanwhile the real components are
+// installed in the background; then integration and e2e. The last line counts everything.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build, dependenciesAreInstalled, installDependencies, root, run } from '../fixtures/prepare.mjs';
+
+const strict = process.env.CI === 'true';
+const COMPONENTS = ['netns', 'redis', 'nginx', 'prometheus', 'node22', 'node24', 'node26', 'collector'];
+const JEST_LIMIT_MS = 12 * 60_000;
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const notes = [];
+const startedMs = Date.now();
+
+const seconds = (sinceMs) => `${((Date.now() - sinceMs) / 1000).toFixed(0)} s`;
+
+async function step(title, task) {
+  const since = Date.now();
+  const { code, output } = await task();
+  console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${title} (${seconds(since)})`);
+  totals[code === 0 ? 'passed' : 'failed'] += 1;
+  if (code !== 0) console.log(output.trimEnd());
+  return code === 0;
+}
+
+async function jest(projects, more = []) {
+  const since = Date.now();
+  const dir = mkdtempSync(join(tmpdir(), 'wsguard-test-'));
+  const file = join(dir, 'result.json');
+  const args = [join(root, 'node_modules', 'jest', 'bin', 'jest.js'), '--selectProjects', ...projects];
+  const { signal } = await run(process.execPath, [...args, ...more, '--json', `--outputFile=${file}`], {
+    limitMs: JEST_LIMIT_MS,
+    // A setting of the person who runs the tests must not reach the servers under test.
+    env: { NODE_OPTIONS: '', FORCE_COLOR: '0' },
+  });
+  if (!existsSync(file)) {
+    console.log(`FAIL ${projects.join(' and ')}: no result (${signal ?? 'jest did not run'})`);
+    totals.failed += 1;
+    return;
+  }
+  count(JSON.parse(readFileSync(file, 'utf8')), projects.join(' and '), since);
+  rmSync(dir, { recursive: true });
+}
+
+function count(result, title, since) {
+  const broken = result.testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  );
+  const failed = result.numFailedTests + broken.length;
+  const skipped = result.numPendingTests + result.numTodoTests;
+  totals.passed += result.numPassedTests;
+  totals.failed += failed;
+  totals.skipped += skipped;
+  const verdict = failed === 0 ? 'ok  ' : 'FAIL';
+  console.log(
+    `${verdict} ${title} tests: ${result.numPassedTests} passed, ${failed} failed, ${skipped} skipped (${seconds(since)})`,
+  );
+  for (const suite of result.testResults) {
+    if (suite.status === 'failed') console.log(suite.message.trimEnd());
+    for (const test of suite.assertionResults) {
+      if (test.status === 'pending' || test.status === 'todo') notes.push(`skipped: ${test.fullName}`);
+    }
+  }
+}
+
+async function installComponents() {
+  const args = [join('fixtures', 'components', 'cli.mjs'), '--json', ...COMPONENTS];
+  const { output } = await run(process.execPath, args);
+  return output;
+}
+
+async function main() {
+  if (!dependenciesAreInstalled() && !(await step('npm ci', installDependencies))) return;
+  const components = installComponents();
+  if (!(await step('build', build))) {
+    await components;
+    return;
+  }
+  await step('types, lint, format', () =>
+    run(process.execPath, [join('test', 'tools', 'check.mjs'), '--static']),
+  );
+  await jest(['unit']);
+  reportComponents(await components);
+  await jest(['integration', 'e2e'], ['--maxWorkers=2']);
+}
+
+function reportComponents(output) {
+  let outcomes = [];
+  try {
+    outcomes = JSON.parse(output.slice(output.indexOf('[')));
+  } catch {
+    console.log(`FAIL real components: ${output.trim()}`);
+    totals.failed += 1;
+  }
+  const missing = outcomes.filter(({ did }) => did === 'missing');
+  const there = outcomes.length - missing.length;
+  console.log(
+    `${missing.length === 0 ? 'ok  ' : 'note'} real components: ${there} of ${outcomes.length} here`,
+  );
+  for (const { name, because, command } of missing) {
+    notes.push(`missing: ${name} (${because}). Get it: ${command}`);
+  }
+}
+
+await main();
+for (const note of notes) console.log(note);
+if (strict && totals.skipped > 0) console.log('CI=true: a skipped test is a failure');
+console.log(`in ${seconds(startedMs)}`);
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
+process.exit(totals.failed > 0 || (strict && totals.skipped > 0) ? 1 : 0);
