@@ -37,6 +37,8 @@ export interface Alert extends Identity {
   /** ISO 8601, UTC. */
   readonly at: string;
   readonly uptimeMs: number;
+  /** The finding's: registry, `emitter event`, transport, pool. A follow-up asks about exactly this. */
+  readonly subject: string;
   readonly title: string;
   readonly evidence: readonly Evidence[];
   readonly against: readonly Because[];
