@@ -35,6 +35,7 @@ const APP_THREAD = [
   /^sample\//,
   /^capture\/write\.ts$/,
   /^memory-monitor\.ts$/,
+  /^sampler\.ts$/,
 ];
 
 interface Import {
