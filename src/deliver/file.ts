@@ -1,0 +1,137 @@
+/**
+ * Alerts and reports as files. Made at the first alarm, for this user only. What cannot be written is answered with
+ * a code; a torn last line (a disk that filled up) is ended before the next one begins.
+ */
+import { chmod, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Alert, Delivery } from '../types.ts';
+
+export interface FileSinkOptions {
+  readonly dir: string;
+  readonly maxBytes?: number;
+}
+
+export type ReportFiles = Readonly<Partial<Record<'report.json' | 'report.txt' | 'report.html', string>>>;
+
+export interface FileSink {
+  /** One line per transition in `alerts.ndjson`. */
+  appendAlert(alert: Alert): Promise<Delivery>;
+  /** `<dir>/<alert id>/report.*`, each in one step: a reader sees the old file or the new one. */
+  writeReport(alertId: string, files: ReportFiles): Promise<Delivery>;
+  /** Makes the folder of an alert, for the snapshots beside the report. */
+  makeAlertDir(alertId: string): Promise<Delivery>;
+  alertDir(alertId: string): string;
+}
+
+const ALERTS = 'alerts.ndjson';
+const ALERTS_BEFORE = 'alerts.1.ndjson';
+const MAX_BYTES = 10 * 1024 * 1024;
+const DIR_MODE = 0o700;
+const FILE_MODE = 0o600;
+const DELIVERED: Delivery = { outcome: 'delivered' };
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const DENIED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ERR_ACCESS_DENIED']);
+
+export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): FileSink {
+  let last: Promise<unknown> = Promise.resolve();
+  /** Whether the last line lacks its end; not known before the first one, a process may have died over it. */
+  let torn: boolean | null = null;
+
+  /** One after the other, so that lines stay whole and in order. */
+  function inTurn(task: () => Promise<void>): Promise<Delivery> {
+    const done = last.then(task).then(
+      () => DELIVERED,
+      (error: unknown) => dropped(error, dir),
+    );
+    last = done;
+    return done;
+  }
+
+  async function append(line: string): Promise<void> {
+    await makeDir(dir);
+    const path = join(dir, ALERTS);
+    const size = await sizeOf(path);
+    // Looked at right before, so that of several processes on one directory hardly two rotate one file.
+    if (size > 0 && size + line.length > maxBytes) await rename(path, join(dir, ALERTS_BEFORE));
+    const file = await open(path, 'a', FILE_MODE);
+    try {
+      torn ??= await isTorn(path);
+      const bytes = Buffer.from(torn ? `\n${line}` : line);
+      // One write of one line, appended by the kernel: whole even when a cluster shares the file.
+      const { bytesWritten } = await file.write(bytes);
+      torn = bytesWritten < bytes.length;
+      if (torn) throw Object.assign(new Error('disk full'), { code: 'ENOSPC' });
+    } finally {
+      await file.close();
+    }
+  }
+
+  const alertDir = (alertId: string): string => join(dir, safeName(alertId));
+
+  async function makeAlertDir(alertId: string): Promise<void> {
+    await makeDir(dir);
+    await mkdir(alertDir(alertId), { recursive: true, mode: DIR_MODE });
+  }
+
+  return {
+    alertDir,
+    appendAlert: (alert) => inTurn(() => append(`${JSON.stringify(alert)}\n`)),
+    makeAlertDir: (alertId) => inTurn(() => makeAlertDir(alertId)),
+    writeReport: (alertId, files) =>
+      inTurn(async () => {
+        await makeAlertDir(alertId);
+        for (const [name, text] of Object.entries(files)) await replace(join(alertDir(alertId), name), text);
+      }),
+  };
+}
+
+/** Everything in it may hold secrets: no group, no world, no git. A directory that was there stays as it is. */
+async function makeDir(dir: string): Promise<void> {
+  const made = await mkdir(dir, { recursive: true, mode: DIR_MODE });
+  if (made === undefined) return;
+  // mkdir is subject to the umask, chmod is not.
+  await chmod(dir, DIR_MODE);
+  await writeFile(join(dir, '.gitignore'), '*\n', { mode: FILE_MODE });
+}
+
+async function replace(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, text, { mode: FILE_MODE });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return 0;
+  }
+}
+
+async function isTorn(path: string): Promise<boolean> {
+  const size = await sizeOf(path);
+  if (size === 0) return false;
+  const file = await open(path, 'r');
+  try {
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+    return buffer.toString() !== '\n';
+  } finally {
+    await file.close();
+  }
+}
+
+/** Ids are our own; kept alert lists are read back from disk, so nothing may climb out of the directory. */
+const safeName = (alertId: string): string => alertId.replace(/[^\w-]/g, '_').slice(0, 100);
+
+function dropped(error: unknown, dir: string): Delivery {
+  const { code = 'unknown', message } = error as NodeJS.ErrnoException;
+  const reason = `${dir}: ${code === 'unknown' ? message : code}`;
+  if (FULL.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DISK_FULL', reason };
+  if (DENIED.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DIR_UNWRITABLE', reason };
+  return { outcome: 'dropped', code: 'WSGUARD_FILE_FAILED', reason };
+}

@@ -1,0 +1,107 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createFileSink } from '../../../src/deliver/file.ts';
+import { alertOf } from '../../support/alerts.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'wsguard-file-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
+const linesOf = (path: string): { n: number }[] =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { n: number });
+
+test('the directory appears with the first alert, for this user only, ignored by git', async () => {
+  const dir = join(root, 'deep', 'wsguard');
+  const sink = createFileSink({ dir });
+  expect(existsSync(dir)).toBe(false);
+  expect(await sink.appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
+  expect(modeOf(dir)).toBe('700');
+  expect(readFileSync(join(dir, '.gitignore'), 'utf8')).toBe('*\n');
+  expect(modeOf(join(dir, 'alerts.ndjson'))).toBe('600');
+});
+
+test('alerts keep their order, one line each', async () => {
+  const sink = createFileSink({ dir: root });
+  await Promise.all([0, 1, 2, 3].map((n) => sink.appendAlert(alertOf({ n }))));
+  expect(linesOf(join(root, 'alerts.ndjson')).map(({ n }) => n)).toEqual([0, 1, 2, 3]);
+});
+
+test('a directory that was there keeps its mode and gets no .gitignore', async () => {
+  const dir = join(root, 'own');
+  mkdirSync(dir, { mode: 0o755 });
+  await createFileSink({ dir }).appendAlert(alertOf());
+  expect(modeOf(dir)).toBe('755');
+  expect(readdirSync(dir)).toEqual(['alerts.ndjson']);
+});
+
+test('rotated at the limit: one file before, no line lost or torn', async () => {
+  const bytes = JSON.stringify(alertOf()).length + 1;
+  const sink = createFileSink({ dir: root, maxBytes: 3 * bytes });
+  for (let n = 0; n < 5; n += 1) await sink.appendAlert(alertOf({ n }));
+  expect(linesOf(join(root, 'alerts.1.ndjson')).map(({ n }) => n)).toEqual([0, 1, 2]);
+  expect(linesOf(join(root, 'alerts.ndjson')).map(({ n }) => n)).toEqual([3, 4]);
+});
+
+test('reports lie in the folder of the alert, 0600, and leave no temporary file', async () => {
+  const sink = createFileSink({ dir: root });
+  expect(await sink.writeReport('abc', { 'report.json': '{}', 'report.txt': 'x' })).toEqual({
+    outcome: 'delivered',
+  });
+  expect(readdirSync(join(root, 'abc')).toSorted()).toEqual(['report.json', 'report.txt']);
+  expect(modeOf(join(root, 'abc', 'report.json'))).toBe('600');
+  expect(modeOf(join(root, 'abc'))).toBe('700');
+});
+
+test('no id climbs out of the directory', () => {
+  expect(createFileSink({ dir: '/d' }).alertDir('../../etc')).toBe('/d/______etc');
+});
+
+test('a directory that cannot be made is an answer with a code, and the next try may succeed', async () => {
+  const dir = join(root, 'file', 'wsguard');
+  writeFileSync(join(root, 'file'), '');
+  const sink = createFileSink({ dir });
+  expect(await sink.appendAlert(alertOf())).toMatchObject({
+    outcome: 'dropped',
+    code: 'WSGUARD_DIR_UNWRITABLE',
+    reason: `${dir}: ENOTDIR`,
+  });
+  rmSync(join(root, 'file'));
+  expect(await sink.appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
+});
+
+test('a line that a dying process left torn is ended before the next', async () => {
+  writeFileSync(join(root, 'alerts.ndjson'), '{"schema":"wsgu');
+  await createFileSink({ dir: root }).appendAlert(alertOf());
+  const [torn, whole] = readFileSync(join(root, 'alerts.ndjson'), 'utf8').split('\n');
+  expect(torn).toBe('{"schema":"wsgu');
+  expect(JSON.parse(whole ?? '')).toMatchObject({ id: 'a1b2c3' });
+});
+
+const linux = process.platform === 'linux' ? test : test.skip;
+
+linux('a full disk is an answer with a code', async () => {
+  const sink = createFileSink({ dir: root });
+  // The device that is always full stands in for the file.
+  symlinkSync('/dev/full', join(root, 'alerts.ndjson'));
+  expect(await sink.appendAlert(alertOf())).toMatchObject({ outcome: 'dropped', code: 'WSGUARD_DISK_FULL' });
+  rmSync(join(root, 'alerts.ndjson'));
+  expect(await sink.appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
+  expect(linesOf(join(root, 'alerts.ndjson'))).toHaveLength(1);
+});
