@@ -1,0 +1,61 @@
+/** Numbers as people read them. */
+import type { TimeToLimit } from '../types.ts';
+
+const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+export function formatBytes(bytes: number): string {
+  let value = Math.abs(bytes);
+  let unit = 0;
+  while (value >= 1024 && unit < SIZES.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : 1;
+  return `${bytes < 0 ? '-' : ''}${value.toFixed(digits)} ${SIZES[unit]}`;
+}
+
+/** 2,410; up to two decimals where the number is small. */
+export const formatCount = (value: number): string =>
+  value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 0 });
+
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < MINUTE_MS) return `${Math.round(ms / 1000)} s`;
+  const minutes = Math.round(ms / MINUTE_MS);
+  if (minutes < 120) return `${minutes} min`;
+  if (ms < 10 * HOUR_MS) {
+    const rest = minutes % 60;
+    return `${Math.floor(minutes / 60)} h${rest === 0 ? '' : ` ${rest} min`}`;
+  }
+  return ms < 2 * DAY_MS ? `${Math.round(ms / HOUR_MS)} h` : `${Math.round(ms / DAY_MS)} days`;
+}
+
+/** `in about 42 min (30 to 65)`: the range in the unit of the first number. */
+export function formatTimeToLimit({ ms, lowMs, highMs }: TimeToLimit): string {
+  if (ms <= 0) return 'now';
+  const [unitMs, unit] = unitFor(ms);
+  const inUnit = (value: number): string => formatCount(round(value / unitMs));
+  const range = highMs === null ? `${inUnit(lowMs)} or more` : `${inUnit(lowMs)} to ${inUnit(highMs)}`;
+  return `in about ${inUnit(ms)} ${unit} (${range})`;
+}
+
+const round = (value: number): number => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
+
+function unitFor(ms: number): [number, string] {
+  if (ms < 90_000) return [1000, 's'];
+  if (ms < 2 * HOUR_MS) return [MINUTE_MS, 'min'];
+  return ms < 2 * DAY_MS ? [HOUR_MS, 'h'] : [DAY_MS, 'days'];
+}
+
+/** A value of an evidence row, by its unit. */
+export function formatValue(value: number, unit: string): string {
+  if (unit === 'bytes') return formatBytes(value);
+  if (/^bytes ?(\/|per) ?h(our)?$/.test(unit)) return `${formatBytes(value)}/h`;
+  if (unit === 'ms') return formatDuration(value);
+  if (unit === 's') return formatDuration(value * 1000);
+  if (unit === '%' || unit === 'percent') return `${formatCount(value)} %`;
+  return `${formatCount(value)} ${unit}`.trimEnd();
+}

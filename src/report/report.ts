@@ -1,0 +1,97 @@
+/** The story of one alert. Its headline answers, in five lines, what an engineer asks at 02:00. */
+import type { Alert, Analysis, Report, ReportPoint, Snapshot } from '../types.ts';
+import { adviceOf } from './advice.ts';
+import { formatBytes, formatDuration, formatTimeToLimit } from './format.ts';
+
+export interface ReportInput {
+  readonly alert: Alert;
+  readonly points: readonly ReportPoint[];
+  readonly analysis: Analysis | null;
+  /** Absolute, so that the commands in the report can be pasted. */
+  readonly dir: string;
+  readonly notes?: readonly string[];
+}
+
+const MAX_POINTS = 240;
+
+export function buildReport({ alert, points, analysis, dir, notes = [] }: ReportInput): Report {
+  return {
+    schema: 'wsguard.report/1',
+    alert,
+    headline: [
+      `What: ${whatLeaks(alert)}`,
+      `Time left: ${timeLeft(alert)}`,
+      `Restart: ${restartBuys(alert)}`,
+      `Now: ${adviceOf(alert.kind).now}`,
+      `File: ${howToGet(alert, dir)}`,
+    ],
+    samples: thin(points),
+    analysis,
+    notes: [...scaleNote(alert), ...notes],
+  };
+}
+
+function whatLeaks(alert: Alert): string {
+  const culprit =
+    alert.culprit === null ? (alert.culpritBecause ?? 'holder not known yet') : alert.culprit.text;
+  const state = alert.event === 'closed' ? 'closed' : alert.severity;
+  return `${alert.title} (${alert.kind}, ${state}); ${culprit}`;
+}
+
+function timeLeft({ timeToLimit, family }: Alert): string {
+  if (timeToLimit === null) {
+    return family === 'leak'
+      ? 'not known: no limit in sight at the present growth, or too few collections to tell'
+      : 'no growth towards a memory limit was seen';
+  }
+  const limit = timeToLimit.limit === 'heap' ? "V8's heap limit" : 'the memory limit of the container';
+  return `85 % of ${limit} ${formatTimeToLimit(timeToLimit)}`;
+}
+
+/** After a restart the same growth starts from nothing: it buys the time it took to come here. */
+function restartBuys(alert: Alert): string {
+  const { restart } = adviceOf(alert.kind);
+  if (restart !== null) return restart;
+  const grew = formatDuration(alert.uptimeMs);
+  const left = alert.timeToLimit;
+  const whole = left === null ? '' : `, ${formatDuration(alert.uptimeMs + left.ms)} until it is full again`;
+  return `grew for ${grew} since start: about ${grew} to stand here again${whole}, at the same load`;
+}
+
+function howToGet(alert: Alert, dir: string): string {
+  const written = alert.snapshots.filter((snapshot) => snapshot.outcome === 'written');
+  const last = written.at(-1);
+  if (last !== undefined) {
+    const count = written.length > 1 ? `the last of ${written.length} snapshots, ` : '';
+    const secrets = last.redacted ? 'redacted' : 'NOT redacted: it holds secrets';
+    return `scp ${alert.host}:${last.file} . (${count}${formatBytes(last.bytes)}, ${secrets}; then npx wsguard analyse)`;
+  }
+  const report = `${dir}/${alert.id}/report.json on ${alert.host}`;
+  const refusal = alert.snapshots.at(-1);
+  return refusal === undefined ? `no snapshot yet; ${report}` : `${noSnapshot(refusal)}; ${report}`;
+}
+
+function noSnapshot(snapshot: Snapshot): string {
+  if (snapshot.outcome === 'failed') return `the snapshot failed (${snapshot.code}: ${snapshot.reason})`;
+  if (snapshot.outcome === 'written') return snapshot.file;
+  const { reason, needBytes, haveBytes } = snapshot;
+  const need = needBytes === undefined ? '' : `, needs ${formatBytes(needBytes)}`;
+  const have = haveBytes === undefined ? '' : `, has ${formatBytes(haveBytes)}`;
+  return `no snapshot: refused, ${reason}${need}${have}`;
+}
+
+const scaleNote = ({ timeScale }: Alert): string[] =>
+  timeScale === undefined || timeScale === 1
+    ? []
+    : [
+        `Time scale ${timeScale}: windows and rates per hour are scaled; the time left and all timestamps are real.`,
+      ];
+
+/** Keeps the first, the last and an even choice between. */
+function thin(points: readonly ReportPoint[]): readonly ReportPoint[] {
+  if (points.length <= MAX_POINTS) return points;
+  const step = (points.length - 1) / (MAX_POINTS - 1);
+  return Array.from({ length: MAX_POINTS }, (_, i) => points[Math.round(i * step)]).filter(
+    (point) => point !== undefined,
+  );
+}

@@ -1,0 +1,162 @@
+import { adviceOf, adviceText, docsOf } from '../../../src/report/advice.ts';
+import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/report/format.ts';
+import { buildReport } from '../../../src/report/report.ts';
+import { reportText } from '../../../src/report/text.ts';
+import { KINDS, type Alert, type ReportPoint } from '../../../src/types.ts';
+import { alertOf } from '../../support/alerts.ts';
+
+const report = (more: Partial<Alert> = {}, points: ReportPoint[] = []) =>
+  buildReport({ alert: alertOf(more), points, analysis: null, dir: '/app/wsguard' });
+
+test('the first five lines: what, time left, what a restart buys, what to do now, how to get the file', () => {
+  const text = reportText(
+    report({
+      snapshots: [
+        {
+          outcome: 'written',
+          file: '/app/wsguard/a1/1.heapsnapshot',
+          method: 'fork',
+          pauseMs: 9,
+          bytes: 2_040_109_466,
+          redacted: true,
+        },
+      ],
+    }),
+  );
+  expect(text.split('\n').slice(0, 6)).toEqual([
+    'What: 1,912 of 2,410 connections no longer answer (zombie-connections, warning); `clients` in server.js:41 keeps every connection',
+    "Time left: 85 % of V8's heap limit in about 42 min (30 to 65)",
+    'Restart: grew for 6 h since start: about 6 h to stand here again, 6 h 42 min until it is full again, at the same load',
+    `Now: ${adviceOf('zombie-connections').now}`,
+    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, redacted; then npx wsguard analyse)',
+    '',
+  ]);
+});
+
+test('a refusal is said with its reason and its bytes', () => {
+  const { headline } = report({
+    snapshots: [{ outcome: 'refused', reason: 'memory', needBytes: 2 ** 30, haveBytes: 2 ** 28 }],
+  });
+  expect(headline[4]).toBe(
+    'File: no snapshot: refused, memory, needs 1.0 GiB, has 256 MiB; /app/wsguard/a1b2c3/report.json on web-3',
+  );
+});
+
+test('an unknown time is not a promise', () => {
+  expect(report({ timeToLimit: null }).headline[1]).toMatch(/^Time left: not known/);
+});
+
+test('a file that holds secrets says so', () => {
+  const snapshots: Alert['snapshots'] = [
+    { outcome: 'written', file: '/x', method: 'inprocess', pauseMs: 900, bytes: 10, redacted: false },
+  ];
+  expect(report({ snapshots }).headline[4]).toContain('NOT redacted');
+});
+
+test('a scaled run says so', () => {
+  expect(report({ timeScale: 60 }).notes[0]).toContain('Time scale 60');
+  expect(report().notes).toEqual([]);
+});
+
+test('the rest: evidence, what it is not, suspects, a table of at most a dozen rows, who', () => {
+  const points = Array.from({ length: 100 }, (_, i) => ({
+    wallMs: Date.UTC(2026, 10, 22, 2, i % 60),
+    heapUsedBytes: i * 1e6,
+    floorBytes: null,
+    rssBytes: 1e8,
+    externalBytes: 1e6,
+    connections: 500,
+    unanswering: i,
+  }));
+  const built = buildReport({
+    alert: alertOf(),
+    points,
+    dir: '/d',
+    analysis: {
+      schema: 'wsguard.analysis/1',
+      snapshots: [],
+      clean: false,
+      suspects: [
+        {
+          rank: 1,
+          name: 'clients',
+          type: 'Map',
+          path: ['clients'],
+          location: { file: 'server.js', line: 41, function: null },
+          objects: 1912,
+          retainedBytes: 80 * 1024 * 1024,
+          growth: { objects: 900, bytes: 1024 },
+          confidence: 0.9,
+        },
+      ],
+    },
+  });
+  const text = reportText(built);
+  expect(text).toContain(
+    'ws_connections_unanswering: 1,912 connections (threshold 20 connections) over 15 min',
+  );
+  expect(text).toContain('heap-growth: post-GC floor grew 3 MB in the window');
+  expect(text).toContain(
+    '1. clients server.js:41: 1,912 objects, 80.0 MiB, +900 objects, +1.0 KiB (confidence 90 %)',
+  );
+  expect(text.split('\n').filter((line) => /^ +\d\d:\d\d:\d\d/.test(line)).length).toBeLessThanOrEqual(13);
+  expect(text).toContain('chat-server 3.1.4, instance chat-7f9c, pid 4711 on web-3');
+  expect(built.samples).toHaveLength(100);
+});
+
+test('a long history is thinned, both ends kept', () => {
+  const point = {
+    heapUsedBytes: 1,
+    floorBytes: null,
+    rssBytes: 1,
+    externalBytes: 1,
+    connections: 1,
+    unanswering: 0,
+  };
+  const points = Array.from({ length: 1001 }, (_, i) => ({ ...point, wallMs: i }));
+  const { samples } = report({}, points);
+  expect(samples).toHaveLength(240);
+  expect([samples[0]?.wallMs, samples.at(-1)?.wallMs]).toEqual([0, 1000]);
+});
+
+test('every kind has advice, its page and a report', () => {
+  for (const kind of KINDS) {
+    expect(adviceText(kind).length).toBeGreaterThan(60);
+    expect(docsOf(kind)).toBe(`docs/leaks/${kind}.md`);
+    expect(report({ kind }).headline).toHaveLength(5);
+  }
+});
+
+test.each([
+  [0, '0 B'],
+  [1023, '1023 B'],
+  [1536, '1.5 KiB'],
+  [2_040_109_466, '1.9 GiB'],
+  [300 * 1024 * 1024, '300 MiB'],
+  [-2048, '-2.0 KiB'],
+])('%d bytes are %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+
+test.each([
+  [9, '9 ms'],
+  [45_000, '45 s'],
+  [42 * 60_000, '42 min'],
+  [6 * 3_600_000, '6 h'],
+  [6.7 * 3_600_000, '6 h 42 min'],
+  [30 * 3_600_000, '30 h'],
+  [96 * 3_600_000, '4 days'],
+])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+test('ranges of the time to the limit', () => {
+  const of = (ms: number, lowMs: number, highMs: number | null) =>
+    formatTimeToLimit({ ms, lowMs, highMs, limit: 'heap' });
+  expect(of(2_520_000, 1_800_000, 3_900_000)).toBe('in about 42 min (30 to 65)');
+  expect(of(45_000, 30_000, null)).toBe('in about 45 s (30 or more)');
+  expect(of(6 * 3_600_000, 4.5 * 3_600_000, 9 * 3_600_000)).toBe('in about 6 h (4.5 to 9)');
+  expect(of(0, 0, 0)).toBe('now');
+});
+
+test('values by their unit', () => {
+  expect(formatValue(52_428_800, 'bytes/h')).toBe('50.0 MiB/h');
+  expect(formatValue(0.974, 'listeners per connection')).toBe('0.97 listeners per connection');
+  expect(formatValue(85, '%')).toBe('85 %');
+});
