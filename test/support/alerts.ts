@@ -19,6 +19,7 @@ export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   agentVersion: '0.1.0',
   nodeVersion: '20.20.2',
   uptimeMs: 6 * 3_600_000,
+  subject: 'websocket',
   title: '1,912 of 2,410 connections no longer answer',
   evidence: [
     {
