@@ -1,0 +1,104 @@
+/** One open alert and what is remembered of it between transitions. */
+
+import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types.ts';
+import { fingerprintOf, isMuted } from './fingerprint.ts';
+
+export interface Entry {
+  alert: Alert;
+  /** The subject that named it, for telling a finding that continues it from another one. */
+  key: string;
+  readonly openedMs: number;
+  lastTrueMs: number;
+  /** Left by an earlier process; not seen by this one so far. */
+  restored: boolean;
+  /** What goes along, by key, so that a title that changes is not a second entry. */
+  readonly also: Map<string, Because>;
+  /** The first evidence's value at the last transition: twice that is news. */
+  saidValue: number;
+}
+
+export interface Instant {
+  readonly nowMs: number;
+  readonly wallMs: number;
+  readonly uptimeMs: number;
+  /** In real milliseconds, for the alert. */
+  readonly timeToLimit: TimeToLimit | null;
+}
+
+export interface Advice {
+  readonly advice: string;
+  readonly docs: string;
+}
+
+export interface About {
+  readonly identity: Identity;
+  readonly timeScale: number;
+  readonly mute: readonly string[];
+  readonly newId: () => string;
+  readonly advise: (finding: Finding) => Advice;
+}
+
+export const keyOf = ({ kind, subject }: Pick<Finding, 'kind' | 'subject'>): string => `${kind}\n${subject}`;
+
+export function openEntry(about: About, finding: Finding, instant: Instant): Entry {
+  const fingerprint = fingerprintOf(about.identity.service, finding);
+  const muted = isMuted(about.mute, fingerprint, instant.wallMs);
+  const alert: Alert = {
+    ...about.identity,
+    schema: 'wsguard.alert/1',
+    event: 'opened',
+    id: about.newId(),
+    fingerprint,
+    kind: finding.kind,
+    family: finding.family,
+    severity: finding.severity,
+    at: new Date(instant.wallMs).toISOString(),
+    uptimeMs: instant.uptimeMs,
+    title: finding.title,
+    evidence: finding.evidence,
+    against: finding.against,
+    also: [],
+    culprit: null,
+    culpritBecause: 'not looked for yet',
+    timeToLimit: instant.timeToLimit,
+    ...about.advise(finding),
+    snapshots: [],
+    report: null,
+    n: 0,
+    ...(about.timeScale === 1 ? {} : { timeScale: about.timeScale }),
+    ...(muted ? { muted } : {}),
+  };
+  return {
+    alert,
+    key: keyOf(finding),
+    openedMs: instant.nowMs,
+    lastTrueMs: instant.nowMs,
+    restored: false,
+    also: new Map(),
+    saidValue: finding.evidence[0]?.value ?? 0,
+  };
+}
+
+/** The next transition of an alert; `id` and `fingerprint` stay. */
+export function transition(
+  entry: Entry,
+  event: 'updated' | 'closed',
+  instant: Pick<Instant, 'wallMs'> & Partial<Instant>,
+  change: Partial<Alert>,
+): Alert {
+  entry.alert = {
+    ...entry.alert,
+    ...change,
+    event,
+    also: [...entry.also.values()],
+    n: entry.alert.n + 1,
+    at: new Date(instant.wallMs).toISOString(),
+    ...(instant.uptimeMs === undefined ? {} : { uptimeMs: instant.uptimeMs }),
+    ...(instant.timeToLimit === undefined ? {} : { timeToLimit: instant.timeToLimit }),
+  };
+  entry.saidValue = entry.alert.evidence[0]?.value ?? 0;
+  return entry.alert;
+}
+
+export const worse = (a: Severity, b: Severity): Severity =>
+  a === 'critical' || b === 'critical' ? 'critical' : 'warning';

@@ -1,0 +1,88 @@
+/** Registries, rooms and queues: entries left behind per closed connection or per message. */
+
+import type { Evidence, LeakKind, Verdict } from '../types.ts';
+import { found, quiet, type Detector } from './detector.ts';
+import type { Counts, Growth } from './growth.ts';
+import type { CountedSeries } from './history.ts';
+import { sayCount } from './say.ts';
+
+const MIN_ENTRIES = 10;
+const MIN_SHARE_OF_CONNECTIONS = 0.08;
+/** A queue breathes with the traffic; what is stuck in one comes in hundreds. */
+const MIN_QUEUE_ITEMS = 500;
+
+/** The least rise that is worth a word: ten, and more on a server with many connections. */
+export const minRise = (counts: Counts): number =>
+  Math.max(MIN_ENTRIES, MIN_SHARE_OF_CONNECTIONS * counts.meanConnections);
+
+export const stillWarming = (detector: string, counts: Counts): Verdict =>
+  quiet(detector, 'warming-up', 'the window is not full yet', { missing: counts.missing ?? '' });
+
+export function growthEvidence(name: string, growth: Growth, threshold: number): Evidence[] {
+  const evidence: Evidence[] = [
+    { name, value: growth.now, unit: 'entries' },
+    { name: 'risen_in_window', value: growth.rise, unit: 'entries', threshold, windowMs: growth.windowMs },
+    { name: 'rise_per_hour', value: growth.perHour, unit: 'entries/h' },
+  ];
+  if (growth.perClosed !== null)
+    evidence.push({ name: 'left_per_closed_connection', value: growth.perClosed, unit: 'entries' });
+  return evidence;
+}
+
+export const sayPerClosed = ({ perClosed, perHour }: Growth): string =>
+  perClosed !== null && perClosed >= 0.05 && perClosed <= 20
+    ? `${perClosed.toFixed(2)} left behind per closed connection`
+    : `${sayCount(perHour)} more an hour`;
+
+interface Rule {
+  readonly kind: LeakKind;
+  readonly noun: string;
+  readonly minRise: (counts: Counts) => number;
+  readonly perConnection: boolean;
+}
+
+const RULES: Readonly<Partial<Record<CountedSeries['what'], Rule>>> = {
+  registry: { kind: 'registry-growth', noun: 'entries', minRise, perConnection: true },
+  rooms: { kind: 'room-growth', noun: 'rooms', minRise, perConnection: true },
+  members: { kind: 'room-growth', noun: 'members of rooms', minRise, perConnection: true },
+  queue: { kind: 'queue-growth', noun: 'items', minRise: () => MIN_QUEUE_ITEMS, perConnection: false },
+};
+
+function look(name: string, series: readonly CountedSeries[], counts: Counts): Verdict[] {
+  if (counts.missing !== null) return [stillWarming(name, counts)];
+  const verdicts: Verdict[] = [];
+  let calm = 0;
+  for (const { key, what, name: subject } of series) {
+    const rule = RULES[what];
+    if (rule === undefined) continue;
+    const least = rule.minRise(counts);
+    const growth = counts.test(key, { minRise: least, perConnection: rule.perConnection });
+    if (growth === null || growth.answer === 'ok') {
+      calm += 1;
+      continue;
+    }
+    const evidence = growthEvidence(`${what} ${subject}`, growth, least);
+    const title = `${subject} holds ${sayCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
+    verdicts.push(
+      growth.answer === 'found'
+        ? found(name, { kind: rule.kind, subject: `${what}:${subject}`, title, evidence })
+        : quiet(name, growth.answer, title, { evidence }),
+    );
+  }
+  if (verdicts.length === 0) verdicts.push(quiet(name, 'ok', `${calm} of ${calm} do not grow on their own`));
+  return verdicts;
+}
+
+const detectorOf = (name: string, ...whats: CountedSeries['what'][]): Detector => ({
+  name,
+  look: ({ history, counts }) =>
+    look(
+      name,
+      [...history.counted.values()].filter(({ what }) => whats.includes(what)),
+      counts,
+    ),
+});
+
+export const registries = detectorOf('registries', 'registry');
+export const rooms = detectorOf('rooms', 'rooms', 'members');
+export const queues = detectorOf('queues', 'queue');

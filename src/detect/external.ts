@@ -1,0 +1,99 @@
+/** Memory outside the heap: Buffers (external), and what only RSS shows (native code, compression contexts). */
+
+import type { Evidence } from '../types.ts';
+import { blocksOf, type Blocks } from './blocks.ts';
+import { found, quiet, type Detector, type View } from './detector.ts';
+import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { sayBytes, sayMinutes } from './say.ts';
+
+const EXTERNAL_WINDOW_MS = 30 * MINUTE_MS;
+/** Of the memory there is, what Buffers must have risen by. */
+const EXTERNAL_RISE = 0.04;
+const EXTERNAL_LATE = 0.25;
+/** RSS also holds what the allocator keeps for later, so it takes longer and more to mean something. */
+const NATIVE_WINDOW_MS = 60 * MINUTE_MS;
+const NATIVE_RISE = 0.1;
+const NATIVE_MIN_BYTES = 24 * 1024 ** 2;
+const NATIVE_LATE = 0.35;
+const STOPPED = 0.15;
+const FELL = 0.7;
+
+export const external: Detector = {
+  name: 'external',
+  look({ history }) {
+    const column = history.window.column('externalBytes');
+    const blocks = blocksOf(history, (row) => column[row] ?? Number.NaN, { windowMs: EXTERNAL_WINDOW_MS });
+    if (blocks === null) return [notFull('external', EXTERNAL_WINDOW_MS)];
+    const threshold = EXTERNAL_RISE * memoryOf(history);
+    const evidence = evidenceOf('wsguard_external_bytes', blocks, threshold);
+    const said = `Buffers outside the heap rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
+    if (blocks.rise < threshold) return [quiet('external', 'ok', said, { evidence })];
+    if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
+      return [quiet('external', 'plateau', `${said}, not steadily`, { evidence })];
+    if (blocks.rise < floorRise(history, EXTERNAL_WINDOW_MS))
+      return [quiet('external', 'inconclusive', `${said}; the heap rose more`, { evidence })];
+    return [found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence })];
+  },
+};
+
+export const native: Detector = {
+  name: 'native',
+  look(view) {
+    const { history } = view;
+    const { window, rebasedMs, startedMs } = history;
+    const rss = window.column('rssBytes');
+    const heap = window.column('heapTotalBytes');
+    const buffers = window.column('externalBytes');
+    const rest = (row: number): number => (rss[row] ?? 0) - (heap[row] ?? 0) - (buffers[row] ?? 0);
+    // RSS rises 10 to 30 MB while the first connections come; counted from after that, or after an own snapshot.
+    const fromMs = Math.max(startedMs + 2 * MINUTE_MS, rebasedMs + MINUTE_MS);
+    const blocks = blocksOf(history, rest, { windowMs: NATIVE_WINDOW_MS, fromMs });
+    if (blocks === null) return [notFull('native', NATIVE_WINDOW_MS)];
+    const threshold = Math.max(NATIVE_MIN_BYTES, NATIVE_RISE * memoryOf(history));
+    const evidence = evidenceOf('rss_beyond_heap_and_external_bytes', blocks, threshold);
+    const said = `RSS beyond heap and Buffers rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
+    if (blocks.rise < threshold) return [quiet('native', 'ok', said, { evidence })];
+    if (blocks.lateShare < STOPPED)
+      return [quiet('native', whyKept(view), `${said} and then stopped`, { evidence })];
+    if (!blocks.keepsRising || blocks.lateShare < NATIVE_LATE)
+      return [quiet('native', 'inconclusive', `${said}, not steadily`, { evidence })];
+    if (blocks.rise < floorRise(history, NATIVE_WINDOW_MS))
+      return [quiet('native', 'inconclusive', `${said}; the heap rose more`, { evidence })];
+    return [found('native', { kind: 'native-or-compression', subject: 'rss', title: said, evidence })];
+  },
+};
+
+/** The burst is over and its memory is still held: the allocator keeps it. Else what took it is still there. */
+function whyKept({ history: { window } }: View): 'allocator-retention' | 'plateau' {
+  const isBack = (key: string): boolean => {
+    const values = window.column(key).filter((value) => !Number.isNaN(value));
+    return (values.at(-1) ?? 0) < FELL * values.reduce((most, value) => Math.max(most, value), 0);
+  };
+  return isBack('connections') || isBack('oldSpaceBytes') || isBack('externalBytes')
+    ? 'allocator-retention'
+    : 'plateau';
+}
+
+/** The container's limit, or where there is none twice the heap's. */
+const memoryOf = ({ last }: History): number =>
+  last?.limits.containerBytes ?? 2 * (last?.memory.heapLimitBytes ?? Number.NaN);
+
+function floorRise({ floors, nowMs }: History, windowMs: number): number {
+  const inWindow = floors.filter(({ atMs }) => atMs >= nowMs - windowMs);
+  return inWindow.length < 2 ? 0 : (inWindow.at(-1)?.bytes ?? 0) - (inWindow[0]?.bytes ?? 0);
+}
+
+const notFull = (detector: string, windowMs: number) =>
+  quiet(detector, 'warming-up', 'the window is not full yet', {
+    missing: `${windowMs / MINUTE_MS} min of samples`,
+  });
+
+const evidenceOf = (name: string, blocks: Blocks, threshold: number): Evidence[] => [
+  { name, value: blocks.minima.at(-1) ?? 0, unit: 'By' },
+  { name: 'risen_in_window', value: blocks.rise, unit: 'By', threshold, windowMs: blocks.spanMs },
+  {
+    name: 'wsguard_memory_growth_bytes_per_hour',
+    value: (blocks.rise / blocks.spanMs) * HOUR_MS,
+    unit: 'By/h',
+  },
+];

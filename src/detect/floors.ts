@@ -1,0 +1,96 @@
+/** The trend of old space right after major collections, with what the connections explain taken out. */
+
+import { MINUTE_MS, type FloorPoint, type History } from './history.ts';
+import { design, deviation, fit, mean, theilSen } from './stats.ts';
+
+const WARM_UP_MS = 2 * MINUTE_MS;
+const WINDOW_MS = 60 * MINUTE_MS;
+/** Servers with rare majors (0 to 6 an hour are usual) are judged over the last dozen, however long that took. */
+const MIN_WINDOW_FLOORS = 12;
+const LATE_SPAN_MS = 8 * MINUTE_MS;
+const CONNECTIONS_VARY = 0.03;
+const MIN_FLOORS_WITH_CONNECTIONS = 6;
+const LAGS = 2;
+
+export interface FloorTrend {
+  readonly floors: readonly FloorPoint[];
+  readonly spanMs: number;
+  readonly lastBytes: number;
+  /** The line through all of them. */
+  readonly perMs: number;
+  readonly t: number;
+  readonly riseBytes: number;
+  readonly earlyPerMs: number;
+  readonly latePerMs: number;
+  /** From the floor before the last to the last. */
+  readonly lastStepPerMs: number;
+  readonly connectionsVary: boolean;
+}
+
+/** The floors that count: after warm-up, of the last hour or the last dozen. */
+export function recentFloors({ floors, nowMs }: History, startMs: number): FloorPoint[] {
+  const warm = floors.filter(({ atMs }) => atMs >= startMs + WARM_UP_MS);
+  const from = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_FLOORS)?.atMs ?? Number.POSITIVE_INFINITY);
+  return warm.filter(({ atMs }) => atMs >= from);
+}
+
+/** Null below three floors: two points are a line through anything. */
+export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
+  const n = floors.length;
+  if (n < 3) return null;
+  const times = Float64Array.from(floors, ({ atMs }) => atMs);
+  const firstMs = times[0] ?? 0;
+  const spanMs = (times.at(-1) ?? 0) - firstMs;
+  if (!(spanMs > 0)) return null;
+  const bytes = Float64Array.from(floors, (floor) => floor.bytes);
+  const connections = Float64Array.from(floors, ({ answering }) => answering);
+  const one = times.map(() => 1);
+  const tau = times.map((time) => (time - firstMs) / spanMs);
+  const spread = connections.some(Number.isNaN) ? 0 : deviation(connections);
+  const middle = mean(connections);
+  const connectionsVary = spread > CONNECTIONS_VARY * middle && spread > 0;
+  const scaled = connections.map((value) => (value - middle) / (spread || 1));
+  const withConnections = connectionsVary && n >= MIN_FLOORS_WITH_CONNECTIONS;
+  const using = (withConnections ? design([one, scaled, tau]) : null) ?? design([one, tau]);
+  if (using === null) return null;
+  const { coefficients, lastError } = fit(using, bytes, LAGS);
+  const riseBytes = coefficients.at(-1) ?? 0;
+  const perConnection = using.columns.length === 3 ? Math.max(0, coefficients[1] ?? 0) : 0;
+  const own = bytes.map((value, i) => value - perConnection * (scaled[i] ?? 0));
+  const perMs = riseBytes / spanMs;
+  return {
+    floors,
+    spanMs,
+    lastBytes: bytes.at(-1) ?? 0,
+    perMs,
+    riseBytes,
+    t: riseBytes / Math.max(lastError, 1),
+    connectionsVary,
+    ...pace(times, own, perMs),
+  };
+}
+
+/** Does it slow down? The first half, the last third (8 min and 3 floors at least) and the last step. */
+function pace(
+  times: Float64Array,
+  own: Float64Array,
+  perMs: number,
+): Pick<FloorTrend, 'earlyPerMs' | 'latePerMs' | 'lastStepPerMs'> {
+  const n = times.length;
+  const endMs = times.at(-1) ?? 0;
+  const spanMs = endMs - (times[0] ?? 0);
+  const lateFromMs = endMs - Math.max(spanMs / 3, LATE_SPAN_MS);
+  const late = Math.min(
+    n - 3,
+    times.findIndex((time) => time >= lateFromMs),
+  );
+  const half = Math.max(3, Math.ceil(n / 2));
+  const slope = (from: number, to: number): number =>
+    theilSen(times.subarray(from, to), own.subarray(from, to))?.perMs ?? perMs;
+  const stepMs = endMs - (times.at(-2) ?? 0);
+  return {
+    earlyPerMs: slope(0, half),
+    latePerMs: slope(Math.max(0, late), n),
+    lastStepPerMs: stepMs > 0 ? ((own.at(-1) ?? 0) - (own.at(-2) ?? 0)) / stepMs : perMs,
+  };
+}

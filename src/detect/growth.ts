@@ -1,0 +1,153 @@
+/** Does a count grow on its own, beyond what the connections explain, all through the window? */
+
+import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { design, deviation, fit, mean, median, type Design } from './stats.ts';
+
+/** A process that has just started fills its pools, caches and rooms. */
+export const WARM_UP_MS = 6 * MINUTE_MS;
+export const WINDOW_MS = 30 * MINUTE_MS;
+const MIN_SPAN_MS = 8 * MINUTE_MS;
+const MIN_ROWS = 16;
+/** Where samples are rare the window is longer instead of emptier. */
+const WINDOW_ROWS = 20;
+/** Standard errors the trend must be away from nothing. */
+const MIN_T = 6;
+/** Of the growth, what each half of the window must bring: a step or a finished warm-up has it in one. */
+export const MIN_HALF = 0.2;
+const LAGS = 4;
+
+export interface Growth {
+  readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
+  /** Rise over the window that connections do not explain. */
+  readonly rise: number;
+  readonly now: number;
+  readonly perHour: number;
+  /** Left behind per connection closed meanwhile; null when none closed. */
+  readonly perClosed: number | null;
+  readonly windowMs: number;
+  readonly t: number;
+}
+
+export interface GrowthRule {
+  readonly minRise: number;
+  /** Whether open connections may explain the count. */
+  readonly perConnection: boolean;
+}
+
+/** The counts window of one evaluation; what the series share is computed once. */
+export class Counts {
+  readonly spanMs: number;
+  readonly missing: string | null;
+  readonly meanConnections: number;
+  readonly connectionsNow: number;
+  readonly #history: History;
+  readonly #fromRow: number;
+  readonly #shared: Axis;
+
+  constructor(history: History) {
+    this.#history = history;
+    const { window, nowMs, startedMs } = history;
+    const all = window.times();
+    const spacing = all.length < 2 ? 0 : ((all.at(-1) ?? 0) - (all[0] ?? 0)) / (all.length - 1);
+    const windowMs = Math.max(WINDOW_MS, WINDOW_ROWS * spacing);
+    this.#fromRow = window.rowAt(Math.max(nowMs - windowMs, startedMs + WARM_UP_MS));
+    const times = window.times(this.#fromRow);
+    const connections = window.column('connections', this.#fromRow);
+    this.spanMs = times.length === 0 ? 0 : nowMs - (times[0] ?? nowMs);
+    this.missing = missing(this.spanMs, times.length);
+    this.#shared = axis(times, connections);
+    const known = connections.filter((value) => !Number.isNaN(value));
+    this.meanConnections = known.length === 0 ? 0 : mean(known);
+    this.connectionsNow = known.at(-1) ?? 0;
+  }
+
+  /** Null while a column has too few values for a verdict. */
+  test(key: string, rule: GrowthRule): Growth | null {
+    let values = this.#history.window.column(key, this.#fromRow);
+    let onAxis = this.#shared;
+    if (values.some(Number.isNaN)) {
+      const kept = Array.from(values.keys()).filter((row) => !Number.isNaN(values[row]));
+      const pick = (from: Float64Array) => Float64Array.from(kept, (row) => from[row] ?? 0);
+      onAxis = axis(pick(onAxis.times), pick(onAxis.connections));
+      values = pick(values);
+    }
+    const { times } = onAxis;
+    const windowMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
+    if (missing(windowMs, times.length) !== null) return null;
+    // Most series of most servers end here: a range below the least rise needs no regression.
+    let low = Number.POSITIVE_INFINITY;
+    let high = 0;
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const now = values.at(-1) ?? 0;
+    const quiet = { rise: 0, now, perHour: 0, perClosed: null, windowMs, t: 0 };
+    if (high - low < rule.minRise) return { ...quiet, answer: 'ok', rise: high - low };
+    const judged = judge(onAxis, values, rule);
+    return {
+      ...quiet,
+      ...judged,
+      perHour: (judged.rise / windowMs) * HOUR_MS,
+      perClosed: this.#perClosed(judged.rise),
+    };
+  }
+
+  #perClosed(rise: number): number | null {
+    const closed = this.#history.window.column('closedTotal', this.#fromRow);
+    const between = (closed.at(-1) ?? Number.NaN) - (closed[0] ?? Number.NaN);
+    return between > 0 ? rise / between : null;
+  }
+}
+
+interface Axis {
+  readonly times: Float64Array;
+  readonly connections: Float64Array;
+  readonly withConnections: Design | null;
+  readonly alone: Design | null;
+}
+
+function axis(times: Float64Array, connections: Float64Array): Axis {
+  const firstMs = times[0] ?? 0;
+  const span = Math.max(1, (times.at(-1) ?? 0) - firstMs);
+  const tau = times.map((time) => (time - firstMs) / span);
+  const one = tau.map(() => 1);
+  const spread = connections.some(Number.isNaN) ? 0 : deviation(connections);
+  const middle = mean(connections);
+  const varies = spread > Math.max(0.01 * middle, 0.5);
+  const scaled = connections.map((value) => (value - middle) / (spread || 1));
+  return {
+    times,
+    connections,
+    alone: times.length < 4 ? null : design([one, tau]),
+    withConnections: varies && times.length > 4 ? design([one, scaled, tau]) : null,
+  };
+}
+
+const missing = (spanMs: number, rows: number): string | null =>
+  spanMs >= MIN_SPAN_MS && rows >= MIN_ROWS
+    ? null
+    : `${Math.max(1, Math.ceil((MIN_SPAN_MS - spanMs) / MINUTE_MS))} more minutes of samples`;
+
+function judge(on: Axis, values: Float64Array, rule: GrowthRule): Pick<Growth, 'answer' | 'rise' | 't'> {
+  const using = rule.perConnection ? (on.withConnections ?? on.alone) : on.alone;
+  if (using === null) return { answer: 'inconclusive', rise: 0, t: 0 };
+  const { coefficients, lastError } = fit(using, values, LAGS);
+  const trend = coefficients.at(-1) ?? 0;
+  const largest = values.reduce((most, value) => Math.max(most, value), 0);
+  const t = trend / Math.max(lastError, 0.001 * largest, 0.25);
+  const perStep = using === on.alone ? 0 : Math.max(coefficients[1] ?? 0, 0);
+  const scaled = using.columns[1];
+  const own = perStep === 0 ? values : values.map((value, row) => value - perStep * (scaled?.[row] ?? 0));
+  const sixth = Math.max(1, Math.floor(own.length / 6));
+  const middleRow = Math.floor((own.length - sixth) / 2);
+  const first = median(own.subarray(0, sixth));
+  const middle = median(own.subarray(middleRow, middleRow + sixth));
+  const last = median(own.subarray(own.length - sixth));
+  const rise = last - first;
+  if (rise < rule.minRise) return { answer: 'ok', rise, t };
+  if (last - middle < MIN_HALF * rise) return { answer: 'plateau', rise, t };
+  if (middle - first < MIN_HALF * rise || t <= MIN_T || trend <= rise / 2)
+    return { answer: 'inconclusive', rise, t };
+  return { answer: 'found', rise, t };
+}

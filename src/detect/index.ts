@@ -1,0 +1,35 @@
+/** Every detector, in the order that `status()` lists them. */
+
+import { backlog } from './backlog.ts';
+import { queues, registries, rooms } from './counted.ts';
+import type { Detector } from './detector.ts';
+import { divergence } from './divergence.ts';
+import { external, native } from './external.ts';
+import { floor } from './floor.ts';
+import { listeners } from './listeners.ts';
+import { connectionLimit, descriptorLimit, gcPressure, loopLag } from './pressure.ts';
+import { retained } from './retained.ts';
+import { exhaustion, threshold } from './threshold.ts';
+import { unanswering } from './unanswering.ts';
+import { unclosed } from './unclosed.ts';
+
+export const DETECTORS: readonly Detector[] = [
+  unanswering,
+  listeners,
+  registries,
+  rooms,
+  queues,
+  backlog,
+  retained,
+  unclosed,
+  external,
+  native,
+  floor,
+  divergence,
+  threshold,
+  exhaustion,
+  connectionLimit,
+  descriptorLimit,
+  gcPressure,
+  loopLag,
+];

@@ -1,0 +1,166 @@
+/** Composer of detect and alert: samples in, verdicts and transitions of alerts out. Live, threadless and replay. */
+
+import { Alerts } from './alert/alerts.ts';
+import type { Advice } from './alert/entry.ts';
+import type { View } from './detect/detector.ts';
+import { Counts } from './detect/growth.ts';
+import { History } from './detect/history.ts';
+import { DETECTORS } from './detect/index.ts';
+import { timeToLimit } from './detect/time-to-limit.ts';
+import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
+import type { Alert, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types.ts';
+
+export interface SignalsDeps {
+  readonly identity: Identity;
+  readonly config: {
+    readonly timeScale: number;
+    readonly mute: readonly string[];
+    readonly maxConnections: number | null;
+  };
+  readonly newId: () => string;
+  readonly advise?: (kind: Kind) => Advice;
+}
+
+export interface Step {
+  readonly verdicts: readonly Verdict[];
+  readonly transitions: readonly Alert[];
+  /** In real milliseconds. */
+  readonly timeToLimit: TimeToLimit | null;
+  /** Something grows: worth asking a sample of the connections more often. */
+  readonly suspicion: boolean;
+  /** A finding waits for its confirmation: every connection should be asked now, before an alert opens. */
+  readonly confirming: boolean;
+}
+
+export type Learned = Partial<
+  Pick<Alert, 'culprit' | 'culpritBecause' | 'snapshots' | 'report' | 'kind' | 'title' | 'also' | 'against'>
+>;
+
+export interface Signals {
+  step(sample: Sample): Step;
+  /** The beat has been silent for so long (real ms); 0 when it is back. No sample arrives meanwhile. */
+  beat(silentMs: number, wallMs: number): Alert[];
+  /** For what is an event, such as `process-died`. */
+  raise(finding: Finding, wallMs: number): Alert[];
+  learn(alertId: string, learned: Learned, wallMs: number): Alert[];
+  open(): Alert[];
+  restore(alerts: readonly Alert[]): void;
+  close(because: string, wallMs: number): Alert[];
+}
+
+const BLOCKED_MS = 5_000;
+const docsOf = (kind: Kind): Advice => ({ advice: '', docs: `docs/leaks/${kind}.md` });
+
+export function createSignals({ identity, config, newId, advise = docsOf }: SignalsDeps): Signals {
+  const { timeScale, mute, maxConnections } = config;
+  const history = new History();
+  const alerts = new Alerts(
+    { identity, timeScale, mute, newId, advise: ({ kind }) => advise(kind) },
+    { rankOf, isCounted },
+  );
+  let latest: Step = {
+    verdicts: [],
+    transitions: [],
+    timeToLimit: null,
+    suspicion: false,
+    confirming: false,
+  };
+  let uptimeMs = 0;
+
+  const instant = (wallMs: number) => ({
+    nowMs: history.nowMs,
+    wallMs,
+    uptimeMs,
+    timeToLimit: latest.timeToLimit,
+  });
+
+  function step(sample: Sample): Step {
+    uptimeMs = sample.uptimeMs;
+    if (!history.add(scaled(sample, timeScale))) return { ...latest, transitions: [] };
+    const left = timeToLimit(history);
+    const view: View = { history, counts: new Counts(history), maxConnections, timeToLimit: left };
+    const verdicts = DETECTORS.flatMap((detector) => detector.look(view));
+    const findings = findingsOf(verdicts).map((finding) => ({
+      ...finding,
+      against: finding.family === 'leak' ? ruledOut(verdicts, finding.kind) : [],
+    }));
+    const real = left === null ? null : realTime(left, timeScale);
+    const transitions = alerts.step({
+      findings,
+      nowMs: history.nowMs,
+      wallMs: sample.wallMs,
+      uptimeMs,
+      timeToLimit: real,
+      timeToLimitScaledMs: left?.ms ?? null,
+    });
+    latest = {
+      verdicts,
+      transitions,
+      timeToLimit: real,
+      suspicion: isSuspect(verdicts) || connectionsRise(view),
+      confirming: alerts.pending,
+    };
+    return latest;
+  }
+
+  function beat(silentMs: number, wallMs: number): Alert[] {
+    if (silentMs < BLOCKED_MS)
+      return alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop');
+    return alerts.raise(blocked(silentMs), instant(wallMs));
+  }
+
+  return {
+    step,
+    beat,
+    raise: (finding, wallMs) => alerts.raise(finding, instant(wallMs)),
+    learn: (id, learned, wallMs) => alerts.learn(id, learned, wallMs),
+    open: () => alerts.open(),
+    restore: (left) => alerts.restore(left, history.nowMs),
+    close: (because, wallMs) => alerts.close(because, wallMs),
+  };
+}
+
+/** Scaled time begins here, once. */
+function scaled(sample: Sample, timeScale: number): Sample {
+  if (timeScale === 1) return sample;
+  const { gc } = sample;
+  return {
+    ...sample,
+    atMs: sample.atMs * timeScale,
+    uptimeMs: sample.uptimeMs * timeScale,
+    gc: gc.floor === null ? gc : { ...gc, floor: { ...gc.floor, atMs: gc.floor.atMs * timeScale } },
+  };
+}
+
+const realTime = (left: TimeToLimit, timeScale: number): TimeToLimit => ({
+  ...left,
+  ms: left.ms / timeScale,
+  lowMs: left.lowMs / timeScale,
+  highMs: left.highMs === null ? null : left.highMs / timeScale,
+});
+
+const isSuspect = (verdicts: readonly Verdict[]): boolean =>
+  verdicts.some(
+    (verdict) =>
+      (verdict.answer === 'found' && verdict.finding.family === 'leak') ||
+      (verdict.answer === 'inconclusive' &&
+        (verdict.detector === 'floor' || verdict.detector === 'unanswering')),
+  );
+
+function connectionsRise({ counts }: View): boolean {
+  if (counts.missing !== null) return false;
+  const growth = counts.test('connections', { minRise: 10, perConnection: false });
+  return growth !== null && growth.answer === 'found';
+}
+
+function blocked(silentMs: number): Finding {
+  return {
+    kind: 'blocked-loop',
+    family: 'condition',
+    severity: 'critical',
+    subject: 'loop',
+    title: `The event loop has not turned for ${Math.round(silentMs / 1000)} s`,
+    evidence: [{ name: 'beat_silent', value: silentMs, unit: 'ms', threshold: BLOCKED_MS }],
+    against: [],
+  };
+}
