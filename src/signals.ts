@@ -51,32 +51,35 @@ export interface Signals {
 const BLOCKED_MS = 5_000;
 const docsOf = (kind: Kind): Advice => ({ advice: '', docs: `docs/leaks/${kind}.md` });
 
-export function createSignals({ identity, config, newId, advise = docsOf }: SignalsDeps): Signals {
-  const { timeScale, mute, maxConnections } = config;
-  const history = new History();
-  const alerts = new Alerts(
-    { identity, timeScale, mute, newId, advise: ({ kind }) => advise(kind) },
-    { rankOf, isCounted },
-  );
-  let latest: Step = {
+export const createSignals = (deps: SignalsDeps): Signals => new Watched(deps);
+
+class Watched implements Signals {
+  readonly #config: SignalsDeps['config'];
+  readonly #alerts: Alerts;
+  readonly #history = new History();
+  #uptimeMs = 0;
+  #latest: Step = {
     verdicts: [],
     transitions: [],
     timeToLimit: null,
     suspicion: false,
     confirming: false,
   };
-  let uptimeMs = 0;
 
-  const instant = (wallMs: number) => ({
-    nowMs: history.nowMs,
-    wallMs,
-    uptimeMs,
-    timeToLimit: latest.timeToLimit,
-  });
+  constructor({ identity, config, newId, advise = docsOf }: SignalsDeps) {
+    this.#config = config;
+    const { timeScale, mute } = config;
+    this.#alerts = new Alerts(
+      { identity, timeScale, mute, newId, advise: ({ kind }) => advise(kind) },
+      { rankOf, isCounted },
+    );
+  }
 
-  function step(sample: Sample): Step {
-    uptimeMs = sample.uptimeMs;
-    if (!history.add(scaled(sample, timeScale))) return { ...latest, transitions: [] };
+  step(sample: Sample): Step {
+    const { timeScale, maxConnections } = this.#config;
+    const history = this.#history;
+    this.#uptimeMs = sample.uptimeMs;
+    if (!history.add(scaled(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const left = timeToLimit(history);
     const view: View = { history, counts: new Counts(history), maxConnections, timeToLimit: left };
     const verdicts = DETECTORS.flatMap((detector) => detector.look(view));
@@ -85,39 +88,49 @@ export function createSignals({ identity, config, newId, advise = docsOf }: Sign
       against: finding.family === 'leak' ? ruledOut(verdicts, finding.kind) : [],
     }));
     const real = left === null ? null : realTime(left, timeScale);
-    const transitions = alerts.step({
+    const transitions = this.#alerts.step({
       findings,
       nowMs: history.nowMs,
       wallMs: sample.wallMs,
-      uptimeMs,
+      uptimeMs: this.#uptimeMs,
       timeToLimit: real,
       timeToLimitScaledMs: left?.ms ?? null,
     });
-    latest = {
-      verdicts,
-      transitions,
-      timeToLimit: real,
-      suspicion: isSuspect(verdicts) || connectionsRise(view),
-      confirming: alerts.pending,
-    };
-    return latest;
+    const suspicion = isSuspect(verdicts) || connectionsRise(view);
+    this.#latest = { verdicts, transitions, timeToLimit: real, suspicion, confirming: this.#alerts.pending };
+    return this.#latest;
   }
 
-  function beat(silentMs: number, wallMs: number): Alert[] {
-    if (silentMs < BLOCKED_MS)
-      return alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop');
-    return alerts.raise(blocked(silentMs), instant(wallMs));
+  beat(silentMs: number, wallMs: number): Alert[] {
+    return silentMs < BLOCKED_MS
+      ? this.#alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop')
+      : this.raise(blocked(silentMs), wallMs);
   }
 
-  return {
-    step,
-    beat,
-    raise: (finding, wallMs) => alerts.raise(finding, instant(wallMs)),
-    learn: (id, learned, wallMs) => alerts.learn(id, learned, wallMs),
-    open: () => alerts.open(),
-    restore: (left) => alerts.restore(left, history.nowMs),
-    close: (because, wallMs) => alerts.close(because, wallMs),
-  };
+  raise(finding: Finding, wallMs: number): Alert[] {
+    return this.#alerts.raise(finding, {
+      nowMs: this.#history.nowMs,
+      wallMs,
+      uptimeMs: this.#uptimeMs,
+      timeToLimit: this.#latest.timeToLimit,
+    });
+  }
+
+  learn(alertId: string, learned: Learned, wallMs: number): Alert[] {
+    return this.#alerts.learn(alertId, learned, wallMs);
+  }
+
+  open(): Alert[] {
+    return this.#alerts.open();
+  }
+
+  restore(alerts: readonly Alert[]): void {
+    this.#alerts.restore(alerts, this.#history.nowMs);
+  }
+
+  close(because: string, wallMs: number): Alert[] {
+    return this.#alerts.close(because, wallMs);
+  }
 }
 
 /** Scaled time begins here, once. */

@@ -199,10 +199,10 @@ export class Alerts {
     host.also.set(host.key, { kind: host.alert.kind, because: host.alert.title });
     host.key = keyOf(finding);
     host.lastTrueMs = instant.nowMs;
-    const { kind, title, evidence, against } = finding;
+    const { kind, subject, title, evidence, against } = finding;
     const severity = worse(host.alert.severity, finding.severity);
-    const advice = this.#about.advise(finding);
-    return transition(host, 'updated', instant, { kind, title, evidence, against, severity, ...advice });
+    const change = { kind, subject, title, evidence, against, severity, ...this.#about.advise(finding) };
+    return transition(host, 'updated', instant, change);
   }
 
   /** A leak is critical once the limit is less than four hours away. */

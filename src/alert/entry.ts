@@ -54,6 +54,7 @@ export function openEntry(about: About, finding: Finding, instant: Instant): Ent
     severity: finding.severity,
     at: new Date(instant.wallMs).toISOString(),
     uptimeMs: instant.uptimeMs,
+    subject: finding.subject,
     title: finding.title,
     evidence: finding.evidence,
     against: finding.against,

@@ -65,7 +65,7 @@ function look(name: string, series: readonly CountedSeries[], counts: Counts): V
     const title = `${subject} holds ${sayCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
     verdicts.push(
       growth.answer === 'found'
-        ? found(name, { kind: rule.kind, subject: `${what}:${subject}`, title, evidence })
+        ? found(name, { kind: rule.kind, subject, title, evidence })
         : quiet(name, growth.answer, title, { evidence }),
     );
   }

@@ -129,20 +129,21 @@ function invert(matrix: readonly (readonly number[])[]): number[][] | null {
   const n = matrix.length;
   const work = matrix.map((row, i) => [...row, ...matrix.map((_, j) => (i === j ? 1 : 0))]);
   for (let column = 0; column < n; column += 1) {
+    const size = (row: number): number => Math.abs(work[row]?.[column] ?? 0);
     let pivot = column;
-    for (let row = column; row < n; row += 1) {
-      if (Math.abs(work[row]?.[column] ?? 0) > Math.abs(work[pivot]?.[column] ?? 0)) pivot = row;
-    }
+    for (let row = column; row < n; row += 1) if (size(row) > size(pivot)) pivot = row;
+    if (!(size(pivot) > 1e-9)) return null;
     const top = work[pivot] ?? [];
-    const head = top[column] ?? 0;
-    if (!(Math.abs(head) > 1e-9)) return null;
+    const head = top[column] ?? 1;
     work[pivot] = work[column] ?? [];
-    work[column] = top.map((cell) => cell / head);
-    for (let row = 0; row < n; row += 1) {
-      const factor = work[row]?.[column] ?? 0;
-      if (row !== column)
-        work[row] = (work[row] ?? []).map((cell, j) => cell - factor * (work[column]?.[j] ?? 0));
-    }
+    const unit = top.map((cell) => cell / head);
+    for (let row = 0; row < n; row += 1) work[row] = minus(work[row] ?? [], unit, column);
+    work[column] = unit;
   }
   return work.map((row) => row.slice(n));
+}
+
+function minus(row: readonly number[], unit: readonly number[], column: number): number[] {
+  const factor = row[column] ?? 0;
+  return row.map((cell, j) => cell - factor * (unit[j] ?? 0));
 }

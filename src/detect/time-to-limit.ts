@@ -10,6 +10,7 @@ const MIN_FLOORS = 4;
 const MIN_SPAN_MS = 15 * MINUTE_MS;
 const SPAN_OF_UPTIME = 0.25;
 const RSS_WINDOW_MS = 30 * MINUTE_MS;
+const MIN_ROWS = 8;
 /** Slower than this (of capacity a minute) the answer would be days, and wrong. */
 const MIN_SLOPE = 0.0005;
 const EXTERNAL_SHARE = 0.3;
@@ -62,19 +63,17 @@ function containerTime({ window, nowMs, last, rebasedMs }: History): TimeToLimit
   const from = window.rowAt(Math.max(nowMs - RSS_WINDOW_MS, rebasedMs));
   const times = window.times(from);
   const own = window.column('containerUsedBytes', from);
-  const rss = own.some(Number.isNaN) ? window.column('rssBytes', from) : own;
-  if (times.length < 8 || rss.some(Number.isNaN)) return null;
-  const slope = theilSen(times, rss);
+  const used = own.some(Number.isNaN) ? window.column('rssBytes', from) : own;
+  if (times.length < MIN_ROWS || used.some(Number.isNaN)) return null;
+  const slope = theilSen(times, used);
   if (slope === null || slope.perMs * MINUTE_MS < MIN_SLOPE * limit) return null;
-  const rise = (rss.at(-1) ?? 0) - (rss[0] ?? 0);
-  const buffers = window.column('externalBytes', from);
   const heap = window.column('heapTotalBytes', from);
-  const rest = rss.map((value, row) => value - (heap[row] ?? 0));
-  const half = rest[Math.floor(rest.length / 2)] ?? 0;
-  const byBuffers = (buffers.at(-1) ?? 0) - (buffers[0] ?? 0) > EXTERNAL_SHARE * rise;
-  const byRest =
-    (rest.at(-1) ?? 0) - (rest[0] ?? 0) > REST_SHARE * rise &&
-    half > (rest[0] ?? 0) &&
-    (rest.at(-1) ?? 0) > half;
-  return byBuffers || byRest ? until(limit - (rss.at(-1) ?? 0), slope, 'container') : null;
+  const rest = used.map((value, row) => value - (heap[row] ?? 0));
+  const rise = risen(used);
+  const half = rest.subarray(0, Math.floor(rest.length / 2) + 1);
+  const byBuffers = risen(window.column('externalBytes', from)) > EXTERNAL_SHARE * rise;
+  const byRest = risen(rest) > REST_SHARE * rise && risen(half) > 0 && risen(rest) > risen(half);
+  return byBuffers || byRest ? until(limit - (used.at(-1) ?? 0), slope, 'container') : null;
 }
+
+const risen = (values: Float64Array): number => (values.at(-1) ?? 0) - (values[0] ?? 0);

@@ -37,7 +37,7 @@ export const unanswering: Detector = {
     if (growth.answer !== 'found') return [quiet(NAME, growth.answer, said, { evidence })];
     if (isBusy(view))
       return [quiet(NAME, 'inconclusive', 'the server itself is too busy to tell who answers', { evidence })];
-    return [found(NAME, { kind: 'zombie-connections', subject: 'connections', title: said, evidence })];
+    return [found(NAME, { kind: 'zombie-connections', subject: 'websocket', title: said, evidence })];
   },
 };
 

@@ -1,0 +1,120 @@
+import { createSignals, type SignalsDeps, type Step } from '../../src/signals.ts';
+import type { Alert, Identity, Sample } from '../../src/types.ts';
+import { byTransport, sampleOf } from './samples.ts';
+
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+export const MB = 1024 * 1024;
+
+export const IDENTITY: Identity = {
+  service: 'chat',
+  serviceVersion: '1.0.0',
+  instance: 'chat-1',
+  host: 'web',
+  pid: 1,
+  worker: null,
+  agentVersion: '0.0.0',
+  nodeVersion: 'v20.20.2',
+};
+
+export const signalsOf = (config: Partial<SignalsDeps['config']> = {}) => {
+  let ids = 0;
+  return createSignals({
+    identity: IDENTITY,
+    config: { timeScale: 1, mute: [], maxConnections: null, ...config },
+    newId: () => `id-${(ids += 1)}`,
+  });
+};
+
+/** What a server looks like at a minute; every field may be left out. */
+export interface Shape {
+  readonly connections?: number;
+  readonly closed?: number;
+  readonly opened?: number;
+  readonly unanswering?: number;
+  readonly retained?: number | null;
+  readonly uncollected?: number;
+  readonly sendBuffer?: number;
+  readonly floorMb?: number;
+  readonly oldMb?: number;
+  readonly rssMb?: number;
+  readonly heapTotalMb?: number;
+  readonly externalMb?: number;
+  readonly containerMb?: number | null;
+  readonly capacityMb?: number;
+  readonly p99?: number;
+  readonly majors?: number;
+  readonly more?: Partial<Sample>;
+}
+
+export function sampleAt(seq: number, atMs: number, shape: Shape): Sample {
+  const base = sampleOf();
+  const connections = shape.connections ?? 500;
+  const minutes = atMs / MINUTE;
+  const closed = shape.closed ?? Math.floor(minutes * 10);
+  const capacityMb = shape.capacityMb ?? 512;
+  return sampleOf({
+    seq,
+    atMs,
+    uptimeMs: atMs,
+    wallMs: base.wallMs + atMs,
+    memory: {
+      ...base.memory,
+      heapLimitBytes: (capacityMb + 48) * MB,
+      oldSpaceBytes: (shape.oldMb ?? shape.floorMb ?? 45) * MB,
+      heapTotalBytes: (shape.heapTotalMb ?? 70) * MB,
+      rssBytes: (shape.rssMb ?? 110) * MB,
+      externalBytes: (shape.externalMb ?? 3) * MB,
+    },
+    limits: {
+      ...base.limits,
+      heapCapacityBytes: capacityMb * MB,
+      containerBytes: shape.containerMb == null ? null : shape.containerMb * MB,
+    },
+    gc: {
+      ...base.gc,
+      majorTotal: shape.majors ?? 0,
+      floor: shape.floorMb === undefined ? null : { atMs, bytes: shape.floorMb * MB },
+    },
+    loop: { delayP99Ms: shape.p99 ?? 12, delayMaxMs: 30 },
+    connections: {
+      ...base.connections,
+      active: byTransport(connections),
+      closedTotal: byTransport(closed),
+      openedTotal: byTransport(shape.opened ?? connections + closed),
+      unanswering: shape.unanswering ?? 0,
+      retained: shape.retained ?? null,
+      uncollected: shape.uncollected ?? 0,
+      sendBufferBytes: shape.sendBuffer ?? 0,
+    },
+    ...shape.more,
+  });
+}
+
+export interface Run {
+  readonly transitions: readonly (Alert & { readonly minute: number })[];
+  readonly last: Step;
+  readonly opened: readonly string[];
+}
+
+/** Feeds `minutes` of samples, one each `everyMs`; `shape` is told the minute. */
+export function run(
+  minutes: number,
+  shape: (minute: number) => Shape,
+  { signals = signalsOf(), everyMs = 15_000, fromMinute = 0 } = {},
+): Run {
+  const transitions: (Alert & { minute: number })[] = [];
+  let last: Step | undefined;
+  let seq = 0;
+  for (let atMs = fromMinute * MINUTE; atMs <= (fromMinute + minutes) * MINUTE; atMs += everyMs) {
+    const minute = atMs / MINUTE;
+    last = signals.step(sampleAt((seq += 1), atMs, shape(minute)));
+    transitions.push(...last.transitions.map((alert) => ({ ...alert, minute })));
+  }
+  if (last === undefined) throw new Error('a run has at least one sample');
+  return {
+    transitions,
+    last,
+    opened: transitions.filter(({ event }) => event === 'opened').map(({ kind }) => kind),
+  };
+}

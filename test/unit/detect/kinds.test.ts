@@ -1,0 +1,63 @@
+import type { Sample } from '../../../src/types.ts';
+import { MB, run, type Shape } from '../../support/run.ts';
+
+const registry = (name: string, entries: number): Partial<Sample> => ({
+  registries: [{ name, entries, source: 'app' }],
+});
+const every = (minute: number, period: number): boolean => minute % period === 0;
+
+/** A server for each leak kind: what it looks like, and by when it must have been told. */
+const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute: number) => Shape])[] = [
+  ['zombie-connections', 20, (m) => ({ connections: 500 + 8 * m, unanswering: 8 * m })],
+  [
+    'listener-accumulation',
+    20,
+    (m) => ({
+      more: {
+        emitters: [
+          { emitter: 'bus', event: '*', listeners: 500 + 10 * m, eventNames: 1, source: 'found' },
+          { emitter: 'bus', event: 'message', listeners: 500 + 10 * m, eventNames: null, source: 'found' },
+        ],
+      },
+    }),
+  ],
+  ['registry-growth', 20, (m) => ({ more: registry('clients', 500 + 10 * m) })],
+  [
+    'room-growth',
+    20,
+    (m) => ({ more: { rooms: [{ name: 'rooms', rooms: 40 + 8 * m, members: 500, source: 'app' }] } }),
+  ],
+  [
+    'queue-growth',
+    20,
+    (m) => ({ more: { queues: [{ name: 'jobs', items: 100 * m, oldestAgeMs: null, source: 'app' }] } }),
+  ],
+  ['slow-consumer', 20, (m) => ({ sendBuffer: m * MB })],
+  [
+    'retained-after-close',
+    45,
+    (m) => (every(m, 10) ? { floorMb: 40, retained: 9 * m } : { retained: 9 * Math.floor(m / 10) * 10 }),
+  ],
+  [
+    'unclosed-growth',
+    380,
+    (m) => ({
+      connections: 100 + 5 * m,
+      closed: Math.floor(m / 10),
+      opened: 100 + 5 * m + Math.floor(m / 10),
+    }),
+  ],
+  ['external-buffers', 40, (m) => ({ externalMb: 3 + 3 * m, rssMb: 110 + 3 * m })],
+  ['native-or-compression', 70, (m) => ({ rssMb: 110 + 3 * m })],
+  ['heap-growth', 60, (m) => (every(m, 5) ? { floorMb: 40 + 3 * m } : {})],
+  ['divergence', 85, (m) => (every(m, 20) && m > 0 ? { floorMb: 40 + 2 * m } : {})],
+];
+
+test.each(LEAKS)('%s is found within %i minutes and named first', (kind, byMinute, shape) => {
+  const { transitions, opened } = run(byMinute, shape);
+  expect(opened).toEqual([kind]);
+  const alert = transitions.find(({ event }) => event === 'opened');
+  expect(alert).toMatchObject({ family: 'leak', docs: `docs/leaks/${kind}.md` });
+  expect(alert?.evidence.length).toBeGreaterThan(0);
+  expect(alert?.against.every(({ because }) => because.length > 0)).toBe(true);
+});
