@@ -61,16 +61,15 @@ export class Alerts {
   }
 
   step(held: Held): Alert[] {
-    const confirmed = this.#confirm(held);
-    const out: Alert[] = [];
+    const confirmed = this.#confirm(held).map((finding) => inTime(finding, held));
+    const out = this.#raiseByTime(held);
     for (const finding of confirmed) {
       if (finding.family === 'leak') out.push(...this.#takeLeak(finding, held));
     }
     for (const finding of confirmed) {
       if (finding.family === 'condition') out.push(...this.#takeCondition(finding, held));
     }
-    out.push(...this.#raiseByTime(held), ...this.#clear(held));
-    return out;
+    return [...out, ...this.#clear(held)];
   }
 
   /** Opens (or keeps open) at once: for what is an event and not a reading. */
@@ -205,17 +204,11 @@ export class Alerts {
     return transition(host, 'updated', instant, change);
   }
 
-  /** A leak is critical once the limit is less than four hours away. */
   #raiseByTime(held: Held): Alert[] {
-    if (held.timeToLimitScaledMs === null || held.timeToLimitScaledMs >= CRITICAL_TIME_MS) return [];
+    if (!isSoon(held)) return [];
     return [...this.#open.values()]
       .filter(({ alert, restored }) => alert.family === 'leak' && !restored && alert.severity !== 'critical')
-      .map((entry) => {
-        if (entry.alert.n > 0 || entry.openedMs !== held.nowMs)
-          return transition(entry, 'updated', held, { severity: 'critical' });
-        entry.alert = { ...entry.alert, severity: 'critical' };
-        return entry.alert;
-      });
+      .map((entry) => transition(entry, 'updated', held, { severity: 'critical' }));
   }
 
   #clear(held: Held): Alert[] {
@@ -236,3 +229,10 @@ export class Alerts {
     return transition(entry, 'closed', instant, { because });
   }
 }
+
+/** A leak is critical once the limit is less than four hours away. */
+const isSoon = ({ timeToLimitScaledMs }: Held): boolean =>
+  timeToLimitScaledMs !== null && timeToLimitScaledMs < CRITICAL_TIME_MS;
+
+const inTime = (finding: Finding, held: Held): Finding =>
+  finding.family === 'leak' && isSoon(held) ? { ...finding, severity: 'critical' } : finding;

@@ -30,7 +30,7 @@ export interface FloorTrend {
 /** The floors that count: after warm-up, of the last hour or the last dozen. */
 export function recentFloors({ floors, nowMs }: History, startMs: number): FloorPoint[] {
   const warm = floors.filter(({ atMs }) => atMs >= startMs + WARM_UP_MS);
-  const from = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_FLOORS)?.atMs ?? Number.POSITIVE_INFINITY);
+  const from = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_FLOORS)?.atMs ?? 0);
   return warm.filter(({ atMs }) => atMs >= from);
 }
 
