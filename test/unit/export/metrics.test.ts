@@ -2,19 +2,8 @@ import { METRICS, metricsFor, readMetric } from '../../../src/export/metrics.ts'
 import type { MetricState } from '../../../src/export/metric.ts';
 import { capSeries } from '../../../src/export/series.ts';
 import { KINDS } from '../../../src/types.ts';
+import { stateOf } from '../../support/metric-state.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
-
-const state = (more: Partial<MetricState> = {}): MetricState => ({
-  sample: sampleOf(),
-  floorBytes: null,
-  openAlerts: [],
-  timeToLimit: null,
-  growthBytesPerHour: {},
-  fanoutLag: null,
-  snapshots: [],
-  agent: {},
-  ...more,
-});
 
 function read(name: string, from: MetricState) {
   const metric = METRICS.find((candidate) => candidate.name === name);
@@ -44,7 +33,7 @@ test('the promised names', () => {
 });
 
 test('before the first sample only what is known is there: no alert of any kind', () => {
-  const empty = state({ sample: null });
+  const empty = stateOf({ sample: null });
   const present = METRICS.filter((metric) => {
     const { points, histogram } = readMetric(metric, empty);
     return points.length > 0 || histogram !== null;
@@ -53,7 +42,7 @@ test('before the first sample only what is known is there: no alert of any kind'
 });
 
 test('absent beats false', () => {
-  const from = state();
+  const from = stateOf();
   for (const name of [
     'wsguard_connections_retained',
     'wsguard_heap_floor_bytes',
@@ -68,7 +57,7 @@ test('absent beats false', () => {
 
 test('connections by transport, zeroes included', () => {
   const connections = { ...sampleOf().connections, active: byTransport(3, { sse: 2 }), unanswering: 1 };
-  const from = state({ sample: sampleOf({ connections }) });
+  const from = stateOf({ sample: sampleOf({ connections }) });
   expect(values('ws_connections_active', from)).toEqual({ websocket: 3, sse: 2, polling: 0, upgraded: 0 });
   expect(values('wsguard_connections_unanswering', from)).toEqual({ '': 1 });
   expect(values('wsguard_memory_per_connection_bytes', from)).toEqual({ '': (100 * 1024 * 1024) / 5 });
@@ -76,14 +65,14 @@ test('connections by transport, zeroes included', () => {
 
 test('without connections there is no memory per connection', () => {
   const connections = { ...sampleOf().connections, active: byTransport() };
-  const from = state({ sample: sampleOf({ connections }) });
+  const from = stateOf({ sample: sampleOf({ connections }) });
   expect(read('wsguard_memory_per_connection_bytes', from).points).toEqual([]);
 });
 
 test('close codes: registered ones as they are, chosen ones in classes, nonsense in one', () => {
   const closeCodes = { '1000': 5, '1006': 2, '3000': 1, '3999': 1, '4001': 7, '4002': 1, '1016': 1, x: 1 };
   const connections = { ...sampleOf().connections, closeCodes };
-  expect(values('ws_close_total', state({ sample: sampleOf({ connections }) }))).toEqual({
+  expect(values('ws_close_total', stateOf({ sample: sampleOf({ connections }) }))).toEqual({
     '1000': 5,
     '1006': 2,
     '3xxx': 2,
@@ -93,7 +82,7 @@ test('close codes: registered ones as they are, chosen ones in classes, nonsense
 });
 
 test('alerts: every kind has a series', () => {
-  const from = state({ openAlerts: [{ kind: 'heap-growth' }, { kind: 'heap-growth' }] });
+  const from = stateOf({ openAlerts: [{ kind: 'heap-growth' }, { kind: 'heap-growth' }] });
   const active = values('wsguard_alert_active', from);
   expect(Object.keys(active)).toHaveLength(KINDS.length);
   expect(active).toMatchObject({ 'heap-growth': 2, 'zombie-connections': 0 });
@@ -101,7 +90,7 @@ test('alerts: every kind has a series', () => {
 
 test('limits, time to the limit, growth, snapshots, delay', () => {
   const limits = { ...sampleOf().limits, containerBytes: 512 };
-  const from = state({
+  const from = stateOf({
     sample: sampleOf({ limits }),
     timeToLimit: { ms: 90_000, lowMs: 1, highMs: null, limit: 'container' },
     growthBytesPerHour: { heap: 12, native: Number.NaN },
@@ -120,7 +109,7 @@ test('100 series each: the largest stay, the rest is summed in `other` and count
     entries: i,
     source: 'found' as const,
   }));
-  const from = state({ sample: sampleOf({ registries }) });
+  const from = stateOf({ sample: sampleOf({ registries }) });
   const entries = values('wsguard_registry_entries', from);
   expect(Object.keys(entries)).toHaveLength(100);
   expect(entries.r149).toBe(149);
