@@ -1,0 +1,31 @@
+// Runs the built exporter in a thread with an environment of its own, as the watcher does. Jest's sandbox cannot:
+// the OTLP exporters load http by a dynamic import.
+const { parentPort, workerData } = require('node:worker_threads');
+const { createClock } = require('../../dist/clock.js');
+const { metricsFor } = require('../../dist/export/metrics.js');
+const { startOtel } = require('../../dist/export/otel.js');
+
+const problems = [];
+const recovered = [];
+const otel = startOtel({
+  env: process.env,
+  clock: createClock(),
+  metrics: metricsFor('off'),
+  readState: () => workerData.state,
+  resource: workerData.resource,
+  version: '0.1.0',
+  onProblem: (problem) => problems.push(problem),
+  onRecovered: (signal) => recovered.push(signal),
+});
+
+const commands = {
+  emit: (alerts) => alerts.forEach((alert) => otel.emitAlert(alert)),
+  flush: () => otel.flush(),
+  stop: () => otel.stop(),
+  look: () => undefined,
+};
+
+parentPort.on('message', async ({ command, given }) => {
+  await commands[command](given);
+  parentPort.postMessage({ exports: otel.exports, problems, recovered, droppedLogs: otel.droppedLogs() });
+});

@@ -1,0 +1,110 @@
+import { alertLog } from '../../../src/export/alert-log.ts';
+import { planOtlp } from '../../../src/export/otlp-plan.ts';
+import { metricExporter } from '../../../src/export/otlp-exporters.ts';
+import { resourceAttributes } from '../../../src/export/resource.ts';
+import { alertOf } from '../../support/alerts.ts';
+
+const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+
+test('no endpoint, no export', () => {
+  expect(planOtlp({})).toMatchObject({ metrics: null, logs: null, problems: [] });
+  expect(planOtlp({ OTEL_METRICS_EXPORTER: 'otlp' }).metrics).toBeNull();
+});
+
+test('an endpoint is enough; protobuf by default', () => {
+  expect(planOtlp(ENDPOINT)).toMatchObject({
+    metrics: 'http/protobuf',
+    logs: 'http/protobuf',
+    intervalMs: 60_000,
+    timeoutMs: 30_000,
+  });
+});
+
+test.each([
+  [{ OTEL_SDK_DISABLED: 'true' }, null, null],
+  [{ OTEL_METRICS_EXPORTER: 'none' }, null, 'http/protobuf'],
+  [{ OTEL_LOGS_EXPORTER: 'none' }, 'http/protobuf', null],
+  [{ OTEL_METRICS_EXPORTER: 'console' }, null, 'http/protobuf'],
+  [{ OTEL_METRICS_EXPORTER: 'console,otlp' }, 'http/protobuf', 'http/protobuf'],
+  [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json', 'http/json'],
+  [{ OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: 'http/json' }, 'http/protobuf', 'http/json'],
+])('%p: metrics %p, logs %p', (env, metrics, logs) => {
+  expect(planOtlp({ ...ENDPOINT, ...env })).toMatchObject({ metrics, logs, problems: [] });
+});
+
+test('an endpoint for one signal exports that signal', () => {
+  expect(planOtlp({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://x/v1/metrics' })).toMatchObject({
+    metrics: 'http/protobuf',
+    logs: null,
+  });
+});
+
+test('an unknown protocol and a broken endpoint are problems, told once, without the value of the endpoint', () => {
+  expect(planOtlp({ ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/proto' })).toMatchObject({
+    metrics: null,
+    logs: null,
+    problems: [{ code: 'WSGUARD_OTLP_PROTOCOL' }],
+  });
+  const { problems } = planOtlp({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318/hunter2' });
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toMatchObject({ code: 'WSGUARD_OTLP_ENDPOINT' });
+  expect(JSON.stringify(problems)).not.toContain('hunter2');
+});
+
+test('interval and timeout; the timeout never above the interval', () => {
+  const plan = planOtlp({ ...ENDPOINT, OTEL_METRIC_EXPORT_INTERVAL: '500', OTEL_METRIC_EXPORT_TIMEOUT: 'x' });
+  expect(plan).toMatchObject({ intervalMs: 500, timeoutMs: 500 });
+});
+
+test('grpc is used where it is installed, and is nothing where it is not', () => {
+  class OTLPMetricExporter {}
+  const load = (name: string) => {
+    if (!name.endsWith('-grpc')) throw new Error('not asked for');
+    return { OTLPMetricExporter };
+  };
+  expect(metricExporter('grpc', load)).toBeInstanceOf(OTLPMetricExporter);
+  const absent = () => {
+    throw Object.assign(new Error('no'), { code: 'MODULE_NOT_FOUND' });
+  };
+  expect(metricExporter('grpc', absent)).toBeNull();
+});
+
+test('an alert as a log record', () => {
+  const record = alertLog(alertOf({ severity: 'critical', because: undefined as never }));
+  expect(record).toMatchObject({
+    eventName: 'wsguard.alert',
+    severityNumber: 17,
+    severityText: 'ERROR',
+    body: '1,912 of 2,410 connections no longer answer',
+    timestamp: new Date('2026-11-22T02:00:00.000Z'),
+  });
+  expect(record.attributes).toMatchObject({
+    'event.name': 'wsguard.alert',
+    'wsguard.alert.id': 'a1b2c3',
+    'wsguard.alert.kind': 'zombie-connections',
+    'wsguard.alert.event': 'opened',
+    'wsguard.alert.culprit.line': 41,
+    'wsguard.alert.time_to_limit.ms': 2_520_000,
+    'wsguard.alert.evidence.ws_connections_unanswering': 1912,
+  });
+  expect(Object.keys(record.attributes)).not.toContain('wsguard.alert.because');
+  expect(alertLog(alertOf()).severityNumber).toBe(13);
+});
+
+test('the resource: what the operator says, but identity is ours', () => {
+  const identity = { ...alertOf(), service: 'own', serviceVersion: null };
+  expect(
+    resourceAttributes(identity, {
+      'deployment.environment': 'prod',
+      'service.instance.id': 'shared by all',
+      'service.version': '7',
+    }),
+  ).toEqual({
+    'deployment.environment': 'prod',
+    'service.name': 'own',
+    'service.version': '7',
+    'service.instance.id': 'chat-7f9c',
+    'host.name': 'web-3',
+    'process.pid': 4711,
+  });
+});
