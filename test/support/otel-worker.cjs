@@ -25,7 +25,9 @@ const commands = {
   look: () => undefined,
 };
 
-parentPort.on('message', async ({ command, given }) => {
+async function obey({ command, given }) {
   await commands[command](given);
   parentPort.postMessage({ exports: otel.exports, problems, recovered, droppedLogs: otel.droppedLogs() });
-});
+}
+
+parentPort.on('message', (message) => void obey(message));
