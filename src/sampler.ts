@@ -3,11 +3,11 @@ import type { Duplex } from 'node:stream';
 import type { Config } from './config/schema.ts';
 import type { Guard } from './guard.ts';
 import type { Dormant } from './hooks/dormant.ts';
+import { socketOf } from './hooks/hand-over.ts';
+import type { RoomsMap, Watchable } from './hooks/registries.ts';
+import { Watch } from './hooks/watch.ts';
+import { ProcessProbes } from './sample/process.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from './types.ts';
-
-export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
-export type Watchable = Collection | (() => number);
-export type RoomsMap = ReadonlyMap<unknown, Collection>;
 
 /** Reads a `Sample` of this process. Made when the agent wakes; everything it patches is undone by `stop`. */
 export interface Sampler {
@@ -37,6 +37,58 @@ export interface SamplerDeps {
   readonly dormant: Dormant;
 }
 
-export function createSampler(_deps: SamplerDeps): Sampler {
-  throw new Error('not built yet');
+/** Wall and monotonic time part by so much when a laptop slept, or somebody set the clock. */
+const CLOCK_JUMP_MS = 5_000;
+
+export function createSampler(deps: SamplerDeps): Sampler {
+  const { clock, guard, dormant } = deps;
+  const flags = { execArgv: process.execArgv, nodeOptions: dormant.nodeOptions, v8: process.versions.v8 };
+  const probes = new ProcessProbes({ clock, guard, flags });
+  const watch = new Watch(deps);
+  const jumped = clockJumps(clock);
+  let marks: SampleMark[] = [];
+  let seq = 0;
+
+  return {
+    read() {
+      if (jumped()) marks.push('clock-jump');
+      const ofProcess = probes.read();
+      const sample: Sample = {
+        seq: seq++,
+        atMs: clock.nowMs(),
+        wallMs: clock.wallMs(),
+        uptimeMs: process.uptime() * 1_000,
+        ...ofProcess,
+        ...watch.read(ofProcess.gc.majorTotal),
+        marks,
+      };
+      marks = [];
+      return sample;
+    },
+    watchRegistry: (name, thing) => watch.registries.watchRegistry(name, thing),
+    watchQueue: (name, thing, options) => watch.registries.watchQueue(name, thing, options),
+    watchRooms: (name, map) => watch.registries.watchRooms(name, map),
+    watchEmitter: (name, emitter) => watch.emitters.watch(name, emitter),
+    watchConnection: (connection) => watch.connections.handOver(socketOf(connection)),
+    askAll: () => watch.askAll(),
+    setSuspicion: (on) => watch.connections.suspect(on),
+    locateListener: (emitter, event) => Promise.resolve(watch.locate(emitter, event)),
+    attached: () => ({ servers: watch.servers(), pings: deps.config.ping === 'auto', blind: watch.blind() }),
+    noteMark: (mark) => void marks.push(mark),
+    stop() {
+      watch.stop();
+      probes.stop();
+      dormant.stop();
+    },
+  };
+}
+
+function clockJumps(clock: Clock): () => boolean {
+  const ahead = (): number => clock.wallMs() - clock.nowMs();
+  let aheadMs = ahead();
+  return () => {
+    const beforeMs = aheadMs;
+    aheadMs = ahead();
+    return Math.abs(aheadMs - beforeMs) > CLOCK_JUMP_MS;
+  };
 }

@@ -10,6 +10,7 @@ export interface Connection {
   transport: Transport;
   /** The WebSocket or the response that an application would keep; the socket itself where neither is known. */
   holder: object;
+  readonly openedAtMs: number;
   answering: Answering;
   /** Bytes waiting in the process to be sent. */
   waitingBytes: number;
@@ -45,6 +46,7 @@ export function createConnection(
     socket,
     transport,
     holder,
+    openedAtMs: nowMs,
     answering: 'yes',
     waitingBytes: 0,
     bytesRead: socket.bytesRead,

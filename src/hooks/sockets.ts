@@ -13,7 +13,7 @@ export interface WatchedServer {
 }
 
 export interface SocketObserver {
-  opened(): void;
+  opened(socket: Socket): void;
   closed(socket: Socket, connection: Connection | null): void;
 }
 
@@ -85,7 +85,7 @@ export class Sockets {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
     socket.on('close', this.#onClose);
-    this.#observer?.opened();
+    this.#observer?.opened(socket);
   }
 
   /** Forgets a socket: closed, or destroyed though its `close` never reached us (listeners can be stripped). */

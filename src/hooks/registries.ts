@@ -1,0 +1,126 @@
+import { isMap, isSet } from 'node:util/types';
+import type { Guard } from '../guard.ts';
+import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types.ts';
+
+export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
+export type Watchable = Collection | (() => number);
+export type RoomsMap = ReadonlyMap<unknown, Collection>;
+
+/** Reads the number now; null when what was watched is gone. */
+type Read<T> = () => T | null;
+
+const MAX_WATCHED = 1_000;
+/** Members of more rooms than this are extrapolated: 5,000 set sizes take about 0.1 ms. */
+const MAX_ROOMS_SUMMED = 5_000;
+
+/** What the application showed us; collections are held weakly, functions until their Dispose. */
+export class Registries {
+  readonly #guard: Guard;
+  readonly #registries = new Map<string, Read<number>>();
+  readonly #queues = new Map<string, Read<Omit<QueueReading, 'name' | 'source'>>>();
+  readonly #rooms = new Map<string, Read<Omit<RoomsReading, 'name' | 'source'>>>();
+
+  constructor(guard: Guard) {
+    this.#guard = guard;
+  }
+
+  watchRegistry(name: string, thing: Watchable): Dispose {
+    return enlist(this.#registries, name, counter(thing));
+  }
+
+  watchQueue(name: string, thing: Watchable, options: { oldestAgeMs?: () => number } = {}): Dispose {
+    const items = counter(thing);
+    const { oldestAgeMs } = options;
+    if (oldestAgeMs !== undefined && typeof oldestAgeMs !== 'function')
+      throw misuse('oldestAgeMs', oldestAgeMs);
+    return enlist(this.#queues, name, () => {
+      const count = items();
+      return count === null
+        ? null
+        : { items: count, oldestAgeMs: oldestAgeMs === undefined ? null : natural(oldestAgeMs()) };
+    });
+  }
+
+  watchRooms(name: string, map: RoomsMap): Dispose {
+    if (!isMap(map)) throw misuse('rooms', map);
+    const ref = new WeakRef<RoomsMap>(map);
+    return enlist(this.#rooms, name, () => {
+      const rooms = ref.deref();
+      return rooms === undefined ? null : readRooms(rooms);
+    });
+  }
+
+  read(): { registries: RegistryReading[]; queues: QueueReading[]; rooms: RoomsReading[] } {
+    const source = 'app' as const;
+    return {
+      registries: this.#all(this.#registries, (name, entries) => ({ name, entries, source })),
+      queues: this.#all(this.#queues, (name, queue) => ({ name, ...queue, source })),
+      rooms: this.#all(this.#rooms, (name, rooms) => ({ name, ...rooms, source })),
+    };
+  }
+
+  stop(): void {
+    for (const watched of [this.#registries, this.#queues, this.#rooms]) watched.clear();
+  }
+
+  /** A callback of the application that throws gives no row: absent beats false. */
+  #all<T, R>(watched: ReadonlyMap<string, Read<T>>, row: (name: string, value: T) => R): R[] {
+    const rows: R[] = [];
+    for (const [name, read] of watched) {
+      const value = this.#guard.run(`watched ${name}`, read, null);
+      if (value !== null) rows.push(row(name, value));
+    }
+    return rows;
+  }
+}
+
+/** The same name again replaces the former: a module may be loaded anew. */
+function enlist<T>(watched: Map<string, Read<T>>, name: string, read: Read<T>): Dispose {
+  if (typeof name !== 'string' || name === '') throw misuse('name', name);
+  if (watched.size < MAX_WATCHED || watched.has(name)) watched.set(name, read);
+  return () => {
+    if (watched.get(name) === read) watched.delete(name);
+  };
+}
+
+function counter(thing: Watchable): Read<number> {
+  if (typeof thing === 'function') return () => natural(thing());
+  if (isMap(thing) || isSet(thing)) {
+    const ref = new WeakRef<{ readonly size: number }>(thing);
+    return () => ref.deref()?.size ?? null;
+  }
+  if (!Array.isArray(thing)) throw misuse('thing', thing);
+  const ref = new WeakRef<readonly unknown[]>(thing);
+  return () => ref.deref()?.length ?? null;
+}
+
+function natural(value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
+  throw new TypeError(`gave ${String(value)} where a number of at least 0 was expected`);
+}
+
+export function readRooms(rooms: RoomsMap): Omit<RoomsReading, 'name' | 'source'> {
+  let seen = 0;
+  let members = 0;
+  for (const room of rooms.values()) {
+    members += Array.isArray(room) ? room.length : ((room as ReadonlySet<unknown>).size ?? 0);
+    seen += 1;
+    if (seen === MAX_ROOMS_SUMMED) break;
+  }
+  return { rooms: rooms.size, members: seen === 0 ? 0 : Math.round((members / seen) * rooms.size) };
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  name: 'a string that is not empty',
+  thing: 'a Map, a Set, an Array or a function that gives a number',
+  rooms: 'a Map of rooms',
+  oldestAgeMs: 'a function that gives milliseconds',
+  emitter: 'an EventEmitter',
+  connection: 'a socket or a stream',
+};
+
+/** The one thing that is thrown into the application: wrong use, at the call. */
+export function misuse(what: string, given: unknown): TypeError {
+  const error = new TypeError(`wsguard: expected ${EXPECTED[what] ?? what}, got ${typeof given}`);
+  return Object.assign(error, { code: 'WSGUARD_WATCH_ARGUMENT' });
+}

@@ -1,0 +1,53 @@
+import type { Guard } from '../guard.ts';
+import type { Clock, GcReading, Sample } from '../types.ts';
+import { createDescriptors, type Descriptors } from './descriptors.ts';
+import { watchGc, type Gc } from './gc.ts';
+import type { HeapFlags } from './heap-capacity.ts';
+import { createLimits, type Limits } from './limits.ts';
+import { watchLoop, type Loop } from './loop.ts';
+import { readMemory } from './memory.ts';
+
+export type ProcessReading = Pick<Sample, 'memory' | 'limits' | 'gc' | 'loop' | 'descriptors'>;
+
+const NO_GC: GcReading = { minorTotal: 0, majorTotal: 0, incrementalTotal: 0, pauseMsTotal: 0, floor: null };
+
+/** What is true of the process, whatever it serves. A probe that cannot run here gives nothing and is counted. */
+export class ProcessProbes {
+  readonly #guard: Guard;
+  readonly #limits: Limits;
+  readonly #gc: Gc | null;
+  readonly #loop: Loop | null;
+  readonly #descriptors: Descriptors = createDescriptors();
+
+  constructor(deps: { clock: Clock; guard: Guard; flags: HeapFlags }) {
+    const { clock, guard, flags } = deps;
+    this.#guard = guard;
+    this.#limits = createLimits(flags);
+    this.#gc = guard.run('gc', () => watchGc(clock, guard), null);
+    this.#loop = guard.run('loop', () => watchLoop(), null);
+    this.#refresh();
+  }
+
+  read(): ProcessReading {
+    const guard = this.#guard;
+    const memory = readMemory();
+    const reading = {
+      memory,
+      limits: this.#limits.read(memory.heapLimitBytes),
+      gc: guard.run('gc', () => this.#gc?.read() ?? NO_GC, NO_GC),
+      loop: guard.run('loop', () => this.#loop?.read() ?? null, null),
+      descriptors: guard.run('descriptors', () => this.#descriptors.read(), null),
+    };
+    this.#refresh();
+    return reading;
+  }
+
+  stop(): void {
+    this.#gc?.stop();
+    this.#loop?.stop();
+  }
+
+  #refresh(): void {
+    void this.#guard.runAsync('descriptors', () => this.#descriptors.refresh(), undefined);
+  }
+}
