@@ -1,0 +1,124 @@
+/** Composer: gate -> analysis or redaction in a watched child process -> value. Usable from any thread. */
+
+import { renameSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { runChild } from './capture/child.ts';
+import type { ChildOutcome } from './capture/child.ts';
+import { failureOf } from './capture/failure.ts';
+import { headroomBytes } from './capture/gate.ts';
+import { takeLock } from './capture/lock.ts';
+import { analysisRssBytes, redactionRssBytes, unpackedBytes } from './capture/need.ts';
+import { remove, temporaryName } from './capture/store.ts';
+import { cpuQuotaCores, shareOf } from './capture/throttle.ts';
+import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Written } from './types.ts';
+
+export interface ProcessOrder {
+  /** Where the lock lies: one at a time among all who write there. */
+  readonly dir: string;
+  readonly limits: () => Headroom;
+  readonly clock: Clock;
+  readonly deadlineMs?: number;
+  readonly onProgress?: (line: string) => void;
+}
+export interface AnalysisOrder extends ProcessOrder {
+  /** One, two or three snapshots in the order they were taken. */
+  readonly files: readonly string[];
+}
+export interface RedactionOrder extends ProcessOrder {
+  readonly taken: Written & { readonly finalFile: string };
+}
+/** `command`: the same analysis on a machine that has the memory. */
+export type AnalysisRefused = Refused & { readonly command: string };
+
+const MIB = 1024 * 1024;
+const DEADLINE_MS = 120_000;
+/** The child is ended when less than this is left to the server. */
+const RESERVE_BYTES = 24 * MIB;
+const HEADROOM_SHARE = 0.8;
+/** How far beyond its prediction the child may go before it is ended. */
+const OVERRUN = 1.3;
+
+export const laptopCommand = (files: readonly string[]): string =>
+  `npx -p @wsguard/agent wsguard analyse ${files.map((file) => quote(basename(file))).join(' ')}`;
+
+export async function runAnalysis(order: AnalysisOrder): Promise<Analysis | AnalysisRefused | Failed> {
+  const command = laptopCommand(order.files);
+  let needBytes: number;
+  try {
+    needBytes = analysisRssBytes(order.files.map(unpackedBytes));
+  } catch (error) {
+    return failureOf(error, 'WSGUARD_ANALYSIS_FAILED');
+  }
+  const outcome = await runGated(order, 'analyse/worker.js', { files: order.files }, needBytes);
+  if (outcome.outcome === 'refused') return { ...outcome, command };
+  if (outcome.outcome === 'failed') return outcome;
+  return readAnalysis(outcome.stdout);
+}
+
+/** Makes the final, redacted file of a raw temporary one, and takes the raw one away whatever happens. */
+export async function redactSnapshot(order: RedactionOrder): Promise<Snapshot> {
+  const { finalFile, learned: _, ...written } = order.taken as typeof order.taken & { learned?: unknown };
+  const redacted = `${temporaryName(finalFile)}.redacted`;
+  try {
+    const needBytes = redactionRssBytes(statSync(written.file).size);
+    const job = { from: written.file, to: redacted };
+    const outcome = await runGated(order, 'capture/worker.js', job, needBytes);
+    if (outcome.outcome === 'refused') return { ...outcome, reason: `not redacted, so not kept: ${outcome.reason}` };
+    if (outcome.outcome === 'failed') return outcome;
+    renameSync(redacted, finalFile);
+    return { ...written, file: finalFile, bytes: statSync(finalFile).size, redacted: true };
+  } catch (error) {
+    return failureOf(error);
+  } finally {
+    remove(written.file);
+    remove(redacted);
+  }
+}
+
+async function runGated(
+  order: ProcessOrder,
+  entry: string,
+  job: unknown,
+  needBytes: number,
+): Promise<ChildOutcome> {
+  const haveBytes = headroomBytes(order.limits());
+  if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * HEADROOM_SHARE) {
+    const reason = `it needs about ${mib(needBytes)} of memory, ${mib(haveBytes)} are left`;
+    return { outcome: 'refused', reason, needBytes, haveBytes: Math.round(haveBytes) };
+  }
+  const lock = takeLock(order.dir);
+  if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
+  const share = shareOf(cpuQuotaCores());
+  try {
+    return await runChild(
+      {
+        entry: join(__dirname, entry),
+        job,
+        heapMib: needBytes / MIB,
+        maxRssBytes: needBytes * OVERRUN,
+        reserveBytes: RESERVE_BYTES,
+        headroom: () => headroomBytes(order.limits()),
+        deadlineMs: (order.deadlineMs ?? DEADLINE_MS) / share,
+        share,
+        onStart: lock.hold,
+        ...(order.onProgress === undefined ? {} : { onProgress: order.onProgress }),
+      },
+      order.clock,
+    );
+  } finally {
+    lock.release();
+  }
+}
+
+function readAnalysis(text: string): Analysis | Failed {
+  try {
+    const analysis = JSON.parse(text) as Analysis;
+    if (analysis.schema === 'wsguard.analysis/1') return analysis;
+  } catch {
+    // Said below.
+  }
+  return { outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED', reason: 'the analysis process gave no answer' };
+}
+
+const quote = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;

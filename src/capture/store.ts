@@ -1,0 +1,101 @@
+/** The directory of the files: made private, bounded, and cleared of what a dead process left half done. */
+
+import { chmodSync, existsSync, mkdirSync, readdirSync, statfsSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+const MAX_LABEL_LENGTH = 60;
+const SNAPSHOT = /^heap-\d+-.+\.heapsnapshot(\.gz)?$/;
+const TEMPORARY = /^\..+\.(\d+)\.tmp$/;
+
+/** A file name's part: what is not a letter, digit, dash, dot or underscore becomes a dash. */
+export function sanitiseLabel(label: string): string {
+  const safe = label
+    .replace(/[^\w.-]+/g, '-')
+    .replace(/\.{2,}/g, '.')
+    .replace(/^[-.]+|[-.]+$/g, '')
+    .slice(0, MAX_LABEL_LENGTH);
+  return safe === '' ? 'snapshot' : safe;
+}
+
+export const snapshotName = (wallMs: number, label: string): string =>
+  `heap-${Math.round(wallMs)}-${sanitiseLabel(label)}.heapsnapshot`;
+
+/** Beside the file, hidden, with our pid: the next process can tell leftovers from work in progress. */
+export const temporaryName = (file: string): string =>
+  join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
+
+/** Makes the directory 0700 with a `.gitignore`; leaves one that is there as it is. */
+export function openDir(dir: string): void {
+  if (existsSync(dir)) return;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  // mkdir's mode passes through the umask; recursive parents keep the default.
+  chmodSync(dir, 0o700);
+  writeFileSync(join(dir, '.gitignore'), '*\n', { mode: 0o600 });
+}
+
+/** Bytes that we may still write there, of the nearest ancestor that exists; null where it cannot be told. */
+export function diskFreeBytes(dir: string): number | null {
+  let at = dir;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  try {
+    const { bavail, bsize } = statfsSync(at);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
+}
+
+export interface Kept {
+  readonly file: string;
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+/** Snapshots in the directory, oldest first. */
+export function listSnapshots(dir: string): Kept[] {
+  const kept: Kept[] = [];
+  for (const name of namesIn(dir)) {
+    if (!SNAPSHOT.test(name)) continue;
+    const file = join(dir, name);
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (stat?.isFile() === true) kept.push({ file, bytes: stat.size, atMs: Number(/\d+/.exec(name)?.[0]) });
+  }
+  return kept.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Takes away temporary files whose process is gone. They may hold raw values. */
+export function sweepLeftovers(dir: string): string[] {
+  const swept: string[] = [];
+  for (const name of namesIn(dir)) {
+    const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0);
+    if (pid > 0 && pid !== process.pid && !isAlive(pid) && remove(join(dir, name))) swept.push(name);
+  }
+  return swept;
+}
+
+/** True when it is gone. */
+export function remove(file: string): boolean {
+  try {
+    unlinkSync(file);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
