@@ -6,11 +6,12 @@ import { runChild } from './capture/child.ts';
 import type { ChildOutcome } from './capture/child.ts';
 import { failureOf } from './capture/failure.ts';
 import { headroomBytes } from './capture/gate.ts';
+import { cpuQuotaCores } from './capture/headroom.ts';
 import { takeLock } from './capture/lock.ts';
 import { analysisRssBytes, redactionRssBytes, unpackedBytes } from './capture/need.ts';
 import { remove, temporaryName } from './capture/store.ts';
-import { cpuQuotaCores, shareOf } from './capture/throttle.ts';
-import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Written } from './types.ts';
+import { shareOf } from './capture/throttle.ts';
+import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types.ts';
 
 export interface ProcessOrder {
   /** Where the lock lies: one at a time among all who write there. */
@@ -24,8 +25,9 @@ export interface AnalysisOrder extends ProcessOrder {
   /** One, two or three snapshots in the order they were taken. */
   readonly files: readonly string[];
 }
-export interface RedactionOrder extends ProcessOrder {
-  readonly taken: Written & { readonly finalFile: string };
+export interface FinishOrder extends ProcessOrder {
+  readonly taken: Taken;
+  readonly redact: boolean;
 }
 /** `command`: the same analysis on a machine that has the memory. */
 export type AnalysisRefused = Refused & { readonly command: string };
@@ -55,22 +57,25 @@ export async function runAnalysis(order: AnalysisOrder): Promise<Analysis | Anal
   return readAnalysis(outcome.stdout);
 }
 
-/** Makes the final, redacted file of a raw temporary one, and takes the raw one away whatever happens. */
-export async function redactSnapshot(order: RedactionOrder): Promise<Snapshot> {
-  const { finalFile, learned: _, ...written } = order.taken as typeof order.taken & { learned?: unknown };
-  const redacted = `${temporaryName(finalFile)}.redacted`;
+/** From what `writeInProcess` took to a `Snapshot`. With `redact` the raw file is taken away whatever happens. */
+export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
+  const { file: raw, finalFile, method, pauseMs, bytes } = order.taken;
+  if (!order.redact) return { outcome: 'written', file: raw, method, pauseMs, bytes, redacted: false };
+  const redacted = temporaryName(`${finalFile}.redacted`);
   try {
-    const needBytes = redactionRssBytes(statSync(written.file).size);
-    const job = { from: written.file, to: redacted };
-    const outcome = await runGated(order, 'capture/worker.js', job, needBytes);
-    if (outcome.outcome === 'refused') return { ...outcome, reason: `not redacted, so not kept: ${outcome.reason}` };
+    const job = { from: raw, to: redacted };
+    const outcome = await runGated(order, 'capture/worker.js', job, redactionRssBytes(bytes));
+    if (outcome.outcome === 'refused') {
+      return { ...outcome, reason: `not redacted, so not kept: ${outcome.reason}` };
+    }
     if (outcome.outcome === 'failed') return outcome;
     renameSync(redacted, finalFile);
-    return { ...written, file: finalFile, bytes: statSync(finalFile).size, redacted: true };
+    const bytesLeft = statSync(finalFile).size;
+    return { outcome: 'written', file: finalFile, method, pauseMs, bytes: bytesLeft, redacted: true };
   } catch (error) {
     return failureOf(error);
   } finally {
-    remove(written.file);
+    remove(raw);
     remove(redacted);
   }
 }
@@ -86,7 +91,7 @@ async function runGated(
     const reason = `it needs about ${mib(needBytes)} of memory, ${mib(haveBytes)} are left`;
     return { outcome: 'refused', reason, needBytes, haveBytes: Math.round(haveBytes) };
   }
-  const lock = takeLock(order.dir);
+  const lock = takeLock(order.dir, order.clock.wallMs());
   if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
   const share = shareOf(cpuQuotaCores());
   try {
@@ -117,8 +122,13 @@ function readAnalysis(text: string): Analysis | Failed {
   } catch {
     // Said below.
   }
-  return { outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED', reason: 'the analysis process gave no answer' };
+  return {
+    outcome: 'failed',
+    code: 'WSGUARD_ANALYSIS_FAILED',
+    reason: 'the analysis process gave no answer',
+  };
 }
 
-const quote = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+const quote = (text: string): string =>
+  /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;

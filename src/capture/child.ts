@@ -26,9 +26,7 @@ export interface ChildOrder {
   readonly onProgress?: (line: string) => void;
 }
 export type ChildOutcome =
-  | { readonly outcome: 'done'; readonly stdout: string; readonly code: number | null }
-  | Refused
-  | Failed;
+  { readonly outcome: 'done'; readonly stdout: string; readonly code: number | null } | Refused | Failed;
 
 const WATCH_MS = 100;
 const MAX_STDOUT_BYTES = 32 << 20;
@@ -36,7 +34,17 @@ const MAX_STDERR_BYTES = 64 << 10;
 const NICENESS = 19;
 const WORST_OOM_SCORE = '1000';
 /** What a node process needs to run; NODE_OPTIONS would bring the application's preloads in, ours among them. */
-const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'TMP', 'TEMP', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH', 'SystemRoot'];
+const ENVIRONMENT = [
+  'PATH',
+  'HOME',
+  'TMPDIR',
+  'TMP',
+  'TEMP',
+  'LANG',
+  'LC_ALL',
+  'LD_LIBRARY_PATH',
+  'SystemRoot',
+];
 
 export function runChild(order: ChildOrder, clock: Clock): Promise<ChildOutcome> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /** One analysis at a time among the processes that share a directory, and none left behind by a dead one. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Stop } from '../types.ts';
 import { isAlive, openDir, remove } from './store.ts';
@@ -12,17 +12,22 @@ interface Holder {
 
 export interface Lock {
   /** The child that works under it: killed by the next one when we die without a word, halted as it may be. */
-  hold(child: number): void;
+  readonly hold: (child: number) => void;
   readonly release: Stop;
 }
 
 const NAME = '.analysis.lock';
+/** A lock without a child is one whose owner is about to start it, for so long. */
+const STARTING_MS = 10_000;
 
 /** `null`: held by a living process. Where nothing can be written there is no lock, and none is needed. */
-export function takeLock(dir: string): Lock | null {
+export function takeLock(dir: string, nowMs: number): Lock | null {
   const file = join(dir, NAME);
   const write = (child: number, flag: 'w' | 'wx'): void =>
-    writeFileSync(file, JSON.stringify({ owner: process.pid, child } satisfies Holder), { mode: 0o600, flag });
+    writeFileSync(file, JSON.stringify({ owner: process.pid, child } satisfies Holder), {
+      mode: 0o600,
+      flag,
+    });
   const lock: Lock = {
     hold: (child) => ignoring(() => write(child, 'w')),
     release: () => void remove(file),
@@ -33,19 +38,22 @@ export function takeLock(dir: string): Lock | null {
       write(0, 'wx');
       return lock;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return { hold: () => undefined, release: () => undefined };
-      if (!clear(file)) return null;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+        return { hold: () => undefined, release: () => undefined };
+      if (!clear(file, nowMs)) return null;
     }
   }
   return null;
 }
 
-/** Takes away a lock whose owner is dead, and its child. */
-function clear(file: string): boolean {
+/** Takes away a lock that nobody works under: its owner is dead (the child goes too), or its child is. */
+function clear(file: string, nowMs: number): boolean {
   const holder = read(file);
   if (holder === null) return remove(file);
-  if (isAlive(holder.owner)) return false;
-  if (holder.child > 0 && isOurs(holder.child)) ignoring(() => process.kill(holder.child, 'SIGKILL'));
+  const starting = holder.child === 0 && nowMs - statSync(file).mtimeMs < STARTING_MS;
+  const working = starting || (holder.child > 0 && isOurs(holder.child));
+  if (working && isAlive(holder.owner)) return false;
+  if (working && !starting) ignoring(() => process.kill(holder.child, 'SIGKILL'));
   return remove(file);
 }
 

@@ -1,6 +1,15 @@
 /** The directory of the files: made private, bounded, and cleared of what a dead process left half done. */
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, statfsSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const MAX_LABEL_LENGTH = 60;

@@ -1,6 +1,5 @@
 /** A CPU share for a child: a cgroup's quota is spent by every process in it, however nice they are. */
 
-import { readFileSync } from 'node:fs';
 import type { Clock, Stop } from '../types.ts';
 
 /** Short turns: the quota is counted per 100 ms, and one used up stops the server for the rest of it. */
@@ -37,30 +36,5 @@ function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): boolean {
     return process.kill(pid, name);
   } catch {
     return false;
-  }
-}
-
-/** Cores that the cgroup grants, v2 then v1; null when it sets no bound. */
-export function cpuQuotaCores(read: (path: string) => string | null = readText): number | null {
-  const groups = read('/proc/self/cgroup') ?? '';
-  const unified = /^0::(.*)$/m.exec(groups)?.[1];
-  for (const path of unified === undefined ? [] : [`/sys/fs/cgroup${unified}`, '/sys/fs/cgroup']) {
-    const [quota, period] = (read(`${path}/cpu.max`) ?? '').trim().split(' ').map(Number);
-    if (quota! > 0 && period! > 0) return quota! / period!;
-  }
-  const own = /^\d+:[^:]*\bcpu\b[^:]*:(.*)$/m.exec(groups)?.[1];
-  for (const path of own === undefined ? [] : [`/sys/fs/cgroup/cpu${own}`, '/sys/fs/cgroup/cpu']) {
-    const quota = Number(read(`${path}/cpu.cfs_quota_us`));
-    const period = Number(read(`${path}/cpu.cfs_period_us`));
-    if (quota > 0 && period > 0) return quota / period;
-  }
-  return null;
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
   }
 }

@@ -3,7 +3,7 @@
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
-import type { CaptureReadings, Clock, Failed, Headroom, Learned, Written } from '../types.ts';
+import type { CaptureLimits, CaptureReadings, Clock, Failed, Learned, Taken } from '../types.ts';
 import { failureOf } from './failure.ts';
 import { smallObjects } from './gate.ts';
 import { diskFreeBytes, openDir, remove, snapshotName, temporaryName } from './store.ts';
@@ -13,12 +13,6 @@ export interface WriteOrder {
   readonly label: string;
   /** `raw` keeps the temporary, hidden name: redaction makes the final file of it. */
   readonly as: 'raw' | 'final';
-}
-
-export interface Taken extends Written {
-  /** Where the file belongs; equal to `file` unless it was written `raw`. */
-  readonly finalFile: string;
-  readonly learned: Learned;
 }
 
 /** The counts stand in the first kilobytes. */
@@ -63,10 +57,7 @@ export function writeInProcess(order: WriteOrder, clock: Clock): Taken | Failed 
 }
 
 /** What the gate needs of this thread; some 20 us. `limits` come from who reads them anyway. */
-export function readCapture(
-  dir: string,
-  limits: Headroom & { readonly heapCapacityBytes: number },
-): CaptureReadings {
+export function readCapture(dir: string, limits: CaptureLimits): CaptureReadings {
   const { rss, heapTotal, external } = process.memoryUsage();
   return {
     ...heapNow(),

@@ -14,13 +14,16 @@ export interface Headroom {
   readonly availableBytes: number | null;
 }
 
-export interface CaptureReadings extends Headroom {
+export interface CaptureLimits extends Headroom {
+  readonly heapCapacityBytes: number;
+}
+
+export interface CaptureReadings extends CaptureLimits {
   /** Live heap as best known; `heapUsed` when there is nothing better (garbage makes it too high, never too low). */
   readonly heapBytes: number;
   /** Part of it in large objects: many bytes, few nodes. */
   readonly largeObjectBytes: number;
   readonly oldSpaceBytes: number;
-  readonly heapCapacityBytes: number;
   readonly rssBytes: number;
   /** RSS that V8's heap and external memory do not explain: what malloc keeps, and may use again. */
   readonly slackBytes: number;
@@ -44,6 +47,12 @@ export interface Learned {
   readonly fileBytes: number;
   /** How far RSS rose; V8 frees it to malloc, which keeps nearly all of it. */
   readonly rssGrowthBytes: number;
+}
+
+/** A snapshot just taken: `file` may still be the raw, hidden one of which redaction makes `finalFile`. */
+export interface Taken extends Written {
+  readonly finalFile: string;
+  readonly learned: Learned;
 }
 
 export interface CaptureState {

@@ -1,0 +1,146 @@
+/** `HeapAnalyzer`: gate -> snapshot -> redaction and analysis elsewhere. Usable alone, keeps nothing alive. */
+
+import { finishSnapshot, runAnalysis } from './analysis-process.ts';
+import type { AnalysisRefused } from './analysis-process.ts';
+import { mayCapture } from './capture/gate.ts';
+import { heapCapacityBytes, readHeadroom } from './capture/headroom.ts';
+import { listSnapshots, remove, sweepLeftovers } from './capture/store.ts';
+import { readCapture, writeInProcess } from './capture/write.ts';
+import { createClock } from './clock.ts';
+import type {
+  Analysis,
+  CaptureLimits,
+  CaptureReadings,
+  CaptureState,
+  Clock,
+  Dispose,
+  Failed,
+  Learned,
+  Snapshot,
+} from './types.ts';
+
+export interface HeapAnalyzerOptions {
+  readonly snapshotDir?: string;
+  /** Longest stop that a snapshot may cause, as predicted. */
+  readonly pauseBudgetMs?: number;
+  /** Snapshots kept in the directory: beyond it automatic ones replace the oldest of theirs, others are refused. */
+  readonly maxSnapshots?: number;
+  /** Time between two snapshots of `watchMemory`. */
+  readonly cooldownMs?: number;
+  /** Masks values before the file gets its name. */
+  readonly redact?: boolean;
+  readonly clock?: Clock;
+  readonly limits?: () => CaptureLimits;
+}
+
+const WATCH_EVERY_MS = 60_000;
+/** Labels of the snapshots that nobody asked for by hand: these may be replaced. */
+const SCHEDULED = 'scheduled';
+const WATCHED = 'high-memory';
+
+const readLimits = (): CaptureLimits => ({ ...readHeadroom(), heapCapacityBytes: heapCapacityBytes() });
+
+export class HeapAnalyzer {
+  readonly snapshotDir: string;
+  readonly #options: Required<Omit<HeapAnalyzerOptions, 'snapshotDir'>>;
+  #count = 0;
+  #running = false;
+  #learned: Learned | null = null;
+
+  constructor(options: HeapAnalyzerOptions = {}) {
+    this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
+    this.#options = {
+      pauseBudgetMs: options.pauseBudgetMs ?? 2000,
+      maxSnapshots: options.maxSnapshots ?? 10,
+      cooldownMs: options.cooldownMs ?? 3_600_000,
+      redact: options.redact ?? true,
+      clock: options.clock ?? createClock(),
+      limits: options.limits ?? readLimits,
+    };
+    sweepLeftovers(this.snapshotDir);
+  }
+
+  /** Snapshots written by this object. */
+  get snapshotCount(): number {
+    return this.#count;
+  }
+
+  /** Stops the process for the time it takes, when the gate allows it. Never rejects. */
+  takeSnapshot(label = 'manual'): Promise<Snapshot> {
+    return this.#take(label, listSnapshots(this.snapshotDir).length);
+  }
+
+  /** One snapshot each period, refusals included in the silence: the gate decides each time. */
+  scheduleSnapshots(intervalMs: number): Dispose {
+    return this.#options.clock.every(intervalMs, () => void this.#takeAutomatic(SCHEDULED));
+  }
+
+  /** A snapshot when old space exceeds this share of the capacity that kills; then not again for the cooldown. */
+  watchMemory(thresholdPercent: number): Dispose {
+    const { clock, cooldownMs } = this.#options;
+    let lastMs: number | null = null;
+    return clock.every(WATCH_EVERY_MS, () => {
+      const nowMs = clock.nowMs();
+      if (lastMs !== null && nowMs - lastMs < cooldownMs) return;
+      const { oldSpaceBytes, heapCapacityBytes: capacity } = this.#read();
+      if (oldSpaceBytes < (capacity * thresholdPercent) / 100) return;
+      lastMs = nowMs;
+      void this.#takeAutomatic(WATCHED);
+    });
+  }
+
+  /** One file: what holds the memory; two or three in order: what grows. In a process of its own. */
+  analyse(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
+    return runAnalysis({
+      files: typeof files === 'string' ? [files] : files,
+      dir: this.snapshotDir,
+      limits: this.#options.limits,
+      clock: this.#options.clock,
+    });
+  }
+
+  analyze(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
+    return this.analyse(files);
+  }
+
+  async #takeAutomatic(label: string): Promise<void> {
+    const kept = listSnapshots(this.snapshotDir);
+    // The first one stays: growth is seen against it.
+    const [, ...replaceable] = kept.filter(
+      ({ file }) => file.includes(`-${SCHEDULED}.`) || file.includes(`-${WATCHED}.`),
+    );
+    const oldest = replaceable[0];
+    const full = kept.length >= this.#options.maxSnapshots;
+    const snapshot = await this.#take(label, full && oldest !== undefined ? kept.length - 1 : kept.length);
+    if (snapshot.outcome === 'written' && full && oldest !== undefined) remove(oldest.file);
+  }
+
+  #read(): CaptureReadings {
+    return readCapture(this.snapshotDir, this.#options.limits());
+  }
+
+  async #take(label: string, filesKept: number): Promise<Snapshot> {
+    const { clock, limits, maxSnapshots, pauseBudgetMs, redact } = this.#options;
+    const state: CaptureState = {
+      running: this.#running,
+      sinceLastMs: null,
+      filesKept,
+      learned: this.#learned,
+    };
+    const budget = { method: 'inprocess', pauseBudgetMs, maxFiles: maxSnapshots, cooldownMs: 0 } as const;
+    const permit = mayCapture(this.#read(), budget, state);
+    if ('outcome' in permit) return permit;
+    this.#running = true;
+    try {
+      const dir = this.snapshotDir;
+      const taken = writeInProcess({ dir, label, as: redact ? 'raw' : 'final' }, clock);
+      if (taken.outcome === 'failed') return taken;
+      this.#learned = taken.learned;
+      const snapshot = await finishSnapshot({ taken, redact, dir, limits, clock });
+      if (snapshot.outcome === 'written') this.#count += 1;
+      return snapshot;
+    } finally {
+      this.#running = false;
+    }
+  }
+}
