@@ -1,0 +1,61 @@
+/** The rules of redaction, pure: which strings of a snapshot are names, and which names may be read. */
+
+import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
+import { USE } from '../heapsnapshot/uses.ts';
+
+/** Their names are data: the text itself, or a pattern that may be built from it. */
+const VALUE_NODES = new Set(['string', 'concatenated string', 'sliced string', 'regexp']);
+/** Their names are given at run time: a class by `name` or `Symbol.toStringTag`, a symbol by its description. */
+const GIVEN_NODES = new Set(['object', 'symbol', 'bigint']);
+
+const DICTIONARY_KEYS = 16;
+/** A module's exports and a class's methods are functions under their names; listeners by event name are too. */
+const DICTIONARY_KEYS_OF_FUNCTIONS = 64;
+const SAME_KIND_SHARE = 0.8;
+const SHAPE_COUNT = 8;
+
+const MAX_NAME_LENGTH = 80;
+const MAX_DIGITS = 4;
+/** Lower case followed by upper case: camelCase has one in seven letters at most, a random token one in four. */
+const MAX_HUMP_SHARE = 0.2;
+const MIN_RANDOM_LENGTH = 16;
+
+/** `get size`, `#private`, `content-type`, `user:join`, `Symbol.iterator`; no spaces, quotes, `@`, `=`, `?`, `%`. */
+const NAME = /^(?:[gs]et )?[#$\p{L}_][\p{L}\p{N}_$]*(?:[-.:/][$\p{L}\p{N}_]+)*$/u;
+const SYMBOL = /^<symbol (.*)>$/s;
+/** A class may carry what V8 adds to it: `global (global*)`, `Object / file:///app`. */
+const DECORATED = /^([\w$]+)((?: \([\w$*]*\))?)$/;
+
+export function isReadableName(text: string): boolean {
+  if (text.length > MAX_NAME_LENGTH || !NAME.test(text)) return false;
+  if ((text.match(/\p{N}/gu)?.length ?? 0) > MAX_DIGITS) return false;
+  const longest = Math.max(...text.split(/[-.:/_ ]/).map((word) => word.length));
+  const humps = text.match(/\p{Ll}\p{Lu}/gu)?.length ?? 0;
+  return longest < MIN_RANDOM_LENGTH || humps <= text.length * MAX_HUMP_SHARE;
+}
+
+/** An ephemeron's edge says both names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */
+const EPHEMERON = /^(.*part of key \()(.*)( @\d+\) -> value \()(.*)( @\d+\) pair in .*)$/s;
+
+function fixedName(text: string): string {
+  const parts = EPHEMERON.exec(text)?.slice(1);
+  if (parts === undefined) return text;
+  return parts.map((part, at) => (at % 2 === 0 || isReadableName(part) ? part : 'masked')).join('');
+}
+
+function givenName(text: string): string | null {
+  const symbol = SYMBOL.exec(text)?.[1];
+  if (symbol !== undefined) return isReadableName(symbol) ? text : '<symbol masked>';
+  const bare = DECORATED.exec(text)?.[1] ?? text;
+  return text === '' || isReadableName(bare) ? text : null;
+}
+
+export const REDACTION: RewriteRules = {
+  nodeName: (type) => (VALUE_NODES.has(type) ? 0 : GIVEN_NODES.has(type) ? USE.given : USE.fixed),
+  edgeName: (type) => (type === 'property' ? USE.given : USE.fixed),
+  isDictionary: (keys, sameKind, ofFunctions) =>
+    keys >= (ofFunctions ? DICTIONARY_KEYS_OF_FUNCTIONS : DICTIONARY_KEYS) &&
+    sameKind >= keys * SAME_KIND_SHARE,
+  shapeCount: SHAPE_COUNT,
+  name: (text, use) => ((use & USE.fixed) === 0 ? givenName(text) : fixedName(text)),
+};
