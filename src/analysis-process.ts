@@ -8,8 +8,9 @@ import { failureOf } from './capture/failure.ts';
 import { headroomBytes } from './capture/gate.ts';
 import { cpuQuotaCores } from './capture/headroom.ts';
 import { takeLock } from './capture/lock.ts';
-import { analysisRssBytes, redactionRssBytes, unpackedBytes } from './capture/need.ts';
-import { remove, temporaryName } from './capture/store.ts';
+import type { Lock } from './capture/lock.ts';
+import { analysisRssBytes, redactionRssBytes } from './capture/need.ts';
+import { remove, temporaryName, unpackedBytes } from './capture/store.ts';
 import { shareOf } from './capture/throttle.ts';
 import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types.ts';
 
@@ -20,6 +21,8 @@ export interface ProcessOrder {
   readonly clock: Clock;
   readonly deadlineMs?: number;
   readonly onProgress?: (line: string) => void;
+  /** Someone waits for the answer: the process stays until it is there. The agent never asks for that. */
+  readonly keepAlive?: boolean;
 }
 export interface AnalysisOrder extends ProcessOrder {
   /** One, two or three snapshots in the order they were taken. */
@@ -34,6 +37,9 @@ export type AnalysisRefused = Refused & { readonly command: string };
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 120_000;
+/** A raw file must not be lost to an analysis that happens to run. */
+const REDACTION_WAIT_MS = 120_000;
+const LOCK_RETRY_MS = 250;
 /** The child is ended when less than this is left to the server. */
 const RESERVE_BYTES = 24 * MIB;
 const HEADROOM_SHARE = 0.8;
@@ -51,7 +57,8 @@ export async function runAnalysis(order: AnalysisOrder): Promise<Analysis | Anal
   } catch (error) {
     return failureOf(error, 'WSGUARD_ANALYSIS_FAILED');
   }
-  const outcome = await runGated(order, 'analyse/worker.js', { files: order.files }, needBytes);
+  const job = { files: order.files };
+  const outcome = await runGated(order, { entry: 'analyse/worker.js', job, needBytes, waitMs: 0 });
   if (outcome.outcome === 'refused') return { ...outcome, command };
   if (outcome.outcome === 'failed') return outcome;
   return readAnalysis(outcome.stdout);
@@ -62,9 +69,13 @@ export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
   const { file: raw, finalFile, method, pauseMs, bytes } = order.taken;
   if (!order.redact) return { outcome: 'written', file: raw, method, pauseMs, bytes, redacted: false };
   const redacted = temporaryName(`${finalFile}.redacted`);
+  const clear = (): void => [raw, redacted].forEach(remove);
+  process.once('exit', clear);
   try {
     const job = { from: raw, to: redacted };
-    const outcome = await runGated(order, 'capture/worker.js', job, redactionRssBytes(bytes));
+    const needBytes = redactionRssBytes(bytes);
+    const task = { entry: 'capture/worker.js', job, needBytes, waitMs: REDACTION_WAIT_MS };
+    const outcome = await runGated(order, task);
     if (outcome.outcome === 'refused') {
       return { ...outcome, reason: `not redacted, so not kept: ${outcome.reason}` };
     }
@@ -75,30 +86,34 @@ export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
   } catch (error) {
     return failureOf(error);
   } finally {
-    remove(raw);
-    remove(redacted);
+    process.off('exit', clear);
+    clear();
   }
 }
 
-async function runGated(
-  order: ProcessOrder,
-  entry: string,
-  job: unknown,
-  needBytes: number,
-): Promise<ChildOutcome> {
+interface Task {
+  readonly entry: string;
+  readonly job: unknown;
+  readonly needBytes: number;
+  /** For the lock. */
+  readonly waitMs: number;
+}
+
+async function runGated(order: ProcessOrder, task: Task): Promise<ChildOutcome> {
+  const { needBytes } = task;
   const haveBytes = headroomBytes(order.limits());
   if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * HEADROOM_SHARE) {
     const reason = `it needs about ${mib(needBytes)} of memory, ${mib(haveBytes)} are left`;
     return { outcome: 'refused', reason, needBytes, haveBytes: Math.round(haveBytes) };
   }
-  const lock = takeLock(order.dir, order.clock.wallMs());
+  const lock = await lockWithin(order, task.waitMs);
   if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
   const share = shareOf(cpuQuotaCores());
   try {
     return await runChild(
       {
-        entry: join(__dirname, entry),
-        job,
+        entry: join(__dirname, task.entry),
+        job: task.job,
         heapMib: needBytes / MIB,
         maxRssBytes: needBytes * OVERRUN,
         reserveBytes: RESERVE_BYTES,
@@ -106,12 +121,22 @@ async function runGated(
         deadlineMs: (order.deadlineMs ?? DEADLINE_MS) / share,
         share,
         onStart: lock.hold,
+        keepAlive: order.keepAlive ?? false,
         ...(order.onProgress === undefined ? {} : { onProgress: order.onProgress }),
       },
       order.clock,
     );
   } finally {
     lock.release();
+  }
+}
+
+async function lockWithin({ dir, clock }: ProcessOrder, waitMs: number): Promise<Lock | null> {
+  const untilMs = clock.nowMs() + waitMs;
+  for (;;) {
+    const lock = takeLock(dir, clock.wallMs());
+    if (lock !== null || clock.nowMs() >= untilMs) return lock;
+    await new Promise<void>((resolve) => void clock.after(LOCK_RETRY_MS, resolve));
   }
 }
 

@@ -33,6 +33,13 @@ export interface HeapAnalyzerOptions {
   readonly limits?: () => CaptureLimits;
 }
 
+interface Order {
+  readonly label: string;
+  readonly filesKept: number;
+  /** A caller awaits it. */
+  readonly keepAlive: boolean;
+}
+
 const WATCH_EVERY_MS = 60_000;
 /** Labels of the snapshots that nobody asked for by hand: these may be replaced. */
 const SCHEDULED = 'scheduled';
@@ -67,7 +74,7 @@ export class HeapAnalyzer {
 
   /** Stops the process for the time it takes, when the gate allows it. Never rejects. */
   takeSnapshot(label = 'manual'): Promise<Snapshot> {
-    return this.#take(label, listSnapshots(this.snapshotDir).length);
+    return this.#take({ label, filesKept: listSnapshots(this.snapshotDir).length, keepAlive: true });
   }
 
   /** One snapshot each period, refusals included in the silence: the gate decides each time. */
@@ -96,6 +103,7 @@ export class HeapAnalyzer {
       dir: this.snapshotDir,
       limits: this.#options.limits,
       clock: this.#options.clock,
+      keepAlive: true,
     });
   }
 
@@ -111,7 +119,8 @@ export class HeapAnalyzer {
     );
     const oldest = replaceable[0];
     const full = kept.length >= this.#options.maxSnapshots;
-    const snapshot = await this.#take(label, full && oldest !== undefined ? kept.length - 1 : kept.length);
+    const filesKept = full && oldest !== undefined ? kept.length - 1 : kept.length;
+    const snapshot = await this.#take({ label, filesKept, keepAlive: false });
     if (snapshot.outcome === 'written' && full && oldest !== undefined) remove(oldest.file);
   }
 
@@ -119,7 +128,7 @@ export class HeapAnalyzer {
     return readCapture(this.snapshotDir, this.#options.limits());
   }
 
-  async #take(label: string, filesKept: number): Promise<Snapshot> {
+  async #take({ label, filesKept, keepAlive }: Order): Promise<Snapshot> {
     const { clock, limits, maxSnapshots, pauseBudgetMs, redact } = this.#options;
     const state: CaptureState = {
       running: this.#running,
@@ -127,7 +136,13 @@ export class HeapAnalyzer {
       filesKept,
       learned: this.#learned,
     };
-    const budget = { method: 'inprocess', pauseBudgetMs, maxFiles: maxSnapshots, cooldownMs: 0 } as const;
+    const budget = {
+      method: 'inprocess',
+      pauseBudgetMs,
+      maxFiles: maxSnapshots,
+      cooldownMs: 0,
+      redact,
+    } as const;
     const permit = mayCapture(this.#read(), budget, state);
     if ('outcome' in permit) return permit;
     this.#running = true;
@@ -136,7 +151,7 @@ export class HeapAnalyzer {
       const taken = writeInProcess({ dir, label, as: redact ? 'raw' : 'final' }, clock);
       if (taken.outcome === 'failed') return taken;
       this.#learned = taken.learned;
-      const snapshot = await finishSnapshot({ taken, redact, dir, limits, clock });
+      const snapshot = await finishSnapshot({ taken, redact, dir, limits, clock, keepAlive });
       if (snapshot.outcome === 'written') this.#count += 1;
       return snapshot;
     } finally {

@@ -22,6 +22,8 @@ export interface ChildOrder {
   readonly deadlineMs: number;
   /** Of one core. */
   readonly share: number;
+  /** False: the process may end before the child does, and takes it along. */
+  readonly keepAlive: boolean;
   readonly onStart?: (pid: number) => void;
   readonly onProgress?: (line: string) => void;
 }
@@ -73,7 +75,7 @@ export function runChild(order: ChildOrder, clock: Clock): Promise<ChildOutcome>
   });
 }
 
-function start({ entry, job, heapMib, onStart }: ChildOrder): ChildProcess {
+function start({ entry, job, heapMib, keepAlive, onStart }: ChildOrder): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
   const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1'];
@@ -82,9 +84,9 @@ function start({ entry, job, heapMib, onStart }: ChildOrder): ChildProcess {
     stdio: ['pipe', 'pipe', 'pipe'],
     windowsHide: true,
   });
-  child.unref();
+  if (!keepAlive) child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) {
-    (stream as Socket | null)?.unref();
+    if (!keepAlive) (stream as Socket | null)?.unref();
     stream?.on('error', () => undefined);
   }
   child.stdin?.end(JSON.stringify(job));

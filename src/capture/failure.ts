@@ -14,10 +14,10 @@ const CODES: Readonly<Record<string, string>> = {
 };
 
 export function failureOf(error: unknown, fallback = 'WSGUARD_CAPTURE_FAILED'): Failed {
-  const errno = (error as NodeJS.ErrnoException | null)?.code;
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
   return {
     outcome: 'failed',
-    code: CODES[errno ?? ''] ?? fallback,
+    code: code.startsWith('WSGUARD_') ? code : (CODES[code] ?? fallback),
     reason: error instanceof Error ? error.message : String(error),
   };
 }

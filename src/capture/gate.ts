@@ -9,6 +9,7 @@ import type {
   Learned,
   Refused,
 } from '../types.ts';
+import { redactionRssBytes } from './need.ts';
 
 export type Permit = { readonly may: true; readonly method: 'inprocess'; readonly cost: CaptureCost };
 
@@ -124,7 +125,8 @@ export function mayCapture(
     return refused('too near the heap limit to stop and catch up', HEAP_RESERVE_BYTES, heapLeftBytes);
   }
   const haveBytes = headroomBytes(readings);
-  const needBytes = cost.rssBytes / HEADROOM_SHARE;
+  const afterwards = budget.redact ? redactionRssBytes(cost.fileBytes) : 0;
+  const needBytes = (cost.rssBytes + afterwards) / HEADROOM_SHARE;
   if (haveBytes !== null && needBytes > haveBytes) {
     return refused(
       `about ${cost.nodes} objects take ${mib(needBytes)} of memory, ${mib(haveBytes)} are left`,

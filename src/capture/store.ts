@@ -2,8 +2,11 @@
 
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
+  readSync,
   readdirSync,
   statfsSync,
   statSync,
@@ -13,6 +16,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 
 const MAX_LABEL_LENGTH = 60;
+/** Snapshots compress 7 to 15 times; only for files over 4 GB, whose gzip trailer says nothing. */
+const GZIP_RATIO = 15;
 const SNAPSHOT = /^heap-\d+-.+\.heapsnapshot(\.gz)?$/;
 const TEMPORARY = /^\..+\.(\d+)\.tmp$/;
 
@@ -89,6 +94,23 @@ export function remove(file: string): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+/** Unpacked size: a gzip file says it modulo 4 GiB in its last four bytes. */
+export function unpackedBytes(file: string): number {
+  const { size } = statSync(file);
+  const descriptor = openSync(file, 'r');
+  try {
+    const magic = Buffer.alloc(2);
+    readSync(descriptor, magic, 0, 2, 0);
+    if (magic.readUInt16BE() !== 0x1f8b || size < 18) return size;
+    const trailer = Buffer.alloc(4);
+    readSync(descriptor, trailer, 0, 4, size - 4);
+    const said = trailer.readUInt32LE();
+    return said < size ? size * GZIP_RATIO : said;
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -9,7 +9,7 @@ const UNICODE_DIGITS = 4;
 const ESCAPED_MASK = [48, 48, 55, 56] as const;
 
 /**
- * Writes a JSON string's inside with every letter an `x` and every digit a `0`, byte for byte: escapes stay escapes,
+ * Writes a JSON string's inside with every letter an `x` and every digit a `0`; escapes stay escapes,
  * so the text keeps its length in UTF-16 (both halves of a surrogate pair become an x). Returns where it ended.
  */
 export function maskInto(
@@ -23,7 +23,12 @@ export function maskInto(
   let at = start;
   while (at < end) {
     const byte = data[at]!;
-    if (byte !== BACKSLASH) {
+    if (byte >= 0x80) {
+      // V8 writes ASCII only; in UTF-8 of others the first byte stands for the character, two units from F0 on.
+      if (byte >= 0xc0) output[out++] = MASK;
+      if (byte >= 0xf0) output[out++] = MASK;
+      at += 1;
+    } else if (byte !== BACKSLASH) {
       output[out++] = byte >= ZERO && byte <= NINE ? ZERO : MASK;
       at += 1;
     } else if (data[at + 1] === LOWER_U && at + 2 + UNICODE_DIGITS <= end) {

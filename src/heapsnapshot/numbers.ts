@@ -14,6 +14,7 @@ export interface Cursor {
 
 const ZERO = 48;
 const COMMA = 44;
+const MINUS = 45;
 const CLOSE = 93;
 const NEWLINE = 10;
 /** int32 holds nine digits; longer numbers (a 5 GB ArrayBuffer's size) take the slow way. */
@@ -44,8 +45,10 @@ export function scanNumbers(data: Uint8Array, cursor: Cursor, out: Float64Array,
         at = skipBlanks(data, at);
         continue;
       }
-      if (at >= cursor.end && digits <= MAX_DIGITS) return stop(cursor, start, count);
+      if (digits === 0) at = endOfNegative(data, start);
+      if (at >= cursor.end && at - start <= MAX_DIGITS) return stop(cursor, start, count);
       value = decodeLong(data, start, at, cursor);
+      digit = data[at]! - ZERO;
     }
     // Node 20 and 22 put a newline before each row's comma; 24 and 26 none, and `]` follows the last digit.
     if (digit !== COMMA - ZERO) {
@@ -69,6 +72,14 @@ function stop(cursor: Cursor, at: number, filled: number): void {
   cursor.filled = filled;
 }
 
+/** Node 24 and 26 write an element's index from 2^31 on as an int32: `a[4e9]` becomes -294967296. */
+function endOfNegative(data: Uint8Array, start: number): number {
+  if (data[start] !== MINUS) return start;
+  let at = start + 1;
+  while (data[at]! >= ZERO && data[at]! <= ZERO + 9) at++;
+  return at;
+}
+
 export function skipBlanks(data: Uint8Array, from: number): number {
   let at = from;
   while (isBlank(data[at]!)) at++;
@@ -81,8 +92,9 @@ export function syntax(data: Uint8Array, at: number, cursor: Cursor): SnapshotEr
 }
 
 function decodeLong(data: Uint8Array, start: number, end: number, cursor: Cursor): number {
-  if (start === end || end - start > MAX_DIGITS) throw syntax(data, start, cursor);
+  const first = data[start] === MINUS ? start + 1 : start;
+  if (first === end || end - first > MAX_DIGITS) throw syntax(data, start, cursor);
   let value = 0;
-  for (let at = start; at < end; at++) value = value * 10 + (data[at]! - ZERO);
-  return value;
+  for (let at = first; at < end; at++) value = value * 10 + (data[at]! - ZERO);
+  return first === start ? value : 2 ** 32 - value;
 }

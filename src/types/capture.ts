@@ -36,6 +36,8 @@ export interface CaptureBudget {
   readonly pauseBudgetMs: number;
   readonly maxFiles: number;
   readonly cooldownMs: number;
+  /** A redaction process follows, while malloc still keeps what the snapshot took. */
+  readonly redact: boolean;
 }
 
 /** What this process's last snapshot was like: better than any table. */

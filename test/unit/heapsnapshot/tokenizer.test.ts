@@ -100,7 +100,7 @@ test.each([
     (text: string) => text.replace(/"node_count":\d+/, '"node_count":2'),
     'COUNTS',
   ],
-  ['a negative number', (text: string) => text.replace('"edges":[1', '"edges":[-1'), 'SYNTAX'],
+  ['a minus alone', (text: string) => text.replace('"edges":[1,', '"edges":[-,'), 'SYNTAX'],
   [
     'a number of 40 digits',
     (text: string) => text.replace('"edges":[1', `"edges":[${'1'.repeat(40)}`),
@@ -113,6 +113,13 @@ test.each([
   const text = sample('node26').toString();
   expect(spoil(text)).not.toBe(text);
   expect(codeOf(Buffer.from(spoil(text)))).toBe(`WSGUARD_SNAPSHOT_${code}`);
+});
+
+test('an index from 2^31 on, which Node 24 and 26 write as an int32, is what it was', () => {
+  const heap = sample('node26');
+  const bytes = Buffer.from(heap.toString().replace('"edges":[1,1,', '"edges":[1,-294967296,'));
+  expect(read(bytes).edges[1]).toBe(4_000_000_000);
+  expect(read(bytes, 3).edges[1]).toBe(4_000_000_000);
 });
 
 test('a string that never ends is given up in bounded memory', () => {

@@ -1,0 +1,19 @@
+/** Entry of the redaction process: a job as JSON on stdin, counts as JSON on stdout. */
+
+import { text } from 'node:stream/consumers';
+import { failureOf } from './failure.ts';
+import { redactFile } from './redact-file.ts';
+import type { RedactFileOrder } from './redact-file.ts';
+
+async function main(): Promise<void> {
+  try {
+    const job = JSON.parse(await text(process.stdin)) as RedactFileOrder;
+    process.stdout.write(JSON.stringify(await redactFile(job)));
+  } catch (error) {
+    const { code, reason } = failureOf(error);
+    process.stderr.write(`${code}: ${reason}\n`);
+    process.exitCode = 3;
+  }
+}
+
+void main();

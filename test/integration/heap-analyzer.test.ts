@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** The built package in a process of its own: exits, file modes and keep-alive cannot be seen from inside jest. */
+const DIST = join(__dirname, '..', '..', 'dist');
+let dir: string;
+
+beforeAll(() => {
+  execFileSync(process.execPath, [join(__dirname, '..', 'tools', 'build.mjs')]);
+});
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'wsguard-capture-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const PRELUDE = `
+  const { HeapAnalyzer } = require(${JSON.stringify(join(DIST, 'heap-analyzer.js'))});
+  globalThis.kept = Array.from({ length: 200 }, (_, i) => ({ token: Buffer.from('planted-secret-' + i).toString() }));
+  const say = (value) => console.log(JSON.stringify(value));
+`;
+
+function run(script: string, env: NodeJS.ProcessEnv = {}): unknown[] {
+  const file = join(dir, 'script.cjs');
+  writeFileSync(file, PRELUDE + script);
+  const out = execFileSync(process.execPath, [file], {
+    cwd: dir,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  return out
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown);
+}
+
+test('ten lines: a snapshot by hand, private, redacted, named as promised, nothing left beside it', () => {
+  const [snapshot, count] = run(`
+    const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 60000 });
+    analyzer.takeSnapshot('after: deploy/1').then((snapshot) => { say(snapshot); say(analyzer.snapshotCount); });
+  `);
+  expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
+  expect(count).toBe(1);
+  const store = join(dir, 'heap-snapshots');
+  const names = readdirSync(store).sort();
+  expect(names).toEqual(['.gitignore', expect.stringMatching(/^heap-\d{13}-after-deploy-1\.heapsnapshot$/)]);
+  expect(statSync(store).mode & 0o777).toBe(0o700);
+  const file = join(store, names[1]!);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect((snapshot as { file: string }).file).toBe(file);
+  const text = readFileSync(file, 'utf8');
+  expect(text.includes('planted-secret-7')).toBe(false);
+  expect(JSON.parse(text)).toHaveProperty('snapshot.node_count');
+});
+
+test('without redaction it says so', () => {
+  const [snapshot] = run(`
+    new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false }).takeSnapshot('x').then(say);
+  `);
+  expect(snapshot).toMatchObject({ outcome: 'written', redacted: false });
+  const text = readFileSync((snapshot as { file: string }).file, 'utf8');
+  expect(text.includes('planted-secret-7')).toBe(true);
+});
+
+test('the gate refuses with a reason, and nothing is written', () => {
+  const [snapshot] = run(
+    `new HeapAnalyzer({ snapshotDir: 'none', pauseBudgetMs: 1 }).takeSnapshot('x').then(say);`,
+  );
+  expect(snapshot).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('budget is 1 ms') });
+  expect(readdirSync(dir)).not.toContain('none');
+});
+
+test('one at a time, and a bounded number of files', () => {
+  const answers = run(`
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 1 });
+    const first = analyzer.takeSnapshot('a'), second = analyzer.takeSnapshot('b');
+    Promise.all([first, second]).then(async (both) => { both.forEach(say); say(await analyzer.takeSnapshot('c')); });
+  `);
+  expect(answers).toEqual([
+    expect.objectContaining({ outcome: 'written' }),
+    expect.objectContaining({ outcome: 'refused', reason: 'another snapshot is being taken' }),
+    expect.objectContaining({ outcome: 'refused', reason: '1 snapshot files are kept, the bound is 1' }),
+  ]);
+});
+
+test('a directory that cannot be made is a failure with a code', () => {
+  writeFileSync(join(dir, 'taken'), '');
+  const [snapshot] = run(
+    `new HeapAnalyzer({ snapshotDir: 'taken/below', pauseBudgetMs: 60000 }).takeSnapshot('x').then(say);`,
+  );
+  expect(snapshot).toMatchObject({ outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED' });
+});
+
+test('timers keep nothing alive, and preloads of the application do not run in our processes', () => {
+  const preload = join(dir, 'preload.cjs');
+  writeFileSync(preload, `require('node:fs').appendFileSync(${JSON.stringify(join(dir, 'ran'))}, 'x');`);
+  run(
+    `
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000 });
+    analyzer.scheduleSnapshots(3600000); analyzer.watchMemory(70);
+    analyzer.takeSnapshot('x').then(say);
+  `,
+    { NODE_OPTIONS: `--require ${preload}` },
+  );
+  expect(readFileSync(join(dir, 'ran'), 'utf8')).toBe('x');
+});
+
+test('a process that ends in the middle leaves no raw file', () => {
+  run(`
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000 });
+    analyzer.takeSnapshot('x');
+    setImmediate(() => process.exit(0));
+  `);
+  expect(readdirSync(join(dir, 's')).filter((name) => name.includes('heapsnapshot'))).toEqual([]);
+});

@@ -1,0 +1,180 @@
+import { isReadableName, REDACTION } from '../../../src/capture/redact.ts';
+import { Rewriter } from '../../../src/heapsnapshot/rewrite.ts';
+import { USE } from '../../../src/heapsnapshot/uses.ts';
+import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
+import type { Style } from '../../support/heap-snapshot-builder.ts';
+
+function redact(bytes: Uint8Array, chunkBytes = bytes.length): string {
+  const out: Uint8Array[] = [];
+  const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
+  for (let at = 0; at < bytes.length; at += chunkBytes) rewriter.write(bytes.subarray(at, at + chunkBytes));
+  rewriter.end();
+  return Buffer.concat(out).toString('utf8');
+}
+const stringsOf = (json: string): string[] => (JSON.parse(json) as { strings: string[] }).strings;
+
+test.each([
+  'connections',
+  '_events',
+  '#private',
+  'get size',
+  'user:join',
+  'content-type',
+  'Symbol.iterator',
+  'utf8',
+  'kHandle',
+  'getOwnPropertyDescriptor',
+  '$scope',
+  'HTTP_STATUS_NOT_FOUND',
+  'größe',
+])('%s may be read as a name', (name) => {
+  expect(isReadableName(name)).toBe(true);
+});
+
+test.each([
+  'alice@example.com',
+  '4111111111111111',
+  '+49 170 1234567',
+  'sk_live_51H8xkJ2eZvKYlo2C',
+  'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9',
+  'dGhpc0lzQVNlY3JldFRva2VuT2ZTb21lTGVuZ3Ro',
+  'a1b2c3d4e5f6',
+  '550e8400-e29b-41d4-a716-446655440000',
+  '10.12.13.14',
+  'token=abc',
+  'Alice Smith',
+  'x'.repeat(81),
+  '',
+])('%s may not', (name) => {
+  expect(isReadableName(name)).toBe(false);
+});
+
+describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style) => {
+  const heap = new HeapSnapshotBuilder(style);
+  const root = heap.node('synthetic', '(GC roots)');
+  const server = heap.node('object', 'ChatServer');
+  const map = heap.node('object', 'Map');
+  const table = heap.node('array', '(object elements)');
+  const users = heap.node('object', 'Object');
+  const small = heap.node('object', 'Object');
+  heap.edge(root, 'element', 1, server).edge(server, 'property', 'sessions', map);
+  heap.edge(server, 'property', 'users', users).edge(server, 'property', 'last', small);
+  heap.edge(map, 'internal', 'table', table);
+  heap.edge(table, 'internal', '0', heap.node('string', 'map-key-secret'));
+  heap.edge(table, 'internal', '1', heap.node('string', 'quote " slash \\ nl \n é 😀 tab\t 42'));
+  for (let i = 0; i < 20; i += 1) {
+    const name = String.fromCharCode(97 + i).repeat(3);
+    heap.edge(users, 'property', `user${name}`, heap.node('object', 'Session'));
+  }
+  heap.edge(small, 'property', 'bob@example.com', heap.node('regexp', '^secret-pattern$'));
+  heap.edge(small, 'property', '<symbol kHandle>', heap.node('symbol', 'symbol'));
+  heap.edge(small, 'property', '<symbol tok3n-91827364>', heap.node('object', 'Secret Tag 99'));
+  heap.edge(small, 'property', 'shared', heap.node('string', 'sessions'));
+  heap.edge(root, 'context', 'onConnection', heap.node('closure', 'onConnection'));
+  heap.edge(
+    root,
+    'internal',
+    '7 / part of key (Session @9) -> value (hunter2 & co @11) pair in WeakMap (table @13)',
+    heap.node('code', '/app/server-2024-11.js'),
+  );
+  const raw = heap.toBuffer();
+  const redacted = redact(raw);
+  const strings = stringsOf(redacted);
+
+  test('keeps names of classes, functions, fields, variables and scripts', () => {
+    for (const name of [
+      'ChatServer',
+      'Map',
+      'Session',
+      'sessions',
+      'users',
+      'last',
+      'onConnection',
+      'table',
+    ]) {
+      expect(strings).toContain(name);
+    }
+    expect(strings).toEqual(expect.arrayContaining(['/app/server-2024-11.js', '<symbol kHandle>']));
+  });
+
+  test('masks values, map keys, dictionary keys, patterns, given descriptions', () => {
+    for (const secret of [
+      'map-key',
+      'slash',
+      'useraaa',
+      'bob',
+      'pattern',
+      'tok3n',
+      'Secret Tag',
+      'hunter2',
+    ]) {
+      expect(redacted).not.toContain(secret);
+    }
+    expect(strings).toContain('xxx/xxxx'.replace('/', 'x').padEnd(14, 'x'));
+    expect(strings.filter((text) => text.includes('part of key'))).toEqual([
+      '7 / part of key (Session @9) -> value (masked @11) pair in WeakMap (table @13)',
+    ]);
+  });
+
+  test('changes nothing but strings, and not their number', () => {
+    const [before, after] = [raw.toString('utf8'), redacted].map(
+      (text) => JSON.parse(text) as Record<string, unknown>,
+    );
+    expect({ ...after, strings: 0 }).toEqual({ ...before, strings: 0 });
+    expect(strings.length).toBe(stringsOf(raw.toString('utf8')).length);
+  });
+
+  test('keeps the length of what it masks: an escape is one character, a surrogate pair two', () => {
+    const text = 'quote " slash \\ nl \n é 😀 tab\t 42';
+    const masked = strings.find((each) => each.length === text.length && each.endsWith('00'));
+    expect(masked).toBeDefined();
+  });
+
+  test('does not depend on where chunks end', () => {
+    for (const chunkBytes of [1, 2, 3, 7, 64, 1000]) expect(redact(raw, chunkBytes)).toBe(redacted);
+  });
+});
+
+test('objects of one shape are not dictionaries, however alike their fields are', () => {
+  const heap = new HeapSnapshotBuilder();
+  const root = heap.node('synthetic', '');
+  for (let i = 0; i < 8; i += 1) {
+    const owner = heap.node('object', 'Address');
+    heap.edge(root, 'element', i, owner);
+    for (let field = 0; field < 16; field += 1) {
+      const name = `line${String.fromCharCode(97 + field)}`;
+      heap.edge(owner, 'property', name, heap.node('string', 'street'));
+    }
+  }
+  const strings = stringsOf(redact(heap.toBuffer()));
+  expect(strings).toContain('linea');
+  expect(strings).not.toContain('street');
+});
+
+test('listeners by event name are read up to a number, and then are data too', () => {
+  const withEvents = (count: number): string => {
+    const heap = new HeapSnapshotBuilder();
+    const events = heap.node('object', 'Object');
+    const word = (i: number): string => String.fromCharCode(97 + (i % 26), 97 + Math.floor(i / 26));
+    for (let i = 0; i < count; i += 1) {
+      heap.edge(events, 'property', `join-${word(i)}`, heap.node('closure', 'onJoin'));
+    }
+    return redact(heap.toBuffer());
+  };
+  expect(withEvents(20)).toContain('join-ca');
+  expect(withEvents(64)).not.toContain('join-ca');
+});
+
+test('a word of V8 stays, whatever it looks like', () => {
+  expect(REDACTION.name('system / Map (ConsOneByteString)', USE.fixed)).toContain('ConsOneByteString');
+  expect(REDACTION.name('global (global*)', USE.given)).toBe('global (global*)');
+});
+
+test('a name beyond any table is an error, not memory', () => {
+  const text = new HeapSnapshotBuilder().toString();
+  expect(text).toContain('"strings"');
+  const heap = new HeapSnapshotBuilder();
+  heap.node('synthetic', '');
+  const bytes = Buffer.from(heap.toString().replace(/"nodes":\[(\d+),(\d+)/, '"nodes":[$1,4000000000'));
+  expect(() => redact(bytes)).toThrow(expect.objectContaining({ code: 'WSGUARD_SNAPSHOT_STRINGS' }));
+});
