@@ -1,0 +1,121 @@
+/** The load clients do what their names say: what the leaks are made of must be real. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { startClients, waitFor, type Clients } from '../support/lab.ts';
+import { describeWith, startComponent } from '../support/components.ts';
+
+jest.setTimeout(60_000);
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function serve(): Promise<{ wss: WebSocketServer; port: number }> {
+  const wss = new WebSocketServer({ port: 0 });
+  await new Promise((resolve) => wss.once('listening', resolve));
+  cleanups.push(() => {
+    for (const client of wss.clients) client.terminate();
+    wss.close();
+  });
+  return { wss, port: (wss.address() as AddressInfo).port };
+}
+
+function clients(...[port, load]: Parameters<typeof startClients>): Clients {
+  const started = startClients(port, load);
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+const pongs = (sockets: Iterable<WebSocket>, count: { n: number }): void => {
+  for (const socket of sockets) socket.on('pong', () => (count.n += 1)).ping();
+};
+
+test('steady clients answer pings; frozen ones stay open and do not; the kernel closes them when they are killed', async () => {
+  const { wss, port } = await serve();
+  const load = clients(port, { behaviour: 'freeze', count: 3, rate: 20, batch: 2, max: 4 });
+  await load.waitForState(({ open, frozen }) => open === 3 && frozen === 4);
+  expect(wss.clients.size).toBe(7);
+  const answered = { n: 0 };
+  pongs(wss.clients, answered);
+  await waitFor(() => answered.n === 3);
+  // A second round: whoever was merely late would have answered the first by now.
+  pongs(wss.clients, answered);
+  await waitFor(() => answered.n >= 9);
+  expect(answered.n).toBe(9);
+  await load.stop();
+  await waitFor(() => wss.clients.size === 0);
+});
+
+test('churn opens and closes around its number', async () => {
+  const { wss, port } = await serve();
+  const load = clients(port, { behaviour: 'churn', count: 5, rate: 50 });
+  const state = await load.waitForState(({ opened }) => opened > 60);
+  expect(state.closed).toBeGreaterThan(40);
+  expect(state.failed).toBe(0);
+  expect(wss.clients.size).toBeLessThan(30);
+});
+
+test('slow clients read one message a period, however much is sent', async () => {
+  const { wss, port } = await serve();
+  let sent = 0;
+  wss.on('connection', (socket) => {
+    const timer = setInterval(() => {
+      sent += 1;
+      socket.send(Buffer.alloc(300_000));
+    }, 10);
+    socket.on('close', () => clearInterval(timer));
+  });
+  clients(port, { behaviour: 'slow', count: 1, every: 200 });
+  const backlog = await waitFor(() => [...wss.clients][0]?.bufferedAmount, { deadlineMs: 30_000 });
+  expect(backlog).toBeGreaterThan(0);
+  expect(sent).toBeGreaterThan(5);
+});
+
+test('server-sent events and Socket.IO polling', async () => {
+  const { Server } = await import('socket.io');
+  const http = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: 1\n\n');
+  });
+  const io = new Server(http);
+  const transports: string[] = [];
+  io.on('connection', (socket) => transports.push(socket.conn.transport.name));
+  await new Promise<void>((resolve) => http.listen(0, resolve));
+  cleanups.push(() => io.close());
+  const { port } = http.address() as AddressInfo;
+  await clients(port, { behaviour: 'steady', transport: 'sse', count: 3 }).waitForState(
+    ({ open, received }) => open === 3 && received === 3,
+  );
+  await clients(port, { behaviour: 'steady', transport: 'polling', count: 2 }).waitForState(
+    ({ open }) => open === 2,
+  );
+  expect(transports).toEqual(['polling', 'polling']);
+});
+
+describeWith(['netns'], 'in a network that is cut', () => {
+  test('clients vanish without FIN: killed, and the server still holds them', async () => {
+    const net = await startComponent('netns');
+    cleanups.push(() => net.stop());
+    const { spawn } = await import('node:child_process');
+    const code = `const wss = new (require('ws').WebSocketServer)({ port: 9000 }); setInterval(() => console.log(wss.clients.size), 50)`;
+    const [command, ...args] = [...net.prefix('server'), process.execPath, '-e', code];
+    const server = spawn(command as string, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    cleanups.push(() => server.kill('SIGKILL'));
+    let open = '';
+    server.stdout.on('data', (chunk: Buffer) => (open = chunk.toString().trim().split('\n').at(-1) ?? ''));
+    await waitFor(() => open === '0');
+    const load = clients(9000, {
+      behaviour: 'steady',
+      count: 4,
+      host: net.serverIp,
+      prefix: net.prefix('client'),
+    });
+    await waitFor(() => open === '4');
+    await net.cut();
+    await load.stop();
+    await expect(waitFor(() => open !== '4', { deadlineMs: 2000 })).rejects.toThrow('not within');
+    expect(open).toBe('4');
+  });
+});
