@@ -1,0 +1,223 @@
+import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClock } from '../../src/clock.ts';
+import { createUpload } from '../../src/deliver/upload.ts';
+import { createWebhook } from '../../src/deliver/webhook.ts';
+import type { Clock, Delivery } from '../../src/types.ts';
+import { alertOf } from '../support/alerts.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { eventually } from '../support/eventually.ts';
+
+jest.setTimeout(60_000);
+
+/** Real time, but what would take seconds takes milliseconds. */
+const clock: Clock = (() => {
+  const real = createClock();
+  return { ...real, after: (ms, task) => real.after(ms / 20, task) };
+})();
+
+interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** Answers what the list says, the last of it for ever; `hang` accepts and never answers. */
+async function receiver(answers: readonly (number | 'hang')[]) {
+  const seen: Seen[] = [];
+  const listener: RequestListener = (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const answer = answers[Math.min(seen.length, answers.length - 1)];
+      const { method = '', url = '', headers } = request;
+      seen.push({ method, url, headers, body: Buffer.concat(chunks) });
+      if (typeof answer === 'number') response.writeHead(answer).end('ok');
+    });
+  };
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/hook?team=a`, seen, server, listener };
+}
+
+test('an alert: body, idempotency key, signature', async () => {
+  const { url, seen } = await receiver([200]);
+  const webhook = createWebhook({ url, secret: 's3cret', clock });
+  const alert = alertOf({ event: 'updated', n: 2 });
+  expect(await webhook.send(alert)).toEqual({ outcome: 'delivered' });
+  const [request] = seen;
+  expect(request).toMatchObject({ method: 'POST', url: '/hook?team=a' });
+  expect(request?.headers).toMatchObject({
+    'content-type': 'application/json',
+    'idempotency-key': 'a1b2c3/updated/2',
+  });
+  expect(JSON.parse(String(request?.body))).toEqual(alert);
+  const signed = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(request?.headers['x-wsguard-signature']));
+  const expected = createHmac('sha256', 's3cret').update(`${signed?.[1]}.${String(request?.body)}`);
+  expect(signed?.[2]).toBe(expected.digest('hex'));
+  expect(Math.abs(Number(signed?.[1]) - Date.now() / 1000)).toBeLessThan(60);
+});
+
+test('without a secret there is no signature', async () => {
+  const { url, seen } = await receiver([204]);
+  await createWebhook({ url, secret: null, clock }).send(alertOf());
+  expect(seen[0]?.headers).not.toHaveProperty('x-wsguard-signature');
+});
+
+test('408, 429, 500 and 503 are tried again with the same key and body', async () => {
+  const { url, seen } = await receiver([408, 429, 500, 503, 200]);
+  const retries: Delivery[] = [];
+  const webhook = createWebhook({ url, secret: 'x', clock, onRetry: (delivery) => retries.push(delivery) });
+  expect(await webhook.send(alertOf())).toEqual({ outcome: 'delivered' });
+  expect(seen).toHaveLength(5);
+  expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+  expect(new Set(seen.map(({ body }) => String(body))).size).toBe(1);
+  expect(retries[2]).toMatchObject({ code: 'WSGUARD_WEBHOOK_FAILED', reason: 'answered 500' });
+});
+
+test.each([301, 400, 401, 404, 410])('%d is final', async (status) => {
+  const { url, seen } = await receiver([status]);
+  expect(await createWebhook({ url, secret: null, clock }).send(alertOf())).toEqual({
+    outcome: 'dropped',
+    code: 'WSGUARD_WEBHOOK_REJECTED',
+    reason: `answered ${status}`,
+  });
+  expect(seen).toHaveLength(1);
+});
+
+test('a receiver that hangs is left after the deadline, and met again when it answers', async () => {
+  const { url, seen } = await receiver(['hang', 200]);
+  const retries: Delivery[] = [];
+  const webhook = createWebhook({ url, secret: null, clock, onRetry: (delivery) => retries.push(delivery) });
+  expect(await webhook.send(alertOf())).toEqual({ outcome: 'delivered' });
+  expect(seen).toHaveLength(2);
+  expect(retries).toEqual([
+    { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'no answer in 10000 ms' },
+  ]);
+});
+
+test('a receiver that refuses, and comes up later', async () => {
+  const { url, seen, server, listener } = await receiver([200]);
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  const retries: Delivery[] = [];
+  const webhook = createWebhook({ url, secret: null, clock, onRetry: (delivery) => retries.push(delivery) });
+  const outcome = webhook.send(alertOf());
+  await eventually(() => retries.length >= 2, 'two tries');
+  expect(retries[0]).toMatchObject({ reason: 'ECONNREFUSED' });
+  servers.push(createServer(listener).listen(port, '127.0.0.1'));
+  expect(await outcome).toEqual({ outcome: 'delivered' });
+  expect(seen).toHaveLength(1);
+});
+
+test('500 for ever: the queue stays bounded and stop ends it', async () => {
+  const { url } = await receiver([500]);
+  const webhook = createWebhook({ url, secret: null, clock });
+  const outcomes = Array.from({ length: 300 }, (_, n) => webhook.send(alertOf({ n })));
+  expect(webhook.waiting).toBe(256);
+  webhook.stop();
+  expect((await Promise.all(outcomes)).every(({ outcome }) => outcome === 'dropped')).toBe(true);
+});
+
+test('a file: one PUT below the alert, its hash, signed', async () => {
+  const { url, seen } = await receiver([200]);
+  const file = join(mkdtempSync(join(tmpdir(), 'wsguard-up-')), 'heap 1.heapsnapshot');
+  const content = Buffer.alloc(3_000_000, 'snapshot');
+  writeFileSync(file, content);
+  const upload = createUpload({ url, secret: 's3cret', clock, redact: 'on' });
+  expect(await upload.send({ alertId: 'a1', file, redacted: true })).toEqual({ outcome: 'delivered' });
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const [request] = seen;
+  expect(request).toMatchObject({ method: 'PUT', url: '/hook/a1/heap%201.heapsnapshot?team=a' });
+  expect(request?.body.equals(content)).toBe(true);
+  expect(request?.headers).toMatchObject({
+    'content-length': '3000000',
+    'x-wsguard-alert': 'a1',
+    'x-wsguard-sha256': sha256,
+  });
+  const signed = /^t=(\d+),v1=(\w+)$/.exec(String(request?.headers['x-wsguard-signature']));
+  const expected = createHmac('sha256', 's3cret').update(`${signed?.[1]}.${sha256}`).digest('hex');
+  expect(signed?.[2]).toBe(expected);
+});
+
+test('what is not redacted leaves only with WSGUARD_REDACT=off', async () => {
+  const { url, seen } = await receiver([200]);
+  const file = { alertId: 'a1', file: __filename, redacted: false };
+  expect(await createUpload({ url, secret: null, clock, redact: 'on' }).send(file)).toMatchObject({
+    outcome: 'dropped',
+    code: 'WSGUARD_UPLOAD_NOT_REDACTED',
+  });
+  expect(seen).toHaveLength(0);
+  expect(await createUpload({ url, secret: null, clock, redact: 'off' }).send(file)).toEqual({
+    outcome: 'delivered',
+  });
+});
+
+test('a file that is gone, a store that breaks off in the middle', async () => {
+  const { url } = await receiver([200]);
+  const upload = createUpload({ url, secret: null, clock, redact: 'on' });
+  expect(await upload.send({ alertId: 'a', file: '/nowhere/x', redacted: true })).toMatchObject({
+    outcome: 'dropped',
+    code: 'WSGUARD_UPLOAD_FILE',
+    reason: '/nowhere/x: ENOENT',
+  });
+  let cut = 0;
+  const breaking = createServer((request, response) => {
+    request.once('data', () => {
+      cut += 1;
+      if (cut === 1) request.destroy();
+    });
+    request.on('end', () => response.end());
+  }).listen(0, '127.0.0.1');
+  servers.push(breaking);
+  await once(breaking, 'listening');
+  const retries: Delivery[] = [];
+  const again = createUpload({
+    url: `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`,
+    secret: null,
+    clock,
+    redact: 'on',
+    onRetry: (delivery) => retries.push(delivery),
+  });
+  expect(await again.send({ alertId: 'a', file: process.execPath, redacted: true })).toEqual({
+    outcome: 'delivered',
+  });
+  expect(retries.length).toBeGreaterThanOrEqual(1);
+});
+
+test('TLS: a certificate that nobody knows is a failure, not a fault', async () => {
+  const { pem } = makeCertificate();
+  const server = createSecureServer(pem, (_, response) => response.end()).listen(0, '127.0.0.1');
+  servers.push(server as unknown as Server);
+  await once(server, 'listening');
+  const retries: Delivery[] = [];
+  const webhook = createWebhook({
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    secret: null,
+    clock,
+    onRetry: (delivery) => retries.push(delivery),
+  });
+  const outcome = webhook.send(alertOf());
+  await eventually(() => retries.length > 0, 'a retry');
+  expect(retries[0]).toMatchObject({ reason: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  webhook.stop();
+  expect(await outcome).toMatchObject({ outcome: 'dropped' });
+});
