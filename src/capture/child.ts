@@ -27,8 +27,7 @@ export interface ChildOrder {
   readonly onStart?: (pid: number) => void;
   readonly onProgress?: (line: string) => void;
 }
-export type ChildOutcome =
-  { readonly outcome: 'done'; readonly stdout: string; readonly code: number | null } | Refused | Failed;
+export type ChildOutcome = { readonly outcome: 'done'; readonly stdout: string } | Refused | Failed;
 
 const WATCH_MS = 100;
 const MAX_STDOUT_BYTES = 32 << 20;
@@ -166,15 +165,20 @@ function rssOf(pid: number): number | null {
 }
 
 function outcomeOf(code: number | null, signal: NodeJS.Signals | null, output: Output): ChildOutcome {
-  if (code === 0 || code === 1) return { outcome: 'done', stdout: output.stdout, code };
-  const said = lastLine(output.stderr);
+  // 1 is what node says of an uncaught error.
+  if (code === 0) return { outcome: 'done', stdout: output.stdout };
+  const said = lastWords(output.stderr);
   return failed(
     /\bWSGUARD_[A-Z_]+/.exec(said)?.[0] ?? 'WSGUARD_ANALYSIS_FAILED',
     signal === null ? `exit code ${code}: ${said}` : `ended by ${signal}: ${said}`,
   );
 }
 
-const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? '';
+/** Progress and stack traces surround the line that matters. */
+function lastWords(stderr: string): string {
+  const lines = stderr.trimEnd().split('\n');
+  return lines.findLast((line) => /^\w*Error\b|\bWSGUARD_/.test(line)) ?? lines.at(-1) ?? '';
+}
 
 const failed = (code: string, reason: string): Failed => ({ outcome: 'failed', code, reason });
 

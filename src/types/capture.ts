@@ -70,3 +70,19 @@ export interface CaptureCost {
   readonly rssBytes: number;
   readonly fileBytes: number;
 }
+
+/** One line of the application, and what it allocated that still lives (an estimate from samples). */
+export interface ProfileLine {
+  readonly file: string;
+  readonly line: number;
+  readonly function: string | null;
+  readonly bytes: number;
+  /** Of all sampled bytes, 0 to 1. */
+  readonly share: number;
+}
+
+export interface AllocationProfile {
+  readonly intervalBytes: number;
+  readonly totalBytes: number;
+  readonly lines: readonly ProfileLine[];
+}

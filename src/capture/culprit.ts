@@ -1,0 +1,63 @@
+/** What the snapshot says holds it and what the profile says makes it, as one culprit. Pure. */
+
+import type { AllocationProfile, Culprit, ProfileLine, Suspect } from '../types.ts';
+
+/** A profile alone names lines of data, not of retention: it is never more than likely. */
+const PROFILE_ALONE_MAX = 0.6;
+/** Below it the line is one among many. */
+const LEAST_SHARE = 0.3;
+/** Frames say where their function begins, suspects the line within. */
+const NEAR_LINES = 40;
+
+export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile | null): Culprit | null {
+  const line = profile?.lines.find(({ share }) => share >= LEAST_SHARE) ?? null;
+  if (suspect === null) return line === null ? null : ofLine(line);
+  const culprit = ofSuspect(suspect);
+  if (line === null) return culprit;
+  if (culprit.file === null) {
+    const text = `${culprit.text}; what it holds is made in ${placeOf(line)}`;
+    const confidence = suspect.confidence * (1 - (1 - line.share) / 2);
+    return { ...culprit, text, file: line.file, line: line.line, function: line.function, confidence };
+  }
+  if (!agree(culprit, line)) return culprit;
+  return { ...culprit, confidence: 1 - (1 - suspect.confidence) * (1 - line.share / 2) };
+}
+
+function ofSuspect({ name, path, location, objects, growth, confidence }: Suspect): Culprit {
+  const reached = path.length === 0 ? name : path.join('');
+  const count = growth === null ? `holds ${objects} objects` : `gained ${growth.objects} objects`;
+  const place = location === null ? '' : `, from ${placeOf(location)}`;
+  return {
+    text: `\`${reached}\` ${count}${place}`,
+    name,
+    file: location?.file ?? null,
+    line: location?.line ?? null,
+    function: location?.function ?? null,
+    package: location?.package ?? null,
+    confidence,
+  };
+}
+
+function ofLine(line: ProfileLine): Culprit {
+  return {
+    text: `${Math.round(line.share * 100)} % of what was allocated and stays is made in ${placeOf(line)}`,
+    name: line.function,
+    file: line.file,
+    line: line.line,
+    function: line.function,
+    package: null,
+    confidence: Math.min(PROFILE_ALONE_MAX, line.share),
+  };
+}
+
+const placeOf = (at: { file: string; line: number; function: string | null }): string =>
+  `${at.function === null ? '' : `${at.function} `}${at.file}:${at.line}`;
+
+/** Paths may be relative on one side: the tails are compared. */
+function agree(culprit: Culprit, line: ProfileLine): boolean {
+  const tail = (path: string): string => path.split(/[\\/]/).slice(-2).join('/');
+  if (culprit.file === null || tail(culprit.file) !== tail(line.file)) return false;
+  if (culprit.function !== null && culprit.function === line.function) return true;
+  const below = (culprit.line ?? 0) - line.line;
+  return below >= 0 && below <= NEAR_LINES;
+}
