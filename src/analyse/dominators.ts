@@ -1,0 +1,117 @@
+import { isStrong } from './edges.ts';
+import type { Incoming } from './edges.ts';
+import { NONE, sizeOf } from './heap.ts';
+import type { Heap } from './heap.ts';
+
+export interface Dominators {
+  /** Reachable nodes, a node after the one that dominates it. */
+  readonly order: Uint32Array;
+  /** Immediate dominator; `NONE` for what only weak edges reach. The root is its own. */
+  readonly parent: Uint32Array;
+  /** Bytes that would be freed with the node. */
+  readonly retained: Float64Array;
+}
+
+/** Semi-NCA (Georgiadis): linear in practice, no recursion, so a list a million long is no trouble. */
+export function findDominators(heap: Heap, incoming: Incoming): Dominators {
+  const walk = depthFirst(heap);
+  const parent = semiNca(walk, incoming);
+  const { order, number } = walk;
+  const retained = new Float64Array(heap.nodeCount);
+  for (let node = 0; node < heap.nodeCount; node++) retained[node] = sizeOf(heap, node);
+  for (let at = order.length - 1; at > 0; at--) {
+    retained[order[parent[at]!]!]! += retained[order[at]!]!;
+  }
+  // From numbers of the walk to nodes, in place: `number` is not needed any more.
+  for (let at = 0; at < order.length; at++) number[order[at]!] = order[parent[at]!]!;
+  return { order, parent: number, retained };
+}
+
+interface Walk {
+  readonly order: Uint32Array;
+  readonly number: Uint32Array;
+  /** By number: the number of the node from which the walk came. */
+  readonly cameFrom: Uint32Array;
+  /** Memory to use again. */
+  readonly spare: Uint32Array;
+}
+
+function depthFirst(heap: Heap): Walk {
+  const { nodeCount, firstEdge, edgeLabel, edgeTo } = heap;
+  const number = new Uint32Array(nodeCount).fill(NONE);
+  const order = new Uint32Array(nodeCount);
+  const cameFrom = new Uint32Array(nodeCount);
+  const nextEdge = new Uint32Array(nodeCount);
+  let count = 1;
+  let current = 0;
+  number[0] = 0;
+  nextEdge[0] = firstEdge[0]!;
+  for (;;) {
+    const node = order[current]!;
+    const end = firstEdge[node + 1]!;
+    let edge = nextEdge[current]!;
+    while (edge < end && (number[edgeTo[edge]!] !== NONE || !isStrong(edgeLabel[edge]!, node))) edge++;
+    nextEdge[current] = edge + 1;
+    if (edge < end) {
+      const to = edgeTo[edge]!;
+      number[to] = count;
+      order[count] = to;
+      cameFrom[count] = current;
+      nextEdge[count] = firstEdge[to]!;
+      current = count++;
+    } else if (current === 0) break;
+    else current = cameFrom[current]!;
+  }
+  return { order: order.subarray(0, count), number, cameFrom, spare: nextEdge };
+}
+
+/** Works on numbers of the walk and leaves the immediate dominators in `cameFrom`. */
+function semiNca({ order, number, cameFrom, spare }: Walk, incoming: Incoming): Uint32Array {
+  const count = order.length;
+  const semi = new Uint32Array(count);
+  const forest: Forest = { ancestor: cameFrom.slice(), label: new Uint32Array(count), stack: spare };
+  for (let at = count - 1; at > 0; at--) {
+    const node = order[at]!;
+    let least = cameFrom[at]!;
+    for (let edge = incoming.start[node]!; edge < incoming.start[node + 1]!; edge++) {
+      const from = number[incoming.from[edge]!]!;
+      if (from === NONE) continue;
+      const candidate = from <= at ? from : leastSemi(forest, from, at);
+      if (candidate < least) least = candidate;
+    }
+    semi[at] = least;
+    forest.label[at] = least;
+  }
+  for (let at = 1; at < count; at++) {
+    let dominator = cameFrom[at]!;
+    while (dominator > semi[at]!) dominator = cameFrom[dominator]!;
+    cameFrom[at] = dominator;
+  }
+  return cameFrom;
+}
+
+interface Forest {
+  readonly ancestor: Uint32Array;
+  /** The least semidominator met on the compressed path upwards. */
+  readonly label: Uint32Array;
+  readonly stack: Uint32Array;
+}
+
+/** The least semidominator between `from` and the last linked node, with path compression. */
+function leastSemi({ ancestor, label, stack }: Forest, from: number, last: number): number {
+  let depth = 0;
+  let at = from;
+  while (ancestor[at]! > last) {
+    stack[depth++] = at;
+    at = ancestor[at]!;
+  }
+  const top = ancestor[at]!;
+  let least = label[at]!;
+  while (depth > 0) {
+    at = stack[--depth]!;
+    ancestor[at] = top;
+    if (least < label[at]!) label[at] = least;
+    else least = label[at]!;
+  }
+  return least;
+}

@@ -1,0 +1,46 @@
+import { EDGE, EDGE_MASK, NODE } from './heap.ts';
+import type { Heap } from './heap.ts';
+
+/** What each object holds, counted so that two snapshots can be compared; by node. */
+export interface Holdings {
+  /** Elements, fields, context variables; for a Map or Set those of its table. */
+  readonly entries: Uint32Array;
+  /** Bytes of the backing stores: grows too when the entries are plain numbers, which have no edges. */
+  readonly storeBytes: Float32Array;
+}
+
+/** Entries of a Map or Set hang from its table, an `array` node; a JSArray has its elements as edges of its own. */
+export function countHoldings(heap: Heap): Holdings {
+  const { nodeCount, nodeType, selfSize, firstEdge, edgeLabel, edgeTo } = heap;
+  const entries = new Uint32Array(nodeCount);
+  const storeBytes = new Float32Array(nodeCount);
+  for (let node = 0; node < nodeCount; node++) {
+    const type = nodeType[node]!;
+    if (type !== NODE.object && type !== NODE.closure) continue;
+    let count = 0;
+    let bytes = 0;
+    for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+      const kind = edgeLabel[edge]! & EDGE_MASK;
+      if (kind <= EDGE.property) count++;
+      else if (kind === EDGE.internal && nodeType[edgeTo[edge]!] === NODE.array) {
+        const store = edgeTo[edge]!;
+        bytes += selfSize[store]!;
+        count += storeEntries(heap, store);
+      }
+    }
+    entries[node] = count;
+    storeBytes[node] = bytes;
+  }
+  return { entries, storeBytes };
+}
+
+/** Elements stores are left out: the same targets are elements of the object itself. */
+function storeEntries(heap: Heap, store: number): number {
+  const { firstEdge, edgeLabel, names, nodeName } = heap;
+  if (names.text(nodeName[store]!) !== '') return 0;
+  let count = 0;
+  for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge++) {
+    if ((edgeLabel[edge]! & EDGE_MASK) === EDGE.internal) count++;
+  }
+  return count;
+}

@@ -1,0 +1,17 @@
+import type { Heap } from '../../src/analyse/heap.ts';
+import { HeapBuilder } from '../../src/analyse/parse.ts';
+import { Tokenizer } from '../../src/heapsnapshot/tokenizer.ts';
+import type { HeapSnapshotBuilder } from './heap-snapshot-builder.ts';
+
+/** What the analysis makes of a built snapshot, by way of the file format. */
+export function heapOf(builder: HeapSnapshotBuilder): Heap {
+  return heapOfBytes(builder.toBuffer());
+}
+
+export function heapOfBytes(bytes: Uint8Array): Heap {
+  const sink = new HeapBuilder(bytes.length);
+  const tokenizer = new Tokenizer(sink);
+  for (let at = 0; at < bytes.length; at += 1 << 20) tokenizer.write(bytes.subarray(at, at + (1 << 20)));
+  tokenizer.end();
+  return sink.finish();
+}
