@@ -3,6 +3,7 @@
  * All `...AtMs` and `atMs` of samples are monotonic milliseconds since the agent started; `wallMs` is epoch.
  */
 export * from './types/alert.ts';
+export * from './types/analysis.ts';
 export * from './types/capture.ts';
 export * from './types/edges.ts';
 export * from './types/sample.ts';

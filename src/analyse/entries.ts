@@ -1,9 +1,12 @@
 import { EDGE, EDGE_MASK, NODE } from './heap.ts';
 import type { Heap } from './heap.ts';
 
+/** An object with fewer fields is a record, not a dictionary; records gain fields lazily and that is no growth. */
+const LEAST_DICTIONARY = 24;
+
 /** What each object holds, counted so that two snapshots can be compared; by node. */
 export interface Holdings {
-  /** Elements, fields, context variables; for a Map or Set those of its table. */
+  /** Elements, keys of dictionaries; for a Map or Set the keys and values in its table. */
   readonly entries: Uint32Array;
   /** Bytes of the backing stores: grows too when the entries are plain numbers, which have no edges. */
   readonly storeBytes: Float32Array;
@@ -19,16 +22,18 @@ export function countHoldings(heap: Heap): Holdings {
     if (type !== NODE.object && type !== NODE.closure) continue;
     let count = 0;
     let bytes = 0;
+    let fields = 0;
     for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
       const kind = edgeLabel[edge]! & EDGE_MASK;
-      if (kind <= EDGE.property) count++;
+      if (kind === EDGE.element) count++;
+      else if (kind === EDGE.property) fields++;
       else if (kind === EDGE.internal && nodeType[edgeTo[edge]!] === NODE.array) {
         const store = edgeTo[edge]!;
         bytes += selfSize[store]!;
         count += storeEntries(heap, store);
       }
     }
-    entries[node] = count;
+    entries[node] = fields > LEAST_DICTIONARY ? count + fields : count;
     storeBytes[node] = bytes;
   }
   return { entries, storeBytes };

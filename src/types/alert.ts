@@ -1,5 +1,6 @@
 /** `Alert`: a finding with a life; `Snapshot`, `Analysis` and `Report`: what follows it. */
 
+import type { Analysis } from './analysis.ts';
 import type { Because, Evidence, Family, Kind, Severity, TimeToLimit } from './verdict.ts';
 
 export interface Culprit {
@@ -75,39 +76,6 @@ export type Snapshot =
       readonly haveBytes?: number;
     }
   | { readonly outcome: 'failed'; readonly code: string; readonly reason: string };
-
-export interface Suspect {
-  readonly rank: number;
-  /** `connections`, `listeners of 'message' on RedisClient`. */
-  readonly name: string;
-  /** Map, Set, Array, Listeners, Queue, Rooms, Timers, Promises, Context, ArrayBuffers ... */
-  readonly type: string;
-  /** As code would read it, one step an element: `bus`, `._events`, `.message`, `[312]`. */
-  readonly path: readonly string[];
-  readonly location: {
-    readonly file: string;
-    readonly line: number;
-    readonly function: string | null;
-    readonly package?: string | null;
-  } | null;
-  readonly objects: number;
-  readonly retainedBytes: number;
-  readonly growth: { readonly objects: number; readonly bytes: number } | null;
-  readonly confidence: number;
-}
-
-/** Schema wsguard.analysis/1. */
-export interface Analysis {
-  readonly schema: 'wsguard.analysis/1';
-  readonly snapshots: readonly {
-    readonly file: string;
-    readonly nodes: number;
-    readonly edges: number;
-    readonly selfBytes: number;
-  }[];
-  readonly suspects: readonly Suspect[];
-  readonly clean: boolean;
-}
 
 /** The story of one alert. `version` grows when a field changes its meaning. */
 export interface Report {

@@ -1,0 +1,71 @@
+import type { SuspectType } from '../types.ts';
+import { EDGE, EDGE_BITS, EDGE_MASK, NODE, follow, nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+import type { Group } from './fold.ts';
+import { className, lastNamed } from './path.ts';
+
+/** What sort of container a group is. */
+export function typeOf(heap: Heap, group: Group, entries: readonly number[]): SuspectType {
+  const { node } = group.members[0]!;
+  if (group.how === 'chain') return chainType(heap, entries);
+  if (listenersOf(heap, group) !== null) return 'Listeners';
+  const table = follow(heap, node, 'table');
+  if (table >= 0) return isMapTable(heap, table) ? 'Map' : 'Set';
+  if (nodeText(heap, node) === 'system / Context') return 'Context';
+  return nodeText(heap, node) === 'Array' || hasElements(heap, node) ? 'Array' : 'Object';
+}
+
+function chainType(heap: Heap, entries: readonly number[]): SuspectType {
+  const share = (is: (name: string, type: number) => boolean): number =>
+    entries.filter((node) => is(nodeText(heap, node), heap.nodeType[node]!)).length /
+    Math.max(1, entries.length);
+  if (share((name) => name === 'Timeout' || name === 'Immediate') > 0.02) return 'Timers';
+  if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.3) return 'Promises';
+  if (share((_, type) => type === NODE['concatenated string']) > 0.4) return 'Strings';
+  return 'List';
+}
+
+/** Rows of a Map's table are key, value, link; of a Set's key, link: two neighbours occur in a Map only. */
+function isMapTable(heap: Heap, table: number): boolean {
+  let last = -1;
+  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge++) {
+    const label = heap.edgeLabel[edge]!;
+    if ((label & EDGE_MASK) !== EDGE.internal) continue;
+    const index = Number(heap.names.text(label >>> EDGE_BITS));
+    if (!Number.isInteger(index)) continue;
+    if (last >= 0 && (index - last) % 2 === 1) return true;
+    last = index;
+  }
+  return false;
+}
+
+const hasElements = (heap: Heap, node: number): boolean => {
+  const edge = heap.firstEdge[node]!;
+  return edge < heap.firstEdge[node + 1]! && (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.element;
+};
+
+/** Emitter and event, when the container is what EventEmitter keeps the listeners of one event in. */
+export function listenersOf(heap: Heap, group: Group): { emitter: string; event: string } | null {
+  const { steps } = group;
+  const named = lastNamed(heap, steps);
+  if (named === null || named.type !== EDGE.property) return null;
+  const above = steps.slice(0, steps.findIndex(({ node }) => node === named.holder) + 1);
+  const events = above.at(-1);
+  if (events === undefined || lastNamed(heap, above)?.name !== '_events') return null;
+  const emitter = above.at(-2);
+  return { emitter: emitter === undefined ? 'an emitter' : className(heap, emitter.node), event: named.name };
+}
+
+/** Keys and values are two edges of one entry. */
+export function entriesPerEdge(heap: Heap, type: SuspectType, container: number): number {
+  if (type !== 'Map') return 1;
+  const table = follow(heap, container, 'table');
+  const perClass = [0, 0, 0];
+  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge++) {
+    const label = heap.edgeLabel[edge]!;
+    const index = Number(heap.names.text(label >>> EDGE_BITS));
+    if ((label & EDGE_MASK) === EDGE.internal && Number.isInteger(index)) perClass[index % 3]!++;
+  }
+  const sum = perClass[0]! + perClass[1]! + perClass[2]!;
+  return sum === 0 ? 1 : Math.max(...perClass) / sum;
+}

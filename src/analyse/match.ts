@@ -1,0 +1,77 @@
+import { countHoldings } from './entries.ts';
+import type { Holdings } from './entries.ts';
+import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+
+/** What is remembered of an earlier snapshot when its graph is let go. */
+export interface Earlier {
+  readonly holdings: Holdings;
+  readonly indexOfId: IdIndex;
+  /** Spread over the heap: id, type and class, to see whether ids mean the same in the next file. */
+  readonly sample: readonly { readonly id: number; readonly type: number; readonly name: string }[];
+}
+
+type IdIndex = (id: number) => number;
+
+const SAMPLE = 5000;
+/** Shares of the sample: found again by id, and then of the same type and class. */
+const LEAST_FOUND = 0.05;
+const LEAST_SAME = 0.98;
+/** Above this many ids a node the table of ids would be mostly holes. */
+const DENSE_IDS_A_NODE = 16;
+const DENSE_IDS = 1 << 24;
+
+export function remember(heap: Heap): Earlier {
+  const step = Math.max(1, Math.floor(heap.nodeCount / SAMPLE));
+  const sample = [];
+  for (let node = 0; node < heap.nodeCount; node += step) {
+    sample.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
+  }
+  return { holdings: countHoldings(heap), indexOfId: indexIds(heap), sample };
+}
+
+function indexIds({ nodeId, nodeCount }: Heap): IdIndex {
+  const highest = nodeId.reduce((most, id) => (id > most ? id : most), 0);
+  try {
+    if (highest <= DENSE_IDS_A_NODE * nodeCount + DENSE_IDS) {
+      const table = new Uint32Array(highest + 1);
+      nodeId.forEach((id, node) => (table[id] = node + 1));
+      return (id) => (id <= highest ? table[id]! - 1 : -1);
+    }
+    const table = new Map<number, number>();
+    nodeId.forEach((id, node) => table.set(id, node));
+    return (id) => table.get(id) ?? -1;
+  } catch {
+    throw new SnapshotError('WSGUARD_SNAPSHOT_TOO_LARGE', `no memory for an index of ${nodeCount} ids`);
+  }
+}
+
+/** Where each node of `heap` stood in the earlier snapshot, plus one; 0: it is new. */
+export function matchByIds(heap: Heap, earlier: Earlier): Uint32Array {
+  const { nodeId, nodeCount } = heap;
+  const before = new Uint32Array(nodeCount);
+  for (let node = 0; node < nodeCount; node++) before[node] = earlier.indexOfId(nodeId[node]!) + 1;
+  return before;
+}
+
+/**
+ * V8 gives ids as it meets objects and keeps them in the process that took the snapshot. A snapshot taken in a forked
+ * child takes that knowledge with it: ids of two such files, or of two processes, have nothing to do with each other.
+ */
+export function idsAgree(heap: Heap, earlier: Earlier): boolean {
+  const wanted = new Map(earlier.sample.map((each) => [each.id, each]));
+  const highest = earlier.sample.reduce((most, { id }) => Math.max(most, id), 0);
+  const mask = new Uint8Array((highest >>> 3) + 1);
+  for (const id of wanted.keys()) mask[id >>> 3]! |= 1 << (id & 7);
+  let same = 0;
+  let found = 0;
+  for (let node = 0; node < heap.nodeCount; node++) {
+    const id = heap.nodeId[node]!;
+    if (id > highest || (mask[id >>> 3]! & (1 << (id & 7))) === 0) continue;
+    const { type, name } = wanted.get(id)!;
+    found++;
+    if (heap.nodeType[node] === type && nodeText(heap, node) === name) same++;
+  }
+  return found >= earlier.sample.length * LEAST_FOUND && same >= found * LEAST_SAME;
+}

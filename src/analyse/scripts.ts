@@ -1,0 +1,69 @@
+import { NODE, follow, locationIndex, nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+
+/** A place in the code that ran: before any source map. Lines and columns from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly function: string | null;
+}
+
+/** Where functions are written, by the names that the snapshot gives its scripts. */
+export class Scripts {
+  private readonly heap: Heap;
+  private readonly files = new Map<number, string>();
+
+  constructor(heap: Heap) {
+    this.heap = heap;
+    const { node, scriptId } = heap.locations;
+    for (let at = 0; at < node.length; at++) {
+      if (this.files.has(scriptId[at]!) || heap.nodeType[node[at]!] !== NODE.closure) continue;
+      const file = scriptOf(heap, node[at]!);
+      if (file !== null) this.files.set(scriptId[at]!, file);
+    }
+  }
+
+  /** Of a closure its function, of an object the constructor of its class; null for what is not in a script. */
+  place(node: number): Place | null {
+    const at = locationIndex(this.heap, node);
+    if (at < 0) return null;
+    const { scriptId, line, column } = this.heap.locations;
+    const file = this.files.get(scriptId[at]!);
+    if (file === undefined) return null;
+    const name = nodeText(this.heap, node);
+    return { file, line: line[at]! + 1, column: column[at]! + 1, function: name === '' ? null : name };
+  }
+
+  /** The same, but nothing that belongs to Node itself. */
+  userPlace(node: number): Place | null {
+    const place = this.place(node);
+    return place !== null && isUserFile(place.file) ? place : null;
+  }
+}
+
+function scriptOf(heap: Heap, closure: number): string | null {
+  const shared = follow(heap, closure, 'shared');
+  // `script_or_debug_info` until V8 12, `script` since.
+  let script = follow(heap, shared, 'script');
+  if (script < 0) script = follow(heap, shared, 'script_or_debug_info');
+  if (script < 0) return null;
+  const name = follow(heap, script, 'name');
+  const text = (name < 0 ? '' : nodeText(heap, name)) || nodeText(heap, script);
+  return text === '' || text.startsWith('system / ') ? null : fileOf(text);
+}
+
+/** ES modules are named by URL. */
+function fileOf(script: string): string {
+  if (!script.startsWith('file://')) return script;
+  try {
+    const path = decodeURIComponent(script.slice('file://'.length).replace(/[?#].*$/, ''));
+    return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+  } catch {
+    return script;
+  }
+}
+
+export const isUserFile = (file: string): boolean =>
+  !file.startsWith('node:') && !file.startsWith('evalmachine') && /[\\/.]/.test(file);
+export const isPackageFile = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);

@@ -1,0 +1,24 @@
+import type { SourceLocation } from '../types.ts';
+import type { Place } from './scripts.ts';
+
+/** What the analysis may ask of the disk; answered by `source-files.ts`, by literals in tests. */
+export interface Sources {
+  /** The text of the file that ran, null when it is not here (a laptop, a container that is gone). */
+  text(file: string): string | null;
+  /** `name@version` of the package that the file belongs to; null for the application's own. */
+  packageOf(file: string): string | null;
+  /** Where the author wrote it, by the source map; null when there is none. */
+  original(place: Place): { file: string; line: number; function: string | null } | null;
+}
+
+export const NO_SOURCES: Sources = { text: () => null, packageOf: () => null, original: () => null };
+
+export function toLocation(place: Place, sources: Sources): SourceLocation {
+  const original = sources.original(place);
+  return {
+    file: original?.file ?? place.file,
+    line: original?.line ?? place.line,
+    function: original?.function ?? place.function,
+    package: sources.packageOf(place.file),
+  };
+}

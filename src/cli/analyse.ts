@@ -1,0 +1,87 @@
+import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { analyseFiles } from '../analyse/index.ts';
+import type { Progress } from '../analyse/index.ts';
+import { createClock } from '../clock.ts';
+import { analysisText } from '../report/analysis.ts';
+import type { Analysis, Clock } from '../types.ts';
+import { CliError, UsageError } from './io.ts';
+import type { CliIo } from './io.ts';
+
+const USAGE = `wsguard analyse <a> [b] [c] [--html <out>] [--json]
+  one snapshot: what holds the memory; two or three in the order they were taken: what grows
+  files may be gzipped; - reads one from standard input`;
+const MOST_FILES = 3;
+const PROGRESS_AFTER_MS = 2000;
+const PROGRESS_EVERY_MS = 1000;
+
+interface Request {
+  readonly files: readonly string[];
+  readonly html: string | null;
+  readonly json: boolean;
+}
+
+export async function analyse(argv: readonly string[], io: CliIo): Promise<number> {
+  const request = readArguments(argv);
+  if (request === 'help') {
+    io.out(`${USAGE}\n`);
+    return 0;
+  }
+  const analysis = await analysed(request, io);
+  if (request.html !== null) await writeHtml(request.html, analysis);
+  io.out(request.json ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
+  return request.files.length > 1 && !analysis.clean ? 1 : 0;
+}
+
+function readArguments(argv: readonly string[]): Request | 'help' {
+  const files: string[] = [];
+  let html: string | null = null;
+  let json = false;
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at]!;
+    if (argument === '--help' || argument === '-h') return 'help';
+    if (argument === '--json') json = true;
+    else if (argument === '--html') {
+      html = argv[++at] ?? null;
+      if (html === null || html.startsWith('--')) throw new UsageError(`--html needs a file name\n${USAGE}`);
+    } else if (argument.startsWith('--html=')) html = argument.slice('--html='.length);
+    else if (argument.startsWith('-') && argument !== '-') {
+      throw new UsageError(`unknown option ${argument}\n${USAGE}`);
+    } else files.push(argument);
+  }
+  if (files.length === 0 || files.length > MOST_FILES) throw new UsageError(USAGE);
+  if (files.filter((file) => file === '-').length > 1) {
+    throw new UsageError(`only one of the files can be -\n${USAGE}`);
+  }
+  return { files, html, json };
+}
+
+async function analysed({ files }: Request, io: CliIo): Promise<Analysis> {
+  const progress = progressLine(io, createClock());
+  try {
+    return await analyseFiles(files, { onProgress: progress, stdin: io.stdin });
+  } catch (error) {
+    if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
+    throw error;
+  }
+}
+
+/** Silent for two seconds; a line a second after that. */
+function progressLine(io: CliIo, clock: Clock): (progress: Progress) => void {
+  let nextMs = clock.nowMs() + PROGRESS_AFTER_MS;
+  return ({ stage, file, share }) => {
+    const now = clock.nowMs();
+    if (now < nextMs) return;
+    nextMs = now + PROGRESS_EVERY_MS;
+    const percent = share === null ? '' : ` ${Math.floor(share * 100)} %`;
+    io.err(stage === 'reading' ? `reading ${file}${percent}\n` : `working out what holds what\n`);
+  };
+}
+
+async function writeHtml(file: string, analysis: Analysis): Promise<void> {
+  void analysis;
+  throw new CliError(
+    'WSGUARD_HTML_MISSING',
+    `${file} was not written`,
+    'The HTML report is not part of this build.',
+  );
+}
