@@ -6,7 +6,7 @@ import { runChild } from './capture/child.ts';
 import type { ChildOutcome } from './capture/child.ts';
 import { failureOf } from './capture/failure.ts';
 import { headroomBytes } from './capture/gate.ts';
-import { cpuQuotaCores } from './capture/headroom.ts';
+import { cpuQuotaCores } from './capture/machine.ts';
 import { takeLock } from './capture/lock.ts';
 import type { Lock } from './capture/lock.ts';
 import { analysisRssBytes, redactionRssBytes } from './capture/need.ts';

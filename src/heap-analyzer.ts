@@ -1,12 +1,14 @@
 /** `HeapAnalyzer`: gate -> snapshot -> redaction and analysis elsewhere. Usable alone, keeps nothing alive. */
 
+import { getHeapStatistics } from 'node:v8';
 import { finishSnapshot, runAnalysis } from './analysis-process.ts';
 import type { AnalysisRefused } from './analysis-process.ts';
 import { mayCapture } from './capture/gate.ts';
-import { heapCapacityBytes, readHeadroom } from './capture/headroom.ts';
+import { availableBytes } from './capture/machine.ts';
 import { listSnapshots, remove, sweepLeftovers } from './capture/store.ts';
 import { readCapture, writeInProcess } from './capture/write.ts';
 import { createClock } from './clock.ts';
+import { createLimits } from './sample/limits.ts';
 import type {
   Analysis,
   CaptureLimits,
@@ -45,7 +47,17 @@ const WATCH_EVERY_MS = 60_000;
 const SCHEDULED = 'scheduled';
 const WATCHED = 'high-memory';
 
-const readLimits = (): CaptureLimits => ({ ...readHeadroom(), heapCapacityBytes: heapCapacityBytes() });
+function liveLimits(): () => CaptureLimits {
+  const limits = createLimits({
+    execArgv: process.execArgv,
+    nodeOptions: process.env['NODE_OPTIONS'] ?? '',
+    v8: process.versions.v8,
+  });
+  return () => ({
+    ...limits.read(getHeapStatistics().heap_size_limit),
+    availableBytes: availableBytes(),
+  });
+}
 
 export class HeapAnalyzer {
   readonly snapshotDir: string;
@@ -62,7 +74,7 @@ export class HeapAnalyzer {
       cooldownMs: options.cooldownMs ?? 3_600_000,
       redact: options.redact ?? true,
       clock: options.clock ?? createClock(),
-      limits: options.limits ?? readLimits,
+      limits: options.limits ?? liveLimits(),
     };
     sweepLeftovers(this.snapshotDir);
   }

@@ -1,0 +1,73 @@
+import { availableBytes, cpuQuotaCores } from '../../../src/capture/machine.ts';
+import { shareOf, throttle } from '../../../src/capture/throttle.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+
+const files = (content: Record<string, string>) => (path: string) => content[path] ?? null;
+
+test.each([
+  [
+    'v2, half a core in its own group',
+    { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/cpu.max': '50000 100000\n' },
+    0.5,
+  ],
+  [
+    'v2, one core two groups up, none below',
+    {
+      '/proc/self/cgroup': '0::/a/b\n',
+      '/sys/fs/cgroup/a/b/cpu.max': 'max 100000\n',
+      '/sys/fs/cgroup/cpu.max': '100000 100000',
+    },
+    1,
+  ],
+  [
+    'v1, two cores',
+    {
+      '/proc/self/cgroup': '4:cpu,cpuacct:/docker/x\n0::/\n',
+      '/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us': '200000\n',
+      '/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us': '100000\n',
+    },
+    2,
+  ],
+  [
+    'v1 without a quota',
+    {
+      '/proc/self/cgroup': '4:cpu,cpuacct:/\n',
+      '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1\n',
+      '/sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000\n',
+    },
+    null,
+  ],
+  ['no cgroup at all', {}, null],
+])('quota: %s', (_, content, cores) => {
+  expect(cpuQuotaCores(files(content as unknown as Record<string, string>))).toBe(cores);
+});
+
+test('available memory is what the kernel calls so', () => {
+  expect(availableBytes(files({ '/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable:   4 kB\n' }))).toBe(4096);
+});
+
+test('the share is small below two cores', () => {
+  expect([null, 4, 2, 1, 0.5, 0.1].map(shareOf)).toEqual([1, 1, 1, 0.25, 0.125, 0.1]);
+});
+
+test('a child is let run and halted in turns that fit its share, and let run in the end', () => {
+  const sent: string[] = [];
+  const kill = jest.spyOn(process, 'kill').mockImplementation((pid, name) => {
+    sent.push(`${pid} ${String(name)}`);
+    return true;
+  });
+  const clock = createFakeClock();
+  const stop = throttle(7, 0.25, clock);
+  expect(sent).toEqual(['7 SIGCONT']);
+  clock.advance(10);
+  expect(sent.at(-1)).toBe('7 SIGSTOP');
+  clock.advance(29);
+  expect(sent.length).toBe(2);
+  clock.advance(1);
+  expect(sent.at(-1)).toBe('7 SIGCONT');
+  clock.advance(10);
+  stop();
+  clock.advance(1000);
+  expect(sent.slice(3)).toEqual(['7 SIGSTOP', '7 SIGCONT']);
+  kill.mockRestore();
+});
