@@ -2,10 +2,10 @@
 
 import { Alerts } from './alert/alerts.ts';
 import type { Advice } from './alert/entry.ts';
-import type { View } from './detect/detector.ts';
+import { quiet, type View } from './detect/detector.ts';
 import { Counts } from './detect/growth.ts';
 import { History } from './detect/history.ts';
-import { DETECTORS } from './detect/index.ts';
+import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
 import type { Alert, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types.ts';
@@ -82,7 +82,7 @@ class Watched implements Signals {
     if (!history.add(scaled(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const left = timeToLimit(history);
     const view: View = { history, counts: new Counts(history), maxConnections, timeToLimit: left };
-    const verdicts = DETECTORS.flatMap((detector) => detector.look(view));
+    const verdicts = look(view);
     const findings = findingsOf(verdicts).map((finding) => ({
       ...finding,
       against: finding.family === 'leak' ? ruledOut(verdicts, finding.kind) : [],
@@ -151,6 +151,17 @@ const realTime = (left: TimeToLimit, timeScale: number): TimeToLimit => ({
   lowMs: left.lowMs / timeScale,
   highMs: left.highMs === null ? null : left.highMs / timeScale,
 });
+
+/** A history of a process that nobody counted connections in can show conditions, and no leak. */
+function look(view: View): Verdict[] {
+  const knowsConnections = view.history.window.column('connections').some((count) => !Number.isNaN(count));
+  const leaks = knowsConnections
+    ? LEAK_DETECTORS.flatMap((detector) => detector.look(view))
+    : LEAK_DETECTORS.map(({ name }) =>
+        quiet(name, 'inconclusive', 'connections are not in these samples', { missing: 'connections' }),
+      );
+  return [...leaks, ...CONDITION_DETECTORS.flatMap((detector) => detector.look(view))];
+}
 
 const isSuspect = (verdicts: readonly Verdict[]): boolean =>
   verdicts.some(

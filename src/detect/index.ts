@@ -13,7 +13,8 @@ import { exhaustion, threshold } from './threshold.ts';
 import { unanswering } from './unanswering.ts';
 import { unclosed } from './unclosed.ts';
 
-export const DETECTORS: readonly Detector[] = [
+/** Each weighs memory or counts against connections. */
+export const LEAK_DETECTORS: readonly Detector[] = [
   unanswering,
   listeners,
   registries,
@@ -26,6 +27,9 @@ export const DETECTORS: readonly Detector[] = [
   native,
   floor,
   divergence,
+];
+
+export const CONDITION_DETECTORS: readonly Detector[] = [
   threshold,
   exhaustion,
   connectionLimit,

@@ -43,10 +43,11 @@ const aged = (time: TimeToLimit, ageMs: number): TimeToLimit => ({
 });
 
 function heapTime({ floors, nowMs, last }: History): TimeToLimit | null {
-  const capacity = last?.limits.heapCapacityBytes ?? 0;
   const newest = floors.at(-1);
-  if (newest === undefined || !(capacity > 0)) return null;
-  const fromMs = nowMs - Math.max(MIN_SPAN_MS, SPAN_OF_UPTIME * nowMs);
+  if (newest === undefined || last === null) return null;
+  const capacity = last.limits.heapCapacityBytes;
+  if (!(capacity > 0)) return null;
+  const fromMs = nowMs - Math.max(MIN_SPAN_MS, SPAN_OF_UPTIME * last.uptimeMs);
   let used = floors.filter(({ atMs }) => atMs >= fromMs);
   if (used.length < MIN_FLOORS) used = floors.slice(-MIN_FLOORS);
   const slope = theilSen(
