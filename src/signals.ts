@@ -4,7 +4,7 @@ import { Alerts } from './alert/alerts.ts';
 import type { Advice } from './alert/entry.ts';
 import { quiet, type View } from './detect/detector.ts';
 import { Counts } from './detect/growth.ts';
-import { History } from './detect/history.ts';
+import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
@@ -79,7 +79,7 @@ class Watched implements Signals {
     const { timeScale, maxConnections } = this.#config;
     const history = this.#history;
     this.#uptimeMs = sample.uptimeMs;
-    if (!history.add(scaled(sample, timeScale))) return { ...this.#latest, transitions: [] };
+    if (!history.add(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const left = timeToLimit(history);
     const view: View = { history, counts: new Counts(history), maxConnections, timeToLimit: left };
     const verdicts = look(view);
@@ -131,18 +131,6 @@ class Watched implements Signals {
   close(because: string, wallMs: number): Alert[] {
     return this.#alerts.close(because, wallMs);
   }
-}
-
-/** Scaled time begins here, once. */
-function scaled(sample: Sample, timeScale: number): Sample {
-  if (timeScale === 1) return sample;
-  const { gc } = sample;
-  return {
-    ...sample,
-    atMs: sample.atMs * timeScale,
-    uptimeMs: sample.uptimeMs * timeScale,
-    gc: gc.floor === null ? gc : { ...gc, floor: { ...gc.floor, atMs: gc.floor.atMs * timeScale } },
-  };
 }
 
 const realTime = (left: TimeToLimit, timeScale: number): TimeToLimit => ({

@@ -1,6 +1,7 @@
 /** The trend of old space right after major collections, with what the connections explain taken out. */
 
-import { MINUTE_MS, type FloorPoint, type History } from './history.ts';
+import type { Sample } from '../types.ts';
+import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
 import { design, deviation, fit, mean, theilSen } from './stats.ts';
 
 const WARM_UP_MS = 2 * MINUTE_MS;
@@ -93,4 +94,16 @@ function pace(
     latePerMs: slope(Math.max(0, late), n),
     lastStepPerMs: stepMs > 0 ? ((own.at(-1) ?? 0) - (own.at(-2) ?? 0)) / stepMs : perMs,
   };
+}
+
+/** Of the floor where there are collections enough, else of old space. */
+export function growthPerHour(samples: readonly Sample[]): number {
+  const floors = samples.flatMap(({ gc }) => (gc.floor === null ? [] : [gc.floor]));
+  const points =
+    floors.length >= 3 ? floors : samples.map(({ atMs, memory }) => ({ atMs, bytes: memory.oldSpaceBytes }));
+  const slope = theilSen(
+    points.map(({ atMs }) => atMs),
+    points.map(({ bytes }) => bytes),
+  );
+  return (slope?.perMs ?? 0) * HOUR_MS;
 }

@@ -174,6 +174,18 @@ export class History {
   }
 }
 
+/** Scaled time begins here, once: with 60 a second counts as a minute. */
+export function inScaledTime(sample: Sample, timeScale: number): Sample {
+  if (timeScale === 1) return sample;
+  const { gc } = sample;
+  return {
+    ...sample,
+    atMs: sample.atMs * timeScale,
+    uptimeMs: sample.uptimeMs * timeScale,
+    gc: gc.floor === null ? gc : { ...gc, floor: { ...gc.floor, atMs: gc.floor.atMs * timeScale } },
+  };
+}
+
 /** Not finite, negative or beyond counting is as good as missing. */
 const clean = (value: number | null | undefined): number =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;

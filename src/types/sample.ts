@@ -143,3 +143,27 @@ export interface Blind {
   readonly what: string;
   readonly why: string;
 }
+
+const UNKNOWN: ByTransport = {
+  websocket: Number.NaN,
+  sse: Number.NaN,
+  polling: Number.NaN,
+  upgraded: Number.NaN,
+};
+/** Where nobody counts connections; what is not a number is not judged. */
+export const UNKNOWN_CONNECTIONS: ConnectionsReading = {
+  active: UNKNOWN,
+  openedTotal: UNKNOWN,
+  closedTotal: UNKNOWN,
+  unanswering: Number.NaN,
+  unaskable: Number.NaN,
+  retained: null,
+  uncollected: Number.NaN,
+  sendBufferBytes: Number.NaN,
+  slow: Number.NaN,
+  closeCodes: {},
+  messagesSentTotal: Number.NaN,
+  messagesFailedTotal: Number.NaN,
+  rtt: null,
+  maxConnections: null,
+};

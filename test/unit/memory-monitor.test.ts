@@ -1,0 +1,75 @@
+import { MemoryMonitor } from '../../src/memory-monitor.ts';
+import type { LeakCheck } from '../../src/types.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+
+const monitorOf = (options: ConstructorParameters<typeof MemoryMonitor>[0] = {}) => {
+  const clock = createFakeClock();
+  return { clock, monitor: new MemoryMonitor(options, clock) };
+};
+
+test('getMemoryStats works before start, with the use as a share of what kills', () => {
+  const clients = new Map([['a', 1]]);
+  const { monitor } = monitorOf({ registries: { clients, rooms: () => 7 } });
+  const stats = monitor.getMemoryStats();
+  for (const field of ['heapUsed', 'heapTotal', 'heapLimit', 'rss', 'external', 'mallocedMemory'] as const)
+    expect(stats[field]).toBeGreaterThan(0);
+  expect(stats.usagePercent).toBeGreaterThan(0);
+  expect(stats.usagePercent).toBeLessThan(100);
+  expect(stats.registries).toEqual({ clients: 1, rooms: 7 });
+});
+
+test('checkForLeak is null until there are ten samples, then says the rate', () => {
+  const { clock, monitor } = monitorOf();
+  monitor.start();
+  clock.advance(9 * 30_000);
+  expect(monitor.checkForLeak()).toBeNull();
+  clock.advance(30_000);
+  expect(monitor.checkForLeak()).toMatchObject({
+    detected: false,
+    hourlyGrowth: expect.stringMatching(/B\/h$/),
+  });
+  expect(monitor.getReport()).toMatchObject({ samplesCollected: 10, registries: {} });
+  monitor.stop();
+});
+
+test('a registry that grows is found and told once', () => {
+  const clients = new Map<number, number>();
+  const { clock, monitor } = monitorOf({ registries: { clients } });
+  const told: LeakCheck[] = [];
+  monitor.on('leak', (check) => told.push(check));
+  monitor.start();
+  for (let minute = 0; minute < 30; minute += 1) {
+    for (let i = 0; i < 20; i += 1) clients.set(clients.size, i);
+    clock.advance(60_000);
+  }
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatchObject({ detected: true, findings: [{ kind: 'registry-growth' }] });
+  monitor.stop();
+});
+
+test('an alert comes once over the threshold, and a listener that throws harms nothing', () => {
+  const { clock, monitor } = monitorOf({ maxMemoryBytes: 1024 });
+  let alerts = 0;
+  monitor.on('alert', () => {
+    alerts += 1;
+    throw new Error('of the application');
+  });
+  monitor.start();
+  clock.advance(5 * 30_000);
+  expect(alerts).toBe(1);
+  monitor.stop();
+  clock.advance(5 * 30_000);
+  expect(monitor.getReport().samplesCollected).toBe(5);
+});
+
+test.each([
+  { intervalMs: 0 },
+  { intervalMs: Number.NaN },
+  { alertThreshold: 80 },
+  { maxHistory: 1 },
+  { maxMemoryBytes: -1 },
+])('refuses %p at the call', (options) => {
+  expect(() => new MemoryMonitor(options)).toThrow(
+    expect.objectContaining({ code: 'WSGUARD_MONITOR_ARGUMENT' }),
+  );
+});
