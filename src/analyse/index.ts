@@ -5,7 +5,7 @@ import type { Heap } from './heap.ts';
 import { remember } from './match.ts';
 import type { Earlier } from './match.ts';
 import { HeapBuilder } from './parse.ts';
-import { readSnapshot } from './reader.ts';
+import { readSnapshot } from '../heapsnapshot/reader.ts';
 import { sourceFiles } from './source-files.ts';
 
 export interface Progress {

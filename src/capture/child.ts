@@ -167,11 +167,23 @@ function rssOf(pid: number): number | null {
 function outcomeOf(code: number | null, signal: NodeJS.Signals | null, output: Output): ChildOutcome {
   // 1 is what node says of an uncaught error.
   if (code === 0) return { outcome: 'done', stdout: output.stdout };
+  const told = toldFailure(output.stdout);
+  if (told !== null) return told;
   const said = lastWords(output.stderr);
   return failed(
     /\bWSGUARD_[A-Z_]+/.exec(said)?.[0] ?? 'WSGUARD_ANALYSIS_FAILED',
     signal === null ? `exit code ${code}: ${said}` : `ended by ${signal}: ${said}`,
   );
+}
+
+/** A worker that could not says so in JSON: `{"error":{"code","message","hint"}}`. */
+function toldFailure(stdout: string): Failed | null {
+  try {
+    const { error } = JSON.parse(stdout) as { error: { code: string; message: string; hint?: string } };
+    return failed(error.code, [error.message, error.hint ?? ''].join(' ').trim());
+  } catch {
+    return null;
+  }
 }
 
 /** Progress and stack traces surround the line that matters. */

@@ -1,4 +1,4 @@
-/** Entry of the redaction process: a job as JSON on stdin, counts as JSON on stdout. */
+/** Entry of the redaction process: a job as JSON on stdin; counts, or why it could not, as JSON on stdout. */
 
 import { text } from 'node:stream/consumers';
 import { failureOf } from './failure.ts';
@@ -10,8 +10,8 @@ async function main(): Promise<void> {
     const job = JSON.parse(await text(process.stdin)) as RedactFileOrder;
     process.stdout.write(JSON.stringify(await redactFile(job)));
   } catch (error) {
-    const { code, reason } = failureOf(error);
-    process.stderr.write(`${code}: ${reason}\n`);
+    const { code, reason: message } = failureOf(error);
+    process.stdout.write(JSON.stringify({ error: { code, message } }));
     process.exitCode = 3;
   }
 }

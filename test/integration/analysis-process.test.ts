@@ -90,6 +90,11 @@ test.each([
     `console.error('WSGUARD_SNAPSHOT_TRUNCATED: ends early'); process.exit(3)`,
     'TRUNCATED',
   ],
+  [
+    'or said in JSON',
+    `console.log('{"error":{"code":"WSGUARD_SNAPSHOT_META","message":"m"}}'); process.exit(3)`,
+    'META',
+  ],
   ['a fault', `throw new Error('boom')`, 'ANALYSIS_FAILED'],
   ['a signal', `process.kill(process.pid, 'SIGSEGV')`, 'ANALYSIS_FAILED'],
   [

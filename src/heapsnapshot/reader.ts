@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
-import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { SnapshotError } from './errors.ts';
 
 /** A snapshot's bytes, unpacked; `sizeBytes` is the most they can be. */
 export interface SnapshotBytes {
