@@ -49,8 +49,10 @@ export class Uses {
   /** The node whose edges pass by, and what is left of them. */
   private owner = -1;
   private edgesLeft = 0;
-  private ownNames: number[] = [];
-  private ownTargets: number[] = [];
+  private mayBeBag = false;
+  private ownKeys = 0;
+  private ownNames = new Uint32Array(1 << 8);
+  private ownTargets = new Uint32Array(1 << 8);
   private bagKeys = new Uint32Array(1 << 12);
   private bagKeyCount = 0;
   private readonly bags: Bag[] = [];
@@ -108,14 +110,20 @@ export class Uses {
       this.edgesLeft--;
       const type = values[at + edge.type]!;
       const name = values[at + edge.nameOrIndex]!;
-      if (type !== this.propertyType) {
-        const use = this.edgeUse[type] ?? 0;
-        if (use !== 0) this.mark(name, use);
+      if (type === this.propertyType && this.mayBeBag) {
+        if (this.ownKeys === this.ownNames.length) this.growOwn();
+        this.ownNames[this.ownKeys] = name;
+        this.ownTargets[this.ownKeys++] = values[at + edge.toNode]! / nodeFields;
         continue;
       }
-      this.ownNames.push(name);
-      this.ownTargets.push(values[at + edge.toNode]! / nodeFields);
+      const use = this.edgeUse[type] ?? 0;
+      if (use !== 0) this.mark(name, use);
     }
+  }
+
+  private growOwn(): void {
+    this.ownNames = grow(this.ownNames, this.ownKeys + 1);
+    this.ownTargets = grow(this.ownTargets, this.ownKeys + 1);
   }
 
   private nextOwner(): void {
@@ -124,26 +132,29 @@ export class Uses {
     if (this.owner >= this.nodes) {
       throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', 'there are more edges than the nodes lay claim to');
     }
-    this.edgesLeft = this.nodeEdges[this.owner]!;
+    const edges = this.nodeEdges[this.owner]!;
+    this.edgesLeft = edges;
+    this.mayBeBag = this.rules.isDictionary(edges, edges, false);
   }
 
   private closeOwner(): void {
-    const keys = this.ownNames.length;
-    if (keys === 0) return;
+    if (this.ownKeys === 0) return;
     if (this.looksLikeDictionary()) this.keepBag();
-    else for (const name of this.ownNames) this.mark(name, this.edgeUse[this.propertyType]!);
-    // A hash of a million keys must not stay with us.
-    if (keys > 1024) [this.ownNames, this.ownTargets] = [[], []];
-    else this.ownNames.length = this.ownTargets.length = 0;
+    else {
+      const use = this.edgeUse[this.propertyType]!;
+      for (let key = 0; key < this.ownKeys; key++) this.mark(this.ownNames[key]!, use);
+    }
+    this.ownKeys = 0;
   }
 
   private looksLikeDictionary(): boolean {
-    const keys = this.ownNames.length;
+    const keys = this.ownKeys;
     if (!this.rules.isDictionary(keys, keys, false)) return false;
     const kinds = new Map<number, number>();
     let most = 0;
     let kindOfMost = 0;
-    for (const target of this.ownTargets) {
+    for (let key = 0; key < keys; key++) {
+      const target = this.ownTargets[key]!;
       const type = this.nodeType[target] ?? 0;
       // Objects are of a kind by their class, everything else (strings, functions, numbers) by its type.
       const kind = type === this.objectType ? this.nodeName[target]! : -1 - type;
@@ -156,11 +167,12 @@ export class Uses {
 
   private keepBag(): void {
     if (this.bags.length >= MAX_BAGS) return;
-    const keys = this.ownNames.length;
+    const keys = this.ownKeys;
     const firstKey = this.bagKeyCount;
     this.bagKeys = grow(this.bagKeys, firstKey + keys);
     let shape = keys;
-    for (const name of this.ownNames) {
+    for (let key = 0; key < keys; key++) {
+      const name = this.ownNames[key]!;
       this.bagKeys[this.bagKeyCount++] = name;
       shape = (Math.imul(shape ^ name, 0x01000193) + (shape >>> 15)) | 0;
     }
