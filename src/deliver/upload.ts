@@ -28,6 +28,7 @@ export interface Upload {
 /** Without a byte moving; a large file may take as long as it takes. */
 const IDLE_TIMEOUT_MS = 10_000;
 const MAX_WAITING = 64;
+const CODES = { failed: 'WSGUARD_UPLOAD_FAILED', rejected: 'WSGUARD_UPLOAD_REJECTED' };
 
 export function createUpload(options: UploadOptions): Upload {
   const outbox = createOutbox<UploadFile>({
@@ -75,7 +76,7 @@ async function put({ alertId, file }: UploadFile, { url, secret, clock }: Upload
     },
     clock,
   );
-  return attemptOf('UPLOAD', reply);
+  return attemptOf(CODES, reply);
 }
 
 /** `<url>/<alert id>/<file>`, in front of a query that the URL may carry (a token of the store). */

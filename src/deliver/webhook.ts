@@ -34,7 +34,7 @@ export function createWebhook(options: TargetOptions): Webhook {
     maxItems: MAX_WAITING,
     attempt: async ({ body, key }) =>
       attemptOf(
-        'WEBHOOK',
+        CODES,
         await request(
           {
             method: 'POST',
@@ -63,15 +63,20 @@ export function createWebhook(options: TargetOptions): Webhook {
   };
 }
 
+interface Codes {
+  readonly failed: string;
+  readonly rejected: string;
+}
+const CODES: Codes = { failed: 'WSGUARD_WEBHOOK_FAILED', rejected: 'WSGUARD_WEBHOOK_REJECTED' };
+
 /** What may pass with time is tried again: 408, 429, 5xx and the network. */
-export function attemptOf(sink: 'WEBHOOK' | 'UPLOAD', reply: Reply): Attempt {
-  if (reply.outcome === 'failed') {
-    return { outcome: 'retry', code: `WSGUARD_${sink}_FAILED`, reason: reply.reason };
-  }
+export function attemptOf(codes: Codes, reply: Reply): Attempt {
+  if (reply.outcome === 'failed') return { outcome: 'retry', code: codes.failed, reason: reply.reason };
   const { status, retryAfterMs } = reply;
   if (status >= 200 && status < 300) return { outcome: 'delivered' };
+  const reason = `answered ${status}`;
   if (status === 408 || status === 429 || status >= 500) {
-    return { outcome: 'retry', code: `WSGUARD_${sink}_FAILED`, reason: `answered ${status}`, retryAfterMs };
+    return { outcome: 'retry', code: codes.failed, reason, retryAfterMs };
   }
-  return { outcome: 'dropped', code: `WSGUARD_${sink}_REJECTED`, reason: `answered ${status}` };
+  return { outcome: 'dropped', code: codes.rejected, reason };
 }

@@ -44,7 +44,7 @@ export async function startPrometheusPage(options: PrometheusOptions): Promise<P
     reason = `${options.host}:${port}: ${error.code ?? error.message}`;
     if (error.code !== 'EADDRINUSE') break;
   }
-  return { outcome: 'failed', code: 'WSGUARD_PROMETHEUS_PORT', reason };
+  return { outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN', reason };
 }
 
 function listening(server: Server, host: string): PrometheusPage {

@@ -56,5 +56,5 @@ test('a port that is taken: the next free one', async () => {
 
 test('an address that is not ours is an answer with a code', async () => {
   const page = await start(0, '203.0.113.1');
-  expect(page).toMatchObject({ outcome: 'failed', code: 'WSGUARD_PROMETHEUS_PORT' });
+  expect(page).toMatchObject({ outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN' });
 });
