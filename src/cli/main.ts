@@ -13,6 +13,12 @@ interface Command {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  analyse: {
+    summary: 'Says what holds the memory in a heap snapshot; of two or three, what grows.',
+    usage: 'wsguard analyse <a> [b] [c] [--html <out>] [--json]',
+    example: 'wsguard analyse first.heapsnapshot second.heapsnapshot',
+    load: async () => ({ run: (await import('./analyse.ts')).analyse }),
+  },
   redact: {
     summary: 'Copies a snapshot without its secrets.',
     usage: 'wsguard redact <in> <out> [--force] [--json]',

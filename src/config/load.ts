@@ -13,6 +13,9 @@ import type {
 } from './schema.ts';
 import { findService } from './service.ts';
 
+/** The code under which a `ConfigProblem` is told. */
+export const SETTING_CODE = 'WSGUARD_SETTING';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ConfigInput {

@@ -37,7 +37,11 @@ export const MEMORY: readonly Metric[] = [
   labelled(
     'gauge',
     'wsguard.time_to_limit',
-    ['s', 'Time until 85 % of the limit at the present growth; absent when nothing grows.', 'limit'],
+    [
+      's',
+      'Time until 85 % of the heap limit, or the container limit, at the present growth; absent when nothing grows.',
+      'limit',
+    ],
     ({ timeToLimit }) =>
       timeToLimit === null ? [] : [{ labels: { limit: timeToLimit.limit }, value: timeToLimit.ms / 1000 }],
   ),

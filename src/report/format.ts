@@ -50,12 +50,12 @@ function unitFor(ms: number): [number, string] {
   return ms < 2 * DAY_MS ? [HOUR_MS, 'h'] : [DAY_MS, 'days'];
 }
 
-/** A value of an evidence row, by its unit. */
+/** A value of an evidence row, by its unit (UCUM, or the noun that is counted). */
 export function formatValue(value: number, unit: string): string {
-  if (unit === 'bytes') return formatBytes(value);
-  if (/^bytes ?(\/|per) ?h(our)?$/.test(unit)) return `${formatBytes(value)}/h`;
+  if (unit === 'By') return formatBytes(value);
+  if (unit === 'By/h') return `${formatBytes(value)}/h`;
   if (unit === 'ms') return formatDuration(value);
   if (unit === 's') return formatDuration(value * 1000);
-  if (unit === '%' || unit === 'percent') return `${formatCount(value)} %`;
+  if (unit === '1') return formatCount(value);
   return `${formatCount(value)} ${unit}`.trimEnd();
 }

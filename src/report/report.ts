@@ -44,8 +44,10 @@ function timeLeft({ timeToLimit, family }: Alert): string {
       ? 'not known: no limit in sight at the present growth, or too few collections to tell'
       : 'no growth towards a memory limit was seen';
   }
-  const limit = timeToLimit.limit === 'heap' ? "V8's heap limit" : 'the memory limit of the container';
-  return `85 % of ${limit} ${formatTimeToLimit(timeToLimit)}`;
+  // From 85 % on V8 collects more than it serves; the kernel kills at the limit itself.
+  const limit =
+    timeToLimit.limit === 'heap' ? "85 % of V8's heap limit" : 'the memory limit of the container';
+  return `${limit} ${formatTimeToLimit(timeToLimit)}`;
 }
 
 /** After a restart the same growth starts from nothing: it buys the time it took to come here. */

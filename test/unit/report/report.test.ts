@@ -167,7 +167,8 @@ test('ranges of the time to the limit', () => {
 });
 
 test('values by their unit', () => {
-  expect(formatValue(52_428_800, 'bytes/h')).toBe('50.0 MiB/h');
+  expect(formatValue(52_428_800, 'By/h')).toBe('50.0 MiB/h');
   expect(formatValue(0.974, 'listeners per connection')).toBe('0.97 listeners per connection');
-  expect(formatValue(85, '%')).toBe('85 %');
+  expect(formatValue(0.87, '1')).toBe('0.87');
+  expect(formatValue(2048, 'By')).toBe('2.0 KiB');
 });
