@@ -9,7 +9,7 @@ interface Command {
   readonly summary: string;
   readonly usage: string;
   readonly example: string;
-  readonly load: () => Promise<{ readonly run: Run }>;
+  readonly load: () => Promise<Run>;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -17,25 +17,33 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'Says what holds the memory in a heap snapshot; of two or three, what grows.',
     usage: 'wsguard analyse <a> [b] [c] [--html <out>] [--json]',
     example: 'wsguard analyse first.heapsnapshot second.heapsnapshot',
-    load: async () => ({ run: (await import('./analyse.ts')).analyse }),
+    load: async () => (await import('./analyse.ts')).analyse,
+  },
+  replay: {
+    summary: 'Runs the detectors over recorded samples, or over what Prometheus has kept.',
+    usage:
+      'wsguard replay <trace.csv> [--time-scale 60] [--signals all|preload] [--memory-limit <bytes>] [--json]\n' +
+      '  wsguard replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]',
+    example: 'wsguard replay --prometheus http://127.0.0.1:9090 --from 2026-11-22T00:00:00Z --json',
+    load: async () => (await import('./replay.ts')).replay,
   },
   redact: {
     summary: 'Copies a snapshot without its secrets.',
     usage: 'wsguard redact <in> <out> [--force] [--json]',
     example: 'wsguard redact heap.heapsnapshot safe.heapsnapshot.gz',
-    load: () => import('./redact.ts'),
+    load: async () => (await import('./redact.ts')).run,
   },
   config: {
     summary: 'Prints each setting with its value and where it comes from.',
     usage: 'wsguard config [--json]',
     example: 'WSGUARD_INTERVAL_MS=5000 wsguard config',
-    load: () => import('./config.ts'),
+    load: async () => (await import('./config.ts')).run,
   },
   doctor: {
     summary: 'Says what works here, or in a running process, and why not.',
     usage: 'wsguard doctor [--pid N] [--json]',
     example: 'wsguard doctor --pid 4711',
-    load: () => import('./doctor.ts'),
+    load: async () => (await import('./doctor.ts')).run,
   },
 };
 /** The American spelling is the same command. */
@@ -55,7 +63,7 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   if (command === undefined) return unknown(given, io);
   if (rest.includes('--help') || rest.includes('-h')) return help(given, io);
   try {
-    const { run } = await command.load();
+    const run = await command.load();
     return await run(rest, io);
   } catch (error) {
     return failure(error, command, io);
@@ -88,7 +96,9 @@ function unknown(name: string, io: CliIo): number {
 /** Never 1: that is a leak found, and Node's own code for an uncaught exception. */
 function failure(error: unknown, command: Command, io: CliIo): number {
   if (error instanceof UsageError) {
-    io.err(`wsguard: ${error.message}\n  ${command.usage}\n  for example: ${command.example}\n`);
+    // Some commands say their usage themselves.
+    const usage = error.message.includes('wsguard ') ? '' : `  ${command.usage}\n`;
+    io.err(`wsguard: ${error.message}\n${usage}  for example: ${command.example}\n`);
     return EXIT.usage;
   }
   if (error instanceof CliError) io.err(`${error.code}: ${error.message}\n  ${error.hint}\n`);

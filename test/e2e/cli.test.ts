@@ -1,0 +1,84 @@
+import { execFile, spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from '../support/eventually.ts';
+
+jest.setTimeout(60_000);
+
+const ROOT = join(__dirname, '..', '..');
+const CLI = join(ROOT, 'dist', 'cli', 'main.js');
+
+const wsguard = (...args: string[]) =>
+  new Promise<{ code: number; out: string; err: string }>((resolve) => {
+    execFile(process.execPath, [CLI, ...args], (error, out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+
+test('the version and the exit codes of the built command', async () => {
+  expect(await wsguard('--version')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+  });
+  expect(await wsguard('nonsense')).toMatchObject({ code: 2, out: '' });
+  expect(await wsguard('analyse', '/nowhere')).toMatchObject({ code: 3, out: '' });
+});
+
+test('a reader that closes the pipe early is no fault', async () => {
+  const child = spawn('sh', [
+    '-c',
+    `"${process.execPath}" "${CLI}" config | head -c 1 >/dev/null; echo done`,
+  ]);
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk) => (out += chunk));
+  child.stderr.on('data', (chunk) => (err += chunk));
+  await eventually(() => out.includes('done'), 'the pipe');
+  expect(err).toBe('');
+});
+
+const linux = process.platform === 'linux' ? test : test.skip;
+
+linux('an output that cannot be written is 3, never 1', async () => {
+  const child = spawn(process.execPath, [CLI, 'config'], {
+    stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+  });
+  let err = '';
+  child.stderr?.on('data', (chunk) => (err += chunk));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(code).toBe(3);
+  expect(err).toContain('WSGUARD_');
+});
+
+linux('doctor --pid: a process that serves, its settings, its program', async () => {
+  const server = spawn(
+    process.execPath,
+    [
+      '-e',
+      "require('http').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })",
+    ],
+    { env: { WSGUARD_INTERVAL_MS: 'never', NODE_OPTIONS: '' } },
+  );
+  try {
+    let port = '';
+    server.stdout.on('data', (chunk) => (port += chunk));
+    await eventually(() => port.includes('\n'), 'the server to listen');
+    const { code, out } = await wsguard('doctor', '--pid', String(server.pid), '--json');
+    expect(code).toBe(0);
+    const { checks, problems } = JSON.parse(out) as {
+      checks: { what: string; works: string; detail: string }[];
+      problems: { setting: string }[];
+    };
+    const of = (what: string) => checks.find((check) => check.what === what);
+    expect(of('serves')?.detail).toContain(`TCP ${port.trim()}`);
+    expect(of('program')?.detail).toContain(`Node ${process.versions.node}`);
+    expect(of('agent')?.works).toBe('unknown');
+    expect(problems.map(({ setting }) => setting)).toEqual(['WSGUARD_INTERVAL_MS']);
+  } finally {
+    server.kill('SIGKILL');
+  }
+  expect(await wsguard('doctor', '--pid', '4194304')).toMatchObject({
+    code: 3,
+    err: expect.stringContaining('WSGUARD_DOCTOR_PID'),
+  });
+});

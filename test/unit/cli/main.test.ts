@@ -1,0 +1,120 @@
+import { PassThrough } from 'node:stream';
+import type { CliIo } from '../../../src/cli/io.ts';
+import { main } from '../../../src/cli/main.ts';
+
+function open(env: CliIo['env'] = {}) {
+  const text = { out: '', err: '' };
+  const io: CliIo = {
+    out: (piece) => void (text.out += piece),
+    err: (piece) => void (text.err += piece),
+    stdin: new PassThrough(),
+    env,
+    cwd: '/',
+  };
+  return { io, text };
+}
+
+test('help lists every command with an example', async () => {
+  const { io, text } = open();
+  expect(await main(['--help'], io)).toBe(0);
+  for (const name of ['analyse', 'replay', 'redact', 'config', 'doctor']) {
+    expect(text.out).toMatch(new RegExp(`^  ${name} +\\S`, 'm'));
+  }
+  expect(text.err).toBe('');
+});
+
+test.each([['analyse'], ['analyze'], ['replay'], ['redact'], ['config'], ['doctor']])(
+  '%s --help and help %s say usage and an example',
+  async (name) => {
+    const [flag, word] = [open(), open()];
+    expect(await main([name, '--help'], flag.io)).toBe(0);
+    expect(await main(['help', name], word.io)).toBe(0);
+    expect(flag.text.out).toBe(word.text.out);
+    expect(flag.text.out).toContain('Example: ');
+  },
+);
+
+test('wrong use is 2 and goes to stderr', async () => {
+  for (const argv of [
+    [],
+    ['cofnig'],
+    ['config', '--jsn'],
+    ['doctor', '--pid', '0'],
+    ['redact'],
+    ['replay'],
+  ]) {
+    const { io, text } = open();
+    expect(await main(argv, io)).toBe(2);
+    expect(text.out).toBe('');
+    expect(text.err).toContain('wsguard');
+  }
+  const { io, text } = open();
+  await main(['cofnig'], io);
+  expect(text.err).toContain('did you mean config?');
+});
+
+test('could not is 3, with a code and a hint', async () => {
+  const { io, text } = open();
+  expect(await main(['analyse', '/nowhere.heapsnapshot'], io)).toBe(3);
+  expect(text.err).toMatch(/^WSGUARD_[A-Z_]+: .+\n {2}\S/m);
+});
+
+test('a fault of a command is 3 as well, never 1', async () => {
+  const { io, text } = open();
+  const broken = {
+    ...io,
+    out: () => {
+      throw new Error('ours');
+    },
+  };
+  expect(await main(['config'], broken)).toBe(3);
+  expect(text.err).toMatch(/^WSGUARD_UNEXPECTED: Error: ours/);
+});
+
+test('config: values, sources, problems; secrets hidden', async () => {
+  const { io, text } = open({
+    WSGUARD_INTERVAL_MS: '5000',
+    WSGUARD_WEBHOOK_URL: 'https://hunter2@example.org/',
+    WSGUARD_THREAD: 'sometimes',
+  });
+  expect(await main(['config', '--json'], io)).toBe(0);
+  const { schema, settings, problems } = JSON.parse(text.out) as {
+    schema: string;
+    settings: { env: string; value: unknown; source: string }[];
+    problems: { setting: string }[];
+  };
+  expect(schema).toBe('wsguard.config/1');
+  expect(settings).toContainEqual({
+    setting: 'intervalMs',
+    env: 'WSGUARD_INTERVAL_MS',
+    value: 5000,
+    source: 'env',
+  });
+  expect(problems.map(({ setting }) => setting)).toEqual(['WSGUARD_THREAD']);
+  const plain = open(io.env);
+  await main(['config'], plain.io);
+  expect(plain.text.out).toMatch(/^WSGUARD_INTERVAL_MS +5000 +env$/m);
+  expect(plain.text.out).toContain('! WSGUARD_THREAD (env): sometimes was not taken');
+  expect(text.out + plain.text.out).not.toContain('hunter2');
+});
+
+test('doctor: what works here and why not', async () => {
+  const { io, text } = open({
+    WSGUARD_DIR: '/proc/none',
+    WSGUARD_SNAPSHOT: 'off',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    WSGUARD_SPIL: 'off',
+  });
+  expect(await main(['doctor', '--json'], io)).toBe(0);
+  const { checks, problems } = JSON.parse(text.out) as {
+    checks: { what: string; works: string; detail: string }[];
+    problems: { setting: string }[];
+  };
+  const of = (what: string) => checks.find((check) => check.what === what);
+  expect(of('node')?.works).toBe('yes');
+  expect(of('snapshots')).toMatchObject({ works: 'off' });
+  expect(of('OpenTelemetry')).toMatchObject({ works: 'no' });
+  expect(of('OpenTelemetry')?.detail).toContain('WSGUARD_OTLP_PROTOCOL');
+  expect(problems.map(({ setting }) => setting)).toEqual(['WSGUARD_SPIL']);
+});
