@@ -1,15 +1,12 @@
 import type { Analysis } from '../types.ts';
-import { countHoldings } from './entries.ts';
-import { findDominators } from './dominators.ts';
-import { turnRound } from './edges.ts';
+import { graphOf } from './graph.ts';
 import type { Heap } from './heap.ts';
+import type { Pairing } from './growth.ts';
 import { idsAgree, matchByIds } from './match.ts';
+import { pairByPath } from './pair.ts';
 import type { Earlier } from './match.ts';
-import { shortestPaths } from './reach.ts';
-import { Scripts } from './scripts.ts';
 import type { Sources } from './sources.ts';
 import { findSuspects } from './suspects.ts';
-import type { Graph } from './suspects.ts';
 
 type Found = Omit<Analysis, 'schema' | 'snapshots'>;
 
@@ -17,12 +14,6 @@ type Found = Omit<Analysis, 'schema' | 'snapshots'>;
 export interface Before {
   readonly earlier: readonly Earlier[];
   again(at: number): Promise<Heap>;
-}
-
-export function graphOf(heap: Heap): Graph {
-  const incoming = turnRound(heap);
-  const dominators = findDominators(heap, incoming);
-  return { heap, incoming, dominators, reach: shortestPaths(heap), scripts: new Scripts(heap) };
 }
 
 export function analyseOne(heap: Heap, sources: Sources): Found {
@@ -39,12 +30,9 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
   };
 }
 
-export async function analyseGrowth(heap: Heap, { earlier }: Before, sources: Sources): Promise<Found> {
-  const [first] = earlier as [Earlier];
-  const matchedBy = idsAgree(heap, first) ? 'id' : 'path';
-  const graph = graphOf(heap);
-  const pairing = { before: matchByIds(heap, first), earlier: first.holdings };
-  const suspects = findSuspects(graph, pairing, sources);
+export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
+  const { pairing, matchedBy } = await pairWithFirst(heap, before);
+  const suspects = findSuspects(graphOf(heap), pairing, sources);
   return {
     suspects,
     clean: suspects.length === 0,
@@ -55,4 +43,21 @@ export async function analyseGrowth(heap: Heap, { earlier }: Before, sources: So
     external: [],
   };
 }
-void countHoldings;
+
+async function pairWithFirst(
+  heap: Heap,
+  { earlier, again }: Before,
+): Promise<{ pairing: Pairing; matchedBy: 'id' | 'path' }> {
+  const [first] = earlier as [Earlier];
+  if (idsAgree(heap, first)) {
+    return {
+      pairing: { before: matchByIds(heap, first), earlier: first.holdings, isExact: true },
+      matchedBy: 'id',
+    };
+  }
+  const graph = await again(0);
+  return {
+    pairing: { before: pairByPath(graph, heap), earlier: first.holdings, isExact: false },
+    matchedBy: 'path',
+  };
+}

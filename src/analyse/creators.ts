@@ -1,10 +1,13 @@
+import type { Graph } from './graph.ts';
 import { EDGE, EDGE_MASK, NODE, edgeText, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { isPackageFile } from './scripts.ts';
 import type { Place, Scripts } from './scripts.ts';
 
-const MOST_VISITED = 80;
-const MOST_DEPTH = 5;
+const MOST_VISITED = 400;
+/** Among old objects too, where a socket knows its server and the server everything. */
+const MOST_VISITED_ANYWHERE = 4000;
+const MOST_DEPTH = 8;
 
 /** What is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
 interface Found {
@@ -18,14 +21,14 @@ interface Found {
  * speaks louder than a package's, and what is near louder than what is far.
  */
 export function findCreator(
-  heap: Heap,
-  scripts: Scripts,
+  { heap, scripts }: Graph,
   before: Uint32Array | null,
   entries: readonly number[],
+  packagePenalty = PACKAGE_PENALTY,
 ): Place | null {
   const votes = new Map<string, { place: Place; weight: number }>();
   for (const entry of entries) {
-    const best = bestOf(insideOf(heap, scripts, before, entry));
+    const best = bestOf(insideOf(heap, scripts, before, entry), packagePenalty);
     if (best === null) continue;
     const key = `${best.file}:${best.line}:${best.column}`;
     const vote = votes.get(key) ?? { place: best, weight: 0 };
@@ -36,9 +39,12 @@ export function findCreator(
   return first?.place ?? null;
 }
 
-function bestOf(found: readonly Found[]): Place | null {
+/** In steps of distance. */
+const PACKAGE_PENALTY = 4;
+
+function bestOf(found: readonly Found[], packagePenalty: number): Place | null {
   const rank = ({ place, depth, isFunction }: Found): number =>
-    depth + (isFunction ? 0 : 2) + (isPackageFile(place.file) ? 4 : 0);
+    depth + (isFunction ? 0 : 2) + (isPackageFile(place.file) ? packagePenalty : 0);
   const [best] = [...found].sort((a, b) => rank(a) - rank(b));
   return best?.place ?? null;
 }
@@ -57,7 +63,7 @@ function insideOf(heap: Heap, scripts: Scripts, before: Uint32Array | null, entr
     }
     if (depth >= MOST_DEPTH) continue;
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
-      if (seen.size >= MOST_VISITED) break;
+      if (seen.size >= (before === null ? MOST_VISITED_ANYWHERE : MOST_VISITED)) break;
       const to = heap.edgeTo[edge]!;
       if (seen.has(to) || !isInside(heap, edge, to)) continue;
       if (before !== null && before[to] !== 0 && heap.nodeType[to] !== NODE.closure) continue;
@@ -78,12 +84,27 @@ function isInside(heap: Heap, edge: number, to: number): boolean {
   return type === NODE.object || type === NODE.closure || type === NODE.array;
 }
 
-/** Behind `bind` and behind the wrapper that `once` makes. */
+/** Behind `bind`, behind the wrapper that `once` makes, behind a debounced or throttled function. */
 export function unwrap(heap: Heap, node: number): number {
-  if (heap.nodeType[node] !== NODE.closure) return node;
-  const bound = follow(heap, node, 'bound_function');
-  if (bound < 0) return node;
-  const listener = follow(heap, follow(heap, node, 'bound_this'), 'listener');
-  if (listener >= 0) return unwrap(heap, listener);
-  return bound;
+  let at = node;
+  for (let layers = 0; layers < MOST_LAYERS && heap.nodeType[at] === NODE.closure; layers++) {
+    const bound = follow(heap, at, 'bound_function');
+    const listener = follow(heap, follow(heap, at, 'bound_this'), 'listener');
+    const inner = bound < 0 ? wrapped(heap, at) : listener >= 0 ? listener : bound;
+    if (inner < 0) break;
+    at = inner;
+  }
+  return at;
+}
+const MOST_LAYERS = 8;
+
+/** Lodash and its kin name their wrappers alike, and keep what they wrap in a variable. */
+function wrapped(heap: Heap, closure: number): number {
+  if (!/^(debounced|throttled|wrapped|wrapper|memoized|invokeFunc)$/.test(nodeText(heap, closure))) return -1;
+  const context = follow(heap, closure, 'context');
+  for (const name of ['func', 'fn', 'callback', 'listener', 'handler'] as const) {
+    const inner = follow(heap, context, name);
+    if (inner >= 0 && heap.nodeType[inner] === NODE.closure) return inner;
+  }
+  return -1;
 }

@@ -1,4 +1,4 @@
-import { EDGE, EDGE_MASK, NODE } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 
 /** An object with fewer fields is a record, not a dictionary; records gain fields lazily and that is no growth. */
@@ -25,9 +25,11 @@ export function countHoldings(heap: Heap): Holdings {
     let fields = 0;
     for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
       const kind = edgeLabel[edge]! & EDGE_MASK;
-      if (kind === EDGE.element) count++;
+      const to = nodeType[edgeTo[edge]!]!;
+      // `undefined` and holes are hidden nodes: an array made with its full length holds nothing yet.
+      if (kind === EDGE.element && to !== NODE.hidden) count++;
       else if (kind === EDGE.property) fields++;
-      else if (kind === EDGE.internal && nodeType[edgeTo[edge]!] === NODE.array) {
+      else if (kind === EDGE.internal && to === NODE.array) {
         const store = edgeTo[edge]!;
         bytes += selfSize[store]!;
         count += storeEntries(heap, store);
@@ -39,13 +41,15 @@ export function countHoldings(heap: Heap): Holdings {
   return { entries, storeBytes };
 }
 
-/** Elements stores are left out: the same targets are elements of the object itself. */
+/** Elements stores, which have a name, are left out: the same targets are elements of the object itself. */
+export const isTable = (heap: Heap, store: number): boolean => nodeText(heap, store) === '';
+
 function storeEntries(heap: Heap, store: number): number {
-  const { firstEdge, edgeLabel, names, nodeName } = heap;
-  if (names.text(nodeName[store]!) !== '') return 0;
+  const { firstEdge, edgeLabel, edgeTo, nodeType } = heap;
+  if (!isTable(heap, store)) return 0;
   let count = 0;
   for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge++) {
-    if ((edgeLabel[edge]! & EDGE_MASK) === EDGE.internal) count++;
+    if ((edgeLabel[edge]! & EDGE_MASK) === EDGE.internal && nodeType[edgeTo[edge]!] !== NODE.hidden) count++;
   }
   return count;
 }

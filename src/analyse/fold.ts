@@ -1,9 +1,8 @@
-import { NODE, follow, nodeText } from './heap.ts';
+import type { Graph } from './graph.ts';
 import type { Heap } from './heap.ts';
 import type { Grown } from './growth.ts';
 import { className, lastNamed, pathText, stepsTo } from './path.ts';
 import type { Step } from './path.ts';
-import type { Reach } from './reach.ts';
 
 /** Containers that are one place in the source: the same field of the same class, however many objects have it. */
 export interface Group {
@@ -17,7 +16,8 @@ export interface Group {
   readonly gainedBytes: number;
 }
 
-export function foldLike(heap: Heap, reach: Reach, grown: readonly Grown[]): Group[] {
+export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
+  const { heap, reach } = graph;
   const groups = new Map<string, Grown[]>();
   for (const each of grown) {
     const steps = stepsTo(reach, each.node);
@@ -36,7 +36,7 @@ export function foldLike(heap: Heap, reach: Reach, grown: readonly Grown[]): Gro
       how: first.how,
       members,
       steps,
-      path: pathText(heap, steps),
+      path: pathText(graph, steps),
       gained: members.reduce((sum, { gained }) => sum + gained, 0),
       gainedBytes: members.reduce((sum, { gainedBytes }) => sum + gainedBytes, 0),
     };
@@ -62,9 +62,3 @@ const ownerOfEvents = (heap: Heap, above: readonly Step[]): string =>
 /** `user:4711`, ids, addresses: names that data made. */
 const isKey = (name: string): boolean =>
   /\d{3,}|[^\w$.#-]|^.{40,}$/.test(name) && !name.startsWith('<symbol');
-
-export const isCollection = (heap: Heap, node: number): boolean =>
-  heap.nodeType[node] === NODE.object && follow(heap, node, 'table') >= 0;
-
-export const isArray = (heap: Heap, node: number): boolean =>
-  heap.nodeType[node] === NODE.object && nodeText(heap, node) === 'Array';

@@ -1,7 +1,7 @@
-import { countHoldings } from './entries.ts';
+import { countHoldings, isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
-import { EDGE, EDGE_MASK, NODE, NONE, nodeText, sizeOf } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText, sizeOf } from './heap.ts';
 import type { Heap } from './heap.ts';
 
 /** The later snapshot beside what is known of an earlier one. */
@@ -10,6 +10,8 @@ export interface Pairing {
   readonly before: Uint32Array;
   /** By the earlier snapshot's nodes. */
   readonly earlier: Holdings;
+  /** By id; else by path, where an old object is sometimes taken for new because its way changed. */
+  readonly isExact: boolean;
 }
 
 /** Something that was there before and holds more than it did. */
@@ -26,6 +28,8 @@ const LEAST_GAINED = 3;
 const LEAST_STORE_BYTES = 16 << 10;
 const LEAST_FRESH = 50;
 const LEAST_CHAIN_OBJECTS = 20;
+const MOST_SAMPLE = 300;
+const MOST_DEPTH = 65_535;
 
 export function findGrown(heap: Heap, pairing: Pairing, holdings: Holdings = countHoldings(heap)): Grown[] {
   const { before, earlier } = pairing;
@@ -40,7 +44,8 @@ export function findGrown(heap: Heap, pairing: Pairing, holdings: Holdings = cou
     }
     const gained = entries - earlier.entries[at]!;
     const gainedBytes = holdings.storeBytes[node]! - earlier.storeBytes[at]!;
-    if (gained >= LEAST_GAINED) grown.push({ node, how: 'entries', gained, gainedBytes });
+    // What shrank counts too: of many like containers some are always fuller and some emptier.
+    if (Math.abs(gained) >= LEAST_GAINED) grown.push({ node, how: 'entries', gained, gainedBytes });
     else if (gainedBytes >= LEAST_STORE_BYTES && gained >= 0) {
       grown.push({ node, how: 'numbers', gained: Math.round(gainedBytes / 8), gainedBytes });
     }
@@ -48,30 +53,109 @@ export function findGrown(heap: Heap, pairing: Pairing, holdings: Holdings = cou
   return grown;
 }
 
+/** What is new below an old object: how much, and some of it. */
+export interface Chain extends Grown {
+  /** New objects in a row, each held by the one before it only. */
+  readonly depth: number;
+  readonly sample: readonly number[];
+}
+
 /**
  * Lists, timers and chains of promises grow at their end, where nothing old is: what is new is put down to the nearest
- * old object that dominates it. Code and shapes are left out, a server compiles as it warms up.
+ * old object that dominates it, unless a grown container accounts for it. Code and shapes are left out, a server
+ * compiles as it warms up.
  */
-export function findChains(heap: Heap, { before }: Pairing, dominators: Dominators): Grown[] {
+export function findChains(
+  heap: Heap,
+  { before, isExact }: Pairing,
+  dominators: Dominators,
+  grown: readonly Grown[],
+): Chain[] {
+  const explained = markEntries(heap, isExact ? before : null, grown);
+  const depth = new Uint16Array(heap.nodeCount);
   const owner = new Uint32Array(heap.nodeCount).fill(NONE);
-  const objects = new Map<number, number>();
-  const bytes = new Map<number, number>();
+  const chains = new Map<number, Below>();
   for (const node of dominators.order) {
     const parent = dominators.parent[node]!;
     const isOld = before[node] !== 0;
     owner[node] = isOld || node === 0 ? node : owner[parent]!;
-    if (isOld || !isData(heap, node)) continue;
+    if (explained[parent] === 1 && !(isOld && isExact)) explained[node] = 1;
+    if (isOld) continue;
+    depth[node] = Math.min(depth[parent]! + 1, MOST_DEPTH);
+    if (explained[node] === 1 || !isData(heap, node)) continue;
     const of = owner[node]!;
-    objects.set(of, (objects.get(of) ?? 0) + 1);
-    bytes.set(of, (bytes.get(of) ?? 0) + sizeOf(heap, node));
+    const chain = chains.get(of) ?? { objects: 0, bytes: 0, depth: 0, sample: [] };
+    chain.depth = Math.max(chain.depth, depth[node]!);
+    chain.objects++;
+    chain.bytes += sizeOf(heap, node);
+    const most = heap.nodeType[node] === NODE.closure ? MOST_SAMPLE * 2 : MOST_SAMPLE;
+    if (chain.sample.length < most) chain.sample.push(node);
+    chains.set(of, chain);
   }
-  const grown: Grown[] = [];
-  for (const [node, gained] of objects) {
-    const type = heap.nodeType[node]!;
-    if (gained < LEAST_CHAIN_OBJECTS || (type !== NODE.object && type !== NODE.closure)) continue;
-    grown.push({ node, how: 'chain', gained, gainedBytes: bytes.get(node)! });
+  return settle(heap, dominators, chains);
+}
+
+interface Below {
+  objects: number;
+  bytes: number;
+  depth: number;
+  sample: number[];
+}
+
+/** A list that grows at its end hangs from its last link: what holds the whole of it is the owner. */
+function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, Below>): Chain[] {
+  const settled = new Map<number, Below>();
+  for (const [link, below] of chains) {
+    const links = commonClasses(heap, below.sample);
+    let node = link;
+    while (node !== 0 && (!isObject(heap, node) || links.has(nodeText(heap, node)))) {
+      node = dominators.parent[node]!;
+    }
+    if (node === 0) continue;
+    const sum = settled.get(node);
+    if (sum === undefined) settled.set(node, below);
+    else {
+      sum.objects += below.objects;
+      sum.bytes += below.bytes;
+      sum.depth = Math.max(sum.depth, below.depth);
+      if (sum.sample.length < MOST_SAMPLE) sum.sample.push(...below.sample);
+    }
   }
-  return grown;
+  return [...settled]
+    .filter(([, { objects }]) => objects >= LEAST_CHAIN_OBJECTS)
+    .map(([node, { objects, bytes, depth, sample }]) => ({
+      node,
+      depth,
+      how: 'chain',
+      gained: objects,
+      gainedBytes: bytes,
+      sample,
+    }));
+}
+
+function commonClasses(heap: Heap, sample: readonly number[]): ReadonlySet<string> {
+  const counts = new Map<string, number>();
+  for (const node of sample) {
+    const name = nodeText(heap, node);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return new Set([...counts].filter(([, count]) => count >= sample.length / 10).map(([name]) => name));
+}
+
+const isObject = (heap: Heap, node: number): boolean =>
+  heap.nodeType[node] === NODE.object || heap.nodeType[node] === NODE.closure;
+
+/** Flags of the new entries of grown containers, and of their tables. */
+function markEntries(heap: Heap, before: Uint32Array | null, grown: readonly Grown[]): Uint8Array {
+  const marked = new Uint8Array(heap.nodeCount);
+  for (const { node } of grown) {
+    for (const entry of entriesOf(heap, node)) if (before === null || before[entry] === 0) marked[entry] = 1;
+    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+      const to = heap.edgeTo[edge]!;
+      if (heap.nodeType[to] === NODE.array && (before === null || before[to] === 0)) marked[to] = 1;
+    }
+  }
+  return marked;
 }
 
 function isData(heap: Heap, node: number): boolean {
@@ -82,24 +166,20 @@ function isData(heap: Heap, node: number): boolean {
   );
 }
 
-/** New targets that a container holds directly, or by its table; the same one twice counts twice. */
-export function newEntries(heap: Heap, before: Uint32Array, container: number, most: number): number[] {
-  const found: number[] = [];
-  const take = (node: number, only: (kind: number) => boolean): void => {
-    for (
-      let edge = heap.firstEdge[node + 1]! - 1;
-      edge >= heap.firstEdge[node]! && found.length < most;
-      edge--
-    ) {
-      const to = heap.edgeTo[edge]!;
-      if (only(heap.edgeLabel[edge]! & EDGE_MASK) && before[to] === 0) found.push(to);
+/** What a container holds directly or by its table, the last first; the same target twice comes twice. */
+export function* entriesOf(heap: Heap, container: number): Generator<number> {
+  const { firstEdge, edgeLabel, edgeTo, nodeType } = heap;
+  const first = firstEdge[container]!;
+  for (let edge = firstEdge[container + 1]! - 1; edge >= first; edge--) {
+    const kind = edgeLabel[edge]! & EDGE_MASK;
+    const to = edgeTo[edge]!;
+    if (kind === EDGE.element || (kind === EDGE.property && !isPrototype(heap, edge))) yield to;
+    else if (kind === EDGE.internal && nodeType[to] === NODE.array && isTable(heap, to)) {
+      for (let inner = firstEdge[to + 1]! - 1; inner >= firstEdge[to]!; inner--) {
+        if ((edgeLabel[inner]! & EDGE_MASK) === EDGE.internal) yield edgeTo[inner]!;
+      }
     }
-  };
-  take(container, (kind) => kind === EDGE.element || kind === EDGE.property);
-  for (let edge = heap.firstEdge[container]!; edge < heap.firstEdge[container + 1]!; edge++) {
-    const to = heap.edgeTo[edge]!;
-    const isStore = (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.internal && heap.nodeType[to] === NODE.array;
-    if (isStore && nodeText(heap, to) === '') take(to, (kind) => kind === EDGE.internal);
   }
-  return found;
 }
+
+const isPrototype = (heap: Heap, edge: number): boolean => edgeText(heap, edge) === '__proto__';

@@ -1,4 +1,5 @@
 import type { Names } from './names.ts';
+import type { Word } from './words.ts';
 
 /** Node types by our own numbers: V8's list differs between versions. */
 export const NODE = {
@@ -87,7 +88,7 @@ export function edgeText(heap: Heap, edge: number): string {
 }
 
 /** The target of the first edge with that name (not element, not hidden), or -1. */
-export function follow(heap: Heap, node: number, name: string): number {
+export function follow(heap: Heap, node: number, name: Word): number {
   const word = heap.names.word(name);
   if (word < 0 || node < 0) return -1;
   for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {

@@ -2,12 +2,13 @@ import type { SuspectType } from '../types.ts';
 import { EDGE, EDGE_BITS, EDGE_MASK, NODE, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import type { Group } from './fold.ts';
+import type { Chain } from './growth.ts';
 import { className, lastNamed } from './path.ts';
 
 /** What sort of container a group is. */
 export function typeOf(heap: Heap, group: Group, entries: readonly number[]): SuspectType {
   const { node } = group.members[0]!;
-  if (group.how === 'chain') return chainType(heap, entries);
+  if (group.how === 'chain') return chainType(heap, group, entries);
   if (listenersOf(heap, group) !== null) return 'Listeners';
   const table = follow(heap, node, 'table');
   if (table >= 0) return isMapTable(heap, table) ? 'Map' : 'Set';
@@ -15,14 +16,27 @@ export function typeOf(heap: Heap, group: Group, entries: readonly number[]): Su
   return nodeText(heap, node) === 'Array' || hasElements(heap, node) ? 'Array' : 'Object';
 }
 
-function chainType(heap: Heap, entries: readonly number[]): SuspectType {
+/** Links in a row that ordinary structures do not reach. */
+const LEAST_LINKS = 30;
+
+function chainType(heap: Heap, group: Group, entries: readonly number[]): SuspectType {
   const share = (is: (name: string, type: number) => boolean): number =>
     entries.filter((node) => is(nodeText(heap, node), heap.nodeType[node]!)).length /
     Math.max(1, entries.length);
-  if (share((name) => name === 'Timeout' || name === 'Immediate') > 0.02) return 'Timers';
+  if (nodeText(heap, group.steps.at(-1)!.node) === 'TimersList' || isTimerMap(heap, group)) return 'Timers';
   if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.3) return 'Promises';
   if (share((_, type) => type === NODE['concatenated string']) > 0.4) return 'Strings';
   return 'List';
+}
+
+const isTimerMap = (heap: Heap, { steps }: Group): boolean => lastNamed(heap, steps)?.name === 'timerListMap';
+
+/** Is this a real chain: timers, or links in a row? New objects side by side below an old one are not. */
+export function isChain(heap: Heap, group: Group): boolean {
+  if (group.how !== 'chain') return false;
+  const last = group.steps.at(-1)!.node;
+  const isTimers = nodeText(heap, last) === 'TimersList' || isTimerMap(heap, group);
+  return isTimers || group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
 }
 
 /** Rows of a Map's table are key, value, link; of a Set's key, link: two neighbours occur in a Map only. */

@@ -1,6 +1,9 @@
-import { EDGE, EDGE_BITS, EDGE_MASK, NODE, NONE, edgeText, nodeText } from './heap.ts';
+import type { Graph } from './graph.ts';
+import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import type { Reach } from './reach.ts';
+import { isPackageFile } from './scripts.ts';
+import { variableOf } from './variable.ts';
 
 /** One step of a retaining path: an edge and the node it leads to. */
 export interface Step {
@@ -22,41 +25,50 @@ export function stepsTo({ viaEdge, parent }: Reach, node: number): Step[] {
 }
 
 /**
- * As code would read it. Begins at the last variable on the way, else at the class of what the engine holds: how a
- * socket's closure reaches `bus` is an accident of the moment, what follows is not.
+ * As code would read it. Begins at the variable nearest to the container by which the application knows something on
+ * the way, else at a package's, else at the class where the engine takes over: how a socket's closure reaches `bus` is
+ * an accident of the moment, what follows is not.
  */
-export function pathText(heap: Heap, steps: readonly Step[]): string[] {
-  let parts: string[] = [];
-  let from = 0;
-  for (const { edge, node } of steps) {
-    parts = append(heap, parts, { edge, node, from });
-    from = node;
+export function pathText(graph: Graph, steps: readonly Step[]): string[] {
+  const { heap } = graph;
+  const members: string[] = [];
+  let start: { name: string; depth: number } | null = null;
+  let at = steps.length - 1;
+  for (; at >= 0; at--) {
+    const { edge, node } = steps[at]!;
+    const variable = variableOf(graph, node);
+    const isOwn = variable !== null && !isPackageFile(variable.place.file);
+    if (variable !== null && (start === null || isOwn))
+      start = { name: variable.name, depth: members.length };
+    if (isOwn) break;
+    const member = memberOf(heap, edge, at > 0 ? steps[at - 1]!.node : 0);
+    if (member === null) break;
+    members.push(member);
   }
-  return foldRepeats(parts);
+  if (start === null && at >= 0) {
+    start = { name: className(heap, steps[at]!.node), depth: members.length };
+  }
+  const below = members.slice(0, start?.depth ?? members.length).reverse();
+  const parts = start === null ? below : [start.name, ...below];
+  return foldRepeats(parts.filter((part) => part !== ''));
 }
 
-function append(heap: Heap, parts: string[], { edge, node, from }: Step & { from: number }): string[] {
+/** How code goes over this edge; empty for what V8 puts between, null where no code could. */
+function memberOf(heap: Heap, edge: number, from: number): string | null {
   const type = heap.edgeLabel[edge]! & EDGE_MASK;
   const name = edgeText(heap, edge);
-  if (type === EDGE.context) return [isThis(name) ? className(heap, node) : name];
-  if (type === EDGE.element) {
-    return heap.nodeType[from] === NODE.object ? [...parts, `[${name}]`] : [className(heap, node)];
-  }
+  if (type === EDGE.element) return heap.nodeType[from] === NODE.object ? `[${name}]` : null;
   if (type === EDGE.property) {
-    if (from === 0 || parts.length === 0 || isGlobal(heap, from)) return [name];
-    return [...parts, memberText(name)];
+    // A handle's way back to the object that wraps it.
+    if (from === 0 || name === '<symbol owner_symbol>') return null;
+    return memberText(name);
   }
-  if (STORES.has(name)) return parts;
-  if (type === EDGE.internal && heap.nodeType[from] === NODE.array && /^\d+$/.test(name)) {
-    return [...parts, '.get(…)'];
-  }
-  return [className(heap, node)];
+  if (type === EDGE.context) return null;
+  if (STORES.has(name)) return '';
+  return type === EDGE.internal && heap.nodeType[from] === NODE.array && /^\d+$/.test(name)
+    ? '.get(…)'
+    : null;
 }
-
-/** Inside arrow functions V8 calls the captured `this` so. */
-const isThis = (name: string): boolean => name === 'this' || name === '.this';
-const isGlobal = (heap: Heap, node: number): boolean =>
-  /^(global|<global_object>|globalThis)/.test(nodeText(heap, node));
 
 function memberText(name: string): string {
   const symbol = /^<symbol (.*)>$/.exec(name)?.[1];
@@ -97,5 +109,3 @@ export function lastNamed(
   }
   return null;
 }
-
-export const edgeIndex = (heap: Heap, edge: number): number => heap.edgeLabel[edge]! >>> EDGE_BITS;

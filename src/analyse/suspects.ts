@@ -1,50 +1,53 @@
 import type { Suspect, SuspectType } from '../types.ts';
-import { findAddLine } from './addline.ts';
-import { findCreator } from './creators.ts';
-import type { Dominators } from './dominators.ts';
-import type { Incoming } from './edges.ts';
 import { foldLike } from './fold.ts';
 import type { Group } from './fold.ts';
-import { findChains, findGrown, newEntries } from './growth.ts';
-import type { Grown, Pairing } from './growth.ts';
-import { NONE } from './heap.ts';
+import type { Graph } from './graph.ts';
+import { entriesOf, findChains, findGrown } from './growth.ts';
+import type { Chain, Grown, Pairing } from './growth.ts';
+import { NODE, NONE } from './heap.ts';
 import type { Heap } from './heap.ts';
-import { entriesPerEdge, listenersOf, typeOf } from './kinds.ts';
-import { findOwner } from './owner.ts';
+import { entriesPerEdge, isChain, listenersOf, typeOf } from './kinds.ts';
+import { locate } from './locate.ts';
 import { className } from './path.ts';
-import type { Reach } from './reach.ts';
-import { isPackageFile } from './scripts.ts';
-import type { Place, Scripts } from './scripts.ts';
 import { toLocation } from './sources.ts';
 import type { Sources } from './sources.ts';
-
-/** One snapshot with everything that was worked out about it. */
-export interface Graph {
-  readonly heap: Heap;
-  readonly incoming: Incoming;
-  readonly dominators: Dominators;
-  readonly reach: Reach;
-  readonly scripts: Scripts;
-}
+import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
 const MOST_SUSPECTS = 20;
-const SAMPLE_ENTRIES = 200;
+const MOST_SAMPLE = 300;
 
 export function findSuspects(graph: Graph, pairing: Pairing, sources: Sources): Suspect[] {
-  const { heap, reach, dominators } = graph;
+  const { heap, dominators } = graph;
   const entries = findGrown(heap, pairing);
-  const holders = new Set(entries.map(({ node }) => node));
-  const chains = findChains(heap, pairing, dominators).filter(({ node }) => !holders.has(node));
-  const uncovered = entries.filter(
-    (each) => each.how !== 'fresh' || !isCovered(graph, pairing, holders, each),
-  );
-  return foldLike(heap, reach, [...uncovered, ...chains])
-    .filter((group) => group.gained >= LEAST_GAINED)
+  const holders = new Set(entries.filter(({ gained }) => gained > 0).map(({ node }) => node));
+  const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, pairing, holders, each));
+  const chains = findChains(
+    heap,
+    pairing,
+    dominators,
+    grown.filter(({ gained }) => gained > 0),
+  ).map((chain) => anchored(graph, chain));
+  return foldLike(graph, [...grown, ...chains])
+    .filter((group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)))
     .map((group) => describe(graph, pairing, sources, group))
     .sort((a, b) => b.retainedBytes - a.retainedBytes)
     .slice(0, MOST_SUSPECTS)
     .map((suspect, at) => ({ ...suspect, rank: at + 1 }));
+}
+
+/** The engine's own closures and contexts between a list and its holder are no place in the source. */
+function anchored(graph: Graph, chain: Chain): Chain {
+  const { heap, dominators, scripts } = graph;
+  let { node } = chain;
+  while (node !== 0) {
+    const isContextOfEngine = isContext(graph, node) && functionIn(graph, node) === null;
+    const isClosureOfEngine = heap.nodeType[node] === NODE.closure && scripts.userPlace(node) === null;
+    const isObject = heap.nodeType[node] === NODE.object || heap.nodeType[node] === NODE.closure;
+    if (isObject && !isContextOfEngine && !isClosureOfEngine) return { ...chain, node };
+    node = dominators.parent[node]!;
+  }
+  return chain;
 }
 
 /** A new container inside a new entry of something that grew is part of that growth. */
@@ -62,31 +65,21 @@ function isCovered(
 }
 
 function describe(graph: Graph, pairing: Pairing, sources: Sources, group: Group): Suspect {
-  const { heap, dominators } = graph;
-  const sample = group.members
-    .slice(0, 50)
-    .flatMap(({ node }) =>
-      group.how === 'chain'
-        ? newBelow(graph, pairing, node)
-        : newEntries(heap, pairing.before, node, SAMPLE_ENTRIES),
-    );
+  const { heap } = graph;
+  const sample = sampleOf(heap, group);
   const type = typeOf(heap, group, sample);
-  const scale = entriesPerEdge(heap, type, group.members[0]!.node);
-  const all = group.members.flatMap(({ node }) => newEntries(heap, pairing.before, node, Infinity));
-  const bytes =
-    group.how === 'chain'
-      ? group.gainedBytes
-      : group.gainedBytes + [...new Set(all)].reduce((sum, node) => sum + dominators.retained[node]!, 0);
-  const place = locate(graph, pairing, sources, { group, type, sample });
+  const place = locate(graph, pairing.before, sources, { group, type, sample });
+  const objects = Math.round(group.gained * entriesPerEdge(heap, type, group.members[0]!.node));
+  const bytes = bytesOf(graph, pairing, group);
   return {
     rank: 0,
     name: nameOf(heap, group, type),
     type,
     path: group.path,
     location: place === null ? null : toLocation(place, sources),
-    objects: Math.round(group.gained * scale),
+    objects,
     retainedBytes: bytes,
-    growth: { objects: Math.round(group.gained * scale), bytes },
+    growth: { objects, bytes },
     confidence: 0.8,
     containers: group.members.length,
     entries: commonest(sample.map((node) => className(heap, node))),
@@ -97,35 +90,34 @@ function describe(graph: Graph, pairing: Pairing, sources: Sources, group: Group
   };
 }
 
-function newBelow({ heap, dominators }: Graph, { before }: Pairing, owner: number): number[] {
-  const found: number[] = [];
-  for (const node of dominators.order) {
-    if (before[node] === 0 && dominators.parent[node] === owner) found.push(node);
-    if (found.length >= SAMPLE_ENTRIES) break;
+function sampleOf(heap: Heap, { how, members }: Group): number[] {
+  const sample: number[] = [];
+  for (const member of members) {
+    if (sample.length >= MOST_SAMPLE) break;
+    if (how === 'chain') sample.push(...(member as Chain).sample);
+    else {
+      let left = Math.min(member.gained, MOST_SAMPLE);
+      for (const entry of entriesOf(heap, member.node)) {
+        if (left-- <= 0) break;
+        sample.push(entry);
+      }
+    }
   }
-  return found.filter((node) => heap.nodeType[node] !== 4);
+  return sample;
 }
 
-function locate(
-  graph: Graph,
-  { before }: Pairing,
-  sources: Sources,
-  { group, type, sample }: { group: Group; type: SuspectType; sample: readonly number[] },
-): Place | null {
-  const { heap, scripts, incoming } = graph;
-  const creator = findCreator(heap, scripts, before, sample);
-  if (type === 'Listeners' || type === 'Timers' || type === 'Promises') {
-    if (creator !== null) return creator;
+function bytesOf({ heap, dominators }: Graph, { before }: Pairing, group: Group): number {
+  if (group.how === 'chain') return group.gainedBytes;
+  const counted = new Set<number>();
+  let bytes = Math.max(0, group.gainedBytes);
+  for (const { node } of group.members) {
+    for (const entry of entriesOf(heap, node)) {
+      if (before[entry] !== 0 || counted.has(entry)) continue;
+      counted.add(entry);
+      bytes += dominators.retained[entry]!;
+    }
   }
-  const owner = findOwner(heap, scripts, incoming, group.steps);
-  if (owner === null) return creator;
-  const text = sources.text(owner.place.file);
-  for (const name of text === null ? [] : owner.names) {
-    const spot = findAddLine(text!, name, owner.place);
-    if (spot !== null) return { file: owner.place.file, ...spot, function: null };
-  }
-  const isOwnCode = creator !== null && !isPackageFile(creator.file);
-  return isOwnCode && isPackageFile(owner.place.file) ? creator : owner.place;
+  return bytes;
 }
 
 function nameOf(heap: Heap, group: Group, type: SuspectType): string {

@@ -1,36 +1,25 @@
 /** Names of fields that the analysis itself follows; their indexes are learnt while the strings pass by. */
-export const WORDS: ReadonlySet<string> = new Set([
+const LIST = [
+  '<symbol kHandle>',
   '_events',
-  '_idleNext',
-  '_idlePrev',
   '_onTimeout',
   '_repeat',
   'bound_function',
   'bound_this',
-  'buckets',
+  'callback',
   'constructor',
   'context',
-  'elements',
-  'filename',
-  'function',
-  'fulfill_handler',
-  'fulfill_reactions',
-  'id',
+  'fn',
+  'func',
+  'handler',
   'listener',
-  'map',
   'name',
-  'native_context',
-  'parameters_and_registers',
-  'promise_or_capability',
-  'properties',
-  'reactions_or_result',
-  'receiver',
-  'reject_handler',
   'script',
   'script_or_debug_info',
   'shared',
-  'source',
   'table',
-  '<symbol kHandle>',
-]);
-export const LONGEST_WORD = Math.max(...[...WORDS].map((word) => word.length));
+] as const;
+
+export type Word = (typeof LIST)[number];
+export const WORDS: ReadonlySet<string> = new Set(LIST);
+export const LONGEST_WORD = Math.max(...LIST.map((word) => word.length));

@@ -1,0 +1,75 @@
+import type { SuspectType } from '../types.ts';
+import { findAddLine } from './addline.ts';
+import { findCreator } from './creators.ts';
+import type { Group } from './fold.ts';
+import type { Graph } from './graph.ts';
+import { findOwner } from './owner.ts';
+import type { Owner } from './owner.ts';
+import { isPackageFile } from './scripts.ts';
+import type { Place } from './scripts.ts';
+import type { Sources } from './sources.ts';
+import { variableOf } from './variable.ts';
+
+/** What a line is sought for. */
+export interface Wanted {
+  readonly group: Group;
+  readonly type: SuspectType;
+  /** Some of the entries. */
+  readonly sample: readonly number[];
+}
+
+/** Their functions are what was added, so their own line is the one to look at. */
+const FUNCTIONS: readonly SuspectType[] = ['Listeners', 'Timers', 'Promises', 'List'];
+
+/** The line to look at: who adds, else who holds, else what is near. */
+export function locate(
+  graph: Graph,
+  before: Uint32Array | null,
+  sources: Sources,
+  wanted: Wanted,
+): Place | null {
+  const { group, type, sample } = wanted;
+  const creator = inChain(graph, wanted) ?? findCreator(graph, before, sample);
+  if (FUNCTIONS.includes(type) && creator !== null) return creator;
+  const owner = findOwner(graph, group.steps) ?? variableOwner(graph, group);
+  if (owner === null) return creator ?? nearby(graph, group);
+  const adding = addingPlace(owner, sources);
+  if (adding !== null) return adding;
+  const isOwnCode = creator !== null && !isPackageFile(creator.file);
+  return isOwnCode && isPackageFile(owner.place.file) ? creator : owner.place;
+}
+
+/** Of a chain the function nearest to its holder, whoever wrote it: the links themselves know nothing. */
+function inChain(graph: Graph, { group, type }: Wanted): Place | null {
+  if (group.how !== 'chain' || type === 'Timers') return null;
+  const holders = group.members.slice(0, MOST_HOLDERS).map(({ node }) => node);
+  return findCreator(graph, null, holders, 0);
+}
+const MOST_HOLDERS = 20;
+
+/** A container of Node's own: whose socket or stream is it? */
+function nearby(graph: Graph, { steps }: Group): Place | null {
+  for (const { node } of [...steps].reverse()) {
+    const place = findCreator(graph, null, [node]);
+    if (place !== null) return place;
+  }
+  return null;
+}
+
+function variableOwner(graph: Graph, { steps }: Group): Owner | null {
+  for (const { node } of [...steps].reverse()) {
+    const variable = variableOf(graph, node);
+    if (variable !== null) return { place: variable.place, names: [variable.name] };
+  }
+  return null;
+}
+
+function addingPlace({ place, names }: Owner, sources: Sources): Place | null {
+  const text = sources.text(place.file);
+  if (text === null) return null;
+  for (const name of names) {
+    const spot = findAddLine(text, name, place);
+    if (spot !== null) return { file: place.file, ...spot, function: null };
+  }
+  return null;
+}

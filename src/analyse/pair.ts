@@ -1,0 +1,124 @@
+import { isStrong } from './edges.ts';
+import { EDGE, EDGE_BITS, EDGE_MASK, NODE, isNamed, nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+
+/**
+ * Finds the objects of one snapshot again in another whose ids mean nothing there: both graphs are walked together
+ * from their roots, and what is reached by the same steps and is of the same class is taken to be the same.
+ * Gives by node of `later` where it stood in `earlier`, plus one; 0: it is new.
+ */
+export function pairByPath(earlier: Heap, later: Heap): Uint32Array {
+  const walk = new Walk(earlier, later);
+  walk.run();
+  return walk.before;
+}
+
+class Walk {
+  readonly before: Uint32Array;
+  private readonly earlier: Heap;
+  private readonly later: Heap;
+  private readonly taken: Uint8Array;
+  /** Nodes of `later` that were paired, in the order in which they were. */
+  private readonly queue: Uint32Array;
+  private tail = 0;
+  private readonly words = new Map<string, number>();
+  private readonly earlierWords = new Map<number, number>();
+  private readonly laterWords = new Map<number, number>();
+
+  constructor(earlier: Heap, later: Heap) {
+    this.earlier = earlier;
+    this.later = later;
+    this.before = new Uint32Array(later.nodeCount);
+    this.taken = new Uint8Array(earlier.nodeCount);
+    this.queue = new Uint32Array(later.nodeCount);
+  }
+
+  run(): void {
+    this.pair(0, 0);
+    for (let head = 0; head < this.tail; head++) {
+      const node = this.queue[head]!;
+      this.pairChildren(this.before[node]! - 1, node);
+    }
+  }
+
+  private pair(old: number, node: number): void {
+    if (this.taken[old] === 1 || this.before[node] !== 0) return;
+    this.taken[old] = 1;
+    this.before[node] = old + 1;
+    this.queue[this.tail++] = node;
+  }
+
+  /** Objects that did not change have the same edges in the same order; the rest is found by name. */
+  private pairChildren(old: number, node: number): void {
+    const { earlier, later } = this;
+    let oldEdge = earlier.firstEdge[old]!;
+    let edge = later.firstEdge[node]!;
+    const oldEnd = earlier.firstEdge[old + 1]!;
+    const end = later.firstEdge[node + 1]!;
+    const isByOrder = later.nodeType[node] === NODE.synthetic || isTableLike(later, node);
+    while (oldEdge < oldEnd && edge < end && !isByOrder) {
+      if (this.keyOf(earlier, oldEdge) !== this.keyOf(later, edge)) break;
+      if (this.isAlike(oldEdge, edge)) this.pair(earlier.edgeTo[oldEdge]!, later.edgeTo[edge]!);
+      oldEdge++;
+      edge++;
+    }
+    if (oldEdge === oldEnd || edge === end) return;
+    const free = new Map<string, number[]>();
+    for (let at = oldEnd - 1; at >= oldEdge; at--) {
+      if (!isStrong(earlier.edgeLabel[at]!, old)) continue;
+      const key = this.childKey(earlier, at, isByOrder);
+      const list = free.get(key);
+      if (list === undefined) free.set(key, [at]);
+      else list.push(at);
+    }
+    for (let at = edge; at < end; at++) {
+      if (!isStrong(later.edgeLabel[at]!, node)) continue;
+      const match = free.get(this.childKey(later, at, isByOrder))?.pop();
+      if (match !== undefined) this.pair(earlier.edgeTo[match]!, later.edgeTo[at]!);
+    }
+  }
+
+  private isAlike(oldEdge: number, edge: number): boolean {
+    const old = this.earlier.edgeTo[oldEdge]!;
+    const node = this.later.edgeTo[edge]!;
+    if (this.earlier.nodeType[old] !== this.later.nodeType[node]) return false;
+    return (
+      this.wordOf(this.earlier, this.earlier.nodeName[old]!) ===
+      this.wordOf(this.later, this.later.nodeName[node]!)
+    );
+  }
+
+  /** Rows of tables and lists of handles have numbers that shift: there the class and the order decide. */
+  private childKey(heap: Heap, edge: number, isByOrder: boolean): string {
+    const to = heap.edgeTo[edge]!;
+    const what = `${heap.nodeType[to]} ${this.wordOf(heap, heap.nodeName[to]!)}`;
+    return isByOrder ? what : `${this.keyOf(heap, edge)} ${what}`;
+  }
+
+  private keyOf(heap: Heap, edge: number): number {
+    const label = heap.edgeLabel[edge]!;
+    const type = label & EDGE_MASK;
+    const name = label >>> EDGE_BITS;
+    return (isNamed(type) ? this.wordOf(heap, name) : name) * 8 + type;
+  }
+
+  /** The same text has another index in each file; values have no text here and count as one. */
+  private wordOf(heap: Heap, index: number): number {
+    const known = heap === this.earlier ? this.earlierWords : this.laterWords;
+    let word = known.get(index);
+    if (word === undefined) {
+      const text = heap.names.text(index);
+      word = this.words.get(text);
+      if (word === undefined) this.words.set(text, (word = this.words.size));
+      known.set(index, word);
+    }
+    return word;
+  }
+}
+
+/** An array without a name that an object keeps its rows in. */
+function isTableLike(heap: Heap, node: number): boolean {
+  if (heap.nodeType[node] !== NODE.array || nodeText(heap, node) !== '') return false;
+  const first = heap.edgeLabel[heap.firstEdge[node]!];
+  return first !== undefined && (first & EDGE_MASK) === EDGE.internal;
+}
