@@ -13,7 +13,7 @@ type Found = Omit<Analysis, 'schema' | 'snapshots'>;
 /** Earlier snapshots in their order, and a way to read one again should its whole graph be needed. */
 export interface Before {
   readonly earlier: readonly Earlier[];
-  again(at: number): Promise<Heap>;
+  readonly again: (at: number) => Promise<Heap>;
 }
 
 export function analyseOne(heap: Heap, sources: Sources): Found {
