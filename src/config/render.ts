@@ -75,6 +75,25 @@ works with them on this machine.
 `;
 
 const PAGE_TAIL = `
+## Thresholds
+
+They are not settings: what they were measured with would no longer hold. Each page in [leaks](leaks) has those of its
+kind. Where the customary figure held it was kept, where it did not the measured one stands beside it.
+
+| what | warning | critical | customary, and why not |
+|---|---|---|---|
+| listeners for each connection | 2 | 5 | kept; besides, half a listener left behind per closed connection |
+| connections, descriptors of their limit | 80 % | 95 % | kept |
+| major collections a minute | 10 | 30 | kept, for major ones only: a healthy server does hundreds of minor ones |
+| memory of its limit, held 10 min | 70 % and rising | 85 % | kept, of the capacity that kills: 80 % of \`heap_size_limit\` was never reached before 7 of 7 heap deaths |
+| growth of the post-GC floor | 50 MB/h | 100 MB/h | kept as severity only: two points of \`heapUsed\` over 100 MB/h alarmed on 17 of 24 healthy servers |
+| event-loop delay (p99), 3 windows of 5 min | 500 ms | | kept |
+| connections not answering | 10 more, 8 % of the mean, 10 % of the present | | "memory up, connections flat" missed zombies, which count as connections, and alarmed on 21 to 24 of 24 healthy servers |
+| registries, rooms, listeners, retained connections | 10 more, 8 % of the mean connections | | measured |
+| queues; bytes waiting to be sent | 500 more; 4 MiB more | | measured |
+| Buffers; RSS beyond heap and Buffers | 4 % of memory in 30 min; 10 % and 24 MiB in 60 min | | measured |
+| time to the limit | 48 h for slow growth of the floor | 4 h; 30 min is \`exhaustion\` | measured |
+
 ## Secrets
 
 \`WSGUARD_WEBHOOK_URL\`, \`WSGUARD_UPLOAD_URL\` and \`WSGUARD_WEBHOOK_SECRET\` are never printed: not in the log, not by

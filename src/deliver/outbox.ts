@@ -32,75 +32,89 @@ export interface OutboxOptions<T> {
   readonly onRetry?: (delivery: Delivery) => void;
 }
 
-export interface Outbox<T> {
-  /** Resolves with what became of it in the end. */
-  deliver(item: T): Promise<Delivery>;
-  readonly size: number;
-  stop(): void;
-}
-
 const FIRST_BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 5 * 60_000;
 const MAX_AGE_MS = 24 * 3_600_000;
 /** After so many failures in a row an item goes behind the others: it may be the one that cannot be taken. */
 const ATTEMPTS_IN_FRONT = 5;
 
-export function createOutbox<T>(options: OutboxOptions<T>): Outbox<T> {
-  const { clock, random = Math.random } = options;
-  const store = options.store ?? memoryStore<T>();
-  let busy = false;
-  let stopped = false;
-  let stopTimer: Stop | null = null;
+export class Outbox<T> {
+  readonly #options: OutboxOptions<T>;
+  readonly #store: OutboxStore<T>;
+  readonly #unsettled = new Set<Promise<Delivery>>();
+  #busy = false;
+  #stopped = false;
+  #stopTimer: Stop | null = null;
 
-  async function next(): Promise<void> {
-    const waiting = store.first();
-    if (busy || stopped || stopTimer !== null || waiting === undefined) return;
-    busy = true;
-    const attempt = await options.attempt(waiting.item).catch(broken);
-    busy = false;
-    after(waiting, attempt);
-    await next();
+  constructor(options: OutboxOptions<T>) {
+    this.#options = options;
+    this.#store = options.store ?? memoryStore<T>();
   }
 
-  function after(waiting: Waiting<T>, attempt: Attempt): void {
-    if (stopped) return;
+  get size(): number {
+    return this.#store.size;
+  }
+
+  /** Resolves with what became of it in the end. */
+  deliver(item: T): Promise<Delivery> {
+    if (this.#stopped) return Promise.resolve(dropped('the agent stops'));
+    const { maxItems, clock } = this.#options;
+    const outcome = new Promise<Delivery>((settle) => {
+      while (this.#store.size >= maxItems) dropFirst(this.#store, `more than ${maxItems} waiting`);
+      this.#store.add({ item, addedAtMs: clock.nowMs(), attempts: 0, settle });
+    });
+    this.#unsettled.add(outcome);
+    void outcome.then(() => this.#unsettled.delete(outcome));
+    void this.#run();
+    return outcome;
+  }
+
+  /** Resolves when nothing waits any more, or after that time: a process that ends gives it a moment. */
+  async idle(limitMs: number): Promise<void> {
+    const limit = new Promise<void>((resolve) => this.#options.clock.after(limitMs, resolve));
+    await Promise.race([limit, Promise.allSettled(this.#unsettled)]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#stopTimer?.();
+    while (this.#store.size > 0) dropFirst(this.#store, 'the agent stops');
+  }
+
+  async #run(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    for (
+      let waiting = this.#store.first();
+      waiting !== undefined && !this.#stopped && this.#stopTimer === null;
+      waiting = this.#store.first()
+    ) {
+      this.#after(waiting, await this.#options.attempt(waiting.item).catch(broken));
+    }
+    this.#busy = false;
+  }
+
+  #after(waiting: Waiting<T>, attempt: Attempt): void {
+    if (this.#stopped) return;
+    const { clock, onRetry, random = Math.random } = this.#options;
     const isOld = clock.nowMs() - waiting.addedAtMs > MAX_AGE_MS;
     if (attempt.outcome !== 'retry' || isOld) {
-      store.remove(waiting);
+      this.#store.remove(waiting);
       waiting.settle(attempt.outcome === 'retry' ? { ...attempt, outcome: 'dropped' } : attempt);
       return;
     }
     waiting.attempts += 1;
-    options.onRetry?.(attempt);
+    onRetry?.(attempt);
     // It may have been dropped for want of room while it was on its way; then it is not put back.
-    if (waiting.attempts % ATTEMPTS_IN_FRONT === 0 && store.first() === waiting) {
-      store.remove(waiting);
-      store.add(waiting);
+    if (waiting.attempts % ATTEMPTS_IN_FRONT === 0 && this.#store.first() === waiting) {
+      this.#store.remove(waiting);
+      this.#store.add(waiting);
     }
-    stopTimer = clock.after(backoffMs(waiting.attempts, attempt.retryAfterMs ?? 0, random()), () => {
-      stopTimer = null;
-      void next();
+    this.#stopTimer = clock.after(backoffMs(waiting.attempts, attempt.retryAfterMs ?? 0, random()), () => {
+      this.#stopTimer = null;
+      void this.#run();
     });
   }
-
-  return {
-    get size() {
-      return store.size;
-    },
-    deliver(item) {
-      if (stopped) return Promise.resolve(dropped('the agent stops'));
-      return new Promise((settle) => {
-        while (store.size >= options.maxItems) dropFirst(store, `more than ${options.maxItems} waiting`);
-        store.add({ item, addedAtMs: clock.nowMs(), attempts: 0, settle });
-        void next();
-      });
-    },
-    stop() {
-      stopped = true;
-      stopTimer?.();
-      while (store.size > 0) dropFirst(store, 'the agent stops');
-    },
-  };
 }
 
 function dropFirst<T>(store: OutboxStore<T>, reason: string): void {

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Delivery } from '../types.ts';
 import { reasonOf, request, signature } from './http.ts';
-import { createOutbox, type Attempt } from './outbox.ts';
+import { Outbox, type Attempt } from './outbox.ts';
 import { attemptOf, type TargetOptions } from './webhook.ts';
 
 export interface UploadOptions extends TargetOptions {
@@ -22,6 +22,8 @@ export interface UploadFile {
 export interface Upload {
   send(file: UploadFile): Promise<Delivery>;
   readonly waiting: number;
+  /** Resolves when nothing waits any more, or after that time. */
+  idle(limitMs: number): Promise<void>;
   stop(): void;
 }
 
@@ -31,7 +33,7 @@ const MAX_WAITING = 64;
 const CODES = { failed: 'WSGUARD_UPLOAD_FAILED', rejected: 'WSGUARD_UPLOAD_REJECTED' };
 
 export function createUpload(options: UploadOptions): Upload {
-  const outbox = createOutbox<UploadFile>({
+  const outbox = new Outbox<UploadFile>({
     ...options,
     maxItems: MAX_WAITING,
     attempt: (file) => put(file, options),
@@ -47,6 +49,7 @@ export function createUpload(options: UploadOptions): Upload {
     get waiting() {
       return outbox.size;
     },
+    idle: (limitMs) => outbox.idle(limitMs),
     stop: () => outbox.stop(),
   };
 }

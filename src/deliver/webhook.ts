@@ -1,7 +1,7 @@
 /** Alerts to WSGUARD_WEBHOOK_URL: one POST for each transition, signed, safe to repeat. */
 import type { Alert, Clock, Delivery } from '../types.ts';
 import { request, signature, type Reply } from './http.ts';
-import { createOutbox, type Attempt, type Outbox } from './outbox.ts';
+import { Outbox, type Attempt } from './outbox.ts';
 
 export interface TargetOptions {
   readonly url: string;
@@ -23,13 +23,15 @@ interface Letter {
 export interface Webhook {
   send(alert: Alert): Promise<Delivery>;
   readonly waiting: number;
+  /** Resolves when nothing waits any more, or after that time. */
+  idle(limitMs: number): Promise<void>;
   stop(): void;
 }
 
 export function createWebhook(options: TargetOptions): Webhook {
   const { clock, secret } = options;
   const url = new URL(options.url);
-  const outbox: Outbox<Letter> = createOutbox({
+  const outbox = new Outbox<Letter>({
     ...options,
     maxItems: MAX_WAITING,
     attempt: async ({ body, key }) =>
@@ -59,6 +61,7 @@ export function createWebhook(options: TargetOptions): Webhook {
     get waiting() {
       return outbox.size;
     },
+    idle: (limitMs) => outbox.idle(limitMs),
     stop: () => outbox.stop(),
   };
 }

@@ -1,4 +1,4 @@
-import { createOutbox, type Attempt } from '../../../src/deliver/outbox.ts';
+import { Outbox, type Attempt } from '../../../src/deliver/outbox.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const RETRY: Attempt = { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'answered 500' };
@@ -7,7 +7,7 @@ const DONE: Attempt = { outcome: 'delivered' };
 function open(answers: (item: string, nth: number) => Attempt | Promise<Attempt>, maxItems = 10) {
   const clock = createFakeClock();
   const tried: [string, number][] = [];
-  const outbox = createOutbox<string>({
+  const outbox = new Outbox<string>({
     clock,
     maxItems,
     random: () => 1,
@@ -98,4 +98,20 @@ test('stop settles what waits', async () => {
   outbox.stop();
   expect((await Promise.all(outcomes)).map(({ outcome }) => outcome)).toEqual(['dropped', 'dropped']);
   expect(await outbox.deliver('c')).toMatchObject({ outcome: 'dropped' });
+});
+
+test('idle waits for what is on its way, but no longer than told', async () => {
+  let answer: (attempt: Attempt) => void = () => undefined;
+  const { outbox, advance, settleAll } = open(() => new Promise<Attempt>((resolve) => (answer = resolve)));
+  const seen: string[] = [];
+  void outbox.deliver('a');
+  void outbox.idle(60_000).then(() => seen.push('idle'));
+  void outbox.idle(1000).then(() => seen.push('given up'));
+  await advance(999);
+  expect(seen).toEqual([]);
+  await advance(1);
+  expect(seen).toEqual(['given up']);
+  answer(DONE);
+  await settleAll();
+  expect(seen).toEqual(['given up', 'idle']);
 });
