@@ -1,8 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { analyseFiles } from '../analyse/index.ts';
 import type { Progress } from '../analyse/index.ts';
 import { createClock } from '../clock.ts';
 import { analysisText } from '../report/analysis.ts';
+import { analysisHtml } from '../report/html.ts';
 import type { Analysis, Clock } from '../types.ts';
 import { CliError, UsageError } from './io.ts';
 import type { CliIo } from './io.ts';
@@ -27,7 +30,7 @@ export async function analyse(argv: readonly string[], io: CliIo): Promise<numbe
     return 0;
   }
   const analysis = await analysed(request, io);
-  if (request.html !== null) await writeHtml(request.html, analysis);
+  if (request.html !== null) await writeHtml(resolve(io.cwd, request.html), analysis);
   io.out(request.json ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
   return request.files.length > 1 && !analysis.clean ? 1 : 0;
 }
@@ -78,10 +81,10 @@ function progressLine(io: CliIo, clock: Clock): (progress: Progress) => void {
 }
 
 async function writeHtml(file: string, analysis: Analysis): Promise<void> {
-  void analysis;
-  throw new CliError(
-    'WSGUARD_HTML_MISSING',
-    `${file} was not written`,
-    'The HTML report is not part of this build.',
-  );
+  try {
+    await writeFile(file, analysisHtml(analysis), { mode: 0o600 });
+  } catch (error) {
+    const hint = 'Check the rights of the directory and its free space.';
+    throw new CliError('WSGUARD_HTML_NOT_WRITTEN', `${file}: ${(error as Error).message}`, hint);
+  }
 }

@@ -88,10 +88,10 @@ function pathOf(
   return moves.join('');
 }
 
-/** 1, 2, 2.5 or 5 times a power of ten, of 1024 for bytes. */
+/** 1, 2, 2.5 or 5 times a power of ten of the unit that the label will have. */
 function niceStep(largest: number, unit: Chart['unit']): number {
   const raw = (largest * 1.02) / TICKS;
-  const base = unit === 'bytes' ? 1024 ** Math.floor(Math.log(Math.max(1, raw)) / Math.log(1024)) : 1;
+  const base = unit === 'bytes' ? 1024 ** Math.floor(Math.log(Math.max(1, raw * 2)) / Math.log(1024)) : 1;
   const power = 10 ** Math.floor(Math.log10(raw / base));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power * base >= raw) ?? 10;
   return unit === 'count' ? Math.max(1, Math.ceil(step * power)) : step * power * base;

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { analysisHtml, reportHtml } from '../../src/report/html.ts';
+import { buildReport } from '../../src/report/report.ts';
+import { alertOf } from '../support/alerts.ts';
+import { analysisOf, classRow, suspectOf } from '../support/analyses.ts';
+import { describeWith, startComponent } from '../support/components.ts';
+import type { Chromium } from '../support/components.ts';
+
+const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
+const POINTS = Array.from({ length: 60 }, (_, at) => ({
+  wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
+  heapUsedBytes: (50 + at) * 1e6,
+  floorBytes: (40 + at) * 1e6,
+  rssBytes: 2e8,
+  externalBytes: 1,
+  connections: 100,
+  unanswering: at,
+}));
+const rows = (count: number) =>
+  Array.from({ length: count }, (_, at) => classRow(at === 0 ? EVIL : `Class${at}`));
+
+const PAGES = {
+  'an alert with ten classes': () =>
+    reportHtml(
+      buildReport({
+        alert: alertOf({
+          title: `${EVIL} ${'long'.repeat(60)}`,
+          snapshots: [
+            {
+              outcome: 'written',
+              file: `/srv/${'deep/'.repeat(30)}heap.heapsnapshot`,
+              method: 'inprocess',
+              pauseMs: 1,
+              bytes: 1,
+              redacted: true,
+            },
+          ],
+        }),
+        points: POINTS,
+        analysis: analysisOf({
+          suspects: [
+            suspectOf({ path: Array.from({ length: 30 }, () => '.aLongFieldName') }),
+            suspectOf({ name: EVIL }),
+          ],
+          classes: rows(10),
+        }),
+        dir: '/srv',
+      }),
+    ),
+  'an analysis of ten thousand classes': () => analysisHtml(analysisOf({ classes: rows(10_000) })),
+};
+
+describeWith(['chromium'], 'the report in a real browser', () => {
+  let chromium: Chromium;
+  let dir: string;
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'wsguard-html-'));
+    chromium = await startComponent('chromium');
+  }, 60_000);
+  afterAll(async () => {
+    await chromium?.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const views = Object.entries(PAGES).flatMap(([name, make]) =>
+    (['light', 'dark'] as const).flatMap((colorScheme) =>
+      [1280, 390].map((width) => ({ name, make, colorScheme, width })),
+    ),
+  );
+
+  test.each(views)(
+    '$name, $colorScheme, $width wide: asks for nothing, runs nothing, fits',
+    async ({ make, colorScheme, width }) => {
+      const file = join(dir, 'report.html');
+      writeFileSync(file, make());
+      const context = await chromium.browser.newContext({ colorScheme, viewport: { width, height: 900 } });
+      const page = await context.newPage();
+      const asked: string[] = [];
+      const complaints: string[] = [];
+      page.on('request', (request) => asked.push(request.url()));
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(String(error)));
+      await page.goto(pathToFileURL(file).href);
+      const seen = (await page.evaluate(`({
+        wasRun: globalThis.wasRun === true,
+        overflow: document.documentElement.scrollWidth - innerWidth,
+        images: document.images.length,
+        paper: getComputedStyle(document.body).backgroundColor,
+        ink: getComputedStyle(document.body).color,
+        text: document.body.innerText,
+      })`)) as Record<string, unknown>;
+      expect(asked).toEqual([pathToFileURL(file).href]);
+      expect(complaints).toEqual([]);
+      expect(seen).toMatchObject({ wasRun: false, images: 0 });
+      expect(seen['overflow']).toBeLessThanOrEqual(0);
+      expect(String(seen['text'])).toContain('<script>globalThis.wasRun = true</script>');
+      const light = (color: unknown): number => Number(/\d+/.exec(String(color))?.[0]);
+      expect(light(seen['paper']) > light(seen['ink'])).toBe(colorScheme === 'light');
+      await context.close();
+    },
+    60_000,
+  );
+
+  test('the copy button and the filter work under the page’s own policy', async () => {
+    const file = join(dir, 'report.html');
+    writeFileSync(file, PAGES['an analysis of ten thousand classes']());
+    const page = await chromium.browser.newPage();
+    await page.goto(pathToFileURL(file).href);
+    const [button] = await page.$$('button[data-copy]');
+    await button?.click();
+    await page.waitForFunction(
+      `/Copied|Selected/.test(document.querySelector('button[data-copy]').textContent)`,
+    );
+    await page.fill('input[data-filter]', 'class999');
+    const shown = await page.evaluate(
+      `[...document.querySelectorAll('#classes tbody tr')].filter((row) => !row.hidden).length`,
+    );
+    expect(shown).toBe(11);
+    await page.close();
+  }, 60_000);
+});

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import { analysisHtml, reportHtml } from '../../../src/report/html.ts';
+import { drawChart } from '../../../src/report/html/chart.ts';
+import { markup } from '../../../src/report/html/markup.ts';
+import { SCRIPT, SCRIPT_HASH } from '../../../src/report/html/script.ts';
+import { buildReport } from '../../../src/report/report.ts';
+import type { Alert, ReportPoint } from '../../../src/types.ts';
+import { alertOf } from '../../support/alerts.ts';
+import { analysisOf, classRow, suspectOf } from '../../support/analyses.ts';
+
+const EVIL = `<script>alert(1)</script>"'&<img src=x onerror=alert(1)>`;
+const NO_EVIL = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;&lt;img src=x onerror=alert(1)&gt;';
+
+const points = (count: number): ReportPoint[] =>
+  Array.from({ length: count }, (_, at) => ({
+    wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
+    heapUsedBytes: (50 + at) * 1_000_000,
+    floorBytes: at % 2 === 0 ? (40 + at) * 1_000_000 : null,
+    rssBytes: 200_000_000,
+    externalBytes: 1,
+    connections: 100,
+    unanswering: at,
+  }));
+const report = (alert: Partial<Alert> = {}, analysis = analysisOf()) =>
+  buildReport({ alert: alertOf(alert), points: points(30), analysis, dir: '/var/wsguard' });
+
+test('a value is escaped, a template of ours is not', () => {
+  expect(markup`<b title="${EVIL}">${markup`<i>${EVIL}</i>`}${[markup`<u></u>`]}${null}${0}</b>`.text).toBe(
+    `<b title="${NO_EVIL}"><i>${NO_EVIL}</i><u></u>0</b>`,
+  );
+});
+
+test('characters that hide or turn text are spelled out', () => {
+  expect(markup`${'gnp\u202eexe.\u0000\u200b'}`.text).toBe('gnp\\u202eexe.\\u0000\\u200b');
+});
+
+test('nothing from the heap or the alert is ever markup', () => {
+  const suspect = suspectOf({
+    name: EVIL,
+    path: [EVIL],
+    location: { file: EVIL, line: 1, function: EVIL, package: EVIL },
+    entries: EVIL,
+    example: [{ name: EVIL, is: EVIL }],
+    otherRetainers: [EVIL],
+    notes: [EVIL],
+    known: { id: 'x', package: EVIL, range: EVIL, advice: EVIL },
+  });
+  const holder = { ...suspect, type: 'Map', share: 0.5 };
+  const analysis = analysisOf({
+    snapshots: [{ file: EVIL, nodes: 1, edges: 1, selfBytes: 1 }],
+    suspects: [suspect, suspect],
+    because: EVIL,
+    holders: [holder],
+    classes: [classRow(EVIL)],
+    external: [classRow(EVIL)],
+  });
+  const because = [{ kind: 'heap-growth', because: EVIL }] as const;
+  const page = reportHtml({
+    ...report(
+      {
+        title: EVIL,
+        service: EVIL,
+        host: EVIL,
+        id: EVIL,
+        fingerprint: EVIL,
+        instance: EVIL,
+        because: EVIL,
+        docs: EVIL,
+        evidence: [{ name: EVIL, value: 1, unit: EVIL, threshold: 2 }],
+        against: because,
+        also: because,
+        snapshots: [
+          { outcome: 'written', file: EVIL, method: 'fork', pauseMs: 1, bytes: 1, redacted: false },
+          { outcome: 'failed', code: EVIL, reason: EVIL },
+          { outcome: 'refused', reason: EVIL },
+        ],
+      },
+      analysis,
+    ),
+    notes: [EVIL],
+  });
+  for (const text of [page, analysisHtml(analysis)]) {
+    expect(text.includes(NO_EVIL)).toBe(true);
+    expect(text.match(/<script/g)).toHaveLength(1);
+    expect(text.includes('<img')).toBe(false);
+  }
+});
+
+test('the page asks for nothing, and its policy allows only its own script', () => {
+  const page = reportHtml(report());
+  expect(SCRIPT_HASH).toBe(`sha256-${createHash('sha256').update(SCRIPT).digest('base64')}`);
+  expect(page).toContain(`default-src 'none'`.replaceAll("'", '&#39;'));
+  expect(page).toContain(SCRIPT_HASH);
+  expect(page.match(/https?:|\bsrc=|\bhref=|url\(|@import/g)).toBeNull();
+});
+
+test('it says what happened, who holds it, how, how long is left, what to do and what to paste', () => {
+  const page = reportHtml(
+    report({
+      snapshots: [
+        {
+          outcome: 'written',
+          file: "/var/ws guard/heap-1'2.heapsnapshot.gz",
+          method: 'inprocess',
+          pauseMs: 812,
+          bytes: 36_000_000,
+          redacted: true,
+        },
+      ],
+    }),
+  );
+  for (const part of [
+    '1,912 of 2,410 connections no longer answer',
+    '/srv/app/connections.js:41',
+    '.get(&quot;lobby&quot;)',
+    '+1,912 × WebSocket',
+    'in about 42 min',
+    '<b>Now.</b>',
+    '<svg',
+    'scp &#39;web-3:/var/ws guard/heap-1&#39;\\&#39;&#39;2.heapsnapshot.gz&#39; .',
+    'gunzip -k &#39;heap-1&#39;\\&#39;&#39;2.heapsnapshot.gz&#39; &amp;&amp; google-chrome',
+  ]) {
+    expect(page).toContain(part);
+  }
+});
+
+test('without culprit, analysis, samples and snapshots it says why', () => {
+  const page = reportHtml({
+    ...report({ culprit: null, culpritBecause: 'the gate refused' }),
+    analysis: null,
+    samples: [],
+  });
+  expect(page).toContain('the gate refused');
+  expect(page).not.toContain('<svg');
+});
+
+test('one snapshot is neither clean nor leaking; a clean pair says why', () => {
+  expect(analysisHtml(analysisOf({ suspects: [], clean: true, because: 'Nothing gained.' }))).toMatch(
+    /clean[\s\S]*Nothing grows[\s\S]*Nothing gained\./,
+  );
+  expect(analysisHtml(analysisOf({ suspects: [], clean: false }))).toContain('What holds the memory');
+});
+
+test('ten thousand classes are listed and can be filtered, more are counted', () => {
+  const classes = Array.from({ length: 10_003 }, (_, at) => classRow(`Class${at}`));
+  const page = analysisHtml(analysisOf({ classes }));
+  expect(page.match(/<code>Class\d+<\/code>/g)).toHaveLength(10_000);
+  expect(page).toContain('and 3 more');
+  expect(page).toContain('data-filter="classes"');
+});
+
+test('a line with holes is drawn in pieces, from zero, with round ticks', () => {
+  const chart = drawChart({
+    title: 'Heap',
+    unit: 'bytes',
+    wallMs: [0, 1000, 2000, 3000],
+    lines: [{ name: 'floor', tone: 'one', values: [1e6, null, 2e6, 3e6] }],
+  })?.text;
+  expect(chart?.match(/ d="(M[^"]*)"/)?.[1]).toMatch(/^M[\d. ]+M[\d. ]+L[\d. ]+$/);
+  for (const tick of ['0 B', '1.0 MiB', '4.0 MiB']) expect(chart).toContain(tick);
+  expect(chart).toContain('aria-label="Heap: floor from 977 KiB to 2.9 MiB"');
+});
+
+test('one point or none is no chart', () => {
+  const lines = [{ name: 'a', tone: 'one', values: [1] }] as const;
+  expect(drawChart({ title: 't', unit: 'count', wallMs: [1], lines })).toBeNull();
+  expect(drawChart({ title: 't', unit: 'count', wallMs: [], lines: [] })).toBeNull();
+});
