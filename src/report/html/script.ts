@@ -3,8 +3,8 @@ export const SCRIPT = `
 document.addEventListener('click', async (event) => {
   const button = event.target.closest('button[data-copy]');
   if (!button) return;
+  for (const other of document.querySelectorAll('button[data-copy]')) other.textContent = 'Copy';
   const code = button.parentElement.querySelector('code');
-  const said = button.textContent;
   try {
     await navigator.clipboard.writeText(code.textContent);
     button.textContent = 'Copied';
@@ -12,7 +12,6 @@ document.addEventListener('click', async (event) => {
     getSelection().selectAllChildren(code);
     button.textContent = 'Selected';
   }
-  setTimeout(() => { button.textContent = said; }, 1500);
 });
 document.addEventListener('input', (event) => {
   const field = event.target;
@@ -25,4 +24,4 @@ document.addEventListener('input', (event) => {
 `;
 
 /** SHA-256 of SCRIPT, so that the page's policy allows this script and no other; a test computes it. */
-export const SCRIPT_HASH = 'sha256-Pp5UEGkamUsbYmTabWHTYJ1rrGERXRCdJwF8i/VKZBM=';
+export const SCRIPT_HASH = 'sha256-AaoDObX1lIwCUWwzORykd8PjOV938z0/ml+f7XX/VkU=';
