@@ -12,7 +12,7 @@ export interface Dormant {
   stop(): void;
 }
 
-/** `onServe` is called once: at the first server that listens, or that already has a connection. */
+/** `onServe` is called for each server that listens, or that has a connection, until the sampler is made. */
 export function installDormant(deps: { guard: Guard; onServe: (server: Server) => void }): Dormant {
   const { guard } = deps;
   const births = new Births(guard);

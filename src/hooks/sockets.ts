@@ -49,6 +49,7 @@ export class Sockets {
   readonly #onClose: (this: Socket) => void;
   #servers: WeakRef<Server>[] = [];
   #observer: SocketObserver | null = null;
+  /** Until then each new server asks to wake up: the first one may only be handed on (a cluster's primary). */
   #awake = false;
 
   constructor(guard: Guard, onServe: (server: Server) => void) {
@@ -133,10 +134,7 @@ export class Sockets {
     if (this.#servers.length < MAX_SERVERS) this.#servers.push(new WeakRef(server));
     // Under TLS the channel shows the raw socket, which has no link to its TLSSocket.
     if (isSecure(server)) server.on('secureConnection', this.#onSecure);
-    if (!this.#awake) {
-      this.#awake = true;
-      this.#guard.run('wake', () => this.#onServe(server), undefined);
-    }
+    if (!this.#awake) this.#guard.run('wake', () => this.#onServe(server), undefined);
     return kind;
   }
 

@@ -1,0 +1,112 @@
+/**
+ * Composer of the application's thread, first half: asleep. The preload loads this file, the guard and the sockets'
+ * channel, and nothing more until the process serves or `start()` is called.
+ */
+import { isMainThread } from 'node:worker_threads';
+import type { Agent } from './agent/api.ts';
+import type * as AwakeModule from './agent/awake.ts';
+import type { Awake } from './agent/awake.ts';
+import { createClock } from './clock.ts';
+import type { StartOptions } from './config/schema.ts';
+import { createGuard, type Guard } from './guard.ts';
+import { installDormant, type Dormant } from './hooks/dormant.ts';
+import type { Clock } from './types.ts';
+
+/** What any copy of this package, and the remedies, find under `Symbol.for('wsguard.agent')`. */
+export interface Handle {
+  /** Null while asleep. */
+  readonly agent: Agent | null;
+  /** Called at once when awake already. */
+  onAwake(listener: (agent: Agent) => void): void;
+  start(options: StartOptions): Agent;
+}
+
+export interface Bed {
+  readonly clock: Clock;
+  readonly guard: Guard;
+  readonly dormant: Dormant;
+  /** Taken at the start: an application may empty `process.env` later. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Set once the log is there; faults before that are counted only. */
+  onFault: ((part: string, error: unknown, switchedOff: boolean) => void) | null;
+}
+
+const HANDLE = Symbol.for('wsguard.agent');
+const MAX_WAITING = 100;
+const globals = globalThis as unknown as Record<symbol, Handle | undefined>;
+
+/** For `--require` and `--import`: sleeps until the process serves. Never throws. */
+export function preload(): void {
+  try {
+    // In a Worker a throwing preload would kill the application; there is nothing for us to do there.
+    if (isMainThread && globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
+  } catch {
+    // An agent that cannot be installed is an application without an agent.
+  }
+}
+
+export function start(options: StartOptions = {}): Agent {
+  const running = globals[HANDLE] ?? install(false);
+  return running.start(options);
+}
+
+/** The kill switch, looked at before anything else. */
+const isSwitchedOff = (env: NodeJS.ProcessEnv): boolean =>
+  /^(false|0|no|off)$/i.test(env['WSGUARD_ENABLED'] ?? '');
+
+function install(isPreload: boolean): Handle {
+  const waiting: ((agent: Agent) => void)[] = [];
+  let awake: Awake | null = null;
+  const bed = makeBed(() => wake({}));
+
+  function wake(options: StartOptions): Awake {
+    if (awake !== null) return awake;
+    const { wakeUp } = require('./agent/awake.ts') as typeof AwakeModule;
+    const { agent } = (awake = wakeUp(bed, options, () => {
+      if (globals[HANDLE] === handle) delete globals[HANDLE];
+    }));
+    for (const listener of waiting.splice(0)) bed.guard.run('onAwake', () => listener(agent), undefined);
+    return awake;
+  }
+
+  const handle: Handle = {
+    get agent() {
+      return awake?.agent ?? null;
+    },
+    onAwake(listener) {
+      if (awake !== null) listener(awake.agent);
+      else if (waiting.length < MAX_WAITING) waiting.push(listener);
+    },
+    start(options) {
+      // The settings of a preloaded process come from its environment and file: code runs too late to steer them.
+      const isLate = isPreload || awake !== null;
+      const running = wake(isLate ? {} : options);
+      if (isLate) running.ignore(options);
+      return running.agent;
+    },
+  };
+  globals[HANDLE] = handle;
+  return handle;
+}
+
+function makeBed(wake: () => void): Bed {
+  const guard = createGuard(({ part, error, switchedOff }) => bed.onFault?.(part, error, switchedOff));
+  const clock = createClock();
+  const bed: Bed = {
+    clock,
+    guard,
+    env: { ...process.env },
+    onFault: null,
+    dormant: installDormant({
+      guard,
+      // On a later turn: the caller of listen() waits for none of this. By then the primary of a cluster, which
+      // listens only to hand its socket to the workers, has let go of it.
+      onServe: (server) =>
+        void clock.after(
+          0,
+          guard.wrap('wake', () => (server.listening ? wake() : undefined)),
+        ),
+    }),
+  };
+  return bed;
+}

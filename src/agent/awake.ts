@@ -1,0 +1,183 @@
+/** Composer of the application's thread, second half: awake. Reads, hands over, obeys the watcher's orders. */
+import { readFileSync } from 'node:fs';
+import type { Bed } from '../agent.ts';
+import { createLink, type AppSide, type Ears, type Link, type Setup, type WatcherSide } from '../channel.ts';
+import { loadConfig } from '../config/load.ts';
+import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
+import type { MetricState } from '../export/metric.ts';
+import { createLog } from '../log.ts';
+import { createSampler, type Sampler } from '../sampler.ts';
+import type { Alert, Identity, Log, Stop } from '../types.ts';
+import type { Agent } from './api.ts';
+import { BEAT_BYTES, BEAT_PERIOD_MS, createBeat, type Beat } from './beat.ts';
+import { createEvents, type Events } from './events.ts';
+import { createFace } from './face.ts';
+import { identify } from './identity.ts';
+import { inertAgent } from './inert.ts';
+import { sayLastWords } from './last-words.ts';
+import { createOrders } from './orders.ts';
+import { periodOf, startSampling, type Sampling } from './sampling.ts';
+import { startWatcher, type WatcherHost } from './watcher-host.ts';
+
+export interface Awake {
+  readonly agent: Agent;
+  /** Warns once, naming the settings that came too late and differ from those in force. */
+  ignore(options: StartOptions): void;
+}
+
+/** What the parts of the running agent share. */
+export interface Body {
+  readonly bed: Bed;
+  readonly resolved: ResolvedConfig;
+  readonly identity: Identity;
+  readonly log: Log;
+  readonly sampler: Sampler;
+  readonly events: Events;
+  readonly beat: Beat;
+  /** Open ones, by id: for last words, and for a watcher that has to be started again. */
+  readonly openAlerts: Map<string, Alert>;
+  readonly startedWallMs: number;
+  /** As the watcher last saw them. */
+  metrics: MetricState | null;
+  link: Link<AppSide> | null;
+  sampling: Sampling | null;
+  host: WatcherHost | null;
+}
+
+export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): Awake {
+  const startedWallMs = bed.clock.wallMs();
+  const resolved = loadConfig({
+    env: bed.env,
+    code: options,
+    readFile: (path) => readFileSync(path, 'utf8'),
+    cwd: process.cwd(),
+    mainFile: process.argv[1] ?? null,
+    execArgv: process.execArgv,
+  });
+  const log = createLog({ level: resolved.config.log, clock: bed.clock, thread: 'app' });
+  bed.onFault = (part, error, switchedOff) =>
+    log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed');
+  for (const problem of resolved.problems)
+    log.warn({ code: 'WSGUARD_SETTING', ...problem }, 'a setting was not taken');
+  const identity = identify(resolved, startedWallMs);
+  const ignore = createIgnore(resolved, log);
+  if (!resolved.config.enabled) {
+    bed.dormant.stop();
+    return { agent: inertAgent(identity, bed.clock), ignore };
+  }
+  return { agent: run(bed, resolved, { identity, log, startedWallMs, onStopped }), ignore };
+}
+
+interface Start {
+  readonly identity: Identity;
+  readonly log: Log;
+  readonly startedWallMs: number;
+  readonly onStopped: () => void;
+}
+
+function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start): Agent {
+  const { clock, guard, dormant } = bed;
+  const { config } = resolved;
+  // Servers and sockets that were there before us, where start() was called late.
+  dormant.sockets.adoptExisting();
+  const memory = new SharedArrayBuffer(BEAT_BYTES);
+  const body: Body = {
+    ...start,
+    bed,
+    resolved,
+    sampler: createSampler({ clock, guard, config, dormant }),
+    events: createEvents(guard),
+    beat: createBeat(memory),
+    openAlerts: new Map(),
+    metrics: null,
+    link: null,
+    sampling: null,
+    host: null,
+  };
+  const stops: Stop[] = [
+    clock.every(BEAT_PERIOD_MS, () => body.beat.bump()),
+    () => body.sampling?.stop(),
+    () => body.sampler.stop(),
+    () => body.host?.stop(),
+    () => body.events.clear(),
+    sayLastWords(body),
+    onStopped,
+  ];
+  const stop = (): void => {
+    for (const part of stops.splice(0)) guard.run('stop', part, undefined);
+  };
+  body.host = startWatcher(config, {
+    clock,
+    log: body.log,
+    setup: (threadless, restarts) => setupOf(body, memory, { threadless, restarts }),
+    onPort(port) {
+      body.sampling?.forgetDebt();
+      body.link = createLink<AppSide, WatcherSide>(port, clock, createEars(body));
+    },
+    onGaveUp() {
+      body.link = null;
+      body.sampling?.stop();
+    },
+  });
+  body.sampling = startSampling({
+    clock,
+    guard,
+    periodMs: periodOf(config.intervalMs, config.timeScale),
+    read: () => body.sampler.read(),
+    link: () => body.link,
+  });
+  return createFace(body, stop);
+}
+
+function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadless' | 'restarts'>): Setup {
+  const { resolved, identity, bed, startedWallMs, openAlerts } = body;
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(bed.env)) if (value !== undefined) env[name] = value;
+  return {
+    ...how,
+    config: resolved.config,
+    identity,
+    env,
+    isDirSet: ['file', 'code', 'env'].includes(resolved.sources.dir),
+    startedWallMs,
+    beat: how.threadless === null ? beat : null,
+    openAlerts: [...openAlerts.values()],
+  };
+}
+
+function createEars(body: Body): Ears<WatcherSide> {
+  const { sampler, events, openAlerts } = body;
+  return {
+    hear: {
+      ready: () => body.link?.tell('attached', sampler.attached()),
+      ack: ({ seq, metrics }) => {
+        body.metrics = metrics;
+        body.sampling?.acknowledge(seq);
+      },
+      suspicion: (isSuspected) => sampler.setSuspicion(isSuspected),
+      snapshot: (snapshot) => events.emit('snapshot', snapshot),
+      report: (written) => events.emit('report', written),
+      transition(alert) {
+        if (alert.event === 'closed') openAlerts.delete(alert.id);
+        else openAlerts.set(alert.id, alert);
+        events.emit('alert', alert);
+      },
+    },
+    answer: createOrders(body),
+  };
+}
+
+function createIgnore(resolved: ResolvedConfig, log: Log): (options: StartOptions) => void {
+  let warned = false;
+  return (options) => {
+    const isKnown = (name: string): name is Setting => name in SCHEMA;
+    const ignored = Object.entries(options ?? {})
+      .filter(([name, value]) => value !== undefined && (!isKnown(name) || resolved.config[name] !== value))
+      .map(([name]) => name);
+    if (ignored.length === 0 || warned) return;
+    warned = true;
+    const message =
+      'start() was called after the agent ran: these settings are ignored, set them in the environment';
+    log.warn({ code: 'WSGUARD_SETTINGS_IGNORED', ignored }, message);
+  };
+}

@@ -1,0 +1,32 @@
+/** `agent.on`: what a listener throws stays here. */
+import type { Guard } from '../guard.ts';
+import type { Dispose } from '../types.ts';
+import type { AgentEvents } from './api.ts';
+
+const MAX_LISTENERS = 100;
+
+type Listener = (value: never) => void;
+
+export interface Events {
+  on<E extends keyof AgentEvents>(event: E, listener: (value: AgentEvents[E]) => void): Dispose;
+  emit<E extends keyof AgentEvents>(event: E, value: AgentEvents[E]): void;
+  clear(): void;
+}
+
+export function createEvents(guard: Guard): Events {
+  const listeners = new Map<string, Set<Listener>>();
+  return {
+    on(event, listener) {
+      if (typeof listener !== 'function') throw new TypeError(`agent.on('${event}') needs a function`);
+      const set = listeners.get(event) ?? new Set();
+      listeners.set(event, set);
+      if (set.size < MAX_LISTENERS) set.add(listener as Listener);
+      return () => void set.delete(listener as Listener);
+    },
+    emit(event, value) {
+      for (const listener of listeners.get(event) ?? [])
+        guard.run(`on ${event}`, () => (listener as (value: unknown) => void)(value), undefined);
+    },
+    clear: () => listeners.clear(),
+  };
+}

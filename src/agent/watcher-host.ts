@@ -1,0 +1,112 @@
+/** Keeps one watcher: in a Worker of ours alone, or, where Workers are forbidden, beside the application. */
+import { join } from 'node:path';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { createPortPair, type Port, type Setup } from '../channel.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock, Log } from '../types.ts';
+import type * as WatcherModule from '../watcher.ts';
+
+const MAX_RESTARTS = 3;
+const RESTART_DELAY_MS = 1_000;
+/** Exporters and their buffers need about 30 MB; a leak of ours must not become the application's. */
+const HEAP_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
+/** dist/, where watcher.js lies. */
+const ROOT = join(__dirname, '..');
+
+export interface WatcherHost {
+  /** Why there is no thread; null where there is one. */
+  readonly threadless: string | null;
+  stop(): void;
+}
+
+interface Deps {
+  readonly clock: Clock;
+  readonly log: Log;
+  setup(threadless: string | null, restarts: number): Setup;
+  /** A watcher began: talk to this port from now on. */
+  onPort(port: Port): void;
+  /** The last one died and there will be no other. */
+  onGaveUp(): void;
+}
+
+export function startWatcher(config: Config, deps: Deps): WatcherHost {
+  const forbidden = threadForbidden(config);
+  if (forbidden !== null) return startBeside(forbidden, deps);
+  let stopped = false;
+  let stopRetry = (): void => {};
+  let worker: Worker | null = null;
+
+  function spawn(restarts: number): void {
+    const started = startWorker(deps.setup(null, restarts));
+    worker = started;
+    let because = 'no reason given';
+    started.on('error', (error: Error) => (because = error.message));
+    started.on('exit', (code) => {
+      if (stopped) return;
+      if (restarts >= MAX_RESTARTS) {
+        deps.log.error(
+          { code: 'WSGUARD_WATCHER_GAVE_UP', because, exitCode: code },
+          'the watcher died for the fourth time, giving up',
+        );
+        deps.onGaveUp();
+        return;
+      }
+      deps.log.warn(
+        { code: 'WSGUARD_WATCHER_DIED', because, exitCode: code, restarts: restarts + 1 },
+        'the watcher died, starting another',
+      );
+      stopRetry = deps.clock.after(RESTART_DELAY_MS, () => spawn(restarts + 1));
+    });
+    deps.onPort({
+      post: (message) => started.postMessage(message),
+      receive: (listener) => started.on('message', listener).unref(),
+    });
+  }
+
+  try {
+    spawn(0);
+  } catch (error) {
+    return startBeside(`a Worker could not be started: ${(error as Error).message}`, deps);
+  }
+  return {
+    threadless: null,
+    stop() {
+      stopped = true;
+      stopRetry();
+      void worker?.terminate();
+    },
+  };
+}
+
+function startWorker(setup: Setup): Worker {
+  const { NODE_OPTIONS: _preloads, ...env } = setup.env;
+  const options: WorkerOptions = {
+    name: 'wsguard',
+    workerData: { wsguard: setup },
+    // An empty execArgv still runs the preloads of NODE_OPTIONS; an env without it does not.
+    execArgv: [],
+    env,
+    // Not mixed into the application's output. Nobody reads these streams, since reading one keeps the process alive:
+    // the watcher writes its log to the descriptor, past them, and drops the rest.
+    stdout: true,
+    stderr: true,
+    resourceLimits: HEAP_LIMITS,
+  };
+  const worker = new Worker(join(ROOT, 'watcher.js'), options);
+  worker.unref();
+  return worker;
+}
+
+function startBeside(threadless: string, deps: Deps): WatcherHost {
+  const { startWatching } = require('../watcher.ts') as typeof WatcherModule;
+  const [ours, theirs] = createPortPair(deps.clock);
+  deps.onPort(ours);
+  const stop = startWatching(deps.setup(threadless, 0), theirs, deps.clock);
+  return { threadless, stop };
+}
+
+function threadForbidden(config: Config): string | null {
+  if (config.thread === 'off') return 'WSGUARD_THREAD=off';
+  const { permission } = process as { permission?: { has(scope: string): boolean } };
+  return permission?.has('worker') === false ? 'Workers are forbidden by --permission' : null;
+}

@@ -1,0 +1,179 @@
+/**
+ * Composer of the watcher thread: samples in; verdicts, alerts, their follow-up and all that leaves the process out.
+ * Packages live here. The same code runs beside the application where Workers are forbidden.
+ */
+import { randomUUID } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { BEAT_PERIOD_MS, createListener } from './agent/beat.ts';
+import {
+  createLink,
+  type AppSide,
+  type Ears,
+  type Link,
+  type Port,
+  type Setup,
+  type WatcherSide,
+} from './channel.ts';
+import { createClock } from './clock.ts';
+import { createGuard, type Guard } from './guard.ts';
+import { createLog } from './log.ts';
+import { adviceText, docsOf } from './report/advice.ts';
+import { createSignals, type Signals } from './signals.ts';
+import { composeStatus } from './status.ts';
+import type { Blind, Clock, Kind, Log, Snapshot, Status, Stop } from './types.ts';
+import { createEvidence, type Evidence } from './watcher/evidence.ts';
+import { FollowUp, type News } from './watcher/follow-up.ts';
+import { Outlets } from './watcher/outlets.ts';
+import { createPicture, type Picture } from './watcher/picture.ts';
+import { Publisher } from './watcher/publisher.ts';
+import { createQuestioner, type Questioner } from './watcher/questioner.ts';
+import { sayStart } from './watcher/start-line.ts';
+
+/** The watcher of one process. Everything that comes from the other side passes the guard. */
+class Watcher {
+  readonly #setup: Setup;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #guard: Guard;
+  readonly #signals: Signals;
+  readonly #picture: Picture;
+  readonly #outlets: Outlets;
+  readonly #link: Link<WatcherSide>;
+  readonly #publisher: Publisher;
+  readonly #evidence: Evidence;
+  readonly #followUp: FollowUp;
+  readonly #questioner: Questioner;
+  readonly #stops: Stop[];
+  #blind: readonly Blind[] = [];
+
+  constructor(setup: Setup, port: Port, clock: Clock) {
+    const { config, identity } = setup;
+    const thread = setup.threadless === null ? 'watcher' : 'app';
+    this.#setup = setup;
+    this.#clock = clock;
+    const log = (this.#log = createLog({ level: config.log, clock, thread }));
+    const guard = (this.#guard = createGuard(({ part, error, switchedOff }) =>
+      log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed'),
+    ));
+    this.#signals = createSignals({ identity, config, newId: randomUUID, advise });
+    const picture = (this.#picture = createPicture(setup, guard));
+    const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
+    const link = (this.#link = createLink<WatcherSide, AppSide>(port, clock, this.#ears()));
+    this.#publisher = new Publisher({
+      outlets,
+      picture,
+      link,
+      guard,
+      next: (alert) => this.#followUp.transition(alert),
+    });
+    const evidence = (this.#evidence = createEvidence({
+      setup,
+      clock,
+      link,
+      limits: () => picture.known().sample?.limits,
+      taken: this.#taken,
+    }));
+    this.#followUp = new FollowUp({
+      clock,
+      guard,
+      link,
+      timeScale: config.timeScale,
+      ...evidence,
+      learn: this.#learn,
+      analysed: (alertId, analysis) => this.#publisher.analysed(alertId, analysis),
+    });
+    this.#questioner = createQuestioner(link, clock, config.timeScale);
+    this.#stops = [() => outlets.abandon(), () => this.#followUp.stop(), this.#listen()];
+    this.#signals.restore(setup.openAlerts);
+    void outlets.ready.then(() => link.tell('ready', null));
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) this.#guard.run('stop', stop, undefined);
+  }
+
+  #ears(): Ears<AppSide> {
+    return {
+      hear: {
+        sample: this.#guard.wrap('sample', (heard) => this.#sample(heard)),
+        attached: this.#guard.wrap('start line', (attached) => {
+          this.#blind = attached.blind;
+          sayStart({ setup: this.#setup, log: this.#log, attached, exported: this.#outlets.exported() });
+        }),
+      },
+      answer: {
+        status: () => Promise.resolve(this.#status()),
+        snapshot: (label) => this.#evidence.take(null, label),
+        stop: () => this.#end(),
+      },
+    };
+  }
+
+  #sample({ sample, counters }: AppSide['tells']['sample']): void {
+    const step = this.#signals.step(sample);
+    this.#picture.sample(sample, counters, step);
+    this.#questioner.consider(step);
+    this.#publisher.publish(step.transitions);
+    this.#followUp.sample(sample);
+    this.#link.tell('ack', { seq: sample.seq, metrics: this.#picture.metrics() });
+  }
+
+  /** The one sign that needs no message: the beat of the application's thread. */
+  #listen(): Stop {
+    const { beat } = this.#setup;
+    if (beat === null) return () => undefined;
+    const silentMs = createListener(beat);
+    const listen = (): void => {
+      const transitions = this.#signals.beat(silentMs(this.#clock.nowMs()), this.#clock.wallMs());
+      this.#publisher.publish(transitions);
+    };
+    return this.#clock.every(BEAT_PERIOD_MS, this.#guard.wrap('beat', listen));
+  }
+
+  readonly #learn = (alertId: string, { snapshot, ...news }: News): void => {
+    const before = this.#signals.open().find(({ id }) => id === alertId)?.snapshots ?? [];
+    const snapshots = snapshot === undefined ? before : [...before, snapshot];
+    this.#publisher.publish(this.#signals.learn(alertId, { ...news, snapshots }, this.#clock.wallMs()));
+  };
+
+  readonly #taken = (snapshot: Snapshot, alertId: string | null): void => {
+    this.#picture.countSnapshot(snapshot);
+    this.#link.tell('snapshot', snapshot);
+    if (alertId !== null) this.#outlets.file(alertId, snapshot);
+  };
+
+  #status(): Status {
+    return composeStatus({
+      watcher: this.#setup.threadless === null ? 'running' : 'none',
+      identity: this.#setup.identity,
+      uptimeMs: this.#clock.wallMs() - this.#setup.startedWallMs,
+      ...this.#picture.known(),
+      alerts: this.#publisher.open(),
+      blind: this.#blind,
+    });
+  }
+
+  async #end(): Promise<null> {
+    this.#publisher.publish(this.#signals.close('the agent was stopped', this.#clock.wallMs()));
+    await this.#publisher.idle();
+    await this.#outlets.close();
+    return null;
+  }
+}
+
+export function startWatching(setup: Setup, port: Port, clock: Clock): Stop {
+  const watcher = new Watcher(setup, port, clock);
+  return () => watcher.stop();
+}
+
+const advise = (kind: Kind) => ({ advice: adviceText(kind), docs: docsOf(kind) });
+
+// An application may load this file in a Worker of its own; only a Worker that the agent started carries the mark.
+const setup = (workerData as { wsguard?: Setup } | null)?.wsguard;
+if (parentPort !== null && setup !== undefined) {
+  const port = parentPort;
+  // What a package prints would pile up: nobody reads these (agent/watcher-host.ts). The log does not pass here.
+  process.stdout.write = process.stderr.write = () => true;
+  const receive = (listener: (message: unknown) => void): void => void port.on('message', listener);
+  startWatching(setup, { post: (message) => port.postMessage(message), receive }, createClock());
+}

@@ -1,0 +1,72 @@
+/** Transitions leave one after the other, each with its report already written beside it. */
+import type { Link, WatcherSide } from '../channel.ts';
+import type { Guard } from '../guard.ts';
+import type { Alert, Analysis } from '../types.ts';
+import type { Outlets } from './outlets.ts';
+import type { Picture } from './picture.ts';
+
+interface Deps {
+  readonly outlets: Outlets;
+  readonly picture: Picture;
+  readonly link: Link<WatcherSide>;
+  readonly guard: Guard;
+  /** What follows once it is out. */
+  readonly next: (alert: Alert) => void;
+}
+
+export class Publisher {
+  readonly #deps: Deps;
+  /** Of open alerts, whose number signals bounds. */
+  readonly #analyses = new Map<string, Analysis>();
+  readonly #open = new Map<string, Alert>();
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  publish(transitions: readonly Alert[]): void {
+    for (const alert of transitions) {
+      this.#turn = this.#turn.then(() =>
+        this.#deps.guard.runAsync('publish', () => this.#publishOne(alert), undefined),
+      );
+    }
+  }
+
+  /** For the reports of this alert from now on. */
+  analysed(alertId: string, analysis: Analysis): void {
+    if (this.#open.has(alertId)) this.#analyses.set(alertId, analysis);
+  }
+
+  /** As they were last published. */
+  open(): readonly Alert[] {
+    return [...this.#open.values()];
+  }
+
+  /** When everything is out. */
+  idle(): Promise<void> {
+    return this.#turn;
+  }
+
+  async #publishOne(alert: Alert): Promise<void> {
+    const { outlets, picture, link, next } = this.#deps;
+    const analysis = this.#analyses.get(alert.id) ?? null;
+    const report = await outlets.report(alert, { points: picture.points(), analysis });
+    const complete: Alert = { ...alert, report };
+    this.#remember(complete);
+    picture.alerts(this.open());
+    outlets.alert(complete);
+    link.tell('transition', complete);
+    if (report !== null) link.tell('report', { alertId: alert.id, file: outlets.pathOf(report) });
+    next(complete);
+  }
+
+  #remember(alert: Alert): void {
+    if (alert.event !== 'closed') {
+      this.#open.set(alert.id, alert);
+      return;
+    }
+    this.#open.delete(alert.id);
+    this.#analyses.delete(alert.id);
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * A round: two snapshots some hundred connections apart, a third where two are not clear, and the analysis of what
+ * grew between them. One at a time; alerts that open meanwhile join it and share what it finds.
+ */
+import type { Alert, Analysis, Clock, Sample, Snapshot } from '../types.ts';
+import { culpritOf, isClear } from './culprit.ts';
+import type { News } from './follow-up.ts';
+
+export interface RoundDeps {
+  readonly clock: Clock;
+  readonly timeScale: number;
+  /** Takes one, redacted and in its final place, or says why not. */
+  readonly take: (alertId: string, label: string) => Promise<Snapshot>;
+  /** An analysis, or why there is none. */
+  readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
+  readonly learn: (alertId: string, news: News) => void;
+  readonly analysed: (alertId: string, analysis: Analysis) => void;
+}
+
+interface Round {
+  /** Alerts that still want to know. */
+  readonly wanting: Map<string, Alert>;
+  /** Those whose culprit is known from elsewhere: the first snapshot, which shows who holds what, is enough. */
+  readonly onlyOne: Set<string>;
+  /** Those for which a culprit was named, clear or not. */
+  readonly named: Set<string>;
+  readonly snapshots: Snapshot[];
+  readonly files: string[];
+  servedThen: number;
+  takenAtMs: number;
+  wake: (() => void) | null;
+}
+
+/** What leaks by the connection shows clearly once so many more were served. */
+const MORE_CONNECTIONS = 300;
+/** Or a window later, whatever happened. */
+const WINDOW_MS = 15 * 60_000;
+/** Memory that runs out sooner is looked at sooner: after this share of the time that is left. */
+const SHARE_OF_TIME_LEFT = 0.25;
+const MAX_SNAPSHOTS = 3;
+/** Each snapshot stops the server, and evidence repeats itself. */
+const ROUNDS_PER_DAY = 6;
+const DAY_MS = 24 * 3_600_000;
+
+const connectionsServed = (sample: Sample | null): number =>
+  Object.values(sample?.connections.openedTotal ?? {}).reduce((sum, count) => sum + count, 0);
+
+export class Rounds {
+  readonly #deps: RoundDeps;
+  #begunAtMs: number[] = [];
+  #round: Round | null = null;
+  #last: Sample | null = null;
+
+  constructor(deps: RoundDeps) {
+    this.#deps = deps;
+  }
+
+  join(alert: Alert, isLocated: boolean): void {
+    const { learn } = this.#deps;
+    if (this.#round !== null) {
+      if (isLocated) this.#round.onlyOne.add(alert.id);
+      this.#round.wanting.set(alert.id, alert);
+      for (const snapshot of this.#round.snapshots) learn(alert.id, { snapshot });
+    } else if (this.#isQuotaUsedUp()) {
+      const reason = `${ROUNDS_PER_DAY} rounds of snapshots were taken within a day`;
+      learn(alert.id, { snapshot: { outcome: 'refused', reason }, culpritBecause: `no snapshot: ${reason}` });
+    } else {
+      void this.#run(alert, isLocated);
+    }
+  }
+
+  leave(alertId: string): void {
+    this.#round?.wanting.delete(alertId);
+  }
+
+  sample(sample: Sample): void {
+    this.#last = sample;
+    const round = this.#round;
+    if (round === null || round.wake === null || !this.#isTime(round)) return;
+    const { wake } = round;
+    round.wake = null;
+    wake();
+  }
+
+  stop(): void {
+    this.#round?.wanting.clear();
+  }
+
+  #isQuotaUsedUp(): boolean {
+    const { clock, timeScale } = this.#deps;
+    const dayAgoMs = clock.nowMs() - DAY_MS / timeScale;
+    this.#begunAtMs = this.#begunAtMs.filter((atMs) => atMs >= dayAgoMs);
+    return this.#begunAtMs.length >= ROUNDS_PER_DAY;
+  }
+
+  async #run(alert: Alert, isLocated: boolean): Promise<void> {
+    this.#begunAtMs.push(this.#deps.clock.nowMs());
+    const round = beginRound(alert, isLocated);
+    const { wanting } = round;
+    this.#round = round;
+    try {
+      for (let n = 1; n <= MAX_SNAPSHOTS && wanting.size > 0; n += 1) {
+        if (n > 1) await new Promise<void>((resolve) => (round.wake = resolve));
+        if (wanting.size > 0) await this.#takeOne(round, { folder: alert.id, label: `${n}` });
+        if (round.files.length > 1) await this.#compare(round);
+      }
+      this.#giveUp(round, 'the snapshots do not show one container that grows');
+    } finally {
+      this.#round = null;
+    }
+  }
+
+  async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<void> {
+    const { take, learn, clock } = this.#deps;
+    const snapshot = await take(folder, label);
+    round.snapshots.push(snapshot);
+    round.servedThen = connectionsServed(this.#last);
+    round.takenAtMs = clock.nowMs();
+    if (snapshot.outcome === 'written') {
+      round.files.push(snapshot.file);
+      for (const id of round.wanting.keys()) learn(id, { snapshot });
+      for (const id of round.onlyOne) round.wanting.delete(id);
+    } else {
+      const culpritBecause = `no snapshot: ${snapshot.reason}`;
+      for (const id of round.wanting.keys())
+        learn(id, round.named.has(id) || round.onlyOne.has(id) ? { snapshot } : { snapshot, culpritBecause });
+      round.wanting.clear();
+    }
+  }
+
+  async #compare(round: Round): Promise<void> {
+    const { analyse, analysed, learn } = this.#deps;
+    const analysis = await analyse(round.files);
+    if (typeof analysis === 'string') {
+      this.#giveUp(round, `the snapshots were not analysed: ${analysis}`);
+      return;
+    }
+    for (const [id, alert] of round.wanting) {
+      analysed(id, analysis);
+      const culprit = culpritOf(analysis, alert);
+      if (culprit === null) continue;
+      round.named.add(id);
+      learn(id, { culprit });
+      if (isClear(culprit)) round.wanting.delete(id);
+    }
+  }
+
+  #giveUp(round: Round, culpritBecause: string): void {
+    for (const id of round.wanting.keys()) if (!round.named.has(id)) this.#deps.learn(id, { culpritBecause });
+    round.wanting.clear();
+  }
+
+  #isTime({ wanting, servedThen, takenAtMs }: Round): boolean {
+    const { clock, timeScale } = this.#deps;
+    const leftMs = [...wanting.values()].map(
+      ({ timeToLimit }) => timeToLimit?.ms ?? Number.POSITIVE_INFINITY,
+    );
+    const waitMs = Math.min(WINDOW_MS / timeScale, Math.min(...leftMs) * SHARE_OF_TIME_LEFT);
+    const served = connectionsServed(this.#last) - servedThen;
+    return wanting.size === 0 || served >= MORE_CONNECTIONS || clock.nowMs() - takenAtMs >= waitMs;
+  }
+}
+
+const beginRound = (alert: Alert, isLocated: boolean): Round => ({
+  wanting: new Map([[alert.id, alert]]),
+  onlyOne: new Set(isLocated ? [alert.id] : []),
+  named: new Set(),
+  snapshots: [],
+  files: [],
+  servedThen: 0,
+  takenAtMs: 0,
+  wake: null,
+});

@@ -1,0 +1,60 @@
+/** The one line at the start: what is watched, what cannot be seen and why, where things go. */
+import type { Attached, Setup } from '../channel.ts';
+import type { Log } from '../types.ts';
+
+interface Start {
+  readonly setup: Setup;
+  readonly log: Log;
+  readonly attached: Attached;
+  /** `prometheus http://127.0.0.1:9464/metrics`, `otlp http://collector:4318`, ... */
+  readonly exported: readonly string[];
+}
+
+export function sayStart({ setup, log, attached, exported }: Start): void {
+  const { config, identity, threadless, restarts } = setup;
+  if (restarts > 0) {
+    log.warn(
+      { code: 'WSGUARD_WATCHER_DIED', restarts },
+      'the watcher runs again, what it had learned is gone',
+    );
+    return;
+  }
+  const blind = attached.blind.map(({ what, why }) => `${what}: ${why}`);
+  if (threadless !== null) blind.push(`a blocked loop: no thread of our own, ${threadless}`);
+  const fields = {
+    version: identity.agentVersion,
+    service: identity.service,
+    instance: identity.instance,
+    attached: attached.servers,
+    cannotSee: blind,
+    writesTo: config.dir,
+    exports: exported,
+    pings: attached.pings,
+    ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
+  };
+  log.info(fields, sentence(fields));
+}
+
+interface Fields {
+  readonly service: string;
+  readonly attached: readonly string[];
+  readonly cannotSee: readonly string[];
+  readonly writesTo: string | null;
+  readonly exports: readonly string[];
+  readonly pings: boolean;
+  readonly timeScale?: number;
+}
+
+const list = (items: readonly string[], none: string): string =>
+  items.length === 0 ? none : items.join(', ');
+
+const sentence = (fields: Fields): string =>
+  [
+    `watching ${fields.service}`,
+    `attached to ${list(fields.attached, 'no server yet')}`,
+    `cannot see ${list(fields.cannotSee, 'nothing that is known')}`,
+    `writes to ${fields.writesTo}`,
+    `exports ${list(fields.exports, 'nothing')}`,
+    fields.pings ? 'pings silent WebSocket peers' : 'sends no pings',
+    ...(fields.timeScale === undefined ? [] : [`time runs at scale ${fields.timeScale}, for tests only`]),
+  ].join('; ');

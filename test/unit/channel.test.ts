@@ -1,0 +1,94 @@
+import {
+  createLink,
+  createPortPair,
+  type AppSide,
+  type Ears,
+  type Link,
+  type WatcherSide,
+} from '../../src/channel.ts';
+import type { Culprit, Status } from '../../src/types.ts';
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+
+const CULPRIT: Culprit = {
+  text: 'onMessage in bus.js:12',
+  name: 'onMessage',
+  file: 'bus.js',
+  line: 12,
+  function: 'onMessage',
+  package: null,
+  confidence: 0.9,
+};
+
+const never = (): Promise<never> => new Promise(() => undefined);
+const settle = async (clock: FakeClock, ms: number): Promise<void> => {
+  for (let turn = 0; turn < 5; turn += 1) {
+    clock.advance(ms / 5);
+    for (let tick = 0; tick < 10; tick += 1) await Promise.resolve();
+  }
+};
+
+function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
+  const clock = createFakeClock();
+  const [appPort, watcherPort] = createPortPair(clock);
+  const hear = (name: string) => (value: unknown) => void heard.push([name, value]);
+  const appEars: Ears<WatcherSide> = {
+    hear: {
+      ready: hear('ready'),
+      ack: hear('ack'),
+      transition: hear('transition'),
+      snapshot: hear('snapshot'),
+      report: hear('report'),
+      suspicion: hear('suspicion'),
+    },
+    answer: { locate, snapshot: never, askAll: () => Promise.reject(new Error('a fault')) },
+  };
+  const watcherEars: Ears<AppSide> = {
+    hear: { sample: hear('sample'), attached: hear('attached') },
+    answer: { status: () => Promise.resolve({ watcher: 'running' } as Status), snapshot: never, stop: never },
+  };
+  const app: Link<AppSide> = createLink<AppSide, WatcherSide>(appPort, clock, appEars);
+  const watcher: Link<WatcherSide> = createLink<WatcherSide, AppSide>(watcherPort, clock, watcherEars);
+  return { clock, app, watcher };
+}
+
+test('what is told arrives on a later turn, in order', async () => {
+  const heard: unknown[] = [];
+  const { clock, watcher } = connect(heard, never);
+  watcher.tell('suspicion', true);
+  watcher.tell('ready', null);
+  expect(heard).toEqual([]);
+  await settle(clock, 1);
+  expect(heard).toEqual([
+    ['suspicion', true],
+    ['ready', null],
+  ]);
+});
+
+test('a question is answered, whichever side asks', async () => {
+  const { clock, app, watcher } = connect([], () => Promise.resolve(CULPRIT));
+  const located = watcher.ask('locate', { emitter: 'bus', event: 'message' }, 1_000);
+  const status = app.ask('status', null, 1_000);
+  await settle(clock, 10);
+  expect(await located).toEqual(CULPRIT);
+  expect(await status).toEqual({ watcher: 'running' });
+});
+
+test('a side that stays silent or fails is an answer of null, at the deadline or at once', async () => {
+  const { clock, app, watcher } = connect([], never);
+  let isLate: unknown = 'waiting';
+  void app.ask('stop', null, 2_000).then((answer) => (isLate = answer));
+  const failed = watcher.ask('askAll', null, 60_000);
+  await settle(clock, 100);
+  expect(await failed).toBeNull();
+  expect(isLate).toBe('waiting');
+  await settle(clock, 2_000);
+  expect(isLate).toBeNull();
+});
+
+test('questions without an answer are bounded', async () => {
+  const { clock, app } = connect([], never);
+  const waiting = Array.from({ length: 64 }, () => app.ask('stop', null, 60_000));
+  const [answer] = await Promise.all([app.ask('stop', null, 60_000), settle(clock, 1)]);
+  expect(answer).toBeNull();
+  expect(waiting).toHaveLength(64);
+});

@@ -1,0 +1,181 @@
+import type { Analysis, Snapshot, Suspect } from '../../../src/types.ts';
+import type { News } from '../../../src/watcher/follow-up.ts';
+import { Rounds } from '../../../src/watcher/rounds.ts';
+import { alertOf } from '../../support/alerts.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+import { byTransport, sampleOf } from '../../support/samples.ts';
+
+const suspectOf = (confidence: number): Suspect => ({
+  rank: 1,
+  name: 'clients',
+  type: 'Map',
+  path: ['clients'],
+  location: { file: 'server.js', line: 41, function: 'onConnection' },
+  objects: 1_200,
+  retainedBytes: 4_000_000,
+  growth: { objects: 300, bytes: 1_000_000 },
+  confidence,
+});
+const analysisOf = (...suspects: Suspect[]): Analysis => ({
+  schema: 'wsguard.analysis/1',
+  snapshots: [],
+  suspects,
+  clean: suspects.length === 0,
+});
+const writtenOf = (file: string): Snapshot => ({
+  outcome: 'written',
+  file,
+  method: 'inprocess',
+  pauseMs: 900,
+  bytes: 9_000_000,
+  redacted: true,
+});
+
+interface Script {
+  readonly snapshots?: readonly Snapshot[];
+  readonly analyses?: readonly (Analysis | string)[];
+}
+
+function start({ snapshots = [], analyses = [] }: Script) {
+  const clock = createFakeClock();
+  const news: [string, News][] = [];
+  const analysed: (readonly string[])[] = [];
+  let taken = 0;
+  const rounds = new Rounds({
+    clock,
+    timeScale: 1,
+    take: (alertId, label) => Promise.resolve(snapshots[taken++] ?? writtenOf(`${alertId}/${label}`)),
+    analyse: (files) => {
+      analysed.push([...files]);
+      return Promise.resolve(analyses[analysed.length - 1] ?? 'no more answers in this test');
+    },
+    learn: (alertId, what) => void news.push([alertId, what]),
+    analysed: () => undefined,
+  });
+  const settle = async (): Promise<void> => {
+    for (let tick = 0; tick < 20; tick += 1) await Promise.resolve();
+  };
+  const sample = async (served: number, afterMs = 15_000): Promise<void> => {
+    clock.advance(afterMs);
+    const { connections } = sampleOf();
+    rounds.sample(sampleOf({ connections: { ...connections, openedTotal: byTransport(served) } }));
+    await settle();
+  };
+  const culprits = (): unknown[] =>
+    news.flatMap(([id, { culprit }]) => (culprit ? [[id, culprit.line]] : []));
+  return { rounds, news, analysed, sample, settle, culprits, count: () => taken };
+}
+
+const LEAK = alertOf({ id: 'a', timeToLimit: null, culprit: null });
+
+test('a second snapshot follows when hundreds more were served, and the pair names the culprit', async () => {
+  const { rounds, sample, settle, culprits, analysed, count } = start({
+    analyses: [analysisOf(suspectOf(0.9))],
+  });
+  await sample(1_000);
+  rounds.join(LEAK, false);
+  await settle();
+  await sample(1_299);
+  expect(count()).toBe(1);
+  await sample(1_300);
+  expect(count()).toBe(2);
+  expect(analysed).toEqual([['a/1', 'a/2']]);
+  expect(culprits()).toEqual([['a', 41]]);
+});
+
+test('or a window later, whatever was served', async () => {
+  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  rounds.join(LEAK, false);
+  await settle();
+  await sample(3, 14 * 60_000);
+  expect(count()).toBe(1);
+  await sample(4, 60_000);
+  expect(count()).toBe(2);
+});
+
+test('sooner where memory runs out', async () => {
+  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  const timeToLimit = { ms: 240_000, lowMs: 200_000, highMs: null, limit: 'heap' } as const;
+  rounds.join({ ...LEAK, timeToLimit }, false);
+  await settle();
+  await sample(3, 60_000);
+  expect(count()).toBe(2);
+});
+
+test('two that are not clear are followed by a third; an unclear name is better than none', async () => {
+  const { rounds, sample, settle, news, analysed } = start({
+    analyses: [analysisOf(suspectOf(0.4)), analysisOf(suspectOf(0.4))],
+  });
+  rounds.join(LEAK, false);
+  await settle();
+  await sample(400);
+  await sample(800);
+  await sample(1_200);
+  expect(analysed.map((files) => files.length)).toEqual([2, 3]);
+  expect(news.at(-1)?.[1].culprit?.confidence).toBe(0.4);
+  expect(news.some(([, { culpritBecause }]) => culpritBecause !== undefined)).toBe(false);
+});
+
+test('snapshots that show nothing are said', async () => {
+  const { rounds, sample, settle, news } = start({ analyses: [analysisOf(), analysisOf()] });
+  rounds.join(LEAK, false);
+  await settle();
+  await sample(400);
+  await sample(800);
+  expect(news.at(-1)).toEqual([
+    'a',
+    { culpritBecause: 'the snapshots do not show one container that grows' },
+  ]);
+});
+
+test('a refusal ends the round, with its numbers and as the reason why nobody is named', async () => {
+  const refused: Snapshot = { outcome: 'refused', reason: '90 MiB are left', needBytes: 3e8, haveBytes: 9e7 };
+  const { rounds, news, settle, sample, count } = start({ snapshots: [refused] });
+  rounds.join(LEAK, false);
+  await settle();
+  await sample(5_000);
+  expect(news).toEqual([['a', { snapshot: refused, culpritBecause: 'no snapshot: 90 MiB are left' }]]);
+  expect(count()).toBe(1);
+});
+
+test('an alert whose line is known already gets the first snapshot only', async () => {
+  const { rounds, news, settle, sample, count } = start({});
+  rounds.join(LEAK, true);
+  await settle();
+  await sample(5_000);
+  expect(count()).toBe(1);
+  expect(news.map(([, { snapshot }]) => snapshot?.outcome)).toEqual(['written']);
+});
+
+test('an alert that opens meanwhile joins the round and shares what it finds', async () => {
+  const { rounds, sample, settle, culprits, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  rounds.join(LEAK, false);
+  await settle();
+  rounds.join({ ...LEAK, id: 'b' }, false);
+  await sample(400);
+  expect(count()).toBe(2);
+  expect(culprits()).toEqual([
+    ['a', 41],
+    ['b', 41],
+  ]);
+});
+
+test('an alert that closed is not looked into any further', async () => {
+  const { rounds, sample, settle, count } = start({});
+  rounds.join(LEAK, false);
+  await settle();
+  rounds.leave('a');
+  await sample(5_000);
+  expect(count()).toBe(1);
+});
+
+test('rounds of a day are bounded, and the seventh says so', async () => {
+  const { rounds, news, settle, sample, count } = start({});
+  for (const id of ['1', '2', '3', '4', '5', '6', '7']) {
+    rounds.join({ ...LEAK, id }, true);
+    await settle();
+    await sample(0, 1_000);
+  }
+  expect(count()).toBe(6);
+  expect(news.at(-1)?.[1].culpritBecause).toMatch(/6 rounds .* within a day/);
+});
