@@ -1,27 +1,11 @@
-import type { Analysis, Snapshot, Suspect } from '../../../src/types.ts';
+import type { Analysis, Snapshot } from '../../../src/types.ts';
 import type { News } from '../../../src/watcher/follow-up.ts';
 import { Rounds } from '../../../src/watcher/rounds.ts';
+import { analysisOf, suspectOf } from '../../support/analysis.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 
-const suspectOf = (confidence: number): Suspect => ({
-  rank: 1,
-  name: 'clients',
-  type: 'Map',
-  path: ['clients'],
-  location: { file: 'server.js', line: 41, function: 'onConnection' },
-  objects: 1_200,
-  retainedBytes: 4_000_000,
-  growth: { objects: 300, bytes: 1_000_000 },
-  confidence,
-});
-const analysisOf = (...suspects: Suspect[]): Analysis => ({
-  schema: 'wsguard.analysis/1',
-  snapshots: [],
-  suspects,
-  clean: suspects.length === 0,
-});
 const writtenOf = (file: string): Snapshot => ({
   outcome: 'written',
   file,
@@ -70,7 +54,7 @@ const LEAK = alertOf({ id: 'a', timeToLimit: null, culprit: null });
 
 test('a second snapshot follows when hundreds more were served, and the pair names the culprit', async () => {
   const { rounds, sample, settle, culprits, analysed, count } = start({
-    analyses: [analysisOf(suspectOf(0.9))],
+    analyses: [analysisOf(suspectOf())],
   });
   await sample(1_000);
   rounds.join(LEAK, false);
@@ -84,7 +68,7 @@ test('a second snapshot follows when hundreds more were served, and the pair nam
 });
 
 test('or a window later, whatever was served', async () => {
-  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf())] });
   rounds.join(LEAK, false);
   await settle();
   await sample(3, 14 * 60_000);
@@ -94,7 +78,7 @@ test('or a window later, whatever was served', async () => {
 });
 
 test('sooner where memory runs out', async () => {
-  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  const { rounds, sample, settle, count } = start({ analyses: [analysisOf(suspectOf())] });
   const timeToLimit = { ms: 240_000, lowMs: 200_000, highMs: null, limit: 'heap' } as const;
   rounds.join({ ...LEAK, timeToLimit }, false);
   await settle();
@@ -104,7 +88,7 @@ test('sooner where memory runs out', async () => {
 
 test('two that are not clear are followed by a third; an unclear name is better than none', async () => {
   const { rounds, sample, settle, news, analysed } = start({
-    analyses: [analysisOf(suspectOf(0.4)), analysisOf(suspectOf(0.4))],
+    analyses: [analysisOf(suspectOf({ confidence: 0.4 })), analysisOf(suspectOf({ confidence: 0.4 }))],
   });
   rounds.join(LEAK, false);
   await settle();
@@ -148,7 +132,7 @@ test('an alert whose line is known already gets the first snapshot only', async 
 });
 
 test('an alert that opens meanwhile joins the round and shares what it finds', async () => {
-  const { rounds, sample, settle, culprits, count } = start({ analyses: [analysisOf(suspectOf(0.9))] });
+  const { rounds, sample, settle, culprits, count } = start({ analyses: [analysisOf(suspectOf())] });
   rounds.join(LEAK, false);
   await settle();
   rounds.join({ ...LEAK, id: 'b' }, false);
