@@ -5,7 +5,7 @@ import { registries as registryDetector } from './detect/counted.ts';
 import type { Detector, View } from './detect/detector.ts';
 import { external, native } from './detect/external.ts';
 import { floor } from './detect/floor.ts';
-import { growthPerHour } from './detect/floors.ts';
+import { floorTrend, growthPerHour, recentFloors } from './detect/floors.ts';
 import { Counts } from './detect/growth.ts';
 import { History, inScaledTime } from './detect/history.ts';
 import { sayBytes } from './detect/say.ts';
@@ -124,7 +124,9 @@ export class MemoryMonitor {
     if (samples.length < MIN_SAMPLES) return null;
     const history = this.#history;
     const left = timeToLimit(history);
-    const view: View = { history, counts: new Counts(history), maxConnections: null, timeToLimit: left };
+    const counts = new Counts(history);
+    const trend = floorTrend(recentFloors(history));
+    const view: View = { history, counts, trend, maxConnections: null, timeToLimit: left };
     const findings = DETECTORS.flatMap((detector) => detector.look(view)).flatMap((verdict) =>
       verdict.answer === 'found'
         ? [

@@ -3,6 +3,7 @@
 import { Alerts } from './alert/alerts.ts';
 import type { Advice } from './alert/entry.ts';
 import { quiet, type View } from './detect/detector.ts';
+import { floorTrend, recentFloors } from './detect/floors.ts';
 import { Counts } from './detect/growth.ts';
 import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
@@ -81,11 +82,18 @@ class Watched implements Signals {
     this.#uptimeMs = sample.uptimeMs;
     if (!history.add(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const left = timeToLimit(history);
-    const view: View = { history, counts: new Counts(history), maxConnections, timeToLimit: left };
+    const view: View = {
+      history,
+      counts: new Counts(history),
+      trend: floorTrend(recentFloors(history)),
+      maxConnections,
+      timeToLimit: left,
+    };
     const verdicts = look(view);
+    const against = ruledOut(verdicts);
     const findings = findingsOf(verdicts).map((finding) => ({
       ...finding,
-      against: finding.family === 'leak' ? ruledOut(verdicts, finding.kind) : [],
+      against: finding.family === 'leak' ? against.filter(({ kind }) => kind !== finding.kind) : [],
     }));
     const real = left === null ? null : realTime(left, timeScale);
     const transitions = this.#alerts.step({

@@ -121,11 +121,12 @@ export class Alerts {
 
   #find(finding: Finding): Entry | null {
     const key = keyOf(finding);
+    const entries = [...this.#open.values()];
+    const same = entries.find((entry) => entry.key === key);
+    const restored = same === undefined ? entries.filter((entry) => entry.restored) : [];
+    if (restored.length === 0) return same ?? null;
     const fingerprint = fingerprintOf(this.#about.identity.service, finding);
-    for (const entry of this.#open.values()) if (entry.key === key) return entry;
-    for (const entry of this.#open.values())
-      if (entry.restored && entry.alert.fingerprint === fingerprint) return entry;
-    return null;
+    return restored.find(({ alert }) => alert.fingerprint === fingerprint) ?? null;
   }
 
   #takeLeak(finding: Finding, held: Held): Alert[] {

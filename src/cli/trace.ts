@@ -13,12 +13,9 @@ export interface TraceOptions {
 
 type Cells = (column: string) => number;
 
-/** A stateful reader: what one row means depends on the collections before it. */
 export function createTraceReader(header: string, options: TraceOptions): (line: string) => Sample | null {
   const columns = new Map(header.split(',').map((name, i) => [name.trim(), i]));
   let seq = 0;
-  const closedAtMajor: number[] = [];
-  let majors = 0;
 
   return (line) => {
     const cells = line.split(',');
@@ -28,20 +25,11 @@ export function createTraceReader(header: string, options: TraceOptions): (line:
     };
     const atMs = cell('t');
     if (!Number.isFinite(atMs)) return null;
-    const floor = floorOf(cell, atMs);
-    const ended = or0(cell('nMaj'));
-    if (ended > majors || floor !== null) closedAtMajor.push(cell('closed'));
-    majors = ended;
-    const before = closedAtMajor.at(-2);
-    // Closed before the last collection but one and alive after the last: at least so many of those not collected.
-    const retained =
-      before === undefined ? null : Math.max(0, cell('cnc') - Math.max(0, cell('closed') - before));
     seq += 1;
-    return sampleOf(cell, { seq, atMs, floor, retained }, options);
+    return sampleOf(cell, { seq, atMs }, options);
   };
 }
 
-const or0 = (value: number): number => (Number.isFinite(value) ? value : 0);
 const nullable = (value: number): number | null => (Number.isFinite(value) ? value : null);
 const onlyWebsocket = (count: number): ByTransport => ({ websocket: count, sse: 0, polling: 0, upgraded: 0 });
 
@@ -56,11 +44,9 @@ function floorOf(cell: Cells, atMs: number): Floor | null {
 interface Place {
   readonly seq: number;
   readonly atMs: number;
-  readonly floor: Floor | null;
-  readonly retained: number | null;
 }
 
-function sampleOf(cell: Cells, { seq, atMs, floor, retained }: Place, options: TraceOptions): Sample {
+function sampleOf(cell: Cells, { seq, atMs }: Place, options: TraceOptions): Sample {
   const limit = cell('limit');
   const capacity = cell('capacity');
   const clients = cell('clients');
@@ -92,7 +78,7 @@ function sampleOf(cell: Cells, { seq, atMs, floor, retained }: Place, options: T
       majorTotal: cell('nMaj'),
       incrementalTotal: cell('nInc'),
       pauseMsTotal: cell('dMin') + cell('dMaj') + cell('dInc'),
-      floor,
+      floor: floorOf(cell, atMs),
     },
     loop: hasLoop ? { delayP99Ms: cell('p99'), delayMaxMs: cell('p99') } : null,
     descriptors: null,
@@ -102,7 +88,7 @@ function sampleOf(cell: Cells, { seq, atMs, floor, retained }: Place, options: T
       closedTotal: onlyWebsocket(cell('closed')),
       unanswering: cell('unresp'),
       unaskable: 0,
-      retained,
+      retained: null,
       uncollected: cell('cnc'),
       sendBufferBytes: cell('buffered'),
       slow: cell('nslow'),

@@ -2,12 +2,15 @@
 
 import { LEAK_KINDS } from '../types.ts';
 import type { Because, Evidence, Finding, Kind, Severity, TimeToLimit, Verdict } from '../types.ts';
+import type { FloorTrend } from './floors.ts';
 import type { Counts } from './growth.ts';
 import type { History } from './history.ts';
 
 export interface View {
   readonly history: History;
   readonly counts: Counts;
+  /** Of the recent floors; null below three. */
+  readonly trend: FloorTrend | null;
   readonly maxConnections: number | null;
   /** In scaled time. */
   readonly timeToLimit: TimeToLimit | null;

@@ -1,7 +1,7 @@
 /** Memory climbs while the connections that answer stay flat; for when collections are too few for the floor. */
 
 import { found, quiet, type Detector } from './detector.ts';
-import { floorTrend, recentFloors } from './floors.ts';
+import { floorTrend } from './floors.ts';
 import { isSlowing } from './floor.ts';
 import { MINUTE_MS } from './history.ts';
 import { sayBytes, sayMinutes } from './say.ts';
@@ -15,11 +15,11 @@ const FLAT = 0.1;
 
 export const divergence: Detector = {
   name: NAME,
-  look({ history }) {
-    const floors = recentFloors(history, history.startedMs);
+  look({ history, trend: whole }) {
+    const floors = whole?.floors ?? [];
     const flat = sinceFlat(floors.map(({ answering }) => answering));
     const used = floors.slice(flat);
-    const trend = floorTrend(used);
+    const trend = flat === 0 ? whole : floorTrend(used);
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     if (trend === null || used.length < MIN_FLOORS || trend.spanMs < MIN_SPAN_MS)
       return [

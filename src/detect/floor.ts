@@ -2,7 +2,7 @@
 
 import type { Evidence } from '../types.ts';
 import { found, quiet, type Detector } from './detector.ts';
-import { floorTrend, recentFloors, type FloorTrend } from './floors.ts';
+import type { FloorTrend } from './floors.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
 import { sayBytes, sayMinutes, sayShare } from './say.ts';
 import { student995 } from './stats.ts';
@@ -27,16 +27,15 @@ const CRITICAL_BYTES_PER_HOUR = 100 * 1024 ** 2;
 
 export const floor: Detector = {
   name: NAME,
-  look(view) {
-    const floors = recentFloors(view.history, view.history.startedMs);
-    const trend = floorTrend(floors);
-    if (trend === null || floors.length < MIN_FLOORS || trend.spanMs < MIN_SPAN_MS)
+  look({ trend, history }) {
+    const seen = trend?.floors.length ?? 0;
+    if (trend === null || seen < MIN_FLOORS || trend.spanMs < MIN_SPAN_MS)
       return [
-        quiet(NAME, 'warming-up', `${floors.length} major collections in the window`, {
+        quiet(NAME, 'warming-up', `${seen} major collections in the window`, {
           missing: `${MIN_FLOORS} major collections over ${MIN_SPAN_MS / MINUTE_MS} min`,
         }),
       ];
-    const capacity = view.history.last?.limits.heapCapacityBytes ?? Number.NaN;
+    const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     const evidence = evidenceOf(trend, capacity);
     const said = `the post-GC floor rose ${sayBytes(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
@@ -59,7 +58,7 @@ export const floor: Detector = {
 export const isSlowing = ({ perMs, earlyPerMs, latePerMs, lastStepPerMs }: FloorTrend): boolean =>
   latePerMs <= LATE_TO_WHOLE * perMs ||
   latePerMs <= LATE_TO_EARLY * earlyPerMs ||
-  lastStepPerMs <= LATE_TO_EARLY * perMs;
+  lastStepPerMs <= LATE_TO_WHOLE * perMs;
 
 function holds(trend: FloorTrend, capacity: number): boolean {
   const leftMs = (capacity - trend.lastBytes) / trend.perMs;

@@ -2,7 +2,7 @@
 
 import type { Sample } from '../types.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { design, deviation, fit, mean, theilSen } from './stats.ts';
+import { coefficients, design, deviation, lastError, mean, theilSen } from './stats.ts';
 
 const WARM_UP_MS = 2 * MINUTE_MS;
 const WINDOW_MS = 60 * MINUTE_MS;
@@ -12,6 +12,7 @@ const LATE_SPAN_MS = 8 * MINUTE_MS;
 const CONNECTIONS_VARY = 0.03;
 const MIN_FLOORS_WITH_CONNECTIONS = 6;
 const LAGS = 2;
+const MIN_STEP = 0.1;
 
 export interface FloorTrend {
   readonly floors: readonly FloorPoint[];
@@ -29,8 +30,8 @@ export interface FloorTrend {
 }
 
 /** The floors that count: after warm-up, of the last hour or the last dozen. */
-export function recentFloors({ floors, nowMs }: History, startMs: number): FloorPoint[] {
-  const warm = floors.filter(({ atMs }) => atMs >= startMs + WARM_UP_MS);
+export function recentFloors({ floors, nowMs, startedMs }: History): FloorPoint[] {
+  const warm = floors.filter(({ atMs }) => atMs >= startedMs + WARM_UP_MS);
   const from = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_FLOORS)?.atMs ?? 0);
   return warm.filter(({ atMs }) => atMs >= from);
 }
@@ -54,9 +55,9 @@ export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
   const withConnections = connectionsVary && n >= MIN_FLOORS_WITH_CONNECTIONS;
   const using = (withConnections ? design([one, scaled, tau]) : null) ?? design([one, tau]);
   if (using === null) return null;
-  const { coefficients, lastError } = fit(using, bytes, LAGS);
-  const riseBytes = coefficients.at(-1) ?? 0;
-  const perConnection = using.columns.length === 3 ? Math.max(0, coefficients[1] ?? 0) : 0;
+  const fitted = coefficients(using, bytes);
+  const riseBytes = fitted.at(-1) ?? 0;
+  const perConnection = using.columns.length === 3 ? Math.max(0, fitted[1] ?? 0) : 0;
   const own = bytes.map((value, i) => value - perConnection * (scaled[i] ?? 0));
   const perMs = riseBytes / spanMs;
   return {
@@ -65,7 +66,7 @@ export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
     lastBytes: bytes.at(-1) ?? 0,
     perMs,
     riseBytes,
-    t: riseBytes / Math.max(lastError, 1),
+    t: riseBytes / Math.max(lastError(using, bytes, fitted, LAGS), 1),
     connectionsVary,
     ...pace(times, own, perMs),
   };
@@ -88,11 +89,13 @@ function pace(
   const half = Math.max(3, Math.ceil(n / 2));
   const slope = (from: number, to: number): number =>
     theilSen(times.subarray(from, to), own.subarray(from, to))?.perMs ?? perMs;
-  const stepMs = endMs - (times.at(-2) ?? 0);
+  // Near the limit floors come each minute and differ by noise alone, so a step is a part of the window at least.
+  const from = times.findLastIndex((time) => time <= endMs - spanMs * MIN_STEP);
+  const stepMs = endMs - (times[from] ?? endMs);
   return {
     earlyPerMs: slope(0, half),
     latePerMs: slope(Math.max(0, late), n),
-    lastStepPerMs: stepMs > 0 ? ((own.at(-1) ?? 0) - (own.at(-2) ?? 0)) / stepMs : perMs,
+    lastStepPerMs: stepMs > 0 ? ((own.at(-1) ?? 0) - (own[from] ?? 0)) / stepMs : perMs,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Does a count grow on its own, beyond what the connections explain, all through the window? */
 
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
-import { design, deviation, fit, mean, median, type Design } from './stats.ts';
+import { coefficients, design, deviation, lastError, mean, medianOfFew, type Design } from './stats.ts';
 
 /** A process that has just started fills its pools, caches and rooms. */
 export const WARM_UP_MS = 6 * MINUTE_MS;
@@ -65,32 +65,25 @@ export class Counts {
   test(key: string, rule: GrowthRule): Growth | null {
     let values = this.#history.window.column(key, this.#fromRow);
     let onAxis = this.#shared;
-    if (values.some(Number.isNaN)) {
+    let range = rangeOf(values);
+    if (range.known < values.length) {
       const kept = Array.from(values.keys()).filter((row) => !Number.isNaN(values[row]));
       const pick = (from: Float64Array) => Float64Array.from(kept, (row) => from[row] ?? 0);
       onAxis = axis(pick(onAxis.times), pick(onAxis.connections));
       values = pick(values);
+      range = rangeOf(values);
     }
     const { times } = onAxis;
     const windowMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
     if (missing(windowMs, times.length) !== null) return null;
-    // Most series of most servers end here: a range below the least rise needs no regression.
-    let low = Number.POSITIVE_INFINITY;
-    let high = 0;
-    for (const value of values) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
+    const rise = range.high - range.low;
     const now = values.at(-1) ?? 0;
-    const quiet = { rise: 0, now, perHour: 0, perClosed: null, windowMs, t: 0 };
-    if (high - low < rule.minRise) return { ...quiet, answer: 'ok', rise: high - low };
-    const judged = judge(onAxis, values, rule);
-    return {
-      ...quiet,
-      ...judged,
-      perHour: (judged.rise / windowMs) * HOUR_MS,
-      perClosed: this.#perClosed(judged.rise),
-    };
+    // Most series of most servers end here: a range below the least rise needs no regression.
+    if (rise < rule.minRise) return { answer: 'ok', rise, now, perHour: 0, perClosed: null, windowMs, t: 0 };
+    const judged = judge(onAxis, values, { rule, high: range.high });
+    const perHour = (judged.rise / windowMs) * HOUR_MS;
+    const { answer, t } = judged;
+    return { answer, rise: judged.rise, now, perHour, perClosed: this.#perClosed(judged.rise), windowMs, t };
   }
 
   #perClosed(rise: number): number | null {
@@ -129,25 +122,48 @@ const missing = (spanMs: number, rows: number): string | null =>
     ? null
     : `${Math.max(1, Math.ceil((MIN_SPAN_MS - spanMs) / MINUTE_MS))} more minutes of samples`;
 
-function judge(on: Axis, values: Float64Array, rule: GrowthRule): Pick<Growth, 'answer' | 'rise' | 't'> {
+function rangeOf(values: Float64Array): { low: number; high: number; known: number } {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  let known = 0;
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? Number.NaN;
+    if (Number.isNaN(value)) continue;
+    known += 1;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { low, high, known };
+}
+
+interface Judged {
+  readonly rule: GrowthRule;
+  readonly high: number;
+}
+
+/** The cheap questions first: how much it rose beyond the connections, and whether in both halves. */
+function judge(
+  on: Axis,
+  values: Float64Array,
+  { rule, high }: Judged,
+): Pick<Growth, 'answer' | 'rise' | 't'> {
   const using = rule.perConnection ? (on.withConnections ?? on.alone) : on.alone;
   if (using === null) return { answer: 'inconclusive', rise: 0, t: 0 };
-  const { coefficients, lastError } = fit(using, values, LAGS);
-  const trend = coefficients.at(-1) ?? 0;
-  const largest = values.reduce((most, value) => Math.max(most, value), 0);
-  const t = trend / Math.max(lastError, 0.001 * largest, 0.25);
-  const perStep = using === on.alone ? 0 : Math.max(coefficients[1] ?? 0, 0);
-  const scaled = using.columns[1];
-  const own = perStep === 0 ? values : values.map((value, row) => value - perStep * (scaled?.[row] ?? 0));
-  const sixth = Math.max(1, Math.floor(own.length / 6));
-  const middleRow = Math.floor((own.length - sixth) / 2);
-  const first = median(own.subarray(0, sixth));
-  const middle = median(own.subarray(middleRow, middleRow + sixth));
-  const last = median(own.subarray(own.length - sixth));
-  const rise = last - first;
-  if (rise < rule.minRise) return { answer: 'ok', rise, t };
-  if (last - middle < MIN_HALF * rise) return { answer: 'plateau', rise, t };
-  if (middle - first < MIN_HALF * rise || t <= MIN_T || trend <= rise / 2)
-    return { answer: 'inconclusive', rise, t };
-  return { answer: 'found', rise, t };
+  const fitted = coefficients(using, values);
+  const perStep = using === on.alone ? 0 : Math.max(fitted[1] ?? 0, 0);
+  const scaled = using.columns[1] ?? values;
+  const own = (row: number): number => (values[row] ?? 0) - perStep * (scaled[row] ?? 0);
+  const n = values.length;
+  const sixth = Math.max(1, Math.floor(n / 6));
+  const middleRow = Math.floor((n - sixth) / 2);
+  const first = medianOfFew(0, sixth, own);
+  const middle = medianOfFew(middleRow, middleRow + sixth, own);
+  const rise = medianOfFew(n - sixth, n, own) - first;
+  if (rise < rule.minRise) return { answer: 'ok', rise, t: 0 };
+  const trend = fitted.at(-1) ?? 0;
+  const error = lastError(using, values, fitted, LAGS);
+  const t = trend / Math.max(error, 0.001 * high, 0.25);
+  if (first + rise - middle < MIN_HALF * rise) return { answer: 'plateau', rise, t };
+  const holds = middle - first >= MIN_HALF * rise && t > MIN_T && trend > rise / 2;
+  return { answer: holds ? 'found' : 'inconclusive', rise, t };
 }

@@ -33,9 +33,8 @@ export interface FloorPoint {
   readonly bytes: number;
   readonly answering: number;
   readonly closedTotal: number;
-  /** Closed connections that outlived this collection; null until the finalisers have run. */
-  uncollected: number | null;
-  retained: number | null;
+  /** Closed connections that outlived this collection (two, where that is known); null until finalisers have run. */
+  survivors: number | null;
 }
 
 /** One point each five minutes, for what takes hours to tell. */
@@ -123,8 +122,7 @@ export class History {
       bytes,
       answering: row.get('answering') ?? Number.NaN,
       closedTotal: row.get('closedTotal') ?? Number.NaN,
-      uncollected: null,
-      retained: null,
+      survivors: null,
     };
     const before = this.floors.at(-2);
     if (this.floors.length > 1 && before !== undefined && floor.atMs - before.atMs < FLOOR_SPACING_MS)
@@ -135,9 +133,11 @@ export class History {
 
   #settleFloors(row: ReadonlyMap<string, number>): void {
     for (const floor of this.floors.slice(-4)) {
-      if (floor.uncollected !== null || this.nowMs - floor.atMs < FINALISERS_MS) continue;
-      floor.uncollected = row.get('uncollected') ?? null;
-      floor.retained = row.get('retained') ?? null;
+      if (floor.survivors !== null || this.nowMs - floor.atMs < FINALISERS_MS) continue;
+      const since = Math.max(0, nan0(row.get('closedTotal')) - nan0(floor.closedTotal));
+      const outlived = Math.max(0, (row.get('uncollected') ?? Number.NaN) - since);
+      const retained = row.get('retained') ?? Number.NaN;
+      floor.survivors = Number.isNaN(retained) ? outlived : retained;
     }
   }
 

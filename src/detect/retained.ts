@@ -1,6 +1,7 @@
 /** Connections that are closed and still alive after two major collections. */
 
-import { MIN_HALF } from './growth.ts';
+import type { Verdict } from '../types.ts';
+import { MIN_HALF, type Counts } from './growth.ts';
 import { minRise } from './counted.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint } from './history.ts';
@@ -8,58 +9,69 @@ import { sayCount } from './say.ts';
 
 const NAME = 'retained';
 const WINDOW_MS = 60 * MINUTE_MS;
-const MIN_COLLECTIONS = 3;
+const MIN_COLLECTIONS = 4;
 const MIN_SPAN_MS = 8 * MINUTE_MS;
 /** Of the steps from collection to collection, how many must not fall. */
 const MIN_NOT_FALLING = 0.7;
+/** All that ever closed, and many times what is open: no pool and no history of the last sessions is that. */
+const ALL = { share: 0.9, perOpen: 3, atLeast: 100 } as const;
+
+type Settled = FloorPoint & { readonly survivors: number };
 
 export const retained: Detector = {
   name: NAME,
   look({ history, counts }) {
-    const settled = history.floors.filter(
-      (floor): floor is FloorPoint & { retained: number } => floor.retained !== null,
-    );
+    const settled = history.floors.filter((floor): floor is Settled => floor.survivors !== null);
     // Where majors are rare a window of time holds none; then the last few collections are the window.
-    const from = Math.min(history.nowMs - WINDOW_MS, settled.at(-4)?.atMs ?? 0);
+    const from = Math.min(history.nowMs - WINDOW_MS, settled.at(-MIN_COLLECTIONS)?.atMs ?? 0);
     const inWindow = settled.filter(({ atMs }) => atMs >= from);
-    const first = inWindow[0];
-    const last = inWindow.at(-1);
+    const [first, last] = [inWindow[0], inWindow.at(-1)];
     const spanMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
-    if (
-      first === undefined ||
-      last === undefined ||
-      inWindow.length < MIN_COLLECTIONS ||
-      spanMs < MIN_SPAN_MS
-    )
-      return [
-        quiet(NAME, 'warming-up', `${inWindow.length} major collections seen so far`, {
-          missing: `${MIN_COLLECTIONS} major collections over ${MIN_SPAN_MS / MINUTE_MS} min`,
-        }),
-      ];
-    const held = inWindow.map((floor) => floor.retained);
-    const least = minRise(counts);
-    const rise = last.retained - first.retained;
-    const closed = last.closedTotal - first.closedTotal;
-    const evidence = [
-      { name: 'wsguard_connections_retained', value: last.retained, unit: 'connections' },
-      { name: 'risen_in_window', value: rise, unit: 'connections', threshold: least, windowMs: spanMs },
-      { name: 'rise_per_hour', value: (rise / spanMs) * HOUR_MS, unit: 'connections/h' },
-    ];
-    const said = `${sayCount(last.retained)} closed connections outlived two major collections`;
-    if (rise < least) return [quiet(NAME, 'ok', said, { evidence })];
-    if (!keepsRising(held, rise))
-      return [quiet(NAME, 'inconclusive', `${said}, not steadily more`, { evidence })];
-    const share = closed > 0 ? `, ${Math.min(1, rise / closed).toFixed(2)} of each that closes` : '';
-    return [
-      found(NAME, {
-        kind: 'retained-after-close',
-        subject: 'closed connections',
-        title: said + share,
-        evidence,
-      }),
-    ];
+    if (first === undefined || last === undefined || spanMs < MIN_SPAN_MS) return [tooEarly(inWindow.length)];
+    return [judge(inWindow, { first, last, counts })];
   },
 };
+
+interface Ends {
+  readonly first: Settled;
+  readonly last: Settled;
+  readonly counts: Counts;
+}
+
+function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Verdict {
+  const windowMs = last.atMs - first.atMs;
+  const rise = last.survivors - first.survivors;
+  const closed = last.closedTotal - first.closedTotal;
+  const least = minRise(counts);
+  const isAll = heldAll(first, last, Math.max(counts.meanConnections, counts.connectionsNow));
+  const evidence = [
+    { name: 'wsguard_connections_retained', value: last.survivors, unit: 'connections' },
+    { name: 'risen_in_window', value: rise, unit: 'connections', threshold: least, windowMs },
+    { name: 'rise_per_hour', value: (rise / windowMs) * HOUR_MS, unit: 'connections/h' },
+    { name: 'major_collections', value: inWindow.length, unit: 'collections', threshold: MIN_COLLECTIONS },
+  ];
+  const said = `${sayCount(last.survivors)} closed connections outlived major collections`;
+  if (!isAll) {
+    if (inWindow.length < MIN_COLLECTIONS) return tooEarly(inWindow.length);
+    if (rise < least) return quiet(NAME, 'ok', said, { evidence });
+    const held = inWindow.map(({ survivors }) => survivors);
+    if (!keepsRising(held, rise))
+      return quiet(NAME, 'inconclusive', `${said}, not steadily more`, { evidence });
+  }
+  const share = closed > 0 ? `, ${Math.min(1, rise / closed).toFixed(2)} of each that closes` : '';
+  const title = said + share;
+  return found(NAME, { kind: 'retained-after-close', subject: 'closed connections', title, evidence });
+}
+
+const tooEarly = (collections: number): Verdict =>
+  quiet(NAME, 'warming-up', `${collections} major collections seen so far`, {
+    missing: `${MIN_COLLECTIONS} major collections over ${MIN_SPAN_MS / MINUTE_MS} min`,
+  });
+
+const heldAll = (first: Settled, last: Settled, open: number): boolean =>
+  first.survivors >= ALL.share * first.closedTotal &&
+  last.survivors >= ALL.share * last.closedTotal &&
+  last.survivors >= Math.max(ALL.perOpen * open, ALL.atLeast);
 
 function keepsRising(held: readonly number[], rise: number): boolean {
   const steps = held.slice(1).map((value, i) => value - (held[i] ?? 0));

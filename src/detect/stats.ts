@@ -6,6 +6,21 @@ export function median(values: Numbers): number {
   return quantile(values, 0.5);
 }
 
+const scratch = new Float64Array(64);
+
+/** Of a few values, without allocating: the detectors ask for three of them a series and tick. */
+export function medianOfFew(from: number, to: number, valueAt: (row: number) => number): number {
+  const count = Math.min(to - from, scratch.length);
+  for (let i = 0; i < count; i += 1) {
+    const value = valueAt(from + i);
+    let slot = i;
+    for (; slot > 0 && (scratch[slot - 1] ?? 0) > value; slot -= 1) scratch[slot] = scratch[slot - 1] ?? 0;
+    scratch[slot] = value;
+  }
+  const low = scratch[Math.floor((count - 1) / 2)] ?? Number.NaN;
+  return (low + (scratch[Math.ceil((count - 1) / 2)] ?? Number.NaN)) / 2;
+}
+
 export function quantile(values: Numbers, q: number): number {
   const sorted = Float64Array.from(values).sort();
   if (sorted.length === 0) return Number.NaN;
@@ -36,30 +51,44 @@ export interface Slope {
   readonly highPerMs: number;
 }
 
+/** Pairs grow with the square: so many points, spread evenly and with the newest, say the same. */
+const MAX_POINTS = 32;
+
 /** Median of the slopes of all pairs: one outlier in four changes little. Null with fewer than three points. */
 export function theilSen(timesMs: Numbers, values: Numbers): Slope | null {
-  const n = timesMs.length;
-  if (n < 3) return null;
-  const slopes: number[] = [];
+  const all = timesMs.length;
+  if (all < 3) return null;
+  const n = Math.min(all, MAX_POINTS);
+  const at = Array.from({ length: n }, (_, i) => all - 1 - Math.floor(((n - 1 - i) * (all - 1)) / (n - 1)));
+  const slopes = new Float64Array((n * (n - 1)) / 2);
+  let count = 0;
   for (let i = 0; i < n; i += 1) {
+    const firstMs = timesMs[at[i] ?? 0] ?? 0;
+    const first = values[at[i] ?? 0] ?? 0;
     for (let j = i + 1; j < n; j += 1) {
-      const run = (timesMs[j] ?? 0) - (timesMs[i] ?? 0);
-      if (run > 0) slopes.push(((values[j] ?? 0) - (values[i] ?? 0)) / run);
+      const run = (timesMs[at[j] ?? 0] ?? 0) - firstMs;
+      if (run > 0) slopes[count++] = ((values[at[j] ?? 0] ?? 0) - first) / run;
     }
   }
-  if (slopes.length < 3) return null;
-  const sorted = Float64Array.from(slopes).sort();
+  if (count < 3) return null;
+  const sorted = slopes.subarray(0, count).sort();
   const half = (1.2816 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18)) / 2;
-  const middle = sorted.length / 2;
-  const pick = (rank: number): number =>
-    sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(rank)))] ?? 0;
-  return { perMs: median(sorted), lowPerMs: pick(middle - half - 0.5), highPerMs: pick(middle + half - 0.5) };
+  const pick = (rank: number): number => sorted[Math.min(count - 1, Math.max(0, Math.round(rank)))] ?? 0;
+  const middle = (pick(Math.floor((count - 1) / 2)) + pick(Math.ceil((count - 1) / 2))) / 2;
+  return {
+    perMs: middle,
+    lowPerMs: pick(count / 2 - half - 0.5),
+    highPerMs: pick(count / 2 + half - 0.5),
+  };
 }
 
-/** Up to three regressors with what every fit over them shares: the inverse of X'X. */
+/** Up to three regressors with what every fit over them shares. */
 export interface Design {
   readonly columns: readonly Float64Array[];
-  readonly inverse: readonly (readonly number[])[];
+  /** (X'X)^-1 X', a row a coefficient: one product with the values gives it. */
+  readonly solver: readonly Float64Array[];
+  /** The last cell of (X'X)^-1: the last coefficient's variance for residuals of variance 1. */
+  readonly lastVariance: number;
   readonly rows: number;
 }
 
@@ -68,42 +97,44 @@ export function design(columns: readonly Float64Array[]): Design | null {
   const rows = columns[0]?.length ?? 0;
   const gram = columns.map((a) => columns.map((b) => dot(a, b)));
   const inverse = invert(gram);
-  return inverse === null ? null : { columns, inverse, rows };
+  if (inverse === null) return null;
+  const solver = inverse.map((row) => combine(columns, row, rows));
+  return { columns, solver, lastVariance: inverse.at(-1)?.at(-1) ?? 0, rows };
 }
 
-export interface Fit {
-  readonly coefficients: readonly number[];
-  /** Standard error of the last coefficient: Newey-West with the classical one as its floor. */
-  readonly lastError: number;
-}
+/** Ordinary least squares. */
+export const coefficients = ({ solver }: Design, y: Float64Array): number[] =>
+  solver.map((row) => dot(row, y));
 
-/** Ordinary least squares. Only the last coefficient's error is computed: scores of one column, one pass a lag. */
-export function fit(x: Design, y: Float64Array, lags: number): Fit {
-  const k = x.columns.length;
-  const right = x.columns.map((column) => dot(column, y));
-  const coefficients = x.inverse.map((row) => row.reduce((sum, cell, i) => sum + cell * (right[i] ?? 0), 0));
-  const last = x.inverse[k - 1] ?? [];
-  const scores = new Float64Array(x.rows);
+/** Standard error of the last coefficient: Newey-West (Bartlett) with the classical one as its floor. */
+export function lastError(x: Design, y: Float64Array, fitted: readonly number[], lags: number): number {
+  const { rows, columns } = x;
+  const weights = x.solver.at(-1) ?? new Float64Array(rows);
+  const scores = combine(columns, fitted, rows);
   let squares = 0;
-  for (let t = 0; t < x.rows; t += 1) {
-    let residual = y[t] ?? 0;
-    let weight = 0;
-    for (let j = 0; j < k; j += 1) {
-      const cell = x.columns[j]?.[t] ?? 0;
-      residual -= (coefficients[j] ?? 0) * cell;
-      weight += (last[j] ?? 0) * cell;
-    }
+  for (let t = 0; t < rows; t += 1) {
+    const residual = (y[t] ?? 0) - (scores[t] ?? 0);
     squares += residual * residual;
-    scores[t] = residual * weight;
+    scores[t] = residual * (weights[t] ?? 0);
   }
   let variance = dot(scores, scores);
   for (let lag = 1; lag <= lags; lag += 1) {
     let sum = 0;
-    for (let t = lag; t < x.rows; t += 1) sum += (scores[t] ?? 0) * (scores[t - lag] ?? 0);
+    for (let t = lag; t < rows; t += 1) sum += (scores[t] ?? 0) * (scores[t - lag] ?? 0);
     variance += 2 * (1 - lag / (lags + 1)) * sum;
   }
-  const classical = (squares / Math.max(1, x.rows - k)) * (last[k - 1] ?? 0);
-  return { coefficients, lastError: Math.sqrt(Math.max(variance, classical, 0)) };
+  const classical = (squares / Math.max(1, rows - columns.length)) * x.lastVariance;
+  return Math.sqrt(Math.max(variance, classical, 0));
+}
+
+function combine(columns: readonly Float64Array[], by: readonly number[], rows: number): Float64Array {
+  const sums = new Float64Array(rows);
+  for (let j = 0; j < columns.length; j += 1) {
+    const column = columns[j] ?? sums;
+    const factor = by[j] ?? 0;
+    for (let t = 0; t < rows; t += 1) sums[t] = (sums[t] ?? 0) + factor * (column[t] ?? 0);
+  }
+  return sums;
 }
 
 /** The two-sided 99 % point of Student's t (Cornish-Fisher; within 2 % from 4 degrees of freedom on). */

@@ -2,7 +2,6 @@
 
 import type { Evidence } from '../types.ts';
 import { found, quiet, type Detector } from './detector.ts';
-import { floorTrend, recentFloors } from './floors.ts';
 import { MINUTE_MS, type History } from './history.ts';
 import { sayShare, sayTimeToLimit } from './say.ts';
 
@@ -41,7 +40,7 @@ function levels({ window, last, nowMs, floors }: History): Level[] {
 
 export const threshold: Detector = {
   name: 'threshold',
-  look({ history }) {
+  look({ history, trend }) {
     const all = levels(history);
     const worst = all.toSorted((a, b) => b.share - a.share)[0];
     if (worst === undefined)
@@ -56,7 +55,6 @@ export const threshold: Detector = {
       windowMs: HELD_MS,
     }));
     const said = `${sayShare(worst.share)} of the ${worst.name} limit held for 10 min`;
-    const trend = floorTrend(recentFloors(history, history.startedMs));
     const rising = trend !== null && trend.t > 3 && trend.riseBytes > 0;
     if (worst.share >= FULL || (worst.share >= FULL_AND_RISING && rising && worst.name === 'heap'))
       return [

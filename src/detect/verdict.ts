@@ -46,11 +46,10 @@ export const findingsOf = (verdicts: readonly Verdict[]): Finding[] =>
 
 export const asBecause = ({ kind, title }: Finding): Because => ({ kind, because: title });
 
-/** What the other detectors counted and did not find growing. */
-export function ruledOut(verdicts: readonly Verdict[], kind: Kind): Because[] {
-  return verdicts.flatMap((verdict) => {
-    const other = RULED_OUT.get(verdict.detector);
-    if (verdict.answer === 'found' || verdict.answer === 'warming-up') return [];
-    return other === undefined || other === kind ? [] : [{ kind: other, because: verdict.because }];
+/** What the detectors of leaks counted and did not find growing; each finding leaves its own kind out. */
+export const ruledOut = (verdicts: readonly Verdict[]): Because[] =>
+  verdicts.flatMap((verdict) => {
+    const kind = RULED_OUT.get(verdict.detector);
+    if (kind === undefined || verdict.answer === 'found' || verdict.answer === 'warming-up') return [];
+    return [{ kind, because: verdict.because }];
   });
-}

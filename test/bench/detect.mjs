@@ -1,0 +1,199 @@
+// `npm run bench -- detect [--json] [--dir <traces>]... [--verbose]`
+// Replays every recorded run of fixtures/traces and scores the verdicts: whether, when, what, and how long is left.
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { costOfEvaluation } from './detect-cost.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const require = createRequire(import.meta.url);
+const { replaySamples } = require(join(root, 'dist', 'cli', 'replay.js'));
+const { createTraceReader } = require(join(root, 'dist', 'cli', 'trace.js'));
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+    dir: { type: 'string', multiple: true },
+    only: { type: 'string' },
+  },
+});
+const only = flags.only?.split(',') ?? null;
+/** `examples` came with the corpus and were tuned on; `recorded` are our own runs. */
+const SETS = flags.dir
+  ? flags.dir.map((dir) => [dir, dir])
+  : [
+      ['examples', join(root, 'fixtures', 'traces')],
+      ['recorded', join(root, 'fixtures', 'traces', 'recorded')],
+    ];
+const SIGNALS = ['all', 'preload'];
+const DAY_MS = 24 * 3_600_000;
+const SEMI_SPACES = 48 * 1024 ** 2;
+const TROUBLE = 0.85;
+const WAYS = [0.5, 0.75, 0.9];
+const KINDS = {
+  zombie: ['zombie-connections'],
+  listener: ['listener-accumulation'],
+  registry: ['registry-growth'],
+  rooms: ['room-growth'],
+  queue: ['queue-growth'],
+  backpressure: ['slow-consumer'],
+  retained: ['retained-after-close'],
+  external: ['external-buffers'],
+  native: ['native-or-compression'],
+  unclosed: ['unclosed-growth'],
+  heap: ['heap-growth', 'divergence'],
+};
+
+const quantile = (values, q) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+};
+const round = (value, digits = 2) => (value === null ? null : Number(value.toFixed(digits)));
+const ratio = (part, whole) => (whole === 0 ? null : part / whole);
+
+function runsOf(dir) {
+  return readdirSync(dir)
+    .filter((file) => file.endsWith('.meta.json'))
+    .map((file) => ({ ...JSON.parse(readFileSync(join(dir, file), 'utf8')), dir }))
+    .filter(({ id }) => only === null || only.includes(id))
+    .toSorted((a, b) => a.id.localeCompare(b.id));
+}
+
+const rowsOf = ({ dir, id }) =>
+  gunzipSync(readFileSync(join(dir, `${id}.csv.gz`)))
+    .toString()
+    .trimEnd()
+    .split('\n');
+
+/** What was there to predict: the first floor above 85 % of capacity, or the death by the container's limit. */
+function endOf(run, samples) {
+  const crossed = samples.find(
+    ({ gc, memory }) =>
+      gc.floor !== null && gc.floor.bytes >= TROUBLE * (memory.heapLimitBytes - SEMI_SPACES),
+  );
+  if (crossed !== undefined) return crossed.atMs;
+  return run.cause === 'rss-limit' ? run.lifeS * 1000 : null;
+}
+
+/** Relative error of the last answer before each point of the way; null where none was given. */
+function timeErrors(onsetMs, endMs, said) {
+  return WAYS.map((way) => {
+    const atMs = onsetMs + way * (endMs - onsetMs);
+    const last = said.findLast(({ tMs }) => tMs <= atMs);
+    if (last === undefined || atMs - last.tMs > 2000) return null;
+    const left = endMs - atMs;
+    return Math.abs(last.ms - (atMs - last.tMs) - left) / left;
+  });
+}
+
+async function judge(run, signals) {
+  const [header, ...rows] = rowsOf(run);
+  const read = createTraceReader(header, {
+    signals,
+    memoryLimitBytes: run.rssLimitMB === null ? null : run.rssLimitMB * 1024 ** 2,
+  });
+  const samples = rows.map(read).filter((sample) => sample !== null);
+  const { alerts, timeToLimit, evaluationMs } = await replaySamples(samples, run.timeCompression);
+  const opened = alerts.filter(({ event }) => event === 'opened');
+  const onsetMs = (run.onset ?? 0) * 1000;
+  const leak = opened.find(({ family, tMs }) => family === 'leak' && tMs >= onsetMs);
+  // The kind that the story ends with: an alert may become more specific, never another story.
+  const named = leak && alerts.findLast(({ id }) => id === leak.id).kind;
+  const isRight = (kind) => KINDS[run.kind]?.includes(kind) ?? false;
+  const endMs = run.kind === null ? null : endOf(run, samples);
+  return {
+    id: run.id,
+    kind: run.kind,
+    what: run.what,
+    lifeMs: run.lifeS * 1000 * run.timeCompression,
+    opened: opened.map(({ kind, tMs, title }) => ({ kind, tMs, title })),
+    early: run.kind === null ? 0 : opened.filter(({ tMs }) => tMs < onsetMs).length,
+    delayMin: leak === undefined ? null : ((leak.tMs - onsetMs) / 60_000) * run.timeCompression,
+    lifeUsed: leak === undefined ? null : (leak.tMs - onsetMs) / (run.lifeS * 1000 - onsetMs),
+    openedAs: leak?.kind ?? null,
+    kindRight: leak === undefined ? null : isRight(leak.kind),
+    kindInTheEnd: leak === undefined ? null : isRight(named),
+    timeErrors: endMs === null ? null : timeErrors(onsetMs, endMs, timeToLimit),
+    evaluationMs,
+  };
+}
+
+function score(results) {
+  const leaky = results.filter(({ kind }) => kind !== null);
+  const healthy = results.filter(({ kind }) => kind === null);
+  const found = leaky.filter(({ delayMin }) => delayMin !== null);
+  const alarmed = healthy.filter(({ opened }) => opened.length > 0);
+  const days = healthy.reduce((sum, { lifeMs }) => sum + lifeMs, 0) / DAY_MS;
+  const falseAlarms = healthy.reduce((sum, { opened }) => sum + opened.length, 0);
+  const delays = found.map(({ delayMin }) => delayMin);
+  const withEnd = leaky.flatMap(({ timeErrors: errors }) => (errors === null ? [] : [errors]));
+  const timeToLimit = Object.fromEntries(
+    WAYS.map((way, i) => {
+      // No answer counts as wrong by more than anything, so silence does not make the median better.
+      const errors = withEnd.map((one) => one[i] ?? Number.POSITIVE_INFINITY);
+      const median = quantile(errors, 0.5);
+      const covered = errors.filter(Number.isFinite).length;
+      return [
+        `at${way * 100}`,
+        { medianError: median === null ? null : round(median), covered, of: errors.length },
+      ];
+    }),
+  );
+  return {
+    runs: { leaky: leaky.length, healthy: healthy.length, healthyDays: round(days) },
+    precision: round(ratio(found.length, found.length + alarmed.length)),
+    recall: round(ratio(found.length, leaky.length)),
+    earlyAlarms: leaky.reduce((sum, { early }) => sum + early, 0),
+    falseAlarmsPerDay: round(ratio(falseAlarms, days)),
+    delayMinutes: { median: round(quantile(delays, 0.5), 1), p90: round(quantile(delays, 0.9), 1) },
+    lifeUsed: round(
+      quantile(
+        found.map(({ lifeUsed }) => lifeUsed),
+        0.5,
+      ),
+    ),
+    kindRight: round(ratio(found.filter(({ kindRight }) => kindRight).length, found.length)),
+    kindRightInTheEnd: round(ratio(found.filter(({ kindInTheEnd }) => kindInTheEnd).length, found.length)),
+    timeToLimit,
+  };
+}
+
+function tell(name, signals, results, scored) {
+  console.log(`\n${name}, --signals ${signals}`);
+  for (const { id, kind, openedAs, delayMin, opened, timeErrors: errors, what, kindRight } of results) {
+    const isWrong = kind === null ? opened.length > 0 : openedAs === null || !kindRight;
+    if (!flags.verbose && !isWrong) continue;
+    const at = opened.map((alert) => `${alert.kind} at ${(alert.tMs / 1000).toFixed(1)} s`).join(', ');
+    const delay = delayMin === null ? '' : ` after ${delayMin.toFixed(1)} min`;
+    const left =
+      errors === null || errors === undefined
+        ? ''
+        : `, time ${errors.map((error) => (error === null ? '-' : error.toFixed(2))).join(' ')}`;
+    console.log(
+      `  ${isWrong ? 'WRONG' : 'ok   '} ${id} (${kind ?? 'healthy'}) ${at}${delay}${left}: ${what}`,
+    );
+  }
+  console.log(`  ${JSON.stringify(scored)}`);
+}
+
+const report = { schema: 'wsguard.bench.detect/1', sets: {}, evaluation: null };
+for (const signals of SIGNALS) {
+  const every = [];
+  for (const [name, dir] of SETS) {
+    const results = [];
+    for (const run of runsOf(dir)) results.push(await judge(run, signals));
+    every.push(...results);
+    const scored = score(results);
+    (report.sets[name] ??= {})[signals] = flags.verbose ? { ...scored, results } : scored;
+    if (!flags.json) tell(name, signals, results, scored);
+  }
+  const scored = score(every);
+  (report.sets.together ??= {})[signals] = scored;
+  if (!flags.json) console.log(`\ntogether, --signals ${signals}\n  ${JSON.stringify(scored)}`);
+}
+report.evaluation = costOfEvaluation(root);
+console.log(flags.json ? JSON.stringify(report) : `\nevaluation ${JSON.stringify(report.evaluation)}`);
