@@ -1,0 +1,262 @@
+/** What leaves a running process under the agent, met by the real collector, and what happens when nobody takes it. */
+import { once } from 'node:events';
+import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AGENT, endAll, ROOT, startChild } from '../support/child.ts';
+import { describeWith, startComponent, type Collector } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
+
+jest.setTimeout(90_000);
+afterEach(endAll);
+
+const module_ = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));
+const PRELOAD = ['--require', AGENT];
+
+const SERVER = `
+const http = require('node:http');
+const { WebSocketServer } = require(${module_('ws')});
+const server = http.createServer((request, response) => response.end('served'));
+new WebSocketServer({ server });
+server.listen(0, '127.0.0.1', () => console.log('listening ' + server.address().port));
+`;
+
+/** The application has an SDK of its own, registered globally, with instruments of its own. */
+const OWN_SDK = `
+const { metrics } = require(${module_('@opentelemetry/api')});
+const { MeterProvider, PeriodicExportingMetricReader } = require(${module_('@opentelemetry/sdk-metrics')});
+const { OTLPMetricExporter } = require(${module_('@opentelemetry/exporter-metrics-otlp-proto')});
+metrics.setGlobalMeterProvider(new MeterProvider({
+  readers: [new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter(), exportIntervalMillis: 500 })],
+}));
+metrics.getMeter('app').createCounter('app.requests').add(3);
+`;
+
+const CLUSTER = `
+const cluster = require('node:cluster');
+if (cluster.isPrimary) for (let i = 0; i < 4; i += 1) cluster.fork();
+else require('./server.js');
+`;
+
+const QUICK = { WSGUARD_INTERVAL_MS: '500', OTEL_METRIC_EXPORT_INTERVAL: '500' };
+
+async function serves(child: ReturnType<typeof startChild>): Promise<string> {
+  const [, port] = await child.printed(/listening (\d+)/);
+  return (await fetch(`http://127.0.0.1:${port}/`)).text();
+}
+
+describeWith(['collector'], 'to the real collector', () => {
+  let collector: Collector;
+  beforeEach(async () => {
+    collector = await startComponent('collector');
+  });
+  afterEach(() => collector.stop());
+
+  const env = () => ({ ...QUICK, OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint });
+
+  test('beside an SDK of the application: both arrive, not one series twice, no name of one in the other', async () => {
+    const child = startChild({
+      files: { 'server.js': OWN_SDK + SERVER },
+      nodeArgs: PRELOAD,
+      env: env(),
+    });
+    expect(await serves(child)).toBe('served');
+    await eventually(async () => {
+      const page = await collector.metricsPage();
+      return page.includes('app_requests_total') && page.includes('ws_connections_active');
+    }, 'both on the page');
+    const series = (await collector.metricsPage()).split('\n').filter((line) => /^[a-z]/.test(line));
+    const keys = series.map((line) => line.slice(0, line.lastIndexOf(' ')));
+    expect(new Set(keys).size).toBe(keys.length);
+    const scopes = await eventually(() => {
+      const found = scopesByMetric(collector.metricExports());
+      return found.has('app.requests') && found.has('ws.connections.active') ? found : null;
+    }, 'both in the file');
+    expect(scopes.get('app.requests')).toEqual(new Set(['app']));
+    expect(scopes.get('ws.connections.active')).toEqual(new Set(['@wsguard/agent']));
+    for (const [name, from] of scopes) expect([name, from.size]).toEqual([name, 1]);
+  });
+
+  test('a cluster of 4 gives 4 instances, and 4 pages on ports of their own', async () => {
+    const child = startChild({
+      files: { 'main.js': CLUSTER, 'server.js': SERVER },
+      nodeArgs: PRELOAD,
+      env: { ...env(), WSGUARD_PROMETHEUS_PORT: '19500' },
+    });
+    expect(await serves(child)).toBe('served');
+    const instances = await eventually(async () => {
+      const page = await collector.metricsPage();
+      const found = new Set(
+        [...page.matchAll(/^wsguard_rss_bytes\{.*?service_instance_id="([^"]+)"/gm)].map(([, id]) => id),
+      );
+      return found.size >= 4 ? found : null;
+    }, 'four instances');
+    expect(instances.size).toBe(4);
+    const pages = await eventually(() => {
+      const found = child
+        .lines()
+        .map((line) => String(line['exports']).match(/http:\S+?\/metrics/)?.[0])
+        .filter((url) => url !== undefined);
+      return found.length >= 4 ? found : null;
+    }, 'four start lines');
+    expect(new Set(pages).size).toBe(4);
+  });
+});
+
+function scopesByMetric(exports: readonly Record<string, unknown>[]): Map<string, Set<string>> {
+  interface Export {
+    resourceMetrics: { scopeMetrics: { scope: { name: string }; metrics: { name: string }[] }[] }[];
+  }
+  const scopes = new Map<string, Set<string>>();
+  for (const { resourceMetrics } of exports as unknown as Export[]) {
+    for (const { scope, metrics } of resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics)) {
+      for (const { name } of metrics) scopes.set(name, new Set([...(scopes.get(name) ?? []), scope.name]));
+    }
+  }
+  return scopes;
+}
+
+describe('when nobody takes it, the server serves', () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  test('settings that make no sense are named, one by one', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wsguard-settings-'));
+    writeFileSync(join(folder, 'broken.json'), '{"dir": ');
+    const child = startChild({
+      files: { 'server.js': SERVER },
+      nodeArgs: PRELOAD,
+      env: {
+        WSGUARD_INTERVAL_MS: 'often',
+        WSGUARD_WEBHOOK_URL: 'not a url with hunter2',
+        WSGUARD_CONFIG: join(folder, 'broken.json'),
+        WSGUARD_PROMETEUS_PORT: '9464',
+      },
+    });
+    expect(await serves(child)).toBe('served');
+    await child.said(/^watching /);
+    const named = child.lines().filter(({ code }) => code === 'WSGUARD_SETTING');
+    expect(new Set(named.map((line) => line['setting']))).toEqual(
+      new Set(['WSGUARD_INTERVAL_MS', 'WSGUARD_WEBHOOK_URL', 'WSGUARD_CONFIG', 'WSGUARD_PROMETEUS_PORT']),
+    );
+    expect(child.stderr()).not.toContain('hunter2');
+  });
+
+  test('a collector that is down for the whole run is said once a signal', async () => {
+    const child = startChild({
+      files: { 'server.js': SERVER },
+      nodeArgs: PRELOAD,
+      env: { ...QUICK, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_EXPORTER_OTLP_TIMEOUT: '300' },
+    });
+    expect(await serves(child)).toBe('served');
+    const line = await child.said(/OTLP export/);
+    expect(line).toMatchObject({ code: 'WSGUARD_OTLP_EXPORT' });
+    await child.said(/^watching /);
+    expect(await serves(child)).toBe('served');
+    expect(child.lines().filter(({ code }) => code === 'WSGUARD_OTLP_EXPORT')).toHaveLength(1);
+  });
+
+  test('a metrics port that is taken: the next one, said in the start line', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    servers.push(taken);
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const child = startChild({
+      files: { 'server.js': SERVER },
+      nodeArgs: PRELOAD,
+      env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: String(port) },
+    });
+    expect(await serves(child)).toBe('served');
+    const url = /http:\S+?\/metrics/.exec(String((await child.said(/^watching /))['exports']))?.[0] ?? '';
+    expect(Number(new URL(url).port)).toBeGreaterThan(port);
+    await eventually(
+      async () =>
+        (await (await fetch(url)).text()).includes('ws_connections_active{transport="websocket"} 0'),
+      'our page',
+    );
+  });
+
+  /** Blocks for a while, which is an alert at once, and serves again. */
+  const BLOCKS = `setTimeout(() => {
+    const until = Date.now() + 8000;
+    while (Date.now() < until);
+    console.log('unblocked');
+  }, 1000);`;
+
+  test('a webhook that hangs, a directory where none can be', async () => {
+    const hanging = createServer(() => undefined).listen(0, '127.0.0.1');
+    servers.push(hanging);
+    await once(hanging, 'listening');
+    let asked = 0;
+    hanging.on('request', () => (asked += 1));
+    const child = startChild({
+      files: { 'server.js': SERVER + BLOCKS },
+      nodeArgs: PRELOAD,
+      env: {
+        ...QUICK,
+        WSGUARD_WEBHOOK_URL: `http://127.0.0.1:${(hanging.address() as AddressInfo).port}/`,
+        WSGUARD_DIR: join(__filename, 'wsguard'),
+      },
+    });
+    await child.printed(/unblocked/);
+    await child.said(/has not turned/);
+    const lost = await child.said(/not delivered/);
+    expect(lost).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
+    await eventually(() => asked > 0, 'the webhook to be asked');
+    expect(await serves(child)).toBe('served');
+  });
+
+  const linux = process.platform === 'linux' ? test : test.skip;
+
+  linux('a webhook that answers 500 for ever, a disk that is full', async () => {
+    const failing = createServer((_, response) => response.writeHead(500).end()).listen(0, '127.0.0.1');
+    servers.push(failing);
+    await once(failing, 'listening');
+    let asked = 0;
+    failing.on('request', () => (asked += 1));
+    const dir = mkdtempSync(join(tmpdir(), 'wsguard-full-'));
+    // The device that is always full stands in for the file.
+    symlinkSync('/dev/full', join(dir, 'alerts.ndjson'));
+    const child = startChild({
+      files: { 'server.js': SERVER + BLOCKS },
+      nodeArgs: PRELOAD,
+      env: {
+        ...QUICK,
+        WSGUARD_WEBHOOK_URL: `http://127.0.0.1:${(failing.address() as AddressInfo).port}/`,
+        WSGUARD_DIR: dir,
+      },
+    });
+    await child.printed(/unblocked/);
+    await eventually(
+      () => child.lines().some(({ code }) => code === 'WSGUARD_DISK_FULL'),
+      'the full disk to be said',
+    );
+    await eventually(() => asked >= 2, 'the webhook to be asked again');
+    expect(child.lines().some(({ code }) => code === 'WSGUARD_WEBHOOK_FAILED')).toBe(true);
+    expect(await serves(child)).toBe('served');
+  });
+
+  test('the metrics page answers while the application is stuck', async () => {
+    const stuck = `setTimeout(() => { console.log('stuck now'); for (;;); }, 1500);`;
+    const child = startChild({
+      files: { 'server.js': SERVER + stuck },
+      nodeArgs: PRELOAD,
+      env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: '0' },
+    });
+    const url = /http:\S+?\/metrics/.exec(String((await child.said(/^watching /))['exports']))?.[0] ?? '';
+    await child.printed(/stuck now/);
+    const page = await (await fetch(url)).text();
+    expect(page).toContain('wsguard_rss_bytes');
+    await eventually(
+      async () => (await (await fetch(url)).text()).includes('wsguard_alert_active{kind="blocked-loop"} 1'),
+      'the alert',
+    );
+  });
+});
