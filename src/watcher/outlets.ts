@@ -24,6 +24,9 @@ interface Deps {
   readonly countDelivery: (sink: string, delivery: Delivery) => void;
 }
 
+/** A receiver that does not answer keeps an end of the agent no longer than this. */
+const CLOSE_MS = 2000;
+
 interface Story {
   readonly points: readonly ReportPoint[];
   readonly analysis: Analysis | null;
@@ -102,8 +105,9 @@ export class Outlets {
 
   /** Hands over what waits, within a bounded time. */
   async close(): Promise<void> {
-    await this.#otel?.stop();
+    const waiting = [this.#otel?.stop(), this.#webhook?.idle(CLOSE_MS), this.#upload?.idle(CLOSE_MS)];
     this.#otel = null;
+    await Promise.all(waiting.filter((one) => one !== undefined));
   }
 
   /** At once, without waiting. */

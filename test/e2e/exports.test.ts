@@ -118,6 +118,42 @@ function scopesByMetric(exports: readonly Record<string, unknown>[]): Map<string
   return scopes;
 }
 
+describe('a webhook', () => {
+  test('hears of the alert and, when the agent is stopped, of its end', async () => {
+    const heard: { event: string; kind: string; key: string }[] = [];
+    const hook = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => (body += chunk));
+      request.on('end', () => {
+        const { event, kind } = JSON.parse(body) as { event: string; kind: string };
+        heard.push({ event, kind, key: String(request.headers['idempotency-key']) });
+        response.end();
+      });
+    }).listen(0, '127.0.0.1');
+    await once(hook, 'listening');
+    const stops = `
+      const agent = require(${JSON.stringify(AGENT)}).start();
+      setInterval(() => undefined, 1000);
+      setTimeout(() => {
+        const until = Date.now() + 7000;
+        while (Date.now() < until);
+        void agent.stop().then(() => console.log('stopped'));
+      }, 1000);`;
+    const child = startChild({
+      files: { 'server.js': SERVER + stops },
+      env: { ...QUICK, WSGUARD_WEBHOOK_URL: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/` },
+    });
+    await child.printed(/stopped/);
+    hook.close();
+    hook.closeAllConnections();
+    expect(heard.map(({ event, kind }) => `${event} ${kind}`)).toEqual([
+      'opened blocked-loop',
+      'closed blocked-loop',
+    ]);
+    expect(heard[0]?.key).toMatch(/^[0-9a-f-]+\/opened\/0$/);
+  });
+});
+
 describe('when nobody takes it, the server serves', () => {
   const servers: Server[] = [];
   afterEach(() => {
