@@ -11,6 +11,7 @@ import { startOtel, type Otel } from '../export/otel.ts';
 import { startPrometheusPage, type PrometheusPage } from '../export/prometheus.ts';
 import { resourceAttributes } from '../export/resource.ts';
 import type { Guard } from '../guard.ts';
+import { reportHtml } from '../report/html.ts';
 import { buildReport } from '../report/report.ts';
 import { reportText } from '../report/text.ts';
 import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types.ts';
@@ -78,6 +79,7 @@ export class Outlets {
     const written = await this.#files.writeReport(alert.id, {
       'report.json': `${JSON.stringify(report, null, 2)}\n`,
       'report.txt': reportText(report),
+      'report.html': reportHtml(report),
     });
     this.#note('file', written);
     return written.outcome === 'delivered' ? path : null;

@@ -1,0 +1,188 @@
+/** What `start()` returns, used as an application would, over the built package. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Snapshot, Status } from '../../src/types.ts';
+import { AGENT, endAll, startChild } from '../support/child.ts';
+
+jest.setTimeout(60_000);
+afterEach(endAll);
+
+const WS = JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'ws'));
+const PROM = JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'prom-client'));
+const HEAD = `
+const { start } = require(${JSON.stringify(AGENT)});
+const { WebSocketServer, WebSocket } = require(${WS});
+const say = (name, value) => console.log(name + ' ' + JSON.stringify(value));
+const wss = new WebSocketServer({ port: 0 });
+`;
+const valueOf = <T>([, text]: RegExpMatchArray): T => JSON.parse(text ?? '') as T;
+
+test('start() is idempotent, and names once the settings that come too late', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `${HEAD}
+        const agent = start({ intervalMs: 1000, service: 'first' });
+        say('same', [start(), start({ service: 'second', intervalMs: 1000, ping: 'off' }), start({ service: 'third' })]
+          .map((again) => again === agent));`,
+    },
+    env: { WSGUARD_SERVICE: '' },
+  });
+  expect(valueOf(await child.printed(/same (.*)/))).toEqual([true, true, true]);
+  await child.said(/^watching first/);
+  const late = child.lines().filter(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED');
+  expect(late.map(({ ignored }) => ignored)).toEqual([['service', 'ping']]);
+});
+
+test('after the preload start() returns the running agent and steers nothing', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `${HEAD} start({ service: 'late' }).status().then((status) => say('status', status));`,
+    },
+    nodeArgs: ['--require', AGENT],
+  });
+  const status = valueOf<Status>(await child.printed(/status (.*)/));
+  expect(status).toMatchObject({ watcher: 'running', service: 'test' });
+  expect(child.lines().find(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED')?.['ignored']).toEqual([
+    'service',
+  ]);
+});
+
+test('status() says what is watched, judged and not seen', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `${HEAD}
+        const agent = start({ intervalMs: 250 });
+        agent.watchRegistry('sessions', new Map([[1, 1], [2, 2]]));
+        wss.on('listening', () => new WebSocket('ws://127.0.0.1:' + wss.address().port));
+        setInterval(() => agent.status().then((status) => {
+          if (status.connections.active === 1 && 'sessions' in status.memory.registries) say('status', status);
+        }), 100);`,
+    },
+  });
+  const status = valueOf<Status>(await child.printed(/status (.*)/));
+  expect(status).toMatchObject({
+    watcher: 'running',
+    connections: { active: 1, unanswering: 0, byTransport: { websocket: 1 } },
+    memory: { registries: { sessions: 2 } },
+    timeToLimit: null,
+    alerts: [],
+  });
+  expect(status.verdicts.length).toBeGreaterThan(5);
+  expect(status.verdicts.every(({ answer }) => answer !== 'found')).toBe(true);
+  expect(status.verdicts.every(({ because }) => typeof because === 'string')).toBe(true);
+});
+
+test('a watcher that does not answer is said after two seconds', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `
+        process.on('worker', (worker) => (worker.postMessage = () => undefined));
+        ${HEAD}
+        const agent = start({ intervalMs: 250 });
+        setTimeout(() => {
+          const before = Date.now();
+          agent.status().then((status) => say('status', { ...status, afterMs: Date.now() - before }));
+        }, 500);`,
+    },
+  });
+  const status = valueOf<Status & { afterMs: number }>(await child.printed(/status (.*)/));
+  expect(status.watcher).toBe('silent');
+  expect(status.afterMs).toBeGreaterThanOrEqual(1_900);
+  expect(status.memory.heapUsed).toBeGreaterThan(0);
+});
+
+test('snapshot(label) goes through the gate; what listeners throw stays with the agent', async () => {
+  const main = `${HEAD}
+    const agent = start();
+    agent.on('snapshot', () => { throw new Error('the fault of a listener'); });
+    agent.on('snapshot', ({ outcome }) => say('heard', outcome));
+    agent.snapshot('by hand').then((snapshot) => say('snapshot', snapshot));`;
+  const written = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '20000' } });
+  const snapshot = valueOf<Snapshot>(await written.printed(/snapshot (.*)/));
+  expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
+  const file = snapshot.outcome === 'written' ? snapshot.file : '';
+  expect(file).toMatch(/wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readdirSync(join(file, '..')).filter((name) => name.includes('tmp'))).toEqual([]);
+  await written.printed(/heard "written"/);
+  expect(written.process.exitCode).toBeNull();
+
+  const refused = startChild({ files: { 'main.js': main }, env: { WSGUARD_SNAPSHOT: 'off' } });
+  expect(valueOf(await refused.printed(/snapshot (.*)/))).toMatchObject({
+    outcome: 'refused',
+    reason: expect.stringContaining('WSGUARD_SNAPSHOT=off') as string,
+  });
+  expect(existsSync(join(refused.cwd, 'wsguard', 'snapshots'))).toBe(false);
+});
+
+test("collectInto puts the same names into the application's own registry, and takes them out again", async () => {
+  const child = startChild({
+    files: {
+      'main.js': `${HEAD}
+        const { Registry, Gauge } = require(${PROM});
+        const registry = new Registry();
+        new Gauge({ name: 'ws_connections_active', help: 'the own one of the application', registers: [registry] }).set(7);
+        const agent = start({ intervalMs: 250 });
+        const dispose = agent.collectInto(registry);
+        const timer = setInterval(async () => {
+          const page = await registry.metrics();
+          if (!/^wsguard_heap_used_bytes [1-9]/m.test(page)) return;
+          clearInterval(timer);
+          dispose();
+          say('pages', [page, await registry.metrics()]);
+        }, 100);`,
+    },
+  });
+  const [before, after] = valueOf<[string, string]>(await child.printed(/pages (.*)/));
+  expect(before).toMatch(/^ws_connections_active 7$/m);
+  expect(before).toMatch(/^wsguard_alert_active\{kind="heap-growth"\} 0$/m);
+  expect(after).not.toMatch(/wsguard_/);
+  expect(child.lines().find(({ code }) => code === 'WSGUARD_METRICS_TAKEN')?.['taken']).toEqual([
+    'ws_connections_active',
+  ]);
+});
+
+test('stop() undoes every hook', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `
+        const { EventEmitter } = require('node:events');
+        const { channel } = require('node:diagnostics_channel');
+        const { WebSocketServer, WebSocket } = require(${WS});
+        const CHANNELS = ['net.server.socket', 'tracing:net.server.listen:asyncEnd'];
+        const sides = (wss, sockets) => ({
+          patched: [EventEmitter.init, EventEmitter.prototype.setMaxListeners, EventEmitter.prototype.on, EventEmitter.prototype.emit,
+            WebSocket.prototype.send, WebSocket.prototype.ping, WebSocket.prototype.close, WebSocket.prototype.terminate],
+          listeners: ['exit', 'warning', 'SIGTERM', 'SIGINT', 'uncaughtException', 'beforeExit', 'worker'].map((name) => process.listenerCount(name)),
+          channels: CHANNELS.map((name) => channel(name).hasSubscribers),
+          emitters: [wss, wss._server, ...sockets, ...sockets.map((socket) => socket._socket)].map((emitter) =>
+            emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)])),
+          symbol: Symbol.for('wsguard.agent') in globalThis,
+        });
+        const wss = new WebSocketServer({ port: 0 }, async () => {
+          const client = new WebSocket('ws://127.0.0.1:' + wss.address().port);
+          const [socket] = await require('node:events').once(wss, 'connection');
+          await require('node:events').once(client, 'open');
+          const before = sides(wss, [socket, client]);
+          const agent = require(${JSON.stringify(AGENT)}).start({ intervalMs: 250, timeScale: 600 });
+          agent.watchEmitter('wss', wss);
+          await new Promise((resolve) => setTimeout(resolve, 1500));
+          socket.send('x');
+          await agent.status();
+          const during = sides(wss, [socket, client]);
+          await agent.stop();
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          const after = sides(wss, [socket, client]);
+          const same = (a, b) => Object.keys(a).filter((key) =>
+            key === 'patched' ? a[key].some((it, i) => it !== b[key][i]) : JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+          console.log('changed ' + JSON.stringify([same(before, during), same(before, after)]));
+          wss.close();
+          client.terminate();
+        });`,
+    },
+  });
+  const [during, after] = valueOf<[string[], string[]]>(await child.printed(/changed (.*)/));
+  expect(during).toEqual(expect.arrayContaining(['patched', 'listeners', 'channels', 'symbol']));
+  expect(after).toEqual([]);
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+});
