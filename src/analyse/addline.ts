@@ -9,12 +9,17 @@ export interface Spot {
 const COMMENT_OR_STRING = /\/\*[\s\S]*?\*\/|(?<![:\\])\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g;
 /** Calls that add, by what people name them. */
 const ADDING = 'set|add|push|unshift|append|enqueue|splice|on|addListener|prependListener|once|subscribe';
-const MOST_TEXT = 32 << 20;
+
+export const isName = (name: string): boolean => /^#?[A-Za-z_$][\w$]*$/.test(name);
+
+/** Comments and the inside of strings as blanks; every line and column stays where it was. */
+export const maskComments = (text: string): string =>
+  text.replace(COMMENT_OR_STRING, (match) => match.replace(/[^\n'"]/g, ' '));
 
 /** Of several lines the first one at or behind `from` wins, which is where the function that sees the container begins. */
 export function findAddLine(text: string, name: string, from: Spot | null = null): Spot | null {
-  if (text.length > MOST_TEXT || !/^#?[A-Za-z_$][\w$]*$/.test(name)) return null;
-  const code = text.replace(COMMENT_OR_STRING, (match) => match.replace(/[^\n'"]/g, ' '));
+  if (!isName(name)) return null;
+  const code = maskComments(text);
   const escaped = name.replace(/[$]/g, '\\$&');
   const start = `(?<![\\w$#])${escaped}(?![\\w$])`;
   const patterns = [
@@ -37,7 +42,7 @@ function nearest(found: readonly Spot[], from: Spot | null): Spot {
   return found.find(isBehind) ?? found[0]!;
 }
 
-function spotAt(text: string, index: number): Spot {
+export function spotAt(text: string, index: number): Spot {
   const before = text.lastIndexOf('\n', index - 1);
   let line = 1;
   for (let at = text.indexOf('\n'); at >= 0 && at < index; at = text.indexOf('\n', at + 1)) line++;

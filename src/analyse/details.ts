@@ -1,0 +1,131 @@
+import type { Graph } from './graph.ts';
+import { EDGE, EDGE_MASK, NODE, NONE, edgeText, follow, nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+import { className, pathText, stepsTo } from './path.ts';
+
+const MOST_FIELDS = 8;
+const MOST_RETAINERS = 3;
+const MOST_INCOMING = 50;
+const SAMPLE = 60;
+/** A share of the sample: a retainer of fewer entries is chance. */
+const LEAST_SHARE = 0.3;
+
+/** Names and kinds of one entry's fields, or of the variables that a closure keeps; never a value. */
+export function exampleOf(heap: Heap, sample: readonly number[]): { name: string; is: string }[] {
+  const entry = sample.find(
+    (node) => heap.nodeType[node] === NODE.object || heap.nodeType[node] === NODE.closure,
+  );
+  if (entry === undefined) return [];
+  const isClosure = heap.nodeType[entry] === NODE.closure;
+  const from = isClosure ? follow(heap, entry, 'context') : entry;
+  if (from < 0) return [];
+  const fields: { name: string; is: string }[] = [];
+  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
+    const name = edgeText(heap, edge);
+    if (kind !== (isClosure ? EDGE.context : EDGE.property) || name === '__proto__') continue;
+    fields.push({ name, is: className(heap, heap.edgeTo[edge]!) });
+    if (fields.length === MOST_FIELDS) break;
+  }
+  return fields;
+}
+
+/** What else keeps the same entries, or what they hold, alive. */
+export function otherRetainers(
+  graph: Graph,
+  before: Uint32Array | null,
+  holders: ReadonlySet<number>,
+  sample: readonly number[],
+): string[] {
+  const counts = new Map<string, number>();
+  const entries = [...new Set(sample)].slice(0, SAMPLE);
+  for (const entry of entries) {
+    const found = new Set<string>();
+    for (const node of [entry, ...heldBy(graph, before, entry)]) {
+      for (const retainer of retainersOf(graph, node, entry, holders)) found.add(retainer);
+    }
+    for (const text of found) counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts]
+    .filter(([, count]) => count >= entries.length * LEAST_SHARE)
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, MOST_RETAINERS)
+    .map(([text]) => text);
+}
+
+/** New objects that hang from an entry, but not only from it. */
+function heldBy({ heap, dominators }: Graph, before: Uint32Array | null, entry: number): number[] {
+  const held: number[] = [];
+  for (let edge = heap.firstEdge[entry]!; edge < heap.firstEdge[entry + 1]!; edge++) {
+    const to = heap.edgeTo[edge]!;
+    const isNew = before !== null && before[to] === 0;
+    if (isNew && heap.nodeType[to] === NODE.object && dominators.parent[to] !== entry) held.push(to);
+    if (held.length === MOST_FIELDS) break;
+  }
+  return held;
+}
+
+function* retainersOf(
+  graph: Graph,
+  node: number,
+  entry: number,
+  holders: ReadonlySet<number>,
+): Generator<string> {
+  const { heap, incoming, reach } = graph;
+  const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MOST_INCOMING);
+  for (let at = incoming.start[node]!; at < end; at++) {
+    const retainer = ownerOfStore(graph, incoming.from[at]!);
+    if (retainer === NONE || holders.has(retainer) || isBelow(graph, retainer, entry)) continue;
+    if (heap.nodeType[retainer] !== NODE.object) continue;
+    const text = pathText(graph, stepsTo(reach, retainer))
+      .join('')
+      .replace(/\[\d+\]/g, '[…]');
+    if (text !== '') yield text;
+  }
+}
+
+/** The object to which a table or an elements store belongs. */
+function ownerOfStore({ heap, incoming }: Graph, node: number): number {
+  if (heap.nodeType[node] !== NODE.array) return node;
+  return incoming.start[node]! < incoming.start[node + 1]! ? incoming.from[incoming.start[node]!]! : NONE;
+}
+
+const MOST_CLIMB = 200;
+/** Is it part of the entry itself, or of something that only entries hold? */
+function isBelow({ dominators }: Graph, node: number, entry: number): boolean {
+  let at = node;
+  for (let climbed = 0; at !== 0 && at !== NONE && climbed < MOST_CLIMB; climbed++) {
+    if (at === entry) return true;
+    at = dominators.parent[at]!;
+  }
+  return false;
+}
+
+/** How many of the sampled entries hold a socket that is closed: its handle is null, yet it is still here. */
+export function closedSockets(heap: Heap, sample: readonly number[]): number {
+  return sample.filter((entry) => holdsClosed(heap, entry, CLOSED_DEPTH, new Set())).length;
+}
+const CLOSED_DEPTH = 4;
+
+function holdsClosed(heap: Heap, node: number, depth: number, seen: Set<number>): boolean {
+  if (seen.has(node) || seen.size > MOST_INCOMING) return false;
+  seen.add(node);
+  const handle = follow(heap, node, '<symbol kHandle>');
+  if (handle >= 0) return isNull(heap, handle);
+  if (depth === 0) return false;
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+    const to = heap.edgeTo[edge]!;
+    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
+    const isField = kind === EDGE.property || kind === EDGE.context || edgeText(heap, edge) === 'context';
+    if (!isField || edgeText(heap, edge) === '__proto__') continue;
+    const type = heap.nodeType[to];
+    if ((type === NODE.object || type === NODE.closure) && holdsClosed(heap, to, depth - 1, seen))
+      return true;
+  }
+  return false;
+}
+
+/** Node 20 calls it an oddball and keeps the word in a child; since 24 the node itself is called so. */
+export function isNull(heap: Heap, node: number): boolean {
+  return heap.nodeType[node] === NODE.hidden && /^(null|system \/ Oddball)$/.test(nodeText(heap, node));
+}
