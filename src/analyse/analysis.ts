@@ -1,9 +1,13 @@
-import type { Analysis } from '../types.ts';
+import type { Analysis, Growing, Suspect } from '../types.ts';
+import { countHoldings } from './entries.ts';
+import type { Holdings } from './entries.ts';
 import { graphOf } from './graph.ts';
 import type { Heap } from './heap.ts';
 import type { Pairing } from './growth.ts';
 import { idsAgree, matchByIds } from './match.ts';
+import type { Packages } from './known.ts';
 import { pairByPath } from './pair.ts';
+import type { Scripts } from './scripts.ts';
 import type { Earlier } from './match.ts';
 import type { Sources } from './sources.ts';
 import { findSuspects } from './suspects.ts';
@@ -21,6 +25,7 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
   void sources;
   return {
     suspects: [],
+    growing: [],
     clean: false,
     because: 'One snapshot shows what holds the memory; what grows needs a second one.',
     matchedBy: null,
@@ -31,33 +36,51 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
 }
 
 export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
-  const { pairing, matchedBy } = await pairWithFirst(heap, before);
-  const suspects = findSuspects(graphOf(heap), pairing, sources);
+  const now = countHoldings(heap);
+  const first = await pairWith(heap, now, before, 0);
+  const middle = before.earlier.length > 1 ? await pairWith(heap, now, before, 1) : null;
+  const graph = graphOf(heap);
+  const packages = packagesOf(graph.scripts, sources);
+  const { suspects, growing } = findSuspects({ graph, first, middle, sources, packages });
   return {
     suspects,
+    growing,
     clean: suspects.length === 0,
-    because: suspects.length === 0 ? 'Nothing that was there before holds more than it did.' : '',
-    matchedBy,
+    because: becauseOf(suspects, growing),
+    matchedBy: first.isExact ? 'id' : 'path',
     holders: [],
     classes: [],
     external: [],
   };
 }
 
-async function pairWithFirst(
-  heap: Heap,
-  { earlier, again }: Before,
-): Promise<{ pairing: Pairing; matchedBy: 'id' | 'path' }> {
-  const [first] = earlier as [Earlier];
-  if (idsAgree(heap, first)) {
-    return {
-      pairing: { before: matchByIds(heap, first), earlier: first.holdings, isExact: true },
-      matchedBy: 'id',
-    };
+async function pairWith(heap: Heap, now: Holdings, { earlier, again }: Before, at: number): Promise<Pairing> {
+  const that = earlier[at]!;
+  const isExact = idsAgree(heap, that);
+  const before = isExact ? matchByIds(heap, that) : pairByPath(await again(at), heap);
+  return { before, earlier: that.holdings, now, isExact };
+}
+
+function packagesOf(scripts: Scripts, sources: Sources): Packages {
+  const packages = new Map<string, string[]>();
+  for (const file of scripts.userFiles()) {
+    const found = /^(.+)@([^@]+)$/.exec(sources.packageOf(file) ?? '');
+    if (found === null) continue;
+    const [, name, version] = found as unknown as [string, string, string];
+    const versions = packages.get(name) ?? [];
+    if (!versions.includes(version)) versions.push(version);
+    packages.set(name, versions);
   }
-  const graph = await again(0);
-  return {
-    pairing: { before: pairByPath(graph, heap), earlier: first.holdings, isExact: false },
-    matchedBy: 'path',
-  };
+  return packages;
+}
+
+function becauseOf([first]: readonly Suspect[], growing: readonly Growing[]): string {
+  if (first !== undefined) {
+    const at = first.location === null ? '' : ` (${first.location.file}:${first.location.line})`;
+    return `${first.name} gained ${first.objects} entries${at}: ${first.path.join('')}.`;
+  }
+  const [excused] = growing;
+  const but =
+    excused === undefined ? '' : ` ${excused.name} grew by ${excused.objects}, but ${excused.because}.`;
+  return `Nothing that was there before holds more than it did.${but}`;
 }

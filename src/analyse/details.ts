@@ -1,5 +1,6 @@
+import type { Incoming } from './edges.ts';
 import type { Graph } from './graph.ts';
-import { EDGE, EDGE_MASK, NODE, NONE, edgeText, follow, nodeText } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, edgeText, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { className, pathText, stepsTo } from './path.ts';
 
@@ -30,19 +31,28 @@ export function exampleOf(heap: Heap, sample: readonly number[]): { name: string
   return fields;
 }
 
-/** What else keeps the same entries, or what they hold, alive. */
+/** Who asks: its own containers, and all that grew. */
+export interface Holders {
+  readonly own: ReadonlySet<number>;
+  readonly grown: ReadonlySet<number>;
+}
+
+/** What else keeps the same entries, or what they hold, alive: it must have grown as well. */
 export function otherRetainers(
   graph: Graph,
-  before: Uint32Array | null,
-  holders: ReadonlySet<number>,
+  before: Uint32Array,
+  holders: Holders,
   sample: readonly number[],
 ): string[] {
   const counts = new Map<string, number>();
-  const entries = [...new Set(sample)].slice(0, SAMPLE);
+  const entries = [...new Set(sample)].filter((node) => before[node] === 0).slice(0, SAMPLE);
   for (const entry of entries) {
     const found = new Set<string>();
-    for (const node of [entry, ...heldBy(graph, before, entry)]) {
-      for (const retainer of retainersOf(graph, node, entry, holders)) found.add(retainer);
+    for (const node of oldHolders(graph, before, holders, entry)) {
+      const text = pathText(graph, stepsTo(graph.reach, node))
+        .join('')
+        .replace(/\[\d+\]/g, '[…]');
+      if (text !== '' && !text.includes('system / ')) found.add(text);
     }
     for (const text of found) counts.set(text, (counts.get(text) ?? 0) + 1);
   }
@@ -53,53 +63,41 @@ export function otherRetainers(
     .map(([text]) => text);
 }
 
-/** New objects that hang from an entry, but not only from it. */
-function heldBy({ heap, dominators }: Graph, before: Uint32Array | null, entry: number): number[] {
-  const held: number[] = [];
+/** Upwards from an entry, and from what it holds, through new objects to what grew. */
+function oldHolders(
+  { heap, incoming }: Graph,
+  before: Uint32Array,
+  { own, grown }: Holders,
+  entry: number,
+): number[] {
+  const found: number[] = [];
+  const seen = new Set([entry, ...newTargets(heap, before, entry)]);
+  for (const node of seen) {
+    const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MOST_INCOMING);
+    for (let at = incoming.start[node]!; at < end && seen.size < MOST_CLIMBED; at++) {
+      const from = incoming.from[at]!;
+      const holder = heap.nodeType[from] === NODE.array ? ownerOfStore(incoming, from) : from;
+      if (own.has(holder) || seen.has(from) || heap.nodeType[from] === NODE.synthetic) continue;
+      if (grown.has(holder)) found.push(holder);
+      else if (before[from] === 0) seen.add(from);
+    }
+  }
+  return found;
+}
+const MOST_CLIMBED = 150;
+
+function newTargets(heap: Heap, before: Uint32Array, entry: number): number[] {
+  const found: number[] = [];
   for (let edge = heap.firstEdge[entry]!; edge < heap.firstEdge[entry + 1]!; edge++) {
     const to = heap.edgeTo[edge]!;
-    const isNew = before !== null && before[to] === 0;
-    if (isNew && heap.nodeType[to] === NODE.object && dominators.parent[to] !== entry) held.push(to);
-    if (held.length === MOST_FIELDS) break;
+    if (before[to] === 0 && heap.nodeType[to] === NODE.object && found.length < MOST_FIELDS) found.push(to);
   }
-  return held;
-}
-
-function* retainersOf(
-  graph: Graph,
-  node: number,
-  entry: number,
-  holders: ReadonlySet<number>,
-): Generator<string> {
-  const { heap, incoming, reach } = graph;
-  const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MOST_INCOMING);
-  for (let at = incoming.start[node]!; at < end; at++) {
-    const retainer = ownerOfStore(graph, incoming.from[at]!);
-    if (retainer === NONE || holders.has(retainer) || isBelow(graph, retainer, entry)) continue;
-    if (heap.nodeType[retainer] !== NODE.object) continue;
-    const text = pathText(graph, stepsTo(reach, retainer))
-      .join('')
-      .replace(/\[\d+\]/g, '[…]');
-    if (text !== '') yield text;
-  }
+  return found;
 }
 
 /** The object to which a table or an elements store belongs. */
-function ownerOfStore({ heap, incoming }: Graph, node: number): number {
-  if (heap.nodeType[node] !== NODE.array) return node;
-  return incoming.start[node]! < incoming.start[node + 1]! ? incoming.from[incoming.start[node]!]! : NONE;
-}
-
-const MOST_CLIMB = 200;
-/** Is it part of the entry itself, or of something that only entries hold? */
-function isBelow({ dominators }: Graph, node: number, entry: number): boolean {
-  let at = node;
-  for (let climbed = 0; at !== 0 && at !== NONE && climbed < MOST_CLIMB; climbed++) {
-    if (at === entry) return true;
-    at = dominators.parent[at]!;
-  }
-  return false;
-}
+const ownerOfStore = ({ start, from }: Incoming, store: number): number =>
+  start[store]! < start[store + 1]! ? from[start[store]!]! : 0;
 
 /** How many of the sampled entries hold a socket that is closed: its handle is null, yet it is still here. */
 export function closedSockets(heap: Heap, sample: readonly number[]): number {

@@ -1,4 +1,4 @@
-import { countHoldings, isTable } from './entries.ts';
+import { isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText, sizeOf } from './heap.ts';
@@ -10,6 +10,7 @@ export interface Pairing {
   readonly before: Uint32Array;
   /** By the earlier snapshot's nodes. */
   readonly earlier: Holdings;
+  readonly now: Holdings;
   /** By id; else by path, where an old object is sometimes taken for new because its way changed. */
   readonly isExact: boolean;
 }
@@ -31,19 +32,18 @@ const LEAST_CHAIN_OBJECTS = 20;
 const MOST_SAMPLE = 300;
 const MOST_DEPTH = 65_535;
 
-export function findGrown(heap: Heap, pairing: Pairing, holdings: Holdings = countHoldings(heap)): Grown[] {
-  const { before, earlier } = pairing;
+export function findGrown(heap: Heap, { before, earlier, now }: Pairing): Grown[] {
   const grown: Grown[] = [];
   for (let node = 1; node < heap.nodeCount; node++) {
     if (heap.nodeType[node] !== NODE.object) continue;
     const at = before[node]! - 1;
-    const entries = holdings.entries[node]!;
+    const entries = now.entries[node]!;
     if (at < 0) {
       if (entries >= LEAST_FRESH) grown.push({ node, how: 'fresh', gained: entries, gainedBytes: 0 });
       continue;
     }
     const gained = entries - earlier.entries[at]!;
-    const gainedBytes = holdings.storeBytes[node]! - earlier.storeBytes[at]!;
+    const gainedBytes = now.storeBytes[node]! - earlier.storeBytes[at]!;
     // What shrank counts too: of many like containers some are always fuller and some emptier.
     if (Math.abs(gained) >= LEAST_GAINED) grown.push({ node, how: 'entries', gained, gainedBytes });
     else if (gainedBytes >= LEAST_STORE_BYTES && gained >= 0) {
@@ -57,6 +57,8 @@ export function findGrown(heap: Heap, pairing: Pairing, holdings: Holdings = cou
 export interface Chain extends Grown {
   /** New objects in a row, each held by the one before it only. */
   readonly depth: number;
+  /** Timers among them. */
+  readonly timers: readonly number[];
   readonly sample: readonly number[];
 }
 
@@ -73,6 +75,7 @@ export function findChains(
 ): Chain[] {
   const explained = markEntries(heap, isExact ? before : null, grown);
   const depth = new Uint16Array(heap.nodeCount);
+  const timeout = heap.names.word('Timeout');
   const owner = new Uint32Array(heap.nodeCount).fill(NONE);
   const chains = new Map<number, Below>();
   for (const node of dominators.order) {
@@ -84,10 +87,11 @@ export function findChains(
     depth[node] = Math.min(depth[parent]! + 1, MOST_DEPTH);
     if (explained[node] === 1 || !isData(heap, node)) continue;
     const of = owner[node]!;
-    const chain = chains.get(of) ?? { objects: 0, bytes: 0, depth: 0, sample: [] };
+    const chain = chains.get(of) ?? { objects: 0, bytes: 0, depth: 0, timers: [], sample: [] };
     chain.depth = Math.max(chain.depth, depth[node]!);
     chain.objects++;
     chain.bytes += sizeOf(heap, node);
+    if (heap.nodeName[node] === timeout && heap.nodeType[node] === NODE.object) chain.timers.push(node);
     const most = heap.nodeType[node] === NODE.closure ? MOST_SAMPLE * 2 : MOST_SAMPLE;
     if (chain.sample.length < most) chain.sample.push(node);
     chains.set(of, chain);
@@ -99,6 +103,7 @@ interface Below {
   objects: number;
   bytes: number;
   depth: number;
+  timers: number[];
   sample: number[];
 }
 
@@ -118,14 +123,16 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
       sum.objects += below.objects;
       sum.bytes += below.bytes;
       sum.depth = Math.max(sum.depth, below.depth);
+      sum.timers = sum.timers.concat(below.timers);
       if (sum.sample.length < MOST_SAMPLE) sum.sample.push(...below.sample);
     }
   }
   return [...settled]
     .filter(([, { objects }]) => objects >= LEAST_CHAIN_OBJECTS)
-    .map(([node, { objects, bytes, depth, sample }]) => ({
+    .map(([node, { objects, bytes, depth, timers, sample }]) => ({
       node,
       depth,
+      timers,
       how: 'chain',
       gained: objects,
       gainedBytes: bytes,

@@ -36,7 +36,9 @@ export function isChain(heap: Heap, group: Group): boolean {
   if (group.how !== 'chain') return false;
   const last = group.steps.at(-1)!.node;
   const isTimers = nodeText(heap, last) === 'TimersList' || isTimerMap(heap, group);
-  return isTimers || group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
+  return isTimers
+    ? timersOf(group).length >= LEAST_LINKS
+    : group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
 }
 
 /** Rows of a Map's table are key, value, link; of a Set's key, link: two neighbours occur in a Map only. */
@@ -83,3 +85,6 @@ export function entriesPerEdge(heap: Heap, type: SuspectType, container: number)
   const sum = perClass[0]! + perClass[1]! + perClass[2]!;
   return sum === 0 ? 1 : Math.max(...perClass) / sum;
 }
+
+export const timersOf = ({ how, members }: Group): readonly number[] =>
+  how === 'chain' ? members.flatMap((member) => (member as Chain).timers) : [];

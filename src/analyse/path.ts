@@ -1,6 +1,7 @@
 import type { Graph } from './graph.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
+import type { PlaceKeys } from './known.ts';
 import type { Reach } from './reach.ts';
 import { isPackageFile } from './scripts.ts';
 import { variableOf } from './variable.ts';
@@ -108,4 +109,25 @@ export function lastNamed(
     }
   }
   return null;
+}
+
+/** Fields and their classes on the way to a container, the nearest first. */
+export function placeKeys(heap: Heap, steps: readonly Step[]): PlaceKeys {
+  const keys: { holder: string; field: string }[] = [];
+  for (let at = steps.length - 1; at > 0; at--) {
+    const { edge } = steps[at]!;
+    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
+    if (kind === EDGE.context) break;
+    if (kind !== EDGE.property) continue;
+    const field = edgeText(heap, edge);
+    const isEvent = at > 1 && edgeText(heap, steps[at - 1]!.edge) === '_events';
+    keys.push({ holder: className(heap, steps[at - 1]!.node), field });
+    if (isEvent) keys.push({ holder: className(heap, steps[at - 2]!.node), field: `_events.${field}` });
+  }
+  return keys;
+}
+
+/** The index of an element edge; null for other edges. */
+export function edgeNumber(heap: Heap, edge: number): number | null {
+  return (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.element ? Number(edgeText(heap, edge)) : null;
 }

@@ -24,6 +24,11 @@ export class Scripts {
     }
   }
 
+  /** Files of the application and of packages that have functions alive. */
+  userFiles(): string[] {
+    return [...new Set(this.files.values())].filter(isUserFile);
+  }
+
   /** Of a closure its function, of an object the constructor of its class; null for what is not in a script. */
   place(node: number): Place | null {
     const at = locationIndex(this.heap, node);

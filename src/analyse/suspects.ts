@@ -1,39 +1,53 @@
-import type { Suspect, SuspectType } from '../types.ts';
+import type { Growing, Suspect } from '../types.ts';
+import { describe, sampleOf } from './describe.ts';
+import type { Comparison } from './describe.ts';
+import { excuseOf } from './excuses.ts';
 import { foldLike } from './fold.ts';
 import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
-import { entriesOf, findChains, findGrown } from './growth.ts';
+import { findChains, findGrown } from './growth.ts';
 import type { Chain, Grown, Pairing } from './growth.ts';
 import { NODE, NONE } from './heap.ts';
-import type { Heap } from './heap.ts';
-import { entriesPerEdge, isChain, listenersOf, typeOf } from './kinds.ts';
-import { locate } from './locate.ts';
-import { className } from './path.ts';
-import { toLocation } from './sources.ts';
-import type { Sources } from './sources.ts';
+import { isChain } from './kinds.ts';
 import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
 const MOST_SUSPECTS = 20;
-const MOST_SAMPLE = 300;
 
-export function findSuspects(graph: Graph, pairing: Pairing, sources: Sources): Suspect[] {
+/** What grew, told apart: suspects by the bytes that go with them, and what has an excuse. */
+export function findSuspects(comparison: Comparison): { suspects: Suspect[]; growing: Growing[] } {
+  const suspects: Suspect[] = [];
+  const growing: Growing[] = [];
+  const groups = findGroups(comparison);
+  const grown = new Set(
+    groups.flatMap(({ how, members }) => (how === 'chain' ? [] : members.map(({ node }) => node))),
+  );
+  for (const group of groups) {
+    const suspect = describe(comparison, group, grown);
+    const because = excuseOf(comparison, group, suspect, sampleOf(comparison.graph.heap, group));
+    if (because === null) suspects.push(suspect);
+    else {
+      const { name, path, location, objects } = suspect;
+      growing.push({ name, path, location, objects, because });
+    }
+  }
+  suspects.sort((a, b) => b.retainedBytes - a.retainedBytes);
+  return {
+    suspects: suspects.slice(0, MOST_SUSPECTS).map((suspect, at) => ({ ...suspect, rank: at + 1 })),
+    growing: growing.slice(0, MOST_SUSPECTS),
+  };
+}
+
+function findGroups({ graph, first }: Comparison): Group[] {
   const { heap, dominators } = graph;
-  const entries = findGrown(heap, pairing);
+  const entries = findGrown(heap, first);
   const holders = new Set(entries.filter(({ gained }) => gained > 0).map(({ node }) => node));
-  const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, pairing, holders, each));
-  const chains = findChains(
-    heap,
-    pairing,
-    dominators,
-    grown.filter(({ gained }) => gained > 0),
-  ).map((chain) => anchored(graph, chain));
-  return foldLike(graph, [...grown, ...chains])
-    .filter((group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)))
-    .map((group) => describe(graph, pairing, sources, group))
-    .sort((a, b) => b.retainedBytes - a.retainedBytes)
-    .slice(0, MOST_SUSPECTS)
-    .map((suspect, at) => ({ ...suspect, rank: at + 1 }));
+  const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, first, holders, each));
+  const gained = grown.filter((each) => each.gained > 0);
+  const chains = findChains(heap, first, dominators, gained).map((chain) => anchored(graph, chain));
+  return foldLike(graph, [...grown, ...chains]).filter(
+    (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)),
+  );
 }
 
 /** The engine's own closures and contexts between a list and its holder are no place in the source. */
@@ -62,73 +76,4 @@ function isCovered(
     if (before[at] !== 0) return false;
   }
   return false;
-}
-
-function describe(graph: Graph, pairing: Pairing, sources: Sources, group: Group): Suspect {
-  const { heap } = graph;
-  const sample = sampleOf(heap, group);
-  const type = typeOf(heap, group, sample);
-  const place = locate(graph, pairing.before, sources, { group, type, sample });
-  const objects = Math.round(group.gained * entriesPerEdge(heap, type, group.members[0]!.node));
-  const bytes = bytesOf(graph, pairing, group);
-  return {
-    rank: 0,
-    name: nameOf(heap, group, type),
-    type,
-    path: group.path,
-    location: place === null ? null : toLocation(place, sources),
-    objects,
-    retainedBytes: bytes,
-    growth: { objects, bytes },
-    confidence: 0.8,
-    containers: group.members.length,
-    entries: commonest(sample.map((node) => className(heap, node))),
-    example: [],
-    otherRetainers: [],
-    notes: [],
-    known: null,
-  };
-}
-
-function sampleOf(heap: Heap, { how, members }: Group): number[] {
-  const sample: number[] = [];
-  for (const member of members) {
-    if (sample.length >= MOST_SAMPLE) break;
-    if (how === 'chain') sample.push(...(member as Chain).sample);
-    else {
-      let left = Math.min(member.gained, MOST_SAMPLE);
-      for (const entry of entriesOf(heap, member.node)) {
-        if (left-- <= 0) break;
-        sample.push(entry);
-      }
-    }
-  }
-  return sample;
-}
-
-function bytesOf({ heap, dominators }: Graph, { before }: Pairing, group: Group): number {
-  if (group.how === 'chain') return group.gainedBytes;
-  const counted = new Set<number>();
-  let bytes = Math.max(0, group.gainedBytes);
-  for (const { node } of group.members) {
-    for (const entry of entriesOf(heap, node)) {
-      if (before[entry] !== 0 || counted.has(entry)) continue;
-      counted.add(entry);
-      bytes += dominators.retained[entry]!;
-    }
-  }
-  return bytes;
-}
-
-function nameOf(heap: Heap, group: Group, type: SuspectType): string {
-  const listeners = listenersOf(heap, group);
-  if (listeners !== null) return `listeners of '${listeners.event}' on ${listeners.emitter}`;
-  const path = group.path.slice(-3).join('').replace(/^\./, '');
-  return type === 'Promises' ? `promises below ${path}` : path;
-}
-
-function commonest(names: readonly string[]): string {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'numbers';
 }

@@ -59,6 +59,15 @@ export interface KnownLeak {
   readonly advice: string;
 }
 
+/** It grew and is not called a leak: it is bounded, by design, or will go by itself. */
+export interface Growing {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly location: SourceLocation | null;
+  readonly objects: number;
+  readonly because: string;
+}
+
 export interface ClassRow {
   readonly name: string;
   readonly objects: number;
@@ -89,6 +98,7 @@ export interface Analysis {
     readonly selfBytes: number;
   }[];
   readonly suspects: readonly Suspect[];
+  readonly growing: readonly Growing[];
   /** Two or three snapshots and nothing grows. A single snapshot is never called clean or leaking. */
   readonly clean: boolean;
   /** Why it is clean, or what the suspects rest on, in a sentence. */

@@ -78,6 +78,7 @@ test('the rest: evidence, what it is not, suspects, a table of at most a dozen r
       clean: false,
       because: 'clients gained 900 entries',
       matchedBy: 'id',
+      growing: [],
       holders: [],
       classes: [],
       external: [],

@@ -1,0 +1,89 @@
+import type { Suspect } from '../types.ts';
+import { findBound } from './bounds.ts';
+import type { Comparison } from './describe.ts';
+import { closedSockets, isNull } from './details.ts';
+import type { Group } from './fold.ts';
+import { follow, nodeText } from './heap.ts';
+import type { Heap } from './heap.ts';
+import { timersOf } from './kinds.ts';
+import { designOf } from './known.ts';
+import { findOwner } from './owner.ts';
+import { className, edgeNumber, placeKeys } from './path.ts';
+
+/** A timer that fires once within a minute lets go by itself: ws gives a closing socket 30 s, others 15 to 20. */
+const PENDING_MS = 60_000;
+/** So short that what is pending has just been started. */
+const SHORT_MS = 5000;
+/** In the second interval, of what was gained in both: less than that is a plateau. */
+const PLATEAU_SHARE = 0.1;
+
+/** Classes of libraries and of Node that fill up to a bound of their own. */
+const BOUNDED_CLASSES: ReadonlyMap<string, string> = new Map([
+  ['LRUCache', 'an LRU cache has a bound'],
+  ['LRU', 'an LRU cache has a bound'],
+  ['QuickLRU', 'an LRU cache has a bound'],
+  ['FreeList', "Node's free lists have a bound"],
+  ['FixedQueue', "Node's queue of ticks empties itself"],
+  ['FixedCircularBuffer', "Node's queue of ticks empties itself"],
+]);
+/** Node's loader remembers each module once. */
+const LOADER =
+  /^(Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
+
+/** Why a thing that grew is not called a leak; null when nothing excuses it. */
+export function excuseOf(
+  comparison: Comparison,
+  group: Group,
+  suspect: Suspect,
+  sample: readonly number[],
+): string | null {
+  const { graph, packages } = comparison;
+  const { heap } = graph;
+  const design = designOf(placeKeys(heap, group.steps), packages);
+  if (design !== null) return design;
+  if (suspect.type === 'Timers') return timerExcuse(heap, group);
+  if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
+  for (const { node } of group.steps.slice(-3)) {
+    const bounded = BOUNDED_CLASSES.get(className(heap, node));
+    if (bounded !== undefined) return bounded;
+  }
+  return boundInCode(comparison, group) ?? plateau(comparison, group, sample);
+}
+
+function timerExcuse(heap: Heap, group: Group): string | null {
+  const timers = timersOf(group);
+  const once = timers.filter((timer) => {
+    const repeat = follow(heap, timer, '_repeat');
+    return repeat >= 0 && isNull(heap, repeat);
+  });
+  const ms = listMs(heap, group);
+  if (ms === null || ms <= SHORT_MS || ms > PENDING_MS || once.length < timers.length * 0.9) return null;
+  return `they fire once, after ${ms} ms, and are gone then`;
+}
+
+/** Node keeps a list for each duration: its key is the number of milliseconds. */
+function listMs(heap: Heap, { steps }: Group): number | null {
+  const at = steps.findIndex(({ node }) => nodeText(heap, node) === 'TimersList');
+  return at < 0 ? null : edgeNumber(heap, steps[at]!.edge);
+}
+
+function boundInCode({ graph, sources }: Comparison, group: Group): string | null {
+  const owner = findOwner(graph, group.steps);
+  if (owner === null) return null;
+  const text = sources.text(owner.place.file);
+  const [name] = owner.names;
+  const spot = text === null || name === undefined ? null : findBound(text, name);
+  return spot === null ? null : `the code takes entries out at a bound (${owner.place.file}:${spot.line})`;
+}
+
+/** Three snapshots: it grew first and then no more, and no closed socket is in it. */
+function plateau({ graph, middle }: Comparison, group: Group, sample: readonly number[]): string | null {
+  if (middle === null || group.how === 'chain') return null;
+  let later = 0;
+  for (const { node, gained } of group.members) {
+    const at = middle.before[node]! - 1;
+    later += at < 0 ? gained : (middle.now.entries[node] ?? 0) - middle.earlier.entries[at]!;
+  }
+  if (later > group.gained * PLATEAU_SHARE || closedSockets(graph.heap, sample) > 0) return null;
+  return 'it grew between the first two snapshots and no more after that';
+}
