@@ -36,6 +36,7 @@ export const analysisOf = (more: Partial<Analysis> = {}): Analysis => ({
   clean: false,
   because: 'Containers that were there before gained entries.',
   matchedBy: 'id',
+  growing: [],
   holders: [],
   classes: [classRow('WebSocket')],
   external: [],

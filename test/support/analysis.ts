@@ -27,6 +27,7 @@ export const analysisOf = (...suspects: Suspect[]): Analysis => ({
   clean: suspects.length === 0,
   because: 'of this test',
   matchedBy: null,
+  growing: [],
   holders: [],
   classes: [],
   external: [],
