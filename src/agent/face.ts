@@ -1,6 +1,7 @@
 /** The agent as its user sees it. */
-import { collectInto, isRegistry, type RegistryLike } from '../export/collected.ts';
-import { metricsFor } from '../export/metrics.ts';
+import type * as CollectedModule from '../export/collected.ts';
+import type { RegistryLike } from '../export/collected.ts';
+import type * as MetricsModule from '../export/metrics.ts';
 import { composeStatus } from '../status.ts';
 import type { Dispose, Snapshot, Status } from '../types.ts';
 import type { Agent } from './api.ts';
@@ -41,6 +42,8 @@ export function createFace(body: Body, undo: () => void): Agent {
 
 /** Read when the application is scraped, from what the watcher last said: no thread is waited for. */
 function collect(body: Body, registry: RegistryLike): Dispose {
+  const { collectInto, isRegistry } = require('../export/collected.ts') as typeof CollectedModule;
+  const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
   if (!isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
   const { taken, dispose } = collectInto(
     registry,

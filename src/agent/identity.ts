@@ -17,10 +17,16 @@ export function identify(resolved: ResolvedConfig, startedWallMs: number): Ident
     instance: `${host.replace(/[^\w.-]/g, '_')}-${process.pid}-${Math.round(startedWallMs).toString(36)}`,
     host,
     pid: process.pid,
-    worker: (require('node:cluster') as typeof Cluster.default).worker?.id ?? null,
+    worker: clusterWorker(),
     agentVersion: agentVersion(),
     nodeVersion: process.version,
   };
+}
+
+/** Only a process with a channel to its parent can be one; the others need not load the module. */
+function clusterWorker(): number | null {
+  if (process.channel === undefined) return null;
+  return (require('node:cluster') as typeof Cluster.default).worker?.id ?? null;
 }
 
 function agentVersion(): string {

@@ -2,7 +2,8 @@
 import type { Ears, WatcherSide } from '../channel.ts';
 import type { Failed } from '../types.ts';
 import type { Body } from './awake.ts';
-import { createCamera } from './camera.ts';
+import type * as CameraModule from './camera.ts';
+import type { Camera } from './camera.ts';
 
 const FAILED: Failed = {
   outcome: 'failed',
@@ -12,18 +13,23 @@ const FAILED: Failed = {
 
 export function createOrders({ sampler, beat, bed, resolved }: Body): Ears<WatcherSide>['answer'] {
   const { guard, clock } = bed;
-  const camera = createCamera({
-    config: resolved.config,
-    clock,
-    beat,
-    flags: { execArgv: process.execArgv, nodeOptions: bed.dormant.nodeOptions, v8: process.versions.v8 },
-    onStop: () => sampler.noteMark('snapshot'),
-  });
+  let camera: Camera | null = null;
+  /** Loaded for the first order: most processes never get one. */
+  const openCamera = (): Camera => {
+    const { createCamera } = require('./camera.ts') as typeof CameraModule;
+    return createCamera({
+      config: resolved.config,
+      clock,
+      beat,
+      flags: { execArgv: process.execArgv, nodeOptions: bed.dormant.nodeOptions, v8: process.versions.v8 },
+      onStop: () => sampler.noteMark('snapshot'),
+    });
+  };
   return {
     locate: ({ emitter, event }) =>
       guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
     askAll: () => guard.runAsync('ask all', () => sampler.askAll().then(() => null), null),
     snapshot: ({ folder, label }) =>
-      Promise.resolve(guard.run('snapshot', () => camera.take(folder, label), FAILED)),
+      Promise.resolve(guard.run('snapshot', () => (camera ??= openCamera()).take(folder, label), FAILED)),
   };
 }

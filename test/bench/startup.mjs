@@ -1,0 +1,137 @@
+// What the preload costs a server that starts: CPU and memory until it first listens, and once the watcher runs.
+// Paired against bare node in alternating order; a second bare run of each round is the control, so that what the
+// machine's noise can do stands beside every figure.
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const AGENT = join(root, 'dist', 'index.js');
+const flag = (name, fallback) => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? fallback : Number(process.argv[at + 1]);
+};
+const rounds = Math.max(1, flag('--rounds', 15));
+const GOALS = { cpuMs: 10, rssMb: 1, upRssMb: 35, upHeapMb: 1, packages: 0 };
+/** Bare node waits as long as the agent's watcher takes to say its line, and both as long again to settle. */
+const UP_AFTER_MS = 2500;
+const MB = 1024 * 1024;
+
+const APP = `
+const http = require('node:http');
+const server = http.createServer((request, response) => response.end('ok'));
+const reading = () => {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: (user + system) / 1000, rssBytes: process.memoryUsage.rss() };
+};
+server.listen(0, '127.0.0.1', () => {
+  const listening = reading();
+  setTimeout(() => {
+    const up = reading();
+    global.gc();
+    const heapBytes = process.memoryUsage().heapUsed;
+    const packages = Object.keys(require.cache).filter((file) => file.includes('node_modules')).length;
+    process.send({ listening, up: { ...up, heapBytes }, packages }, () => process.exit(0));
+  }, ${UP_AFTER_MS});
+});
+`;
+
+const folder = mkdtempSync(join(tmpdir(), 'wsguard-startup-'));
+const app = join(folder, 'app.js');
+writeFileSync(app, APP);
+
+function once(kind) {
+  return new Promise((resolve, reject) => {
+    const execArgv = ['--expose-gc', ...(kind === 'agent' ? ['--require', AGENT] : [])];
+    const child = fork(app, [], { cwd: folder, execArgv, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    let stderr = '';
+    let result = null;
+    child.stderr.on('data', (chunk) => (stderr += chunk));
+    child.on('message', (message) => (result = message));
+    child.on('exit', (code) => {
+      if (result === null) reject(new Error(`${kind} ended with ${code}: ${stderr}`));
+      else if (kind === 'agent' && !stderr.includes('"msg":"watching'))
+        reject(new Error(`not watched: ${stderr}`));
+      else resolve(result);
+    });
+  });
+}
+
+const sorted = (values) => values.toSorted((a, b) => a - b);
+const quantile = (values, share) => {
+  const at = (values.length - 1) * share;
+  const [low, high] = [values[Math.floor(at)], values[Math.ceil(at)]];
+  return low + (high - low) * (at - Math.floor(at));
+};
+const round = (value) => Math.round(value * 100) / 100;
+function summary(values) {
+  const inOrder = sorted(values);
+  return {
+    median: round(quantile(inOrder, 0.5)),
+    q1: round(quantile(inOrder, 0.25)),
+    q3: round(quantile(inOrder, 0.75)),
+  };
+}
+
+const KINDS = ['bare', 'agent', 'control'];
+const runs = { bare: [], agent: [], control: [] };
+for (let n = 0; n < rounds; n += 1) {
+  // Each takes each place in turn: what a machine does over time falls on all of them alike.
+  for (let place = 0; place < KINDS.length; place += 1) {
+    const kind = KINDS[(n + place) % KINDS.length];
+    runs[kind].push(await once(kind));
+  }
+}
+rmSync(folder, { recursive: true });
+
+const FIGURES = {
+  'until it listens: CPU ms': ({ listening }) => listening.cpuMs,
+  'until it listens: RSS MB': ({ listening }) => listening.rssBytes / MB,
+  'watcher up: CPU ms': ({ up }) => up.cpuMs,
+  'watcher up: RSS MB': ({ up }) => up.rssBytes / MB,
+  'watcher up: heap of the app thread MB': ({ up }) => up.heapBytes / MB,
+};
+const added = (read, kind) => summary(runs[kind].map((run, n) => read(run) - read(runs.bare[n])));
+const figures = Object.fromEntries(
+  Object.entries(FIGURES).map(([name, read]) => [
+    name,
+    {
+      bare: summary(runs.bare.map(read)).median,
+      added: added(read, 'agent'),
+      control: added(read, 'control'),
+    },
+  ]),
+);
+const packages = Math.max(...runs.agent.map((run) => run.packages));
+const of = (name) => figures[name].added.median;
+const goals = {
+  'until it listens: CPU ms': of('until it listens: CPU ms') <= GOALS.cpuMs,
+  'until it listens: RSS MB': of('until it listens: RSS MB') <= GOALS.rssMb,
+  'watcher up: RSS MB': of('watcher up: RSS MB') <= GOALS.upRssMb,
+  'watcher up: heap of the app thread MB': of('watcher up: heap of the app thread MB') <= GOALS.upHeapMb,
+  'packages on the app thread': packages <= GOALS.packages,
+};
+const result = {
+  schema: 'wsguard.bench/1',
+  bench: 'startup',
+  node: process.version,
+  rounds,
+  figures,
+  packages,
+  goals,
+};
+if (process.argv.includes('--json')) console.log(JSON.stringify(result));
+else {
+  console.log(
+    `${rounds} rounds on ${process.version}: added by the agent, median (quartiles); the control is bare again`,
+  );
+  for (const [name, { bare, added: a, control: c }] of Object.entries(figures)) {
+    const goal = name in goals ? (goals[name] ? '  goal met' : '  GOAL MISSED') : '';
+    console.log(
+      `${name.padEnd(40)} bare ${bare}  agent +${a.median} (${a.q1} to ${a.q3})  control +${c.median} (${c.q1} to ${c.q3})${goal}`,
+    );
+  }
+  console.log(`packages on the app thread: ${packages}`);
+}
