@@ -1,10 +1,10 @@
 /** A report for people, at most 110 columns where the words allow it. */
-import type { Alert, Report, ReportPoint, Snapshot, Suspect } from '../types.ts';
+import type { Alert, Report, ReportPoint, Snapshot } from '../types.ts';
 import { adviceOf } from './advice.ts';
+import { analysisText } from './analysis.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
 
 const MAX_ROWS = 12;
-const MAX_SUSPECTS = 5;
 
 export function reportText(report: Report): string {
   const { alert } = report;
@@ -13,10 +13,7 @@ export function reportText(report: Report): string {
     section('Evidence', alert.evidence.map(evidenceLine)),
     section('What else it could be, and why it is not', because(alert.against)),
     section('Also seen', because(alert.also)),
-    section(
-      'Suspects in the heap',
-      (report.analysis?.suspects ?? []).slice(0, MAX_SUSPECTS).map(suspectLine),
-    ),
+    section('What the snapshots say', analysisLines(report)),
     section('Memory and connections', pointTable(report.samples)),
     section('Snapshots', alert.snapshots.map(snapshotLine)),
     section('The fix', [adviceOf(alert.kind).fix, `Read ${alert.docs}`]),
@@ -27,7 +24,7 @@ export function reportText(report: Report): string {
 }
 
 const section = (title: string, lines: readonly string[]): string =>
-  lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}`).join('\n')}`;
+  lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}`.trimEnd()).join('\n')}`;
 
 function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): string {
   const over = threshold === undefined ? '' : ` (threshold ${formatValue(threshold, unit)})`;
@@ -38,13 +35,8 @@ function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidenc
 const because = (reasons: Alert['against']): string[] =>
   reasons.map((reason) => `${reason.kind}: ${reason.because}`);
 
-function suspectLine({ rank, name, location, objects, retainedBytes, growth, confidence }: Suspect): string {
-  const place = location === null ? '' : ` ${location.file}:${location.line}`;
-  const grew =
-    growth === null ? '' : `, +${formatCount(growth.objects)} objects, +${formatBytes(growth.bytes)}`;
-  const held = `${formatCount(objects)} objects, ${formatBytes(retainedBytes)}${grew}`;
-  return `${rank}. ${name}${place}: ${held} (confidence ${Math.round(confidence * 100)} %)`;
-}
+const analysisLines = ({ analysis }: Report): string[] =>
+  analysis === null ? [] : analysisText(analysis).trimEnd().split('\n');
 
 function snapshotLine(snapshot: Snapshot): string {
   if (snapshot.outcome === 'written') {

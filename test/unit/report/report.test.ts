@@ -108,9 +108,9 @@ test('the rest: evidence, what it is not, suspects, a table of at most a dozen r
     'ws_connections_unanswering: 1,912 connections (threshold 20 connections) over 15 min',
   );
   expect(text).toContain('heap-growth: post-GC floor grew 3 MB in the window');
-  expect(text).toContain(
-    '1. clients server.js:41: 1,912 objects, 80.0 MiB, +900 objects, +1.0 KiB (confidence 90 %)',
-  );
+  expect(text).toContain('clients gained 900 entries');
+  expect(text).toContain('1. clients (Map): +900 WebSocket, 80.0 MiB');
+  expect(text).toContain('server.js:41');
   expect(text.split('\n').filter((line) => /^ +\d\d:\d\d:\d\d/.test(line)).length).toBeLessThanOrEqual(13);
   expect(text).toContain('chat-server 3.1.4, instance chat-7f9c, pid 4711 on web-3');
   expect(built.samples).toHaveLength(100);
