@@ -36,7 +36,10 @@ const because = (reasons: Alert['against']): string[] =>
   reasons.map((reason) => `${reason.kind}: ${reason.because}`);
 
 const analysisLines = ({ analysis }: Report): string[] =>
-  analysis === null ? [] : analysisText(analysis).trimEnd().split('\n');
+  analysis === null ? [] : withoutGaps(analysisText(analysis).trimEnd().split('\n'));
+
+const withoutGaps = (lines: readonly string[]): string[] =>
+  lines.filter((line, i) => line !== '' || lines[i - 1] !== '');
 
 function snapshotLine(snapshot: Snapshot): string {
   if (snapshot.outcome === 'written') {
