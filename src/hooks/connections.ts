@@ -202,12 +202,15 @@ export class Connections {
   #askable(connection: Connection, nowMs: number): Askable {
     const { rules, wraps } = this.#deps;
     const { socket } = connection;
-    const paused = socket.isPaused() || socket.readableFlowing === false;
-    if (!rules.pings || connection.transport !== 'websocket' || paused) return { byUs: false, paused };
-    if (!isSilent(connection, rules, nowMs)) return { byUs: true, paused };
+    const held = {
+      paused: socket.isPaused(),
+      hungUp: connection.transport !== 'sse' && socket.readableEnded,
+    };
+    if (!rules.pings || connection.transport !== 'websocket' || held.paused) return { byUs: false, ...held };
+    if (!isSilent(connection, rules, nowMs)) return { byUs: true, ...held };
     const ws = connection.holder as WebSocketLike;
     const watched = isHeartbeat(connection, rules, nowMs) || wraps.appHearsPongs(ws, connection);
-    return { byUs: isOpen(ws) && !socket.timeout && !watched, paused };
+    return { byUs: isOpen(ws) && !socket.timeout && !watched, ...held };
   }
 
   #classify(socket: Socket, nowMs: number): Connection | null {

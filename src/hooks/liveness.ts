@@ -66,11 +66,13 @@ export interface Askable {
   readonly byUs: boolean;
   /** The application has stopped reading: silence is its own doing. */
   readonly paused: boolean;
+  /** The peer has ended its side of an upgraded connection and the server keeps its own open. */
+  readonly hungUp: boolean;
 }
 
 export function judge(connection: Connection, askable: Askable, rules: LivenessRules, time: Time): Answering {
   const { nowMs } = time;
-  if (connection.retransmitting) return 'no';
+  if (connection.retransmitting || askable.hungUp) return 'no';
   if (connection.askedAtMs !== NEVER && !askable.paused) {
     const sinceMs = Math.max(connection.askedAtMs, time.stalledUntilMs);
     if (nowMs - sinceMs > rules.answerWithinMs) return 'no';

@@ -1,0 +1,186 @@
+import { once } from 'node:events';
+import { createServer, get } from 'node:http';
+import type { Socket } from 'node:net';
+import { WebSocket, WebSocketServer } from 'ws';
+import { listen, muteClient, startSampling, type Sampling } from '../support/sampling.ts';
+
+jest.setTimeout(60_000);
+
+/** Three minutes of silence, one of waiting and five between two pings pass in so many ms. */
+const SCALE = { silent: 300, timeScale: 600 };
+let sampling: Sampling;
+const open: { close(): void }[] = [];
+
+afterEach(() => {
+  sampling.sampler.stop();
+  for (const thing of open.splice(0)) thing.close();
+});
+
+async function wsServer(onConnection: (ws: WebSocket) => void = () => undefined): Promise<number> {
+  const server = createServer();
+  const wss = new WebSocketServer({ server });
+  wss.on('connection', (ws) => {
+    ws.on('error', () => undefined);
+    onConnection(ws);
+  });
+  open.push(wss, server, { close: () => server.closeAllConnections() });
+  return listen(server);
+}
+async function answering(port: number, count: number): Promise<WebSocket[]> {
+  const clients = Array.from({ length: count }, () => new WebSocket(`ws://127.0.0.1:${port}`));
+  await Promise.all(clients.map((ws) => once(ws, 'open')));
+  for (const ws of clients) open.push({ close: () => ws.terminate() });
+  return clients;
+}
+async function mute(port: number, count: number): Promise<Socket[]> {
+  const sockets = await Promise.all(Array.from({ length: count }, () => muteClient(port)));
+  for (const socket of sockets) open.push({ close: () => socket.destroy() });
+  return sockets;
+}
+
+test('of silent peers those that do not answer our ping are told from those that do', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const port = await wsServer();
+  const clients = await answering(port, 12);
+  const pinged = clients.map((ws) => once(ws, 'ping'));
+  await mute(port, 7);
+  const sample = await sampling.until('7 mute', ({ connections }) => connections.unanswering === 7);
+  expect(sample.connections.active.websocket).toBe(19);
+  expect(sample.connections.unaskable).toBe(0);
+  await Promise.all(pinged);
+  // Nothing counted as the application's own: no message, no round trip, no listener on its sockets.
+  expect(sample.connections.messagesSentTotal).toBe(0);
+  expect(sample.connections.rtt).toBeNull();
+});
+
+test('a peer that speaks again answers again', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const port = await wsServer();
+  const [peer] = await mute(port, 1);
+  await sampling.until('mute', ({ connections }) => connections.unanswering === 1);
+  peer?.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
+  await sampling.until('heard', ({ connections }) => connections.unanswering === 0);
+});
+
+test('with pings off a silent peer is unknown, never unanswering', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale, ping: 'off' });
+  const port = await wsServer();
+  const [client] = await answering(port, 1);
+  let pings = 0;
+  client?.on('ping', () => (pings += 1));
+  await mute(port, 3);
+  const sample = await sampling.until('4 unknown', ({ connections }) => connections.unaskable === 4);
+  expect(sample.connections.unanswering).toBe(0);
+  expect(pings).toBe(0);
+  expect(sample.blind.map(({ why }) => why)).toContain('WSGUARD_PING=off');
+});
+
+test("the application's own pings are enough: it is not pinged by us, and its silent peers are known", async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const beats: NodeJS.Timeout[] = [];
+  const port = await wsServer((ws) => {
+    ws.on('pong', () => undefined);
+    beats.push(setInterval(() => ws.ping(), 400));
+  });
+  open.push({ close: () => beats.forEach(clearInterval) });
+  const [client] = await answering(port, 1);
+  await mute(port, 2);
+  const sample = await sampling.until('2 mute', ({ connections }) => connections.unanswering === 2);
+  expect(sample.connections.unaskable).toBe(0);
+  const timed = await sampling.until('a round trip', ({ connections }) => connections.rtt !== null);
+  expect(timed.connections.rtt?.counts.at(-1)).toBeGreaterThan(0);
+  expect(timed.connections.rtt?.counts).toHaveLength((timed.connections.rtt?.boundsSeconds.length ?? 0) + 1);
+  let pings = 0;
+  client?.on('ping', () => (pings += 1));
+  const before = beats.length;
+  await new Promise((resolve) => setTimeout(resolve, 900));
+  expect(before).toBe(3);
+  // Two or three of its own in 0.9 s at 0.4 s each, and none of ours.
+  expect(pings).toBeLessThanOrEqual(3);
+});
+
+test.each([
+  ['it hears pongs', (ws: WebSocket) => void ws.on('pong', () => undefined)],
+  [
+    'its sockets have a timeout',
+    (ws: WebSocket) => (ws as unknown as { _socket: Socket })._socket.setTimeout(600_000),
+  ],
+])('an application is left alone where %s', async (_why, onConnection) => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const port = await wsServer(onConnection);
+  const [client] = await answering(port, 1);
+  let pings = 0;
+  client?.on('ping', () => (pings += 1));
+  await sampling.until('unknown', ({ connections }) => connections.unaskable === 1);
+  await sampling.sampler.askAll();
+  expect(pings).toBe(0);
+});
+
+test('a connection that the application does not read is not blamed', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const port = await wsServer((ws) => (ws as unknown as { pause(): void }).pause());
+  await answering(port, 2);
+  const sample = await sampling.until('unknown', ({ connections }) => connections.unaskable === 2);
+  expect(sample.connections.unanswering).toBe(0);
+});
+
+test('before an alert all silent peers are asked, whatever the schedule', async () => {
+  sampling = startSampling({ timeScale: 60 });
+  const port = await wsServer();
+  const [client] = await answering(port, 1);
+  await sampling.until('known', ({ connections }) => connections.active.websocket === 1);
+  let pings = 0;
+  client?.on('ping', () => (pings += 1));
+  await sampling.until('the first ping after 3 s', () => pings === 1);
+  // The next is due 5 s after the first, unless everybody is asked once it was silent for 3 s more.
+  const start = Date.now();
+  while (pings === 1 && Date.now() - start < 4_500) await sampling.sampler.askAll();
+  expect(pings).toBe(2);
+  expect(sampling.sampler.read().connections.unanswering).toBe(0);
+});
+
+test('quiet push-only event streams are unknown; one whose backlog grows is not answering', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const chunk = Buffer.alloc(1024 * 1024, 'x');
+  const server = createServer((request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: hello\n\n');
+    if (request.url !== '/flood') return;
+    const flood = setInterval(() => response.writableLength < 64e6 && response.write(chunk), 5);
+    response.on('close', () => clearInterval(flood));
+  });
+  open.push(server, { close: () => server.closeAllConnections() });
+  const port = await listen(server);
+  const ask = (path: string, read: boolean): void => {
+    const request = get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      response.on('error', () => undefined);
+      if (read) response.resume();
+    });
+    request.on('error', () => undefined);
+    open.push({ close: () => request.destroy() });
+  };
+  for (let i = 0; i < 4; i += 1) ask('/', true);
+  await sampling.until('4 unknown', ({ connections }) => connections.unaskable === 4);
+  ask('/flood', false);
+  const sample = await sampling.until('stuck', ({ connections }) => connections.unanswering === 1);
+  expect(sample.connections.active.sse).toBe(5);
+  expect(sample.connections.unaskable).toBe(4);
+  expect(sample.connections.sendBufferBytes).toBeGreaterThan(1024 * 1024);
+});
+
+test('an upgrade whose peer hung up, kept open by the server, is not answering', async () => {
+  sampling = startSampling({ timeScale: SCALE.timeScale });
+  const server = createServer();
+  server.on('upgrade', (_request, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: custom\r\nConnection: Upgrade\r\n\r\n');
+    socket.resume();
+    open.push({ close: () => socket.destroy() });
+  });
+  open.push(server);
+  const port = await listen(server);
+  const [peer] = await mute(port, 2);
+  await sampling.until('2 open', ({ connections }) => connections.active.upgraded === 2);
+  peer?.end();
+  const sample = await sampling.until('hung up', ({ connections }) => connections.unanswering === 1);
+  expect(sample.connections.active.upgraded).toBe(2);
+});

@@ -1,0 +1,72 @@
+/** A sampler on this process, as the agent would run it, and clients that behave badly in known ways. */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { createClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import type { StartOptions } from '../../src/config/schema.ts';
+import { createGuard, type Guard } from '../../src/guard.ts';
+import { installDormant, type Dormant } from '../../src/hooks/dormant.ts';
+import { createSampler, type Sampler } from '../../src/sampler.ts';
+import type { Sample } from '../../src/types.ts';
+import { eventually } from './eventually.ts';
+
+export interface Sampling {
+  readonly dormant: Dormant;
+  readonly sampler: Sampler;
+  readonly guard: Guard;
+  readonly served: () => number;
+  /** Reads samples until one satisfies. */
+  until(what: string, predicate: (sample: Sample) => boolean, deadlineMs?: number): Promise<Sample>;
+}
+
+export function startSampling(code: StartOptions = {}): Sampling {
+  const guard = createGuard(({ part, error }) => {
+    process.stderr.write(`${part}: ${String(error)}\n`);
+  });
+  let served = 0;
+  const dormant = installDormant({ guard, onServe: () => (served += 1) });
+  const { config } = loadConfig({
+    env: {},
+    code,
+    readFile: () => '',
+    cwd: '/',
+    mainFile: null,
+    execArgv: [],
+  });
+  const sampler = createSampler({ clock: createClock(), guard, config, dormant });
+  return {
+    dormant,
+    sampler,
+    guard,
+    served: () => served,
+    until: (what, predicate, deadlineMs) =>
+      eventually(
+        () => {
+          const sample = sampler.read();
+          return predicate(sample) ? sample : null;
+        },
+        what,
+        deadlineMs,
+      ),
+  };
+}
+
+export async function listen(server: Pick<Server, 'listen' | 'address'>): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  return (server.address() as AddressInfo).port;
+}
+
+/** A raw upgrade: the handshake of a WebSocket client, and after it silence; pings are never answered. */
+export async function muteClient(port: number, path = '/'): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`,
+  );
+  await once(socket, 'data');
+  socket.resume();
+  return socket;
+}
