@@ -42,8 +42,7 @@ const CLOCK_JUMP_MS = 5_000;
 
 export function createSampler(deps: SamplerDeps): Sampler {
   const { clock, guard, dormant } = deps;
-  const flags = { execArgv: process.execArgv, nodeOptions: dormant.nodeOptions, v8: process.versions.v8 };
-  const probes = new ProcessProbes({ clock, guard, flags });
+  const probes = new ProcessProbes({ clock, guard, flags: dormant.flags });
   const watch = new Watch(deps);
   const jumped = clockJumps(clock);
   let marks: SampleMark[] = [];
@@ -53,13 +52,15 @@ export function createSampler(deps: SamplerDeps): Sampler {
     read() {
       if (jumped()) marks.push('clock-jump');
       const ofProcess = probes.read();
+      const hooks = watch.read(ofProcess.gc.majorTotal);
       const sample: Sample = {
         seq: seq++,
         atMs: clock.nowMs(),
         wallMs: clock.wallMs(),
         uptimeMs: process.uptime() * 1_000,
         ...ofProcess,
-        ...watch.read(ofProcess.gc.majorTotal),
+        ...hooks,
+        blind: [...hooks.blind, ...probes.blind()],
         marks,
       };
       marks = [];
@@ -73,7 +74,11 @@ export function createSampler(deps: SamplerDeps): Sampler {
     askAll: () => watch.askAll(),
     setSuspicion: (on) => watch.connections.suspect(on),
     locateListener: (emitter, event) => Promise.resolve(watch.locate(emitter, event)),
-    attached: () => ({ servers: watch.servers(), pings: deps.config.ping === 'auto', blind: watch.blind() }),
+    attached: () => ({
+      servers: watch.servers(),
+      pings: deps.config.ping === 'auto',
+      blind: [...watch.blind(), ...probes.blind()],
+    }),
     noteMark: (mark) => void marks.push(mark),
     stop() {
       watch.stop();

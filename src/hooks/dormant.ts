@@ -7,8 +7,8 @@ import { Sockets } from './sockets.ts';
 export interface Dormant {
   readonly sockets: Sockets;
   readonly births: Births;
-  /** V8 takes flags from here too; read at the start, since an application may delete its environment. */
-  readonly nodeOptions: string;
+  /** Where V8's flags were given; read at the start, since an application may delete its environment. */
+  readonly flags: { readonly execArgv: readonly string[]; readonly nodeOptions: string; readonly v8: string };
   stop(): void;
 }
 
@@ -20,7 +20,11 @@ export function installDormant(deps: { guard: Guard; onServe: (server: Server) =
   return {
     sockets,
     births,
-    nodeOptions: process.env?.['NODE_OPTIONS'] ?? '',
+    flags: {
+      execArgv: [...(process.execArgv ?? [])],
+      nodeOptions: process.env?.['NODE_OPTIONS'] ?? '',
+      v8: process.versions.v8,
+    },
     stop: () => {
       births.stop();
       sockets.stop();

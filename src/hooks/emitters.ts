@@ -140,10 +140,15 @@ export class Emitters {
 const isEmitter = (target: object): target is EventEmitter =>
   typeof (target as Partial<EventEmitter>).eventNames === 'function';
 
-const className = (thing: object): string => {
-  const { name } = thing.constructor ?? {};
-  return typeof name === 'string' && name !== '' ? name : 'EventEmitter';
-};
+function className(thing: object): string {
+  try {
+    const { name } = thing.constructor;
+    if (typeof name === 'string' && name !== '') return name;
+  } catch {
+    // A constructor that is none, or that throws: the emitter has its listeners all the same.
+  }
+  return 'EventEmitter';
+}
 
 interface Count {
   readonly sum: number;

@@ -84,15 +84,16 @@ function enlist<T>(watched: Map<string, Read<T>>, name: string, read: Read<T>): 
 }
 
 function counter(thing: Watchable): Read<number> {
-  if (typeof thing === 'function') return () => natural(thing());
-  if (isMap(thing) || isSet(thing)) {
-    const ref = new WeakRef<{ readonly size: number }>(thing);
-    return () => ref.deref()?.size ?? null;
-  }
-  if (!Array.isArray(thing)) throw misuse('thing', thing);
-  const ref = new WeakRef<readonly unknown[]>(thing);
-  return () => ref.deref()?.length ?? null;
+  if (typeof thing === 'function') return calling(thing);
+  if (isMap(thing) || isSet(thing)) return sizeOf(new WeakRef(thing));
+  if (Array.isArray(thing)) return lengthOf(new WeakRef<readonly unknown[]>(thing));
+  throw misuse('thing', thing);
 }
+
+// Functions of their own: closures made in one scope share it, and one that named `thing` would hold it for all.
+const calling = (count: () => unknown) => (): number => natural(count());
+const sizeOf = (ref: WeakRef<{ readonly size: number }>) => (): number | null => ref.deref()?.size ?? null;
+const lengthOf = (ref: WeakRef<readonly unknown[]>) => (): number | null => ref.deref()?.length ?? null;
 
 function natural(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;

@@ -7,6 +7,8 @@ export interface Descriptors {
   read(): DescriptorsReading | null;
   /** The slow part, off the application's thread: the limit, and a listing where nothing cheaper tells. */
   refresh(): Promise<void>;
+  /** Why they cannot be read here. */
+  blind(): string | null;
 }
 
 const LINUX = process.platform === 'linux';
@@ -19,20 +21,25 @@ export function createDescriptors(): Descriptors {
   let listed: number | null = null;
   let limit: number | null = null;
   let refreshes = 0;
-  const openNow = (): number | null => countAtOnce() ?? listed;
+  let denied: string | null = null;
   return {
     read() {
-      const open = openNow();
+      const open = denied === null ? (countAtOnce() ?? listed) : null;
       return open === null ? null : { open, limit };
     },
     async refresh() {
-      if (process.platform === 'win32') return;
+      if (process.platform === 'win32' || denied !== null) return;
       const seldom = refreshes++ % SELDOM === 0;
-      if (seldom) limit = softLimit();
-      if (countAtOnce() !== null || (!seldom && (listed ?? 0) > MANY)) return;
-      // The listing itself holds one.
-      listed = (await readdir(OWN_TABLE)).length - 1;
+      try {
+        if (seldom) limit = softLimit();
+        if (countAtOnce() !== null || (!seldom && (listed ?? 0) > MANY)) return;
+        // The listing itself holds one.
+        listed = (await readdir(OWN_TABLE)).length - 1;
+      } catch (error) {
+        denied = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+      }
     },
+    blind: () => denied,
   };
 }
 

@@ -31,11 +31,17 @@ function megabytes(flag: string, { execArgv, nodeOptions }: HeapFlags): number |
 }
 
 /**
- * Measured: 16 MiB on Node 20 and 22, 64 on 24, 32 on 26. On a machine or container with little memory V8 takes old
- * space / 128 where that is less.
+ * Measured: at most 16 MiB on Node 20 and 22, 64 on 24, 32 on 26, and where memory is short old space / 128, / 32, / 64:
+ * the largest power of two that fits what V8 made of it.
  */
 function defaultSemiSpace(heapLimitBytes: number, v8: string): number {
   const major = Number.parseInt(v8, 10);
-  const most = (major >= 14 ? 32 : major === 13 ? 64 : 16) * MIB;
-  return Math.min(most, Math.max(MIB, Math.ceil(heapLimitBytes / (128 + 3) / MIB) * MIB));
+  const { mostMib, ratio } = major >= 14 ? V8_14 : major === 13 ? V8_13 : BEFORE;
+  let bytes = mostMib * MIB;
+  while (bytes > MIB && heapLimitBytes - 3 * bytes < ratio * bytes) bytes /= 2;
+  return bytes;
 }
+
+const BEFORE = { mostMib: 16, ratio: 128 };
+const V8_13 = { mostMib: 64, ratio: 32 };
+const V8_14 = { mostMib: 32, ratio: 64 };

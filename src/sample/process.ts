@@ -1,5 +1,5 @@
 import type { Guard } from '../guard.ts';
-import type { Clock, GcReading, Sample } from '../types.ts';
+import type { Blind, Clock, GcReading, Sample } from '../types.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
 import { watchGc, type Gc } from './gc.ts';
 import type { HeapFlags } from './heap-capacity.ts';
@@ -40,6 +40,14 @@ export class ProcessProbes {
     };
     this.#refresh();
     return reading;
+  }
+
+  blind(): Blind[] {
+    const blind: Blind[] = [];
+    if (this.#gc === null) blind.push({ what: 'garbage collections', why: 'v8.GCProfiler is not there' });
+    const descriptors = this.#descriptors.blind();
+    if (descriptors !== null) blind.push({ what: 'open descriptors', why: descriptors });
+    return blind;
   }
 
   stop(): void {

@@ -1,4 +1,11 @@
-import { createServer, get, type ClientRequest, type Server } from 'node:http';
+import {
+  createServer,
+  get,
+  type ClientRequest,
+  type RequestListener,
+  type RequestOptions,
+  type Server,
+} from 'node:http';
 import { createServer as createSecureServer, get as getSecure } from 'node:https';
 import { createHash } from 'node:crypto';
 import { buildSync } from 'esbuild';
@@ -6,7 +13,6 @@ import { createRequire } from 'node:module';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import express from 'express';
 import { Server as SocketIo } from 'socket.io';
 import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -46,7 +52,7 @@ function wsClient(port: number, scheme = 'ws'): Promise<Client> {
 const sseClient = (port: number, from: typeof get = get): Promise<Client> =>
   new Promise((resolve) => {
     const request: ClientRequest = from(
-      { host: '127.0.0.1', port, agent: false, rejectUnauthorized: false } as Parameters<typeof get>[0],
+      { host: '127.0.0.1', port, agent: false, rejectUnauthorized: false } as RequestOptions,
       (response) => {
         response.resume().on('error', () => undefined);
         resolve({ leave: () => request.destroy() });
@@ -181,6 +187,9 @@ const KINDS: Record<string, Kind> = {
   'SSE by express': {
     transport: 'sse',
     serve: () => {
+      const express = createRequire(__filename)('express') as () => RequestListener & {
+        get(path: string, handler: RequestListener): void;
+      };
       const app = express();
       app.get('/', (_request, response) => {
         response.setHeader('content-type', 'text/event-stream; charset=utf-8');

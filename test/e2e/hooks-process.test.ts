@@ -1,0 +1,96 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+jest.setTimeout(60_000);
+
+const ROOT = join(__dirname, '..', '..');
+const CHILD = join(ROOT, 'test', 'support', 'hooks-child.cjs');
+beforeAll(() => void execFileSync(process.execPath, [join(ROOT, 'test', 'tools', 'build.mjs')]));
+
+/** The child must end by itself: a guest keeps nothing alive. */
+function run(scenario: string, nodeArgs: readonly string[] = []): Record<string, unknown> {
+  const child = spawnSync(process.execPath, [...nodeArgs, CHILD, scenario], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect({ status: child.status, stderr: child.status === 0 ? '' : child.stderr }).toEqual({
+    status: 0,
+    stderr: '',
+  });
+  return JSON.parse(child.stdout) as Record<string, unknown>;
+}
+
+test('listeners have a function, a file and a line: bound, by once, and under per-id names too', () => {
+  const { located } = run('locate');
+  expect(located).toEqual([
+    expect.objectContaining({
+      function: 'onPrice',
+      file: CHILD,
+      line: lineOf('function onPrice() {}'),
+      package: null,
+    }),
+    expect.objectContaining({ function: 'onPrice' }),
+    expect.objectContaining({ function: 'onUser', file: CHILD, line: lineOf('function onUser() {}') }),
+    null,
+  ]);
+});
+const lineOf = (text: string): number => {
+  const { readFileSync } = require('node:fs') as typeof import('node:fs');
+  return (
+    readFileSync(CHILD, 'utf8')
+      .split('\n')
+      .findIndex((line) => line.includes(text)) + 1
+  );
+};
+
+test("Node's warnings lead to emitters beyond the first of a class, and to EventTargets", () => {
+  expect(run('warnings')).toMatchObject({
+    crowd: [
+      ['*', 20, 1],
+      ['data', 20, null],
+    ],
+    target: [['stop', 20, null]],
+  });
+});
+
+test('stop undoes every hook', () => {
+  expect(run('stop')).toEqual({
+    changed: ['init', 'setMaxListeners', 'send', 'ping', 'warning'],
+    left: [],
+    pongListeners: 1,
+    closeListenersTaken: 1,
+    channels: [false, false],
+    held: 0,
+    served: 'still served',
+    faults: [],
+  });
+});
+
+test('who wrapped after us keeps a working chain when we stop', () => {
+  expect(run('wrappedAfterUs')).toEqual({ heard: 'heard', calls: 1, buses: 0, faults: [] });
+});
+
+test('an application that breaks what we lean on goes on being served', () => {
+  const seen = run('hostile');
+  expect(seen).toMatchObject({ echoed: 'served', heap: true });
+  expect(seen['parts']).toContain('connection');
+});
+
+test('a late start finds the server and the connections that were there', () => {
+  expect(run('late')).toEqual({ servers: 1, faults: [] });
+});
+
+test('it wakes for what serves, not for a private pipe', () => {
+  expect(run('wakes')).toEqual({ woken: ['httpOnPipe', 'tcp', 'http2'], faults: [] });
+});
+
+test('under the permission model what cannot be read is said', () => {
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  const flag = major >= 24 ? '--permission' : '--experimental-permission';
+  const { blind } = run('permission', [
+    flag,
+    `--allow-fs-read=${ROOT}/*`,
+    ...(major >= 25 ? ['--allow-net'] : []),
+  ]);
+  expect(blind).toContainEqual({ what: 'retransmits (/proc/net/tcp)', why: 'ERR_ACCESS_DENIED' });
+});

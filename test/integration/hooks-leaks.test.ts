@@ -1,0 +1,261 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer } from 'node:http';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Server as SocketIo } from 'socket.io';
+import { io } from 'socket.io-client';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { EmitterReading, Sample } from '../../src/types.ts';
+import { listen, startSampling, type Sampling } from '../support/sampling.ts';
+
+jest.setTimeout(60_000);
+
+let sampling: Sampling;
+const open: { close(): unknown }[] = [];
+afterEach(() => {
+  sampling.sampler.stop();
+  for (const thing of open.splice(0)) thing.close();
+});
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Major collections with turns of the loop between them, and a reading after each. */
+async function collectTwice(): Promise<Sample> {
+  let sample = sampling.sampler.read();
+  for (let i = 0; i < 3; i += 1) {
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    collect();
+    sample = sampling.sampler.read();
+  }
+  return sample;
+}
+
+async function serve(onConnection: (ws: WebSocket) => void): Promise<number> {
+  const server = createServer();
+  const wss = new WebSocketServer({ server });
+  wss.on('connection', onConnection);
+  open.push(wss, server, { close: () => server.closeAllConnections() });
+  return listen(server);
+}
+async function comeAndGo(
+  port: number,
+  count: number,
+  leave = (ws: WebSocket) => ws.close(1000),
+): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const ws = new WebSocket(`ws://127.0.0.1:${port}`);
+    await once(ws, 'open');
+    leave(ws);
+    await once(ws, 'close');
+  }
+}
+const rowOf = (sample: Sample, emitter: string, event: string): EmitterReading | undefined =>
+  sample.emitters.find((row) => row.emitter === emitter && row.event === event);
+
+test('of closed connections those that the application keeps are counted, the others are not', async () => {
+  sampling = startSampling({ timeScale: 10_000 });
+  const kept: WebSocket[] = [];
+  let seen = 0;
+  const port = await serve((ws) => {
+    if (seen++ % 4 === 0) kept.push(ws);
+  });
+  await comeAndGo(port, 40);
+  await sampling.until('all closed', ({ connections }) => connections.closedTotal.websocket === 40);
+  await collectTwice();
+  await sampling.until('10 kept', ({ connections }) => connections.retained === 10);
+  kept.length = 0;
+  await collectTwice();
+  const sample = await sampling.until('let go', ({ connections }) => connections.retained === 0);
+  expect(sample.connections.uncollected).toBe(0);
+});
+
+test('nothing is said of what is kept before two major collections were seen', async () => {
+  sampling = startSampling({ timeScale: 10_000 });
+  const port = await serve(() => undefined);
+  await comeAndGo(port, 2);
+  expect(sampling.sampler.read().connections.retained).toBeNull();
+});
+
+test('close codes: registered ones as they are, the ranges that clients choose as one', async () => {
+  sampling = startSampling();
+  const port = await serve(() => undefined);
+  await comeAndGo(port, 2, (ws) => ws.close(1000));
+  await comeAndGo(port, 1, (ws) => ws.close(3456));
+  await comeAndGo(port, 1, (ws) => ws.close(4001));
+  await comeAndGo(port, 1, (ws) => ws.close(4999));
+  await comeAndGo(port, 1, (ws) => ws.terminate());
+  await comeAndGo(port, 1, (ws) => ws.close());
+  const sample = await sampling.until(
+    '7 closed',
+    ({ connections }) => connections.closedTotal.websocket === 7,
+  );
+  expect(sample.connections.closeCodes).toEqual({ 1000: 2, 1005: 1, 1006: 1, '3xxx': 1, '4xxx': 2 });
+});
+
+test('messages: sent by the server are counted, those of a client in the same process are not', async () => {
+  sampling = startSampling();
+  let peer: WebSocket | null = null;
+  const port = await serve((ws) => (peer = ws));
+  const client = new WebSocket(`ws://127.0.0.1:${port}`);
+  await once(client, 'open');
+  await sampling.until('known', ({ connections }) => connections.active.websocket === 1);
+  const server = peer as unknown as WebSocket;
+  const heard = once(client, 'message');
+  client.send('not ours');
+  server.send('one');
+  server.send(Buffer.from('two'), { binary: true }, () => undefined);
+  await heard;
+  client.terminate();
+  await once(server, 'close');
+  const failure = new Promise((resolve) => server.send('too late', resolve));
+  expect(await failure).toBeInstanceOf(Error);
+  const { connections } = sampling.sampler.read();
+  expect(connections).toMatchObject({ messagesSentTotal: 2, messagesFailedTotal: 1 });
+});
+
+test('a bus of the application is found though it was silenced', () => {
+  sampling = startSampling();
+  const bus = new EventEmitter();
+  bus.setMaxListeners(0);
+  for (let i = 0; i < 40; i += 1) bus.on('price', () => undefined);
+  const sample = sampling.sampler.read();
+  expect(rowOf(sample, 'EventEmitter', 'price')).toMatchObject({ listeners: 40, source: 'found' });
+  expect(rowOf(sample, 'EventEmitter', '*')).toMatchObject({ listeners: 40, eventNames: 1 });
+});
+
+test('per-id event names hide nothing: the sum over the emitter and the number of names show', () => {
+  sampling = startSampling();
+  class Feed extends EventEmitter {}
+  const feed = new Feed();
+  for (let id = 0; id < 3_000; id += 1) feed.on(`user:${id}`, () => undefined);
+  const sample = sampling.sampler.read();
+  expect(rowOf(sample, 'Feed', '*')).toMatchObject({ listeners: 3_000, eventNames: 3_000 });
+});
+
+test('a limit taken away for all emitters is said to blind what it blinds', () => {
+  sampling = startSampling();
+  const before = EventEmitter.defaultMaxListeners;
+  try {
+    EventEmitter.defaultMaxListeners = 0;
+    const bus = new EventEmitter();
+    for (let i = 0; i < 30; i += 1) bus.on('tick', () => undefined);
+    const sample = sampling.sampler.read();
+    expect(rowOf(sample, 'EventEmitter', 'tick')?.listeners).toBe(30);
+    expect(sample.blind.map(({ why }) => why).join()).toContain('defaultMaxListeners is 0');
+  } finally {
+    EventEmitter.defaultMaxListeners = before;
+  }
+});
+
+test('http servers, WebSocket servers, engines and the process are probed without any reason', async () => {
+  sampling = startSampling();
+  const server = createServer();
+  const socketIo = new SocketIo(server);
+  const wss = new WebSocketServer({ noServer: true });
+  open.push(wss, { close: () => void socketIo.close() });
+  await listen(server);
+  const names = sampling.sampler.read().emitters.map(({ emitter }) => emitter);
+  expect(names).toEqual(expect.arrayContaining(['process', 'http server', 'engine.io', 'ws']));
+});
+
+test('rooms of Socket.IO and their members are found', async () => {
+  sampling = startSampling();
+  const server = createServer();
+  const socketIo = new SocketIo(server, { transports: ['websocket'] });
+  open.push({ close: () => void socketIo.close() });
+  socketIo.on('connection', (socket) => void socket.join(['lobby', `user:${socket.id}`]));
+  const port = await listen(server);
+  const clients = Array.from({ length: 3 }, () =>
+    io(`http://127.0.0.1:${port}`, { transports: ['websocket'], forceNew: true, reconnection: false }),
+  );
+  open.push({ close: () => clients.forEach((client) => client.disconnect()) });
+  await Promise.all(clients.map((client) => new Promise<void>((resolve) => client.on('connect', resolve))));
+  // Each socket is in a room of its own, in the lobby and in the room of its user.
+  const sample = await sampling.until('7 rooms', ({ rooms }) =>
+    rooms.some(({ rooms: count }) => count === 7),
+  );
+  expect(sample.rooms).toEqual([{ name: 'socket.io /', rooms: 7, members: 9, source: 'found' }]);
+  expect(sample.registries).toContainEqual({ name: 'socket.io / sids', entries: 3, source: 'found' });
+});
+
+test('what the application shows: registries, queues, rooms, emitters; weakly held, disposable', async () => {
+  sampling = startSampling();
+  const { sampler } = sampling;
+  const byId = new Map([[1, 'a']]);
+  const stopMap = sampler.watchRegistry('by id', byId);
+  sampler.watchRegistry('counted', () => 42);
+  const watchQueue = (): void => void sampler.watchQueue('jobs', new Array(3), { oldestAgeMs: () => 500 });
+  watchQueue();
+  sampler.watchRooms(
+    'rooms',
+    new Map([
+      ['lobby', new Set([1, 2])],
+      ['empty', new Set()],
+    ]),
+  );
+  const bus = new EventEmitter().on('x', () => undefined);
+  sampler.watchEmitter('bus', bus);
+  const sample = sampler.read();
+  expect(sample.registries).toEqual([
+    { name: 'by id', entries: 1, source: 'app' },
+    { name: 'counted', entries: 42, source: 'app' },
+  ]);
+  expect(sample.queues).toEqual([{ name: 'jobs', items: 3, oldestAgeMs: 500, source: 'app' }]);
+  expect(sample.rooms).toEqual([{ name: 'rooms', rooms: 2, members: 2, source: 'app' }]);
+  expect(rowOf(sample, 'bus', '*')).toMatchObject({ listeners: 1, source: 'app' });
+  stopMap();
+  expect(sampler.read().registries.map(({ name }) => name)).toEqual(['counted']);
+  for (let turns = 0; turns < 5; turns += 1) await turn();
+  collect();
+  expect(sampler.read().queues).toEqual([]);
+});
+
+test('wrong use is thrown at the call, with a code', () => {
+  sampling = startSampling();
+  const { sampler } = sampling;
+  const code = 'WSGUARD_WATCH_ARGUMENT';
+  const wrong = (call: () => unknown): unknown => {
+    try {
+      return call();
+    } catch (error) {
+      return (error as { code?: string }).code;
+    }
+  };
+  expect(wrong(() => sampler.watchRegistry('plain', {} as never))).toBe(code);
+  expect(wrong(() => sampler.watchRegistry('', new Map()))).toBe(code);
+  expect(wrong(() => sampler.watchRooms('rooms', [] as never))).toBe(code);
+  expect(wrong(() => sampler.watchEmitter('bus', {} as never))).toBe(code);
+  expect(wrong(() => sampler.watchConnection({} as never))).toBe(code);
+});
+
+test('a callback that throws or lies gives no row, and never reaches the application', () => {
+  sampling = startSampling();
+  const { sampler, guard } = sampling;
+  sampler.watchRegistry('throws', () => {
+    throw new Error('from the application');
+  });
+  sampler.watchRegistry('lies', () => Number.NaN);
+  sampler.watchRegistry('works', () => 1);
+  for (let i = 0; i < 8; i += 1) {
+    expect(sampler.read().registries).toEqual([{ name: 'works', entries: 1, source: 'app' }]);
+  }
+  expect(guard.faults()).toEqual({ 'watched throws': 5, 'watched lies': 5 });
+});
+
+test('a connection handed over is followed whatever server it came from', async () => {
+  sampling = startSampling();
+  const { createServer: createTcp, connect } = await import('node:net');
+  const server = createTcp();
+  open.push(server);
+  const accepted = once(server, 'connection');
+  const port = await listen(server as never);
+  const peer = connect(port, '127.0.0.1');
+  const [socket] = (await accepted) as [import('node:net').Socket];
+  const dispose = sampling.sampler.watchConnection(socket);
+  await sampling.until('it', ({ connections }) => connections.active.upgraded === 1);
+  dispose();
+  expect(sampling.sampler.read().connections.active.upgraded).toBe(0);
+  peer.destroy();
+});

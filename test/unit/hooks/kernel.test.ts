@@ -1,0 +1,58 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { peerKey, retransmittingPeers } from '../../../src/hooks/kernel.ts';
+
+const HEADER =
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
+const line = (local: string, remote: string, timer: string, retransmits: string): string =>
+  `   0: ${local} ${remote} 01 00000000:00000000 ${timer}:00000014 ${retransmits}     0        0 1 1 0 20 4 30 10 -1\n`;
+const table = (name: string, text: string): string => {
+  const file = join(mkdtempSync(join(tmpdir(), 'wsguard-kernel-')), name);
+  writeFileSync(file, text);
+  return file;
+};
+const socket = (localPort: number, remoteAddress: string, remotePort: number): Socket =>
+  ({ localPort, remoteAddress, remotePort }) as Socket;
+
+test('peers whose bytes the kernel sends again are told from slow ones and fresh ones', async () => {
+  const v4 = table(
+    'tcp',
+    HEADER +
+      line('0100007F:1F90', '0200000A:D431', '01', '00000003') +
+      // Under three retransmits, a zero-window probe (a slow reader), and no timer at all.
+      line('0100007F:1F90', '0200000A:D432', '01', '00000002') +
+      line('0100007F:1F90', '0200000A:D433', '04', '00000009') +
+      line('0100007F:1F90', '0200000A:D434', '00', '00000000'),
+  );
+  const peers = await retransmittingPeers([v4, join(tmpdir(), 'no-such-table')]);
+  expect([...(peers ?? [])]).toEqual(['8080 0200000A:D431']);
+  expect(peerKey(socket(8080, '10.0.0.2', 54321))).toBe('8080 0200000A:D431');
+});
+
+test.each([
+  ['::ffff:10.0.0.2', '0000000000000000FFFF00000200000A'],
+  ['::1', '00000000000000000000000001000000'],
+  ['2001:db8::8a2e:370:7334', 'B80D0120000000002E8A000034737003'],
+  ['fe80::1%eth0', '000080FE000000000000000001000000'],
+])('%s in the spelling of /proc/net/tcp6', (address, hex) => {
+  expect(peerKey(socket(443, address, 256))).toBe(`443 ${hex}:0100`);
+});
+
+test('lines across the borders of a chunk are read whole', async () => {
+  const many = Array.from({ length: 3_000 }, (_, index) =>
+    line('0100007F:1F90', `0200000A:${(20_000 + index).toString(16).toUpperCase()}`, '01', '00000004'),
+  );
+  const peers = await retransmittingPeers([table('tcp', HEADER + many.join(''))]);
+  expect(peers?.size).toBe(3_000);
+});
+
+test('a table too long to be worth its reading is refused', async () => {
+  const long = HEADER + line('0100007F:1F90', '0200000A:D431', '00', '00000000').repeat(60_000);
+  expect(await retransmittingPeers([table('tcp', long)])).toBeNull();
+});
+
+test('a socket that is gone has no key', () => {
+  expect(peerKey({} as Socket)).toBeNull();
+});
