@@ -88,7 +88,7 @@ describe('answering', () => {
       4,
       'unknown',
     ],
-  ])('%s', (_what, more, askable, minutes, answering) => {
+  ])('%s', (_what, ...[more, askable, minutes, answering]) => {
     expect(judge(peer(more), askable, rules, at(minutes))).toBe(answering);
   });
 
