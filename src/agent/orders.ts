@@ -21,7 +21,7 @@ export function createOrders({ sampler, beat, bed, resolved }: Body): Ears<Watch
       config: resolved.config,
       clock,
       beat,
-      flags: { execArgv: process.execArgv, nodeOptions: bed.dormant.nodeOptions, v8: process.versions.v8 },
+      flags: bed.dormant.flags,
       onStop: () => sampler.noteMark('snapshot'),
     });
   };
