@@ -41,7 +41,7 @@ export const SCHEMA = {
     'WSGUARD_THREAD',
     ['auto', 'on', 'off'],
     'auto',
-    'Whether detection, metrics and delivery run in a thread of their own. `auto`: yes, where threads are allowed. `off` puts their cost (about 350 ms of CPU at start) on the thread of the application.',
+    'Whether detection, metrics and delivery run in a thread of their own. `auto`: yes, where threads are allowed. `off` puts their cost (about 350 ms of CPU at start) on the thread of the application, and an OTLP export under way may delay the end of the process by its timeout.',
   ),
   timeScale: row<number>('WSGUARD_TIME_SCALE', 'number', 1, {
     doc: 'For tests and demos: with 60 a second counts as a minute in windows, warm-up, cooldowns, the ping schedule, quotas and rates per hour. Deadlines, retries, pause and CPU budgets, `OTEL_*`, timestamps and the time to the limit stay real.',

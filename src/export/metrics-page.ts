@@ -60,9 +60,9 @@ they are the labels of \`target_info\`.
 ## Rules worth having
 
     # zombies: asked and not answering
-    wsguard_connections_unanswering > 20 and wsguard_connections_unanswering / ignoring(transport) sum(ws_connections_active) > 0.1
+    wsguard_connections_unanswering > 20 and wsguard_connections_unanswering / sum without (transport) (ws_connections_active) > 0.1
     # what is opened and never closed
-    sum(ws_connections_opened_total) - sum(ws_connections_closed_total)
+    sum without (transport) (ws_connections_opened_total) - sum without (transport) (ws_connections_closed_total)
     # an hour to the limit
     wsguard_time_to_limit_seconds < 3600
     # any open alert

@@ -1,20 +1,27 @@
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { startPrometheusPage, type PrometheusPage } from '../../src/export/prometheus.ts';
+import type { MetricState } from '../../src/export/metric.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
+import { metricsPage } from '../../src/export/metrics-page.ts';
+import { describeWith, startComponent } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
 import { stateOf } from '../support/metric-state.ts';
+import { byTransport, sampleOf } from '../support/samples.ts';
 
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const thing of open.splice(0)) thing.close();
 });
 
-async function start(port: number, host = '127.0.0.1') {
+jest.setTimeout(60_000);
+
+async function start(port: number, host = '127.0.0.1', state: Partial<MetricState> = {}) {
   const page = await startPrometheusPage({
     host,
     port,
     metrics: metricsFor('off'),
-    readState: () => stateOf(),
+    readState: () => stateOf(state),
     resource: { 'service.name': 'chat', 'process.pid': 1 },
   });
   if (page.outcome === 'listening') open.push({ close: page.stop });
@@ -57,4 +64,31 @@ test('a port that is taken: the next free one', async () => {
 test('an address that is not ours is an answer with a code', async () => {
   const page = await start(0, '203.0.113.1');
   expect(page).toMatchObject({ outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN' });
+});
+
+describeWith(['prometheus'], 'a real Prometheus', () => {
+  test('scrapes the page and answers queries over it', async () => {
+    const connections = { ...sampleOf().connections, unanswering: 400, closedTotal: byTransport(120) };
+    const state = {
+      sample: sampleOf({ connections }),
+      openAlerts: [{ kind: 'zombie-connections' as const }],
+    };
+    const { port } = listening(await start(0, '127.0.0.1', state));
+    const prometheus = await startComponent('prometheus', { targets: [`127.0.0.1:${port}`] });
+    open.push({ close: () => void prometheus.stop() });
+    const [sum] = await eventually(async () => {
+      const found = await prometheus.query('sum(ws_connections_active)');
+      return found.length > 0 ? found : null;
+    }, 'the scrape');
+    expect(sum?.value[1]).toBe('500');
+    const [memory] = await prometheus.query(
+      'wsguard_rss_bytes * on(instance) group_left(service_name) target_info',
+    );
+    expect(memory?.metric).toMatchObject({ service_name: 'chat' });
+    expect(await prometheus.query('wsguard_time_to_limit_seconds')).toEqual([]);
+    // The rules that docs/metrics.md recommends, over this very page.
+    const rules = metricsPage().match(/^ {4}(?!#).+$/gm) ?? [];
+    const answers = await Promise.all(rules.map((rule) => prometheus.query(rule)));
+    expect(answers.map((found) => found[0]?.value[1])).toEqual(['400', '500', undefined, '1']);
+  });
 });
