@@ -6,6 +6,7 @@ import type { Config } from './config/schema.ts';
 import type { MetricState } from './export/metric.ts';
 import type {
   Alert,
+  AllocationProfile,
   Blind,
   Clock,
   Culprit,
@@ -65,6 +66,7 @@ export interface WatcherSide {
     snapshot: { ask: { readonly folder: string; readonly label: string }; answer: Taken | Refused | Failed };
     locate: { ask: { readonly emitter: string; readonly event: string }; answer: Culprit | null };
     askAll: { ask: null; answer: null };
+    profile: { ask: 'start' | 'stop'; answer: AllocationProfile | null };
   };
 }
 

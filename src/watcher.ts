@@ -20,14 +20,18 @@ import { createLog } from './log.ts';
 import { adviceText, docsOf } from './report/advice.ts';
 import { createSignals, type Signals } from './signals.ts';
 import { composeStatus } from './status.ts';
-import type { Blind, Clock, Kind, Log, Snapshot, Status, Stop } from './types.ts';
+import type { Blind, Clock, Kind, Log, Sample, Snapshot, Status, Stop } from './types.ts';
 import { createEvidence, type Evidence } from './watcher/evidence.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
 import { Outlets } from './watcher/outlets.ts';
 import { createPicture, type Picture } from './watcher/picture.ts';
 import { Publisher } from './watcher/publisher.ts';
+import { createProfiler, type Profiler } from './watcher/profiler.ts';
 import { createQuestioner, type Questioner } from './watcher/questioner.ts';
 import { sayStart } from './watcher/start-line.ts';
+
+/** Caches fill, code is compiled: a baseline before that shows growth that is none. */
+const WARM_UP_MS = 10 * 60_000;
 
 /** The watcher of one process. Everything that comes from the other side passes the guard. */
 class Watcher {
@@ -43,13 +47,16 @@ class Watcher {
   readonly #evidence: Evidence;
   readonly #followUp: FollowUp;
   readonly #questioner: Questioner;
+  readonly #profiler: Profiler;
   readonly #stops: Stop[];
   #blind: readonly Blind[] = [];
+  #hasBaseline: boolean;
 
   constructor(setup: Setup, port: Port, clock: Clock) {
     const { config, identity } = setup;
     const thread = setup.threadless === null ? 'watcher' : 'app';
     this.#setup = setup;
+    this.#hasBaseline = setup.restarts > 0;
     this.#clock = clock;
     const log = (this.#log = createLog({ level: config.log, clock, thread }));
     const guard = (this.#guard = createGuard(({ part, error, switchedOff }) =>
@@ -59,13 +66,10 @@ class Watcher {
     const picture = (this.#picture = createPicture(setup, guard));
     const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
     const link = (this.#link = createLink<WatcherSide, AppSide>(port, clock, this.#ears()));
-    this.#publisher = new Publisher({
-      outlets,
-      picture,
-      link,
-      guard,
-      next: (alert) => this.#followUp.transition(alert),
-    });
+    this.#publisher = new Publisher(
+      { outlets, picture, link, guard, next: (alert) => this.#followUp.transition(alert) },
+      setup.openAlerts,
+    );
     const evidence = (this.#evidence = createEvidence({
       setup,
       clock,
@@ -79,10 +83,12 @@ class Watcher {
       link,
       timeScale: config.timeScale,
       ...evidence,
+      profile: () => this.#profiler.take(),
       learn: this.#learn,
       analysed: (alertId, analysis) => this.#publisher.analysed(alertId, analysis),
     });
     this.#questioner = createQuestioner(link, clock, config.timeScale);
+    this.#profiler = createProfiler(link, clock, config.timeScale);
     this.#stops = [() => outlets.abandon(), () => this.#followUp.stop(), this.#listen()];
     this.#signals.restore(setup.openAlerts);
     void outlets.ready.then(() => link.tell('ready', null));
@@ -113,9 +119,19 @@ class Watcher {
     const step = this.#signals.step(sample);
     this.#picture.sample(sample, counters, step);
     this.#questioner.consider(step);
+    this.#profiler.consider(step.suspicion);
     this.#publisher.publish(step.transitions);
     this.#followUp.sample(sample);
+    this.#takeBaseline(sample);
     this.#link.tell('ack', { seq: sample.seq, metrics: this.#picture.metrics() });
+  }
+
+  /** WSGUARD_SNAPSHOT_BASELINE: what the heap looks like before anything could have leaked. */
+  #takeBaseline({ uptimeMs }: Sample): void {
+    const { timeScale, snapshotBaseline } = this.#setup.config;
+    if (this.#hasBaseline || snapshotBaseline === 'off' || uptimeMs * timeScale < WARM_UP_MS) return;
+    this.#hasBaseline = true;
+    void this.#evidence.take(null, 'baseline');
   }
 
   /** The one sign that needs no message: the beat of the application's thread. */

@@ -1,9 +1,11 @@
 /** What the watcher may order on the application's thread. */
 import type { Ears, WatcherSide } from '../channel.ts';
-import type { Failed } from '../types.ts';
+import type { AllocationProfile, Failed } from '../types.ts';
 import type { Body } from './awake.ts';
 import type * as CameraModule from './camera.ts';
 import type { Camera } from './camera.ts';
+import type * as ProfileModule from '../capture/profile.ts';
+import type { ProfileRun } from '../capture/profile.ts';
 
 const FAILED: Failed = {
   outcome: 'failed',
@@ -25,7 +27,18 @@ export function createOrders({ sampler, beat, bed, resolved }: Body): Ears<Watch
       onStop: () => sampler.noteMark('snapshot'),
     });
   };
+  let running: ProfileRun | null = null;
+  const profile = (order: 'start' | 'stop'): AllocationProfile | null => {
+    const before = running?.stop() ?? null;
+    running = null;
+    if (order === 'stop') return before === null || 'outcome' in before ? null : before;
+    const { startProfile } = require('../capture/profile.ts') as typeof ProfileModule;
+    const started = startProfile();
+    if (!('outcome' in started)) running = started;
+    return null;
+  };
   return {
+    profile: (order) => Promise.resolve(guard.run('profile', () => profile(order), null)),
     locate: ({ emitter, event }) =>
       guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
     askAll: () => guard.runAsync('ask all', () => sampler.askAll().then(() => null), null),

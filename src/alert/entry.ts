@@ -60,7 +60,10 @@ export function openEntry(about: About, finding: Finding, instant: Instant): Ent
     against: finding.against,
     also: [],
     culprit: null,
-    culpritBecause: 'not looked for yet',
+    culpritBecause:
+      finding.family === 'leak' || finding.kind === 'exhaustion'
+        ? 'not looked for yet'
+        : 'a condition, not a leak: nobody is looked for',
     timeToLimit: instant.timeToLimit,
     ...about.advise(finding),
     snapshots: [],

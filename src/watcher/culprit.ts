@@ -1,6 +1,6 @@
 /** Which suspect of an analysis an alert is about. */
 import { joinCulprit } from '../capture/culprit.ts';
-import type { Alert, Analysis, Culprit, Kind, SuspectType } from '../types.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit, Kind, SuspectType } from '../types.ts';
 
 /** Below this the analysis itself calls it a guess. */
 const MIN_CONFIDENCE = 0.3;
@@ -11,11 +11,25 @@ const HELD_BY: Partial<Record<Kind, SuspectType>> = {
   'external-buffers': 'ArrayBuffers',
   'native-or-compression': 'Native',
 };
+/** Kinds that keep data: the line that makes most of what stays is most likely the one. */
+const KEEPS_DATA: readonly Kind[] = [
+  'registry-growth',
+  'room-growth',
+  'queue-growth',
+  'retained-after-close',
+  'heap-growth',
+  'divergence',
+  'exhaustion',
+];
 const LOOKED_AT = 3;
 
 export const isClear = (culprit: Culprit): boolean => culprit.confidence >= CLEAR_CONFIDENCE;
 
-export function culpritOf(analysis: Analysis, alert: Pick<Alert, 'kind' | 'subject'>): Culprit | null {
+export function culpritOf(
+  analysis: Analysis,
+  alert: Pick<Alert, 'kind' | 'subject'>,
+  profile: AllocationProfile | null,
+): Culprit | null {
   const first = analysis.suspects
     .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
     .slice(0, LOOKED_AT);
@@ -23,5 +37,10 @@ export function culpritOf(analysis: Analysis, alert: Pick<Alert, 'kind' | 'subje
     first.find(({ name, path }) => name === alert.subject || path.includes(alert.subject)) ??
     first.find(({ type }) => type === HELD_BY[alert.kind]) ??
     first[0];
-  return joinCulprit(suspect ?? null, null);
+  return suspect === undefined ? madeBy(profile, alert) : joinCulprit(suspect, profile);
+}
+
+/** By the profile alone. */
+export function madeBy(profile: AllocationProfile | null, { kind }: Pick<Alert, 'kind'>): Culprit | null {
+  return KEEPS_DATA.includes(kind) ? joinCulprit(null, profile) : null;
 }

@@ -21,8 +21,10 @@ export class Publisher {
   readonly #open = new Map<string, Alert>();
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(deps: Deps) {
+  constructor(deps: Deps, restored: readonly Alert[]) {
     this.#deps = deps;
+    for (const alert of restored) this.#open.set(alert.id, alert);
+    deps.picture.alerts(this.open());
   }
 
   publish(transitions: readonly Alert[]): void {
@@ -51,13 +53,17 @@ export class Publisher {
   async #publishOne(alert: Alert): Promise<void> {
     const { outlets, picture, link, next } = this.#deps;
     const analysis = this.#analyses.get(alert.id) ?? null;
-    const report = await outlets.report(alert, { points: picture.points(), analysis });
-    const complete: Alert = { ...alert, report };
+    const known = withoutExcuse(alert);
+    const complete = {
+      ...known,
+      report: await outlets.report(known, { points: picture.points(), analysis }),
+    };
     this.#remember(complete);
     picture.alerts(this.open());
     outlets.alert(complete);
     link.tell('transition', complete);
-    if (report !== null) link.tell('report', { alertId: alert.id, file: outlets.pathOf(report) });
+    if (complete.report !== null)
+      link.tell('report', { alertId: alert.id, file: outlets.pathOf(complete.report) });
     next(complete);
   }
 
@@ -69,4 +75,11 @@ export class Publisher {
     this.#open.delete(alert.id);
     this.#analyses.delete(alert.id);
   }
+}
+
+/** Why there is no culprit must not stand beside one. */
+function withoutExcuse(alert: Alert): Alert {
+  if (alert.culprit === null) return alert;
+  const { culpritBecause: _, ...rest } = alert;
+  return rest;
 }

@@ -2,8 +2,8 @@
  * A round: two snapshots some hundred connections apart, a third where two are not clear, and the analysis of what
  * grew between them. One at a time; alerts that open meanwhile join it and share what it finds.
  */
-import type { Alert, Analysis, Clock, Sample, Snapshot } from '../types.ts';
-import { culpritOf, isClear } from './culprit.ts';
+import type { Alert, AllocationProfile, Analysis, Clock, Sample, Snapshot } from '../types.ts';
+import { culpritOf, isClear, madeBy } from './culprit.ts';
 import type { News } from './follow-up.ts';
 
 export interface RoundDeps {
@@ -13,6 +13,8 @@ export interface RoundDeps {
   readonly take: (alertId: string, label: string) => Promise<Snapshot>;
   /** An analysis, or why there is none. */
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
+  /** What a profile of allocations saw until now; it ends with that. */
+  readonly profile: () => Promise<AllocationProfile | null>;
   readonly learn: (alertId: string, news: News) => void;
   readonly analysed: (alertId: string, analysis: Analysis) => void;
 }
@@ -26,6 +28,7 @@ interface Round {
   readonly named: Set<string>;
   readonly snapshots: Snapshot[];
   readonly files: string[];
+  profile: AllocationProfile | null;
   servedThen: number;
   takenAtMs: number;
   wake: (() => void) | null;
@@ -100,9 +103,11 @@ export class Rounds {
     this.#round = round;
     try {
       for (let n = 1; n <= MAX_SNAPSHOTS && wanting.size > 0; n += 1) {
-        if (n > 1) await new Promise<void>((resolve) => (round.wake = resolve));
-        if (wanting.size > 0) await this.#takeOne(round, { folder: alert.id, label: `${n}` });
-        if (round.files.length > 1) await this.#compare(round);
+        if (n > 1) await this.#moreTraffic(round);
+        if (wanting.size === 0) return;
+        const refusal = await this.#takeOne(round, { folder: alert.id, label: `${n}` });
+        if (refusal !== null) return await this.#withoutSnapshot(round, refusal);
+        if (n > 1) await this.#compare(round);
       }
       this.#giveUp(round, 'the snapshots do not show one container that grows');
     } finally {
@@ -110,34 +115,52 @@ export class Rounds {
     }
   }
 
-  async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<void> {
+  #moreTraffic(round: Round): Promise<void> {
+    return new Promise((resolve) => (round.wake = resolve));
+  }
+
+  /** Null when it was written; else why not, in words. */
+  async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<string | null> {
     const { take, learn, clock } = this.#deps;
     const snapshot = await take(folder, label);
     round.snapshots.push(snapshot);
     round.servedThen = connectionsServed(this.#last);
     round.takenAtMs = clock.nowMs();
-    if (snapshot.outcome === 'written') {
-      round.files.push(snapshot.file);
-      for (const id of round.wanting.keys()) learn(id, { snapshot });
-      for (const id of round.onlyOne) round.wanting.delete(id);
-    } else {
-      const culpritBecause = `no snapshot: ${snapshot.reason}`;
-      for (const id of round.wanting.keys())
-        learn(id, round.named.has(id) || round.onlyOne.has(id) ? { snapshot } : { snapshot, culpritBecause });
-      round.wanting.clear();
+    const isWritten = snapshot.outcome === 'written';
+    const culpritBecause = isWritten ? null : `no snapshot: ${snapshot.reason}`;
+    for (const id of round.wanting.keys()) {
+      const isNamed = round.named.has(id) || round.onlyOne.has(id);
+      learn(id, culpritBecause === null || isNamed ? { snapshot } : { snapshot, culpritBecause });
     }
+    if (isWritten) round.files.push(snapshot.file);
+    for (const id of round.onlyOne) round.wanting.delete(id);
+    return culpritBecause;
+  }
+
+  /** Whatever is refused, the alert names the best that it has: the line that makes what stays. */
+  async #withoutSnapshot(round: Round, refusal: string): Promise<void> {
+    if (round.files.length === 0) await this.#moreTraffic(round);
+    const profile = await this.#deps.profile();
+    for (const [id, alert] of round.wanting) {
+      const culprit = round.named.has(id) ? null : madeBy(profile, alert);
+      if (culprit === null) continue;
+      round.named.add(id);
+      this.#deps.learn(id, { culprit });
+    }
+    this.#giveUp(round, refusal);
   }
 
   async #compare(round: Round): Promise<void> {
-    const { analyse, analysed, learn } = this.#deps;
+    const { analyse, analysed, learn, profile } = this.#deps;
     const analysis = await analyse(round.files);
     if (typeof analysis === 'string') {
       this.#giveUp(round, `the snapshots were not analysed: ${analysis}`);
       return;
     }
+    round.profile ??= await profile();
     for (const [id, alert] of round.wanting) {
       analysed(id, analysis);
-      const culprit = culpritOf(analysis, alert);
+      const culprit = culpritOf(analysis, alert, round.profile);
       if (culprit === null) continue;
       round.named.add(id);
       learn(id, { culprit });
@@ -167,6 +190,7 @@ const beginRound = (alert: Alert, isLocated: boolean): Round => ({
   named: new Set(),
   snapshots: [],
   files: [],
+  profile: null,
   servedThen: 0,
   takenAtMs: 0,
   wake: null,

@@ -52,7 +52,7 @@ const sentence = (fields: Fields): string =>
   [
     `watching ${fields.service}`,
     `attached to ${list(fields.attached, 'no server yet')}`,
-    `cannot see ${list(fields.cannotSee, 'nothing that is known')}`,
+    ...(fields.cannotSee.length === 0 ? [] : [`cannot see ${fields.cannotSee.join(', ')}`]),
     `writes to ${fields.writesTo}`,
     `exports ${list(fields.exports, 'nothing')}`,
     fields.pings ? 'pings silent WebSocket peers' : 'sends no pings',

@@ -40,7 +40,7 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
       report: hear('report'),
       suspicion: hear('suspicion'),
     },
-    answer: { locate, snapshot: never, askAll: () => Promise.reject(new Error('a fault')) },
+    answer: { locate, snapshot: never, profile: never, askAll: () => Promise.reject(new Error('a fault')) },
   };
   const watcherEars: Ears<AppSide> = {
     hear: { sample: hear('sample'), attached: hear('attached') },

@@ -1,10 +1,10 @@
-import { culpritOf, isClear } from '../../../src/watcher/culprit.ts';
+import { culpritOf, isClear, madeBy } from '../../../src/watcher/culprit.ts';
 import { analysisOf, suspectOf } from '../../support/analysis.ts';
 
 const GROWTH = { kind: 'heap-growth', subject: 'heap' } as const;
 
 test('the first suspect is named with its line', () => {
-  const culprit = culpritOf(analysisOf(suspectOf()), GROWTH);
+  const culprit = culpritOf(analysisOf(suspectOf()), GROWTH, null);
   expect(culprit).toMatchObject({ name: 'clients', file: 'server.js', line: 41, function: 'onConnection' });
   expect(culprit?.text).toContain('clients');
   expect(culprit !== null && isClear(culprit)).toBe(true);
@@ -12,7 +12,7 @@ test('the first suspect is named with its line', () => {
 
 test('the one that the alert is about comes before a larger one', () => {
   const both = analysisOf(suspectOf({ name: 'cache', path: ['cache'] }), suspectOf({ rank: 2 }));
-  expect(culpritOf(both, { kind: 'registry-growth', subject: 'clients' })?.name).toBe('clients');
+  expect(culpritOf(both, { kind: 'registry-growth', subject: 'clients' }, null)?.name).toBe('clients');
 });
 
 test('the type that the kind is held by comes before a larger one', () => {
@@ -21,12 +21,30 @@ test('the type that the kind is held by comes before a larger one', () => {
     suspectOf({ rank: 2, name: "listeners of 'tick'", type: 'Listeners' }),
   );
   const about = { kind: 'listener-accumulation', subject: 'bus tick' } as const;
-  expect(culpritOf(both, about)?.name).toBe("listeners of 'tick'");
+  expect(culpritOf(both, about, null)?.name).toBe("listeners of 'tick'");
 });
 
 test('a guess names nobody; a weak one is not clear', () => {
-  expect(culpritOf(analysisOf(suspectOf({ confidence: 0.2 })), GROWTH)).toBeNull();
-  expect(culpritOf(analysisOf(), GROWTH)).toBeNull();
-  const weak = culpritOf(analysisOf(suspectOf({ confidence: 0.4 })), GROWTH);
+  expect(culpritOf(analysisOf(suspectOf({ confidence: 0.2 })), GROWTH, null)).toBeNull();
+  expect(culpritOf(analysisOf(), GROWTH, null)).toBeNull();
+  const weak = culpritOf(analysisOf(suspectOf({ confidence: 0.4 })), GROWTH, null);
   expect(weak !== null && isClear(weak)).toBe(false);
+});
+
+const PROFILE = {
+  intervalBytes: 2_097_152,
+  totalBytes: 40_000_000,
+  lines: [{ file: 'server.js', line: 40, function: 'onConnection', bytes: 30_000_000, share: 0.75 }],
+};
+
+test('a line that also makes what stays makes the suspect surer', () => {
+  const alone = culpritOf(analysisOf(suspectOf({ confidence: 0.7 })), GROWTH, null);
+  const both = culpritOf(analysisOf(suspectOf({ confidence: 0.7 })), GROWTH, PROFILE);
+  expect(both?.confidence).toBeGreaterThan(alone?.confidence ?? 1);
+});
+
+test('the profile alone names a line for what keeps data, and nobody for peers that do not answer', () => {
+  expect(madeBy(PROFILE, { kind: 'heap-growth' })).toMatchObject({ file: 'server.js', line: 40 });
+  expect(madeBy(PROFILE, { kind: 'zombie-connections' })).toBeNull();
+  expect(madeBy(null, { kind: 'heap-growth' })).toBeNull();
 });

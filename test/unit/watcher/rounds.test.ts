@@ -1,4 +1,4 @@
-import type { Analysis, Snapshot } from '../../../src/types.ts';
+import type { AllocationProfile, Analysis, Snapshot } from '../../../src/types.ts';
 import type { News } from '../../../src/watcher/follow-up.ts';
 import { Rounds } from '../../../src/watcher/rounds.ts';
 import { analysisOf, suspectOf } from '../../support/analysis.ts';
@@ -18,9 +18,10 @@ const writtenOf = (file: string): Snapshot => ({
 interface Script {
   readonly snapshots?: readonly Snapshot[];
   readonly analyses?: readonly (Analysis | string)[];
+  readonly profile?: AllocationProfile | null;
 }
 
-function start({ snapshots = [], analyses = [] }: Script) {
+function start({ snapshots = [], analyses = [], profile = null }: Script) {
   const clock = createFakeClock();
   const news: [string, News][] = [];
   const analysed: (readonly string[])[] = [];
@@ -35,6 +36,7 @@ function start({ snapshots = [], analyses = [] }: Script) {
     },
     learn: (alertId, what) => void news.push([alertId, what]),
     analysed: () => undefined,
+    profile: () => Promise.resolve(profile),
   });
   const settle = async (): Promise<void> => {
     for (let tick = 0; tick < 20; tick += 1) await Promise.resolve();
@@ -118,8 +120,22 @@ test('a refusal ends the round, with its numbers and as the reason why nobody is
   rounds.join(LEAK, false);
   await settle();
   await sample(5_000);
-  expect(news).toEqual([['a', { snapshot: refused, culpritBecause: 'no snapshot: 90 MiB are left' }]]);
+  const culpritBecause = 'no snapshot: 90 MiB are left';
+  expect(news[0]).toEqual(['a', { snapshot: refused, culpritBecause }]);
+  expect(news.flatMap(([, { culprit }]) => culprit ?? [])).toEqual([]);
   expect(count()).toBe(1);
+});
+
+test('after a refusal a profile of allocations names the line, once there was more traffic', async () => {
+  const refused: Snapshot = { outcome: 'refused', reason: '90 MiB are left' };
+  const line = { file: 'server.js', line: 40, function: 'onConnection', bytes: 3e7, share: 0.75 };
+  const profile = { intervalBytes: 2e6, totalBytes: 4e7, lines: [line] };
+  const { rounds, settle, sample, culprits } = start({ snapshots: [refused], profile });
+  rounds.join({ ...LEAK, kind: 'registry-growth' }, false);
+  await settle();
+  expect(culprits()).toEqual([]);
+  await sample(5_000);
+  expect(culprits()).toEqual([['a', 40]]);
 });
 
 test('an alert whose line is known already gets the first snapshot only', async () => {
