@@ -1,0 +1,76 @@
+// The process that is fed: reads, analyses and redacts what it is told, and answers with what came of each.
+'use strict';
+const { readFileSync, rmSync } = require('node:fs');
+const { join } = require('node:path');
+
+const dist = join(__dirname, '..', '..', 'dist');
+const { analyseFiles } = require(join(dist, 'analyse', 'index.js'));
+const { REDACTION } = require(join(dist, 'capture', 'redact.js'));
+const { redactFile } = require(join(dist, 'capture', 'redact-file.js'));
+const { Rewriter } = require(join(dist, 'heapsnapshot', 'rewrite.js'));
+const { analysisHtml } = require(join(dist, 'report', 'html.js'));
+const { analysisText } = require(join(dist, 'report', 'analysis.js'));
+
+const pieces = (bytes, length) => {
+  const out = [];
+  const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
+  for (let at = 0; at < bytes.length; at += length) rewriter.write(bytes.subarray(at, at + length));
+  rewriter.end();
+  return Buffer.concat(out);
+};
+
+/** What a JSON parser makes of it, null when it is none. */
+const parsed = (bytes) => {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+};
+
+const TASKS = {
+  async analyse({ file }) {
+    const analysis = await analyseFiles([file]);
+    analysisHtml(analysis);
+    analysisText(analysis);
+  },
+  async compare({ file, good }) {
+    analysisHtml(await analyseFiles([good, file]));
+    analysisText(await analyseFiles([file, good]));
+  },
+  async redact({ file }) {
+    const to = `${file}.redacted`;
+    await redactFile({ from: file, to });
+    rmSync(to);
+  },
+  /** Where chunks end changes nothing; what was JSON stays JSON, with as many strings and the same numbers. */
+  async pieces({ file, chunkBytes }) {
+    const bytes = readFileSync(file);
+    // What is cut is copied with each chunk: crumbs of a long string take the square of its length.
+    if (bytes.length > 50_000 * chunkBytes || (bytes[0] === 0x1f && bytes[1] === 0x8b)) return;
+    const whole = pieces(bytes, bytes.length || 1);
+    if (!pieces(bytes, chunkBytes).equals(whole)) throw new Error('the result depends on where chunks end');
+    const before = parsed(bytes);
+    if (before === null) return;
+    const after = parsed(whole);
+    if (after === null) throw new Error('redaction broke the JSON');
+    if (after.strings.length !== before.strings.length) throw new Error('strings were lost');
+    if (JSON.stringify([after.nodes, after.edges]) !== JSON.stringify([before.nodes, before.edges])) {
+      throw new Error('numbers were changed');
+    }
+  },
+};
+
+/** getrusage's maximum is inherited from the parent through fork, this one begins at exec. */
+const peakRss = () =>
+  Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
+
+process.on('message', async ({ id, task, order }) => {
+  let outcome = 'done';
+  try {
+    await TASKS[task](order);
+  } catch (error) {
+    outcome = error?.code ?? String(error?.stack ?? error);
+  }
+  process.send({ id, outcome, maxRssBytes: peakRss() });
+});
