@@ -12,10 +12,12 @@ const DICTIONARY_KEYS = 16;
 /** A module's exports and a class's methods are functions under their names; listeners by event name are too. */
 const DICTIONARY_KEYS_OF_FUNCTIONS = 64;
 const SAME_KIND_SHARE = 0.8;
-const SHAPE_COUNT = 8;
+/** Rows of a table come in hundreds; dictionaries with the very same keys (subscribers by topic) in tens. */
+const SHAPE_COUNT = 64;
 
 const MAX_NAME_LENGTH = 80;
-const MAX_DIGITS = 4;
+/** `sha256` and `x509`, but no year, no postcode, no number of a customer. */
+const MAX_DIGITS = 3;
 /** Lower case followed by upper case: camelCase has one in seven letters at most, a random token one in four. */
 const MAX_HUMP_SHARE = 0.2;
 const MIN_RANDOM_LENGTH = 16;

@@ -31,7 +31,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'Copies a snapshot without its secrets.',
     usage: 'wsguard redact <in> <out> [--force] [--json]',
     example: 'wsguard redact heap.heapsnapshot safe.heapsnapshot.gz',
-    load: async () => (await import('./redact.ts')).run,
+    load: async () => (await import('./redact.ts')).redact,
   },
   config: {
     summary: 'Prints each setting with its value and where it comes from.',

@@ -11,7 +11,7 @@ const USAGE = 'wsguard redact <in> <out> [--force] [--json]';
 const HINT = 'Check the rights of the output directory and its free space.';
 
 /** A copy of a snapshot without the secrets. `-` is a pipe; gzip is told by content in, by the name out. */
-export const run: Run = async (argv, io) => {
+export const redact: Run = async (argv, io) => {
   const { from, to, force, json } = options(argv);
   const source = from === '-' ? from : resolve(io.cwd, from);
   const target = to === '-' ? to : resolve(io.cwd, to);
@@ -19,7 +19,7 @@ export const run: Run = async (argv, io) => {
   if (target !== '-' && !force && existsSync(target)) {
     throw new UsageError(`${to} exists; --force replaces it`);
   }
-  const counts = await redact(source, target);
+  const counts = await copy(source, target);
   const answer = json
     ? `${JSON.stringify({ schema: 'wsguard.redact/1', in: from, out: to, ...counts })}\n`
     : `${counts.masked} of ${counts.strings} strings masked, ${counts.bytes} bytes written to ${to}\n`;
@@ -27,7 +27,7 @@ export const run: Run = async (argv, io) => {
   return 0;
 };
 
-async function redact(from: string, to: string): ReturnType<typeof redactFile> {
+async function copy(from: string, to: string): ReturnType<typeof redactFile> {
   try {
     return await redactFile({ from, to });
   } catch (error) {
