@@ -44,7 +44,7 @@ async function readBy(file) {
   // memlab talks of its progress on standard output: it gets one of its own.
   const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--memlab', file]);
   return {
-    devTools: { nodes: devTools.nodeCount, statistics: devTools.statistics },
+    devTools: { nodes: devTools.nodeCount, statistics: devTools.getStatistics() },
     memlab: JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)),
   };
 }
