@@ -33,7 +33,7 @@ const real = readFileSync(writeHeapSnapshot(join(dir, 'real.heapsnapshot')));
 let victim = null;
 let waiting = null;
 const startVictim = () => {
-  const child = fork(join(here, 'victim.cjs'), { execArgv: ['--max-old-space-size=256'], silent: true });
+  const child = fork(join(here, 'victim.mjs'), { execArgv: ['--max-old-space-size=256'], silent: true });
   let stderr = '';
   child.stderr.on('data', (text) => (stderr = (stderr + text).slice(-2000)));
   child.on('message', (answer) => waiting?.(answer));

@@ -1,9 +1,11 @@
 // The process that is fed: reads, analyses and redacts what it is told, and answers with what came of each.
-'use strict';
-const { readFileSync, rmSync } = require('node:fs');
-const { join } = require('node:path');
+import { readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const dist = join(__dirname, '..', '..', 'dist');
+const require = createRequire(import.meta.url);
+const dist = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist');
 const { analyseFiles } = require(join(dist, 'analyse', 'index.js'));
 const { REDACTION } = require(join(dist, 'capture', 'redact.js'));
 const { redactFile } = require(join(dist, 'capture', 'redact-file.js'));
@@ -65,7 +67,7 @@ const TASKS = {
 const peakRss = () =>
   Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
 
-process.on('message', async ({ id, task, order }) => {
+async function serve({ id, task, order }) {
   let outcome = 'done';
   try {
     await TASKS[task](order);
@@ -73,4 +75,6 @@ process.on('message', async ({ id, task, order }) => {
     outcome = error?.code ?? String(error?.stack ?? error);
   }
   process.send({ id, outcome, maxRssBytes: peakRss() });
-});
+}
+
+process.on('message', (message) => void serve(message));
