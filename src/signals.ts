@@ -9,7 +9,7 @@ import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
-import type { Alert, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types.ts';
+import type { Alert, Because, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types.ts';
 
 export interface SignalsDeps {
   readonly identity: Identity;
@@ -42,7 +42,7 @@ export interface Signals {
   /** The beat has been silent for so long (real ms); 0 when it is back. No sample arrives meanwhile. */
   beat(silentMs: number, wallMs: number): Alert[];
   /** For what is an event, such as `process-died`. */
-  raise(finding: Finding, wallMs: number): Alert[];
+  raise(finding: Finding, wallMs: number, also?: readonly Because[]): Alert[];
   learn(alertId: string, learned: Learned, wallMs: number): Alert[];
   open(): Alert[];
   restore(alerts: readonly Alert[]): void;
@@ -115,13 +115,10 @@ class Watched implements Signals {
       : this.raise(blocked(silentMs), wallMs);
   }
 
-  raise(finding: Finding, wallMs: number): Alert[] {
-    return this.#alerts.raise(finding, {
-      nowMs: this.#history.nowMs,
-      wallMs,
-      uptimeMs: this.#uptimeMs,
-      timeToLimit: this.#latest.timeToLimit,
-    });
+  raise(finding: Finding, wallMs: number, also: readonly Because[] = []): Alert[] {
+    const nowMs = this.#history.nowMs;
+    const { timeToLimit: left } = this.#latest;
+    return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
   }
 
   learn(alertId: string, learned: Learned, wallMs: number): Alert[] {

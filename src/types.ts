@@ -5,6 +5,7 @@
 export * from './types/alert.ts';
 export * from './types/analysis.ts';
 export * from './types/capture.ts';
+export * from './types/box.ts';
 export * from './types/edges.ts';
 export * from './types/monitor.ts';
 export * from './types/sample.ts';

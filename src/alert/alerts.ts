@@ -1,6 +1,6 @@
 /** The life of alerts: opened once a finding has held, updated when something changed, closed with a reason. */
 
-import type { Alert, ConditionKind, Finding, Kind } from '../types.ts';
+import type { Alert, Because, ConditionKind, Finding, Kind } from '../types.ts';
 import { keyOf, openEntry, transition, worse, type About, type Entry, type Instant } from './entry.ts';
 import { fingerprintOf } from './fingerprint.ts';
 
@@ -73,9 +73,9 @@ export class Alerts {
   }
 
   /** Opens (or keeps open) at once: for what is an event and not a reading. */
-  raise(finding: Finding, instant: Instant): Alert[] {
+  raise(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
     const same = this.#find(finding);
-    if (same === null) return this.#start(finding, instant);
+    if (same === null) return this.#start(finding, instant, also);
     return this.#refresh(same, finding, instant);
   }
 
@@ -161,9 +161,11 @@ export class Alerts {
     return [...this.#join(host, finding, held), ...closed];
   }
 
-  #start(finding: Finding, instant: Instant): Alert[] {
+  #start(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
     if (this.#open.size >= MAX_OPEN) return [];
     const entry = openEntry(this.#about, finding, instant);
+    if (also.length > 0) entry.alert = { ...entry.alert, also };
+    for (const one of also) entry.also.set(keyOf({ kind: one.kind, subject: one.because }), one);
     this.#open.set(entry.alert.id, entry);
     return [entry.alert];
   }

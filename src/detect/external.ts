@@ -1,14 +1,16 @@
 /** Memory outside the heap: Buffers (external), and what only RSS shows (native code, compression contexts). */
 
-import type { Evidence } from '../types.ts';
+import type { Evidence, Verdict } from '../types.ts';
 import { blocksOf, type Blocks } from './blocks.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import { sayBytes, sayMinutes } from './say.ts';
 
-const EXTERNAL_WINDOW_MS = 30 * MINUTE_MS;
-/** Of the memory there is, what Buffers must have risen by. */
-const EXTERNAL_RISE = 0.04;
+/** Of the memory there is, what Buffers must have risen by: fast within half an hour, slower within a whole one. */
+const EXTERNAL_RULES = [
+  { windowMs: 30 * MINUTE_MS, rise: 0.04 },
+  { windowMs: 60 * MINUTE_MS, rise: 0.02 },
+] as const;
 const EXTERNAL_LATE = 0.25;
 /** RSS also holds what the allocator keeps for later, so it takes longer and more to mean something. */
 const NATIVE_WINDOW_MS = 60 * MINUTE_MS;
@@ -21,20 +23,27 @@ const FELL = 0.7;
 export const external: Detector = {
   name: 'external',
   look({ history }) {
-    const column = history.window.column('externalBytes');
-    const blocks = blocksOf(history, (row) => column[row] ?? Number.NaN, { windowMs: EXTERNAL_WINDOW_MS });
-    if (blocks === null) return [notFull('external', EXTERNAL_WINDOW_MS)];
-    const threshold = EXTERNAL_RISE * memoryOf(history);
-    const evidence = evidenceOf('wsguard_external_bytes', blocks, threshold);
-    const said = `Buffers outside the heap rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
-    if (blocks.rise < threshold) return [quiet('external', 'ok', said, { evidence })];
-    if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
-      return [quiet('external', 'plateau', `${said}, not steadily`, { evidence })];
-    if (blocks.rise < floorRise(history, EXTERNAL_WINDOW_MS))
-      return [quiet('external', 'inconclusive', `${said}; the heap rose more`, { evidence })];
-    return [found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence })];
+    const verdicts = EXTERNAL_RULES.map((rule) => judgeExternal(history, rule));
+    const [first] = verdicts;
+    const told = verdicts.find(({ answer }) => answer === 'found') ?? first;
+    return told === undefined ? [] : [told];
   },
 };
+
+function judgeExternal(history: History, { windowMs, rise }: (typeof EXTERNAL_RULES)[number]): Verdict {
+  const column = history.window.column('externalBytes');
+  const blocks = blocksOf(history, (row) => column[row] ?? Number.NaN, { windowMs });
+  if (blocks === null) return notFull('external', windowMs);
+  const threshold = rise * memoryOf(history);
+  const evidence = evidenceOf('wsguard_external_bytes', blocks, threshold);
+  const said = `Buffers outside the heap rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
+  if (blocks.rise < threshold) return quiet('external', 'ok', said, { evidence });
+  if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
+    return quiet('external', 'plateau', `${said}, not steadily`, { evidence });
+  if (blocks.rise < floorRise(history, windowMs))
+    return quiet('external', 'inconclusive', `${said}; the heap rose more`, { evidence });
+  return found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence });
+}
 
 export const native: Detector = {
   name: 'native',

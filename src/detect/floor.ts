@@ -41,6 +41,8 @@ export const floor: Detector = {
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
     if (trend.riseBytes < SLOW.rise * capacity) return [quiet(NAME, 'ok', said, { evidence })];
     if (isSlowing(trend)) return [quiet(NAME, 'plateau', `${said} and slows down`, { evidence })];
+    if (trend.isConfounded)
+      return [quiet(NAME, 'inconclusive', `${said}, in step with the connections`, { evidence })];
     if (!holds(trend, capacity))
       return [quiet(NAME, 'inconclusive', waiting(trend, said, capacity), { evidence })];
     return [

@@ -27,6 +27,8 @@ export interface FloorTrend {
   /** From the floor before the last to the last. */
   readonly lastStepPerMs: number;
   readonly connectionsVary: boolean;
+  /** Connections rose too, and the floors are too few or too much in step to tell one from the other. */
+  readonly isConfounded: boolean;
 }
 
 /** The floors that count: after warm-up, of the last hour or the last dozen. */
@@ -39,26 +41,21 @@ export function recentFloors({ floors, nowMs, startedMs }: History): FloorPoint[
 /** Null below three floors: two points are a line through anything. */
 export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
   const n = floors.length;
-  if (n < 3) return null;
   const times = Float64Array.from(floors, ({ atMs }) => atMs);
   const firstMs = times[0] ?? 0;
   const spanMs = (times.at(-1) ?? 0) - firstMs;
-  if (!(spanMs > 0)) return null;
+  if (n < 3 || !(spanMs > 0)) return null;
   const bytes = Float64Array.from(floors, (floor) => floor.bytes);
-  const connections = Float64Array.from(floors, ({ answering }) => answering);
   const one = times.map(() => 1);
   const tau = times.map((time) => (time - firstMs) / spanMs);
-  const spread = connections.some(Number.isNaN) ? 0 : deviation(connections);
-  const middle = mean(connections);
-  const connectionsVary = spread > CONNECTIONS_VARY * middle && spread > 0;
-  const scaled = connections.map((value) => (value - middle) / (spread || 1));
-  const withConnections = connectionsVary && n >= MIN_FLOORS_WITH_CONNECTIONS;
-  const using = (withConnections ? design([one, scaled, tau]) : null) ?? design([one, tau]);
+  const load = loadOf(floors);
+  const withLoad = load.varies && n >= MIN_FLOORS_WITH_CONNECTIONS ? design([one, load.scaled, tau]) : null;
+  const using = withLoad ?? design([one, tau]);
   if (using === null) return null;
   const fitted = coefficients(using, bytes);
   const riseBytes = fitted.at(-1) ?? 0;
-  const perConnection = using.columns.length === 3 ? Math.max(0, fitted[1] ?? 0) : 0;
-  const own = bytes.map((value, i) => value - perConnection * (scaled[i] ?? 0));
+  const perStep = withLoad === null ? 0 : Math.max(0, fitted[1] ?? 0);
+  const own = bytes.map((value, i) => value - perStep * (load.scaled[i] ?? 0));
   const perMs = riseBytes / spanMs;
   return {
     floors,
@@ -67,9 +64,26 @@ export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
     perMs,
     riseBytes,
     t: riseBytes / Math.max(lastError(using, bytes, fitted, LAGS), 1),
-    connectionsVary,
+    connectionsVary: load.varies,
+    isConfounded: load.rose && withLoad === null,
     ...pace(times, own, perMs),
   };
+}
+
+interface Load {
+  readonly varies: boolean;
+  readonly rose: boolean;
+  /** In standard deviations from the mean. */
+  readonly scaled: Float64Array;
+}
+
+function loadOf(floors: readonly FloorPoint[]): Load {
+  const counts = Float64Array.from(floors, ({ answering }) => answering);
+  const spread = counts.some(Number.isNaN) ? 0 : deviation(counts);
+  const middle = mean(counts);
+  const varies = spread > CONNECTIONS_VARY * middle && spread > 0;
+  const rose = varies && (counts.at(-1) ?? 0) > (1 + CONNECTIONS_VARY) * (counts[0] ?? 0);
+  return { varies, rose, scaled: counts.map((count) => (count - middle) / (spread || 1)) };
 }
 
 /** Does it slow down? The first half, the last third (8 min and 3 floors at least) and the last step. */

@@ -13,7 +13,7 @@ const WINDOW_ROWS = 20;
 /** Standard errors the trend must be away from nothing. */
 const MIN_T = 6;
 /** Of the growth, what each half of the window must bring: a step or a finished warm-up has it in one. */
-export const MIN_HALF = 0.2;
+export const MIN_HALF = 0.25;
 const LAGS = 4;
 
 export interface Growth {

@@ -1,0 +1,51 @@
+import { judgeDeath } from '../../../src/detect/died.ts';
+import type { DeadBox } from '../../../src/types.ts';
+import { alertOf } from '../../support/alerts.ts';
+import { IDENTITY, MB, MINUTE, sampleAt, signalsOf, type Shape } from '../../support/run.ts';
+
+const boxOf = (shape: (minute: number) => Shape, more: Partial<DeadBox> = {}): DeadBox => ({
+  owner: { identity: { ...IDENTITY, pid: 77 }, startedWallMs: 0, bootId: null, startTicks: null },
+  samples: Array.from({ length: 60 }, (_, minute) => sampleAt(minute, minute * MINUTE, shape(minute))),
+  openAlerts: [],
+  ...more,
+});
+const afterMs = (box: DeadBox): number => (box.samples.at(-1)?.wallMs ?? 0) + MINUTE;
+
+test('says the pool that rose and how full the heap was', () => {
+  const box = boxOf((minute) => ({ oldMb: 100 + 6.5 * minute }));
+  const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
+  expect(death?.finding).toMatchObject({ kind: 'process-died', family: 'condition', severity: 'critical' });
+  expect(death?.finding.title).toMatch(/pid 77\) ended with its heap at 9\d % .*old space rose 19\d MB/);
+});
+
+test('the cgroup tells of its OOM killer', () => {
+  const box = boxOf(() => ({}));
+  const samples = box.samples.map((sample) => ({
+    ...sample,
+    limits: { ...sample.limits, containerBytes: 300 * MB, containerOomKills: 2 },
+  }));
+  const death = judgeDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 3 });
+  expect(death?.finding.title).toContain('OOM killer');
+  const quiet = judgeDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 2 });
+  expect(quiet?.finding.title).toContain('without a word');
+});
+
+test('an alert that was open goes along; a box without samples says nothing', () => {
+  const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
+  expect(judgeDeath(box, { wallMs: afterMs(box), oomKills: null })?.also).toMatchObject([
+    { kind: 'zombie-connections' },
+  ]);
+  expect(judgeDeath({ ...box, samples: [] }, { wallMs: 0, oomKills: null })).toBeNull();
+});
+
+test('it opens an alert at once', () => {
+  const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
+  const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
+  if (death === null) throw new Error('there were samples');
+  const [alert] = signalsOf().raise(death.finding, afterMs(box), death.also);
+  expect(alert).toMatchObject({
+    event: 'opened',
+    kind: 'process-died',
+    also: [{ kind: 'zombie-connections' }],
+  });
+});

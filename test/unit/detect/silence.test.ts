@@ -1,0 +1,212 @@
+import { run, signalsOf, type Run, type Shape } from '../../support/run.ts';
+
+const answerOf = ({ last }: Run, detector: string) =>
+  last.verdicts.find((verdict) => verdict.detector === detector);
+const gcEvery =
+  (minutes: number, floorMb: (minute: number) => number, more: (minute: number) => Shape = () => ({})) =>
+  (minute: number): Shape => ({
+    ...more(minute),
+    ...(minute > 0 && minute % minutes === 0 ? { floorMb: floorMb(minute) } : {}),
+  });
+const upTo = (limit: number, perMinute: number) => (minute: number) => Math.min(limit, perMinute * minute);
+
+test('warming-up: nothing is said of the first minutes, and what is missing is named', () => {
+  const { last, opened } = run(8, (minute) => ({ unanswering: 30 * minute, connections: 500 }));
+  expect(opened).toEqual([]);
+  expect(answerOf({ last, opened, transitions: [] }, 'unanswering')).toMatchObject({
+    answer: 'warming-up',
+    missing: expect.stringContaining('more minutes'),
+  });
+});
+
+test('a cache that fills for 45 min and stops is a plateau', () => {
+  const filled = run(
+    150,
+    gcEvery(6, (minute) => 60 + upTo(200, 4.4)(minute)),
+  );
+  expect(filled.opened).toEqual([]);
+  expect(answerOf(filled, 'floor')?.answer).toMatch(/plateau|ok/);
+});
+
+test('a registry that fills and stops is a plateau', () => {
+  const bounded = (minute: number): Shape => ({
+    more: { registries: [{ name: 'sessions', entries: 500 + upTo(90, 10)(minute), source: 'app' }] },
+  });
+  expect(run(90, bounded).opened).toEqual([]);
+});
+
+test('memory that the allocator keeps after a burst is allocator-retention', () => {
+  const burst = run(120, (minute) => {
+    const isBurst = minute > 72 && minute < 84;
+    return {
+      connections: isBurst ? 3000 : 500,
+      rssMb: minute <= 72 ? 110 : 330,
+      oldMb: isBurst ? 200 : 45,
+    };
+  });
+  expect(burst.opened).toEqual([]);
+  expect(answerOf(burst, 'native')?.answer).toBe('allocator-retention');
+});
+
+test('contexts of permessage-deflate: one step with the connections, then a plateau', () => {
+  const step = run(120, (minute) => ({
+    connections: minute < 75 ? 200 : 500,
+    rssMb: minute < 75 ? 110 : 270,
+  }));
+  expect(step.opened).toEqual([]);
+  expect(answerOf(step, 'native')?.answer).toBe('plateau');
+});
+
+test('a day/night wave of connections with the memory they take', () => {
+  const connections = (minute: number) => Math.round(500 + 400 * Math.sin(minute / 40));
+  const wave = run(
+    600,
+    gcEvery(
+      7,
+      (minute) => 30 + connections(minute) * 0.06,
+      (minute) => ({
+        connections: connections(minute),
+        more: {
+          emitters: [
+            {
+              emitter: 'bus',
+              event: '*',
+              listeners: connections(minute) * 3,
+              eventNames: 2,
+              source: 'found',
+            },
+          ],
+          registries: [{ name: 'clients', entries: connections(minute), source: 'app' }],
+        },
+      }),
+    ),
+  );
+  expect(wave.opened).toEqual([]);
+});
+
+test('the ramp after a deploy', () => {
+  const connections = (minute: number) => Math.min(2000, 20 * minute);
+  const ramp = run(
+    240,
+    gcEvery(
+      8,
+      (minute) => 30 + connections(minute) * 0.05,
+      (minute) => ({ connections: connections(minute), rssMb: 100 + connections(minute) * 0.1 }),
+    ),
+  );
+  expect(ramp.opened).toEqual([]);
+});
+
+test('reconnect storms with clean-up', () => {
+  const storms = run(180, (minute) => {
+    const isStorm = minute % 20 < 1;
+    return {
+      connections: isStorm ? 100 : 500,
+      closed: Math.floor(minute / 20) * 400,
+      uncollected: isStorm ? 400 : 10,
+      ...(minute % 20 === 1 ? { floorMb: 45 } : {}),
+    };
+  });
+  expect(storms.opened).toEqual([]);
+});
+
+test('the step in RSS of our own snapshot', () => {
+  const stepped = run(200, (minute) => ({
+    rssMb: minute < 80 ? 110 : 155,
+    ...(minute === 80 ? { more: { marks: ['snapshot' as const] } } : {}),
+  }));
+  expect(stepped.opened).toEqual([]);
+  expect(answerOf(stepped, 'native')?.answer).toBe('ok');
+});
+
+test('a laptop that slept: the window begins anew', () => {
+  const signals = signalsOf();
+  run(40, () => ({}), { signals });
+  const after = run(10, () => ({ unanswering: 480, more: { marks: [] } }), { signals, fromMinute: 600 });
+  expect(after.opened).toEqual([]);
+  expect(answerOf(after, 'unanswering')?.answer).toBe('warming-up');
+  const jumped = run(
+    30,
+    (minute) => ({ unanswering: 400, more: { marks: minute === 611 ? ['clock-jump'] : [] } }),
+    {
+      signals,
+      fromMinute: 611,
+    },
+  );
+  expect(jumped.opened).toEqual([]);
+});
+
+test('traffic that stops: connections drain to nothing, what they had goes with them', () => {
+  const left = (minute: number) => (minute < 60 ? 500 : Math.max(0, 500 - 50 * (minute - 60)));
+  const drained = run(120, (minute) => ({
+    connections: left(minute),
+    closed: 100 + 500 - left(minute),
+    more: {
+      emitters: [{ emitter: 'bus', event: '*', listeners: left(minute) + 4, eventNames: 1, source: 'found' }],
+    },
+  }));
+  expect(drained.opened).toEqual([]);
+});
+
+test('holes between the samples, and missing readings in them', () => {
+  const signals = signalsOf();
+  const holes = run(
+    120,
+    (minute) => ({ ...(minute % 3 === 0 ? { sendBuffer: Number.NaN, unanswering: Number.NaN } : {}) }),
+    { signals, everyMs: 55_000 },
+  );
+  expect(holes.opened).toEqual([]);
+  expect(answerOf(holes, 'backlog')?.answer).toBe('ok');
+});
+
+test('counters that begin anew: another process behind the same name', () => {
+  const signals = signalsOf();
+  run(60, () => ({}), { signals });
+  const restarted = run(20, (minute) => ({ connections: 40 * minute, closed: 0 }), { signals });
+  expect(restarted.opened).toEqual([]);
+});
+
+test('a steady heap at 75 % of its capacity', () => {
+  const steady = run(
+    300,
+    gcEvery(
+      5,
+      (minute) => 384 + (minute % 3),
+      () => ({ oldMb: 395 }),
+    ),
+  );
+  expect(steady.opened).toEqual([]);
+  expect(answerOf(steady, 'threshold')).toMatchObject({
+    answer: 'ok',
+    because: expect.stringContaining('7'),
+  });
+});
+
+test('inconclusive says why: listeners grow, and are fewer than two for each connection', () => {
+  const grows = run(40, (minute) => ({
+    connections: 1000,
+    closed: Math.floor(minute * 100),
+    more: {
+      emitters: [
+        {
+          emitter: 'bus',
+          event: '*',
+          listeners: 1000 + Math.round(8 * minute),
+          eventNames: 1,
+          source: 'found',
+        },
+      ],
+    },
+  }));
+  expect(grows.opened).toEqual([]);
+  expect(answerOf(grows, 'listeners')).toMatchObject({
+    answer: 'inconclusive',
+    because: expect.stringContaining('below 2 for each connection'),
+  });
+});
+
+test('no connections in the samples: leaks are inconclusive, conditions are judged', () => {
+  const unknown = run(60, () => ({ connections: Number.NaN, p99: 900 }));
+  expect(unknown.opened).toEqual(['loop-lag']);
+  expect(answerOf(unknown, 'floor')).toMatchObject({ answer: 'inconclusive', missing: 'connections' });
+});
