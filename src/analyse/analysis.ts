@@ -1,4 +1,5 @@
 import type { Analysis, Growing, Suspect } from '../types.ts';
+import { classRows, duplicatedStrings, externalRows, takeCensus } from './census.ts';
 import { countHoldings } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import { graphOf } from './graph.ts';
@@ -6,10 +7,12 @@ import type { Heap } from './heap.ts';
 import type { Pairing } from './growth.ts';
 import { idsAgree, matchByIds } from './match.ts';
 import type { Packages } from './known.ts';
+import { findNative } from './native.ts';
 import { pairByPath } from './pair.ts';
 import type { Scripts } from './scripts.ts';
 import type { Earlier } from './match.ts';
 import type { Sources } from './sources.ts';
+import { findHeld, findHolders } from './single.ts';
 import { findSuspects } from './suspects.ts';
 
 type Found = Omit<Analysis, 'schema' | 'snapshots'>;
@@ -21,18 +24,32 @@ export interface Before {
 }
 
 export function analyseOne(heap: Heap, sources: Sources): Found {
-  void heap;
-  void sources;
+  const now = countHoldings(heap);
+  const nothing = { entries: new Uint32Array(0), storeBytes: new Float32Array(0) };
+  const first = { before: new Uint32Array(heap.nodeCount), earlier: nothing, now, isExact: true };
+  const graph = graphOf(heap);
+  const packages = packagesOf(graph.scripts, sources);
+  const comparison = { graph, first, middle: null, sources, packages };
+  const suspects = findHeld(comparison);
+  const census = takeCensus(heap);
   return {
-    suspects: [],
+    suspects,
     growing: [],
-    clean: false,
-    because: 'One snapshot shows what holds the memory; what grows needs a second one.',
+    clean: suspects.length === 0,
+    because: becauseOfOne(suspects, duplicatedStrings(heap)),
     matchedBy: null,
-    holders: [],
-    classes: [],
-    external: [],
+    holders: findHolders(comparison, now),
+    classes: classRows(census, null),
+    external: externalRows(census, null),
   };
+}
+
+function becauseOfOne([first]: readonly Suspect[], strings: { copies: number; bytes: number }): string {
+  const what =
+    first === undefined
+      ? 'Nothing in it holds closed sockets or a crowd of listeners.'
+      : `Most suspicious: ${first.name}, ${first.objects} ${first.entries}.`;
+  return `${what} ${strings.copies} strings are copies of others (${strings.bytes} bytes). What grows, a second snapshot shows.`;
 }
 
 export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
@@ -40,8 +57,11 @@ export async function analyseGrowth(heap: Heap, before: Before, sources: Sources
   const first = await pairWith(heap, now, before, 0);
   const middle = before.earlier.length > 1 ? await pairWith(heap, now, before, 1) : null;
   const graph = graphOf(heap);
-  const packages = packagesOf(graph.scripts, sources);
-  const { suspects, growing } = findSuspects({ graph, first, middle, sources, packages });
+  const comparison = { graph, first, middle, sources, packages: packagesOf(graph.scripts, sources) };
+  const census = takeCensus(heap);
+  const earlier = before.earlier[0]!.census;
+  const { suspects: containers, growing } = findSuspects(comparison);
+  const suspects = containers.length > 0 ? containers : findNative(comparison, earlier);
   return {
     suspects,
     growing,
@@ -49,8 +69,8 @@ export async function analyseGrowth(heap: Heap, before: Before, sources: Sources
     because: becauseOf(suspects, growing),
     matchedBy: first.isExact ? 'id' : 'path',
     holders: [],
-    classes: [],
-    external: [],
+    classes: classRows(census, earlier),
+    external: externalRows(census, earlier),
   };
 }
 

@@ -4,10 +4,15 @@ import type { Heap } from './heap.ts';
 import { isPackageFile } from './scripts.ts';
 import type { Place, Scripts } from './scripts.ts';
 
-const MOST_VISITED = 400;
-/** Among old objects too, where a socket knows its server and the server everything. */
-const MOST_VISITED_ANYWHERE = 4000;
-const MOST_DEPTH = 8;
+/** How far into an entry to look, and whose code to prefer. */
+export interface Search {
+  readonly depth: number;
+  readonly visits: number;
+  /** By how many steps a package's code counts as farther away than the application's. */
+  readonly packagePenalty: number;
+}
+
+const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4 };
 
 /** What is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
 interface Found {
@@ -24,11 +29,11 @@ export function findCreator(
   { heap, scripts }: Graph,
   before: Uint32Array | null,
   entries: readonly number[],
-  packagePenalty = PACKAGE_PENALTY,
+  search = IN_ENTRIES,
 ): Place | null {
   const votes = new Map<string, { place: Place; weight: number }>();
   for (const entry of entries) {
-    const best = bestOf(insideOf(heap, scripts, before, entry), packagePenalty);
+    const best = bestOf(insideOf({ heap, scripts, before, search }, entry), search.packagePenalty);
     if (best === null) continue;
     const key = `${best.file}:${best.line}:${best.column}`;
     const vote = votes.get(key) ?? { place: best, weight: 0 };
@@ -39,9 +44,6 @@ export function findCreator(
   return first?.place ?? null;
 }
 
-/** In steps of distance. */
-const PACKAGE_PENALTY = 4;
-
 function bestOf(found: readonly Found[], packagePenalty: number): Place | null {
   const rank = ({ place, depth, isFunction }: Found): number =>
     depth + (isFunction ? 0 : 2) + (isPackageFile(place.file) ? packagePenalty : 0);
@@ -49,7 +51,14 @@ function bestOf(found: readonly Found[], packagePenalty: number): Place | null {
   return best?.place ?? null;
 }
 
-function insideOf(heap: Heap, scripts: Scripts, before: Uint32Array | null, entry: number): Found[] {
+interface Inside {
+  readonly heap: Heap;
+  readonly scripts: Scripts;
+  readonly before: Uint32Array | null;
+  readonly search: Search;
+}
+
+function insideOf({ heap, scripts, before, search }: Inside, entry: number): Found[] {
   const found: Found[] = [];
   const seen = new Set([entry]);
   const depths = new Map([[entry, 0]]);
@@ -61,9 +70,9 @@ function insideOf(heap: Heap, scripts: Scripts, before: Uint32Array | null, entr
       found.push({ place, depth, isFunction });
       if (isFunction && !isPackageFile(place.file)) break;
     }
-    if (depth >= MOST_DEPTH) continue;
+    if (depth >= search.depth) continue;
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
-      if (seen.size >= (before === null ? MOST_VISITED_ANYWHERE : MOST_VISITED)) break;
+      if (seen.size >= search.visits) break;
       const to = heap.edgeTo[edge]!;
       if (seen.has(to) || !isInside(heap, edge, to)) continue;
       if (before !== null && before[to] !== 0 && heap.nodeType[to] !== NODE.closure) continue;

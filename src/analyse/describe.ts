@@ -51,7 +51,10 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
     containers: group.members.length,
     entries: entriesName(heap, type, sample),
     example: type === 'Promises' ? [] : exampleOf(heap, sample),
-    otherRetainers: group.how === 'chain' ? [] : otherRetainers(graph, first.before, { own, grown }, sample),
+    otherRetainers:
+      group.how === 'chain' || grown.size === 0
+        ? []
+        : otherRetainers(graph, first.before, { own, grown }, sample),
     notes: notesOf(sample.length, closed, new Set(sample).size, type),
     known: knownLeak(placeKeys(heap, group.steps), packages),
   };

@@ -5,10 +5,10 @@ import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
 import { findOwner } from './owner.ts';
 import type { Owner } from './owner.ts';
+import type { Step } from './path.ts';
 import { isPackageFile } from './scripts.ts';
 import type { Place } from './scripts.ts';
 import type { Sources } from './sources.ts';
-import { variableOf } from './variable.ts';
 
 /** What a line is sought for. */
 export interface Wanted {
@@ -31,7 +31,7 @@ export function locate(
   const { group, type, sample } = wanted;
   const creator = inChain(graph, wanted) ?? findCreator(graph, before, sample);
   if (FUNCTIONS.includes(type) && creator !== null) return creator;
-  const owner = findOwner(graph, group.steps) ?? variableOwner(graph, group);
+  const owner = findOwner(graph, group.steps);
   if (owner === null) return creator ?? nearby(graph, group);
   const adding = addingPlace(owner, sources);
   if (adding !== null) return adding;
@@ -39,27 +39,28 @@ export function locate(
   return isOwnCode && isPackageFile(owner.place.file) ? creator : owner.place;
 }
 
+/** Who holds it, and nothing else. */
+export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step[]): Place | null {
+  const owner = findOwner(graph, steps);
+  return owner === null ? null : (addingPlace(owner, sources) ?? owner.place);
+}
+
 /** Of a chain the function nearest to its holder, whoever wrote it: the links themselves know nothing. */
 function inChain(graph: Graph, { group, type }: Wanted): Place | null {
   if (group.how !== 'chain' || type === 'Timers') return null;
   const holders = group.members.slice(0, MOST_HOLDERS).map(({ node }) => node);
-  return findCreator(graph, null, holders, 0);
+  return findCreator(graph, null, holders, IN_CHAIN);
 }
 const MOST_HOLDERS = 20;
+const IN_CHAIN = { depth: 8, visits: 4000, packagePenalty: 0 };
+/** From a socket to the listeners that the application put on its WebSocket; farther away lies everything. */
+const NEARBY = { depth: 5, visits: 3000, packagePenalty: 6 };
 
 /** A container of Node's own: whose socket or stream is it? */
 function nearby(graph: Graph, { steps }: Group): Place | null {
   for (const { node } of [...steps].reverse()) {
-    const place = findCreator(graph, null, [node]);
+    const place = findCreator(graph, null, [node], NEARBY);
     if (place !== null) return place;
-  }
-  return null;
-}
-
-function variableOwner(graph: Graph, { steps }: Group): Owner | null {
-  for (const { node } of [...steps].reverse()) {
-    const variable = variableOf(graph, node);
-    if (variable !== null) return { place: variable.place, names: [variable.name] };
   }
   return null;
 }

@@ -1,3 +1,5 @@
+import { takeCensus } from './census.ts';
+import type { Census } from './census.ts';
 import { countHoldings } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
@@ -7,6 +9,7 @@ import type { Heap } from './heap.ts';
 /** What is remembered of an earlier snapshot when its graph is let go. */
 export interface Earlier {
   readonly holdings: Holdings;
+  readonly census: Census;
   readonly indexOfId: IdIndex;
   /** Spread over the heap: id, type and class, to see whether ids mean the same in the next file. */
   readonly sample: readonly { readonly id: number; readonly type: number; readonly name: string }[];
@@ -28,7 +31,7 @@ export function remember(heap: Heap): Earlier {
   for (let node = 0; node < heap.nodeCount; node += step) {
     sample.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
   }
-  return { holdings: countHoldings(heap), indexOfId: indexIds(heap), sample };
+  return { holdings: countHoldings(heap), census: takeCensus(heap), indexOfId: indexIds(heap), sample };
 }
 
 function indexIds({ nodeId, nodeCount }: Heap): IdIndex {

@@ -1,8 +1,9 @@
 import type { Graph } from './graph.ts';
 import { EDGE, EDGE_MASK, NODE, edgeText } from './heap.ts';
 import type { Step } from './path.ts';
+import { isUserFile } from './scripts.ts';
 import type { Place } from './scripts.ts';
-import { functionIn, isContext } from './variable.ts';
+import { functionIn, isContext, variableOf } from './variable.ts';
 
 /** The nearest code around a container: the class whose field, or the function whose variable, it is. */
 export interface Owner {
@@ -11,22 +12,25 @@ export interface Owner {
   readonly names: readonly string[];
 }
 
+/** Null when the nearest class or function is Node's own: whose object it is says nothing then. */
 export function findOwner(graph: Graph, steps: readonly Step[]): Owner | null {
-  const { heap } = graph;
+  const { heap, scripts } = graph;
   const names: string[] = [];
   for (let at = steps.length - 1; at >= 0; at--) {
-    const { edge } = steps[at]!;
+    const { edge, node } = steps[at]!;
+    const variable = variableOf(graph, node);
+    if (variable !== null) return { place: variable.place, names: [...names, variable.name] };
     const kind = heap.edgeLabel[edge]! & EDGE_MASK;
     if (kind === EDGE.property || kind === EDGE.context) names.push(edgeText(heap, edge));
     const holder = at > 0 ? steps[at - 1]!.node : 0;
-    const place = placeOf(graph, holder);
-    if (place !== null && names.length > 0) return { place, names };
+    const type = heap.nodeType[holder];
+    if (names.length === 0 || (type !== NODE.object && type !== NODE.closure)) continue;
+    const place = isContext(graph, holder) ? functionIn(graph, holder) : scripts.place(holder);
+    if (place === null) continue;
+    if (isUserFile(place.file)) return { place, names };
+    // An emitter is known by the variable that holds it.
+    const known = variableOf(graph, holder);
+    return known === null ? null : { place: known.place, names: [...names, known.name] };
   }
   return null;
-}
-
-function placeOf(graph: Graph, node: number): Place | null {
-  if (isContext(graph, node)) return functionIn(graph, node);
-  const type = graph.heap.nodeType[node];
-  return type === NODE.object || type === NODE.closure ? graph.scripts.userPlace(node) : null;
 }

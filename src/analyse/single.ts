@@ -1,0 +1,94 @@
+import type { Holder, Suspect } from '../types.ts';
+import { describe } from './describe.ts';
+import type { Comparison } from './describe.ts';
+import { foldLike } from './fold.ts';
+import type { Graph } from './graph.ts';
+import type { Holdings } from './entries.ts';
+import type { Grown } from './growth.ts';
+import { EDGE, EDGE_MASK, NODE, NONE, nodeText } from './heap.ts';
+import { locateOwner } from './locate.ts';
+import { className, pathText, stepsTo } from './path.ts';
+import { isUserFile } from './scripts.ts';
+import { toLocation } from './sources.ts';
+
+const LEAST_ENTRIES = 50;
+const MOST_GROUPS = 200;
+const MOST_HOLDERS = 15;
+const LEAST_SHARE = 0.02;
+/** Where no child has most of the bytes, they spread: that object is the one to name. */
+const SPREAD = 0.5;
+
+/** Containers with many entries, the outermost ones, as if all of it were new. */
+export function findHeld(comparison: Comparison): Suspect[] {
+  const { graph, first } = comparison;
+  const { heap } = graph;
+  const big: Grown[] = [];
+  for (let node = 1; node < heap.nodeCount; node++) {
+    const gained = first.now.entries[node]!;
+    if (gained >= LEAST_ENTRIES && heap.nodeType[node] === NODE.object) {
+      big.push({ node, how: 'entries', gained, gainedBytes: first.now.storeBytes[node]! });
+    }
+  }
+  big.sort((a, b) => graph.dominators.retained[b.node]! - graph.dominators.retained[a.node]!);
+  const holders = new Set(big.map(({ node }) => node));
+  const outermost = big.filter(({ node }) => !isInside(graph, holders, node)).slice(0, MOST_GROUPS);
+  return foldLike(graph, outermost)
+    .map((group) => describe(comparison, group, new Set()))
+    .filter((suspect) => isSuspicious(suspect))
+    .map((suspect) => ({ ...suspect, growth: null, confidence: confidenceOf(suspect) }))
+    .sort((a, b) => b.retainedBytes - a.retainedBytes)
+    .map((suspect, at) => ({ ...suspect, rank: at + 1 }));
+}
+
+/** Is it inside an entry of another? A field of an object with many fields is not. */
+function isInside({ heap, reach }: Graph, holders: ReadonlySet<number>, node: number): boolean {
+  for (let at = node; at !== 0 && reach.parent[at] !== NONE; at = reach.parent[at]!) {
+    const isEntry = (heap.edgeLabel[reach.viaEdge[at]!]! & EDGE_MASK) !== EDGE.property;
+    if (isEntry && holders.has(reach.parent[at]!)) return true;
+  }
+  return false;
+}
+
+/** Closed sockets in it, or a crowd of listeners; and in the user's or a package's code. */
+function isSuspicious({ location, notes, type }: Suspect): boolean {
+  if (location === null || !isUserFile(location.file)) return false;
+  return notes.length > 0 || type === 'Listeners';
+}
+
+const confidenceOf = ({ notes }: Suspect): number => (notes.length > 0 ? 0.6 : 0.3);
+
+/** Points of the dominator tree from which the bytes spread. */
+export function findHolders({ graph, sources }: Comparison, holdings: Holdings): Holder[] {
+  const { heap, dominators } = graph;
+  const { order, parent, retained } = dominators;
+  const largestChild = new Float64Array(heap.nodeCount);
+  for (const node of order) {
+    if (node === 0) continue;
+    const above = parent[node]!;
+    if (retained[node]! > largestChild[above]!) largestChild[above] = retained[node]!;
+  }
+  const all = heap.selfBytes;
+  return Array.from(order)
+    .filter((node) => heap.nodeType[node] === NODE.object && retained[node]! >= all * LEAST_SHARE)
+    .filter((node) => largestChild[node]! < retained[node]! * SPREAD || isTableOwner(graph, node))
+    .sort((a, b) => retained[b]! - retained[a]!)
+    .slice(0, MOST_HOLDERS)
+    .map((node) => {
+      const steps = stepsTo(graph.reach, node);
+      const path = pathText(graph, steps);
+      const place = locateOwner(graph, sources, steps);
+      return {
+        name: path.slice(-2).join('').replace(/^\./, '') || className(heap, node),
+        type: nodeText(heap, node),
+        path,
+        location: place === null ? null : toLocation(place, sources),
+        objects: holdings.entries[node]!,
+        retainedBytes: retained[node]!,
+        share: all === 0 ? 0 : Math.min(1, retained[node]! / all),
+      };
+    });
+}
+
+/** All of a Map's bytes pass through its table. */
+const isTableOwner = ({ heap }: Graph, node: number): boolean =>
+  /^(Map|Set|Array)$/.test(nodeText(heap, node));
