@@ -27,6 +27,8 @@ export function findAddLine(text: string, name: string, from: Spot | null = null
     `${start}\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*){1,2}(?:\\|\\||\\?\\?|\\+|&&)?=(?!=)`,
     `${start}\\s*\\.\\s*get\\s*\\([^)\\n]{0,80}\\)\\s*[?!]?\\.?\\s*\\.?(?:${ADDING})\\s*\\(`,
     `${start}(?:\\s*\\.\\s*\\w+)?\\s*(?:\\+=|=(?!=)[^=\\n;]{0,80}(?:\\.concat\\s*\\(|\\.{3}))`,
+    // Where nothing is seen to add, the line that makes it.
+    `${start}\\s*=(?![=>])`,
   ];
   for (const pattern of patterns) {
     const found = [...code.matchAll(new RegExp(pattern, 'g'))].map((match) => spotAt(code, match.index));

@@ -6,7 +6,7 @@ import { entriesOf } from './growth.ts';
 import type { Chain, Pairing } from './growth.ts';
 import { NODE } from './heap.ts';
 import type { Heap } from './heap.ts';
-import { entriesPerEdge, listenersOf, timersOf, typeOf } from './kinds.ts';
+import { durationMs, entriesPerEdge, listenersOf, timersOf, typeOf } from './kinds.ts';
 import { knownLeak } from './known.ts';
 import type { Packages } from './known.ts';
 import { locate } from './locate.ts';
@@ -42,7 +42,7 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
     rank: 0,
     name: nameOf(heap, group, type),
     type,
-    path: wholePath(heap, group, type, sample),
+    path: wholePath(graph, group, type, sample),
     location: place === null ? null : toLocation(place, sources),
     objects,
     retainedBytes: bytes,
@@ -104,19 +104,22 @@ function nameOf(heap: Heap, group: Group, type: SuspectType): string {
 }
 
 function wholePath(
-  heap: Heap,
+  graph: Graph,
   group: Group,
   type: SuspectType,
   sample: readonly number[],
 ): readonly string[] {
-  if (type === 'Timers') return ['timers', ...group.path.slice(-1).filter((part) => part.startsWith('['))];
-  if ((type === 'Array' || type === 'Listeners') && sample.length > 0) {
-    const { node } = group.members[0]!;
-    let elements = 0;
-    for (const _ of entriesOf(heap, node)) elements++;
-    return [...group.path, `[${Math.max(0, elements - 1)}]`];
+  const { heap } = graph;
+  if (type === 'Timers') {
+    const ms = durationMs(graph, group);
+    return ms === null ? ['timers'] : ['timers', `[${ms}]`];
   }
-  return group.path;
+  const isMany = group.members.length > 1;
+  const path = isMany ? group.path.map((part) => part.replace(/^\[\d+\]$/, '[…]')) : group.path;
+  if ((type !== 'Array' && type !== 'Listeners') || sample.length === 0) return path;
+  let elements = 0;
+  for (const _ of entriesOf(heap, group.members[0]!.node)) elements++;
+  return [...path, `[${Math.max(0, elements - 1)}]`];
 }
 
 function entriesName(heap: Heap, type: SuspectType, sample: readonly number[]): string {

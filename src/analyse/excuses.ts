@@ -3,12 +3,12 @@ import { findBound } from './bounds.ts';
 import type { Comparison } from './describe.ts';
 import { closedSockets, isNull } from './details.ts';
 import type { Group } from './fold.ts';
-import { follow, nodeText } from './heap.ts';
-import type { Heap } from './heap.ts';
-import { timersOf } from './kinds.ts';
+import type { Graph } from './graph.ts';
+import { follow } from './heap.ts';
+import { durationMs, timersOf } from './kinds.ts';
 import { designOf } from './known.ts';
 import { findOwner } from './owner.ts';
-import { className, edgeNumber, placeKeys } from './path.ts';
+import { className, placeKeys } from './path.ts';
 
 /** A timer that fires once within a minute lets go by itself: ws gives a closing socket 30 s, others 15 to 20. */
 const PENDING_MS = 60_000;
@@ -41,7 +41,7 @@ export function excuseOf(
   const { heap } = graph;
   const design = designOf(placeKeys(heap, group.steps), packages);
   if (design !== null) return design;
-  if (suspect.type === 'Timers') return timerExcuse(heap, group);
+  if (suspect.type === 'Timers') return timerExcuse(graph, group);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
   for (const { node } of group.steps.slice(-3)) {
     const bounded = BOUNDED_CLASSES.get(className(heap, node));
@@ -50,21 +50,16 @@ export function excuseOf(
   return boundInCode(comparison, group) ?? plateau(comparison, group, sample);
 }
 
-function timerExcuse(heap: Heap, group: Group): string | null {
+function timerExcuse(graph: Graph, group: Group): string | null {
+  const { heap } = graph;
   const timers = timersOf(group);
   const once = timers.filter((timer) => {
     const repeat = follow(heap, timer, '_repeat');
     return repeat >= 0 && isNull(heap, repeat);
   });
-  const ms = listMs(heap, group);
+  const ms = durationMs(graph, group);
   if (ms === null || ms <= SHORT_MS || ms > PENDING_MS || once.length < timers.length * 0.9) return null;
   return `they fire once, after ${ms} ms, and are gone then`;
-}
-
-/** Node keeps a list for each duration: its key is the number of milliseconds. */
-function listMs(heap: Heap, { steps }: Group): number | null {
-  const at = steps.findIndex(({ node }) => nodeText(heap, node) === 'TimersList');
-  return at < 0 ? null : edgeNumber(heap, steps[at]!.edge);
 }
 
 function boundInCode({ graph, sources }: Comparison, group: Group): string | null {

@@ -1,6 +1,7 @@
 import type { Graph } from './graph.ts';
+import type { Chain, Grown } from './growth.ts';
+import { EDGE, EDGE_MASK } from './heap.ts';
 import type { Heap } from './heap.ts';
-import type { Grown } from './growth.ts';
 import { className, lastNamed, pathText, stepsTo } from './path.ts';
 import type { Step } from './path.ts';
 
@@ -30,7 +31,7 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
   return [...groups].map(([key, members]) => {
     members.sort((a, b) => b.gained - a.gained);
     const [first] = members as [Grown];
-    const steps = stepsTo(reach, first.node);
+    const steps = first.how === 'chain' ? stepsToChain(graph, first as Chain) : stepsTo(reach, first.node);
     return {
       key,
       how: first.how,
@@ -42,6 +43,28 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
     };
   });
 }
+
+/** As far as the field by which the holder reaches the chain, when it is one field. */
+function stepsToChain({ heap, dominators, reach }: Graph, { node, sample }: Chain): readonly Step[] {
+  const steps = stepsTo(reach, node);
+  const heads = new Map<number, number>();
+  for (const link of sample) {
+    let at = link;
+    for (let climbed = 0; climbed < MOST_CLIMB && dominators.parent[at] !== node && at !== 0; climbed++) {
+      at = dominators.parent[at]!;
+    }
+    if (dominators.parent[at] === node) heads.set(at, (heads.get(at) ?? 0) + 1);
+  }
+  const [head] = [...heads].sort((a, b) => b[1] - a[1]);
+  if (head === undefined || head[1] < sample.length / 2) return steps;
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
+    const isField = kind === EDGE.property || kind === EDGE.context;
+    if (isField && heap.edgeTo[edge] === head[0]) return [...steps, { edge, node: head[0] }];
+  }
+  return steps;
+}
+const MOST_CLIMB = 2000;
 
 /** A field's name and the class that has it, which stay the same from run to run; keys of dictionaries do not. */
 function placeKey(heap: Heap, steps: readonly Step[]): string {

@@ -1,7 +1,7 @@
 import { isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
-import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText, sizeOf } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, NONE, edgeText, follow, nodeText, sizeOf } from './heap.ts';
 import type { Heap } from './heap.ts';
 
 /** The later snapshot beside what is known of an earlier one. */
@@ -111,9 +111,9 @@ interface Below {
 function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, Below>): Chain[] {
   const settled = new Map<number, Below>();
   for (const [link, below] of chains) {
-    const links = commonClasses(heap, below.sample);
+    const links = commonShapes(heap, below.sample);
     let node = link;
-    while (node !== 0 && (!isObject(heap, node) || links.has(nodeText(heap, node)))) {
+    while (node !== 0 && (!isObject(heap, node) || links.has(follow(heap, node, 'map')))) {
       node = dominators.parent[node]!;
     }
     if (node === 0) continue;
@@ -129,24 +129,23 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
   }
   return [...settled]
     .filter(([, { objects }]) => objects >= LEAST_CHAIN_OBJECTS)
-    .map(([node, { objects, bytes, depth, timers, sample }]) => ({
+    .map(([node, { objects, bytes, ...rest }]) => ({
+      ...rest,
       node,
-      depth,
-      timers,
       how: 'chain',
       gained: objects,
       gainedBytes: bytes,
-      sample,
     }));
 }
 
-function commonClasses(heap: Heap, sample: readonly number[]): ReadonlySet<string> {
-  const counts = new Map<string, number>();
+/** Hidden classes: two records are both `Object`, but links have one shape. */
+function commonShapes(heap: Heap, sample: readonly number[]): ReadonlySet<number> {
+  const counts = new Map<number, number>();
   for (const node of sample) {
-    const name = nodeText(heap, node);
-    counts.set(name, (counts.get(name) ?? 0) + 1);
+    const shape = follow(heap, node, 'map');
+    counts.set(shape, (counts.get(shape) ?? 0) + 1);
   }
-  return new Set([...counts].filter(([, count]) => count >= sample.length / 10).map(([name]) => name));
+  return new Set([...counts].filter(([, count]) => count >= sample.length / 10).map(([shape]) => shape));
 }
 
 const isObject = (heap: Heap, node: number): boolean =>

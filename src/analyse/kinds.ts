@@ -3,7 +3,8 @@ import { EDGE, EDGE_BITS, EDGE_MASK, NODE, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import type { Group } from './fold.ts';
 import type { Chain } from './growth.ts';
-import { className, lastNamed } from './path.ts';
+import type { Graph } from './graph.ts';
+import { className, edgeNumber, lastNamed } from './path.ts';
 
 /** What sort of container a group is. */
 export function typeOf(heap: Heap, group: Group, entries: readonly number[]): SuspectType {
@@ -23,22 +24,20 @@ function chainType(heap: Heap, group: Group, entries: readonly number[]): Suspec
   const share = (is: (name: string, type: number) => boolean): number =>
     entries.filter((node) => is(nodeText(heap, node), heap.nodeType[node]!)).length /
     Math.max(1, entries.length);
-  if (nodeText(heap, group.steps.at(-1)!.node) === 'TimersList' || isTimerMap(heap, group)) return 'Timers';
-  if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.3) return 'Promises';
+  if (isTimers(heap, group)) return 'Timers';
+  if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.15) return 'Promises';
   if (share((_, type) => type === NODE['concatenated string']) > 0.4) return 'Strings';
   return 'List';
 }
 
-const isTimerMap = (heap: Heap, { steps }: Group): boolean => lastNamed(heap, steps)?.name === 'timerListMap';
+const isTimers = (heap: Heap, { members, steps }: Group): boolean =>
+  nodeText(heap, members[0]!.node) === 'TimersList' || lastNamed(heap, steps)?.name === 'timerListMap';
 
 /** Is this a real chain: timers, or links in a row? New objects side by side below an old one are not. */
 export function isChain(heap: Heap, group: Group): boolean {
   if (group.how !== 'chain') return false;
-  const last = group.steps.at(-1)!.node;
-  const isTimers = nodeText(heap, last) === 'TimersList' || isTimerMap(heap, group);
-  return isTimers
-    ? timersOf(group).length >= LEAST_LINKS
-    : group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
+  if (isTimers(heap, group)) return timersOf(group).length >= LEAST_LINKS;
+  return group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
 }
 
 /** Rows of a Map's table are key, value, link; of a Set's key, link: two neighbours occur in a Map only. */
@@ -88,3 +87,17 @@ export function entriesPerEdge(heap: Heap, type: SuspectType, container: number)
 
 export const timersOf = ({ how, members }: Group): readonly number[] =>
   how === 'chain' ? members.flatMap((member) => (member as Chain).timers) : [];
+
+/** Node keeps one list for each duration, in an object whose keys are the milliseconds. */
+export function durationMs({ heap, incoming }: Graph, { members }: Group): number | null {
+  const list = members[0]!.node;
+  let longest: number | null = null;
+  for (let at = incoming.start[list]!; at < incoming.start[list + 1]!; at++) {
+    const from = incoming.from[at]!;
+    if (nodeText(heap, from) !== 'Object') continue;
+    for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+      if (heap.edgeTo[edge] === list) longest = edgeNumber(heap, edge) ?? longest;
+    }
+  }
+  return longest;
+}

@@ -13,6 +13,9 @@ export function pairByPath(earlier: Heap, later: Heap): Uint32Array {
   return walk.before;
 }
 
+/** What happens to be on the stack or in a handle while the snapshot is taken. */
+const OF_THE_MOMENT = /stack|handle scope|handles/i;
+
 class Walk {
   readonly before: Uint32Array;
   private readonly earlier: Heap;
@@ -35,9 +38,19 @@ class Walk {
 
   run(): void {
     this.pair(0, 0);
-    for (let head = 0; head < this.tail; head++) {
-      const node = this.queue[head]!;
-      this.pairChildren(this.before[node]! - 1, node);
+    const steady: number[] = [];
+    const ofTheMoment: number[] = [];
+    for (let head = 0, next = 0, last = 0; ;) {
+      for (; head < this.tail; head++) {
+        const node = this.queue[head]!;
+        // Lists of roots tell by order only, which is a weak word: names are followed first, stacks come last.
+        if (node === 0 || this.later.nodeType[node] !== NODE.synthetic) this.pairChildren(node);
+        else if (OF_THE_MOMENT.test(nodeText(this.later, node))) ofTheMoment.push(node);
+        else steady.push(node);
+      }
+      const node = steady[next++] ?? ofTheMoment[last++];
+      if (node === undefined) return;
+      this.pairChildren(node);
     }
   }
 
@@ -49,8 +62,9 @@ class Walk {
   }
 
   /** Objects that did not change have the same edges in the same order; the rest is found by name. */
-  private pairChildren(old: number, node: number): void {
+  private pairChildren(node: number): void {
     const { earlier, later } = this;
+    const old = this.before[node]! - 1;
     let oldEdge = earlier.firstEdge[old]!;
     let edge = later.firstEdge[node]!;
     const oldEnd = earlier.firstEdge[old + 1]!;

@@ -14,6 +14,7 @@ const LIST = [
   'func',
   'handler',
   'listener',
+  'map',
   'name',
   'script',
   'script_or_debug_info',

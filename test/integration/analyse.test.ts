@@ -1,0 +1,114 @@
+/** Snapshots that V8 writes, of programs that do and do not let go: the culprit, its line, its path; or nothing. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { analyseFiles } from '../../src/analyse/index.ts';
+import type { Analysis, Suspect } from '../../src/types.ts';
+import { describeWith, startComponent } from '../support/components.ts';
+
+jest.setTimeout(120_000);
+
+const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'patterns.js');
+const folders: string[] = [];
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+/** Name of the comment in the program -> type, path and number of what the analysis must say. */
+const EXPECTED: Readonly<Record<string, readonly [type: string, path: string, objects: number]>> = {
+  map: ['Map', 'connections', 300],
+  set: ['Set', 'clients', 300],
+  queue: ['Array', 'outbox[359]', 300],
+  dictionary: ['Object', 'byUser', 300],
+  listeners: ['Listeners', 'bus._events.message[359]', 300],
+  'same-listener': ['Listeners', 'gateway._events.upgrade[359]', 300],
+  buffers: ['Array', 'frames[359]', 300],
+  'weak-references': ['Set', 'refs', 300],
+  timers: ['Timers', 'timers[40000]', 300],
+  'private-field': ['Map', 'lobby.#members', 300],
+  'long-lived': ['Map', 'subscribers[…].seen', 300],
+  list: ['List', 'history.last', 300],
+};
+/** Their numbers are of links or of bytes. */
+const EXPECTED_PLACES: Readonly<Record<string, readonly [type: string, path: string]>> = {
+  numbers: ['Array', 'latencies'],
+  promises: ['Promises', 'feed.head'],
+  text: ['Strings', 'log.text'],
+};
+
+const source = readFileSync(PROGRAM, 'utf8').split('\n');
+const lineOf = (name: string): number =>
+  source.findIndex((line) => new RegExp(`// culprit ${name}$`).test(line)) + 1;
+
+function snapshots(node: string, variant: string, only = ''): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'wsguard-heaps-'));
+  folders.push(folder);
+  execFileSync(node, [PROGRAM, variant, folder, only], { env: { ...process.env, NODE_OPTIONS: '' } });
+  return ['a', 'b'].map((name) => join(folder, `${name}.heapsnapshot`));
+}
+
+function expectCulprits({ suspects, clean }: Analysis): void {
+  const byLine = new Map(suspects.map((suspect) => [suspect.location?.line, suspect]));
+  const found = (name: string): Suspect | undefined => byLine.get(lineOf(name));
+  const whole = Object.fromEntries(
+    Object.keys(EXPECTED).map((name) => [
+      name,
+      [found(name)?.type, found(name)?.path.join(''), found(name)?.growth?.objects],
+    ]),
+  );
+  expect(whole).toEqual(EXPECTED);
+  const places = Object.fromEntries(
+    Object.keys(EXPECTED_PLACES).map((name) => [name, [found(name)?.type, found(name)?.path.join('')]]),
+  );
+  expect(places).toEqual(EXPECTED_PLACES);
+  expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
+  // 300 buffers of 9,000 bytes outweigh everything else: external memory is ranked beside the heap.
+  expect(suspects[0]?.path.join('')).toBe('frames[359]');
+  expect(suspects.length).toBe(Object.keys(EXPECTED).length + Object.keys(EXPECTED_PLACES).length);
+  expect(clean).toBe(false);
+}
+
+function theRelease(nodeOf: () => Promise<string>): void {
+  test('each culprit by its line, path and number; nothing else', async () => {
+    const analysis = await analyseFiles(snapshots(await nodeOf(), 'leaky'));
+    expect(analysis.matchedBy).toBe('id');
+    expectCulprits(analysis);
+  });
+
+  test('silent where the same work lets go', async () => {
+    const analysis = await analyseFiles(snapshots(await nodeOf(), 'fixed'));
+    expect(analysis.suspects).toEqual([]);
+    expect(analysis.clean).toBe(true);
+  });
+
+  test('the same for two processes, whose ids have nothing to do with each other', async () => {
+    const node = await nodeOf();
+    const [a] = snapshots(node, 'leaky') as [string];
+    const [, b] = snapshots(node, 'leaky', 'b') as [string, string];
+    const analysis = await analyseFiles([a, b]);
+    expect(analysis.matchedBy).toBe('path');
+    expectCulprits(analysis);
+    const [, fixed] = snapshots(node, 'fixed', 'b') as [string, string];
+    expect((await analyseFiles([snapshots(node, 'fixed')[0]!, fixed])).suspects).toEqual([]);
+  });
+}
+
+describe(`snapshots of this Node ${process.version}`, () => theRelease(async () => process.execPath));
+for (const name of ['node22', 'node24', 'node26'] as const) {
+  describeWith([name], `snapshots of ${name}`, () =>
+    theRelease(async () => (await startComponent(name)).path),
+  );
+}
+
+test('three snapshots: what stopped growing and holds nothing closed is no suspect', async () => {
+  const [a, b] = snapshots(process.execPath, 'leaky') as [string, string];
+  const analysis = await analyseFiles([a, b, b]);
+  expect(analysis.suspects.filter(({ type }) => type === 'Map')).toEqual([]);
+  expect(analysis.growing.map(({ path }) => path.join(''))).toContain('connections');
+});
+
+test('one snapshot says what holds the memory', async () => {
+  const [, b] = snapshots(process.execPath, 'leaky') as [string, string];
+  const analysis = await analyseFiles([b]);
+  expect(analysis.holders.map(({ path }) => path.join(''))).toContain('frames');
+  expect(analysis.suspects.map(({ path }) => path.join(''))).toContain('bus._events.message[359]');
+});
