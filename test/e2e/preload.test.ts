@@ -252,10 +252,11 @@ describe('beside others', () => {
   const permission = ['--permission', '--experimental-permission'].find((flag) =>
     process.allowedNodeEnvironmentFlags.has(flag),
   );
+  const net = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : [];
   test('under --permission it works without a thread and says so', async () => {
     const child = startChild({
       files: { 'main.js': SERVER },
-      ...settings(permission ?? '', '--allow-fs-read=*', ...PRELOAD),
+      ...settings(permission ?? '', '--allow-fs-read=*', ...net, ...PRELOAD),
     });
     const line = await child.said(WATCHING);
     expect(JSON.stringify(line['cannotSee'])).toContain('Workers are forbidden by --permission');
