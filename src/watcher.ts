@@ -16,13 +16,15 @@ import {
 } from './channel.ts';
 import { createClock } from './clock.ts';
 import { createGuard, type Guard } from './guard.ts';
+import { judgeDeath } from './detect/died.ts';
 import { createLog } from './log.ts';
 import { adviceText, docsOf } from './report/advice.ts';
 import { createSignals, type Signals } from './signals.ts';
 import { composeStatus } from './status.ts';
-import type { Blind, Clock, Kind, Log, Sample, Snapshot, Status, Stop } from './types.ts';
+import type { Alert, Blind, Clock, DeadBox, Kind, Log, Sample, Snapshot, Status, Stop } from './types.ts';
 import { createEvidence, type Evidence } from './watcher/evidence.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
+import { openKept, type Kept } from './watcher/kept.ts';
 import { Outlets } from './watcher/outlets.ts';
 import { createPicture, type Picture } from './watcher/picture.ts';
 import { Publisher } from './watcher/publisher.ts';
@@ -44,6 +46,7 @@ class Watcher {
   readonly #outlets: Outlets;
   readonly #link: Link<WatcherSide>;
   readonly #publisher: Publisher;
+  readonly #kept: Kept;
   readonly #evidence: Evidence;
   readonly #followUp: FollowUp;
   readonly #questioner: Questioner;
@@ -51,6 +54,7 @@ class Watcher {
   readonly #stops: Stop[];
   #blind: readonly Blind[] = [];
   #hasBaseline: boolean;
+  #dead: DeadBox[] = [];
 
   constructor(setup: Setup, port: Port, clock: Clock) {
     const { config, identity } = setup;
@@ -66,10 +70,8 @@ class Watcher {
     const picture = (this.#picture = createPicture(setup, guard));
     const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
     const link = (this.#link = createLink<WatcherSide, AppSide>(port, clock, this.#ears()));
-    this.#publisher = new Publisher(
-      { outlets, picture, link, guard, next: (alert) => this.#followUp.transition(alert) },
-      setup.openAlerts,
-    );
+    const kept = (this.#kept = openKept(setup, clock, guard));
+    this.#publisher = new Publisher({ outlets, picture, link, guard, next: this.#published }, kept.alerts);
     const evidence = (this.#evidence = createEvidence({
       setup,
       clock,
@@ -90,7 +92,8 @@ class Watcher {
     this.#questioner = createQuestioner(link, clock, config.timeScale);
     this.#profiler = createProfiler(link, clock, config.timeScale);
     this.#stops = [() => outlets.abandon(), () => this.#followUp.stop(), this.#listen()];
-    this.#signals.restore(setup.openAlerts);
+    this.#dead = [...kept.dead];
+    this.#signals.restore(kept.alerts);
     void outlets.ready.then(() => link.tell('ready', null));
   }
 
@@ -116,6 +119,8 @@ class Watcher {
   }
 
   #sample({ sample, counters }: AppSide['tells']['sample']): void {
+    this.#tellOfDeaths(sample);
+    this.#kept.sample(sample);
     const step = this.#signals.step(sample);
     this.#picture.sample(sample, counters, step);
     this.#questioner.consider(step);
@@ -124,6 +129,15 @@ class Watcher {
     this.#followUp.sample(sample);
     this.#takeBaseline(sample);
     this.#link.tell('ack', { seq: sample.seq, metrics: this.#picture.metrics() });
+  }
+
+  /** With the first sample, which says whether the container has killed since. */
+  #tellOfDeaths({ wallMs, limits }: Sample): void {
+    for (const box of this.#dead.splice(0)) {
+      const death = judgeDeath(box, { wallMs, oomKills: limits.containerOomKills });
+      if (death === null) continue;
+      this.#publisher.publish(this.#signals.raise(death.finding, wallMs, death.also));
+    }
   }
 
   /** WSGUARD_SNAPSHOT_BASELINE: what the heap looks like before anything could have leaked. */
@@ -145,6 +159,11 @@ class Watcher {
     };
     return this.#clock.every(BEAT_PERIOD_MS, this.#guard.wrap('beat', listen));
   }
+
+  readonly #published = (alert: Alert): void => {
+    this.#kept.open(this.#publisher.open());
+    this.#followUp.transition(alert);
+  };
 
   readonly #learn = (alertId: string, { snapshot, ...news }: News): void => {
     const before = this.#signals.open().find(({ id }) => id === alertId)?.snapshots ?? [];
@@ -173,6 +192,7 @@ class Watcher {
     this.#publisher.publish(this.#signals.close('the agent was stopped', this.#clock.wallMs()));
     await this.#publisher.idle();
     await this.#outlets.close();
+    this.#kept.close();
     return null;
   }
 }

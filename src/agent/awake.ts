@@ -37,6 +37,8 @@ export interface Body {
   /** Open ones, by id: for last words, and for a watcher that has to be started again. */
   readonly openAlerts: Map<string, Alert>;
   readonly startedWallMs: number;
+  /** Named by somebody, not the default: state is kept there. */
+  readonly isDirSet: boolean;
   /** As the watcher last saw them. */
   metrics: MetricState | null;
   link: Link<AppSide> | null;
@@ -89,6 +91,7 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
     events: createEvents(guard),
     beat: createBeat(memory),
     openAlerts: new Map(),
+    isDirSet: ['file', 'code', 'env'].includes(resolved.sources.dir),
     metrics: null,
     link: null,
     sampling: null,
@@ -138,7 +141,7 @@ function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadle
     config: resolved.config,
     identity,
     env,
-    isDirSet: ['file', 'code', 'env'].includes(resolved.sources.dir),
+    isDirSet: body.isDirSet,
     startedWallMs,
     beat: how.threadless === null ? beat : null,
     openAlerts: [...openAlerts.values()],

@@ -1,10 +1,14 @@
 /** At `exit` nothing asynchronous runs any more and the watcher dies with the process: what is said is said here. */
+import { boxFolder, farewell } from '../deliver/black-box.ts';
 import type { Stop } from '../types.ts';
 import type { Body } from './awake.ts';
 
-export function sayLastWords({ bed, log, openAlerts }: Body): Stop {
+export function sayLastWords({ bed, log, openAlerts, resolved, identity, isDirSet }: Body): Stop {
+  const { dir } = resolved.config;
   const onExit = bed.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
+    // An end with an `exit` event is no death: the next start must not take it for one.
+    if (isDirSet) farewell(boxFolder(dir, identity.instance));
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
   });
   process.on('exit', onExit);

@@ -1,8 +1,9 @@
 /** The watcher thread in real processes: what it tells while the application is stuck, dies, or may have no thread. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Alert, Status } from '../../src/types.ts';
+import type { Status } from '../../src/types.ts';
 import { AGENT, endAll, startChild, until, type Child } from '../support/child.ts';
+import { alertWhere, LEAK } from '../support/leak.ts';
 
 jest.setTimeout(90_000);
 afterEach(endAll);
@@ -14,41 +15,12 @@ const server = http.createServer((request, response) => response.end('ok'));
 server.listen(0, () => console.log('listening ' + server.address().port));
 `;
 const WATCHING = /^watching /;
-/** A registry that is never cleaned, fed by real connections, under the name that its owner gave it. */
-const LEAK = `
-const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'ws'))});
-const agent = require(${JSON.stringify(AGENT)}).start();
-const clients = new Map();
-const wss = new WebSocketServer({ port: 0 }, () => setInterval(() => {
-  const client = new WebSocket('ws://127.0.0.1:' + wss.address().port);
-  client.on('open', () => setTimeout(() => client.close(), 100));
-}, 25));
-let served = 0;
-wss.on('connection', (socket) => clients.set(served++, socket));
-agent.watchRegistry('clients', clients);
-`;
-
 const page = async (child: Child): Promise<string> => {
   const line = await child.said(WATCHING);
   const [url] = (line['exports'] as string[]).flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? []);
   if (url === undefined) throw new Error(`no page in ${JSON.stringify(line)}`);
   return url;
 };
-const alertsOf = (child: Child, dir = join(child.cwd, 'wsguard')): Alert[] => {
-  try {
-    const text = readFileSync(join(dir, 'alerts.ndjson'), 'utf8');
-    return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Alert]));
-  } catch {
-    return [];
-  }
-};
-const alertWhere = (child: Child, matches: (alert: Alert) => boolean): Promise<Alert> =>
-  until(
-    () => alertsOf(child).find(matches),
-    60_000,
-    () => child.stderr(),
-  );
-
 test('a blocked application still answers /metrics, and the block is an alert that closes again', async () => {
   const block = `setTimeout(() => {
     console.log('blocking');
@@ -94,7 +66,7 @@ test('an alert survives the watcher that opened it', async () => {
     setInterval(() => agent.status().then((status) => console.log('STATUS ' + JSON.stringify(status))), 300);`;
   const child = startChild({
     files: { 'main.js': `let agent; ${LEAK.replace('const agent', 'agent')} ${kill}` },
-    env: { WSGUARD_TIME_SCALE: '60', WSGUARD_SNAPSHOT: 'off' },
+    env: { WSGUARD_TIME_SCALE: '180', WSGUARD_SNAPSHOT: 'off' },
   });
   const opened = await alertWhere(child, ({ event }) => event === 'opened');
   await child.said(/runs again/);
@@ -119,13 +91,13 @@ test.each([
   async (_, env) => {
     const child = startChild({
       files: { 'main.js': LEAK },
-      env: { ...env, WSGUARD_TIME_SCALE: '60', WSGUARD_PAUSE_BUDGET_MS: '1', WSGUARD_PROMETHEUS_PORT: '0' },
+      env: { ...env, WSGUARD_TIME_SCALE: '180', WSGUARD_PAUSE_BUDGET_MS: '1', WSGUARD_PROMETHEUS_PORT: '0' },
     });
     const opened = await alertWhere(child, ({ event }) => event === 'opened');
     expect(opened).toMatchObject({
       kind: 'registry-growth',
       subject: 'clients',
-      timeScale: 60,
+      timeScale: 180,
       culprit: null,
     });
     const updated = await alertWhere(child, ({ snapshots }) => snapshots.length > 0);

@@ -1,0 +1,66 @@
+/** What outlives a process in WSGUARD_DIR, found by the next one. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { endAll, startChild, type Child } from '../support/child.ts';
+import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
+
+jest.setTimeout(120_000);
+let dir = '';
+beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-restart-'))));
+afterEach(async () => {
+  await endAll();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const start = (more = ''): Child =>
+  startChild({
+    files: { 'main.js': LEAK + more },
+    env: { WSGUARD_DIR: dir, WSGUARD_TIME_SCALE: '180', WSGUARD_SNAPSHOT: 'off' },
+  });
+const isLeak = (kind: string): boolean => kind === 'registry-growth';
+
+test('after a SIGKILL the next start tells of the death and goes on with the open alert', async () => {
+  const first = start();
+  const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
+  first.process.kill('SIGKILL');
+  await first.exited;
+
+  const second = start();
+  const death = await alertWhere(second, ({ kind }) => kind === 'process-died', dir);
+  expect(death).toMatchObject({ event: 'opened', family: 'condition', pid: second.process.pid });
+  expect(death.title).toContain(`pid ${first.process.pid}`);
+  expect(death.also.map(({ kind }) => kind)).toContain('registry-growth');
+  const goesOn = await alertWhere(
+    second,
+    ({ id, pid }) => id === opened.id && pid === second.process.pid,
+    dir,
+  );
+  expect(goesOn).toMatchObject({ event: 'updated', fingerprint: opened.fingerprint });
+  expect(alertsOf(second, dir).filter(({ event, kind }) => event === 'opened' && isLeak(kind))).toHaveLength(
+    1,
+  );
+});
+
+test('an end with an exit event is no death, and its open alert is not forgotten', async () => {
+  const first = start("agent.on('alert', () => setTimeout(() => process.exit(0), 500));");
+  const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
+  expect(await first.exited).toEqual({ code: 0, signal: null });
+
+  const second = start();
+  await alertWhere(second, ({ id, pid }) => id === opened.id && pid === second.process.pid, dir);
+  expect(alertsOf(second, dir).filter(({ kind }) => kind === 'process-died')).toEqual([]);
+});
+
+test('a process beside it that lives is neither dead nor robbed of its alert', async () => {
+  const first = start();
+  const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
+  const second = start();
+  const own = await alertWhere(
+    second,
+    ({ event, kind, pid }) => event === 'opened' && isLeak(kind) && pid === second.process.pid,
+    dir,
+  );
+  expect(own.id).not.toBe(opened.id);
+  expect(alertsOf(second, dir).filter(({ kind }) => kind === 'process-died')).toEqual([]);
+});

@@ -1,0 +1,34 @@
+/** A leak on a real ws server, as text to run, and the alerts that came of it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Alert } from '../../src/types.ts';
+import { AGENT, ROOT, until, type Child } from './child.ts';
+
+/** A registry that is never cleaned, fed by real connections, under the name that its owner gave it. */
+export const LEAK = `
+const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
+const agent = require(${JSON.stringify(AGENT)}).start();
+const clients = new Map();
+const wss = new WebSocketServer({ port: 0 }, () => setInterval(() => {
+  const client = new WebSocket('ws://127.0.0.1:' + wss.address().port);
+  client.on('open', () => setTimeout(() => client.close(), 100));
+}, 25));
+let served = 0;
+wss.on('connection', (socket) => clients.set(served++, socket));
+agent.watchRegistry('clients', clients);
+`;
+
+export const alertsOf = (child: Child, dir = join(child.cwd, 'wsguard')): Alert[] => {
+  try {
+    const text = readFileSync(join(dir, 'alerts.ndjson'), 'utf8');
+    return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Alert]));
+  } catch {
+    return [];
+  }
+};
+export const alertWhere = (child: Child, matches: (alert: Alert) => boolean, dir?: string): Promise<Alert> =>
+  until(
+    () => alertsOf(child, dir).find(matches),
+    60_000,
+    () => child.stderr(),
+  );
