@@ -1,0 +1,35 @@
+/**
+ * A leaky server and its fixed twin side by side under the bare preload, with the same clients: the leak is named with
+ * its line, the twin is silent for as long. `npm run bench -- live` does the same for all of fixtures/apps.
+ */
+import { LEAKS, markedLine, startCase, type Case } from '../support/lab.ts';
+
+jest.setTimeout(150_000);
+
+const FOUND_WITHIN_MS = 90_000;
+
+describe.each(['listeners', 'zombies'])('%s', (name) => {
+  test('the leaky server is named, the fixed one is silent', async () => {
+    const theCase = LEAKS[name] as Case;
+    const options = { env: { WSGUARD_PAUSE_BUDGET_MS: '10000' } };
+    const leaky = await startCase(name, 'leaky', theCase, options);
+    const fixed = await startCase(name, 'fixed', theCase, options);
+    try {
+      const opened = await leaky.app.waitForTransition(
+        ({ event, kind }) => event === 'opened' && theCase.kinds?.includes(kind) === true,
+        { deadlineMs: FOUND_WITHIN_MS, what: `one of ${theCase.kinds?.join(', ')}` },
+      );
+      const named = await leaky.app.waitForTransition(
+        ({ id, culprit }) => id === opened.id && culprit?.line === markedLine(leaky.file),
+        { deadlineMs: FOUND_WITHIN_MS, what: `the culprit at line ${markedLine(leaky.file)}` },
+      );
+      expect(named.culprit?.file).toBe(leaky.file);
+      expect(leaky.app.opened()).toHaveLength(1);
+      expect(fixed.app.transitions()).toEqual([]);
+      // Watching is all that was done: both still serve.
+      for (const { app } of [leaky, fixed]) expect(app.over()).toBeNull();
+    } finally {
+      await Promise.all([leaky.stop(), fixed.stop()]);
+    }
+  });
+});
