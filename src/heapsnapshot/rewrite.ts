@@ -110,7 +110,8 @@ export class Rewriter implements SnapshotSink {
     this.flush();
     if (bytes.length === 0) return;
     this.counts.bytes += bytes.length;
-    this.emit(bytes.slice());
+    // Not slice(): of a Buffer that is a view, and the reader uses its buffers again.
+    this.emit(new Uint8Array(bytes));
   }
 
   private put(bytes: Uint8Array): void {

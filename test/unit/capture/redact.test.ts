@@ -7,7 +7,14 @@ import type { Style } from '../../support/heap-snapshot-builder.ts';
 function redact(bytes: Uint8Array, chunkBytes = bytes.length): string {
   const out: Uint8Array[] = [];
   const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
-  for (let at = 0; at < bytes.length; at += chunkBytes) rewriter.write(bytes.subarray(at, at + chunkBytes));
+  // As the reader does it: a Buffer that is filled again as soon as it was taken.
+  const chunk = Buffer.alloc(chunkBytes);
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    const length = Math.min(chunkBytes, bytes.length - at);
+    chunk.set(bytes.subarray(at, at + length));
+    rewriter.write(chunk.subarray(0, length));
+    chunk.fill(0);
+  }
   rewriter.end();
   return Buffer.concat(out).toString('utf8');
 }
