@@ -33,7 +33,7 @@ export function locate(
   if (FUNCTIONS.includes(type) && creator !== null) return creator;
   const owner = findOwner(graph, group.steps);
   if (owner === null) return creator ?? nearby(graph, group);
-  const adding = addingPlace(owner, sources);
+  const adding = addingPlace(graph, owner, sources);
   if (adding !== null) return adding;
   const isOwnCode = creator !== null && !isPackageFile(creator.file);
   return isOwnCode && isPackageFile(owner.place.file) ? creator : owner.place;
@@ -42,7 +42,7 @@ export function locate(
 /** Who holds it, and nothing else. */
 export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step[]): Place | null {
   const owner = findOwner(graph, steps);
-  return owner === null ? null : (addingPlace(owner, sources) ?? owner.place);
+  return owner === null ? null : (addingPlace(graph, owner, sources) ?? owner.place);
 }
 
 /** Of a chain the function nearest to its holder, whoever wrote it: the links themselves know nothing. */
@@ -65,12 +65,14 @@ function nearby(graph: Graph, { steps }: Group): Place | null {
   return null;
 }
 
-function addingPlace({ place, names }: Owner, sources: Sources): Place | null {
-  const text = sources.text(place.file);
-  if (text === null) return null;
-  for (const name of names) {
-    const spot = findAddLine(text, name, place);
-    if (spot !== null) return { file: place.file, ...spot, function: null };
+function addingPlace({ scripts }: Graph, { place, names, parents }: Owner, sources: Sources): Place | null {
+  for (const from of [place, ...parents]) {
+    const text = sources.text(from.file);
+    for (const name of text === null ? [] : names) {
+      const spot = findAddLine(text!, name, from);
+      if (spot === null) continue;
+      return { file: from.file, ...spot, function: scripts.functionAt(from.file, spot.line, spot.column) };
+    }
   }
   return null;
 }

@@ -40,7 +40,23 @@ export class Scripts {
     return { file, line: line[at]! + 1, column: column[at]! + 1, function: name === '' ? null : name };
   }
 
-  /** The same, but nothing that belongs to Node itself. */
+  /** The name of the function that begins last before a place: nearly always the one around it. */
+  functionAt(file: string, line: number, column: number): string | null {
+    const { node, scriptId, line: lines, column: columns } = this.heap.locations;
+    let best = -1;
+    for (let at = 0; at < node.length; at++) {
+      if (this.files.get(scriptId[at]!) !== file || this.heap.nodeType[node[at]!] !== NODE.closure) continue;
+      const isAfter = lines[at]! + 1 > line || (lines[at]! + 1 === line && columns[at]! + 1 > column);
+      if (isAfter) continue;
+      const isNearer =
+        best < 0 || lines[at]! > lines[best]! || (lines[at] === lines[best] && columns[at]! > columns[best]!);
+      if (isNearer) best = at;
+    }
+    const name = best < 0 ? '' : nodeText(this.heap, node[best]!);
+    return name === '' ? null : name;
+  }
+
+  /** The same as `place`, but nothing that belongs to Node itself. */
   userPlace(node: number): Place | null {
     const place = this.place(node);
     return place !== null && isUserFile(place.file) ? place : null;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { sourceMaps } from './source-maps.ts';
 import type { Sources } from './sources.ts';
 
 const MOST_SOURCE_BYTES = 32 << 20;
@@ -18,7 +19,7 @@ export function sourceFiles(): Sources {
     if (!packages.has(folder)) packages.set(folder, nameAndVersion(folder));
     return packages.get(folder)!;
   };
-  return { text, packageOf, original: () => null };
+  return { text, packageOf, original: sourceMaps(text) };
 }
 
 function readText(file: string): string | null {
@@ -47,4 +48,3 @@ function nameAndVersion(folder: string): string {
     return byPath;
   }
 }
-void dirname;

@@ -2,6 +2,7 @@
 const LIST = [
   '<symbol kHandle>',
   'Timeout',
+  '__proto__',
   '_events',
   '_onTimeout',
   '_repeat',
