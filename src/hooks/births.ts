@@ -31,7 +31,7 @@ function roleOf(proto: object): Role {
 
 /**
  * Emitters seen from their birth on, all held weakly. Wraps `EventEmitter.init`, which the constructor of every emitter
- * runs whatever the packaging: one look-up by prototype, and a WeakRef for the few that are kept (docs/adr/0002).
+ * runs whatever the packaging: one look-up by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
  */
 export class Births {
   readonly #guard: Guard;

@@ -1,0 +1,245 @@
+// What the hooks cost a server: the longest hold of the loop by a sweep of 10,000 connections, bytes and CPU per
+// connection, and nanoseconds per `send`, each beside a control.
+// Options: --connections 10000 --rounds 5 --json
+import { fork, spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(import.meta.url);
+const root = join(dirname(here), '..', '..');
+const require = createRequire(here);
+const flag = (name, fallback) => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? fallback : Number(process.argv[at + 1]);
+};
+const COUNT = flag('--connections', 10_000);
+const ROUNDS = flag('--rounds', 5);
+const GOALS = { sliceMs: 2, bytesPerConnection: 500, sendNs: 50 };
+
+const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)];
+const round = (value, digits = 2) => Number(value.toFixed(digits));
+
+const roles = { clients, server, sends };
+const role = process.argv[2];
+if (Object.hasOwn(roles, role)) await roles[role]();
+else await main();
+
+/** Raw clients that shake hands and answer nothing: the server's side is what is measured. */
+async function clients() {
+  const net = require('node:net');
+  const port = flag('--port', 0);
+  let left = COUNT;
+  const next = () => {
+    if (left-- <= 0) return;
+    const socket = net.connect(port, '127.0.0.1', () =>
+      socket.write(
+        'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      ),
+    );
+    socket.once('data', () => {
+      socket.resume();
+      next();
+    });
+    socket.on('error', () => {});
+  };
+  for (let i = 0; i < 50; i += 1) next();
+}
+
+/** How long a turn held the loop: wall or CPU time, the lesser, so that another process on the machine does not count. */
+function holdMs(task) {
+  const [wall, cpu] = [performance.now(), process.cpuUsage()];
+  task();
+  const { user, system } = process.cpuUsage(cpu);
+  return Math.min(performance.now() - wall, (user + system) / 1000);
+}
+
+/** The hooks as the agent uses them, with a clock that times each of their turns of the loop. */
+function install(turns) {
+  const dist = (name) => require(join(root, 'dist', `${name}.js`));
+  const guard = dist('guard').createGuard(({ error }) => {
+    throw error;
+  });
+  const dormant = dist('hooks/dormant').installDormant({ guard, onServe: () => {} });
+  const real = dist('clock').createClock();
+  const timed = (task) => () => turns.push(holdMs(task));
+  const clock = {
+    ...real,
+    after: (ms, task) => real.after(ms, timed(task)),
+    every: (ms, task) => real.every(ms, timed(task)),
+  };
+  const input = { env: {}, code: {}, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
+  const { config } = dist('config/load').loadConfig(input);
+  return () => dist('sampler').createSampler({ clock, guard, config, dormant });
+}
+
+async function server() {
+  const hooked = process.argv[3] === 'hooked';
+  const turns = [];
+  const wake = hooked ? install(turns) : null;
+  const { WebSocketServer } = require('ws');
+  const http = require('node:http').createServer();
+  const wss = new WebSocketServer({ server: http, perMessageDeflate: false });
+  await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const sampler = wake?.();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const settle = async () => {
+    for (let i = 0; i < 3; i += 1) {
+      await pause(50);
+      global.gc();
+    }
+    return process.memoryUsage().heapUsed;
+  };
+  const before = await settle();
+  const cpu = process.cpuUsage();
+  const peers = spawn(
+    process.execPath,
+    [here, 'clients', '--port', http.address().port, '--connections', COUNT].map(String),
+    { stdio: 'inherit' },
+  );
+  while (wss.clients.size < COUNT) await pause(50);
+  await pause(1500);
+  const used = process.cpuUsage(cpu);
+  const result = {
+    cpuUs: (used.user + used.system) / COUNT,
+    heapBytes: ((await settle()) - before) / COUNT,
+  };
+  if (sampler) {
+    turns.length = 0;
+    const reads = [];
+    let active = 0;
+    for (let i = 0; i < 30; i += 1) {
+      reads.push(holdMs(() => (active = sampler.read().connections.active.websocket)));
+      await pause(100);
+    }
+    Object.assign(result, { active, reads, turns: [...turns] });
+  }
+  process.send(result, () => {
+    peers.kill();
+    process.exit();
+  });
+}
+
+/** Blocks of sends in turn: as ws has it, the same again as control, and wrapped. One peer, in the same process. */
+async function sends() {
+  const { WebSocketServer, WebSocket } = require('ws');
+  const bare = WebSocket.prototype.send;
+  const wake = install([]);
+  const http = require('node:http').createServer();
+  const wss = new WebSocketServer({ server: http, perMessageDeflate: false });
+  await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const sampler = wake();
+  const client = new WebSocket(`ws://127.0.0.1:${http.address().port}`);
+  const [ws] = await new Promise((resolve) => wss.on('connection', (...args) => resolve(args)));
+  await new Promise((resolve) => (client.readyState === 1 ? resolve() : client.on('open', resolve)));
+  while (sampler.read().connections.active.websocket !== 1) await new Promise(setImmediate);
+  const wrapped = WebSocket.prototype.send;
+  if (wrapped === bare) throw new Error('send is not wrapped');
+  // The frame goes nowhere: what is left is the call itself.
+  ws._socket.write = () => true;
+  ws._socket.cork = ws._socket.uncork = () => {};
+  const data = Buffer.alloc(100);
+  const block = (send) => {
+    WebSocket.prototype.send = send;
+    const before = process.cpuUsage();
+    for (let i = 0; i < 200_000; i += 1) ws.send(data);
+    const { user, system } = process.cpuUsage(before);
+    return ((user + system) * 1000) / 200_000;
+  };
+  const kinds = { bare, control: bare, wrapped };
+  const ns = { bare: [], control: [], wrapped: [] };
+  for (let n = -2; n < 15; n += 1) {
+    const order = n % 2 === 0 ? Object.keys(kinds) : Object.keys(kinds).reverse();
+    for (const kind of order) {
+      const took = block(kinds[kind]);
+      if (n >= 0) ns[kind].push(took);
+    }
+  }
+  process.send(ns, () => process.exit());
+}
+
+function run(...args) {
+  return new Promise((resolve, reject) => {
+    const argv = [...args, '--connections', String(COUNT)];
+    const child = fork(here, argv, {
+      execArgv: ['--expose-gc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    let result = null;
+    child.on('message', (message) => (result = message));
+    child.on('exit', (code) => (result ? resolve(result) : reject(new Error(`${args} ended with ${code}`))));
+  });
+}
+
+async function main() {
+  const servers = { bare: [], hooked: [], control: [] };
+  for (let n = 0; n < ROUNDS; n += 1) {
+    const order = n % 2 === 0 ? Object.keys(servers) : Object.keys(servers).reverse();
+    for (const kind of order) servers[kind].push(await run('server', kind));
+  }
+  const ns = await run('sends');
+  const median = (kind, field) =>
+    quantile(
+      servers[kind].map((result) => result[field]),
+      0.5,
+    );
+  const over = (field, kind) => round(median(kind, field) - median('bare', field), 1);
+  const reads = servers.hooked.flatMap((result) => result.reads);
+  const turns = servers.hooked.flatMap((result) => result.turns);
+  const spread = (values) => ({
+    median: round(quantile(values, 0.5)),
+    p99: round(quantile(values, 0.99)),
+    longest: round(Math.max(...values)),
+  });
+  const result = {
+    schema: 'wsguard.bench.hooks/1',
+    node: process.version,
+    connections: COUNT,
+    rounds: ROUNDS,
+    counted: servers.hooked.map(({ active }) => active),
+    sampleMs: spread(reads),
+    sliceMs: { ...spread(turns), slices: turns.length },
+    perConnection: {
+      bytes: {
+        bare: round(median('bare', 'heapBytes'), 0),
+        added: over('heapBytes', 'hooked'),
+        control: over('heapBytes', 'control'),
+      },
+      cpuUs: {
+        bare: round(median('bare', 'cpuUs'), 1),
+        added: over('cpuUs', 'hooked'),
+        control: over('cpuUs', 'control'),
+      },
+    },
+    sendNs: {
+      bare: round(quantile(ns.bare, 0.5), 0),
+      added: round(quantile(ns.wrapped, 0.5) - quantile(ns.bare, 0.5), 0),
+      control: round(quantile(ns.control, 0.5) - quantile(ns.bare, 0.5), 0),
+    },
+    goals: GOALS,
+  };
+  if (process.argv.includes('--json')) console.log(JSON.stringify(result));
+  else print(result);
+}
+
+function print({ connections, sampleMs, sliceMs, perConnection, sendNs }) {
+  const { bytes, cpuUs } = perConnection;
+  console.log(`${connections} connections, medians; the control is a second bare run`);
+  console.log(
+    `  a sample, its first slice included   ${sampleMs.median} ms, p99 ${sampleMs.p99}, longest ${sampleMs.longest}`,
+  );
+  console.log(
+    `  a later slice of a sweep             ${sliceMs.median} ms, p99 ${sliceMs.p99}, longest ${sliceMs.longest} (goal ${GOALS.sliceMs})`,
+  );
+  console.log(
+    `  heap per connection                  ${bytes.bare} B + ${bytes.added} (control ${bytes.control})`,
+  );
+  console.log(
+    `  CPU per connection, accept and look  ${cpuUs.bare} us + ${cpuUs.added} (control ${cpuUs.control})`,
+  );
+  console.log(
+    `  CPU per send                         ${sendNs.bare} ns + ${sendNs.added} (control ${sendNs.control})`,
+  );
+}
