@@ -10,20 +10,28 @@ export interface Found {
   readonly registries: RegistryReading[];
   readonly rooms: RoomsReading[];
   readonly engines: EngineServer[];
+  /** Socket.IO's, on which an application hears of connections. */
+  readonly namespaces: EventEmitter[];
   readonly emitters: { readonly name: string; readonly emitter: EventEmitter }[];
 }
 
 interface Shape {
-  readonly clients?: unknown;
   readonly clientsCount?: unknown;
-  readonly connections?: unknown;
   readonly sids?: unknown;
   readonly rooms?: unknown;
   readonly nsp?: { readonly name?: unknown; readonly sockets?: unknown };
 }
 
+export const nothingFound = (): Found => ({
+  registries: [],
+  rooms: [],
+  engines: [],
+  namespaces: [],
+  emitters: [],
+});
+
 export function readFound(things: readonly object[], names: Names): Found {
-  const found: Found = { registries: [], rooms: [], engines: [], emitters: [] };
+  const found = nothingFound();
   for (const thing of things) {
     const shape = thing as Shape;
     if (typeof shape.clientsCount === 'number') readEngine(thing as EngineServer, names, found);
@@ -46,19 +54,19 @@ function readAdapter(adapter: EventEmitter, names: Names, found: Found): void {
   if (isMap(rooms)) found.rooms.push({ name, ...readRooms(rooms as RoomsMap), source: 'found' });
   if (isMap(sids)) found.registries.push({ name: `${name} sids`, entries: sids.size, source: 'found' });
   if (isMap(nsp?.sockets)) {
+    found.namespaces.push(nsp as unknown as EventEmitter);
     found.registries.push({ name: `${name} sockets`, entries: nsp.sockets.size, source: 'found' });
   }
 }
 
-/** ws keeps a Set (none with `clientTracking: false`), the package `websocket` an array. */
+/** ws keeps a Set (none with `clientTracking: false`); the package `websocket` arrays of connections and of requests. */
 function readServer(server: EventEmitter, names: Names, found: Found): void {
-  const { clients, connections } = server as Shape;
   const ofWs = 'shouldHandle' in server;
   const name = names.of(server, ofWs ? 'ws' : 'websocket');
   found.emitters.push({ name, emitter: server });
-  if (isSet(clients)) {
-    found.registries.push({ name: `${name} clients`, entries: clients.size, source: 'found' });
-  } else if (!ofWs && Array.isArray(connections)) {
-    found.registries.push({ name: `${name} connections`, entries: connections.length, source: 'found' });
+  for (const field of ['clients', 'connections', 'pendingRequests']) {
+    const held = (server as unknown as Record<string, unknown>)[field];
+    const entries = isSet(held) ? held.size : Array.isArray(held) ? held.length : null;
+    if (entries !== null) found.registries.push({ name: `${name} ${field}`, entries, source: 'found' });
   }
 }

@@ -1,5 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import type { Guard } from '../guard.ts';
+import type { Clock } from '../types.ts';
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 /** About 2 us a line: 64 KiB are 430 lines, under a millisecond between two reads. */
@@ -8,6 +10,45 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_LINES = 50_000;
 const RETRANSMIT_TIMER = '01';
 const MIN_RETRANSMITS = 3;
+const MINUTE_MS = 60_000;
+const SHORTEST_PERIOD_MS = 5_000;
+
+/** Read at most once a minute, and only where somebody cannot be asked. */
+export class KernelEvidence {
+  readonly #clock: Clock;
+  readonly #guard: Guard;
+  readonly #periodMs: number;
+  #readAtMs = -Infinity;
+  #blind: string | null = null;
+
+  constructor(clock: Clock, guard: Guard, timeScale: number) {
+    this.#clock = clock;
+    this.#guard = guard;
+    this.#periodMs = Math.max(MINUTE_MS / timeScale, SHORTEST_PERIOD_MS);
+  }
+
+  /** Why the table cannot be read here. */
+  get blind(): string | null {
+    return this.#blind;
+  }
+
+  ask(onPeers: (peers: ReadonlySet<string>) => void): void {
+    const nowMs = this.#clock.nowMs();
+    if (process.platform !== 'linux' || this.#blind !== null || nowMs - this.#readAtMs < this.#periodMs)
+      return;
+    this.#readAtMs = nowMs;
+    void this.#guard.runAsync('kernel', () => this.#read(onPeers), undefined);
+  }
+
+  async #read(onPeers: (peers: ReadonlySet<string>) => void): Promise<void> {
+    const peers = await retransmittingPeers().catch(
+      (error: NodeJS.ErrnoException) => error.code ?? 'unreadable',
+    );
+    if (typeof peers === 'string') this.#blind = peers;
+    else if (peers === null) this.#blind = 'too many connections in this network namespace';
+    else onPeers(peers);
+  }
+}
 
 /**
  * Ends of the connections whose last bytes the kernel keeps sending again: the one sign of a cut network that needs no

@@ -1,7 +1,7 @@
 import EventEmitter from 'node:events';
-import { Session } from 'node:inspector';
 import { fileURLToPath } from 'node:url';
 import type { Culprit } from '../types.ts';
+import { inspect, type Inspection, type RemoteProperty } from './inspect.ts';
 
 /** So many of the last listeners are looked at: a leak has made most of what is there. */
 const LOOKED_AT = 25;
@@ -16,32 +16,20 @@ interface Place {
 
 /**
  * Function, file and line of the listeners that most are copies of, read from the functions themselves through the
- * inspector of this process. All in one job: while the debugger is enabled no line of the application runs.
+ * inspector of this process.
  */
 export function locateListeners(emitter: EventEmitter, event: string): Culprit | null {
   const functions = newestListeners(emitter, event);
   if (functions.length === 0) return null;
-  const session = new Session();
-  const scope = globalThis as unknown as Record<symbol, unknown>;
-  session.connect();
-  try {
-    const urls = scriptUrls(session);
+  return inspect((inspection) => {
+    const urls = inspection.scriptUrls();
     const places = new Map<string, Place>();
-    for (const listener of functions) {
-      scope[SHELF] = listener;
-      vote(places, placeOf(session));
-    }
+    for (const listener of functions) vote(places, placeOf(inspection, listener));
     const place = [...places.values()].sort((a, b) => b.votes - a.votes)[0];
     if (place === undefined) return null;
     return culprit(place, urls.get(place.scriptId) ?? '', { event, share: place.votes / functions.length });
-  } finally {
-    delete scope[SHELF];
-    session.post('Debugger.disable');
-    session.disconnect();
-  }
+  });
 }
-
-const SHELF = Symbol.for('wsguard.shelf');
 
 function newestListeners(emitter: EventEmitter, event: string): object[] {
   const { prototype } = EventEmitter;
@@ -59,59 +47,18 @@ function newestListeners(emitter: EventEmitter, event: string): object[] {
   return names.slice(-LOOKED_AT).flatMap(newest);
 }
 
-/** The debugger tells the scripts' names as it is enabled, and only then. */
-function scriptUrls(session: Session): ReadonlyMap<string, string> {
-  const urls = new Map<string, string>();
-  const onParsed = ({ params }: { params: { scriptId: string; url: string } }): void => {
-    urls.set(params.scriptId, params.url);
-  };
-  session.on('Debugger.scriptParsed', onParsed);
-  session.post('Debugger.enable');
-  session.removeListener('Debugger.scriptParsed', onParsed);
-  return urls;
-}
-
-interface Remote {
-  readonly objectId?: string;
-  readonly description?: string;
-}
-interface Property {
-  readonly name: string;
-  readonly value?: { readonly value?: unknown; readonly objectId?: string };
-}
 interface Location {
   readonly scriptId: string;
   readonly lineNumber: number;
 }
 
-/** `post` answers before it returns, since the inspected thread is this one. */
-function ask<T>(session: Session, method: string, params: object): T | null {
-  let answer: T | null = null;
-  session.post(method, params, (error: Error | null, result: object | undefined) => {
-    if (error === null) answer = result as T;
-  });
-  return answer;
-}
-
-function placeOf(session: Session): Place | null {
-  const expression = "globalThis[Symbol.for('wsguard.shelf')]";
-  const found = ask<{ result: Remote }>(session, 'Runtime.evaluate', { expression, silent: true });
-  let objectId = found?.result.objectId;
+function placeOf(inspection: Inspection, listener: object): Place | null {
+  let seen = inspection.describe(listener);
   // A bound function has no place of its own, only its target has.
-  for (let depth = 0; objectId !== undefined && depth < 4; depth += 1) {
-    const own = ask<{ result: Property[]; internalProperties?: Property[] }>(
-      session,
-      'Runtime.getProperties',
-      {
-        objectId,
-        ownProperties: true,
-      },
-    );
-    const internal = own?.internalProperties ?? [];
-    const location = internal.find(({ name }) => name === '[[FunctionLocation]]')?.value?.value as
-      Location | undefined;
+  for (let depth = 0; depth < 4; depth += 1) {
+    const location = valueOf(seen.internal, '[[FunctionLocation]]')?.value as Location | undefined;
     if (location !== undefined) {
-      const name = own?.result.find((property) => property.name === 'name')?.value?.value;
+      const name = valueOf(seen.own, 'name')?.value;
       return {
         scriptId: location.scriptId,
         line: location.lineNumber + 1,
@@ -119,10 +66,15 @@ function placeOf(session: Session): Place | null {
         votes: 1,
       };
     }
-    objectId = internal.find(({ name }) => name === '[[TargetFunction]]')?.value?.objectId;
+    const target = valueOf(seen.internal, '[[TargetFunction]]')?.objectId;
+    if (target === undefined) return null;
+    seen = inspection.describeRemote(target);
   }
   return null;
 }
+
+const valueOf = (properties: readonly RemoteProperty[], name: string): RemoteProperty['value'] =>
+  properties.find((property) => property.name === name)?.value;
 
 function vote(places: Map<string, Place>, place: Place | null): void {
   if (place === null) return;

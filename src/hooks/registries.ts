@@ -16,6 +16,7 @@ const MAX_ROOMS_SUMMED = 5_000;
 /** What the application showed us; collections are held weakly, functions until their Dispose. */
 export class Registries {
   readonly #guard: Guard;
+  readonly #shown = new WeakSet<object>();
   readonly #registries = new Map<string, Read<number>>();
   readonly #queues = new Map<string, Read<Omit<QueueReading, 'name' | 'source'>>>();
   readonly #rooms = new Map<string, Read<Omit<RoomsReading, 'name' | 'source'>>>();
@@ -25,7 +26,9 @@ export class Registries {
   }
 
   watchRegistry(name: string, thing: Watchable): Dispose {
-    return enlist(this.#registries, name, counter(thing));
+    const dispose = enlist(this.#registries, name, counter(thing));
+    this.#shown.add(thing);
+    return dispose;
   }
 
   watchQueue(name: string, thing: Watchable, options: { oldestAgeMs?: () => number } = {}): Dispose {
@@ -33,6 +36,7 @@ export class Registries {
     const { oldestAgeMs } = options;
     if (oldestAgeMs !== undefined && typeof oldestAgeMs !== 'function')
       throw misuse('oldestAgeMs', oldestAgeMs);
+    this.#shown.add(thing);
     return enlist(this.#queues, name, () => {
       const count = items();
       return count === null
@@ -43,11 +47,16 @@ export class Registries {
 
   watchRooms(name: string, map: RoomsMap): Dispose {
     if (!isMap(map)) throw misuse('rooms', map);
+    this.#shown.add(map);
     const ref = new WeakRef<RoomsMap>(map);
     return enlist(this.#rooms, name, () => {
       const rooms = ref.deref();
       return rooms === undefined ? null : readRooms(rooms);
     });
+  }
+
+  has(collection: object): boolean {
+    return this.#shown.has(collection);
   }
 
   read(): { registries: RegistryReading[]; queues: QueueReading[]; rooms: RoomsReading[] } {

@@ -5,8 +5,9 @@ import { Connections } from './connections.ts';
 import type { Dormant } from './dormant.ts';
 import { Emitters, type Named } from './emitters.ts';
 import { Polling } from './engine-io.ts';
-import { readFound, type Found } from './found.ts';
-import { retransmittingPeers } from './kernel.ts';
+import { Discovery, examples, type Handlers } from './discovery.ts';
+import { nothingFound, readFound, type Found } from './found.ts';
+import { KernelEvidence } from './kernel.ts';
 import { livenessRules, type LivenessRules } from './liveness.ts';
 import { locateListeners } from './locate.ts';
 import { Names } from './names.ts';
@@ -31,8 +32,6 @@ const TICK_MS = 1_000;
 /** A tick so late means that the loop stood still: what came in meanwhile has not been read yet. */
 const STALL_MS = 500;
 const RETAINED_PER_SLICE = 500;
-const MINUTE_MS = 60_000;
-const SHORTEST_KERNEL_PERIOD_MS = 5_000;
 /** Longer than the timers by which healthy libraries hold a closed socket. */
 const RELEASED_WITHIN_MS = 30_000;
 
@@ -47,11 +46,11 @@ export class Watch {
   readonly #wraps: Wraps;
   readonly #retained: Retained;
   readonly #polling: Polling;
+  readonly #discovery: Discovery;
   readonly #slices: Slices;
+  readonly #kernel: KernelEvidence;
   readonly #stopTick: () => void;
   #tickedAtMs: number;
-  #kernelReadAtMs = -Infinity;
-  #kernelBlind: string | null = null;
 
   constructor(deps: WatchDeps) {
     const { clock, guard, config, dormant } = deps;
@@ -59,11 +58,13 @@ export class Watch {
     this.#deps = deps;
     this.#rules = livenessRules(config);
     this.#slices = new Slices(clock, guard);
+    this.#kernel = new KernelEvidence(clock, guard, config.timeScale);
     this.registries = new Registries(guard);
     this.emitters = new Emitters(births, guard, this.#names);
     this.#wraps = new Wraps(clock, sockets.open);
     this.#retained = new Retained(RELEASED_WITHIN_MS / config.timeScale);
     this.#polling = new Polling(this.#retained);
+    this.#discovery = new Discovery(this.#names);
     this.connections = new Connections({
       clock,
       guard,
@@ -91,12 +92,19 @@ export class Watch {
     const found = this.#found();
     guard.run('polling', () => this.#polling.look(found.engines, clock.nowMs()), undefined);
     const app = this.registries.read();
-    this.#askKernel();
+    const shared = guard.run(
+      'discovery',
+      () => this.#discovery.read((thing) => this.registries.has(thing)),
+      NOTHING_SHARED,
+    );
+    const connections = this.#population();
+    if (connections.unaskable > 0) this.#kernel.ask((peers) => this.connections.retransmits(peers));
+    this.#discover(found, connections);
     return {
-      connections: this.#population(),
-      registries: [...app.registries, ...found.registries],
-      queues: app.queues,
-      rooms: [...app.rooms, ...found.rooms],
+      connections,
+      registries: [...app.registries, ...found.registries, ...shared.registries],
+      queues: [...app.queues, ...shared.queues],
+      rooms: [...app.rooms, ...found.rooms, ...shared.rooms],
       emitters: this.emitters.read(this.#always(found)),
       blind: this.blind(),
     };
@@ -136,8 +144,8 @@ export class Watch {
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
-    if (this.#kernelBlind !== null)
-      blind.push({ what: 'retransmits (/proc/net/tcp)', why: this.#kernelBlind });
+    const { blind: kernel } = this.#kernel;
+    if (kernel !== null) blind.push({ what: 'retransmits (/proc/net/tcp)', why: kernel });
     return blind;
   }
 
@@ -148,6 +156,7 @@ export class Watch {
     this.#wraps.stop();
     this.#retained.stop();
     this.registries.stop();
+    this.#discovery.stop();
     this.emitters.stop();
   }
 
@@ -169,8 +178,7 @@ export class Watch {
 
   #found(): Found {
     const { guard, dormant } = this.#deps;
-    const none: Found = { registries: [], rooms: [], engines: [], emitters: [] };
-    return guard.run('found', () => readFound(dormant.births.servers(), this.#names), none);
+    return guard.run('found', () => readFound(dormant.births.servers(), this.#names), nothingFound());
   }
 
   /** The emitters on which leaks are seen without any warning of Node. */
@@ -209,22 +217,22 @@ export class Watch {
     };
   }
 
-  /** Only where somebody cannot be asked, and seldom: the table costs 2 us a line. */
-  #askKernel(): void {
-    const { clock, guard, config } = this.#deps;
-    const periodMs = Math.max(MINUTE_MS / config.timeScale, SHORTEST_KERNEL_PERIOD_MS);
-    if (process.platform !== 'linux' || this.#kernelBlind !== null) return;
-    if (this.connections.read().unaskable === 0 || clock.nowMs() - this.#kernelReadAtMs < periodMs) return;
-    this.#kernelReadAtMs = clock.nowMs();
-    void guard.runAsync('kernel', () => this.#readKernel(), undefined);
-  }
-
-  async #readKernel(): Promise<void> {
-    const peers = await retransmittingPeers().catch(
-      (error: NodeJS.ErrnoException) => error.code ?? 'unreadable',
-    );
-    if (typeof peers === 'string') this.#kernelBlind = peers;
-    else if (peers === null) this.#kernelBlind = 'too many connections in this network namespace';
-    else this.connections.retransmits(peers);
+  /** A turn of its own: a look takes about 0.1 ms for each handler. */
+  #discover(found: Found, { openedTotal }: ConnectionsReading): void {
+    const { clock, guard, dormant } = this.#deps;
+    const opened = Object.values(openedTotal).reduce((sum, count) => sum + count, 0);
+    if (!this.#discovery.isDue(opened)) return;
+    const of = (emitter: EventEmitter, ...events: string[]): Handlers => ({ emitter, events });
+    const servers = [
+      ...found.emitters.map(({ emitter }) => of(emitter, 'connection', 'request')),
+      ...found.namespaces.map((namespace) => of(namespace, 'connection')),
+      // An http server's own `connection` handler is core's.
+      ...dormant.sockets.servers().map(({ server }) => of(server, 'request', 'upgrade')),
+    ];
+    const holders = examples(dormant.sockets.open, found);
+    const look = (): void => this.#discovery.look(opened, servers, holders);
+    clock.after(0, () => guard.run('discovery', look, undefined));
   }
 }
+
+const NOTHING_SHARED = { registries: [], queues: [], rooms: [] };

@@ -43,6 +43,23 @@ const lineOf = (text: string): number => {
   );
 };
 
+test('registries, rooms and queues are found through what handlers close over, and called by their names', () => {
+  const source = 'found';
+  expect(run('discovery')).toEqual({
+    registries: [
+      { name: 'ws clients', entries: 4, source },
+      { name: 'Manager.connections', entries: 4, source },
+      { name: 'clients', entries: 4, source },
+    ],
+    // Neither a constant, nor a cache of plain values, nor closures, nor what belongs to one connection.
+    queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, source }],
+    rooms: [{ name: 'rooms', rooms: 4, members: 4, source }],
+    once: [{ name: 'by hand', entries: 4, source: 'app' }],
+    kept: [4, 4],
+    faults: [],
+  });
+});
+
 test("Node's warnings lead to emitters beyond the first of a class, and to EventTargets", () => {
   expect(run('warnings')).toMatchObject({
     crowd: [

@@ -80,6 +80,57 @@ const scenarios = {
     return { located };
   },
 
+  /** What the application's handlers close over, by the names of its own code, without a call of its own. */
+  async discovery() {
+    const hooks = install();
+    const { WebSocketServer, WebSocket } = require('ws');
+    const clients = new Map();
+    const rooms = new Map();
+    const jobs = [];
+    const colours = ['red', 'green', 'blue', 'black'];
+    const cache = new Map([1, 2, 3, 4].map((id) => [id, { id }]));
+    const tasks = [];
+    class Manager {
+      connections = new Set();
+      constructor(wss) {
+        wss.on('connection', this.welcome.bind(this));
+      }
+      welcome(ws) {
+        this.connections.add(ws);
+      }
+    }
+    const server = http.createServer();
+    const wss = new WebSocketServer({ server });
+    const manager = new Manager(wss);
+    wss.on('connection', (ws) => {
+      const own = [];
+      clients.set(clients.size, { ws });
+      rooms.set(`room ${rooms.size}`, new Set([ws]));
+      tasks.push(() => ws.close(1000, colours[0]));
+      ws.on('message', (data) => own.push(data) && jobs.push({ data, cached: cache.get(1) }));
+    });
+    const port = await listening(server);
+    const sampler = sample(hooks);
+    const peers = Array.from({ length: 4 }, () => new WebSocket(`ws://127.0.0.1:${port}`));
+    await until(() => sampler.read().registries.some(({ name }) => name === 'clients'));
+    for (const peer of peers) for (let i = 0; i < 5; i += 1) peer.send('hi');
+    const {
+      registries,
+      queues,
+      rooms: found,
+    } = await until(() => {
+      const seen = sampler.read();
+      return seen.queues.some(({ items }) => items === 20) && clients.size === 4 && seen;
+    });
+    sampler.watchRegistry('by hand', clients);
+    const once = sampler.read().registries.filter(({ name }) => name === 'clients' || name === 'by hand');
+    sampler.stop();
+    peers.forEach((peer) => peer.terminate());
+    wss.close();
+    server.close();
+    return { registries, queues, rooms: found, once, kept: [manager.connections.size, tasks.length] };
+  },
+
   /** Node's own warnings lead to emitters that were not kept at birth, and to EventTargets. */
   async warnings() {
     const hooks = install();
