@@ -6,6 +6,7 @@ import { composeStatus } from '../status.ts';
 import type { Dispose, Snapshot, Status } from '../types.ts';
 import type { Agent } from './api.ts';
 import type { Body } from './awake.ts';
+import { hold } from './hold.ts';
 
 const STATUS_DEADLINE_MS = 2_000;
 const STOP_DEADLINE_MS = 2_000;
@@ -17,6 +18,12 @@ export function createFace(body: Body, undo: () => void): Agent {
   const { sampler, events } = body;
   let stopping: Promise<void> | null = null;
 
+  async function status(): Promise<Status> {
+    return (await body.link?.ask('status', null, STATUS_DEADLINE_MS)) ?? ownStatus(body);
+  }
+  async function snapshot(label: unknown): Promise<Snapshot> {
+    return (await body.link?.ask('snapshot', plainLabel(label), SNAPSHOT_DEADLINE_MS)) ?? noWatcher();
+  }
   async function stop(): Promise<void> {
     await body.link?.ask('stop', null, STOP_DEADLINE_MS);
     body.link = null;
@@ -30,13 +37,10 @@ export function createFace(body: Body, undo: () => void): Agent {
     watchEmitter: (name, emitter) => sampler.watchEmitter(name, emitter),
     watchConnection: (socket, options) => sampler.watchConnection(socket, options),
     on: (event, listener) => events.on(event, listener),
-    status: async () => (await body.link?.ask('status', null, STATUS_DEADLINE_MS)) ?? ownStatus(body),
-    async snapshot(label) {
-      const asked = await body.link?.ask('snapshot', plainLabel(label), SNAPSHOT_DEADLINE_MS);
-      return asked ?? noWatcher();
-    },
+    status: () => hold(status()),
+    snapshot: (label) => hold(snapshot(label)),
     collectInto: (registry) => collect(body, registry),
-    stop: () => (stopping ??= stop()),
+    stop: () => (stopping ??= hold(stop())),
   };
 }
 

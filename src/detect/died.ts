@@ -46,9 +46,9 @@ export function judgeDeath({ samples, openAlerts, owner }: DeadBox, now: Now): D
   const finding: Finding = {
     kind: 'process-died',
     family: 'condition',
-    severity: 'critical',
+    severity: killed.isAtLimit ? 'critical' : 'warning',
     subject: 'process',
-    title: `The process before (pid ${owner.identity.pid}) ${killed}; ${rising}`,
+    title: `The process before (pid ${owner.identity.pid}) ${killed.said}; ${rising}`,
     evidence: evidenceOf(last, { rise: pool?.rise ?? 0, spanMs: pool?.spanMs ?? 0, now }),
     against: [],
   };
@@ -64,14 +64,25 @@ const containerShare = ({ memory, limits }: Sample): number =>
     ? Number.NaN
     : (limits.containerUsedBytes ?? memory.rssBytes) / limits.containerBytes;
 
-function cause(last: Sample, { oomKills }: Now): string {
+interface Cause {
+  readonly said: string;
+  readonly isAtLimit: boolean;
+}
+
+function cause(last: Sample, { oomKills }: Now): Cause {
+  const atLimit = (said: string): Cause => ({ said, isAtLimit: true });
   const before = last.limits.containerOomKills;
   if (oomKills !== null && before !== null && oomKills > before)
-    return 'was killed by the container’s OOM killer';
+    return atLimit('was killed by the container’s OOM killer');
   if (containerShare(last) >= NEAR)
-    return `ended at ${sayShare(containerShare(last))} of its container’s memory`;
-  if (heapShare(last) >= NEAR) return `ended with its heap at ${sayShare(heapShare(last))} of what kills it`;
-  return 'ended without a word (SIGKILL, a crash, or the machine)';
+    return atLimit(`ended at ${sayShare(containerShare(last))} of its container’s memory`);
+  if (heapShare(last) >= NEAR)
+    return atLimit(`ended with its heap at ${sayShare(heapShare(last))} of what kills it`);
+  // A SIGTERM that nobody listens for ends a process just as silently: a deployment looks like this.
+  return {
+    said: 'ended without a word (SIGTERM without a handler, SIGKILL, a crash, or the machine)',
+    isAtLimit: false,
+  };
 }
 
 function risingPool(samples: readonly Sample[]): { name: string; rise: number; spanMs: number } | null {

@@ -186,3 +186,21 @@ test('stop() undoes every hook', async () => {
   expect(after).toEqual([]);
   expect(await child.exited).toEqual({ code: 0, signal: null });
 });
+
+test.each([
+  ['a thread', {}],
+  ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }],
+])('with %s what is awaited is answered though nothing else keeps the process alive', async (_, env) => {
+  const main = `
+    const agent = require(${JSON.stringify(AGENT)}).start();
+    (async () => {
+      const { outcome } = await agent.snapshot('last');
+      const { watcher } = await agent.status();
+      await agent.stop();
+      const { outcome: after } = await agent.snapshot('later');
+      console.log([outcome, watcher, after].join());
+    })();`;
+  const child = startChild({ files: { 'main.js': main }, env: { ...env, WSGUARD_SNAPSHOT: 'off' } });
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.stdout()).toMatch(/^refused,(running|none),failed$/m);
+});
