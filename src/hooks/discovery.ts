@@ -41,6 +41,8 @@ export class Discovery {
   readonly #names: Names;
   readonly #candidates: Candidate[] = [];
   readonly #known = new WeakSet<object>();
+  /** Why nothing can be found this way: the permission model may refuse the inspector, a build may lack it. */
+  blind: string | null = null;
   #looks = 0;
 
   constructor(names: Names) {
@@ -57,6 +59,16 @@ export class Discovery {
    */
   look(openedTotal: number, servers: readonly Handlers[], connections: readonly object[]): void {
     while (this.isDue(openedTotal)) this.#looks += 1;
+    try {
+      this.#search(servers, connections);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      this.blind = code;
+    }
+  }
+
+  #search(servers: readonly Handlers[], connections: readonly object[]): void {
     for (const { emitter } of servers) this.#leaveOut(emitter);
     const shared = servers.flatMap(({ emitter, events }) => handlersOf(emitter, events));
     for (const variable of collectionsAround(shared)) this.#add(variable);

@@ -145,6 +145,8 @@ export class Watch {
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
     const { blind: kernel } = this.#kernel;
+    const inspector = this.#discovery.blind;
+    if (inspector !== null) blind.push({ what: 'registries that were not registered', why: inspector });
     if (kernel !== null) blind.push({ what: 'retransmits (/proc/net/tcp)', why: kernel });
     return blind;
   }

@@ -270,13 +270,14 @@ const scenarios = {
     });
     const port = await listening(server);
     const sampler = sample(hooks, { timeScale: 10_000 });
-    const request = http.get({ host: '127.0.0.1', port, agent: false }, (response) => response.resume());
+    const get = () => http.get({ host: '127.0.0.1', port, agent: false }, (response) => response.resume());
+    const requests = [get(), get()];
     const { blind } = await until(() => {
       const seen = sampler.read();
-      return seen.connections.active.sse === 1 && seen.blind.length > 1 && seen;
+      return seen.connections.active.sse === 2 && seen.blind.length >= Number(process.argv[3]) && seen;
     });
     sampler.stop();
-    request.destroy();
+    requests.forEach((request) => request.destroy());
     server.close();
     return { blind };
   },
