@@ -9,7 +9,7 @@ import { headroomBytes } from './capture/gate.ts';
 import { cpuQuotaCores } from './capture/machine.ts';
 import { takeLock } from './capture/lock.ts';
 import type { Lock } from './capture/lock.ts';
-import { analysisRssBytes, redactionRssBytes } from './capture/need.ts';
+import { analysisRssBytes, heapMibOf, redactionRssBytes } from './capture/need.ts';
 import { remove, temporaryName, unpackedBytes } from './capture/store.ts';
 import { shareOf } from './capture/throttle.ts';
 import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types.ts';
@@ -114,7 +114,7 @@ async function runGated(order: ProcessOrder, task: Task): Promise<ChildOutcome> 
       {
         entry: join(__dirname, task.entry),
         job: task.job,
-        heapMib: needBytes / MIB,
+        heapMib: heapMibOf(needBytes),
         maxRssBytes: needBytes * OVERRUN,
         reserveBytes: RESERVE_BYTES,
         headroom: () => headroomBytes(order.limits()),

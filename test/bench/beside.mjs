@@ -45,7 +45,7 @@ async function runOnce(files) {
     join(here, '..', 'support', 'beside-server.cjs'),
     ...files,
   ];
-  const server = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const server = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
   const lines = readLines(server.stdout);
   const { port } = await lines.next();
   const load = await startLoad(port);
@@ -61,7 +61,8 @@ async function runOnce(files) {
   await pause(500);
   const lives = server.exitCode === null && load.take().length > 0;
   load.stop();
-  server.kill('SIGTERM');
+  // The container's shell waits for the server: both are one group.
+  process.kill(-server.pid, 'SIGTERM');
   await ended(server);
   return {
     outcome: answer?.outcome ?? 'server died',

@@ -1,10 +1,10 @@
 // An echo server of about 60 MB that has two snapshots analysed, as the watcher thread would, when a client says so.
 'use strict';
-const { join } = require('node:path');
-const { isMainThread, Worker, workerData } = require('node:worker_threads');
+const path = require('node:path');
+const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads');
 const { getHeapStatistics } = require('node:v8');
 
-const dist = join(__dirname, '..', '..', 'dist');
+const dist = path.join(__dirname, '..', '..', 'dist');
 
 if (isMainThread) {
   const { WebSocketServer } = require('ws');
@@ -15,21 +15,19 @@ if (isMainThread) {
   server.on('listening', () => say({ port: server.address().port }));
   server.on('connection', (socket) => {
     socket.on('message', (data) => {
-      const text = String(data);
+      const text = Buffer.from(data).toString('utf8');
       if (text === 'analyse') new Worker(__filename, { workerData: files }).on('message', say);
       else socket.send(text);
     });
   });
 } else {
-  const { parentPort } = require('node:worker_threads');
-  const { dirname } = require('node:path');
-  const { runAnalysis } = require(join(dist, 'analysis-process.js'));
-  const { createClock } = require(join(dist, 'clock.js'));
-  const { createLimits } = require(join(dist, 'sample', 'limits.js'));
+  const { runAnalysis } = require(path.join(dist, 'analysis-process.js'));
+  const { createClock } = require(path.join(dist, 'clock.js'));
+  const { createLimits } = require(path.join(dist, 'sample', 'limits.js'));
   const limits = createLimits({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
   const order = {
     files: workerData,
-    dir: dirname(workerData[0]),
+    dir: path.dirname(workerData[0]),
     clock: createClock(),
     keepAlive: true,
     limits: () => ({ ...limits.read(getHeapStatistics().heap_size_limit), availableBytes: null }),
