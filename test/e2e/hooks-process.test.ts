@@ -103,14 +103,12 @@ test('it wakes for what serves, not for a private pipe', () => {
 
 test('under the permission model what cannot be read is said', () => {
   const [major = 0] = process.versions.node.split('.').map(Number);
-  // From 25 on the network has a flag of its own, and the inspector is refused.
-  const newer = major >= 25;
   const flag = major >= 24 ? '--permission' : '--experimental-permission';
-  const nodeArgs = [flag, `--allow-fs-read=${ROOT}/*`, ...(newer ? ['--allow-net'] : [])];
-  const { blind, faults } = run('permission', nodeArgs, String(newer ? 3 : 2));
+  const nodeArgs = [flag, `--allow-fs-read=${ROOT}/*`, ...(major >= 25 ? ['--allow-net'] : [])];
+  const { blind, faults } = run('permission', nodeArgs, '3');
   const why = 'ERR_ACCESS_DENIED';
   expect(blind).toEqual([
-    ...(newer ? [{ what: 'registries that were not registered', why }] : []),
+    { what: 'registries that were not registered', why },
     { what: 'retransmits (/proc/net/tcp)', why },
     { what: 'open descriptors', why },
   ]);
