@@ -1,0 +1,157 @@
+import { fingerprintOf, isMuted } from '../../../src/alert/fingerprint.ts';
+import { run, signalsOf, type Shape } from '../../support/run.ts';
+
+const zombies = (minute: number): Shape => ({ connections: 500 + 8 * minute, unanswering: 8 * minute });
+const until = (minute: number) => (now: number) => zombies(Math.min(now, minute));
+
+test('opened once, updated when the number doubled, closed with a reason', () => {
+  const { transitions } = run(150, until(60));
+  expect(transitions.map(({ event }) => event)).toEqual(['opened', 'updated', 'closed']);
+  expect(new Set(transitions.map(({ id }) => id)).size).toBe(1);
+  expect(new Set(transitions.map(({ fingerprint }) => fingerprint)).size).toBe(1);
+  expect(transitions.map(({ n }) => n)).toEqual([0, 1, 2]);
+  expect(transitions.at(-1)).toMatchObject({ because: 'has not grown for 30 min' });
+});
+
+test('no flapping: what pauses for less than a window stays one alert', () => {
+  const stepwise = (minute: number): Shape =>
+    zombies(minute % 30 < 20 ? minute : minute - (minute % 30) + 20);
+  const { transitions } = run(200, stepwise);
+  expect(transitions.filter(({ event }) => event === 'opened')).toHaveLength(1);
+  expect(transitions.filter(({ event }) => event === 'closed')).toHaveLength(0);
+});
+
+test('the fingerprint is of service, family and subject, and of nothing else', () => {
+  const finding = { family: 'leak', subject: 'clients' } as const;
+  const print = fingerprintOf('chat', finding);
+  expect(print).toMatch(/^[0-9a-f]{16}$/);
+  expect(fingerprintOf('chat', finding)).toBe(print);
+  expect(fingerprintOf('chat2', finding)).not.toBe(print);
+  expect(fingerprintOf('chat', { ...finding, family: 'condition' })).not.toBe(print);
+  expect(fingerprintOf('cha', { ...finding, subject: 'tclients' })).not.toBe(print);
+  const [first] = run(20, zombies).transitions;
+  const other = run(20, zombies, { signals: signalsOf() }).transitions[0];
+  expect(first?.fingerprint).toBe(other?.fingerprint);
+});
+
+test('muted by fingerprint until a time', () => {
+  const [alert] = run(20, zombies).transitions;
+  const fingerprint = alert?.fingerprint ?? '';
+  const mute = [`${fingerprint}:2026-11-23T00:00:00Z`];
+  expect(isMuted(mute, fingerprint, Date.parse('2026-11-22T23:59:59Z'))).toBe(true);
+  expect(isMuted(mute, fingerprint, Date.parse('2026-11-23T00:00:00Z'))).toBe(false);
+  expect(isMuted(mute, 'another', 0)).toBe(false);
+  expect(isMuted([`${fingerprint}:nonsense`], fingerprint, 0)).toBe(false);
+  expect(isMuted([fingerprint], fingerprint, Date.now())).toBe(true);
+  const muted = run(20, zombies, { signals: signalsOf({ mute: [fingerprint] }) });
+  expect(muted.transitions).toMatchObject([{ event: 'opened', muted: true }]);
+});
+
+test('one story: what follows from the leak goes along with it', () => {
+  const server = (minute: number): Shape => ({
+    more: {
+      emitters: [
+        { emitter: 'bus', event: '*', listeners: 500 + 10 * minute, eventNames: 1, source: 'found' },
+      ],
+    },
+    ...(minute > 0 && minute % 4 === 0 ? { floorMb: 40 + 4 * minute } : {}),
+    uncollected: Math.round(10 * minute),
+  });
+  const { opened, transitions } = run(90, server);
+  expect(opened).toEqual(['listener-accumulation']);
+  expect(transitions.at(-1)?.also.map(({ kind }) => kind)).toEqual(
+    expect.arrayContaining(['retained-after-close', 'heap-growth']),
+  );
+  expect(transitions[0]?.against.map(({ kind }) => kind)).toContain('zombie-connections');
+});
+
+test('a more specific kind within a window renames the alert, id and fingerprint stay', () => {
+  const late = (minute: number): Shape => ({
+    ...(minute > 0 && minute % 4 === 0 ? { floorMb: 40 + 6 * minute } : {}),
+    unanswering: minute < 45 ? 0 : 12 * (minute - 45),
+    connections: 700,
+  });
+  const { transitions } = run(80, late);
+  const kinds = transitions.filter(({ event }) => event !== 'closed').map(({ kind }) => kind);
+  expect(kinds[0]).toBe('heap-growth');
+  expect(kinds.at(-1)).toBe('zombie-connections');
+  expect(new Set(transitions.map(({ fingerprint }) => fingerprint)).size).toBe(1);
+  expect(transitions.at(-1)?.also.map(({ kind }) => kind)).toContain('heap-growth');
+});
+
+test('a second cause that is counted hours later is an alert of its own', () => {
+  const two = (minute: number): Shape => ({
+    ...zombies(minute),
+    more: {
+      registries: [{ name: 'jobs', entries: 600 + (minute < 150 ? 0 : 20 * (minute - 150)), source: 'app' }],
+    },
+  });
+  expect(run(200, two).opened).toEqual(['zombie-connections', 'registry-growth']);
+});
+
+test('critical once the limit is less than four hours away', () => {
+  const filling = (minute: number): Shape => ({
+    ...zombies(minute),
+    ...(minute > 0 && minute % 3 === 0 ? { floorMb: 60 + 1.5 * minute } : {}),
+  });
+  const { transitions } = run(60, filling);
+  expect(transitions.some(({ severity }) => severity === 'critical')).toBe(true);
+  expect(transitions.at(-1)?.timeToLimit).toMatchObject({ limit: 'heap', ms: expect.any(Number) });
+  expect(run(60, zombies).transitions.every(({ severity }) => severity === 'warning')).toBe(true);
+});
+
+test('what is learned later updates the alert; an unknown id is nothing', () => {
+  const signals = signalsOf();
+  const [alert] = run(20, zombies, { signals }).transitions;
+  const culprit = { text: 'clients', name: 'clients', file: 's.js', line: 4, function: 'on', package: null };
+  const learned = signals.learn(alert?.id ?? '', { culprit: { ...culprit, confidence: 0.9 } }, 1);
+  expect(learned).toMatchObject([{ event: 'updated', id: alert?.id, n: 1, culprit: { line: 4 } }]);
+  expect(signals.learn('unknown', {}, 1)).toEqual([]);
+  expect(signals.open()).toHaveLength(1);
+});
+
+test('after a restart an open alert is continued when it is seen again', () => {
+  const [before] = run(20, zombies).transitions;
+  const signals = signalsOf();
+  signals.restore(before === undefined ? [] : [before]);
+  const { transitions, opened } = run(30, zombies, { signals });
+  expect(opened).toEqual([]);
+  expect(transitions[0]).toMatchObject({
+    event: 'updated',
+    id: before?.id,
+    fingerprint: before?.fingerprint,
+  });
+});
+
+test('and closed with the reason when it is not', () => {
+  const [before] = run(20, zombies).transitions;
+  const signals = signalsOf();
+  signals.restore(before === undefined ? [] : [before]);
+  const { transitions } = run(130, () => ({}), { signals });
+  expect(transitions).toMatchObject([
+    { event: 'closed', id: before?.id, because: 'not seen again since the restart' },
+  ]);
+});
+
+test('close ends all of them, for a process that ends', () => {
+  const signals = signalsOf();
+  run(20, zombies, { signals });
+  expect(signals.close('the process ends', 5)).toMatchObject([
+    { event: 'closed', because: 'the process ends' },
+  ]);
+  expect(signals.open()).toEqual([]);
+});
+
+test('time scale: a second counts as a minute, the time to limit stays real', () => {
+  const server = (minute: number): Shape => ({
+    ...zombies(minute),
+    ...(minute > 0 && minute % 3 === 0 ? { floorMb: 60 + 1.5 * minute } : {}),
+  });
+  const real = run(40, server);
+  const signals = signalsOf({ timeScale: 60 });
+  const scaled = run(40 / 60, (minute) => server(Math.round(minute * 60 * 4) / 4), { signals, everyMs: 250 });
+  expect(scaled.opened).toEqual(real.opened);
+  const ms = scaled.last.timeToLimit?.ms ?? 0;
+  expect(ms * 60).toBeCloseTo(real.last.timeToLimit?.ms ?? -1, -4);
+  expect(scaled.transitions[0]).toMatchObject({ timeScale: 60 });
+});

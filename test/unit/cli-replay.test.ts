@@ -1,0 +1,136 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
+import { CliError, UsageError } from '../../src/cli/io.ts';
+import { replay, type Replay } from '../../src/cli/replay.ts';
+import { createTraceReader } from '../../src/cli/trace.ts';
+import { signalsOf } from '../support/run.ts';
+
+const TRACES = join(__dirname, '..', '..', 'fixtures', 'traces');
+const trace = (id: string) => join(TRACES, `${id}.csv.gz`);
+
+async function run(argv: readonly string[], stdin: NodeJS.ReadableStream = Readable.from([])) {
+  let out = '';
+  const io = { out: (text: string) => (out += text), err: () => undefined, stdin, env: {}, cwd: '/' };
+  const code = await replay(argv, io);
+  return { code, out, json: () => JSON.parse(out) as Replay };
+}
+
+test('a leak: exit code 1, schema, its kind, in the clock of the trace', async () => {
+  const { code, json } = await run([trace('L04'), '--time-scale', '60', '--json']);
+  expect(code).toBe(1);
+  const { schema, alerts, answers, timeToLimit, evaluationMs } = json();
+  expect(schema).toBe('wsguard.replay/1');
+  expect(alerts[0]).toMatchObject({ event: 'opened', kind: 'listener-accumulation' });
+  expect(alerts[0]?.tMs).toBeGreaterThan(10_000);
+  expect(alerts[0]?.tMs).toBeLessThan(20_000);
+  expect(answers.length).toBeGreaterThan(10);
+  expect(timeToLimit.length).toBeGreaterThan(10);
+  expect(timeToLimit.every(({ ms }) => ms >= 0)).toBe(true);
+  expect(evaluationMs.median).toBeGreaterThan(0);
+});
+
+test('a healthy trace: exit code 0, and what each detector says', async () => {
+  const { code, out } = await run([trace('H08'), '--time-scale', '60']);
+  expect(code).toBe(0);
+  expect(out).toContain('No alarm in');
+  expect(out).toMatch(/registries +ok/);
+});
+
+test('preload hides what only the application could have registered', async () => {
+  const all = await run([trace('L07'), '--time-scale', '60', '--json']);
+  const preload = await run([trace('L07'), '--time-scale', '60', '--signals', 'preload', '--json']);
+  expect(all.json().alerts[0]?.kind).toBe('queue-growth');
+  expect(preload.json().alerts[0]?.kind).toBe('heap-growth');
+});
+
+test('the limit of the container makes its time known', async () => {
+  const limit = String(220 * 1024 ** 2);
+  const { json } = await run([trace('L13'), '--time-scale', '60', '--memory-limit', limit, '--json']);
+  const last = json().alerts.at(-1);
+  expect(last?.timeToLimitMs).toBeGreaterThan(0);
+});
+
+test('a pipe works, gzipped or not, in chunks of any size', async () => {
+  const packed = readFileSync(trace('L04'));
+  const plain = gunzipSync(packed);
+  const chunks = (data: Buffer) => Readable.from(data.toString('latin1').match(/[^]{1,1013}/g) ?? []);
+  const whole = await run([trace('L04'), '--time-scale', '60', '--json']);
+  const alerts = JSON.stringify(whole.json().alerts);
+  const bytes = Readable.from(
+    (packed.toString('latin1').match(/[^]{1,777}/g) ?? []).map((part) => Buffer.from(part, 'latin1')),
+    {
+      objectMode: false,
+    },
+  );
+  expect(JSON.stringify((await run(['-', '--time-scale', '60', '--json'], bytes)).json().alerts)).toBe(
+    alerts,
+  );
+  expect(
+    JSON.stringify((await run(['-', '--time-scale', '60', '--json'], chunks(plain))).json().alerts),
+  ).toBe(alerts);
+});
+
+test('the recorded samples of a live run give the same transitions as they gave live', async () => {
+  const [header = '', ...rows] = gunzipSync(readFileSync(trace('L05')))
+    .toString()
+    .trimEnd()
+    .split('\n');
+  const read = createTraceReader(header, { signals: 'all', memoryLimitBytes: null });
+  const samples = rows.map(read).filter((sample) => sample !== null);
+  const live = signalsOf({ timeScale: 60 });
+  const transitions = samples.flatMap((sample) => live.step(sample).transitions);
+  const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`);
+  const { json } = await run(
+    ['-', '--time-scale', '60', '--json'],
+    Readable.from(lines, { objectMode: false }),
+  );
+  const brief = (list: readonly { event: string; kind: string; severity: string; title: string }[]) =>
+    list.map(({ event, kind, severity, title }) => ({ event, kind, severity, title }));
+  expect(transitions.length).toBeGreaterThan(0);
+  expect(brief(json().alerts)).toEqual(brief(transitions));
+});
+
+test.each([
+  [[]],
+  [['a.csv', 'b.csv']],
+  [['a.csv', '--signals', 'some']],
+  [['a.csv', '--time-scale', '0']],
+  [['a.csv', '--memory-limit', 'much']],
+  [['a.csv', '--nonsense']],
+  [['a.csv', '--prometheus', 'http://127.0.0.1:1']],
+])('wrong use: %p', async (argv) => {
+  await expect(run(argv)).rejects.toBeInstanceOf(UsageError);
+});
+
+describe('what cannot be read', () => {
+  let dir = '';
+  beforeAll(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-replay-'))));
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const file = (name: string, text: string | Buffer): string => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+
+  test.each([
+    ['WSGUARD_REPLAY_FILE', () => join(dir, 'absent.csv')],
+    ['WSGUARD_REPLAY_FILE', () => dir],
+    ['WSGUARD_REPLAY_FILE', () => file('cut.csv.gz', readFileSync(trace('L04')).subarray(0, 3_000))],
+    ['WSGUARD_REPLAY_FORMAT', () => file('other.csv', 'a,b\n1,2\n')],
+    ['WSGUARD_REPLAY_FORMAT', () => file('long.csv', 'x'.repeat(4_100_000))],
+    ['WSGUARD_REPLAY_EMPTY', () => file('empty.csv', '')],
+    ['WSGUARD_REPLAY_EMPTY', () => file('header.csv', 't,olds\n')],
+  ])('%s', async (code, path) => {
+    const failed = run([path(), '--json']);
+    await expect(failed).rejects.toBeInstanceOf(CliError);
+    await expect(failed).rejects.toMatchObject({ code });
+  });
+
+  test('rows of nonsense are left out and never alarm', async () => {
+    const rows = Array.from({ length: 300 }, (_, i) => `${i % 5 === 0 ? 'x' : i * 15_000},NaN,-3,,1e300`);
+    const path = file('nonsense.csv', ['t,olds,clients,unresp,map', ...rows].join('\n'));
+    expect((await run([path, '--json'])).code).toBe(0);
+  });
+});
