@@ -90,9 +90,11 @@ export function transition(
   instant: Pick<Instant, 'wallMs'> & Partial<Instant>,
   change: Partial<Alert>,
 ): Alert {
+  const { culpritBecause, ...before } = { ...entry.alert, ...change };
   entry.alert = {
-    ...entry.alert,
-    ...change,
+    ...before,
+    // Why nobody is named is said only while nobody is.
+    ...(before.culprit === null && culpritBecause !== undefined ? { culpritBecause } : {}),
     event,
     also: [...entry.also.values()],
     n: entry.alert.n + 1,

@@ -6,16 +6,21 @@ import { found, quiet, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import { sayBytes, sayMinutes } from './say.ts';
 
-/** Of the memory there is, what Buffers must have risen by: fast within half an hour, slower within a whole one. */
+/**
+ * Of the memory there is, what Buffers must have risen by: fast within half an hour, slower within a whole one. Where
+ * there are gigabytes a share of them is no measure: so many bytes in a line are told as well.
+ */
 const EXTERNAL_RULES = [
-  { windowMs: 30 * MINUTE_MS, rise: 0.04 },
-  { windowMs: 60 * MINUTE_MS, rise: 0.02 },
+  { windowMs: 30 * MINUTE_MS, rise: 0.04, enoughBytes: 32 * 1024 ** 2 },
+  { windowMs: 60 * MINUTE_MS, rise: 0.02, enoughBytes: 16 * 1024 ** 2 },
 ] as const;
 const EXTERNAL_LATE = 0.25;
 /** RSS also holds what the allocator keeps for later, so it takes longer and more to mean something. */
 const NATIVE_WINDOW_MS = 60 * MINUTE_MS;
 const NATIVE_RISE = 0.1;
 const NATIVE_MIN_BYTES = 24 * 1024 ** 2;
+/** The allocator's own slack grows with the process: a share of RSS, and never less than this, is enough. */
+const NATIVE_ENOUGH = { bytes: 48 * 1024 ** 2, ofRss: 0.3 } as const;
 const NATIVE_LATE = 0.35;
 const STOPPED = 0.15;
 const FELL = 0.7;
@@ -30,11 +35,12 @@ export const external: Detector = {
   },
 };
 
-function judgeExternal(history: History, { windowMs, rise }: (typeof EXTERNAL_RULES)[number]): Verdict {
+function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]): Verdict {
+  const { windowMs, rise, enoughBytes } = rule;
   const column = history.window.column('externalBytes');
   const blocks = blocksOf(history, (row) => column[row] ?? Number.NaN, { windowMs });
   if (blocks === null) return notFull('external', windowMs);
-  const threshold = rise * memoryOf(history);
+  const threshold = Math.min(rise * memoryOf(history), enoughBytes);
   const evidence = evidenceOf('wsguard_external_bytes', blocks, threshold);
   const said = `Buffers outside the heap rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
   if (blocks.rise < threshold) return quiet('external', 'ok', said, { evidence });
@@ -58,7 +64,8 @@ export const native: Detector = {
     const fromMs = Math.max(startedMs + 2 * MINUTE_MS, rebasedMs + MINUTE_MS);
     const blocks = blocksOf(history, rest, { windowMs: NATIVE_WINDOW_MS, fromMs });
     if (blocks === null) return [notFull('native', NATIVE_WINDOW_MS)];
-    const threshold = Math.max(NATIVE_MIN_BYTES, NATIVE_RISE * memoryOf(history));
+    const enough = Math.max(NATIVE_ENOUGH.bytes, NATIVE_ENOUGH.ofRss * (rss.at(-1) ?? 0));
+    const threshold = Math.max(NATIVE_MIN_BYTES, Math.min(NATIVE_RISE * memoryOf(history), enough));
     const evidence = evidenceOf('rss_beyond_heap_and_external_bytes', blocks, threshold);
     const said = `RSS beyond heap and Buffers rose ${sayBytes(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
     if (blocks.rise < threshold) return [quiet('native', 'ok', said, { evidence })];

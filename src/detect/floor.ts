@@ -22,6 +22,8 @@ const FULL = 0.55;
 const LONG_MS = 50 * MINUTE_MS;
 /** A small rise needs more floors and more certainty. */
 const SLOW = { floors: 12, t: 6, rise: 0.02, withinMs: 48 * HOUR_MS } as const;
+/** In a heap of gigabytes the limit is days away; a floor that grew by half of itself, collection by collection, is told. */
+const OWN = { floors: 8, rise: 0.5, bytes: 12 * 1024 ** 2 } as const;
 const WARNING_BYTES_PER_HOUR = 50 * 1024 ** 2;
 const CRITICAL_BYTES_PER_HOUR = 100 * 1024 ** 2;
 
@@ -39,7 +41,8 @@ export const floor: Detector = {
     const evidence = evidenceOf(trend, capacity);
     const said = `the post-GC floor rose ${sayBytes(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
-    if (trend.riseBytes < SLOW.rise * capacity) return [quiet(NAME, 'ok', said, { evidence })];
+    if (trend.riseBytes < Math.min(SLOW.rise * capacity, OWN.bytes))
+      return [quiet(NAME, 'ok', said, { evidence })];
     if (isSlowing(trend)) return [quiet(NAME, 'plateau', `${said} and slows down`, { evidence })];
     if (trend.isConfounded)
       return [quiet(NAME, 'inconclusive', `${said}, in step with the connections`, { evidence })];
@@ -70,9 +73,13 @@ function holds(trend: FloorTrend, capacity: number): boolean {
     trend.riseBytes > MIN_RISE * capacity &&
     leftMs < SOON_MS &&
     (trend.lastBytes > FULL * capacity || trend.spanMs >= LONG_MS);
-  const slow = n >= SLOW.floors && trend.spanMs >= LONG_MS && trend.t > SLOW.t && leftMs < SLOW.withinMs;
-  return normal || slow;
+  const isLong = trend.spanMs >= LONG_MS && n >= OWN.floors && trend.t > SLOW.t;
+  const slow = n >= SLOW.floors && trend.riseBytes > SLOW.rise * capacity && leftMs < SLOW.withinMs;
+  return normal || (isLong && (slow || growsByItself(trend)));
 }
+
+const growsByItself = ({ riseBytes, floors }: FloorTrend): boolean =>
+  riseBytes > Math.max(OWN.bytes, OWN.rise * (floors[0]?.bytes ?? 0));
 
 function waiting(trend: FloorTrend, said: string, capacity: number): string {
   const share = sayShare(trend.lastBytes / capacity);

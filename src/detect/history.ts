@@ -35,6 +35,8 @@ export interface FloorPoint {
   readonly closedTotal: number;
   /** Closed connections that outlived this collection (two, where that is known); null until finalisers have run. */
   survivors: number | null;
+  /** How many had closed early enough to be among them. */
+  closedBefore: number;
 }
 
 /** One point each five minutes, for what takes hours to tell. */
@@ -123,6 +125,7 @@ export class History {
       answering: row.get('answering') ?? Number.NaN,
       closedTotal: row.get('closedTotal') ?? Number.NaN,
       survivors: null,
+      closedBefore: Number.NaN,
     };
     const before = this.floors.at(-2);
     if (this.floors.length > 1 && before !== undefined && floor.atMs - before.atMs < FLOOR_SPACING_MS)
@@ -138,6 +141,9 @@ export class History {
       const outlived = Math.max(0, (row.get('uncollected') ?? Number.NaN) - since);
       const retained = row.get('retained') ?? Number.NaN;
       floor.survivors = Number.isNaN(retained) ? outlived : retained;
+      // Known to have outlived two collections: closed before the one before this.
+      const before = this.floors[this.floors.indexOf(floor) - 1];
+      floor.closedBefore = Number.isNaN(retained) ? floor.closedTotal : nan0(before?.closedTotal);
     }
   }
 

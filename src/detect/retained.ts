@@ -14,7 +14,7 @@ const MIN_SPAN_MS = 8 * MINUTE_MS;
 /** Of the steps from collection to collection, how many must not fall. */
 const MIN_NOT_FALLING = 0.7;
 /** All that ever closed, and many times what is open: no pool and no history of the last sessions is that. */
-const ALL = { share: 0.9, perOpen: 3, atLeast: 100 } as const;
+const ALL = { share: 0.9, perOpen: 2, atLeast: 100 } as const;
 
 type Settled = FloorPoint & { readonly survivors: number };
 
@@ -69,8 +69,8 @@ const tooEarly = (collections: number): Verdict =>
   });
 
 const heldAll = (first: Settled, last: Settled, open: number): boolean =>
-  first.survivors >= ALL.share * first.closedTotal &&
-  last.survivors >= ALL.share * last.closedTotal &&
+  first.survivors >= ALL.share * first.closedBefore &&
+  last.survivors >= ALL.share * last.closedBefore &&
   last.survivors >= Math.max(ALL.perOpen * open, ALL.atLeast);
 
 function keepsRising(held: readonly number[], rise: number): boolean {
