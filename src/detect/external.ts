@@ -24,6 +24,7 @@ const NATIVE_ENOUGH = { bytes: 48 * 1024 ** 2, ofRss: 0.3 } as const;
 const NATIVE_LATE = 0.35;
 const STOPPED = 0.15;
 const FELL = 0.7;
+const CLIMBED = 0.1;
 
 export const external: Detector = {
   name: 'external',
@@ -46,6 +47,8 @@ function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]):
   if (blocks.rise < threshold) return quiet('external', 'ok', said, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
     return quiet('external', 'plateau', `${said}, not steadily`, { evidence });
+  if (connectionsRose(history, windowMs))
+    return quiet('external', 'inconclusive', `${said}, in step with the connections`, { evidence });
   if (blocks.rise < floorRise(history, windowMs))
     return quiet('external', 'inconclusive', `${said}; the heap rose more`, { evidence });
   return found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence });
@@ -73,6 +76,8 @@ export const native: Detector = {
       return [quiet('native', whyKept(view), `${said} and then stopped`, { evidence })];
     if (!blocks.keepsRising || blocks.lateShare < NATIVE_LATE)
       return [quiet('native', 'inconclusive', `${said}, not steadily`, { evidence })];
+    if (connectionsRose(history, NATIVE_WINDOW_MS))
+      return [quiet('native', 'inconclusive', `${said}, in step with the connections`, { evidence })];
     if (blocks.rise < floorRise(history, NATIVE_WINDOW_MS))
       return [quiet('native', 'inconclusive', `${said}; the heap rose more`, { evidence })];
     return [found('native', { kind: 'native-or-compression', subject: 'rss', title: said, evidence })];
@@ -93,6 +98,15 @@ function whyKept({ history: { window } }: View): 'allocator-retention' | 'platea
 /** The container's limit, or where there is none twice the heap's. */
 const memoryOf = ({ last }: History): number =>
   last?.limits.containerBytes ?? 2 * (last?.memory.heapLimitBytes ?? Number.NaN);
+
+/** Each connection has buffers and perhaps a compression context; while they climb too, they may be all of it. */
+function connectionsRose(history: History, windowMs: number): boolean {
+  const answering = history.window.column('answering');
+  const blocks = blocksOf(history, (row) => answering[row] ?? Number.NaN, { windowMs });
+  return (
+    blocks !== null && blocks.lateShare > 0 && blocks.rise > CLIMBED * Math.max(blocks.minima[0] ?? 0, 1)
+  );
+}
 
 function floorRise({ floors, nowMs }: History, windowMs: number): number {
   const inWindow = floors.filter(({ atMs }) => atMs >= nowMs - windowMs);
