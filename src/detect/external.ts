@@ -102,7 +102,8 @@ const memoryOf = ({ last }: History): number =>
 /** Each connection has buffers and perhaps a compression context; while they climb too, they may be all of it. */
 function connectionsRose(history: History, windowMs: number): boolean {
   const answering = history.window.column('answering');
-  const blocks = blocksOf(history, (row) => answering[row] ?? Number.NaN, { windowMs });
+  const of = (row: number): number => answering[row] ?? Number.NaN;
+  const blocks = blocksOf(history, of, { windowMs, fromMs: history.startedMs });
   return (
     blocks !== null && blocks.lateShare > 0 && blocks.rise > CLIMBED * Math.max(blocks.minima[0] ?? 0, 1)
   );
