@@ -10,7 +10,7 @@ import { cpuQuotaCores } from './capture/machine.ts';
 import { takeLock } from './capture/lock.ts';
 import type { Lock } from './capture/lock.ts';
 import { analysisRssBytes, heapMibOf, redactionRssBytes } from './capture/need.ts';
-import { remove, temporaryName, unpackedBytes } from './capture/store.ts';
+import { remove, sweepLeftovers, temporaryName, unpackedBytes } from './capture/store.ts';
 import { shareOf } from './capture/throttle.ts';
 import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types.ts';
 
@@ -108,6 +108,7 @@ async function runGated(order: ProcessOrder, task: Task): Promise<ChildOutcome> 
   }
   const lock = await lockWithin(order, task.waitMs);
   if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
+  sweepLeftovers(order.dir, order.clock.wallMs());
   const share = shareOf(cpuQuotaCores());
   try {
     return await runChild(

@@ -31,6 +31,8 @@ export interface HeapAnalyzerOptions {
   readonly cooldownMs?: number;
   /** Masks values before the file gets its name. */
   readonly redact?: boolean;
+  /** What became of each snapshot that nobody awaited: scheduled ones and those of `watchMemory`. */
+  readonly onSnapshot?: (snapshot: Snapshot) => void;
   readonly clock?: Clock;
   readonly limits?: () => CaptureLimits;
 }
@@ -73,10 +75,11 @@ export class HeapAnalyzer {
       maxSnapshots: options.maxSnapshots ?? 10,
       cooldownMs: options.cooldownMs ?? 3_600_000,
       redact: options.redact ?? true,
+      onSnapshot: options.onSnapshot ?? (() => undefined),
       clock: options.clock ?? createClock(),
       limits: options.limits ?? liveLimits(),
     };
-    sweepLeftovers(this.snapshotDir);
+    sweepLeftovers(this.snapshotDir, this.#options.clock.wallMs());
   }
 
   /** Snapshots written by this object. */
@@ -89,7 +92,7 @@ export class HeapAnalyzer {
     return this.#take({ label, filesKept: listSnapshots(this.snapshotDir).length, keepAlive: true });
   }
 
-  /** One snapshot each period, refusals included in the silence: the gate decides each time. */
+  /** One snapshot each period, as far as the gate allows it: `onSnapshot` is told either way. */
   scheduleSnapshots(intervalMs: number): Dispose {
     return this.#options.clock.every(intervalMs, () => void this.#takeAutomatic(SCHEDULED));
   }
@@ -134,6 +137,11 @@ export class HeapAnalyzer {
     const filesKept = full && oldest !== undefined ? kept.length - 1 : kept.length;
     const snapshot = await this.#take({ label, filesKept, keepAlive: false });
     if (snapshot.outcome === 'written' && full && oldest !== undefined) remove(oldest.file);
+    try {
+      this.#options.onSnapshot(snapshot);
+    } catch {
+      // A fault of the listener is not one of the server whose timer this is.
+    }
   }
 
   #read(): CaptureReadings {

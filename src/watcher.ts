@@ -76,7 +76,6 @@ class Watcher {
       setup,
       clock,
       link,
-      limits: () => picture.known().sample?.limits,
       taken: this.#taken,
     }));
     this.#followUp = new FollowUp({

@@ -1,11 +1,14 @@
 /** One analysis at a time among the processes that share a directory, and none left behind by a dead one. */
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Stop } from '../types.ts';
 import { isAlive, openDir, remove } from './store.ts';
 
 interface Holder {
+  /** Pids mean nothing to another container that shares the directory. */
+  readonly host: string;
   readonly owner: number;
   readonly child: number;
 }
@@ -19,12 +22,15 @@ export interface Lock {
 const NAME = '.analysis.lock';
 /** A lock without a child is one whose owner is about to start it, for so long. */
 const STARTING_MS = 10_000;
+/** Of another host no more can be told than how old it is. */
+const FOREIGN_MS = 30 * 60_000;
+const WORKERS = ['analyse', 'capture'].map((stage) => join(__dirname, '..', stage, 'worker.js'));
 
 /** `null`: held by a living process. Where nothing can be written there is no lock, and none is needed. */
 export function takeLock(dir: string, nowMs: number): Lock | null {
   const file = join(dir, NAME);
   const write = (child: number, flag: 'w' | 'wx'): void =>
-    writeFileSync(file, JSON.stringify({ owner: process.pid, child } satisfies Holder), {
+    writeFileSync(file, JSON.stringify({ host: hostname(), owner: process.pid, child } satisfies Holder), {
       mode: 0o600,
       flag,
     });
@@ -50,7 +56,9 @@ export function takeLock(dir: string, nowMs: number): Lock | null {
 function clear(file: string, nowMs: number): boolean {
   const holder = read(file);
   if (holder === null) return remove(file);
-  const starting = holder.child === 0 && nowMs - statSync(file).mtimeMs < STARTING_MS;
+  const ageMs = nowMs - statSync(file).mtimeMs;
+  if (holder.host !== hostname()) return ageMs > FOREIGN_MS && remove(file);
+  const starting = holder.child === 0 && ageMs < STARTING_MS;
   const working = starting || (holder.child > 0 && isOurs(holder.child));
   if (working && isAlive(holder.owner)) return false;
   if (working && !starting) ignoring(() => process.kill(holder.child, 'SIGKILL'));
@@ -60,7 +68,8 @@ function clear(file: string, nowMs: number): boolean {
 /** Pids are used again: only a process that runs one of our workers is taken for ours. */
 function isOurs(pid: number): boolean {
   try {
-    return /worker\.js\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return words.some((word) => WORKERS.includes(word));
   } catch {
     return false;
   }
@@ -68,8 +77,9 @@ function isOurs(pid: number): boolean {
 
 function read(file: string): Holder | null {
   try {
-    const { owner, child } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
-    return typeof owner === 'number' && typeof child === 'number' ? { owner, child } : null;
+    const { host, owner, child } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
+    const isWhole = typeof host === 'string' && typeof owner === 'number' && typeof child === 'number';
+    return isWhole ? { host, owner, child } : null;
   } catch {
     return null;
   }

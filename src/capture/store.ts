@@ -16,6 +16,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 
 const MAX_LABEL_LENGTH = 60;
+const LEFTOVER_MS = 30 * 60_000;
 /** Snapshots compress 7 to 15 times; only for files over 4 GB, whose gzip trailer says nothing. */
 const GZIP_RATIO = 15;
 const SNAPSHOT = /^heap-\d+-.+\.heapsnapshot(\.gz)?$/;
@@ -77,14 +78,26 @@ export function listSnapshots(dir: string): Kept[] {
   return kept.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** Takes away temporary files whose process is gone. They may hold raw values. */
-export function sweepLeftovers(dir: string): string[] {
+/**
+ * Takes away temporary files, there and one level below, whose process is gone: they may hold raw values. Young ones
+ * stay: where containers share the directory a pid of another one looks dead.
+ */
+export function sweepLeftovers(dir: string, nowMs: number): string[] {
   const swept: string[] = [];
-  for (const name of namesIn(dir)) {
-    const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0);
-    if (pid > 0 && pid !== process.pid && !isAlive(pid) && remove(join(dir, name))) swept.push(name);
+  for (const folder of [dir, ...namesIn(dir).map((name) => join(dir, name))]) {
+    for (const name of namesIn(folder)) {
+      const file = join(folder, name);
+      if (isLeftover(file, nowMs) && remove(file)) swept.push(file);
+    }
   }
   return swept;
+}
+
+function isLeftover(file: string, nowMs: number): boolean {
+  const pid = Number(TEMPORARY.exec(basename(file))?.[1] ?? 0);
+  if (pid === 0 || pid === process.pid || isAlive(pid)) return false;
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() === true && nowMs - stat.mtimeMs > LEFTOVER_MS;
 }
 
 /** True when it is gone. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { finishSnapshot, runAnalysis } from '../analysis-process.ts';
 import { availableBytes } from '../capture/machine.ts';
 import type { Link, Setup, WatcherSide } from '../channel.ts';
-import type { Analysis, Clock, Headroom, LimitsReading, Snapshot } from '../types.ts';
+import { createLimits } from '../sample/limits.ts';
+import type { Analysis, Clock, Headroom, Snapshot } from '../types.ts';
 
 /** Longer than a snapshot of the largest heap that the gate lets pass. */
 const DEADLINE_MS = 10 * 60_000;
@@ -12,8 +13,6 @@ interface Deps {
   readonly setup: Setup;
   readonly clock: Clock;
   readonly link: Link<WatcherSide>;
-  /** Of the last sample. */
-  readonly limits: () => LimitsReading | undefined;
   readonly taken: (snapshot: Snapshot, alertId: string | null) => void;
 }
 
@@ -24,14 +23,14 @@ export interface Evidence {
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
 }
 
-export function createEvidence({ setup, clock, link, limits: known, taken: onTaken }: Deps): Evidence {
+export function createEvidence({ setup, clock, link, taken: onTaken }: Deps): Evidence {
   const { config } = setup;
-  const limits = (): Headroom => ({
-    containerBytes: null,
-    containerUsedBytes: null,
-    ...known(),
-    availableBytes: availableBytes(),
-  });
+  // Read anew each time: a child process is watched by it ten times a second, a sample is seconds old.
+  const container = createLimits({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
+  const limits = (): Headroom => {
+    const { containerBytes, containerUsedBytes } = container.read(0);
+    return { containerBytes, containerUsedBytes, availableBytes: availableBytes() };
+  };
   const dir = config.dir;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -40,7 +39,7 @@ export function createEvidence({ setup, clock, link, limits: known, taken: onTak
     const taken = await link.ask('snapshot', { folder, label }, DEADLINE_MS);
     if (taken === null) return silent();
     if (taken.outcome !== 'written') return taken;
-    return finishSnapshot({ taken, redact: config.redact === 'on', dir: folder, limits, clock });
+    return finishSnapshot({ taken, redact: config.redact === 'on', dir, limits, clock });
   }
 
   return {
@@ -55,7 +54,8 @@ export function createEvidence({ setup, clock, link, limits: known, taken: onTak
     },
     async analyse(files) {
       const analysis = await runAnalysis({ files, dir, limits, clock });
-      return 'schema' in analysis ? analysis : analysis.reason;
+      if ('schema' in analysis) return analysis;
+      return 'command' in analysis ? `${analysis.reason}; elsewhere: ${analysis.command}` : analysis.reason;
     },
   };
 }

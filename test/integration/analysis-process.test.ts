@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runChild } from '../../src/capture/child.ts';
 import type { ChildOrder } from '../../src/capture/child.ts';
@@ -178,17 +178,28 @@ test('one at a time; what a killed process left behind is cleared, its halted ch
   expect(takeLock(dir, Date.now())).not.toBeNull();
   expect(takeLock(dir, Date.now())).toBeNull();
   expect(takeLock(dir, Date.now() + 60_000)).not.toBeNull();
-  writeFileSync(join(dir, 'worker.js'), 'setInterval(() => {}, 1000)');
-  const left = spawn(process.execPath, [join(dir, 'worker.js')], { stdio: 'ignore' });
+  // It runs something else under the name that tells it as ours.
+  const worker = join(__dirname, '..', '..', 'src', 'analyse', 'worker.js');
+  const left = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', worker], { stdio: 'ignore' });
   process.kill(left.pid!, 'SIGSTOP');
   const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }));
-  writeFileSync(join(dir, '.analysis.lock'), JSON.stringify({ owner: dead, child: left.pid }));
+  writeFileSync(
+    join(dir, '.analysis.lock'),
+    JSON.stringify({ host: hostname(), owner: dead, child: left.pid }),
+  );
   const ended = new Promise((resolve) => left.on('exit', (_, signal) => resolve(signal)));
   const lock = takeLock(dir, Date.now());
   expect(lock).not.toBeNull();
   await expect(ended).resolves.toBe('SIGKILL');
   lock?.release();
   expect(readdirSync(dir)).not.toContain('.analysis.lock');
+});
+
+test('a lock of another container is believed until it is old, and no pid of it is killed', () => {
+  const lock = join(dir, '.analysis.lock');
+  writeFileSync(lock, JSON.stringify({ host: 'another', owner: 1, child: process.pid }));
+  expect(takeLock(dir, Date.now())).toBeNull();
+  expect(takeLock(dir, Date.now() + 31 * 60_000)).not.toBeNull();
 });
 
 /** The kernel may take a moment to end it. */
