@@ -35,7 +35,7 @@ interface Round {
 }
 
 /** What leaks by the connection shows clearly once so many more were served. */
-const MORE_CONNECTIONS = 300;
+const MORE_CONNECTIONS = 200;
 /** Or a window later, whatever happened. */
 const WINDOW_MS = 15 * 60_000;
 /** Memory that runs out sooner is looked at sooner: after this share of the time that is left. */
@@ -105,8 +105,8 @@ export class Rounds {
       for (let n = 1; n <= MAX_SNAPSHOTS && wanting.size > 0; n += 1) {
         if (n > 1) await this.#moreTraffic(round);
         if (wanting.size === 0) return;
-        const refusal = await this.#takeOne(round, { folder: alert.id, label: `${n}` });
-        if (refusal !== null) return await this.#withoutSnapshot(round, refusal);
+        const isWritten = await this.#takeOne(round, { folder: alert.id, label: `${n}` });
+        if (!isWritten) return await this.#withoutSnapshot(round);
         if (n > 1) await this.#compare(round);
       }
       this.#giveUp(round, 'the snapshots do not show one container that grows');
@@ -119,13 +119,13 @@ export class Rounds {
     return new Promise((resolve) => (round.wake = resolve));
   }
 
-  /** Null when it was written; else why not, in words. */
-  async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<string | null> {
+  async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<boolean> {
     const { take, learn, clock } = this.#deps;
-    const snapshot = await take(folder, label);
-    round.snapshots.push(snapshot);
+    // Counted from here: redaction goes on long after the heap was written.
     round.servedThen = connectionsServed(this.#last);
     round.takenAtMs = clock.nowMs();
+    const snapshot = await take(folder, label);
+    round.snapshots.push(snapshot);
     const isWritten = snapshot.outcome === 'written';
     const culpritBecause = isWritten ? null : `no snapshot: ${snapshot.reason}`;
     for (const id of round.wanting.keys()) {
@@ -134,11 +134,11 @@ export class Rounds {
     }
     if (isWritten) round.files.push(snapshot.file);
     for (const id of round.onlyOne) round.wanting.delete(id);
-    return culpritBecause;
+    return isWritten;
   }
 
   /** Whatever is refused, the alert names the best that it has: the line that makes what stays. */
-  async #withoutSnapshot(round: Round, refusal: string): Promise<void> {
+  async #withoutSnapshot(round: Round): Promise<void> {
     if (round.files.length === 0) await this.#moreTraffic(round);
     const profile = await this.#deps.profile();
     for (const [id, alert] of round.wanting) {
@@ -147,7 +147,7 @@ export class Rounds {
       round.named.add(id);
       this.#deps.learn(id, { culprit });
     }
-    this.#giveUp(round, refusal);
+    round.wanting.clear();
   }
 
   async #compare(round: Round): Promise<void> {
