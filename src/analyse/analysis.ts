@@ -24,10 +24,10 @@ export interface Before {
 }
 
 export function analyseOne(heap: Heap, sources: Sources): Found {
-  const now = countHoldings(heap);
-  const nothing = { entries: new Uint32Array(0), storeBytes: new Float32Array(0) };
-  const first = { before: new Uint32Array(heap.nodeCount), earlier: nothing, now, isExact: true };
   const graph = graphOf(heap);
+  const now = countHoldings(heap);
+  const nothing = { nodes: new Uint32Array(0), entries: new Uint32Array(0), storeBytes: new Float64Array(0) };
+  const first = { before: new Uint8Array(heap.nodeCount), earlier: nothing, now, isExact: true };
   const packages = packagesOf(graph.scripts, sources);
   const comparison = { graph, first, middle: null, sources, packages };
   const suspects = findHeld(comparison);
@@ -53,10 +53,11 @@ function becauseOfOne([first]: readonly Suspect[], strings: { copies: number; by
 }
 
 export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
+  // The graph first: it needs the most memory, and gives most of that back.
+  const graph = graphOf(heap);
   const now = countHoldings(heap);
   const first = await pairWith(heap, now, before, 0);
   const middle = before.earlier.length > 1 ? await pairWith(heap, now, before, 1) : null;
-  const graph = graphOf(heap);
   const comparison = { graph, first, middle, sources, packages: packagesOf(graph.scripts, sources) };
   const census = takeCensus(heap);
   const earlier = before.earlier[0]!.census;

@@ -27,7 +27,7 @@ interface Found {
  */
 export function findCreator(
   { heap, scripts }: Graph,
-  before: Uint32Array | null,
+  before: Uint32Array | Uint8Array | null,
   entries: readonly number[],
   search = IN_ENTRIES,
 ): Place | null {
@@ -54,7 +54,7 @@ function bestOf(found: readonly Found[], packagePenalty: number): Place | null {
 interface Inside {
   readonly heap: Heap;
   readonly scripts: Scripts;
-  readonly before: Uint32Array | null;
+  readonly before: Uint32Array | Uint8Array | null;
   readonly search: Search;
 }
 

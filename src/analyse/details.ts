@@ -40,7 +40,7 @@ export interface Holders {
 /** What else keeps the same entries, or what they hold, alive: it must have grown as well. */
 export function otherRetainers(
   graph: Graph,
-  before: Uint32Array,
+  before: Uint32Array | Uint8Array,
   holders: Holders,
   sample: readonly number[],
 ): string[] {
@@ -49,7 +49,7 @@ export function otherRetainers(
   for (const entry of entries) {
     const found = new Set<string>();
     for (const node of oldHolders(graph, before, holders, entry)) {
-      const text = pathText(graph, stepsTo(graph.reach, node))
+      const text = pathText(graph, stepsTo(graph.heap, graph.reach, node))
         .join('')
         .replace(/\[\d+\]/g, '[…]');
       if (text !== '' && !text.includes('system / ')) found.add(text);
@@ -66,7 +66,7 @@ export function otherRetainers(
 /** Upwards from an entry, and from what it holds, through new objects to what grew. */
 function oldHolders(
   { heap, incoming }: Graph,
-  before: Uint32Array,
+  before: Uint32Array | Uint8Array,
   { own, grown }: Holders,
   entry: number,
 ): number[] {
@@ -86,7 +86,7 @@ function oldHolders(
 }
 const MOST_CLIMBED = 150;
 
-function newTargets(heap: Heap, before: Uint32Array, entry: number): number[] {
+function newTargets(heap: Heap, before: Uint32Array | Uint8Array, entry: number): number[] {
   const found: number[] = [];
   for (let edge = heap.firstEdge[entry]!; edge < heap.firstEdge[entry + 1]!; edge++) {
     const to = heap.edgeTo[edge]!;

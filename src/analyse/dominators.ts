@@ -3,6 +3,8 @@ import type { Incoming } from './edges.ts';
 import { NONE, sizeOf } from './heap.ts';
 import type { Heap } from './heap.ts';
 
+type Column = Uint32Array<ArrayBuffer>;
+
 export interface Dominators {
   /** Reachable nodes, a node after the one that dominates it. */
   readonly order: Uint32Array;
@@ -10,30 +12,34 @@ export interface Dominators {
   readonly parent: Uint32Array;
   /** Bytes that would be freed with the node. */
   readonly retained: Float64Array;
+  /** Columns that were needed for the work only: memory to use again, for a garbage collector comes too late. */
+  readonly spare: readonly [Column, Column];
 }
 
 /** Semi-NCA (Georgiadis): linear in practice, no recursion, so a list a million long is no trouble. */
 export function findDominators(heap: Heap, incoming: Incoming): Dominators {
   const walk = depthFirst(heap);
-  const parent = semiNca(walk, incoming);
   const { order, number } = walk;
-  const retained = new Float64Array(heap.nodeCount);
+  // Two columns of the work and the result use the same memory, one after the other.
+  const memory = new ArrayBuffer(heap.nodeCount * Float64Array.BYTES_PER_ELEMENT);
+  const parent = semiNca(walk, incoming, memory);
+  const retained = new Float64Array(memory);
   for (let node = 0; node < heap.nodeCount; node++) retained[node] = sizeOf(heap, node);
   for (let at = order.length - 1; at > 0; at--) {
     retained[order[parent[at]!]!]! += retained[order[at]!]!;
   }
   // From numbers of the walk to nodes, in place: `number` is not needed any more.
   for (let at = 0; at < order.length; at++) number[order[at]!] = order[parent[at]!]!;
-  return { order, parent: number, retained };
+  return { order, parent: number, retained, spare: [parent, walk.spare] };
 }
 
 interface Walk {
   readonly order: Uint32Array;
   readonly number: Uint32Array;
   /** By number: the number of the node from which the walk came. */
-  readonly cameFrom: Uint32Array;
+  readonly cameFrom: Column;
   /** Memory to use again. */
-  readonly spare: Uint32Array;
+  readonly spare: Column;
 }
 
 function depthFirst(heap: Heap): Walk {
@@ -66,10 +72,12 @@ function depthFirst(heap: Heap): Walk {
 }
 
 /** Works on numbers of the walk and leaves the immediate dominators in `cameFrom`. */
-function semiNca({ order, number, cameFrom, spare }: Walk, incoming: Incoming): Uint32Array {
+function semiNca(walk: Walk, incoming: Incoming, memory: ArrayBuffer): Column {
+  const { order, number, cameFrom, spare } = walk;
   const count = order.length;
-  const semi = new Uint32Array(count);
-  const forest: Forest = { ancestor: cameFrom.slice(), label: new Uint32Array(count), stack: spare };
+  const semi = new Uint32Array(memory, 0, count);
+  const label = new Uint32Array(memory, count * Uint32Array.BYTES_PER_ELEMENT, count);
+  const forest: Forest = { ancestor: cameFrom.slice(), label, stack: spare };
   for (let at = count - 1; at > 0; at--) {
     const node = order[at]!;
     let least = cameFrom[at]!;

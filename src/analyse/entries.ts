@@ -1,22 +1,24 @@
-import { EDGE, EDGE_MASK, NODE, nodeText } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, indexOf, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 
 /** An object with fewer fields is a record, not a dictionary; records gain fields lazily and that is no growth. */
 const LEAST_DICTIONARY = 24;
 
-/** What each object holds, counted so that two snapshots can be compared; by node. */
+/** What the objects that hold anything hold, counted so that two snapshots can be compared; sorted by node. */
 export interface Holdings {
+  readonly nodes: Uint32Array;
   /** Elements, keys of dictionaries; for a Map or Set the keys and values in its table. */
   readonly entries: Uint32Array;
   /** Bytes of the backing stores: grows too when the entries are plain numbers, which have no edges. */
-  readonly storeBytes: Float32Array;
+  readonly storeBytes: Float64Array;
 }
 
 /** Entries of a Map or Set hang from its table, an `array` node; a JSArray has its elements as edges of its own. */
 export function countHoldings(heap: Heap): Holdings {
   const { nodeCount, nodeType, selfSize, firstEdge, edgeLabel, edgeTo } = heap;
-  const entries = new Uint32Array(nodeCount);
-  const storeBytes = new Float32Array(nodeCount);
+  const nodes: number[] = [];
+  const entries: number[] = [];
+  const storeBytes: number[] = [];
   for (let node = 0; node < nodeCount; node++) {
     const type = nodeType[node]!;
     if (type !== NODE.object && type !== NODE.closure) continue;
@@ -35,11 +37,21 @@ export function countHoldings(heap: Heap): Holdings {
         count += storeEntries(heap, store);
       }
     }
-    entries[node] = fields > LEAST_DICTIONARY ? count + fields : count;
-    storeBytes[node] = bytes;
+    if (fields > LEAST_DICTIONARY) count += fields;
+    if (count === 0 && bytes === 0) continue;
+    nodes.push(node);
+    entries.push(count);
+    storeBytes.push(bytes);
   }
-  return { entries, storeBytes };
+  return {
+    nodes: Uint32Array.from(nodes),
+    entries: Uint32Array.from(entries),
+    storeBytes: Float64Array.from(storeBytes),
+  };
 }
+
+/** The place of a node in its holdings; -1: it holds nothing. */
+export const holdingOf = ({ nodes }: Holdings, node: number): number => indexOf(nodes, node);
 
 /** Elements stores, which have a name, are left out: the same targets are elements of the object itself. */
 export const isTable = (heap: Heap, store: number): boolean => nodeText(heap, store) === '';

@@ -2,6 +2,8 @@ import type { Suspect } from '../types.ts';
 import { findBound } from './bounds.ts';
 import type { Comparison } from './describe.ts';
 import { closedSockets, isNull } from './details.ts';
+import { holdingOf } from './entries.ts';
+import type { Holdings } from './entries.ts';
 import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
 import { follow } from './heap.ts';
@@ -77,8 +79,13 @@ function plateau({ graph, middle }: Comparison, group: Group, sample: readonly n
   let later = 0;
   for (const { node, gained } of group.members) {
     const at = middle.before[node]! - 1;
-    later += at < 0 ? gained : (middle.now.entries[node] ?? 0) - middle.earlier.entries[at]!;
+    later += at < 0 ? gained : entriesAt(middle.now, node) - entriesAt(middle.earlier, at);
   }
   if (later > group.gained * PLATEAU_SHARE || closedSockets(graph.heap, sample) > 0) return null;
   return 'it grew between the first two snapshots and no more after that';
+}
+
+function entriesAt(holdings: Holdings, node: number): number {
+  const at = holdingOf(holdings, node);
+  return at < 0 ? 0 : holdings.entries[at]!;
 }

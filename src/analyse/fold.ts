@@ -21,7 +21,7 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
   const { heap, reach } = graph;
   const groups = new Map<string, Grown[]>();
   for (const each of grown) {
-    const steps = stepsTo(reach, each.node);
+    const steps = stepsTo(heap, reach, each.node);
     if (steps.length === 0) continue;
     const key = `${each.how === 'chain' ? 'chain' : 'entries'} ${placeKey(heap, steps)}`;
     const members = groups.get(key);
@@ -31,7 +31,8 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
   return [...groups].map(([key, members]) => {
     members.sort((a, b) => b.gained - a.gained);
     const [first] = members as [Grown];
-    const steps = first.how === 'chain' ? stepsToChain(graph, first as Chain) : stepsTo(reach, first.node);
+    const steps =
+      first.how === 'chain' ? stepsToChain(graph, first as Chain) : stepsTo(heap, reach, first.node);
     return {
       key,
       how: first.how,
@@ -46,7 +47,7 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
 
 /** As far as the field by which the holder reaches the chain, when it is one field. */
 function stepsToChain({ heap, dominators, reach }: Graph, { node, sample }: Chain): readonly Step[] {
-  const steps = stepsTo(reach, node);
+  const steps = stepsTo(heap, reach, node);
   const heads = new Map<number, number>();
   for (const link of sample) {
     let at = link;

@@ -14,10 +14,14 @@ export interface Graph {
   readonly dominators: Dominators;
   readonly reach: Reach;
   readonly scripts: Scripts;
+  /** A column of memory for whoever comes next. */
+  readonly spare: Uint32Array<ArrayBuffer>;
 }
 
 export function graphOf(heap: Heap): Graph {
   const incoming = turnRound(heap);
   const dominators = findDominators(heap, incoming);
-  return { heap, incoming, dominators, reach: shortestPaths(heap), scripts: new Scripts(heap) };
+  const [viaEdge, queue] = dominators.spare;
+  const reach = shortestPaths(heap, [viaEdge, queue]);
+  return { heap, incoming, dominators, reach, scripts: new Scripts(heap), spare: queue };
 }

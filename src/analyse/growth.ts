@@ -1,4 +1,4 @@
-import { isTable } from './entries.ts';
+import { holdingOf, isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, edgeText, follow, nodeText, sizeOf } from './heap.ts';
@@ -7,7 +7,7 @@ import type { Heap } from './heap.ts';
 /** The later snapshot beside what is known of an earlier one. */
 export interface Pairing {
   /** By node: where it stood in the earlier snapshot, plus one; 0: it is new. */
-  readonly before: Uint32Array;
+  readonly before: Uint32Array | Uint8Array;
   /** By the earlier snapshot's nodes. */
   readonly earlier: Holdings;
   readonly now: Holdings;
@@ -34,16 +34,17 @@ const MOST_DEPTH = 65_535;
 
 export function findGrown(heap: Heap, { before, earlier, now }: Pairing): Grown[] {
   const grown: Grown[] = [];
-  for (let node = 1; node < heap.nodeCount; node++) {
+  for (let index = 0; index < now.nodes.length; index++) {
+    const node = now.nodes[index]!;
     if (heap.nodeType[node] !== NODE.object) continue;
-    const at = before[node]! - 1;
-    const entries = now.entries[node]!;
-    if (at < 0) {
+    const entries = now.entries[index]!;
+    if (before[node] === 0) {
       if (entries >= LEAST_FRESH) grown.push({ node, how: 'fresh', gained: entries, gainedBytes: 0 });
       continue;
     }
-    const gained = entries - earlier.entries[at]!;
-    const gainedBytes = now.storeBytes[node]! - earlier.storeBytes[at]!;
+    const then = holdingOf(earlier, before[node]! - 1);
+    const gained = entries - (then < 0 ? 0 : earlier.entries[then]!);
+    const gainedBytes = now.storeBytes[index]! - (then < 0 ? 0 : earlier.storeBytes[then]!);
     // What shrank counts too: of many like containers some are always fuller and some emptier.
     if (Math.abs(gained) >= LEAST_GAINED) grown.push({ node, how: 'entries', gained, gainedBytes });
     else if (gainedBytes >= LEAST_STORE_BYTES && gained >= 0) {
@@ -70,15 +71,17 @@ export interface Chain extends Grown {
 export function findChains(
   heap: Heap,
   { before, isExact }: Pairing,
-  dominators: Dominators,
+  { dominators, spare }: { dominators: Dominators; spare: Uint32Array },
   grown: readonly Grown[],
 ): Chain[] {
   const explained = markEntries(heap, isExact ? before : null, grown);
   const depth = new Uint16Array(heap.nodeCount);
   const timeout = heap.names.word('Timeout');
-  const owner = new Uint32Array(heap.nodeCount).fill(NONE);
+  const owner = spare.fill(NONE);
   const chains = new Map<number, Below>();
-  for (const node of dominators.order) {
+  const { order } = dominators;
+  for (let at = 0; at < order.length; at++) {
+    const node = order[at]!;
     const parent = dominators.parent[node]!;
     const isOld = before[node] !== 0;
     owner[node] = isOld || node === 0 ? node : owner[parent]!;
@@ -152,7 +155,7 @@ const isObject = (heap: Heap, node: number): boolean =>
   heap.nodeType[node] === NODE.object || heap.nodeType[node] === NODE.closure;
 
 /** Flags of the new entries of grown containers, and of their tables. */
-function markEntries(heap: Heap, before: Uint32Array | null, grown: readonly Grown[]): Uint8Array {
+function markEntries(heap: Heap, before: Pairing['before'] | null, grown: readonly Grown[]): Uint8Array {
   const marked = new Uint8Array(heap.nodeCount);
   for (const { node } of grown) {
     for (const entry of entriesOf(heap, node)) if (before === null || before[entry] === 0) marked[entry] = 1;

@@ -98,16 +98,27 @@ export function follow(heap: Heap, node: number, name: Word): number {
   return -1;
 }
 
-export function locationIndex(heap: Heap, node: number): number {
-  const { node: nodes } = heap.locations;
+export const locationIndex = (heap: Heap, node: number): number => indexOf(heap.locations.node, node);
+
+/** Where `value` stands in sorted values, or -1. */
+export function indexOf(sorted: Uint32Array, value: number): number {
   let low = 0;
-  let high = nodes.length - 1;
+  let high = sorted.length - 1;
   while (low <= high) {
     const middle = (low + high) >>> 1;
-    const value = nodes[middle]!;
-    if (value === node) return middle;
-    if (value < node) low = middle + 1;
+    const found = sorted[middle]!;
+    if (found === value) return middle;
+    if (found < value) low = middle + 1;
     else high = middle - 1;
   }
   return -1;
+}
+
+/** Their numbering of types -> ours. */
+export function numbering(
+  theirs: readonly string[],
+  ours: Readonly<Record<string, number>>,
+  other: number,
+): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(theirs, (name) => ours[name] ?? other);
 }

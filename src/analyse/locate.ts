@@ -24,7 +24,7 @@ const FUNCTIONS: readonly SuspectType[] = ['Listeners', 'Timers', 'Promises', 'L
 /** The line to look at: who adds, else who holds, else what is near. */
 export function locate(
   graph: Graph,
-  before: Uint32Array | null,
+  before: Uint32Array | Uint8Array | null,
   sources: Sources,
   wanted: Wanted,
 ): Place | null {

@@ -35,15 +35,16 @@ export function remember(heap: Heap): Earlier {
 }
 
 function indexIds({ nodeId, nodeCount }: Heap): IdIndex {
-  const highest = nodeId.reduce((most, id) => (id > most ? id : most), 0);
+  let highest = 0;
+  for (let node = 0; node < nodeCount; node++) if (nodeId[node]! > highest) highest = nodeId[node]!;
   try {
     if (highest <= DENSE_IDS_A_NODE * nodeCount + DENSE_IDS) {
       const table = new Uint32Array(highest + 1);
-      nodeId.forEach((id, node) => (table[id] = node + 1));
+      for (let node = 0; node < nodeCount; node++) table[nodeId[node]!] = node + 1;
       return (id) => (id <= highest ? table[id]! - 1 : -1);
     }
     const table = new Map<number, number>();
-    nodeId.forEach((id, node) => table.set(id, node));
+    for (let node = 0; node < nodeCount; node++) table.set(nodeId[node]!, node);
     return (id) => table.get(id) ?? -1;
   } catch {
     throw new SnapshotError('WSGUARD_SNAPSHOT_TOO_LARGE', `no memory for an index of ${nodeCount} ids`);

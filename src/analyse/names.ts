@@ -25,8 +25,12 @@ export class Names {
   }
 
   want(index: number): void {
+    const { wanted } = this;
+    const byte = wanted[index >>> 3]!;
+    const bit = 1 << (index & 7);
+    if ((byte & bit) !== 0) return;
+    wanted[index >>> 3] = byte | bit;
     if (index > this.highest) this.highest = index;
-    this.wanted[index >>> 3]! |= 1 << (index & 7);
   }
 
   isWanted(index: number): boolean {

@@ -38,7 +38,7 @@ export function findNative({ graph, first, sources }: Comparison, earlier: Censu
       ...EMPTY,
       name: name.replace(/^(Node|system) \/ /, ''),
       type: name.includes('ArrayBuffer') ? 'ArrayBuffers' : isConnection ? 'Handles' : 'Native',
-      path: pathText(graph, stepsTo(graph.reach, nodes[0]!)),
+      path: pathText(graph, stepsTo(graph.heap, graph.reach, nodes[0]!)),
       location: place === null ? null : toLocation(place, sources),
       objects: gained,
       retainedBytes: bytes,
@@ -67,7 +67,7 @@ interface NativeTally {
   now: number;
 }
 
-function tallyNative(heap: Heap, before: Uint32Array): ReadonlyMap<string, NativeTally> {
+function tallyNative(heap: Heap, before: Uint32Array | Uint8Array): ReadonlyMap<string, NativeTally> {
   const byName = new Map<string, NativeTally>();
   for (let node = 1; node < heap.nodeCount; node++) {
     const name = nativeName(heap, node);

@@ -2,7 +2,7 @@ import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { decodeString } from '../heapsnapshot/json.ts';
 import type { SnapshotHeader } from '../heapsnapshot/meta.ts';
 import type { NumberSection, SnapshotSink } from '../heapsnapshot/sink.ts';
-import { EDGE, EDGE_BITS, EDGE_MASK, HUGE_SIZE, MAX_LABEL, NODE, isNamed } from './heap.ts';
+import { EDGE, EDGE_BITS, EDGE_MASK, HUGE_SIZE, MAX_LABEL, NODE, isNamed, numbering } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { LocationRows } from './locations.ts';
 import { Names } from './names.ts';
@@ -10,8 +10,6 @@ import { LONGEST_WORD, WORDS } from './words.ts';
 
 const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMap \(table @(\d+)\)$/s;
 const EPHEMERON_LEAST_BYTES = 50;
-const DIGIT_ZERO = 48;
-const DIGIT_NINE = 57;
 /** A row cannot be shorter than a digit and a comma for each field. */
 const LEAST_BYTES_A_VALUE = 2;
 /** Beyond one name a node and an edge: a few that only allocation traces use. */
@@ -103,7 +101,7 @@ export class HeapBuilder implements SnapshotSink {
     if (length <= LONGEST_WORD) {
       const text = decodeString(data, start, end);
       if (WORDS.has(text)) this.names.learnWord(text, index);
-    } else if (length >= EPHEMERON_LEAST_BYTES && data[start]! >= DIGIT_ZERO && data[start]! <= DIGIT_NINE) {
+    } else if (length >= EPHEMERON_LEAST_BYTES && isDigit(data[start]!)) {
       const table = EPHEMERON.exec(decodeString(data, start, end))?.[1];
       if (table !== undefined) this.ephemerons.set(index, Number(table));
     }
@@ -130,23 +128,27 @@ export class HeapBuilder implements SnapshotSink {
 
   private takeNodes(values: Float64Array, count: number): void {
     const { nodeFields, node } = this.header_!.layout;
-    const { nodeTypes, nodeType, nodeName, nodeId, selfSize, firstEdge, names } = this;
+    const { type: typeAt, name: nameAt, id: idAt, selfSize: sizeAt, edgeCount: edgesAt } = node;
+    const { nodeTypes, nodeType, nodeName, nodeId, selfSize, firstEdge, names, mostNames } = this;
     let { row, edgeSum, selfBytes, highestName } = this;
     for (let at = 0; at < count; at += nodeFields, row++) {
-      const type = nodeTypes[values[at + node.type]!];
-      if (type === undefined) throw badType('node', values[at + node.type]!);
-      const name = this.nameIndex(values[at + node.name]!);
-      const size = values[at + node.selfSize]!;
+      const type = nodeTypes[values[at + typeAt]!];
+      if (type === undefined) throw badType('node', values[at + typeAt]!);
+      const name = values[at + nameAt]!;
+      const size = values[at + sizeAt]!;
+      if (name > highestName) {
+        if (name > mostNames) throw badName(name);
+        highestName = name;
+      }
       nodeType[row] = type;
       nodeName[row] = name;
-      nodeId[row] = values[at + node.id]!;
+      nodeId[row] = values[at + idAt]!;
       selfSize[row] = size < HUGE_SIZE ? size : HUGE_SIZE;
       if (size >= HUGE_SIZE) this.hugeSizes.set(row, size);
-      if (name > highestName) highestName = name;
       if (type !== NODE.string && type !== NODE['concatenated string'] && type !== NODE['sliced string']) {
         names.want(name);
       }
-      edgeSum += values[at + node.edgeCount]!;
+      edgeSum += values[at + edgesAt]!;
       firstEdge[row + 1] = edgeSum;
       selfBytes += size;
     }
@@ -158,25 +160,30 @@ export class HeapBuilder implements SnapshotSink {
 
   private takeEdges(values: Float64Array, count: number): void {
     const { edgeFields, edge, nodeFields } = this.header_!.layout;
-    const { edgeTypes, edgeLabel, edgeTo, names } = this;
-    const nodeValues = this.nodeType.length * nodeFields;
+    const { type: typeAt, nameOrIndex: nameAt, toNode: toAt } = edge;
+    const { edgeTypes, edgeLabel, edgeTo, names, mostNames } = this;
+    const nodeCount = this.nodeType.length;
+    const perField = 1 / nodeFields;
     let { row, highestName } = this;
     for (let at = 0; at < count; at += edgeFields, row++) {
-      const type = edgeTypes[values[at + edge.type]!];
-      if (type === undefined) throw badType('edge', values[at + edge.type]!);
-      let name = values[at + edge.nameOrIndex]!;
-      const target = values[at + edge.toNode]!;
+      const type = edgeTypes[values[at + typeAt]!];
+      if (type === undefined) throw badType('edge', values[at + typeAt]!);
+      let name = values[at + nameAt]!;
+      const target = values[at + toAt]!;
       if (isNamed(type)) {
-        if (this.nameIndex(name) > highestName) highestName = name;
+        if (name > highestName) {
+          if (name > mostNames) throw badName(name);
+          highestName = name;
+        }
         names.want(name);
       } else if (name > MAX_LABEL) name = MAX_LABEL;
-      const to = target / nodeFields;
-      const whole = to >>> 0;
-      if (target >= nodeValues || whole !== to) {
+      // A product is a third of a quotient; that it came out whole is checked behind it.
+      const to = (target * perField + 0.5) >>> 0;
+      if (to * nodeFields !== target || to >= nodeCount) {
         throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', `edge ${row} points to ${target}`);
       }
       edgeLabel[row] = (name << EDGE_BITS) | type;
-      edgeTo[row] = whole;
+      edgeTo[row] = to;
     }
     this.row = row;
     this.highestName = highestName;
@@ -195,12 +202,6 @@ export class HeapBuilder implements SnapshotSink {
       line.push(values[at + location!.line]!);
       column.push(values[at + location!.column]!);
     }
-  }
-
-  /** Each name belongs to a node or an edge: an index beyond all of them is damage, not a bigger table. */
-  private nameIndex(index: number): number {
-    if (index <= this.mostNames) return index;
-    throw new SnapshotError('WSGUARD_SNAPSHOT_STRINGS', `a name has the index ${index}`);
   }
 
   /** Script and function names are string values, pointed to by `code` nodes (Script, SharedFunctionInfo). */
@@ -230,17 +231,13 @@ export class HeapBuilder implements SnapshotSink {
   }
 }
 
-/** Their numbering of types -> ours. */
-function numbering(
-  theirs: readonly string[],
-  ours: Readonly<Record<string, number>>,
-  other: number,
-): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(theirs, (name) => ours[name] ?? other);
-}
-
 const badType = (what: string, type: number): SnapshotError =>
   new SnapshotError(
     'WSGUARD_SNAPSHOT_META',
     `a ${what} has the type ${type}, which the header does not list`,
   );
+
+const badName = (index: number): SnapshotError =>
+  new SnapshotError('WSGUARD_SNAPSHOT_STRINGS', `a name has the index ${index}`);
+
+const isDigit = (byte: number): boolean => byte >= 48 && byte <= 57;

@@ -2,6 +2,7 @@ import type { Graph } from './graph.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, edgeText, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import type { PlaceKeys } from './known.ts';
+import { parentOf } from './reach.ts';
 import type { Reach } from './reach.ts';
 import { isPackageFile } from './scripts.ts';
 import { variableOf } from './variable.ts';
@@ -17,10 +18,12 @@ const MOST_STEPS = 400;
 const STORES = new Set(['elements', 'properties', 'table', 'buckets']);
 
 /** From the root's child down to `node`. */
-export function stepsTo({ viaEdge, parent }: Reach, node: number): Step[] {
+export function stepsTo(heap: Heap, reach: Reach, node: number): Step[] {
   const steps: Step[] = [];
-  for (let at = node; at !== 0 && viaEdge[at] !== NONE && steps.length < MOST_STEPS; at = parent[at]!) {
-    steps.push({ edge: viaEdge[at]!, node: at });
+  for (let at = node; at !== 0 && at !== NONE && steps.length < MOST_STEPS; at = parentOf(heap, reach, at)) {
+    const edge = reach.viaEdge[at]!;
+    if (edge === NONE) break;
+    steps.push({ edge, node: at });
   }
   return steps.reverse();
 }

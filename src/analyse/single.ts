@@ -3,11 +3,13 @@ import { describe } from './describe.ts';
 import type { Comparison } from './describe.ts';
 import { foldLike } from './fold.ts';
 import type { Graph } from './graph.ts';
+import { holdingOf } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Grown } from './growth.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, nodeText } from './heap.ts';
 import { locateOwner } from './locate.ts';
 import { className, pathText, stepsTo } from './path.ts';
+import { parentOf } from './reach.ts';
 import { isUserFile } from './scripts.ts';
 import { toLocation } from './sources.ts';
 
@@ -23,12 +25,12 @@ export function findHeld(comparison: Comparison): Suspect[] {
   const { graph, first } = comparison;
   const { heap } = graph;
   const big: Grown[] = [];
-  for (let node = 1; node < heap.nodeCount; node++) {
-    const gained = first.now.entries[node]!;
+  first.now.nodes.forEach((node, at) => {
+    const gained = first.now.entries[at]!;
     if (gained >= LEAST_ENTRIES && heap.nodeType[node] === NODE.object) {
-      big.push({ node, how: 'entries', gained, gainedBytes: first.now.storeBytes[node]! });
+      big.push({ node, how: 'entries', gained, gainedBytes: first.now.storeBytes[at]! });
     }
-  }
+  });
   big.sort((a, b) => graph.dominators.retained[b.node]! - graph.dominators.retained[a.node]!);
   const holders = new Set(big.map(({ node }) => node));
   const outermost = big.filter(({ node }) => !isInside(graph, holders, node)).slice(0, MOST_GROUPS);
@@ -42,9 +44,10 @@ export function findHeld(comparison: Comparison): Suspect[] {
 
 /** Is it inside an entry of another? A field of an object with many fields is not. */
 function isInside({ heap, reach }: Graph, holders: ReadonlySet<number>, node: number): boolean {
-  for (let at = node; at !== 0 && reach.parent[at] !== NONE; at = reach.parent[at]!) {
+  for (let at = node; at !== 0 && reach.viaEdge[at] !== NONE;) {
     const isEntry = (heap.edgeLabel[reach.viaEdge[at]!]! & EDGE_MASK) !== EDGE.property;
-    if (isEntry && holders.has(reach.parent[at]!)) return true;
+    at = parentOf(heap, reach, at);
+    if (isEntry && holders.has(at)) return true;
   }
   return false;
 }
@@ -61,20 +64,24 @@ const confidenceOf = ({ notes }: Suspect): number => (notes.length > 0 ? 0.6 : 0
 export function findHolders({ graph, sources }: Comparison, holdings: Holdings): Holder[] {
   const { heap, dominators } = graph;
   const { order, parent, retained } = dominators;
-  const largestChild = new Float64Array(heap.nodeCount);
-  for (const node of order) {
-    if (node === 0) continue;
+  const largestChild = new Float32Array(graph.spare.buffer, 0, heap.nodeCount).fill(0);
+  for (let at = 1; at < order.length; at++) {
+    const node = order[at]!;
     const above = parent[node]!;
     if (retained[node]! > largestChild[above]!) largestChild[above] = retained[node]!;
   }
   const all = heap.selfBytes;
-  return Array.from(order)
-    .filter((node) => heap.nodeType[node] === NODE.object && retained[node]! >= all * LEAST_SHARE)
-    .filter((node) => largestChild[node]! < retained[node]! * SPREAD || isTableOwner(graph, node))
+  const big: number[] = [];
+  for (let at = 0; at < order.length; at++) {
+    const node = order[at]!;
+    if (heap.nodeType[node] !== NODE.object || retained[node]! < all * LEAST_SHARE) continue;
+    if (largestChild[node]! < retained[node]! * SPREAD || isTableOwner(graph, node)) big.push(node);
+  }
+  return big
     .sort((a, b) => retained[b]! - retained[a]!)
     .slice(0, MOST_HOLDERS)
     .map((node) => {
-      const steps = stepsTo(graph.reach, node);
+      const steps = stepsTo(graph.heap, graph.reach, node);
       const path = pathText(graph, steps);
       const place = locateOwner(graph, sources, steps);
       return {
@@ -82,7 +89,7 @@ export function findHolders({ graph, sources }: Comparison, holdings: Holdings):
         type: nodeText(heap, node),
         path,
         location: place === null ? null : toLocation(place, sources),
-        objects: holdings.entries[node]!,
+        objects: holdings.entries[holdingOf(holdings, node)] ?? 0,
         retainedBytes: retained[node]!,
         share: all === 0 ? 0 : Math.min(1, retained[node]! / all),
       };

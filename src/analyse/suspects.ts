@@ -9,6 +9,7 @@ import { findChains, findGrown } from './growth.ts';
 import type { Chain, Grown, Pairing } from './growth.ts';
 import { NODE, NONE } from './heap.ts';
 import { isChain } from './kinds.ts';
+import { parentOf } from './reach.ts';
 import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
@@ -39,12 +40,12 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
 }
 
 function findGroups({ graph, first }: Comparison): Group[] {
-  const { heap, dominators } = graph;
+  const { heap } = graph;
   const entries = findGrown(heap, first);
   const holders = new Set(entries.filter(({ gained }) => gained > 0).map(({ node }) => node));
   const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, first, holders, each));
   const gained = grown.filter((each) => each.gained > 0);
-  const chains = findChains(heap, first, dominators, gained).map((chain) => anchored(graph, chain));
+  const chains = findChains(heap, first, graph, gained).map((chain) => anchored(graph, chain));
   return foldLike(graph, [...grown, ...chains]).filter(
     (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)),
   );
@@ -66,12 +67,12 @@ function anchored(graph: Graph, chain: Chain): Chain {
 
 /** A new container inside a new entry of something that grew is part of that growth. */
 function isCovered(
-  { reach }: Graph,
+  { heap, reach }: Graph,
   { before }: Pairing,
   holders: ReadonlySet<number>,
   { node }: Grown,
 ): boolean {
-  for (let at = reach.parent[node]!; at !== 0 && at !== NONE; at = reach.parent[at]!) {
+  for (let at = parentOf(heap, reach, node); at !== 0 && at !== NONE; at = parentOf(heap, reach, at)) {
     if (holders.has(at)) return true;
     if (before[at] !== 0) return false;
   }
