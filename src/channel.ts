@@ -4,6 +4,7 @@
  */
 import type { Config } from './config/schema.ts';
 import type { MetricState } from './export/metric.ts';
+import type { Guard } from './guard.ts';
 import type {
   Alert,
   AllocationProfile,
@@ -87,6 +88,13 @@ export interface Setup {
   readonly openAlerts: readonly Alert[];
 }
 
+/** What arrives and leaves through it passes the guard: a fault here would be the application's uncaught exception. */
+export interface PortDeps {
+  readonly port: Port;
+  readonly clock: Clock;
+  readonly guard: Guard;
+}
+
 export interface Port {
   post(message: unknown): void;
   receive(listener: (message: unknown) => void): void;
@@ -107,6 +115,8 @@ export interface Link<Self extends Side> {
     value: Ask<Self, N>,
     deadlineMs: number,
   ): Promise<Answer<Self, N> | null>;
+  /** The other side is gone: whoever waits is answered with null now. */
+  hangUp(): void;
 }
 
 /** What one side does with the words of the other. */
@@ -123,27 +133,28 @@ interface Wire {
 }
 
 export function createLink<Self extends Side, Other extends Side>(
-  port: Port,
-  clock: Clock,
+  { port, clock, guard }: PortDeps,
   ears: Ears<Other>,
 ): Link<Self> {
   const pending = new Map<number, (value: unknown) => void>();
   const hear = ears.hear as Record<string, (value: unknown) => void>;
   const answer = ears.answer as Record<string, (value: unknown) => Promise<unknown>>;
   let lastId = 0;
+  const post = (wire: Wire): void => guard.run(`say ${wire.name}`, () => port.post(wire), undefined);
 
   port.receive((message) => {
     const { kind, name, id, value } = message as Wire;
-    if (kind === 'tell') hear[name]?.(value);
+    if (kind === 'tell') guard.run(`hear ${name}`, () => hear[name]?.(value), undefined);
     else if (kind === 'answer') pending.get(id)?.(value);
     else {
-      const reply = (result: unknown): void => port.post({ kind: 'answer', name, id, value: result });
-      void Promise.resolve(answer[name]?.(value) ?? null).then(reply, () => reply(null));
+      void guard
+        .runAsync(`answer ${name}`, async () => answer[name]?.(value) ?? null, null)
+        .then((result) => post({ kind: 'answer', name, id, value: result }));
     }
   });
 
   return {
-    tell: (name, value) => port.post({ kind: 'tell', name, id: 0, value }),
+    tell: (name, value) => post({ kind: 'tell', name, id: 0, value }),
     ask(name, value, deadlineMs) {
       if (pending.size >= MAX_PENDING) return Promise.resolve(null);
       const id = (lastId += 1);
@@ -155,8 +166,11 @@ export function createLink<Self extends Side, Other extends Side>(
         };
         const stopTimer = clock.after(deadlineMs, () => settle(null));
         pending.set(id, settle);
-        port.post({ kind: 'ask', name, id, value });
+        post({ kind: 'ask', name, id, value });
       });
+    },
+    hangUp() {
+      for (const settle of pending.values()) settle(null);
     },
   };
 }

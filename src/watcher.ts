@@ -69,7 +69,7 @@ class Watcher {
     this.#signals = createSignals({ identity, config, newId: randomUUID, advise });
     const picture = (this.#picture = createPicture(setup, guard));
     const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
-    const link = (this.#link = createLink<WatcherSide, AppSide>(port, clock, this.#ears()));
+    const link = (this.#link = createLink<WatcherSide, AppSide>({ port, clock, guard }, this.#ears()));
     const kept = (this.#kept = openKept(setup, clock, guard));
     this.#publisher = new Publisher({ outlets, picture, link, guard, next: this.#published }, kept.alerts);
     const evidence = (this.#evidence = createEvidence({
@@ -144,7 +144,7 @@ class Watcher {
     const { timeScale, snapshotBaseline } = this.#setup.config;
     if (this.#hasBaseline || snapshotBaseline === 'off' || uptimeMs * timeScale < WARM_UP_MS) return;
     this.#hasBaseline = true;
-    void this.#evidence.take(null, 'baseline');
+    void this.#guard.runAsync('baseline', () => this.#evidence.take(null, 'baseline'), null);
   }
 
   /** The one sign that needs no message: the beat of the application's thread. */

@@ -52,9 +52,10 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
     env: bed.env,
     code: options,
     readFile: (path) => readFileSync(path, 'utf8'),
-    cwd: process.cwd(),
-    mainFile: process.argv[1] ?? null,
-    execArgv: process.execArgv,
+    // Gone, when somebody took the directory away under the process.
+    cwd: bed.guard.run('cwd', () => process.cwd(), '/'),
+    mainFile: process.argv?.[1] ?? null,
+    execArgv: bed.dormant.flags.execArgv,
   });
   const log = createLog({ level: resolved.config.log, clock: bed.clock, thread: 'app' });
   bed.onFault = (part, error, switchedOff) =>
@@ -65,10 +66,16 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
   const ignore = createIgnore(resolved, log);
   if (!resolved.config.enabled) {
     bed.dormant.stop();
-    return { agent: inertAgent(identity, bed.clock), ignore };
+    return { agent: inertAgent(identity, bed.clock, SWITCHED_OFF), ignore };
   }
-  return { agent: run(bed, resolved, { identity, log, startedWallMs, onStopped }), ignore };
+  const start = { identity, log, startedWallMs, onStopped };
+  const agent = bed.guard.run('wake', () => run(bed, resolved, start), null);
+  if (agent === null) bed.dormant.stop();
+  return { agent: agent ?? inertAgent(identity, bed.clock, FAULT), ignore };
 }
+
+const SWITCHED_OFF = 'the agent is switched off (WSGUARD_ENABLED)';
+const FAULT = 'the agent could not be started, see the log';
 
 interface Start {
   readonly identity: Identity;
@@ -98,7 +105,10 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
     host: null,
   };
   const stops: Stop[] = [
-    clock.every(BEAT_PERIOD_MS, () => body.beat.bump()),
+    clock.every(
+      BEAT_PERIOD_MS,
+      guard.wrap('beat', () => body.beat.bump()),
+    ),
     () => body.sampling?.stop(),
     () => body.sampler.stop(),
     () => body.host?.stop(),
@@ -111,13 +121,16 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
   };
   body.host = startWatcher(config, {
     clock,
+    guard,
     log: body.log,
     setup: (threadless, restarts) => setupOf(body, memory, { threadless, restarts }),
     onPort(port) {
+      body.link?.hangUp();
       body.sampling?.forgetDebt();
-      body.link = createLink<AppSide, WatcherSide>(port, clock, createEars(body));
+      body.link = createLink<AppSide, WatcherSide>({ port, clock, guard }, createEars(body));
     },
     onGaveUp() {
+      body.link?.hangUp();
       body.link = null;
       body.sampling?.stop();
     },

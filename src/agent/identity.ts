@@ -11,7 +11,7 @@ const PACKAGE = join(__dirname, '..', '..', 'package.json');
 export function identify(resolved: ResolvedConfig, startedWallMs: number): Identity {
   const host = hostname();
   return {
-    service: resolved.config.service ?? basename(process.argv[1] ?? 'node'),
+    service: resolved.config.service ?? basename(process.argv?.[1] ?? 'node'),
     serviceVersion: resolved.serviceVersion,
     // It names a folder too. The start time tells apart the processes that are number 1 of their containers.
     instance: `${host.replace(/[^\w.-]/g, '_')}-${process.pid}-${Math.round(startedWallMs).toString(36)}`,

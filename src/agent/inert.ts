@@ -1,12 +1,12 @@
-/** The agent of a process where it is switched off: everything answers, nothing happens. */
+/** The agent of a process where it is switched off, or could not begin: everything answers, nothing happens. */
 import { composeStatus } from '../status.ts';
 import type { Clock, Identity } from '../types.ts';
 import type { Agent } from './api.ts';
 
-export function inertAgent(identity: Identity, clock: Clock): Agent {
+export function inertAgent(identity: Identity, clock: Clock, reason: string): Agent {
   const startedAtMs = clock.nowMs();
   const nothing = (): (() => void) => () => undefined;
-  const refused = { outcome: 'refused', reason: 'the agent is switched off (WSGUARD_ENABLED)' } as const;
+  const refused = { outcome: 'refused', reason } as const;
   return {
     watchRegistry: nothing,
     watchQueue: nothing,
@@ -27,7 +27,7 @@ export function inertAgent(identity: Identity, clock: Clock): Agent {
           verdicts: [],
           alerts: [],
           timeToLimit: null,
-          blind: [{ what: 'everything', why: 'WSGUARD_ENABLED=false' }],
+          blind: [{ what: 'everything', why: reason }],
         }),
       ),
   };

@@ -1,8 +1,10 @@
 /** Keeps one watcher: in a Worker of ours alone, or, where Workers are forbidden, beside the application. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type Setup } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
+import type { Guard } from '../guard.ts';
 import type { Clock, Log } from '../types.ts';
 import type * as WatcherModule from '../watcher.ts';
 
@@ -21,6 +23,7 @@ export interface WatcherHost {
 
 interface Deps {
   readonly clock: Clock;
+  readonly guard: Guard;
   readonly log: Log;
   setup(threadless: string | null, restarts: number): Setup;
   /** A watcher began: talk to this port from now on. */
@@ -40,7 +43,11 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
     const started = startWorker(deps.setup(null, restarts));
     worker = started;
     let because = 'no reason given';
-    started.on('error', (error: Error) => (because = error.message));
+    // Whatever is thrown in a Worker arrives here, `null` too.
+    started.on(
+      'error',
+      (error: unknown) => (because = error instanceof Error ? error.message : String(error)),
+    );
     started.on('exit', (code) => {
       if (stopped) return;
       if (restarts >= MAX_RESTARTS) {
@@ -55,7 +62,10 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
         { code: 'WSGUARD_WATCHER_DIED', because, exitCode: code, restarts: restarts + 1 },
         'the watcher died, starting another',
       );
-      stopRetry = deps.clock.after(RESTART_DELAY_MS, () => spawn(restarts + 1));
+      stopRetry = deps.clock.after(
+        RESTART_DELAY_MS,
+        deps.guard.wrap('watcher', () => spawn(restarts + 1)),
+      );
     });
     deps.onPort({
       post: (message) => started.postMessage(message),
@@ -108,5 +118,16 @@ function startBeside(threadless: string, deps: Deps): WatcherHost {
 function threadForbidden(config: Config): string | null {
   if (config.thread === 'off') return 'WSGUARD_THREAD=off';
   const { permission } = process as { permission?: { has(scope: string): boolean } };
-  return permission?.has('worker') === false ? 'Workers are forbidden by --permission' : null;
+  if (permission?.has('worker') === false) return 'Workers are forbidden by --permission';
+  return isHomeless() ? 'no Worker starts where the working directory is gone' : null;
+}
+
+/** This thread still has the name, cached; a new one asks the system for it. */
+function isHomeless(): boolean {
+  try {
+    statSync(process.cwd());
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }

@@ -101,7 +101,7 @@ export class Sockets {
   /** Servers and sockets that were there before us, as far as Node lists them. */
   adoptExisting(): void {
     this.#awake = true;
-    const handles = activeHandles();
+    const handles = this.#guard.run('existing', activeHandles, []);
     for (const handle of handles) {
       if (isServer(handle) && !this.#kinds.has(handle)) this.#meet(handle);
     }
@@ -127,7 +127,7 @@ export class Sockets {
   }
 
   #meet(server: Server): ServerKind {
-    const kind = kindOf(server);
+    const kind = this.#guard.run<ServerKind>('server', () => kindOf(server), 'tcp');
     this.#kinds.set(server, kind);
     if (kind === 'pipe') return kind;
     if (this.#servers.length >= MAX_SERVERS) this.#servers = this.#servers.filter((ref) => ref.deref());

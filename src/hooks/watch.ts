@@ -130,8 +130,9 @@ export class Watch {
   }
 
   servers(): string[] {
-    return this.#deps.dormant.sockets.servers().map(({ server, kind }) => {
-      const address = server.address();
+    const { dormant, guard } = this.#deps;
+    return dormant.sockets.servers().map(({ server, kind }) => {
+      const address = guard.run('server', () => server.address(), null);
       if (address === null) return kind;
       return typeof address === 'string' ? `${kind} on ${address}` : `${kind} on port ${address.port}`;
     });
@@ -198,10 +199,14 @@ export class Watch {
   }
 
   #population(): ConnectionsReading {
-    const { config, dormant } = this.#deps;
+    const { config, dormant, guard } = this.#deps;
     const { active, opened, closed, ...rest } = this.connections.read();
     const polling = this.#polling;
-    const own = dormant.sockets.servers().map(({ server }) => server.maxConnections);
+    const own = guard.run(
+      'server',
+      () => dormant.sockets.servers().map(({ server }) => server.maxConnections),
+      [],
+    );
     const set = own.filter((most) => Number.isFinite(most) && most > 0);
     return {
       ...rest,

@@ -3,7 +3,6 @@
  * and what grew between them. Each rung may be refused; the alert says why.
  */
 import type { Link, WatcherSide } from '../channel.ts';
-import type { Guard } from '../guard.ts';
 import type { Alert, Culprit, Kind, Sample, Snapshot } from '../types.ts';
 import { Rounds, type RoundDeps } from './rounds.ts';
 
@@ -17,7 +16,6 @@ export interface News {
 }
 
 interface Deps extends RoundDeps {
-  readonly guard: Guard;
   readonly link: Link<WatcherSide>;
 }
 

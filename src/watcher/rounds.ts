@@ -2,11 +2,13 @@
  * A round: two snapshots some hundred connections apart, a third where two are not clear, and the analysis of what
  * grew between them. One at a time; alerts that open meanwhile join it and share what it finds.
  */
+import type { Guard } from '../guard.ts';
 import type { Alert, AllocationProfile, Analysis, Clock, Sample, Snapshot } from '../types.ts';
 import { culpritOf, isClear, madeBy } from './culprit.ts';
 import type { News } from './follow-up.ts';
 
 export interface RoundDeps {
+  readonly guard: Guard;
   readonly clock: Clock;
   readonly timeScale: number;
   /** Takes one, redacted and in its final place, or says why not. */
@@ -68,7 +70,7 @@ export class Rounds {
       const reason = `${ROUNDS_PER_DAY} rounds of snapshots were taken within a day`;
       learn(alert.id, { snapshot: { outcome: 'refused', reason }, culpritBecause: `no snapshot: ${reason}` });
     } else {
-      void this.#run(alert, isLocated);
+      void this.#deps.guard.runAsync('snapshots', () => this.#run(alert, isLocated), undefined);
     }
   }
 

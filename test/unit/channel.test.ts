@@ -6,6 +6,7 @@ import {
   type Link,
   type WatcherSide,
 } from '../../src/channel.ts';
+import { createGuard } from '../../src/guard.ts';
 import type { Culprit, Status } from '../../src/types.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 
@@ -30,6 +31,8 @@ const settle = async (clock: FakeClock, ms: number): Promise<void> => {
 function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
   const clock = createFakeClock();
   const [appPort, watcherPort] = createPortPair(clock);
+  const faults: string[] = [];
+  const guard = createGuard(({ part }) => faults.push(part));
   const hear = (name: string) => (value: unknown) => void heard.push([name, value]);
   const appEars: Ears<WatcherSide> = {
     hear: {
@@ -46,9 +49,12 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
     hear: { sample: hear('sample'), attached: hear('attached') },
     answer: { status: () => Promise.resolve({ watcher: 'running' } as Status), snapshot: never, stop: never },
   };
-  const app: Link<AppSide> = createLink<AppSide, WatcherSide>(appPort, clock, appEars);
-  const watcher: Link<WatcherSide> = createLink<WatcherSide, AppSide>(watcherPort, clock, watcherEars);
-  return { clock, app, watcher };
+  const app: Link<AppSide> = createLink<AppSide, WatcherSide>({ port: appPort, clock, guard }, appEars);
+  const watcher: Link<WatcherSide> = createLink<WatcherSide, AppSide>(
+    { port: watcherPort, clock, guard },
+    watcherEars,
+  );
+  return { clock, app, watcher, faults };
 }
 
 test('what is told arrives on a later turn, in order', async () => {
@@ -91,4 +97,33 @@ test('questions without an answer are bounded', async () => {
   const [answer] = await Promise.all([app.ask('stop', null, 60_000), settle(clock, 1)]);
   expect(answer).toBeNull();
   expect(waiting).toHaveLength(64);
+});
+
+test('what an ear throws, or a port does not take, stays on this side', async () => {
+  const heard = { push: () => rethrow() } as unknown as unknown[];
+  const { clock, app, watcher, faults } = connect(heard, () => rethrow());
+  watcher.tell('suspicion', true);
+  const located = watcher.ask('locate', { emitter: 'bus', event: 'message' }, 1_000);
+  await settle(clock, 10);
+  expect(await located).toBeNull();
+  expect(faults).toEqual(['hear suspicion', 'answer locate']);
+  const port = { post: () => rethrow(), receive: () => undefined };
+  const told: string[] = [];
+  const deaf = createLink<AppSide, WatcherSide>(
+    { port, clock, guard: createGuard(({ part }) => told.push(part)) },
+    { hear: {}, answer: {} } as unknown as Ears<WatcherSide>,
+  );
+  deaf.tell('attached', { servers: [], pings: true, blind: [] });
+  expect(told).toEqual(['say attached']);
+  expect(app).toBeDefined();
+});
+const rethrow = (): never => {
+  throw new Error('a fault');
+};
+
+test('when the other side is gone, nobody waits for its deadline', async () => {
+  const { app } = connect([], never);
+  const waiting = app.ask('snapshot', 'x', 60_000);
+  app.hangUp();
+  expect(await waiting).toBeNull();
 });

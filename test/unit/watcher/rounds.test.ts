@@ -1,3 +1,4 @@
+import { createGuard } from '../../../src/guard.ts';
 import type { AllocationProfile, Analysis, Snapshot } from '../../../src/types.ts';
 import type { News } from '../../../src/watcher/follow-up.ts';
 import { Rounds } from '../../../src/watcher/rounds.ts';
@@ -28,6 +29,7 @@ function start({ snapshots = [], analyses = [], profile = null }: Script) {
   let taken = 0;
   const rounds = new Rounds({
     clock,
+    guard: createGuard(() => undefined),
     timeScale: 1,
     take: (alertId, label) => Promise.resolve(snapshots[taken++] ?? writtenOf(`${alertId}/${label}`)),
     analyse: (files) => {

@@ -1,0 +1,85 @@
+/** Applications that break what the agent leans on: each is served as without it, and watched as far as that goes. */
+import { AGENT, endAll, startChild, until } from '../support/child.ts';
+
+jest.setTimeout(60_000);
+afterEach(endAll);
+
+/** Only `net`: more of Node than that does not stand what is done here. */
+const SERVER = `
+const net = require('node:net');
+const server = net.createServer((socket) => socket.end('ok'));
+server.listen(0, '127.0.0.1', () => console.log('listening ' + address().port));
+const address = server.address.bind(server);
+`;
+const WATCHING = /^watching /;
+
+async function answerOf(port: string | undefined): Promise<string> {
+  const { connect } = await import('node:net');
+  return new Promise((resolve, reject) => {
+    let text = '';
+    connect(Number(port), '127.0.0.1')
+      .on('data', (chunk: Buffer) => (text += chunk))
+      .on('end', () => resolve(text))
+      .on('error', reject);
+  });
+}
+
+test.each([
+  [
+    'takes its working directory away',
+    `const fs = require('node:fs'); fs.rmSync(process.cwd(), { recursive: true });`,
+  ],
+  ['empties process.env', 'server.on("listening", () => { process.env = null; });'],
+  ['deletes process.env', 'server.on("listening", () => { delete process.env; });'],
+  ['has no arguments', 'process.argv = undefined;'],
+  ['hides its handles', `process._getActiveHandles = () => { throw new Error('none'); };`],
+  ['refuses an address', `server.address = () => { throw new Error('none'); };`],
+  [
+    'has no Worker',
+    `require('node:worker_threads').Worker = class { constructor() { throw new Error('none'); } };`,
+  ],
+  ['takes all listeners away', 'process.removeAllListeners();'],
+  [
+    'replaces time',
+    'for (const name of ["setTimeout", "setInterval"]) globalThis[name] = () => 1; Date.now = () => NaN;',
+  ],
+  [
+    'pollutes Object',
+    'Object.prototype.kind = "x"; Object.prototype.secret = true; Object.prototype.env = {};',
+  ],
+])('an application that %s', async (_, breaks) => {
+  const child = startChild({ files: { 'main.js': SERVER + breaks }, nodeArgs: ['--require', AGENT] });
+  const [, port] = await child.printed(/listening (\d+)/);
+  await child.said(WATCHING);
+  expect(await answerOf(port)).toBe('ok');
+  expect(child.process.exitCode).toBeNull();
+});
+
+test('an agent that cannot begin says so, and start() is answered', async () => {
+  const main = `${SERVER}
+    globalThis.SharedArrayBuffer = undefined;
+    const agent = require(${JSON.stringify(AGENT)}).start();
+    agent.snapshot('x').then(({ outcome, reason }) => console.log(outcome + ': ' + reason));`;
+  const child = startChild({ files: { 'main.js': main } });
+  const [, port] = await child.printed(/listening (\d+)/);
+  await child.printed(/refused: the agent could not be started, see the log/);
+  expect(child.lines().map(({ code }) => code)).toEqual(['WSGUARD_FAULT']);
+  expect(await answerOf(port)).toBe('ok');
+});
+
+test('a watcher that cannot be started again is given up without a word into the application', async () => {
+  const breaks = `
+    const workers = require('node:worker_threads');
+    process.once('worker', (worker) => {
+      workers.Worker = class { constructor() { throw new Error('no more threads'); } };
+      worker.terminate();
+    });`;
+  const child = startChild({ files: { 'main.js': breaks + SERVER }, nodeArgs: ['--require', AGENT] });
+  const [, port] = await child.printed(/listening (\d+)/);
+  await until(
+    () => child.lines().find(({ code }) => code === 'WSGUARD_FAULT'),
+    30_000,
+    () => child.stderr(),
+  );
+  expect(await answerOf(port)).toBe('ok');
+});
