@@ -84,8 +84,10 @@ test('the unpacked size of gzip is in its last bytes', () => {
 });
 
 test('disk space is that of the nearest directory there is', () => {
-  expect(diskFreeBytes(join(dir, 'not', 'yet'))).toBe(diskFreeBytes(dir));
-  expect(diskFreeBytes(dir)).toBeGreaterThan(0);
+  // Others write to the same disk meanwhile.
+  const share = diskFreeBytes(join(dir, 'not', 'yet'))! / diskFreeBytes(dir)!;
+  expect(share).toBeGreaterThan(0.9);
+  expect(share).toBeLessThan(1.1);
 });
 
 // Measured peaks: pairs of 18, 73, 225 and 678 MB together.
