@@ -1,6 +1,6 @@
 /** The report as one page that needs nothing but itself: it may be mailed, and opened where there is no network. */
 
-import type { Alert, Analysis, Report, ReportPoint } from '../types.ts';
+import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../types.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
 import { drawChart } from './html/chart.ts';
 import { markup, Markup } from './html/markup.ts';
@@ -12,8 +12,9 @@ import { classTable, culpritCard, holderTable, meter, suspectTable } from './htm
 /** The story of an alert. */
 export function reportHtml(report: Report): string {
   const { alert, analysis, samples, notes } = report;
-  const body = markup`${alertHead(alert)}${tiles(report)} ${culprit(alert, analysis)} ${charts(samples)}
-  ${evidence(alert)} ${analysis === null ? null : analysisParts(analysis)} ${nextSteps(alert)}
+  const suspect = suspectOf(alert, analysis);
+  const body = markup`${alertHead(alert)}${tiles(report)} ${culprit(alert, suspect)} ${charts(samples)}
+  ${evidence(alert)} ${analysis === null ? null : analysisParts(analysis, suspect)} ${nextSteps(alert)}
   ${notes.length === 0 ? null : markup`<h2>Notes</h2>${notes.map((note) => markup`<p>${note}</p>`)}`}
   ${foot(alert)}`;
   return page(`${alert.service}: ${alert.title}`, body);
@@ -35,7 +36,7 @@ export function analysisHtml(analysis: Analysis): string {
     </header>
     ${first === undefined ? null : markup`<h2>Who holds it</h2>${culpritCard(first)}`}
     <h2>The snapshots</h2>
-    ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis)}
+    ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis, first ?? null)}
     <h2>Look for yourself</h2>
     ${devTools(files.at(-1) ?? 'heap.heapsnapshot')}`;
   return page(title, body);
@@ -85,9 +86,18 @@ function tiles({ headline }: Report): Markup {
   return markup`<div class="tiles">${answers}</div>`;
 }
 
-function culprit(alert: Alert, analysis: Analysis | null): Markup {
-  const [first] = analysis?.suspects ?? [];
-  if (first !== undefined) return markup`<h2>Who holds it</h2>${culpritCard(first)}`;
+/** The suspect that the alert names; the first one where it names none. */
+function suspectOf({ culprit: named }: Alert, analysis: Analysis | null): Suspect | null {
+  const suspects = analysis?.suspects ?? [];
+  if (named === null) return suspects[0] ?? null;
+  const isNamed = ({ name, location }: Suspect): boolean =>
+    name === named.name ||
+    (location !== null && location.file === named.file && location.line === named.line);
+  return suspects.find(isNamed) ?? null;
+}
+
+function culprit(alert: Alert, suspect: Suspect | null): Markup {
+  if (suspect !== null) return markup`<h2>Who holds it</h2>${culpritCard(suspect)}`;
   const { culprit: named } = alert;
   if (named === null) {
     return markup`<h2>Who holds it</h2>
@@ -151,8 +161,8 @@ function evidence({ evidence: rows, against, also }: Alert): Markup {
     ${list('What it is not', against)} ${list('Also seen', also)}`;
 }
 
-function analysisParts(analysis: Analysis): Markup {
-  return markup`${suspectTable(analysis.suspects.slice(1))} ${holderTable(analysis.holders)}
+function analysisParts(analysis: Analysis, shown: Suspect | null): Markup {
+  return markup`${suspectTable(analysis.suspects.filter((suspect) => suspect !== shown))} ${holderTable(analysis.holders)}
   ${classTable('Classes', 'classes', analysis.classes)}
   ${classTable('Outside the JavaScript heap', 'external', analysis.external)}`;
 }

@@ -87,6 +87,26 @@ test('one at a time, and a bounded number of files', () => {
   ]);
 });
 
+test('automatic snapshots beyond the bound replace the oldest of theirs but the first, never one by hand', () => {
+  const answers = run(`
+    const automatic = [];
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 3, onSnapshot });
+    const end = analyzer.scheduleSnapshots(50);
+    function onSnapshot(snapshot) {
+      if (snapshot.outcome === 'written') automatic.push(snapshot.file);
+      if (automatic.length === 4) { end(); clearTimeout(alive); say(automatic); }
+    }
+    const alive = setTimeout(() => {}, 60000);
+    analyzer.takeSnapshot('by-hand');
+  `);
+  const [automatic] = answers as string[][];
+  const names = readdirSync(join(dir, 's')).filter((name) => name.endsWith('.heapsnapshot'));
+  expect(names).toHaveLength(3);
+  expect(names.filter((name) => name.includes('by-hand'))).toHaveLength(1);
+  const kept = automatic?.filter((file) => names.includes(file.split('/').at(-1)!));
+  expect(kept).toEqual([automatic?.[0], automatic?.[3]]);
+}, 60_000);
+
 test('a directory that cannot be made is a failure with a code', () => {
   writeFileSync(join(dir, 'taken'), '');
   const [snapshot] = run(

@@ -22,7 +22,12 @@ const points = (count: number): ReportPoint[] =>
     unanswering: at,
   }));
 const report = (alert: Partial<Alert> = {}, analysis = analysisOf()) =>
-  buildReport({ alert: alertOf(alert), points: points(30), analysis, dir: '/var/wsguard' });
+  buildReport({
+    alert: alertOf({ culprit: null, ...alert }),
+    points: points(30),
+    analysis,
+    dir: '/var/wsguard',
+  });
 
 test('a value is escaped, a template of ours is not', () => {
   expect(markup`<b title="${EVIL}">${markup`<i>${EVIL}</i>`}${[markup`<u></u>`]}${null}${0}</b>`.text).toBe(
@@ -79,7 +84,17 @@ test('nothing from the heap or the alert is ever markup', () => {
     ),
     notes: [EVIL],
   });
-  for (const text of [page, analysisHtml(analysis)]) {
+  const culprit = {
+    text: EVIL,
+    name: null,
+    file: EVIL,
+    line: 9,
+    function: EVIL,
+    package: EVIL,
+    confidence: 1,
+  };
+  const alone = reportHtml(report({ culprit, kind: 'heap-growth' }, analysisOf({ suspects: [] })));
+  for (const text of [page, alone, analysisHtml(analysis)]) {
     expect(text.includes(NO_EVIL)).toBe(true);
     expect(text.match(/<script/g)).toHaveLength(1);
     expect(text.includes('<img')).toBe(false);
@@ -132,6 +147,21 @@ test('without culprit, analysis, samples and snapshots it says why', () => {
   });
   expect(page).toContain('the gate refused');
   expect(page).not.toContain('<svg');
+});
+
+test('the culprit of the alert is the one that is drawn, whatever its rank; unknown to the heap it stands alone', () => {
+  const suspects = [
+    suspectOf({ name: 'other', path: ['other'] }),
+    suspectOf({ name: 'clients', path: ['clients'] }),
+  ];
+  const holder = /class="step holder">([^<]*)</;
+  const named = { ...alertOf().culprit!, name: 'clients', file: 'a.js' };
+  const draw = (culprit: Alert['culprit']) => reportHtml(report({ culprit }, analysisOf({ suspects })));
+  expect(holder.exec(draw(named))?.[1]).toBe('clients');
+  expect(holder.exec(draw(null))?.[1]).toBe('other');
+  const alone = draw({ ...named, name: 'bus', text: 'listeners of bus' });
+  expect(alone).toContain('<h3>listeners of bus</h3>');
+  expect(alone.match(/<code>(other|clients)<\/code>/g)).toHaveLength(2);
 });
 
 test('one snapshot is neither clean nor leaking; a clean pair says why', () => {
