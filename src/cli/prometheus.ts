@@ -11,10 +11,13 @@ export interface HistoryOptions extends TraceOptions {
   readonly to: string | undefined;
   /** Labels as PromQL writes them: `{job="chat",instance="a:9464"}`. */
   readonly selector: string | undefined;
+  readonly timeScale: number;
   readonly clock: Clock;
 }
 
+/** The agent's period; with a time scale the recording's own seconds are fewer. */
 const STEP_S = 15;
+const MIN_STEP_S = 0.25;
 /** Prometheus refuses more than 11,000 points a series; fewer keep an answer of hundreds of series small. */
 const POINTS_A_QUERY = 2_000;
 const DEFAULT_RANGE_S = 7 * 24 * 3600;
@@ -30,16 +33,23 @@ export async function* readHistory(options: HistoryOptions): AsyncGenerator<Samp
   const fromS = options.from === undefined ? toS - DEFAULT_RANGE_S : timeS(options.from);
   if (!(fromS < toS)) throw new CliError('WSGUARD_REPLAY_TIME', '--from is not before --to', 'Swap them.');
   const read = createPointReader(options);
+  const stepS = Math.max(MIN_STEP_S, STEP_S / options.timeScale);
   let one: string | null = null;
-  for (let startS = fromS; startS < toS; startS += POINTS_A_QUERY * STEP_S) {
-    const endS = Math.min(toS, startS + (POINTS_A_QUERY - 1) * STEP_S);
-    const series = await query(options, startS, endS);
+  for (let startS = fromS; startS < toS; startS += POINTS_A_QUERY * stepS) {
+    const endS = Math.min(toS, startS + (POINTS_A_QUERY - 1) * stepS);
+    const series = await query(options, { startS, endS, stepS });
     one = onlyInstance(series, one);
     for (const [seconds, points] of byTime(series)) yield read(seconds, points);
   }
 }
 
-async function query(options: HistoryOptions, startS: number, endS: number): Promise<Series[]> {
+interface Range {
+  readonly startS: number;
+  readonly endS: number;
+  readonly stepS: number;
+}
+
+async function query(options: HistoryOptions, { startS, endS, stepS }: Range): Promise<Series[]> {
   const url = new URL(`${options.url.replace(/\/+$/, '')}/api/v1/query_range`);
   const headers: Record<string, string> = {};
   if (url.username !== '') {
@@ -52,7 +62,7 @@ async function query(options: HistoryOptions, startS: number, endS: number): Pro
     query: `{__name__=~"${names}"${labels === '' ? '' : `,${labels}`}}`,
     start: String(startS),
     end: String(endS),
-    step: String(STEP_S),
+    step: String(stepS),
   });
   try {
     const response = await fetch(url, {

@@ -104,6 +104,7 @@ export const replay: Run = async (argv, io) => {
       ? openTrace(file ?? '-', io, options)
       : readHistory({
           ...options,
+          timeScale,
           url: values.prometheus,
           from: values.from,
           to: values.to,

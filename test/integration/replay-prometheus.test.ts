@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { replay, type Replay } from '../../src/cli/replay.ts';
+import { describeWith, startComponent, type Prometheus } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
+
+jest.setTimeout(120_000);
+
+const STEP_MS = 20_000;
+const POINTS = 135;
+
+/** A page whose every scrape is the next twenty seconds of a history that ends now. */
+function serveHistory(lines: (point: number) => readonly string[]): { server: Server; served: () => number } {
+  const startMs = Date.now() - POINTS * STEP_MS;
+  let point = 0;
+  const server = createServer((_, response) => {
+    const at = startMs + point * STEP_MS;
+    const page = point < POINTS ? lines(point).map((line) => `${line} ${at}\n`) : [];
+    point += 1;
+    response.setHeader('content-type', 'text/plain; version=0.0.4');
+    response.end(page.join(''));
+  });
+  return { server: server.listen(0, '127.0.0.1'), served: () => point };
+}
+
+async function replayed(...argv: string[]): Promise<{ code: number; result: Replay }> {
+  let out = '';
+  const io = {
+    out: (text: string) => (out += text),
+    err: () => undefined,
+    stdin: Readable.from([]),
+    env: {},
+    cwd: '/',
+  };
+  const code = await replay([...argv, '--json'], io);
+  return { code, result: JSON.parse(out) as Replay };
+}
+
+const agentPage = (point: number): string[] => {
+  const minute = (point * STEP_MS) / 60_000;
+  return [
+    `ws_connections_active{transport="websocket"} ${500 + Math.round(12 * minute)}`,
+    `ws_connections_opened_total{transport="websocket"} ${900 + Math.round(20 * minute)}`,
+    `ws_connections_closed_total{transport="websocket"} ${400 + Math.round(8 * minute)}`,
+    `wsguard_connections_unanswering ${Math.round(12 * minute)}`,
+    `wsguard_rss_bytes 120000000`,
+    `wsguard_external_bytes 3000000`,
+    `wsguard_heap_used_bytes 50000000`,
+    `wsguard_memory_limit_bytes{limit="heap"} 512000000`,
+    `wsguard_gc_major_total ${Math.floor(minute / 5)}`,
+    `wsguard_heap_floor_bytes 40000000`,
+    `wsguard_emitter_listeners{emitter="bus",event="*"} ${500 + Math.round(12 * minute)}`,
+  ];
+};
+const plainPage = (point: number): string[] => [
+  `process_resident_memory_bytes ${100_000_000 + point * 3_000_000}`,
+  `nodejs_heap_size_used_bytes ${50_000_000 + point * 2_000_000}`,
+  `nodejs_eventloop_lag_p99_seconds 0.02`,
+  `process_open_fds 1000`,
+  `process_max_fds 1024`,
+];
+
+describeWith(['prometheus'], 'replay --prometheus', () => {
+  let prometheus: Prometheus;
+  const servers: Server[] = [];
+  const instances: string[] = [];
+
+  beforeAll(async () => {
+    const pages = [serveHistory(agentPage), serveHistory(plainPage)];
+    await Promise.all(pages.map(({ server }) => once(server, 'listening')));
+    for (const { server } of pages) {
+      servers.push(server);
+      instances.push(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    }
+    prometheus = await startComponent('prometheus', { targets: instances, scrapeS: 0.1 });
+    await eventually(() => pages.every(({ served }) => served() > POINTS + 1), 'the whole history', 90_000);
+  });
+  afterAll(async () => {
+    await prometheus?.stop();
+    for (const server of servers) server.close();
+  });
+
+  const range = () => ['--prometheus', prometheus.url, '--from', String(Date.now() / 1000 - 3600)];
+
+  test('would it have alarmed, when, and about what', async () => {
+    const { code, result } = await replayed(...range(), '--selector', `{instance="${instances[0]}"}`);
+    expect(code).toBe(1);
+    const [first] = result.alerts;
+    expect(first).toMatchObject({ event: 'opened', kind: 'zombie-connections', subject: 'websocket' });
+    const minutes = ((first?.tMs ?? 0) - (Date.now() - POINTS * STEP_MS)) / 60_000;
+    expect(minutes).toBeGreaterThan(10);
+    expect(minutes).toBeLessThan(30);
+  });
+
+  test('over plain prom-client defaults: conditions, and no leak', async () => {
+    const { code, result } = await replayed(...range(), '--selector', `{instance="${instances[1]}"}`);
+    expect(code).toBe(0);
+    expect(result.alerts).toMatchObject([{ kind: 'descriptor-limit', family: 'condition' }]);
+    const floor = result.answers.find(({ detector }) => detector === 'floor');
+    expect(floor).toMatchObject({ answer: 'inconclusive', missing: 'connections' });
+  });
+
+  test('several processes match, or none answers: said, with what to do', async () => {
+    await expect(replayed(...range())).rejects.toMatchObject({
+      code: 'WSGUARD_REPLAY_SELECTOR',
+      hint: expect.stringContaining('--selector'),
+    });
+    await expect(replayed('--prometheus', 'http://127.0.0.1:9')).rejects.toMatchObject({
+      code: 'WSGUARD_REPLAY_PROMETHEUS',
+    });
+    await expect(replayed(...range(), '--selector', 'job=')).rejects.toMatchObject({
+      code: 'WSGUARD_REPLAY_PROMETHEUS',
+    });
+  });
+});
