@@ -7,6 +7,7 @@ import { floorTrend, recentFloors } from './detect/floors.ts';
 import { Counts } from './detect/growth.ts';
 import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
+import { growthByPool } from './detect/pools.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
 import type { Alert, Because, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types.ts';
@@ -27,6 +28,8 @@ export interface Step {
   readonly transitions: readonly Alert[];
   /** In real milliseconds. */
   readonly timeToLimit: TimeToLimit | null;
+  /** Per scaled hour, by pool; absent where it cannot be told. */
+  readonly growthBytesPerHour: Readonly<Record<string, number>>;
   /** Something grows: worth asking a sample of the connections more often. */
   readonly suspicion: boolean;
   /** A finding waits for its confirmation: every connection should be asked now, before an alert opens. */
@@ -63,6 +66,7 @@ class Watched implements Signals {
     verdicts: [],
     transitions: [],
     timeToLimit: null,
+    growthBytesPerHour: {},
     suspicion: false,
     confirming: false,
   };
@@ -105,7 +109,14 @@ class Watched implements Signals {
       timeToLimitScaledMs: left?.ms ?? null,
     });
     const suspicion = isSuspect(verdicts) || connectionsRise(view);
-    this.#latest = { verdicts, transitions, timeToLimit: real, suspicion, confirming: this.#alerts.pending };
+    this.#latest = {
+      verdicts,
+      transitions,
+      timeToLimit: real,
+      growthBytesPerHour: growthByPool(history, view.trend),
+      suspicion,
+      confirming: this.#alerts.pending,
+    };
     return this.#latest;
   }
 

@@ -53,7 +53,7 @@ export function createPicture(setup: Setup, guard: Guard): Picture {
       floorBytes,
       openAlerts: open.map(({ kind }) => ({ kind })),
       timeToLimit: step?.timeToLimit ?? null,
-      growthBytesPerHour: {},
+      growthBytesPerHour: step?.growthBytesPerHour ?? {},
       fanoutLag: null,
       snapshots: [...snapshots.values()],
       agent: {
