@@ -12,6 +12,7 @@ const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMa
 const EPHEMERON_LEAST_BYTES = 50;
 /** A row cannot be shorter than a digit and a comma for each field. */
 const LEAST_BYTES_A_VALUE = 2;
+const MOST_VALUES_A_BYTE = 1000;
 /** Beyond one name a node and an edge: a few that only allocation traces use. */
 const MOST_SURPLUS_STRINGS = 1 << 20;
 
@@ -47,8 +48,10 @@ export class HeapBuilder implements SnapshotSink {
     const { layout, nodeCount, edgeCount } = header;
     const values = nodeCount * layout.nodeFields + edgeCount * layout.edgeFields;
     if (values * LEAST_BYTES_A_VALUE > this.sizeBytes || nodeCount === 0) {
+      // A copy that broke off is the usual reason; a count beyond all reason is another.
+      const isCut = nodeCount > 0 && values < this.sizeBytes * MOST_VALUES_A_BYTE;
       throw new SnapshotError(
-        'WSGUARD_SNAPSHOT_COUNTS',
+        isCut ? 'WSGUARD_SNAPSHOT_TRUNCATED' : 'WSGUARD_SNAPSHOT_COUNTS',
         `${nodeCount} nodes and ${edgeCount} edges are promised, more than the file can hold`,
       );
     }

@@ -1,0 +1,106 @@
+/** `wsguard analyse` as people and scripts call it. */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Analysis } from '../../src/types.ts';
+
+jest.setTimeout(120_000);
+
+const ROOT = join(__dirname, '..', '..');
+const CLI = join(ROOT, 'dist', 'cli', 'main.js');
+const PROGRAM = join(ROOT, 'fixtures', 'heaps', 'patterns.js');
+const folder = mkdtempSync(join(tmpdir(), 'wsguard-analyse-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function analyse(
+  args: readonly string[],
+  stdin?: Buffer,
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [CLI, 'analyse', ...args]);
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk) => (out += chunk));
+  child.stderr.on('data', (chunk) => (err += chunk));
+  // A refused pipe is closed while we still write.
+  child.stdin.on('error', () => {});
+  child.stdin.end(stdin);
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })));
+}
+
+const written = (name: string, bytes: Uint8Array): string => {
+  const file = join(folder, name);
+  writeFileSync(file, bytes);
+  return file;
+};
+
+let a = '';
+let b = '';
+beforeAll(() => {
+  execFileSync(process.execPath, [PROGRAM, 'leaky', folder], { env: { ...process.env, NODE_OPTIONS: '' } });
+  a = join(folder, 'a.heapsnapshot');
+  b = join(folder, 'b.heapsnapshot');
+});
+
+test('two snapshots with a leak: 1, and the culprit with file and line first', async () => {
+  const { code, out, err } = await analyse([a, b]);
+  expect(code).toBe(1);
+  expect(err).toBe('');
+  const line =
+    readFileSync(PROGRAM, 'utf8')
+      .split('\n')
+      .findIndex((text) => text.endsWith('culprit buffers')) + 1;
+  expect(out).toContain('1. frames (Array): +300 Buffer');
+  expect(out).toContain(`${PROGRAM}:${line}`);
+});
+
+test('the same file twice: 0, and why it is clean', async () => {
+  const { code, out } = await analyse([a, a, '--json']);
+  expect(code).toBe(0);
+  const analysis = JSON.parse(out) as Analysis;
+  expect(analysis).toMatchObject({ schema: 'wsguard.analysis/1', suspects: [], clean: true });
+  expect(analysis.because).toContain('Nothing');
+});
+
+test('one snapshot is 0 whatever it holds; gzipped and through a pipe too', async () => {
+  const plain = await analyse([b, '--json']);
+  const packed = await analyse([written('b.gz', gzipSync(readFileSync(b), { level: 1 })), '--json']);
+  const piped = await analyse(['-', '--json'], readFileSync(b));
+  const pipedAndPacked = await analyse(['-', '--json'], gzipSync(readFileSync(b), { level: 1 }));
+  const contents = [plain, packed, piped, pipedAndPacked].map(({ code, out }) => {
+    expect(code).toBe(0);
+    const { snapshots, ...rest } = JSON.parse(out) as Analysis;
+    return { ...rest, nodes: snapshots[0]!.nodes };
+  });
+  expect(contents[0]!.holders.length).toBeGreaterThan(0);
+  expect(contents).toEqual(contents.map(() => contents[0]));
+});
+
+test.each([
+  ['cut', () => readFileSync(b).subarray(0, 2_000_000), 'TRUNCATED'],
+  ['cut and gzipped', () => gzipSync(readFileSync(b)).subarray(0, 200_000), 'TRUNCATED'],
+  ['damaged and gzipped', () => gzipSync(readFileSync(b)).fill(0xff, 5000, 5100), 'GZIP|SYNTAX'],
+  ['empty', () => Buffer.alloc(0), 'NOT_ONE'],
+  ['256 MB of zeros, packed', () => gzipSync(Buffer.alloc(1 << 28)), 'NOT_ONE'],
+  ['blanks for ever, packed', () => bomb(), 'SYNTAX|GZIP'],
+])('%s: 3, a code and a hint', async (_what, make, code) => {
+  const { code: exit, out, err } = await analyse([written('hostile', make())]);
+  expect(exit).toBe(3);
+  expect(out).toBe('');
+  expect(err).toMatch(new RegExp(`WSGUARD_SNAPSHOT_(${code})`));
+  expect(err.trim().split('\n').length).toBeGreaterThanOrEqual(1);
+});
+
+function bomb(): Buffer {
+  const head = readFileSync(a).subarray(0, 1500);
+  const front = head.subarray(0, head.indexOf('"nodes":[') + 9);
+  return gzipSync(Buffer.concat([front, Buffer.alloc(1 << 28, ' ')]));
+}
+
+test('wrong use is 2', async () => {
+  expect((await analyse([])).code).toBe(2);
+  expect((await analyse([a, b, a, b])).code).toBe(2);
+  expect((await analyse([a, '--colour'])).code).toBe(2);
+  expect((await analyse(['-', '-'])).code).toBe(2);
+});
