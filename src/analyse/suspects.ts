@@ -10,6 +10,7 @@ import type { Chain, Grown, Pairing } from './growth.ts';
 import { NODE, NONE } from './heap.ts';
 import { isChain } from './kinds.ts';
 import { parentOf } from './reach.ts';
+import { isPackageFile } from './scripts.ts';
 import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
@@ -32,12 +33,16 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
       growing.push({ name, path, location, objects, because });
     }
   }
-  suspects.sort((a, b) => b.retainedBytes - a.retainedBytes);
+  // Two that hold the same objects hold the same bytes: what the user wrote is what the user can change.
+  suspects.sort((a, b) => b.retainedBytes - a.retainedBytes || rankOfPlace(a) - rankOfPlace(b));
   return {
     suspects: suspects.slice(0, MOST_SUSPECTS).map((suspect, at) => ({ ...suspect, rank: at + 1 })),
     growing: growing.slice(0, MOST_SUSPECTS),
   };
 }
+
+const rankOfPlace = ({ location }: Suspect): number =>
+  location === null ? 2 : Number(isPackageFile(location.file));
 
 function findGroups({ graph, first }: Comparison): Group[] {
   const { heap } = graph;
