@@ -3,7 +3,7 @@
 import type { Evidence, Verdict } from '../types.ts';
 import { blocksOf, type Blocks } from './blocks.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
-import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
 import { sayBytes, sayMinutes } from './say.ts';
 
 /**
@@ -25,6 +25,8 @@ const NATIVE_LATE = 0.35;
 const STOPPED = 0.15;
 const FELL = 0.7;
 const CLIMBED = 0.1;
+const MIN_SPAN = 0.25;
+const HELD = 0.5;
 
 export const external: Detector = {
   name: 'external',
@@ -47,6 +49,8 @@ function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]):
   if (blocks.rise < threshold) return quiet('external', 'ok', said, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
     return quiet('external', 'plateau', `${said}, not steadily`, { evidence });
+  if (!outlivesCollections(history, blocks, ({ externalBytes }) => externalBytes))
+    return notCollected('external', said, evidence);
   if (connectionsRose(history, windowMs))
     return quiet('external', 'inconclusive', `${said}, in step with the connections`, { evidence });
   if (blocks.rise < floorRise(history, windowMs))
@@ -76,6 +80,8 @@ export const native: Detector = {
       return [quiet('native', whyKept(view), `${said} and then stopped`, { evidence })];
     if (!blocks.keepsRising || blocks.lateShare < NATIVE_LATE)
       return [quiet('native', 'inconclusive', `${said}, not steadily`, { evidence })];
+    if (!outlivesCollections(history, blocks, ({ restBytes }) => restBytes))
+      return [notCollected('native', said, evidence)];
     if (connectionsRose(history, NATIVE_WINDOW_MS))
       return [quiet('native', 'inconclusive', `${said}, in step with the connections`, { evidence })];
     if (blocks.rise < floorRise(history, NATIVE_WINDOW_MS))
@@ -98,6 +104,29 @@ function whyKept({ history: { window } }: View): 'allocator-retention' | 'platea
 /** The container's limit, or where there is none twice the heap's. */
 const memoryOf = ({ last }: History): number =>
   last?.limits.containerBytes ?? 2 * (last?.memory.heapLimitBytes ?? Number.NaN);
+
+/**
+ * Buffers that nobody holds any more are freed by the next major collection, and those are rare: only what rises from
+ * collection to collection, at half the pace at least, is held.
+ */
+function outlivesCollections(
+  { floors, nowMs }: History,
+  { rise, spanMs }: Blocks,
+  bytesOf: (floor: FloorPoint) => number,
+): boolean {
+  const last = floors.at(-1);
+  if (last === undefined || last.atMs < nowMs - spanMs) return false;
+  const before = floors.findLast(({ atMs }) => atMs <= last.atMs - spanMs * MIN_SPAN);
+  if (before === undefined) return false;
+  const pace = (bytesOf(last) - bytesOf(before)) / (last.atMs - before.atMs);
+  return pace >= HELD * (rise / spanMs);
+}
+
+const notCollected = (detector: string, said: string, evidence: Evidence[]): Verdict =>
+  quiet(detector, 'inconclusive', `${said}; what is held shows after a major collection`, {
+    evidence,
+    missing: 'two major collections a quarter of the window apart, with the second in it',
+  });
 
 /** Each connection has buffers and perhaps a compression context; while they climb too, they may be all of it. */
 function connectionsRose(history: History, windowMs: number): boolean {

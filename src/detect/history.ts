@@ -33,6 +33,9 @@ export interface FloorPoint {
   readonly bytes: number;
   readonly answering: number;
   readonly closedTotal: number;
+  readonly externalBytes: number;
+  /** RSS beyond heap and Buffers. */
+  readonly restBytes: number;
   /** Closed connections that outlived this collection (two, where that is known); null until finalisers have run. */
   survivors: number | null;
   /** How many had closed early enough to be among them. */
@@ -124,6 +127,8 @@ export class History {
       bytes,
       answering: row.get('answering') ?? Number.NaN,
       closedTotal: row.get('closedTotal') ?? Number.NaN,
+      externalBytes: row.get('externalBytes') ?? Number.NaN,
+      restBytes: restOf(row),
       survivors: null,
       closedBefore: Number.NaN,
     };
@@ -196,6 +201,9 @@ export function inScaledTime(sample: Sample, timeScale: number): Sample {
 const clean = (value: number | null | undefined): number =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;
 const nan0 = (value: number | undefined): number => (value === undefined || Number.isNaN(value) ? 0 : value);
+
+const restOf = (row: ReadonlyMap<string, number>): number =>
+  (row.get('rssBytes') ?? Number.NaN) - nan0(row.get('heapTotalBytes')) - nan0(row.get('externalBytes'));
 
 const isRestart = (last: Sample, next: Sample): boolean =>
   next.atMs < last.atMs || next.uptimeMs < last.uptimeMs - MINUTE_MS;

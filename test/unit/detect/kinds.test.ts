@@ -47,8 +47,12 @@ const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute:
       opened: 100 + 5 * m + Math.floor(m / 10),
     }),
   ],
-  ['external-buffers', 40, (m) => ({ externalMb: 3 + 3 * m, rssMb: 110 + 3 * m })],
-  ['native-or-compression', 70, (m) => ({ rssMb: 110 + 3 * m })],
+  [
+    'external-buffers',
+    40,
+    (m) => ({ externalMb: 3 + 3 * m, rssMb: 110 + 3 * m, ...(every(m, 10) ? { floorMb: 40 } : {}) }),
+  ],
+  ['native-or-compression', 70, (m) => ({ rssMb: 110 + 3 * m, ...(every(m, 10) ? { floorMb: 40 } : {}) })],
   ['heap-growth', 60, (m) => (every(m, 5) ? { floorMb: 40 + 3 * m } : {})],
   ['divergence', 85, (m) => (every(m, 20) && m > 0 ? { floorMb: 40 + 2 * m } : {})],
 ];

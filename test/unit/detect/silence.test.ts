@@ -57,6 +57,21 @@ test('contexts of permessage-deflate: one step with the connections, then a plat
   expect(answerOf(step, 'native')?.answer).toBe('plateau');
 });
 
+test('Buffers that nobody holds wait for a rare major collection', () => {
+  const garbage = run(300, (minute) => ({
+    externalMb: 10 + 1.6 * (minute % 70),
+    rssMb: 110 + 1.6 * (minute % 70),
+    ...(minute > 0 && minute % 70 === 0 ? { floorMb: 45 } : {}),
+  }));
+  expect(garbage.opened).toEqual([]);
+  expect(answerOf(garbage, 'external')?.answer).toBe('ok');
+  const waiting = run(50, (minute) => ({ externalMb: 10 + 1.6 * minute }));
+  expect(answerOf(waiting, 'external')).toMatchObject({
+    answer: 'inconclusive',
+    missing: expect.stringContaining('two major collections'),
+  });
+});
+
 test('a day/night wave of connections with the memory they take', () => {
   const connections = (minute: number) => Math.round(500 + 400 * Math.sin(minute / 40));
   const wave = run(
