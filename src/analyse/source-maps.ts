@@ -28,7 +28,7 @@ function trace(map: TraceMap, { file, line, column }: Place): ReturnType<Sources
   const { originalPositionFor } = tracing();
   const found = originalPositionFor(map, { line, column: column - 1 });
   if (found.source === null) return null;
-  return { file: sourcePath(file, found.source), line: found.line, function: found.name };
+  return { file: sourcePath(file, found.source), line: found.line };
 }
 
 /** A package, so it is asked for when the first map is met: most applications have none. */

@@ -8,7 +8,7 @@ export interface Sources {
   /** `name@version` of the package that the file belongs to; null for the application's own. */
   packageOf(file: string): string | null;
   /** Where the author wrote it, by the source map; null when there is none. */
-  original(place: Place): { file: string; line: number; function: string | null } | null;
+  original(place: Place): { file: string; line: number } | null;
 }
 
 export const NO_SOURCES: Sources = { text: () => null, packageOf: () => null, original: () => null };
@@ -18,7 +18,7 @@ export function toLocation(place: Place, sources: Sources): SourceLocation {
   return {
     file: original?.file ?? place.file,
     line: original?.line ?? place.line,
-    function: original?.function ?? place.function,
+    function: place.function,
     package: sources.packageOf(place.file),
   };
 }

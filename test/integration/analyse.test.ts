@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { analyseFiles } from '../../src/analyse/index.ts';
 import type { Analysis, Suspect } from '../../src/types.ts';
 import { describeWith, startComponent } from '../support/components.ts';
@@ -39,10 +40,10 @@ const source = readFileSync(PROGRAM, 'utf8').split('\n');
 const lineOf = (name: string): number =>
   source.findIndex((line) => new RegExp(`// culprit ${name}$`).test(line)) + 1;
 
-function snapshots(node: string, variant: string, only = ''): string[] {
+function snapshots(node: string, variant: string, only = '', program = PROGRAM): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'wsguard-heaps-'));
   folders.push(folder);
-  execFileSync(node, [PROGRAM, variant, folder, only], { env: { ...process.env, NODE_OPTIONS: '' } });
+  execFileSync(node, [program, variant, folder, only], { env: { ...process.env, NODE_OPTIONS: '' } });
   return ['a', 'b'].map((name) => join(folder, `${name}.heapsnapshot`));
 }
 
@@ -98,6 +99,25 @@ for (const name of ['node22', 'node24', 'node26'] as const) {
     theRelease(async () => (await startComponent(name)).path),
   );
 }
+
+test('bundled and minified: the lines are those of the source, by its map', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wsguard-bundle-'));
+  folders.push(folder);
+  const bundle = join(folder, 'app.js');
+  buildSync({
+    entryPoints: [PROGRAM],
+    outfile: bundle,
+    bundle: true,
+    minify: true,
+    sourcemap: true,
+    platform: 'node',
+  });
+  const { suspects } = await analyseFiles(snapshots(process.execPath, 'leaky', '', bundle));
+  const names = [...Object.keys(EXPECTED), ...Object.keys(EXPECTED_PLACES)];
+  const lines = suspects.map(({ location }) => location?.line);
+  expect(new Set(lines)).toEqual(new Set(names.map(lineOf)));
+  expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
+});
 
 test('three snapshots: what stopped growing and holds nothing closed is no suspect', async () => {
   const [a, b] = snapshots(process.execPath, 'leaky') as [string, string];
