@@ -1,6 +1,7 @@
 /** A redacted copy of a snapshot file: plain or gzipped, from a pipe or into one, a chunk at a time. */
 
-import { createWriteStream, renameSync } from 'node:fs';
+import { renameSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -36,13 +37,15 @@ export async function redactFile({ from, to }: RedactFileOrder): Promise<Rewrite
     return rewriter.counts;
   }
   const temporary = temporaryName(to);
-  const file = createWriteStream(temporary, { flags: 'wx', mode: 0o600 });
+  // Opened before anything can fail: a stream opens its file later, even after it was given up.
+  const handle = await open(temporary, 'wx', 0o600);
   const gzip = to.endsWith('.gz') ? [createGzip({ level: GZIP_LEVEL })] : [];
   try {
-    await pipeline([Readable.from(redacted()), ...gzip, file]);
+    await pipeline([Readable.from(redacted()), ...gzip, handle.createWriteStream()]);
     renameSync(temporary, to);
     return rewriter.counts;
   } finally {
+    await handle.close();
     remove(temporary);
   }
 }

@@ -25,8 +25,11 @@ const MIN_RANDOM_LENGTH = 16;
 /** `get size`, `#private`, `content-type`, `user:join`, `Symbol.iterator`; no spaces, quotes, `@`, `=`, `?`, `%`. */
 const NAME = /^(?:[gs]et )?[#$\p{L}_][\p{L}\p{N}_$]*(?:[-.:/][$\p{L}\p{N}_]+)*$/u;
 const SYMBOL = /^<symbol (.*)>$/s;
-/** A class may carry what V8 adds to it: `global (global*)`, `Object / file:///app`. */
+/** A class may carry what V8 adds to it: `global (global*)`. */
 const DECORATED = /^([\w$]+)((?: \([\w$*]*\))?)$/;
+/** Names that V8 and Node give to objects of their own, spaces and all; `system / Context` is on every path. */
+const BUILT_IN =
+  /^(?:(?:system|Node) \/ [\w:<>, ()*&~-]+|(?:[\w-]+ )+(?:Iterator|Helper)|<symbol>|\([a-z -]+\))$/;
 
 export function isReadableName(text: string): boolean {
   if (text.length > MAX_NAME_LENGTH || !NAME.test(text)) return false;
@@ -42,14 +45,14 @@ const EPHEMERON = /^(.*part of key \()(.*)( @\d+\) -> value \()(.*)( @\d+\) pair
 function fixedName(text: string): string {
   const parts = EPHEMERON.exec(text)?.slice(1);
   if (parts === undefined) return text;
-  return parts.map((part, at) => (at % 2 === 0 || isReadableName(part) ? part : 'masked')).join('');
+  return parts.map((part, at) => (at % 2 === 0 || givenName(part) !== null ? part : 'masked')).join('');
 }
 
 function givenName(text: string): string | null {
   const symbol = SYMBOL.exec(text)?.[1];
   if (symbol !== undefined) return isReadableName(symbol) ? text : '<symbol masked>';
   const bare = DECORATED.exec(text)?.[1] ?? text;
-  return text === '' || isReadableName(bare) ? text : null;
+  return text === '' || BUILT_IN.test(text) || isReadableName(bare) ? text : null;
 }
 
 export const REDACTION: RewriteRules = {
