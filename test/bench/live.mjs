@@ -40,6 +40,9 @@ async function pool(names, task) {
   return results;
 }
 
+// An exit, unlike a signal, ends the servers and clients too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
 await installer.install('redis');
 const redis = await components.startComponent('redis');
 const own = { timeScale: TIME_SCALE, env: { REDIS_URL: redis.url } };
