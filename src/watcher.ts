@@ -21,7 +21,19 @@ import { createLog } from './log.ts';
 import { adviceText, docsOf } from './report/advice.ts';
 import { createSignals, type Signals } from './signals.ts';
 import { composeStatus } from './status.ts';
-import type { Alert, Blind, Clock, DeadBox, Kind, Log, Sample, Snapshot, Status, Stop } from './types.ts';
+import type {
+  Alert,
+  Blind,
+  Clock,
+  Culprit,
+  DeadBox,
+  Kind,
+  Log,
+  Sample,
+  Snapshot,
+  Status,
+  Stop,
+} from './types.ts';
 import { createEvidence, type Evidence } from './watcher/evidence.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
 import { openKept, type Kept } from './watcher/kept.ts';
@@ -31,6 +43,7 @@ import { Publisher } from './watcher/publisher.ts';
 import { createProfiler, type Profiler } from './watcher/profiler.ts';
 import { createQuestioner, type Questioner } from './watcher/questioner.ts';
 import { sayStart } from './watcher/start-line.ts';
+import { asWritten } from './watcher/written.ts';
 
 /** Caches fill, code is compiled: a baseline before that shows growth that is none. */
 const WARM_UP_MS = 10 * 60_000;
@@ -164,11 +177,18 @@ class Watcher {
     this.#followUp.transition(alert);
   };
 
-  readonly #learn = (alertId: string, { snapshot, ...news }: News): void => {
+  readonly #learn = (alertId: string, { snapshot, culprit, ...news }: News): void => {
     const before = this.#signals.open().find(({ id }) => id === alertId)?.snapshots ?? [];
     const snapshots = snapshot === undefined ? before : [...before, snapshot];
-    this.#publisher.publish(this.#signals.learn(alertId, { ...news, snapshots }, this.#clock.wallMs()));
+    const who = culprit === undefined ? {} : { culprit: this.#asWritten(culprit) };
+    this.#publisher.publish(
+      this.#signals.learn(alertId, { ...news, ...who, snapshots }, this.#clock.wallMs()),
+    );
   };
+
+  #asWritten(culprit: Culprit): Culprit {
+    return this.#guard.run('source map', () => asWritten(culprit, process.cwd()), culprit);
+  }
 
   readonly #taken = (snapshot: Snapshot, alertId: string | null): void => {
     this.#picture.countSnapshot(snapshot);

@@ -183,7 +183,8 @@ export class Alerts {
     entry.key = keyOf(finding);
     const { title, evidence, against } = finding;
     if (isNews) return [transition(entry, 'updated', instant, { severity, title, evidence, against })];
-    entry.alert = { ...entry.alert, evidence, timeToLimit: instant.timeToLimit };
+    // Not worth a line, but the next one that is written speaks of now throughout.
+    entry.alert = { ...entry.alert, title, evidence, against, timeToLimit: instant.timeToLimit };
     return [];
   }
 

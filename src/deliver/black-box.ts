@@ -37,9 +37,16 @@ export interface BlackBox {
   close(): void;
 }
 
+/** The box comes before the first alarm: whoever makes the directory keeps it out of git. One that is there stays. */
+function makePrivate(dir: string): void {
+  if (mkdirSync(dir, { recursive: true, mode: 0o700 }) === undefined) return;
+  writeFileSync(join(dir, '.gitignore'), '*\n', { mode: PRIVATE });
+}
+
 /** Throws what the file system throws; the guard of the caller counts it. */
 export function openBlackBox(dir: string, identity: Identity, startedWallMs: number): BlackBox {
   const folder = join(dir, identity.instance);
+  makePrivate(dir);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const owner: BoxOwner = { identity, startedWallMs, bootId: bootId(), startTicks: startTicks(identity.pid) };
   replace(join(folder, OWNER), JSON.stringify(owner));

@@ -10,6 +10,7 @@ const MAX_NAMES = 2_000;
 interface Place {
   readonly scriptId: string;
   readonly line: number;
+  readonly column: number;
   readonly name: string | null;
   votes: number;
 }
@@ -50,6 +51,7 @@ function newestListeners(emitter: EventEmitter, event: string): object[] {
 interface Location {
   readonly scriptId: string;
   readonly lineNumber: number;
+  readonly columnNumber?: number;
 }
 
 function placeOf(inspection: Inspection, listener: object): Place | null {
@@ -62,6 +64,7 @@ function placeOf(inspection: Inspection, listener: object): Place | null {
       return {
         scriptId: location.scriptId,
         line: location.lineNumber + 1,
+        column: (location.columnNumber ?? 0) + 1,
         name: typeof name === 'string' && name !== '' ? name : null,
         votes: 1,
       };
@@ -78,7 +81,7 @@ const valueOf = (properties: readonly RemoteProperty[], name: string): RemotePro
 
 function vote(places: Map<string, Place>, place: Place | null): void {
   if (place === null) return;
-  const key = `${place.scriptId}:${place.line}`;
+  const key = `${place.scriptId}:${place.line}:${place.column}`;
   const known = places.get(key);
   if (known === undefined) places.set(key, place);
   else known.votes += 1;
@@ -93,6 +96,7 @@ function culprit(place: Place, url: string, { event, share }: { event: string; s
     name: event,
     file: known ? file : null,
     line: place.line,
+    column: place.column,
     function: place.name,
     package: packageOf(file),
     confidence: known ? Math.round(share * 95) / 100 : 0,

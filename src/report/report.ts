@@ -32,16 +32,17 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
 }
 
 function whatLeaks(alert: Alert): string {
+  if (alert.event === 'closed')
+    return `${alert.title} (${alert.kind}); closed: ${alert.because ?? 'no longer so'}`;
   const culprit =
     alert.culprit === null ? (alert.culpritBecause ?? 'holder not known yet') : alert.culprit.text;
-  const state = alert.event === 'closed' ? 'closed' : alert.severity;
-  return `${alert.title} (${alert.kind}, ${state}); ${culprit}`;
+  return `${alert.title} (${alert.kind}, ${alert.severity}); ${culprit}`;
 }
 
 function timeLeft({ timeToLimit, family }: Alert): string {
   if (timeToLimit === null) {
     return family === 'leak'
-      ? 'not known: no limit in sight at the present growth, or too few collections to tell'
+      ? 'no estimate: memory does not climb towards a limit, or too few collections have shown where it goes'
       : 'no growth towards a memory limit was seen';
   }
   // From 85 % on V8 collects more than it serves; the kernel kills at the limit itself.
@@ -56,8 +57,8 @@ function restartBuys(alert: Alert): string {
   if (restart !== null) return restart;
   const grew = formatDuration(alert.uptimeMs);
   const left = alert.timeToLimit;
-  const whole = left === null ? '' : `, ${formatDuration(alert.uptimeMs + left.ms)} until it is full again`;
-  return `grew for ${grew} since start: about ${grew} to stand here again${whole}, at the same load`;
+  const whole = left === null ? '' : `, ${formatDuration(alert.uptimeMs + left.ms)} until the limit`;
+  return `buys about ${grew} at the same load until it stands here again${whole}`;
 }
 
 function howToGet(alert: Alert, dir: string): string {

@@ -16,7 +16,7 @@ export function reportText(report: Report): string {
     section('What the snapshots say', analysisLines(report)),
     section('Memory and connections', pointTable(report.samples)),
     section('Snapshots', alert.snapshots.map(snapshotLine)),
-    section('The fix', [adviceOf(alert.kind).fix, `Read ${alert.docs}`]),
+    section('The fix', [adviceOf(alert.kind).fix, `Read ${alert.docs} in the folder of @wsguard/agent`]),
     section('Notes', report.notes),
     section('Process', identityLines(alert)),
   ];

@@ -8,6 +8,8 @@ export interface Culprit {
   readonly name: string | null;
   readonly file: string | null;
   readonly line: number | null;
+  /** Where it was read from the running code: what a source map of a bundle of one line needs. */
+  readonly column?: number;
   readonly function: string | null;
   readonly package: string | null;
   readonly confidence: number;

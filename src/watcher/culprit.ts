@@ -35,9 +35,16 @@ export function culpritOf(
     .slice(0, LOOKED_AT);
   const suspect =
     first.find(({ name, path }) => name === alert.subject || path.includes(alert.subject)) ??
+    first.find(({ path }) => isSameField(path, alert.subject)) ??
     first.find(({ type }) => type === HELD_BY[alert.kind]) ??
     first[0];
   return suspect === undefined ? madeBy(profile, alert) : joinCulprit(suspect, profile);
+}
+
+/** `rooms.members` of the running process is `RoomDirectory.members` in its heap. */
+function isSameField(path: readonly string[], subject: string): boolean {
+  const field = /\.[#\w$]+$/.exec(subject)?.[0];
+  return field !== undefined && path.at(-1)?.endsWith(field) === true;
 }
 
 /** By the profile alone. */

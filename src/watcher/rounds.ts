@@ -129,7 +129,8 @@ export class Rounds {
     const snapshot = await take(folder, label);
     round.snapshots.push(snapshot);
     const isWritten = snapshot.outcome === 'written';
-    const culpritBecause = isWritten ? null : `no snapshot: ${snapshot.reason}`;
+    const missing = round.files.length === 0 ? 'no snapshot' : 'no second snapshot to compare with';
+    const culpritBecause = isWritten ? null : `${missing}: ${snapshot.reason}`;
     for (const id of round.wanting.keys()) {
       const isNamed = round.named.has(id) || round.onlyOne.has(id);
       learn(id, culpritBecause === null || isNamed ? { snapshot } : { snapshot, culpritBecause });
@@ -139,12 +140,16 @@ export class Rounds {
     return isWritten;
   }
 
-  /** Whatever is refused, the alert names the best that it has: the line that makes what stays. */
+  /** Whatever is refused, the alert names the best that it has: who holds most, or the line that makes what stays. */
   async #withoutSnapshot(round: Round): Promise<void> {
     if (round.files.length === 0) await this.#moreTraffic(round);
     const profile = await this.#deps.profile();
+    const single = round.files.length === 1 ? await this.#deps.analyse(round.files) : null;
+    const analysis = typeof single === 'string' ? null : single;
     for (const [id, alert] of round.wanting) {
-      const culprit = round.named.has(id) ? null : madeBy(profile, alert);
+      if (analysis !== null) this.#deps.analysed(id, analysis);
+      const held = analysis === null ? null : culpritOf(analysis, alert, profile);
+      const culprit = round.named.has(id) ? null : (held ?? madeBy(profile, alert));
       if (culprit === null) continue;
       round.named.add(id);
       this.#deps.learn(id, { culprit });

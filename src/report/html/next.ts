@@ -14,7 +14,7 @@ export function nextSteps(alert: Alert): Markup {
     <ol class="steps">
       <li><b>Now.</b> ${advice.now}</li>
       <li><b>Then.</b> ${advice.fix}</li>
-      <li>Read <code>${alert.docs}</code>.</li>
+      <li>Read <code>${alert.docs}</code> in the folder of <code>@wsguard/agent</code>.</li>
     </ol>
     ${snapshotList(alert.snapshots)}
     ${

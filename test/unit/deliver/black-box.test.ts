@@ -37,6 +37,15 @@ test('the box of a dead process is found once, with its samples in order and its
   expect(takeDeadBoxes(dir, next, NOW)).toEqual([]);
 });
 
+test('a directory that the box makes is private and out of git; one that is there stays as it is', () => {
+  const made = join(dir, 'new');
+  openBlackBox(made, gone, NOW);
+  expect(readFileSync(join(made, '.gitignore'), 'utf8')).toBe('*\n');
+  expect(statSync(made).mode & 0o777).toBe(0o700);
+  openBlackBox(dir, gone, NOW);
+  expect(existsSync(join(dir, '.gitignore'))).toBe(false);
+});
+
 test('a living process keeps its box, another service does not see it', () => {
   openBlackBox(dir, { ...IDENTITY, instance: 'alive', pid: process.pid }, NOW).sample(sampleOf());
   openBlackBox(dir, { ...gone, service: 'other' }, NOW).sample(sampleOf());

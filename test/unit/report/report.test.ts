@@ -26,7 +26,7 @@ test('the first five lines: what, time left, what a restart buys, what to do now
   expect(text.split('\n').slice(0, 6)).toEqual([
     'What: 1,912 of 2,410 connections no longer answer (zombie-connections, warning); `clients` in server.js:41 keeps every connection',
     "Time left: 85 % of V8's heap limit in about 42 min (30 to 65)",
-    'Restart: grew for 6 h since start: about 6 h to stand here again, 6 h 42 min until it is full again, at the same load',
+    'Restart: buys about 6 h at the same load until it stands here again, 6 h 42 min until the limit',
     `Now: ${adviceOf('zombie-connections').now}`,
     'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, redacted; then npx wsguard analyse)',
     '',
@@ -42,8 +42,13 @@ test('a refusal is said with its reason and its bytes', () => {
   );
 });
 
+test('a closed alert says why it closed', () => {
+  const { headline } = report({ event: 'closed', because: 'has not grown for 60 min' });
+  expect(headline[0]).toMatch(/\(zombie-connections\); closed: has not grown for 60 min$/);
+});
+
 test('an unknown time is not a promise', () => {
-  expect(report({ timeToLimit: null }).headline[1]).toMatch(/^Time left: not known/);
+  expect(report({ timeToLimit: null }).headline[1]).toMatch(/^Time left: no estimate/);
 });
 
 test('a file that holds secrets says so', () => {

@@ -15,6 +15,13 @@ test('the one that the alert is about comes before a larger one', () => {
   expect(culpritOf(both, { kind: 'registry-growth', subject: 'clients' }, null)?.name).toBe('clients');
 });
 
+test('a field is known by its last name: the heap says the class, the process the variable', () => {
+  const members = suspectOf({ rank: 2, name: 'RoomDirectory.members', path: ['RoomDirectory', '.members'] });
+  const both = analysisOf(suspectOf(), members);
+  const about = { kind: 'registry-growth', subject: 'rooms.members' } as const;
+  expect(culpritOf(both, about, null)?.name).toBe('RoomDirectory.members');
+});
+
 test('the type that the kind is held by comes before a larger one', () => {
   const both = analysisOf(
     suspectOf(),

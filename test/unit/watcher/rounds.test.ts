@@ -141,6 +141,21 @@ test('after a refusal a profile of allocations names the line, once there was mo
   expect(culprits()).toEqual([['a', 40]]);
 });
 
+test('a second snapshot that is refused leaves the first one to name who holds most', async () => {
+  const refused: Snapshot = { outcome: 'refused', reason: 'the stop would be too long' };
+  const { rounds, news, settle, sample, culprits, analysed } = start({
+    snapshots: [writtenOf('a/1'), refused],
+    analyses: [analysisOf(suspectOf({ growth: null, confidence: 0.6 }))],
+  });
+  rounds.join({ ...LEAK, kind: 'registry-growth' }, false);
+  await settle();
+  await sample(5_000);
+  expect(analysed).toEqual([['a/1']]);
+  expect(culprits()).toEqual([['a', 41]]);
+  const whys = news.flatMap(([, { culpritBecause }]) => culpritBecause ?? []);
+  expect(whys).toEqual(['no second snapshot to compare with: the stop would be too long']);
+});
+
 test('an alert whose line is known already gets the first snapshot only', async () => {
   const { rounds, news, settle, sample, count } = start({});
   rounds.join(LEAK, true);
