@@ -11,6 +11,8 @@ test('opened once, updated when the number doubled, closed with a reason', () =>
   expect(new Set(transitions.map(({ fingerprint }) => fingerprint)).size).toBe(1);
   expect(transitions.map(({ n }) => n)).toEqual([0, 1, 2]);
   expect(transitions.at(-1)).toMatchObject({ because: 'has not grown for 30 min' });
+  // What is said last is what was measured last, not what was when it opened.
+  for (const { title, evidence } of transitions) expect(title).toMatch(`${evidence[0]?.value} of `);
 });
 
 test('no flapping: what pauses for less than a window stays one alert', () => {
