@@ -44,6 +44,7 @@ interface Order {
   readonly keepAlive: boolean;
 }
 
+const MOST_FILES = 3;
 const WATCH_EVERY_MS = 60_000;
 /** Labels of the snapshots that nobody asked for by hand: these may be replaced. */
 const SCHEDULED = 'scheduled';
@@ -113,8 +114,15 @@ export class HeapAnalyzer {
 
   /** One file: what holds the memory; two or three in order: what grows. In a process of its own. */
   analyse(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
+    const given: readonly unknown[] = typeof files === 'string' ? [files] : files;
+    const names = given.filter((file) => typeof file === 'string');
+    // A snapshot that was refused has no file, and JavaScript passes that on.
+    if (names.length < given.length || names.length === 0 || names.length > MOST_FILES) {
+      const reason = `one to three names of files, not ${given.map((file) => String(file)).join(', ')}`;
+      return Promise.resolve({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED', reason });
+    }
     return runAnalysis({
-      files: typeof files === 'string' ? [files] : files,
+      files: names,
       dir: this.snapshotDir,
       limits: this.#options.limits,
       clock: this.#options.clock,
@@ -159,6 +167,7 @@ export class HeapAnalyzer {
     const budget = {
       method: 'inprocess',
       pauseBudgetMs,
+      pauseSetting: 'pauseBudgetMs',
       maxFiles: maxSnapshots,
       cooldownMs: 0,
       redact,

@@ -117,7 +117,7 @@ export function mayCapture(
   if (cost.pauseMs > budget.pauseBudgetMs) {
     return refused(
       `the process would stop for about ${Math.round(cost.pauseMs)} ms, the budget is ` +
-        `${budget.pauseBudgetMs} ms (WSGUARD_PAUSE_BUDGET_MS)`,
+        `${budget.pauseBudgetMs} ms (${budget.pauseSetting ?? 'WSGUARD_PAUSE_BUDGET_MS'})`,
     );
   }
   const heapLeftBytes = readings.heapCapacityBytes - readings.oldSpaceBytes;

@@ -34,6 +34,8 @@ export interface CaptureReadings extends CaptureLimits {
 export interface CaptureBudget {
   readonly method: 'auto' | 'fork' | 'inprocess' | 'off';
   readonly pauseBudgetMs: number;
+  /** What a refusal says to raise, where it is not the agent's setting. */
+  readonly pauseSetting?: string;
   readonly maxFiles: number;
   readonly cooldownMs: number;
   /** A redaction process follows, while malloc still keeps what the snapshot took. */

@@ -85,3 +85,15 @@ test('analyse and analyze are one', async () => {
   expect(first).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('/nonexistent/a') });
   expect(second).toEqual(first);
 });
+
+test('what a refused snapshot leaves where its file should be is an answer, not an exception', async () => {
+  const { analyzer } = watched(() => ROOMY);
+  const missing = undefined as unknown as string;
+  for (const files of [[missing, 'b'], [], ['a', 'b', 'c', 'd']]) {
+    await expect(analyzer.analyse(files)).resolves.toMatchObject({
+      outcome: 'failed',
+      code: 'WSGUARD_ANALYSIS_FAILED',
+      reason: expect.stringMatching(/^one to three names of files/),
+    });
+  }
+});
