@@ -113,7 +113,8 @@ function rangeOf(row: AnyRow): string {
 /** The known name that is fewest edits away, when that is near enough to be what was meant. */
 export function nearestName(name: string, known: readonly string[]): string | null {
   let best: string | null = null;
-  let bestDistance = Math.max(3, Math.ceil(name.length / 3)) + 1;
+  // Half the letters of a short name may not change: `bogus` is no misspelt `log`.
+  let bestDistance = Math.min(Math.max(3, Math.ceil(name.length / 3)), Math.floor(name.length / 2)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

@@ -38,7 +38,7 @@ export function analysisHtml(analysis: Analysis): string {
     <h2>The snapshots</h2>
     ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis, first ?? null)}
     <h2>Look for yourself</h2>
-    ${devTools(files.at(-1) ?? 'heap.heapsnapshot')}`;
+    ${devTools(files)}`;
   return page(title, body);
 }
 

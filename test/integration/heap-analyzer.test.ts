@@ -70,7 +70,10 @@ test('the gate refuses with a reason, and nothing is written', () => {
   const [snapshot] = run(
     `new HeapAnalyzer({ snapshotDir: 'none', pauseBudgetMs: 1 }).takeSnapshot('x').then(say);`,
   );
-  expect(snapshot).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('budget is 1 ms (pauseBudgetMs)') });
+  expect(snapshot).toMatchObject({
+    outcome: 'refused',
+    reason: expect.stringContaining('budget is 1 ms (pauseBudgetMs)'),
+  });
   expect(readdirSync(dir)).not.toContain('none');
 });
 

@@ -6,10 +6,12 @@ import { formatBytes, formatDuration } from '../format.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 
+/** `wsguard analyse` takes so many. */
+const MOST_COMPARED = 3;
+
 export function nextSteps(alert: Alert): Markup {
   const advice = adviceOf(alert.kind);
   const written = alert.snapshots.filter((snapshot) => snapshot.outcome === 'written');
-  const last = written.at(-1);
   return markup`<h2>What to do</h2>
     <ol class="steps">
       <li><b>Now.</b> ${advice.now}</li>
@@ -18,20 +20,22 @@ export function nextSteps(alert: Alert): Markup {
     </ol>
     ${snapshotList(alert.snapshots)}
     ${
-      last === undefined
+      written.length === 0
         ? null
         : markup`<h2>Look for yourself</h2>
-          <p>${last.redacted ? 'Values in the file are masked, names are not.' : markup`<b>The file is not redacted: it holds secrets in clear text.</b>`}</p>
-          ${command(`scp ${shell(`${alert.host}:${last.file}`)} .`)} ${devTools(last.file)}`
+          <p>${written.every(({ redacted }) => redacted) ? 'Values in the files are masked, names are not.' : markup`<b>Not redacted: the files hold secrets in clear text.</b>`}</p>
+          ${written.map(({ file }) => command(`scp ${shell(`${alert.host}:${file}`)} .`))}
+          ${devTools(written.map(({ file }) => file))}`
     }`;
 }
 
 /** DevTools has no command for it: a window is opened, the rest is two clicks. */
-export function devTools(file: string): Markup {
-  const name = file.split(/[\\/]/).at(-1) ?? file;
+export function devTools(files: readonly string[]): Markup {
+  const names = files.slice(-MOST_COMPARED).map((file) => file.split(/[\\/]/).at(-1) ?? file);
+  const name = names.at(-1) ?? 'heap.heapsnapshot';
   const plain = name.replace(/\.gz$/, '');
   const unpack = name === plain ? '' : `gunzip -k ${shell(name)} && `;
-  return markup`${command(`npx -p @wsguard/agent wsguard analyse ${shell(name)}`)}
+  return markup`${command(`npx -p @wsguard/agent wsguard analyse ${names.map(shell).join(' ')}`)}
     ${command(`${unpack}google-chrome --auto-open-devtools-for-tabs about:blank`)}
     <p class="small soft">Then in DevTools: Memory, Load profile, and choose <code>${plain}</code>.</p>`;
 }

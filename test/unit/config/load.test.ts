@@ -93,11 +93,12 @@ test('unknown names are reported with the nearest known one, in all three layers
   files['/app/typo.json'] = '{"interval": 5}';
   const { problems } = load({
     env: { WSGUARD_WEBHOK_URL: 'https://user:pw@x', WSGUARD_CONFIG: 'typo.json' },
-    code: { intervalMS: 5 },
+    code: { intervalMS: 5, bogus: 1 },
   });
   expect(problems.map(({ setting, source, expected }) => [setting, source, expected])).toEqual([
     ['interval', 'file', 'a known setting; did you mean intervalMs?'],
     ['intervalMS', 'code', 'a known setting; did you mean intervalMs?'],
+    ['bogus', 'code', 'a known setting'],
     ['WSGUARD_WEBHOK_URL', 'env', 'a known setting; did you mean WSGUARD_WEBHOOK_URL?'],
   ]);
   expect(JSON.stringify(problems)).not.toContain('pw');

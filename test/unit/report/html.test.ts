@@ -196,3 +196,16 @@ test('one point or none is no chart', () => {
   expect(drawChart({ title: 't', unit: 'count', wallMs: [1], lines })).toBeNull();
   expect(drawChart({ title: 't', unit: 'count', wallMs: [], lines: [] })).toBeNull();
 });
+
+test('two snapshots are fetched and compared by the commands to paste, and one raw file is said', () => {
+  const snapshot = (file: string, redacted: boolean) =>
+    ({ outcome: 'written', file, method: 'inprocess', pauseMs: 9, bytes: 10, redacted }) as const;
+  const page = reportHtml(report({ snapshots: [snapshot('/d/a', false), snapshot('/d/b', true)] }));
+  for (const text of [
+    'scp web-3:/d/a .',
+    'scp web-3:/d/b .',
+    'wsguard analyse a b<',
+    'secrets in clear text',
+  ])
+    expect(page).toContain(text);
+});
