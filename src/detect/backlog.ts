@@ -29,7 +29,10 @@ export const backlog: Detector = {
       { name: 'slow_connections', value: slow, unit: 'connections' },
     ];
     const unanswering = history.last?.connections.unanswering ?? 0;
-    const said = `${sayBytes(growth.now)} wait to be sent to ${sayCount(slow)} slow peers`;
+    const said =
+      growth.now < 1024
+        ? 'nothing waits to be sent'
+        : `${sayBytes(growth.now)} wait to be sent to ${sayCount(slow)} slow peers`;
     if (growth.answer === 'found' && unanswering > slow)
       return [quiet(NAME, 'inconclusive', `${said}, who may be those that do not answer`, { evidence })];
     return [

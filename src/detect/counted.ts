@@ -48,6 +48,14 @@ const RULES: Readonly<Partial<Record<CountedSeries['what'], Rule>>> = {
   queue: { kind: 'queue-growth', noun: 'items', minRise: () => MIN_QUEUE_ITEMS, perConnection: false },
 };
 
+/** The metric whose number it is; the subject is the alert's. */
+const METRICS: Partial<Record<CountedSeries['what'], string>> = {
+  registry: 'wsguard_registry_entries',
+  rooms: 'rooms',
+  members: 'wsguard_room_members',
+  queue: 'wsguard_queue_items',
+};
+
 function look(name: string, series: readonly CountedSeries[], counts: Counts): Verdict[] {
   if (counts.missing !== null) return [stillWarming(name, counts)];
   const verdicts: Verdict[] = [];
@@ -61,7 +69,7 @@ function look(name: string, series: readonly CountedSeries[], counts: Counts): V
       calm += 1;
       continue;
     }
-    const evidence = growthEvidence(`${what} ${subject}`, growth, least);
+    const evidence = growthEvidence(METRICS[what] ?? what, growth, least);
     const title = `${subject} holds ${sayCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
     verdicts.push(
       growth.answer === 'found'
@@ -69,9 +77,14 @@ function look(name: string, series: readonly CountedSeries[], counts: Counts): V
         : quiet(name, growth.answer, title, { evidence }),
     );
   }
-  if (verdicts.length === 0) verdicts.push(quiet(name, 'ok', `${calm} of ${calm} do not grow on their own`));
+  if (verdicts.length === 0 && calm === 0)
+    verdicts.push(quiet(name, 'inconclusive', `no ${name} are known`, { missing: name }));
+  else if (verdicts.length === 0) verdicts.push(quiet(name, 'ok', sayCalm(name, calm)));
   return verdicts;
 }
+
+const sayCalm = (name: string, calm: number): string =>
+  `none of the ${sayCount(calm)} ${name} watched grows on its own`;
 
 const detectorOf = (name: string, ...whats: CountedSeries['what'][]): Detector => ({
   name,

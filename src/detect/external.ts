@@ -15,6 +15,8 @@ const EXTERNAL_RULES = [
   { windowMs: 60 * MINUTE_MS, rise: 0.02, enoughBytes: 16 * 1024 ** 2 },
 ] as const;
 const EXTERNAL_LATE = 0.25;
+/** Compression contexts show a tenth of themselves as external: with less than this of RSS, Buffers are not the story. */
+const MIN_SHARE_OF_RSS = 0.3;
 /** RSS also holds what the allocator keeps for later, so it takes longer and more to mean something. */
 const NATIVE_WINDOW_MS = 60 * MINUTE_MS;
 const NATIVE_RISE = 0.1;
@@ -55,6 +57,10 @@ function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]):
     return quiet('external', 'inconclusive', `${said}, in step with the connections`, { evidence });
   if (blocks.rise < floorRise(history, windowMs))
     return quiet('external', 'inconclusive', `${said}; the heap rose more`, { evidence });
+  const rss = history.window.column('rssBytes');
+  const resident = blocksOf(history, (row) => rss[row] ?? Number.NaN, { windowMs });
+  if (resident !== null && blocks.rise < MIN_SHARE_OF_RSS * resident.rise)
+    return quiet('external', 'inconclusive', `${said}; RSS rose ${sayBytes(resident.rise)}`, { evidence });
   return found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence });
 }
 

@@ -4,8 +4,8 @@ import type { Verdict } from '../types.ts';
 import { MIN_HALF, type Counts } from './growth.ts';
 import { minRise } from './counted.ts';
 import { found, quiet, type Detector } from './detector.ts';
-import { HOUR_MS, MINUTE_MS, type FloorPoint } from './history.ts';
-import { sayCount } from './say.ts';
+import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
+import { sayCount, sayMinutes } from './say.ts';
 
 const NAME = 'retained';
 const WINDOW_MS = 60 * MINUTE_MS;
@@ -15,6 +15,9 @@ const MIN_SPAN_MS = 8 * MINUTE_MS;
 const MIN_NOT_FALLING = 0.7;
 /** All that ever closed, and many times what is open: no pool and no history of the last sessions is that. */
 const ALL = { share: 0.9, perOpen: 2, atLeast: 100 } as const;
+
+/** What is held no longer grows while nothing closes: it waits for the next connections to be judged. */
+const IDLE_MS = 15 * MINUTE_MS;
 
 type Settled = FloorPoint & { readonly survivors: number };
 
@@ -28,9 +31,21 @@ export const retained: Detector = {
     const [first, last] = [inWindow[0], inWindow.at(-1)];
     const spanMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
     if (first === undefined || last === undefined || spanMs < MIN_SPAN_MS) return [tooEarly(inWindow.length)];
-    return [judge(inWindow, { first, last, counts })];
+    const verdict = judge(inWindow, { first, last, counts });
+    const idleMs = history.nowMs - lastCloseMs(history);
+    if (verdict.answer !== 'found' || idleMs < IDLE_MS) return [verdict];
+    const said = `${sayCount(last.survivors)} closed connections are still held, but none has closed for ${sayMinutes(idleMs)}`;
+    return [quiet(NAME, 'plateau', said, { evidence: verdict.evidence })];
   },
 };
+
+/** When the count of closed connections last moved, as far as the window tells. */
+function lastCloseMs({ window, startedMs }: History): number {
+  const closed = window.column('closedTotal');
+  const times = window.times();
+  const row = closed.findLastIndex((total, i) => i > 0 && total !== (closed[i - 1] ?? total));
+  return times[row] ?? startedMs;
+}
 
 interface Ends {
   readonly first: Settled;

@@ -19,6 +19,11 @@ export const unanswering: Detector = {
   look(view) {
     const { counts } = view;
     if (counts.missing !== null) return [stillWarming(NAME, counts)];
+    const unaskable = view.history.last?.connections.unaskable ?? 0;
+    if (counts.connectionsNow <= unaskable)
+      return [
+        quiet(NAME, 'inconclusive', 'no open connection can be asked', { missing: 'connections to ask' }),
+      ];
     const least = Math.max(minRise(counts), MIN_SHARE * counts.connectionsNow);
     const growth = counts.test('unanswering', { minRise: least, perConnection: false });
     if (growth === null) return [quiet(NAME, 'inconclusive', 'too few readings of who answers')];

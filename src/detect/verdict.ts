@@ -51,5 +51,7 @@ export const ruledOut = (verdicts: readonly Verdict[]): Because[] =>
   verdicts.flatMap((verdict) => {
     const kind = RULED_OUT.get(verdict.detector);
     if (kind === undefined || verdict.answer === 'found' || verdict.answer === 'warming-up') return [];
+    // What could not be looked at rules nothing out.
+    if (verdict.answer === 'inconclusive' && verdict.missing !== undefined) return [];
     return [{ kind, because: verdict.because }];
   });

@@ -225,3 +225,49 @@ test('no connections in the samples: leaks are inconclusive, conditions are judg
   expect(unknown.opened).toEqual(['loop-lag']);
   expect(answerOf(unknown, 'floor')).toMatchObject({ answer: 'inconclusive', missing: 'connections' });
 });
+
+test('what is held from before, on a server that nobody leaves any more, does not alarm again', () => {
+  const busyUntil = (minutes: number) =>
+    run(
+      240,
+      gcEvery(
+        6,
+        () => 60,
+        (minute) => {
+          const closed = 10 * Math.min(minute, minutes);
+          return { connections: 50, closed, opened: closed + 50, retained: Math.max(0, closed - 100) };
+        },
+      ),
+    );
+  const idle = busyUntil(100);
+  expect(idle.last.verdicts.find(({ detector }) => detector === 'retained')?.answer).toBe('plateau');
+  expect(busyUntil(240).last.verdicts.find(({ detector }) => detector === 'retained')?.answer).toBe('found');
+});
+
+test('Buffers that are a small part of what RSS gained are not the story', () => {
+  const verdictOf = (rssPerMinute: number) =>
+    run(
+      120,
+      gcEvery(
+        6,
+        () => 60,
+        (minute) => ({ externalMb: 3 + 2 * minute, rssMb: 120 + rssPerMinute * minute }),
+      ),
+    ).last.verdicts.find(({ detector }) => detector === 'external');
+  expect(verdictOf(20)?.answer).toBe('inconclusive');
+  expect(verdictOf(2)?.answer).toBe('found');
+});
+
+test('what could not be looked at rules nothing out', () => {
+  const { transitions } = run(
+    240,
+    gcEvery(
+      6,
+      () => 60,
+      (minute) => ({ connections: 50, closed: 10 * minute, opened: 10 * minute + 50, retained: 10 * minute }),
+    ),
+  );
+  const kinds = transitions[0]?.against.map(({ kind }) => kind) ?? [];
+  expect(kinds).toContain('slow-consumer');
+  expect(kinds).not.toContain('registry-growth');
+});
