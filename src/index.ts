@@ -2,6 +2,7 @@
  * The public face. As a `--require` preload it installs the sleeping agent; everything else is loaded when it is
  * asked for, so that a process that never serves pays next to nothing.
  */
+import { writeSync } from 'node:fs';
 import type * as AgentModule from './agent.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { Agent } from './agent/api.ts';
@@ -44,6 +45,16 @@ function define(name: string, get: () => unknown): void {
   Object.defineProperty(exports, name, { enumerable: true, get });
 }
 
+function sayNotLoaded(error: unknown): void {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const line = { level: 50, pid: process.pid, name: 'wsguard', code: 'WSGUARD_FAULT', part: 'load' };
+  try {
+    writeSync(2, `${JSON.stringify({ ...line, error: code ?? message, msg: 'the agent was not loaded' })}\n`);
+  } catch {
+    // Nowhere to say it.
+  }
+}
+
 function agentModule(): typeof AgentModule {
   return require('./agent.ts') as typeof AgentModule;
 }
@@ -51,7 +62,9 @@ function agentModule(): typeof AgentModule {
 if (module.isPreloading) {
   try {
     agentModule().preload();
-  } catch {
-    // A preload that throws ends the process; an agent that cannot load is no reason for that.
+  } catch (error) {
+    // A preload that throws ends the process; an agent that cannot load is no reason for that. `--permission` may hide
+    // some of our own files.
+    sayNotLoaded(error);
   }
 }

@@ -7,9 +7,9 @@ export function sayLastWords({ bed, log, openAlerts, resolved, identity, isDirSe
   const { dir } = resolved.config;
   const onExit = bed.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
+    if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     // An end with an `exit` event is no death: the next start must not take it for one.
     if (isDirSet) farewell(boxFolder(dir, identity.instance));
-    if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
   });
   process.on('exit', onExit);
   return () => void process.removeListener('exit', onExit);

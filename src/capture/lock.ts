@@ -4,7 +4,8 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Stop } from '../types.ts';
-import { isAlive, openDir, remove } from './store.ts';
+import { makeOwnFolder } from '../folders.ts';
+import { isAlive, remove } from './store.ts';
 
 interface Holder {
   /** Pids mean nothing to another container that shares the directory. */
@@ -40,7 +41,7 @@ export function takeLock(dir: string, nowMs: number): Lock | null {
   };
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
-      openDir(dir);
+      makeOwnFolder(dir);
       write(0, 'wx');
       return lock;
     } catch (error) {

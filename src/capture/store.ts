@@ -1,17 +1,14 @@
 /** The directory of the files: made private, bounded, and cleared of what a dead process left half done. */
 
 import {
-  chmodSync,
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readSync,
   readdirSync,
   statfsSync,
   statSync,
   unlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
@@ -38,15 +35,6 @@ export const snapshotName = (wallMs: number, label: string): string =>
 /** Beside the file, hidden, with our pid: the next process can tell leftovers from work in progress. */
 export const temporaryName = (file: string): string =>
   join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
-
-/** Makes the directory 0700 with a `.gitignore`; leaves one that is there as it is. */
-export function openDir(dir: string): void {
-  if (existsSync(dir)) return;
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  // mkdir's mode passes through the umask; recursive parents keep the default.
-  chmodSync(dir, 0o700);
-  writeFileSync(join(dir, '.gitignore'), '*\n', { mode: 0o600 });
-}
 
 /** Bytes that we may still write there, of the nearest ancestor that exists; null where it cannot be told. */
 export function diskFreeBytes(dir: string): number | null {

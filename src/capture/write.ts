@@ -4,9 +4,10 @@ import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
 import type { CaptureLimits, CaptureReadings, Clock, Failed, Learned, Taken } from '../types.ts';
+import { makeOwnFolder } from '../folders.ts';
 import { failureOf } from './failure.ts';
 import { smallObjects } from './gate.ts';
-import { diskFreeBytes, openDir, remove, snapshotName, temporaryName } from './store.ts';
+import { diskFreeBytes, remove, snapshotName, temporaryName } from './store.ts';
 
 export interface WriteOrder {
   readonly dir: string;
@@ -23,7 +24,7 @@ export function writeInProcess(order: WriteOrder, clock: Clock): Taken | Failed 
   let temporary: string | null = null;
   try {
     const dir = resolve(order.dir);
-    openDir(dir);
+    makeOwnFolder(dir);
     const finalFile = freeName(dir, clock.wallMs(), order.label);
     temporary = temporaryName(finalFile);
     const before = heapNow();

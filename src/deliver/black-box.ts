@@ -6,7 +6,6 @@
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -17,6 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder, makeOwnFolder } from '../folders.ts';
 import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types.ts';
 
 /** Two segments of half an hour each at the default period: the older one goes when the newer is full. */
@@ -37,17 +37,11 @@ export interface BlackBox {
   close(): void;
 }
 
-/** The box comes before the first alarm: whoever makes the directory keeps it out of git. One that is there stays. */
-function makePrivate(dir: string): void {
-  if (mkdirSync(dir, { recursive: true, mode: 0o700 }) === undefined) return;
-  writeFileSync(join(dir, '.gitignore'), '*\n', { mode: PRIVATE });
-}
-
 /** Throws what the file system throws; the guard of the caller counts it. */
 export function openBlackBox(dir: string, identity: Identity, startedWallMs: number): BlackBox {
   const folder = join(dir, identity.instance);
-  makePrivate(dir);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeOwnFolder(dir);
+  makeFolder(folder);
   const owner: BoxOwner = { identity, startedWallMs, bootId: bootId(), startTicks: startTicks(identity.pid) };
   replace(join(folder, OWNER), JSON.stringify(owner));
   let segment = 0;
@@ -81,6 +75,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
 
 /** Also for the application's thread at `exit`, when the watcher is gone already: three unlinks, no more. */
 export function farewell(folder: string): void {
+  if (!existsSync(folder)) return;
   for (const name of [...SEGMENTS, OWNER]) rmSync(join(folder, name), { force: true });
 }
 

@@ -2,8 +2,9 @@
  * Alerts and reports as files. Made at the first alarm, for this user only. What cannot be written is answered with
  * a code; a torn last line (a disk that filled up) is ended before the next one begins.
  */
-import { chmod, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder, makeOwnFolder } from '../folders.ts';
 import type { Alert, Delivery } from '../types.ts';
 
 export interface FileSinkOptions {
@@ -26,7 +27,6 @@ export interface FileSink {
 const ALERTS = 'alerts.ndjson';
 const ALERTS_BEFORE = 'alerts.1.ndjson';
 const MAX_BYTES = 10 * 1024 * 1024;
-const DIR_MODE = 0o700;
 const FILE_MODE = 0o600;
 const DELIVERED: Delivery = { outcome: 'delivered' };
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
@@ -48,7 +48,7 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
   }
 
   async function append(line: string): Promise<void> {
-    await makeDir(dir);
+    makeOwnFolder(dir);
     const path = join(dir, ALERTS);
     const size = await sizeOf(path);
     // Looked at right before, so that of several processes on one directory hardly two rotate one file.
@@ -69,8 +69,8 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
   const alertDir = (alertId: string): string => join(dir, safeName(alertId));
 
   async function makeAlertDir(alertId: string): Promise<void> {
-    await makeDir(dir);
-    await mkdir(alertDir(alertId), { recursive: true, mode: DIR_MODE });
+    makeOwnFolder(dir);
+    makeFolder(alertDir(alertId));
   }
 
   return {
@@ -83,15 +83,6 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
         for (const [name, text] of Object.entries(files)) await replace(join(alertDir(alertId), name), text);
       }),
   };
-}
-
-/** Everything in it may hold secrets: no group, no world, no git. A directory that was there stays as it is. */
-async function makeDir(dir: string): Promise<void> {
-  const made = await mkdir(dir, { recursive: true, mode: DIR_MODE });
-  if (made === undefined) return;
-  // mkdir is subject to the umask, chmod is not.
-  await chmod(dir, DIR_MODE);
-  await writeFile(join(dir, '.gitignore'), '*\n', { mode: FILE_MODE });
 }
 
 async function replace(path: string, text: string): Promise<void> {

@@ -83,3 +83,13 @@ test('a watcher that cannot be started again is given up without a word into the
   );
   expect(await answerOf(port)).toBe('ok');
 });
+
+test('a directory that can never be made is said, and the process ends when it wants to', async () => {
+  const child = startChild({
+    files: { 'main.js': `${SERVER} setTimeout(() => server.close(), 1500);` },
+    nodeArgs: ['--require', AGENT],
+    env: { WSGUARD_DIR: '/proc/nowhere' },
+  });
+  await child.said(WATCHING);
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+});

@@ -7,7 +7,6 @@ import { analysisRssBytes, heapMibOf, redactionRssBytes } from '../../../src/cap
 import {
   diskFreeBytes,
   listSnapshots,
-  openDir,
   sanitiseLabel,
   snapshotName,
   sweepLeftovers,
@@ -34,15 +33,6 @@ test.each([
 ])('label %j becomes %j', (label, safe) => {
   expect(sanitiseLabel(label)).toBe(safe);
   expect(snapshotName(1_700_000_000_000.4, label)).toBe(`heap-1700000000000-${safe}.heapsnapshot`);
-});
-
-test('a directory is made private and kept out of git; one that is there is left as it is', () => {
-  const made = join(dir, 'a', 'b');
-  openDir(made);
-  expect(statSync(made).mode & 0o777).toBe(0o700);
-  expect(readdirSync(made)).toEqual(['.gitignore']);
-  openDir(dir);
-  expect(readdirSync(dir)).toEqual(['a']);
 });
 
 test('snapshots are listed by the time in their names, and nothing else is', () => {
