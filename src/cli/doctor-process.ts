@@ -1,6 +1,6 @@
 /** What /proc tells of a running process, and what the agent in it has written. Nothing is sent to the process. */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig } from '../config/load.ts';
@@ -75,14 +75,34 @@ async function programCheck(proc: string, argv: readonly string[]): Promise<Chec
   const name = basename(argv[0] ?? '');
   if (!/node/.test(name)) return check('program', 'no', `${name || 'a kernel thread'} is not Node`);
   try {
+    if (!isTrusted(proc)) return check('program', 'yes', `Node: ${programOf(argv)}`);
     const { stdout } = await promisify(execFile)(join(proc, 'exe'), ['--version'], {
       timeout: 5000,
       env: {},
     });
-    return check('program', 'yes', `Node ${stdout.trim().slice(1)}: ${argv.slice(1).join(' ')}`);
+    return check('program', 'yes', `Node ${stdout.trim().slice(1)}: ${programOf(argv)}`);
   } catch (error) {
-    return check('program', 'unknown', `${argv.join(' ')} (${reasonOf(error)})`);
+    return check('program', 'unknown', `${programOf(argv)} (${reasonOf(error)})`);
   }
+}
+
+/** Its arguments may hold secrets, those of flags too. */
+function programOf(argv: readonly string[]): string {
+  const words = argv.slice(1);
+  const isProgram = (word: string, i: number): boolean =>
+    !word.startsWith('-') &&
+    !/^(-[rep]|--(require|import|loader|conditions|eval|print))$/.test(words[i - 1] ?? '');
+  return words.find(isProgram) ?? 'no file';
+}
+
+/**
+ * To ask an executable for its version is to run it, as root maybe: only one that root or we put there, and none from
+ * inside a container, where its own root could have.
+ */
+function isTrusted(proc: string): boolean {
+  const { uid } = statSync(join(proc, 'exe'));
+  const space = (of: string): string => readlinkSync(join(of, 'ns', 'mnt'));
+  return (uid === 0 || uid === process.getuid?.()) && space(proc) === space('/proc/self');
 }
 
 /** As it was started; what the program changed in itself later is not in /proc. */

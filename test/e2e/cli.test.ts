@@ -56,6 +56,8 @@ linux('doctor --pid: a process that serves, its settings, its program', async ()
     [
       '-e',
       "require('http').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })",
+      '--',
+      '--password=hunter2',
     ],
     { env: { WSGUARD_INTERVAL_MS: 'never', NODE_OPTIONS: '' } },
   );
@@ -65,6 +67,7 @@ linux('doctor --pid: a process that serves, its settings, its program', async ()
     await eventually(() => port.includes('\n'), 'the server to listen');
     const { code, out } = await wsguard('doctor', '--pid', String(server.pid), '--json');
     expect(code).toBe(0);
+    expect(out).not.toContain('hunter2');
     const { checks, problems } = JSON.parse(out) as {
       checks: { what: string; works: string; detail: string }[];
       problems: { setting: string }[];
