@@ -25,7 +25,12 @@ export function createEvents(guard: Guard): Events {
     },
     emit(event, value) {
       for (const listener of listeners.get(event) ?? [])
-        guard.run(`on ${event}`, () => (listener as (value: unknown) => void)(value), undefined);
+        // An async listener throws by its promise.
+        void guard.runAsync(
+          `on ${event}`,
+          async () => (listener as (value: unknown) => unknown)(value),
+          null,
+        );
     },
     clear: () => listeners.clear(),
   };

@@ -1,4 +1,4 @@
-import { isMap, isSet } from 'node:util/types';
+import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../guard.ts';
 import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 
@@ -105,6 +105,8 @@ const sizeOf = (ref: WeakRef<{ readonly size: number }>) => (): number | null =>
 const lengthOf = (ref: WeakRef<readonly unknown[]>) => (): number | null => ref.deref()?.length ?? null;
 
 function natural(value: unknown): number {
+  // A count that comes later is none; its rejection, unheard, would end the process, and we called.
+  if (isPromise(value)) value.catch(() => undefined);
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
   throw new TypeError(`gave ${String(value)} where a number of at least 0 was expected`);
 }
@@ -113,7 +115,7 @@ export function readRooms(rooms: RoomsMap): Omit<RoomsReading, 'name' | 'source'
   let seen = 0;
   let members = 0;
   for (const room of rooms.values()) {
-    members += Array.isArray(room) ? room.length : ((room as ReadonlySet<unknown>).size ?? 0);
+    members += Array.isArray(room) ? room.length : ((room as ReadonlySet<unknown> | null)?.size ?? 0);
     seen += 1;
     if (seen === MAX_ROOMS_SUMMED) break;
   }

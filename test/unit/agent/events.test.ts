@@ -1,0 +1,24 @@
+import { createEvents } from '../../../src/agent/events.ts';
+import { createGuard } from '../../../src/guard.ts';
+import { alertOf } from '../../support/alerts.ts';
+
+test('what a listener throws, now or later, stays here; the others hear', async () => {
+  const faults: unknown[] = [];
+  const events = createEvents(
+    createGuard(({ part, error }) => faults.push([part, (error as Error).message])),
+  );
+  const heard: string[] = [];
+  events.on('alert', () => {
+    throw new Error('now');
+  });
+  const later = (): Promise<void> => Promise.reject(new Error('later'));
+  events.on('alert', later as () => void);
+  events.on('alert', ({ id }) => void heard.push(id));
+  events.emit('alert', alertOf({ id: 'a' }));
+  expect(heard).toEqual(['a']);
+  await new Promise(setImmediate);
+  expect(faults).toEqual([
+    ['on alert', 'now'],
+    ['on alert', 'later'],
+  ]);
+});

@@ -1,0 +1,31 @@
+import { createGuard } from '../../../src/guard.ts';
+import { Registries, type RoomsMap, type Watchable } from '../../../src/hooks/registries.ts';
+
+const rejections: unknown[] = [];
+const onRejection = (reason: unknown): void => void rejections.push(reason);
+beforeAll(() => void process.on('unhandledRejection', onRejection));
+afterAll(() => void process.off('unhandledRejection', onRejection));
+
+test('a callback that answers later gives no row, and its rejection is nobody else’s', async () => {
+  const faults: string[] = [];
+  const registries = new Registries(createGuard(({ part }) => faults.push(part)));
+  const later = (): Promise<number> => Promise.reject(new Error('the database is down'));
+  registries.watchRegistry('later', later as unknown as Watchable);
+  registries.watchQueue('queue', () => 1, { oldestAgeMs: later as unknown as () => number });
+  expect(registries.read()).toEqual({ registries: [], queues: [], rooms: [] });
+  // Node tells of a rejection when the microtasks have run.
+  await new Promise(setImmediate);
+  expect(rejections).toEqual([]);
+  expect(faults).toEqual(['watched later', 'watched queue']);
+});
+
+test('a room that is not there yet counts none', () => {
+  const registries = new Registries(createGuard(() => undefined));
+  const rooms = new Map<string, unknown>([
+    ['a', new Set([1, 2])],
+    ['b', null],
+    ['c', undefined],
+  ]) as RoomsMap;
+  registries.watchRooms('rooms', rooms);
+  expect(registries.read().rooms).toEqual([{ name: 'rooms', rooms: 3, members: 2, source: 'app' }]);
+});
