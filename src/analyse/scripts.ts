@@ -1,6 +1,8 @@
 import { NODE, follow, locationIndex, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 
+const AGENT_FILES = ['hooks/sockets', 'guard'];
+
 /** A place in the code that ran: before any source map. Lines and columns from 1. */
 export interface Place {
   readonly file: string;
@@ -13,6 +15,8 @@ export interface Place {
 export class Scripts {
   private readonly heap: Heap;
   private readonly files = new Map<number, string>();
+  /** Where this agent lay in the process that the snapshot was taken of; null when it was not there. */
+  private readonly agentFolder: string | null;
 
   constructor(heap: Heap) {
     this.heap = heap;
@@ -22,6 +26,12 @@ export class Scripts {
       const file = scriptOf(heap, node[at]!);
       if (file !== null) this.files.set(scriptId[at]!, file);
     }
+    this.agentFolder = agentFolderOf(new Set(this.files.values()));
+  }
+
+  /** What the agent itself keeps is no finding about the application that it watches. */
+  isAgentFile(file: string): boolean {
+    return this.agentFolder !== null && file.startsWith(this.agentFolder);
   }
 
   /** Files of the application and of packages that have functions alive. */
@@ -61,6 +71,17 @@ export class Scripts {
     const place = this.place(node);
     return place !== null && isUserFile(place.file) ? place : null;
   }
+}
+
+/** Known by its files that lie beside one another, since it may be installed, linked or run from a checkout. */
+function agentFolderOf(files: ReadonlySet<string>): string | null {
+  for (const file of files) {
+    const folder = /^(.*[\\/])hooks[\\/]dormant\.[jt]s$/.exec(file)?.[1];
+    if (folder === undefined) continue;
+    const beside = AGENT_FILES.map((name) => file.replace(/hooks([\\/])dormant/, name.replace('/', '$1')));
+    if (beside.every((name) => files.has(name))) return folder;
+  }
+  return null;
 }
 
 function scriptOf(heap: Heap, closure: number): string | null {

@@ -36,7 +36,7 @@ export function findHeld(comparison: Comparison): Suspect[] {
   const outermost = big.filter(({ node }) => !isInside(graph, holders, node)).slice(0, MOST_GROUPS);
   return foldLike(graph, outermost)
     .map((group) => describe(comparison, group, new Set()))
-    .filter((suspect) => isSuspicious(suspect))
+    .filter((suspect) => isSuspicious(suspect) && !graph.scripts.isAgentFile(suspect.location?.file ?? ''))
     .map((suspect) => ({ ...suspect, growth: null, confidence: confidenceOf(suspect) }))
     .sort((a, b) => b.retainedBytes - a.retainedBytes)
     .map((suspect, at) => ({ ...suspect, rank: at + 1 }));

@@ -21,12 +21,17 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
   const suspects: Suspect[] = [];
   const growing: Growing[] = [];
   const groups = findGroups(comparison);
-  const grown = new Set(
-    groups.flatMap(({ how, members }) => (how === 'chain' ? [] : members.map(({ node }) => node))),
-  );
-  for (const group of groups) {
-    const suspect = describe(comparison, group, grown);
-    const because = excuseOf(comparison, group, suspect, sampleOf(comparison.graph.heap, group));
+  const grown = grownNodes(groups);
+  const described = groups.map((group) => ({ group, suspect: describe(comparison, group, grown) }));
+  const { scripts, heap } = comparison.graph;
+  const isAgents = ({ suspect: { location } }: Described): boolean =>
+    location !== null && scripts.isAgentFile(location.file);
+  const agents = grownNodes(described.filter(isAgents).map(({ group }) => group));
+  const applications = new Set([...grown].filter((node) => !agents.has(node)));
+  for (const { group, suspect: first } of described.filter((each) => !isAgents(each))) {
+    const isAlsoAgents = agents.size > 0 && first.otherRetainers.length > 0;
+    const suspect = isAlsoAgents ? describe(comparison, group, applications) : first;
+    const because = excuseOf(comparison, group, suspect, sampleOf(heap, group));
     if (because === null) suspects.push(suspect);
     else {
       const { name, path, location, objects } = suspect;
@@ -40,6 +45,14 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
     growing: growing.slice(0, MOST_SUSPECTS),
   };
 }
+
+interface Described {
+  readonly group: Group;
+  readonly suspect: Suspect;
+}
+
+const grownNodes = (groups: readonly Group[]): Set<number> =>
+  new Set(groups.flatMap(({ how, members }) => (how === 'chain' ? [] : members.map(({ node }) => node))));
 
 const rankOfPlace = ({ location }: Suspect): number =>
   location === null ? 2 : Number(isPackageFile(location.file));

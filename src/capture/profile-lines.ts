@@ -17,13 +17,17 @@ interface Step {
 }
 
 /** Bytes go to the nearest frame of the application's own code, else to the nearest one of a package. */
-export function summariseProfile(head: ProfileNode, intervalBytes: number): AllocationProfile {
+export function summariseProfile(
+  head: ProfileNode,
+  intervalBytes: number,
+  agentFolder: string,
+): AllocationProfile {
   const byPlace = new Map<string, ProfileLine & { bytes: number }>();
   let totalBytes = 0;
   const steps: Step[] = [{ node: head, own: null, package: null }];
   for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
     const { node } = step;
-    const kind = kindOf(node.callFrame.url);
+    const kind = kindOf(node.callFrame.url, agentFolder);
     const own = kind === 'own' ? node : step.own;
     const inPackage = kind === 'package' ? node : step.package;
     totalBytes += node.selfSize;
@@ -39,8 +43,10 @@ export function summariseProfile(head: ProfileNode, intervalBytes: number): Allo
   };
 }
 
-function kindOf(url: string): 'own' | 'package' | 'none' {
-  if (url === '' || url.startsWith('node:') || url.includes('/@wsguard/agent/')) return 'none';
+/** What the agent allocates is not the application's doing, wherever the agent is installed. */
+function kindOf(url: string, agentFolder: string): 'own' | 'package' | 'none' {
+  if (url === '' || url.startsWith('node:') || url.replace('file://', '').startsWith(agentFolder))
+    return 'none';
   return url.includes('/node_modules/') ? 'package' : 'own';
 }
 

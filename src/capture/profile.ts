@@ -4,6 +4,7 @@
  */
 
 import type { Session } from 'node:inspector';
+import { join, sep } from 'node:path';
 import type { AllocationProfile, Failed } from '../types.ts';
 import { failureOf } from './failure.ts';
 import { summariseProfile } from './profile-lines.ts';
@@ -31,7 +32,7 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
   const stop = (): AllocationProfile | Failed => {
     try {
       const { profile } = ask(session, 'HeapProfiler.stopSampling') as { profile: { head: ProfileNode } };
-      return summariseProfile(profile.head, samplingInterval);
+      return summariseProfile(profile.head, samplingInterval, join(__dirname, '..', sep));
     } catch (error) {
       return failureOf(error, 'WSGUARD_PROFILE_FAILED');
     } finally {

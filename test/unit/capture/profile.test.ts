@@ -20,7 +20,7 @@ test('bytes go to the nearest line of the application, through packages and node
     ]),
     frame('receive', '/app/node_modules/ws/lib/receiver.js', 50, [frame('from', 'node:buffer', 5)]),
   ]);
-  expect(summariseProfile(head, 512)).toEqual({
+  expect(summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/')).toEqual({
     intervalBytes: 512,
     totalBytes: 255,
     lines: [
@@ -39,7 +39,7 @@ test('bytes go to the nearest line of the application, through packages and node
 test('a deep tree does not end the stack', () => {
   let node = frame('leaf', '/app/a.js', 1);
   for (let i = 0; i < 50_000; i += 1) node = frame('again', '/app/a.js', 1, [node]);
-  expect(summariseProfile(node, 1).totalBytes).toBe(50_001);
+  expect(summariseProfile(node, 1, '/app/node_modules/@wsguard/agent/dist/').totalBytes).toBe(50_001);
 });
 
 const profile = (share: number, over = {}): AllocationProfile => ({
