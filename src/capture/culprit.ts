@@ -10,7 +10,8 @@ const LEAST_SHARE = 0.3;
 const NEAR_LINES = 40;
 
 export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile | null): Culprit | null {
-  const line = profile?.lines.find(({ share }) => share >= LEAST_SHARE) ?? null;
+  // A library's line that allocates (a socket, a frame) is where every server allocates: it accuses nobody.
+  const line = profile?.lines.find(({ share, file }) => share >= LEAST_SHARE && !isPackage(file)) ?? null;
   if (suspect === null) return line === null ? null : ofLine(line);
   const culprit = ofSuspect(suspect);
   if (line === null) return culprit;
@@ -22,6 +23,8 @@ export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile 
   if (!agree(culprit, line)) return culprit;
   return { ...culprit, confidence: 1 - (1 - suspect.confidence) * (1 - line.share / 2) };
 }
+
+const isPackage = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);
 
 function ofSuspect({ name, path, location, objects, growth, confidence }: Suspect): Culprit {
   const reached = path.length === 0 ? name : path.join('');

@@ -93,3 +93,15 @@ test('the real thing names the line that fills an array, and may be stopped twic
   expect(found.lines[0]?.file).toContain('profile.test.ts');
   expect(run.stop()).toBe(found);
 });
+
+test("a line of the agent is nobody's, and a library's line alone accuses nobody", () => {
+  const head = frame('(root)', '', 0, [
+    frame('observe', 'file:///app/node_modules/@wsguard/agent/dist/hooks/births.js', 90),
+    frame('Socket', '/app/node_modules/ws/lib/websocket.js', 80),
+  ]);
+  const profile = summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/');
+  expect(profile.lines.map(({ file }) => file)).toEqual(['/app/node_modules/ws/lib/websocket.js']);
+  expect(joinCulprit(null, profile)).toBeNull();
+  const own = summariseProfile(frame('join', '/app/rooms.js', 80), 512, '/agent/');
+  expect(joinCulprit(null, own)).toMatchObject({ file: '/app/rooms.js', line: 41, function: 'join' });
+});
