@@ -12,6 +12,7 @@ import { sayBytes } from './detect/say.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { createGuard, type Guard } from './guard.ts';
 import { Registries, type Watchable } from './hooks/registries.ts';
+import { memoryStats } from './memory-stats.ts';
 import { Ring } from './ring.ts';
 import { createLimits } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
@@ -115,7 +116,7 @@ export class MemoryMonitor {
 
   getMemoryStats(): MemoryStats {
     const memory = readMemory();
-    return this.#statsOf(memory, this.#capacityOf(memory));
+    return memoryStats(memory, this.#capacityOf(memory), this.#registries.read().registries);
   }
 
   /** Null until there are ten samples. */
@@ -153,7 +154,7 @@ export class MemoryMonitor {
   getReport(): MemoryReport {
     const memory = readMemory();
     const limit = this.#capacityOf(memory);
-    const current = this.#statsOf(memory, limit);
+    const current = memoryStats(memory, limit, this.#registries.read().registries);
     return {
       current,
       limit,
@@ -189,7 +190,7 @@ export class MemoryMonitor {
 
   #tellAlert({ memory, limits }: Sample): void {
     const { alertThreshold } = this.#options;
-    const current = this.#statsOf(memory, limits.heapCapacityBytes);
+    const current = memoryStats(memory, limits.heapCapacityBytes, this.#registries.read().registries);
     const inContainer = (limits.containerUsedBytes ?? memory.rssBytes) / (limits.containerBytes ?? Infinity);
     const share = Math.max(current.usagePercent / 100, inContainer);
     const isOver = share >= (this.#isOver ? REARM : 1) * alertThreshold;
@@ -216,23 +217,6 @@ export class MemoryMonitor {
 
   #capacityOf(memory: MemoryReading): number {
     return this.#maxMemoryBytes ?? this.#limits.read(memory.heapLimitBytes).heapCapacityBytes;
-  }
-
-  #statsOf(memory: MemoryReading, capacityBytes: number): MemoryStats {
-    return {
-      heapUsed: memory.heapUsedBytes,
-      heapTotal: memory.heapTotalBytes,
-      heapLimit: memory.heapLimitBytes,
-      rss: memory.rssBytes,
-      external: memory.externalBytes,
-      arrayBuffers: memory.arrayBuffersBytes,
-      mallocedMemory: memory.mallocedBytes,
-      peakMallocedMemory: memory.peakMallocedBytes,
-      usagePercent: Math.round((memory.oldSpaceBytes / capacityBytes) * 1000) / 10,
-      registries: Object.fromEntries(
-        this.#registries.read().registries.map(({ name, entries }) => [name, entries]),
-      ),
-    };
   }
 }
 

@@ -1,4 +1,5 @@
 /** `status()`, from what is known: by the watcher normally, by the application's thread where that stays silent. */
+import { memoryStats } from './memory-stats.ts';
 import type {
   Alert,
   Blind,
@@ -39,7 +40,7 @@ export function composeStatus(known: Known): Status {
       retained: connections?.retained ?? null,
       byTransport,
     },
-    memory: memoryStats(known.sample),
+    memory: statsOf(known.sample),
     timeToLimit: known.timeToLimit,
     verdicts: known.verdicts.map(statusVerdict),
     alerts: known.alerts,
@@ -60,23 +61,10 @@ const NO_MEMORY: MemoryStats = {
   registries: {},
 };
 
-function memoryStats(sample: Sample | null): MemoryStats {
-  if (sample === null) return NO_MEMORY;
-  const { memory, limits, registries } = sample;
-  const capacity = limits.heapCapacityBytes;
-  return {
-    heapUsed: memory.heapUsedBytes,
-    heapTotal: memory.heapTotalBytes,
-    heapLimit: memory.heapLimitBytes,
-    rss: memory.rssBytes,
-    external: memory.externalBytes,
-    arrayBuffers: memory.arrayBuffersBytes,
-    mallocedMemory: memory.mallocedBytes,
-    peakMallocedMemory: memory.peakMallocedBytes,
-    usagePercent: capacity > 0 ? (100 * memory.oldSpaceBytes) / capacity : 0,
-    registries: Object.fromEntries(registries.map(({ name, entries }) => [name, entries])),
-  };
-}
+const statsOf = (sample: Sample | null): MemoryStats =>
+  sample === null
+    ? NO_MEMORY
+    : memoryStats(sample.memory, sample.limits.heapCapacityBytes, sample.registries);
 
 function statusVerdict(verdict: Verdict): StatusVerdict {
   const { detector, answer, evidence } = verdict;
