@@ -72,7 +72,7 @@ export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
   const clear = (): void => [raw, redacted].forEach(remove);
   process.once('exit', clear);
   try {
-    const job = { from: raw, to: redacted };
+    const job = { from: raw, to: redacted, owner: process.pid };
     const needBytes = redactionRssBytes(bytes);
     const task = { entry: 'capture/worker.js', job, needBytes, waitMs: REDACTION_WAIT_MS };
     const outcome = await runGated(order, task);

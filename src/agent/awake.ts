@@ -36,6 +36,8 @@ export interface Body {
   readonly beat: Beat;
   /** Open ones, by id: for last words, and for a watcher that has to be started again. */
   readonly openAlerts: Map<string, Alert>;
+  /** Taken, and perhaps not redacted yet. */
+  readonly rawFiles: Set<string>;
   readonly startedWallMs: number;
   /** Named by somebody, not the default: state is kept there. */
   readonly isDirSet: boolean;
@@ -98,17 +100,16 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
     events: createEvents(guard),
     beat: createBeat(memory),
     openAlerts: new Map(),
+    rawFiles: new Set(),
     isDirSet: ['file', 'code', 'env'].includes(resolved.sources.dir),
     metrics: null,
     link: null,
     sampling: null,
     host: null,
   };
+  const beating = guard.wrap('beat', () => body.beat.bump());
   const stops: Stop[] = [
-    clock.every(
-      BEAT_PERIOD_MS,
-      guard.wrap('beat', () => body.beat.bump()),
-    ),
+    clock.every(BEAT_PERIOD_MS, beating),
     () => body.sampling?.stop(),
     () => body.sampler.stop(),
     () => body.host?.stop(),

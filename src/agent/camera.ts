@@ -22,11 +22,13 @@ interface Deps {
   readonly clock: Clock;
   readonly beat: Beat;
   readonly flags: HeapFlags;
+  /** A file that is not redacted yet, and must not be left behind. */
+  readonly onRaw: (file: string) => void;
   /** Right before: what is read next is our own doing. */
   readonly onStop: () => void;
 }
 
-export function createCamera({ config, clock, beat, flags, onStop }: Deps): Camera {
+export function createCamera({ config, clock, beat, flags, onRaw, onStop }: Deps): Camera {
   const limits = createLimits(flags);
   const budget: CaptureBudget = {
     method: config.snapshot,
@@ -53,6 +55,7 @@ export function createCamera({ config, clock, beat, flags, onStop }: Deps): Came
       if (taken.outcome === 'written') {
         filesKept += 1;
         learned = taken.learned;
+        if (as === 'raw') onRaw(taken.file);
       }
       return taken;
     },

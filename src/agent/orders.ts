@@ -13,7 +13,7 @@ const FAILED: Failed = {
   reason: 'a fault of the agent, see the log',
 };
 
-export function createOrders({ sampler, beat, bed, resolved }: Body): Ears<WatcherSide>['answer'] {
+export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): Ears<WatcherSide>['answer'] {
   const { guard, clock } = bed;
   let camera: Camera | null = null;
   /** Loaded for the first order: most processes never get one. */
@@ -24,6 +24,7 @@ export function createOrders({ sampler, beat, bed, resolved }: Body): Ears<Watch
       clock,
       beat,
       flags: bed.dormant.flags,
+      onRaw: (file) => void rawFiles.add(file),
       onStop: () => sampler.noteMark('snapshot'),
     });
   };

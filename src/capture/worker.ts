@@ -4,10 +4,15 @@ import { text } from 'node:stream/consumers';
 import { failureOf } from './failure.ts';
 import { redactFile } from './redact-file.ts';
 import type { RedactFileOrder } from './redact-file.ts';
+import { remove } from './store.ts';
 
 async function main(): Promise<void> {
   try {
-    const job = JSON.parse(await text(process.stdin)) as RedactFileOrder;
+    const job = JSON.parse(await text(process.stdin)) as RedactFileOrder & { owner?: number };
+    // Whoever wanted it may die meanwhile: what is not redacted must not outlive it for nobody's use.
+    process.once('exit', () => {
+      if (job.owner !== undefined && process.ppid !== job.owner) [job.from, job.to].forEach(remove);
+    });
     process.stdout.write(JSON.stringify(await redactFile(job)));
   } catch (error) {
     const { code, reason: message } = failureOf(error);

@@ -1,5 +1,10 @@
 /** Applications that break what the agent leans on: each is served as without it, and watched as far as that goes. */
-import { AGENT, endAll, startChild, until } from '../support/child.ts';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeHeapSnapshot } from 'node:v8';
+import { AGENT, endAll, ROOT, startChild, until } from '../support/child.ts';
 
 jest.setTimeout(60_000);
 afterEach(endAll);
@@ -92,4 +97,36 @@ test('a directory that can never be made is said, and the process ends when it w
   });
   await child.said(WATCHING);
   expect(await child.exited).toEqual({ code: 0, signal: null });
+});
+
+test('an end while a snapshot is redacted leaves nothing behind that is not', async () => {
+  const main = `
+    globalThis.much = Array.from({ length: 100000 }, (_, i) => ({ i, text: 'text ' + i }));
+    const { existsSync, readdirSync } = require('node:fs');
+    const agent = require(${JSON.stringify(AGENT)}).start();
+    agent.snapshot('x').then(({ outcome }) => console.log('done too early: ' + outcome));
+    const raw = /x\\.heapsnapshot\\.\\d+\\.tmp$/;
+    setInterval(() => {
+      const names = existsSync('wsguard/snapshots') ? readdirSync('wsguard/snapshots') : [];
+      if (names.some((name) => raw.test(name))) process.exit(0);
+    }, 1);`;
+  const child = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '60000' } });
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.stdout()).toBe('');
+  const names = readdirSync(join(child.cwd, 'wsguard', 'snapshots'));
+  expect(names.filter((name) => /x\.heapsnapshot\.\d+\.tmp$/.test(name))).toEqual([]);
+});
+
+test.each([
+  ['died', 1, []],
+  ['lives', process.pid, ['raw', 'redacted']],
+])('a redaction whose owner %s', (_, owner, left) => {
+  const dir = mkdtempSync(join(tmpdir(), 'wsguard-redaction-'));
+  const [from, to] = [join(dir, 'raw'), join(dir, 'redacted')];
+  writeHeapSnapshot(from);
+  const worker = join(ROOT, 'dist', 'capture', 'worker.js');
+  const { status } = spawnSync(process.execPath, [worker], { input: JSON.stringify({ from, to, owner }) });
+  expect(status).toBe(0);
+  expect(readdirSync(dir).toSorted()).toEqual(left);
+  rmSync(dir, { recursive: true });
 });
