@@ -8,7 +8,7 @@ interface Signature {
 }
 
 /** Leaks of published packages that others have met: data, and each one tested on the real package. */
-const LEAKS: readonly (Signature & { id: string; fixedIn: string; advice: string })[] = [
+export const LEAKS: readonly (Signature & { id: string; fixedIn: string; advice: string })[] = [
   {
     id: 'websocket-pending-requests',
     holder: 'WebSocketServer',

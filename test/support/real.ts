@@ -1,0 +1,104 @@
+/** Real published packages, the leaking version and the repaired one, and heap snapshots of a server that uses them. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+
+export type Variant = 'bad' | 'fixed';
+interface Launched {
+  readonly child: ChildProcess;
+  readonly exited: Promise<unknown>;
+  stdout(): string;
+  stderr(): string;
+  stop(signal: NodeJS.Signals): Promise<unknown>;
+}
+interface Processes {
+  readonly freePorts: (names: readonly ['http']) => Promise<{ http: number }>;
+  readonly launch: (command: string, args: readonly string[], options: object) => Launched;
+}
+interface Cases {
+  readonly PAIRS: Readonly<Record<string, readonly string[]>>;
+  /** Installs where it is not yet; the directory. */
+  readonly installReal: (name: string, variant: Variant) => string;
+}
+interface State {
+  readonly accepted: number;
+  readonly busy: number;
+}
+
+const FIXTURES = join(__dirname, '..', '..', 'fixtures');
+const PRELOAD = join(FIXTURES, 'real', 'preload-snapshots.js');
+/** How many connections a case with "persistent": true keeps open. */
+const KEPT = 10;
+const DEADLINE_MS = 60_000;
+const { freePorts, launch } = require(join(FIXTURES, 'components', 'process.js')) as Processes;
+export const { PAIRS, installReal } = require(join(FIXTURES, 'real', 'start.js')) as Cases;
+
+export const pinnedVersion = (name: string, variant: Variant, dependency: string): string | undefined =>
+  readJson<{ dependencies: Record<string, string> }>(join(FIXTURES, 'real', name, variant, 'package.json'))
+    .dependencies[dependency];
+
+export interface Snapshots {
+  /** Where the packages lie. */
+  readonly dir: string;
+  readonly files: readonly [string, string];
+  /** Connections that the server took: work was done, also where nothing leaks. */
+  readonly accepted: number;
+}
+
+/** A snapshot after `warm` units of the case's own load and one after `units` more, each of a server at rest. */
+export async function snapshotReal(
+  [name, variant]: readonly [string, Variant],
+  { warm, units, folder }: { warm: number; units: number; folder: string },
+): Promise<Snapshots> {
+  const dir = installReal(name, variant);
+  const { persistent = false } = readJson<{ persistent?: boolean }>(join(dir, 'case.json'));
+  const { http: port } = await freePorts(['http']);
+  const options = { cwd: dir, env: { ...process.env, NODE_OPTIONS: '', PORT: String(port) } };
+  const stdio = ['pipe', 'pipe', 'pipe', 'ipc'];
+  const server = launch(process.execPath, ['--require', PRELOAD, 'server.js'], { ...options, stdio });
+  const running = [server];
+  const { when, ask } = watching(server, `${name} ${variant}`);
+  let rounds = 0;
+  const round = async (load: Launched, size: number): Promise<string> => {
+    load.child.stdin?.write(`${size}\n`);
+    rounds += 1;
+    await when(() => load.stdout().match(/^done$/gm)?.length === rounds, `round ${rounds} of its load`);
+    await when(async () => (await ask({})).busy === (persistent ? KEPT : 0), 'rest');
+    const snapshot = join(folder, `${name}-${variant}-${rounds}.heapsnapshot`);
+    await ask({ snapshot });
+    return snapshot;
+  };
+  try {
+    await when(() => server.stdout().includes('ready'), 'its port');
+    const load = launch(process.execPath, ['load.js'], options);
+    running.push(load);
+    const files = [await round(load, warm), await round(load, units)] as const;
+    return { dir, files, accepted: (await ask({})).accepted };
+  } finally {
+    await Promise.all(running.map((one) => one.stop('SIGKILL')));
+  }
+}
+
+/** Waits for and questions to a server, none of which outlives it. */
+function watching(server: Launched, title: string) {
+  const died = server.exited.then((): never => {
+    throw new Error(`${title} ended: ${server.stderr()}`);
+  });
+  died.catch(() => {});
+  return {
+    when: (look: () => boolean | Promise<boolean>, what: string): Promise<boolean> =>
+      Promise.race([died, eventually(look, `${title}: ${what}`, DEADLINE_MS)]),
+    ask: async (request: { snapshot?: string }): Promise<State> => {
+      const answer = once(server.child, 'message');
+      server.child.send(request);
+      const [state] = (await Promise.race([died, answer])) as [State];
+      return state;
+    },
+  };
+}
+
+function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(path, 'utf8')) as T;
+}
