@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { isMap, isSet } from 'node:util/types';
+import { isMap, isProxy, isSet } from 'node:util/types';
 import type { QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Found } from './found.ts';
@@ -191,11 +191,13 @@ function* take<T>(values: Iterable<T>, most: number): Generator<T> {
 
 /** A WebSocket, a socket, a response, a Socket.IO socket; or an object with one in a field of its own. */
 function holdsConnection(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
+  // A Proxy answers by code of the application.
+  if (typeof value !== 'object' || value === null || isProxy(value)) return false;
   if (isConnection(value)) return true;
   if (isCollection(value) || isMap(value) || isSet(value)) return false;
   for (const { value: own } of Object.values<PropertyDescriptor>(Object.getOwnPropertyDescriptors(value))) {
-    if (typeof own === 'object' && own !== null && isConnection(own as object)) return true;
+    if (typeof own !== 'object' || own === null || isProxy(own)) continue;
+    if (isConnection(own as object)) return true;
   }
   return false;
 }

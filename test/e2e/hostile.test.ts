@@ -130,3 +130,34 @@ test.each([
   expect(readdirSync(dir).toSorted()).toEqual(left);
   rmSync(dir, { recursive: true });
 });
+
+test('registries are found without running code of the application: a Proxy is passed by', async () => {
+  const main = `
+    const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
+    const trap = () => { console.log('a trap was run'); throw new Error('trap'); };
+    const proxy = new Proxy({}, { get: trap, has: trap, ownKeys: trap, getOwnPropertyDescriptor: trap });
+    const clients = new Map();
+    const proxies = [proxy, proxy, proxy, proxy];
+    const holders = new Set([1, 2, 3, 4].map(() => ({ proxy })));
+    const wss = new WebSocketServer({ port: 0 }, () => {
+      for (let n = 0; n < 5; n += 1) new WebSocket('ws://127.0.0.1:' + wss.address().port).on('open', function () { this.send('x'); });
+    });
+    wss.on('connection', (socket) => {
+      clients.set(clients.size, socket);
+      socket.on('message', () => void [proxies.length, holders.size, clients.size, typeof proxy]);
+    });`;
+  const child = startChild({
+    files: { 'main.js': main },
+    nodeArgs: ['--require', AGENT],
+    env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
+  });
+  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
+  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
+  await until(
+    async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
+    30_000,
+    () => child.stderr(),
+  );
+  expect(child.stdout()).toBe('');
+  expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+});
