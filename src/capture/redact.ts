@@ -2,6 +2,7 @@
 
 import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
 import { USE } from '../heapsnapshot/uses.ts';
+import { isRandom } from './random.ts';
 
 /** Their names are data: the text itself, or a pattern that may be built from it. */
 const VALUE_NODES = new Set(['string', 'concatenated string', 'sliced string', 'regexp']);
@@ -18,9 +19,6 @@ const SHAPE_COUNT = 64;
 const MAX_NAME_LENGTH = 80;
 /** `sha256` and `x509`, but no year, no postcode, no number of a customer. */
 const MAX_DIGITS = 3;
-/** Lower case followed by upper case: camelCase has one in seven letters at most, a random token one in four. */
-const MAX_HUMP_SHARE = 0.2;
-const MIN_RANDOM_LENGTH = 16;
 
 /** `get size`, `#private`, `content-type`, `user:join`, `Symbol.iterator`; no spaces, quotes, `@`, `=`, `?`, `%`. */
 const NAME = /^(?:[gs]et )?[#$\p{L}_][\p{L}\p{N}_$]*(?:[-.:/][$\p{L}\p{N}_]+)*$/u;
@@ -34,9 +32,7 @@ const BUILT_IN =
 export function isReadableName(text: string): boolean {
   if (text.length > MAX_NAME_LENGTH || !NAME.test(text)) return false;
   if ((text.match(/\p{N}/gu)?.length ?? 0) > MAX_DIGITS) return false;
-  const longest = Math.max(...text.split(/[-.:/_ ]/).map((word) => word.length));
-  const humps = text.match(/\p{Ll}\p{Lu}/gu)?.length ?? 0;
-  return longest < MIN_RANDOM_LENGTH || humps <= text.length * MAX_HUMP_SHARE;
+  return !text.split(/[-.:/_ #$]/).some(isRandom);
 }
 
 /** An ephemeron's edge says both names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */

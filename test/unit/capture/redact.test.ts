@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { isReadableName, REDACTION } from '../../../src/capture/redact.ts';
 import { Rewriter } from '../../../src/heapsnapshot/rewrite.ts';
 import { USE } from '../../../src/heapsnapshot/uses.ts';
@@ -34,6 +35,12 @@ test.each([
   '$scope',
   'HTTP_STATUS_NOT_FOUND',
   'größe',
+  'getOwnPropertyDescriptorsOfAll',
+  'clientsByUserId',
+  'MaxListenersExceededWarning',
+  'perMessageDeflate',
+  'SharedArrayBuffer',
+  'isIPv6',
 ])('%s may be read as a name', (name) => {
   expect(isReadableName(name)).toBe(true);
 });
@@ -51,10 +58,32 @@ test.each([
   'customer4711',
   'token=abc',
   'Alice Smith',
+  'planted-function-b2badbee1cbcdcb0',
+  'kxQJdVvLaQZsfAAAB',
+  'qwzkxvbnmhjtrp',
   'x'.repeat(81),
   '',
 ])('%s may not', (name) => {
   expect(isReadableName(name)).toBe(false);
+});
+
+const LOWER = 'abcdefghijklmnopqrstuvwxyz';
+const MIXED = `${LOWER}${LOWER.toUpperCase()}`;
+test.each([
+  ['base62', 16, `${MIXED}0123456789`, 0.02],
+  ['base62', 22, `${MIXED}0123456789`, 0.01],
+  ['nanoid', 21, `${MIXED}0123456789_-`, 0.03],
+  ['base36', 16, `${LOWER}0123456789`, 0.02],
+  ['letters', 16, MIXED, 0.05],
+  ['hexadecimal', 16, '0123456789abcdef', 0.001],
+])('of random %s of %i characters hardly one reads as a name', (_, length, alphabet, most) => {
+  const character = fc.constantFrom(...alphabet);
+  const tokens = fc.sample(fc.array(character, { minLength: length, maxLength: length }), {
+    numRuns: 4000,
+    seed: 7,
+  });
+  const kept = tokens.filter((token) => isReadableName(token.join('')));
+  expect(kept.length / tokens.length).toBeLessThan(most);
 });
 
 describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style) => {
