@@ -2,7 +2,7 @@ import { Session } from 'node:inspector';
 
 export interface RemoteProperty {
   readonly name: string;
-  readonly value?: { readonly value?: unknown; readonly objectId?: string };
+  readonly value?: { readonly value?: unknown; readonly objectId?: string; readonly type?: string };
 }
 export interface RemoteFunction {
   readonly own: readonly RemoteProperty[];

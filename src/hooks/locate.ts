@@ -1,7 +1,7 @@
 import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Culprit } from '../types.ts';
-import { inspect, type Inspection, type RemoteProperty } from './inspect.ts';
+import { inspect, type Inspection, type RemoteFunction, type RemoteProperty } from './inspect.ts';
 
 /** So many of the last listeners are looked at: a leak has made most of what is there. */
 const LOOKED_AT = 25;
@@ -56,25 +56,42 @@ interface Location {
 
 function placeOf(inspection: Inspection, listener: object): Place | null {
   let seen = inspection.describe(listener);
-  // A bound function has no place of its own, only its target has.
-  for (let depth = 0; depth < 4; depth += 1) {
+  let place: Place | null = null;
+  for (let depth = 0; depth < MOST_LAYERS; depth += 1) {
     const location = valueOf(seen.internal, '[[FunctionLocation]]')?.value as Location | undefined;
-    if (location !== undefined) {
-      const name = valueOf(seen.own, 'name')?.value;
-      return {
-        scriptId: location.scriptId,
-        line: location.lineNumber + 1,
-        column: (location.columnNumber ?? 0) + 1,
-        name: typeof name === 'string' && name !== '' ? name : null,
-        votes: 1,
-      };
-    }
-    const target = valueOf(seen.internal, '[[TargetFunction]]')?.objectId;
-    if (target === undefined) return null;
-    seen = inspection.describeRemote(target);
+    place = location === undefined ? place : placeAt(location, valueOf(seen.own, 'name')?.value);
+    // A bound function has no place of its own, only its target has; the place of a wrapper is its library's.
+    const inner =
+      location === undefined
+        ? valueOf(seen.internal, '[[TargetFunction]]')?.objectId
+        : wrapped(inspection, seen, place?.name ?? '');
+    if (inner === undefined) return place;
+    seen = inspection.describeRemote(inner);
   }
-  return null;
+  return place;
 }
+
+const placeAt = ({ scriptId, lineNumber, columnNumber = 0 }: Location, name: unknown): Place => ({
+  scriptId,
+  line: lineNumber + 1,
+  column: columnNumber + 1,
+  name: typeof name === 'string' && name !== '' ? name : null,
+  votes: 1,
+});
+
+/** Lodash and its kin name their wrappers alike, and keep what they wrap in a variable of the scope around them. */
+function wrapped(inspection: Inspection, { internal }: RemoteFunction, name: string): string | undefined {
+  if (!WRAPPER.test(name)) return undefined;
+  const scopes = inspection.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).own;
+  const variables = inspection.describeRemote(valueOf(scopes, '0')?.objectId).own;
+  const inner = variables.find(
+    (variable) => WRAPPED.test(variable.name) && variable.value?.type === 'function',
+  );
+  return inner?.value?.objectId;
+}
+const WRAPPER = /^(?:debounced|throttled|wrapped|wrapper|memoized|invokeFunc)$/;
+const WRAPPED = /^(?:func|fn|callback|listener|handler)$/;
+const MOST_LAYERS = 6;
 
 const valueOf = (properties: readonly RemoteProperty[], name: string): RemoteProperty['value'] =>
   properties.find((property) => property.name === name)?.value;

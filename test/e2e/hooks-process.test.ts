@@ -20,7 +20,7 @@ function run(scenario: string, nodeArgs: readonly string[] = [], ...args: string
   return JSON.parse(child.stdout) as Record<string, unknown>;
 }
 
-test('listeners have a function, a file and a line: bound, by once, and under per-id names too', () => {
+test('listeners have a function, a file and a line: bound, by once, debounced, and under per-id names too', () => {
   const { located } = run('locate');
   expect(located).toEqual([
     expect.objectContaining({
@@ -31,6 +31,7 @@ test('listeners have a function, a file and a line: bound, by once, and under pe
     }),
     expect.objectContaining({ function: 'onPrice' }),
     expect.objectContaining({ function: 'onUser', file: CHILD, line: lineOf('function onUser() {}') }),
+    expect.objectContaining({ function: 'onResize', line: lineOf('function onResize() {}') }),
     null,
   ]);
 });

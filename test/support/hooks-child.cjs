@@ -69,11 +69,24 @@ const scenarios = {
     const feed = new Feed();
     for (let i = 0; i < 100; i += 1) feed.once(`user:${i}`, onUser.bind(null, i));
     function onUser() {}
+    class Screen extends EventEmitter {}
+    const screen = new Screen();
+    for (let i = 0; i < 40; i += 1)
+      screen.on(
+        'resize',
+        debounce(function onResize() {}),
+      );
+    function debounce(func) {
+      return function debounced(...args) {
+        return func(...args);
+      };
+    }
     sampler.read();
     const located = [
       await sampler.locateListener('EventEmitter', 'price'),
       await sampler.locateListener('EventEmitter', '*'),
       await sampler.locateListener('Feed', '*'),
+      await sampler.locateListener('Screen', 'resize'),
       await sampler.locateListener('nothing', 'x'),
     ];
     sampler.stop();
