@@ -29,10 +29,7 @@ export const backlog: Detector = {
       { name: 'slow_connections', value: slow, unit: 'connections' },
     ];
     const unanswering = history.last?.connections.unanswering ?? 0;
-    const said =
-      growth.now < 1024
-        ? 'nothing waits to be sent'
-        : `${sayBytes(growth.now)} wait to be sent to ${sayCount(slow)} slow peers`;
+    const said = sayWaiting(growth.now, slow);
     if (growth.answer === 'found' && unanswering > slow)
       return [quiet(NAME, 'inconclusive', `${said}, who may be those that do not answer`, { evidence })];
     return [
@@ -42,3 +39,10 @@ export const backlog: Detector = {
     ];
   },
 };
+
+/** Between two reads of a slow peer none may look slow for a moment. */
+function sayWaiting(bytes: number, slow: number): string {
+  if (bytes < 1024) return 'nothing waits to be sent';
+  const peers = slow === 0 ? '' : ` to ${sayCount(slow)} slow ${slow === 1 ? 'peer' : 'peers'}`;
+  return `${sayBytes(bytes)} wait to be sent${peers}`;
+}

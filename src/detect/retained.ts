@@ -56,7 +56,8 @@ interface Ends {
 function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Verdict {
   const windowMs = last.atMs - first.atMs;
   const rise = last.survivors - first.survivors;
-  const closed = last.closedTotal - first.closedTotal;
+  // Of those that closed early enough to be among the survivors: the newest ones may still be let go.
+  const closed = last.closedBefore - first.closedBefore;
   const least = minRise(counts);
   const isAll = heldAll(first, last, Math.max(counts.meanConnections, counts.connectionsNow));
   const evidence = [
@@ -73,10 +74,12 @@ function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Ver
     if (!keepsRising(held, rise))
       return quiet(NAME, 'inconclusive', `${said}, not steadily more`, { evidence });
   }
-  const share = closed > 0 ? `, ${Math.min(1, rise / closed).toFixed(2)} of each that closes` : '';
-  const title = said + share;
+  const title = said + sayShareOfClosed(isAll ? last.survivors / last.closedBefore : rise / closed);
   return found(NAME, { kind: 'retained-after-close', subject: 'closed connections', title, evidence });
 }
+
+const sayShareOfClosed = (share: number): string =>
+  Number.isFinite(share) && share > 0 ? `, ${Math.min(1, share).toFixed(2)} of each that closes` : '';
 
 const tooEarly = (collections: number): Verdict =>
   quiet(NAME, 'warming-up', `${collections} major collections seen so far`, {

@@ -9,10 +9,10 @@ export const sayCount = (count: number): string => group(String(Math.round(count
 
 export function sayBytes(bytes: number): string {
   const size = Math.abs(bytes);
-  if (size >= 1024 ** 3) return `${(bytes / 1024 ** 3).toFixed(1)} GB`;
-  if (size >= 10 * 1024 ** 2) return `${(bytes / 1024 ** 2).toFixed(0)} MB`;
-  if (size >= 1024 ** 2) return `${(bytes / 1024 ** 2).toFixed(1)} MB`;
-  return `${(bytes / 1024).toFixed(0)} KB`;
+  if (size >= 1024 ** 3) return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+  if (size >= 10 * 1024 ** 2) return `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+  if (size >= 1024 ** 2) return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+  return `${(bytes / 1024).toFixed(0)} KiB`;
 }
 
 export const sayMinutes = (ms: number): string => `${sayCount(ms / MINUTE_MS)} min`;
