@@ -15,7 +15,7 @@ test('says the pool that rose and how full the heap was', () => {
   const box = boxOf((minute) => ({ oldMb: 100 + 6.5 * minute }));
   const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
   expect(death?.finding).toMatchObject({ kind: 'process-died', family: 'condition', severity: 'critical' });
-  expect(death?.finding.title).toMatch(/pid 77\) ended with its heap at 9\d % .*old space rose 19\d MB/);
+  expect(death?.finding.title).toMatch(/pid 77\) ended with its heap at 9\d % .*old space rose 19\d MiB/);
 });
 
 test('the cgroup tells of its OOM killer', () => {
