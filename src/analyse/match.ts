@@ -10,18 +10,22 @@ import type { Heap } from './heap.ts';
 export interface Earlier {
   readonly holdings: Holdings;
   readonly census: Census;
-  readonly indexOfId: IdIndex;
+  readonly ids: IdTable;
   /** Spread over the heap: id, type and class, to see whether ids mean the same in the next file. */
   readonly sample: readonly { readonly id: number; readonly type: number; readonly name: string }[];
 }
 
-type IdIndex = (id: number) => number;
+/** By id: the node that has it, plus one. V8 counts its ids; those of native parts are hashes, as high as 2^32. */
+interface IdTable {
+  readonly counted: Uint32Array;
+  readonly rest: ReadonlyMap<number, number>;
+}
 
 const SAMPLE = 5000;
 /** Shares of the sample: found again by id, and then of the same type and class. */
 const LEAST_FOUND = 0.05;
 const LEAST_SAME = 0.98;
-/** Above this many ids a node the table of ids would be mostly holes. */
+/** Above this many ids a node the table would be mostly holes. */
 const DENSE_IDS_A_NODE = 16;
 const DENSE_IDS = 1 << 24;
 
@@ -31,31 +35,38 @@ export function remember(heap: Heap): Earlier {
   for (let node = 0; node < heap.nodeCount; node += step) {
     sample.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
   }
-  return { holdings: countHoldings(heap), census: takeCensus(heap), indexOfId: indexIds(heap), sample };
+  return { holdings: countHoldings(heap), census: takeCensus(heap), ids: indexIds(heap), sample };
 }
 
-function indexIds({ nodeId, nodeCount }: Heap): IdIndex {
+function indexIds({ nodeId, nodeCount }: Heap): IdTable {
+  const most = DENSE_IDS_A_NODE * nodeCount + DENSE_IDS;
   let highest = 0;
-  for (let node = 0; node < nodeCount; node++) if (nodeId[node]! > highest) highest = nodeId[node]!;
+  for (let node = 0; node < nodeCount; node++) {
+    const id = nodeId[node]!;
+    if (id > highest && id <= most) highest = id;
+  }
   try {
-    if (highest <= DENSE_IDS_A_NODE * nodeCount + DENSE_IDS) {
-      const table = new Uint32Array(highest + 1);
-      for (let node = 0; node < nodeCount; node++) table[nodeId[node]!] = node + 1;
-      return (id) => (id <= highest ? table[id]! - 1 : -1);
+    const counted = new Uint32Array(highest + 1);
+    const rest = new Map<number, number>();
+    for (let node = 0; node < nodeCount; node++) {
+      const id = nodeId[node]!;
+      if (id <= highest) counted[id] = node + 1;
+      else rest.set(id, node + 1);
     }
-    const table = new Map<number, number>();
-    for (let node = 0; node < nodeCount; node++) table.set(nodeId[node]!, node);
-    return (id) => table.get(id) ?? -1;
+    return { counted, rest };
   } catch {
     throw new SnapshotError('WSGUARD_SNAPSHOT_TOO_LARGE', `no memory for an index of ${nodeCount} ids`);
   }
 }
 
 /** Where each node of `heap` stood in the earlier snapshot, plus one; 0: it is new. */
-export function matchByIds(heap: Heap, earlier: Earlier): Uint32Array {
-  const { nodeId, nodeCount } = heap;
+export function matchByIds({ nodeId, nodeCount }: Heap, { ids: { counted, rest } }: Earlier): Uint32Array {
   const before = new Uint32Array(nodeCount);
-  for (let node = 0; node < nodeCount; node++) before[node] = earlier.indexOfId(nodeId[node]!) + 1;
+  for (let node = 0; node < nodeCount; node++) {
+    const id = nodeId[node]!;
+    if (id < counted.length) before[node] = counted[id]!;
+    else if (rest.size > 0) before[node] = rest.get(id) ?? 0;
+  }
   return before;
 }
 
