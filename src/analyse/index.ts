@@ -1,23 +1,16 @@
-import { Tokenizer } from '../heapsnapshot/tokenizer.ts';
 import type { Analysis } from '../types.ts';
 import { analyseGrowth, analyseOne } from './analysis.ts';
+import { readBeside } from './beside.ts';
 import type { Heap } from './heap.ts';
-import { remember } from './match.ts';
-import type { Earlier } from './match.ts';
-import { HeapBuilder } from './parse.ts';
-import { readSnapshot } from '../heapsnapshot/reader.ts';
+import { readEarlier, readHeap, summaryOf } from './read.ts';
+import type { ReadOptions, Remembered } from './read.ts';
 import { sourceFiles } from './source-files.ts';
 
-export interface Progress {
-  readonly stage: 'reading' | 'working';
-  readonly file: string;
-  /** 0 to 1; null when the size is not known. */
-  readonly share: number | null;
-}
+export type { Progress } from './read.ts';
 
-export interface AnalyseOptions {
-  readonly onProgress?: (progress: Progress) => void;
-  readonly stdin?: NodeJS.ReadableStream;
+export interface AnalyseOptions extends ReadOptions {
+  /** Earlier snapshots are read on a second thread: the answer is the same, sooner. Not beside a server. */
+  readonly threads?: boolean;
 }
 
 /**
@@ -28,33 +21,38 @@ export async function analyseFiles(
   files: readonly string[],
   options: AnalyseOptions = {},
 ): Promise<Analysis> {
-  const summaries: Analysis['snapshots'][number][] = [];
-  const earlier: Earlier[] = [];
-  const load = async (file: string): Promise<Heap> => {
-    const heap = await readHeap(file, options);
-    const { nodeCount, edgeCount, selfBytes } = heap;
-    summaries.push({ file, nodes: nodeCount, edges: edgeCount, selfBytes });
-    return heap;
-  };
-  for (const file of files.slice(0, -1)) earlier.push(remember(await load(file)));
   const last = files.at(-1)!;
-  const heap = await load(last);
+  const [before, heap] = await readAll(files.slice(0, -1), last, options);
   options.onProgress?.({ stage: 'working', file: last, share: null });
   const again = (at: number): Promise<Heap> => readHeap(files[at]!, options);
   const sources = sourceFiles();
+  const earlier = before.map((each) => each.earlier);
+  const summaries = [...before.map(({ summary }) => summary), summaryOf(last, heap)];
   const found =
     earlier.length === 0 ? analyseOne(heap, sources) : await analyseGrowth(heap, { earlier, again }, sources);
   return { schema: 'wsguard.analysis/1', snapshots: summaries, ...found };
 }
 
-async function readHeap(file: string, { onProgress, stdin = process.stdin }: AnalyseOptions): Promise<Heap> {
-  const bytes = await readSnapshot(file, stdin as typeof process.stdin);
-  const builder = new HeapBuilder(bytes.sizeBytes);
-  const tokenizer = new Tokenizer(builder);
-  for await (const chunk of bytes.chunks) {
-    tokenizer.write(chunk);
-    onProgress?.({ stage: 'reading', file, share: bytes.readShare() });
+async function readAll(
+  files: readonly string[],
+  last: string,
+  options: AnalyseOptions,
+): Promise<[Remembered[], Heap]> {
+  // Standard input belongs to this thread.
+  if (options.threads !== true || files.length === 0 || files.includes('-')) {
+    return [await readInTurn(files, options), await readHeap(last, options)];
   }
-  tokenizer.end();
-  return builder.finish();
+  const [before, heap] = await Promise.allSettled([
+    readBeside(files, options.onProgress),
+    readHeap(last, options),
+  ]);
+  if (before.status === 'rejected') throw before.reason;
+  if (heap.status === 'rejected') throw heap.reason;
+  return [before.value ?? (await readInTurn(files, options)), heap.value];
+}
+
+async function readInTurn(files: readonly string[], options: ReadOptions): Promise<Remembered[]> {
+  const all: Remembered[] = [];
+  for (const file of files) all.push(await readEarlier(file, options));
+  return all;
 }

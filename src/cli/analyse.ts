@@ -1,8 +1,13 @@
+import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { analyseFiles } from '../analyse/index.ts';
 import type { Progress } from '../analyse/index.ts';
+import { availableBytes, cpuQuotaCores } from '../capture/machine.ts';
+import { analysisRssBytes } from '../capture/need.ts';
+import { unpackedBytes } from '../capture/store.ts';
 import { createClock } from '../clock.ts';
 import { analysisText } from '../report/analysis.ts';
 import { analysisHtml } from '../report/html.ts';
@@ -61,10 +66,26 @@ function readArguments(argv: readonly string[]): Request | 'help' {
 async function analysed({ files }: Request, io: CliIo): Promise<Analysis> {
   const progress = progressLine(io, createClock());
   try {
-    return await analyseFiles(files, { onProgress: progress, stdin: io.stdin });
+    return await analyseFiles(files, {
+      onProgress: progress,
+      stdin: io.stdin,
+      threads: hasRoomForTwo(files),
+    });
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
     throw error;
+  }
+}
+
+/** A second core, and memory for two snapshots at once. A pipe has no size, and looking into it would empty it. */
+function hasRoomForTwo(files: readonly string[]): boolean {
+  try {
+    if (!files.every((file) => statSync(file).isFile())) return false;
+    const cores = Math.min(availableParallelism(), cpuQuotaCores() ?? Infinity);
+    const haveBytes = Math.min(availableBytes(), process.constrainedMemory() || Infinity);
+    return cores >= 2 && analysisRssBytes(files.map(unpackedBytes)) <= haveBytes;
+  } catch {
+    return false;
   }
 }
 

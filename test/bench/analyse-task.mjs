@@ -41,10 +41,10 @@ function parse() {
   };
 }
 
-function analyse() {
+function analyse(threads) {
   const { analyseFiles } = require(join(dist, 'analyse', 'index.js'));
   return async () => {
-    const { suspects, holders } = await analyseFiles(files);
+    const { suspects, holders } = await analyseFiles(files, { threads });
     const first = suspects[0] ?? holders[0];
     return { first: first === undefined ? null : first.path.join('') };
   };
@@ -75,7 +75,15 @@ function wasm() {
   };
 }
 
-const TASKS = { 'sum-bytes': sumBytes, parse, analyse, devtools, memlab, wasm };
+const TASKS = {
+  'sum-bytes': sumBytes,
+  parse,
+  analyse: () => analyse(false),
+  'analyse-threads': () => analyse(true),
+  devtools,
+  memlab,
+  wasm,
+};
 const run = await TASKS[task]();
 const cpuBefore = process.cpuUsage();
 const wallBefore = performance.now();

@@ -114,6 +114,7 @@ async function measureSize(size) {
   if (smaller !== undefined) {
     const both = bytes + statSync(fileOf(smaller)).size;
     rows.diff = row(await best('analyse', fileOf(smaller), file), both);
+    rows['diff-threads'] = row(await best('analyse-threads', fileOf(smaller), file), both);
     if (rivals.includes('devtools')) {
       rows['devtools-diff'] = row(await measure('devtools', fileOf(smaller), file), both);
     }

@@ -55,6 +55,50 @@ test('two snapshots with a leak: 1, and the culprit with file and line first', a
   expect(out).toContain(`${PROGRAM}:${line}`);
 });
 
+describe('earlier snapshots read on a second thread', () => {
+  const { analyseFiles, readBeside } = {
+    ...(require(join(ROOT, 'dist', 'analyse', 'index.js')) as typeof import('../../src/analyse/index.ts')),
+    ...(require(join(ROOT, 'dist', 'analyse', 'beside.js')) as typeof import('../../src/analyse/beside.ts')),
+  };
+  const outcome = (files: readonly string[], threads: boolean): Promise<unknown> =>
+    analyseFiles(files, { threads }).catch(({ code, message }: { code: string; message: string }) => ({
+      code,
+      message,
+    }));
+
+  test('it is the thread that does it', async () => {
+    expect((await readBeside([a, b]))?.map(({ summary }) => summary.file)).toEqual([a, b]);
+  });
+
+  test('the answer is the same, for three files and gzipped ones too', async () => {
+    const packed = written('a.gz', gzipSync(readFileSync(a), { level: 1 }));
+    for (const files of [
+      [packed, b],
+      [a, b, b],
+    ]) {
+      const together = await outcome(files, true);
+      expect(together).toMatchObject({ clean: false, matchedBy: 'id' });
+      expect(together).toEqual(await outcome(files, false));
+    }
+  });
+
+  test('so is the complaint, about the first file that has a fault', async () => {
+    const whole = readFileSync(a);
+    const cut = written('cut.heapsnapshot', whole.subarray(0, whole.length / 2));
+    const none = written('none.heapsnapshot', Buffer.from('nothing of the kind'));
+    for (const files of [
+      [cut, b],
+      [a, none],
+      [cut, none],
+      [a, cut, none],
+    ]) {
+      const together = await outcome(files, true);
+      expect(together).toMatchObject({ code: expect.stringMatching(/^WSGUARD_SNAPSHOT_/) as string });
+      expect(together).toEqual(await outcome(files, false));
+    }
+  });
+});
+
 test('the same file twice: 0, and why it is clean', async () => {
   const { code, out } = await analyse([a, a, '--json']);
   expect(code).toBe(0);

@@ -24,7 +24,7 @@ const PURE = [
   /^report\//,
   /^capture\/gate\.ts$/,
   /^export\/metrics\.ts$/,
-  /^analyse\/(?!(?:index|worker|source-files|source-maps)\.ts$)/,
+  /^analyse\/(?!(?:index|read|beside|beside-thread|worker|source-files|source-maps)\.ts$)/,
 ];
 /** What runs on the application's thread: it loads no package at all. */
 const APP_THREAD = [
