@@ -1,7 +1,11 @@
 import { isStrong } from './edges.ts';
 import type { Incoming } from './edges.ts';
-import { NONE, sizeOf } from './heap.ts';
+import { NONE } from './heap.ts';
 import type { Heap } from './heap.ts';
+
+// Asked for every edge: an imported name is looked up at each use.
+const UNREACHED = NONE;
+const keepsAlive = isStrong;
 
 type Column = Uint32Array<ArrayBuffer>;
 
@@ -24,7 +28,8 @@ export function findDominators(heap: Heap, incoming: Incoming): Dominators {
   const memory = new ArrayBuffer(heap.nodeCount * Float64Array.BYTES_PER_ELEMENT);
   const parent = semiNca(walk, incoming, memory);
   const retained = new Float64Array(memory);
-  for (let node = 0; node < heap.nodeCount; node++) retained[node] = sizeOf(heap, node);
+  retained.set(heap.selfSize);
+  for (const [node, size] of heap.hugeSizes) retained[node] = size;
   for (let at = order.length - 1; at > 0; at--) {
     retained[order[parent[at]!]!]! += retained[order[at]!]!;
   }
@@ -56,7 +61,7 @@ function depthFirst(heap: Heap): Walk {
     const node = order[current]!;
     const end = firstEdge[node + 1]!;
     let edge = nextEdge[current]!;
-    while (edge < end && (number[edgeTo[edge]!] !== NONE || !isStrong(edgeLabel[edge]!, node))) edge++;
+    while (edge < end && (number[edgeTo[edge]!] !== UNREACHED || !keepsAlive(edgeLabel[edge]!, node))) edge++;
     nextEdge[current] = edge + 1;
     if (edge < end) {
       const to = edgeTo[edge]!;
@@ -74,6 +79,7 @@ function depthFirst(heap: Heap): Walk {
 /** Works on numbers of the walk and leaves the immediate dominators in `cameFrom`. */
 function semiNca(walk: Walk, incoming: Incoming, memory: ArrayBuffer): Column {
   const { order, number, cameFrom, spare } = walk;
+  const { start, from: holders } = incoming;
   const count = order.length;
   const semi = new Uint32Array(memory, 0, count);
   const label = new Uint32Array(memory, count * Uint32Array.BYTES_PER_ELEMENT, count);
@@ -81,14 +87,14 @@ function semiNca(walk: Walk, incoming: Incoming, memory: ArrayBuffer): Column {
   for (let at = count - 1; at > 0; at--) {
     const node = order[at]!;
     let least = cameFrom[at]!;
-    for (let edge = incoming.start[node]!; edge < incoming.start[node + 1]!; edge++) {
-      const from = number[incoming.from[edge]!]!;
-      if (from === NONE) continue;
+    for (let edge = start[node]!, end = start[node + 1]!; edge < end; edge++) {
+      const from = number[holders[edge]!]!;
+      if (from === UNREACHED) continue;
       const candidate = from <= at ? from : leastSemi(forest, from, at);
       if (candidate < least) least = candidate;
     }
     semi[at] = least;
-    forest.label[at] = least;
+    label[at] = least;
   }
   for (let at = 1; at < count; at++) {
     let dominator = cameFrom[at]!;

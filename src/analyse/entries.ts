@@ -25,7 +25,7 @@ export function countHoldings(heap: Heap): Holdings {
     let count = 0;
     let bytes = 0;
     let fields = 0;
-    for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
       const kind = edgeLabel[edge]! & EDGE_MASK;
       const to = nodeType[edgeTo[edge]!]!;
       // `undefined` and holes are hidden nodes: an array made with its full length holds nothing yet.

@@ -74,7 +74,9 @@ export function sizeOf(heap: Heap, node: number): number {
   return size === HUGE_SIZE ? (heap.hugeSizes.get(node) ?? size) : size;
 }
 
-export const isNamed = (type: number): boolean => type !== EDGE.element && type !== EDGE.hidden;
+// Asked for every edge: what is exported is looked up at each use, what is not is a constant.
+const { element: ELEMENT, hidden: HIDDEN } = EDGE;
+export const isNamed = (type: number): boolean => type !== ELEMENT && type !== HIDDEN;
 
 export function nodeText(heap: Heap, node: number): string {
   return heap.names.text(heap.nodeName[node]!);

@@ -8,6 +8,10 @@ import { LocationRows } from './locations.ts';
 import { Names } from './names.ts';
 import { LONGEST_WORD, WORDS } from './words.ts';
 
+// Used for every node or edge: an imported name is looked up at each use.
+const LABEL_BITS = EDGE_BITS;
+const HIGHEST_LABEL = MAX_LABEL;
+const { string: STRING, 'concatenated string': CONCATENATED, 'sliced string': SLICED } = NODE;
 const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMap \(table @(\d+)\)$/s;
 const EPHEMERON_LEAST_BYTES = 50;
 /** A row cannot be shorter than a digit and a comma for each field. */
@@ -148,7 +152,7 @@ export class HeapBuilder implements SnapshotSink {
       nodeId[row] = values[at + idAt]!;
       selfSize[row] = size < HUGE_SIZE ? size : HUGE_SIZE;
       if (size >= HUGE_SIZE) this.hugeSizes.set(row, size);
-      if (type !== NODE.string && type !== NODE['concatenated string'] && type !== NODE['sliced string']) {
+      if (type !== STRING && type !== CONCATENATED && type !== SLICED) {
         names.want(name);
       }
       edgeSum += values[at + edgesAt]!;
@@ -179,13 +183,13 @@ export class HeapBuilder implements SnapshotSink {
           highestName = name;
         }
         names.want(name);
-      } else if (name > MAX_LABEL) name = MAX_LABEL;
+      } else if (name > HIGHEST_LABEL) name = HIGHEST_LABEL;
       // A product is a third of a quotient; that it came out whole is checked behind it.
       const to = (target * perField + 0.5) >>> 0;
       if (to * nodeFields !== target || to >= nodeCount) {
         throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', `edge ${row} points to ${target}`);
       }
-      edgeLabel[row] = (name << EDGE_BITS) | type;
+      edgeLabel[row] = (name << LABEL_BITS) | type;
       edgeTo[row] = to;
     }
     this.row = row;

@@ -16,7 +16,7 @@ export function shortestPaths(heap: Heap, spare: readonly [Uint32Array, Uint32Ar
   let tail = 1;
   for (let head = 0; head < tail; head++) {
     const node = queue[head]!;
-    for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
       const to = edgeTo[edge]!;
       if (to === 0 || viaEdge[to] !== NONE || !isStrong(edgeLabel[edge]!, node)) continue;
       viaEdge[to] = edge;

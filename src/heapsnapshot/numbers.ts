@@ -21,8 +21,9 @@ const NEWLINE = 10;
 const FAST_DIGITS = 9;
 const MAX_DIGITS = 16;
 
-export const isBlank = (byte: number): boolean =>
-  byte === 32 || byte === NEWLINE || byte === 13 || byte === 9;
+export function isBlank(byte: number): boolean {
+  return byte === 32 || byte === NEWLINE || byte === 13 || byte === 9;
+}
 
 /**
  * Decodes numbers of a section into `out` until it holds `cap`. It stops in front of a number whose end lies beyond
