@@ -1,5 +1,5 @@
 import type { Graph } from './graph.ts';
-import { EDGE, EDGE_MASK, NODE, edgeText, follow, nodeText } from './heap.ts';
+import { EDGE, EDGE_BITS, EDGE_MASK, NODE, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { isPackageFile } from './scripts.ts';
 import type { Place, Scripts } from './scripts.ts';
@@ -14,13 +14,6 @@ export interface Search {
 
 const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4 };
 
-/** What is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
-interface Found {
-  readonly place: Place;
-  readonly depth: number;
-  readonly isFunction: boolean;
-}
-
 /**
  * Who made these entries: the function, or else the class, that most of them lead to. The application's own code
  * speaks louder than a package's, and what is near louder than what is far.
@@ -33,22 +26,17 @@ export function findCreator(
 ): Place | null {
   const votes = new Map<string, { place: Place; weight: number }>();
   for (const entry of entries) {
-    const best = bestOf(insideOf({ heap, scripts, before, search }, entry), search.packagePenalty);
+    const best = nearestPlace({ heap, scripts, before, search }, entry);
     if (best === null) continue;
     const key = `${best.file}:${best.line}:${best.column}`;
     const vote = votes.get(key) ?? { place: best, weight: 0 };
     vote.weight++;
+    // The rest cannot outvote it.
+    if (vote.weight * 2 > entries.length) return vote.place;
     votes.set(key, vote);
   }
   const [first] = [...votes.values()].sort((a, b) => b.weight - a.weight);
   return first?.place ?? null;
-}
-
-function bestOf(found: readonly Found[], packagePenalty: number): Place | null {
-  const rank = ({ place, depth, isFunction }: Found): number =>
-    depth + (isFunction ? 0 : 2) + (isPackageFile(place.file) ? packagePenalty : 0);
-  const [best] = [...found].sort((a, b) => rank(a) - rank(b));
-  return best?.place ?? null;
 }
 
 interface Inside {
@@ -58,17 +46,25 @@ interface Inside {
   readonly search: Search;
 }
 
-function insideOf({ heap, scripts, before, search }: Inside, entry: number): Found[] {
-  const found: Found[] = [];
-  const seen = new Set([entry]);
-  const depths = new Map([[entry, 0]]);
-  for (const node of seen) {
-    const depth = depths.get(node)!;
-    const place = scripts.userPlace(unwrap(heap, node));
+/** The best place in what is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
+function nearestPlace({ heap, scripts, before, search }: Inside, entry: number): Place | null {
+  const queue = [entry];
+  const depths = [0];
+  const seen = new Set(queue);
+  let best: Place | null = null;
+  let bestRank = Infinity;
+  for (let head = 0; head < queue.length; head++) {
+    const node = queue[head]!;
+    const depth = depths[head]!;
+    // What is farther away than that cannot be better.
+    if (depth >= bestRank) break;
+    const inner = unwrap(heap, node);
+    const place = scripts.userPlace(inner);
     if (place !== null) {
-      const isFunction = heap.nodeType[unwrap(heap, node)] === NODE.closure;
-      found.push({ place, depth, isFunction });
-      if (isFunction && !isPackageFile(place.file)) break;
+      const isFunction = heap.nodeType[inner] === NODE.closure;
+      const penalty = isPackageFile(place.file) ? search.packagePenalty : 0;
+      const rank = depth + (isFunction ? 0 : 2) + penalty;
+      if (rank < bestRank) [best, bestRank] = [place, rank];
     }
     if (depth >= search.depth) continue;
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
@@ -77,20 +73,27 @@ function insideOf({ heap, scripts, before, search }: Inside, entry: number): Fou
       if (seen.has(to) || !isInside(heap, edge, to)) continue;
       if (before !== null && before[to] !== 0 && heap.nodeType[to] !== NODE.closure) continue;
       seen.add(to);
-      depths.set(to, depth + 1);
+      queue.push(to);
+      depths.push(depth + 1);
     }
   }
-  return found;
+  return best;
 }
 
 function isInside(heap: Heap, edge: number, to: number): boolean {
   const kind = heap.edgeLabel[edge]! & EDGE_MASK;
   const type = heap.nodeType[to]!;
   if (kind === EDGE.weak || kind === EDGE.shortcut) return false;
-  if (kind === EDGE.property && /^(__proto__|prototype|constructor)$/.test(edgeText(heap, edge)))
-    return false;
+  if (kind === EDGE.property && leadsToClass(heap, edge)) return false;
   if (type === NODE.hidden) return nodeText(heap, to).startsWith('system / Promise');
   return type === NODE.object || type === NODE.closure || type === NODE.array;
+}
+
+function leadsToClass({ names, edgeLabel }: Heap, edge: number): boolean {
+  const name = edgeLabel[edge]! >>> EDGE_BITS;
+  return (
+    name === names.word('__proto__') || name === names.word('prototype') || name === names.word('constructor')
+  );
 }
 
 /** Behind `bind`, behind the wrapper that `once` makes, behind a debounced or throttled function. */

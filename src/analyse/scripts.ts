@@ -41,11 +41,15 @@ export class Scripts {
 
   /** Of a closure its function, of an object the constructor of its class; null for what is not in a script. */
   place(node: number): Place | null {
+    return this.placeIn(node, () => true);
+  }
+
+  private placeIn(node: number, isMeant: (file: string) => boolean): Place | null {
     const at = locationIndex(this.heap, node);
     if (at < 0) return null;
     const { scriptId, line, column } = this.heap.locations;
     const file = this.files.get(scriptId[at]!);
-    if (file === undefined) return null;
+    if (file === undefined || !isMeant(file)) return null;
     const name = nodeText(this.heap, node);
     return { file, line: line[at]! + 1, column: column[at]! + 1, function: name === '' ? null : name };
   }
@@ -68,8 +72,7 @@ export class Scripts {
 
   /** The same as `place`, but nothing that belongs to Node itself. */
   userPlace(node: number): Place | null {
-    const place = this.place(node);
-    return place !== null && isUserFile(place.file) ? place : null;
+    return this.placeIn(node, isUserFile);
   }
 }
 

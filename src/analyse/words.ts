@@ -17,6 +17,7 @@ const LIST = [
   'listener',
   'map',
   'name',
+  'prototype',
   'script',
   'script_or_debug_info',
   'shared',
