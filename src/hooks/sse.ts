@@ -18,7 +18,7 @@ export function eventStreamOf(socket: Socket): ServerResponse | null {
 }
 
 /** Node's HTTP parser sits on a socket until an upgrade takes it off. */
-export const speaksHttp = (socket: Socket): boolean => {
-  const { parser, _httpMessage: response } = socket as HttpSocket;
-  return Boolean(parser) || Boolean(response);
-};
+export const isParsed = (socket: Socket): boolean => Boolean((socket as HttpSocket).parser);
+
+/** Without a parser too: a router that sends upgrades along its routes gives them a response (@fastify/websocket). */
+export const isAnswered = (socket: Socket): boolean => Boolean((socket as HttpSocket)._httpMessage);

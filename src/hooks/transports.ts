@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Transport } from '../types.ts';
-import { eventStreamOf, speaksHttp } from './sse.ts';
+import { eventStreamOf, isAnswered, isParsed } from './sse.ts';
 import { webSocketOf } from './ws.ts';
 
 export interface Carried {
@@ -28,13 +28,14 @@ export class Transports {
   of(socket: Socket): Carried | 'again' | null {
     const asUpgraded: Carried = { transport: 'upgraded', holder: socket };
     const handedOver = this.#handedOver.has(socket);
-    if (speaksHttp(socket)) {
+    const parsed = isParsed(socket);
+    const ws = parsed ? null : webSocketOf(socket);
+    if (ws !== null) return { transport: 'websocket', holder: ws };
+    if (parsed || isAnswered(socket)) {
       const response = eventStreamOf(socket);
       if (response !== null) return { transport: 'sse', holder: response };
       return handedOver ? asUpgraded : null;
     }
-    const ws = webSocketOf(socket);
-    if (ws !== null) return { transport: 'websocket', holder: ws };
     if (handedOver) return asUpgraded;
     if (!isUpgradeable(socket)) return null;
     if (this.#bare.has(socket)) return asUpgraded;

@@ -1,6 +1,7 @@
 import {
   createServer,
   get,
+  ServerResponse,
   type ClientRequest,
   type RequestListener,
   type RequestOptions,
@@ -10,6 +11,7 @@ import { createServer as createSecureServer, get as getSecure } from 'node:https
 import { createHash } from 'node:crypto';
 import { buildSync } from 'esbuild';
 import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,6 +163,20 @@ const KINDS: Record<string, Kind> = {
     },
     client: (port) => wsClient(port, 'wss'),
     registry: 'ws clients',
+  },
+  // As @fastify/websocket does: the upgrade goes through the routes of requests, with a response of its own.
+  'ws behind a router that answers upgrades': {
+    transport: 'websocket',
+    serve: () => {
+      const wss = new WebSocketServer({ noServer: true });
+      const server = createServer();
+      server.on('upgrade', (request, socket: Socket, head) => {
+        new ServerResponse(request).assignSocket(socket);
+        wss.handleUpgrade(request, socket, head, () => undefined);
+      });
+      return onHttp(server);
+    },
+    client: wsClient,
   },
   'Socket.IO by WebSocket': {
     transport: 'websocket',
