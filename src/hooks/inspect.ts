@@ -10,6 +10,16 @@ export interface RemoteFunction {
   readonly internal: readonly RemoteProperty[];
 }
 
+export interface Script {
+  readonly url: string;
+  readonly sourceMapUrl: string;
+}
+interface ParsedScript {
+  readonly scriptId: string;
+  readonly url: string;
+  readonly sourceMapURL?: string;
+}
+
 const SHELF = Symbol.for('wsguard.shelf');
 const scope = globalThis as unknown as Record<symbol, unknown>;
 
@@ -49,17 +59,17 @@ export class Inspection {
     return scope[SHELF];
   }
 
-  /** The debugger tells the scripts' names as it is enabled, and only then. */
-  scriptUrls(): ReadonlyMap<string, string> {
-    const urls = new Map<string, string>();
-    const onParsed = ({ params }: { params: { scriptId: string; url: string } }): void => {
-      urls.set(params.scriptId, params.url);
+  /** The debugger tells of the scripts as it is enabled, and only then. */
+  scripts(): ReadonlyMap<string, Script> {
+    const scripts = new Map<string, Script>();
+    const onParsed = ({ params }: { params: ParsedScript }): void => {
+      scripts.set(params.scriptId, { url: params.url, sourceMapUrl: params.sourceMapURL ?? '' });
     };
     this.#session.on('Debugger.scriptParsed', onParsed);
     this.#session.post('Debugger.enable');
     this.#session.post('Debugger.disable');
     this.#session.removeListener('Debugger.scriptParsed', onParsed);
-    return urls;
+    return scripts;
   }
 
   /** `post` answers before it returns, since the inspected thread is this one. */

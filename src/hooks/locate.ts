@@ -1,7 +1,14 @@
 import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Culprit } from '../types.ts';
-import { inspect, type Inspection, type RemoteFunction, type RemoteProperty } from './inspect.ts';
+import { throughInlineMap } from './inline-map.ts';
+import {
+  inspect,
+  type Inspection,
+  type RemoteFunction,
+  type RemoteProperty,
+  type Script,
+} from './inspect.ts';
 
 /** So many of the last listeners are looked at: a leak has made most of what is there. */
 const LOOKED_AT = 25;
@@ -23,12 +30,12 @@ export function locateListeners(emitter: EventEmitter, event: string): Culprit |
   const functions = newestListeners(emitter, event);
   if (functions.length === 0) return null;
   return inspect((inspection) => {
-    const urls = inspection.scriptUrls();
+    const scripts = inspection.scripts();
     const places = new Map<string, Place>();
     for (const listener of functions) vote(places, placeOf(inspection, listener));
     const place = [...places.values()].sort((a, b) => b.votes - a.votes)[0];
     if (place === undefined) return null;
-    return culprit(place, urls.get(place.scriptId) ?? '', { event, share: place.votes / functions.length });
+    return culprit(place, scripts.get(place.scriptId), { event, share: place.votes / functions.length });
   });
 }
 
@@ -104,18 +111,27 @@ function vote(places: Map<string, Place>, place: Place | null): void {
   else known.votes += 1;
 }
 
-function culprit(place: Place, url: string, { event, share }: { event: string; share: number }): Culprit {
-  const file = url.startsWith('file:') ? fileURLToPath(url) : url;
-  const known = file !== '';
+function culprit(
+  place: Place,
+  script: Script | undefined,
+  { event, share }: { event: string; share: number },
+): Culprit {
+  const url = script?.url ?? '';
+  const ran = url.startsWith('file:') ? fileURLToPath(url) : url;
+  const known = ran !== '';
+  const { line, column } = place;
+  const written = known ? throughInlineMap(script?.sourceMapUrl ?? '', { file: ran, line, column }) : null;
+  const at = written ?? { file: ran, line };
   const name = place.name ?? 'an anonymous function';
   return {
-    text: `${event === '*' ? 'listener' : `listener of '${event}'`}: ${name} at ${known ? file : 'unknown'}:${place.line}`,
+    text: `${event === '*' ? 'listener' : `listener of '${event}'`}: ${name} at ${known ? at.file : 'unknown'}:${at.line}`,
     name: event,
-    file: known ? file : null,
-    line: place.line,
-    column: place.column,
+    file: known ? at.file : null,
+    line: at.line,
+    // A place that was led back has none, so that nobody leads it back again.
+    ...(written === null ? { column } : {}),
     function: place.name,
-    package: packageOf(file),
+    package: packageOf(ran),
     confidence: known ? Math.round(share * 95) / 100 : 0,
   };
 }

@@ -35,6 +35,35 @@ test('listeners have a function, a file and a line: bound, by once, debounced, a
     null,
   ]);
 });
+
+test('a listener in code that was transpiled in memory is led back to the line that was written', () => {
+  const written = `interface Tick {
+  readonly price: number;
+}
+type Subscribe = (bus: { on(event: string, listener: (tick: Tick) => void): void }) => void;
+(((bus) => {
+  bus.on('tick', function onTick(tick: Tick) {
+    return tick.price;
+  });
+}) satisfies Subscribe);
+`;
+  expect(run('locate-transpiled', [], written, 'inline')).toEqual({
+    text: "listener of 'tick': onTick at /srv/feed.ts:6",
+    name: 'tick',
+    file: '/srv/feed.ts',
+    line: 6,
+    function: 'onTick',
+    package: null,
+    confidence: 0.95,
+    faults: [],
+  });
+  // Without a map in the code the place there, column and all, for the watcher to lead back.
+  expect(run('locate-transpiled', [], written, 'none')).toMatchObject({
+    line: 1,
+    column: expect.any(Number),
+  });
+});
+
 const lineOf = (text: string): number => {
   const { readFileSync } = require('node:fs') as typeof import('node:fs');
   return (

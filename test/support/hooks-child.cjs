@@ -92,6 +92,18 @@ const scenarios = {
     sampler.stop();
     return { located };
   },
+  /** As tsx does it: what runs is not what lies on the disk under its name, and carries its map in itself. */
+  async 'locate-transpiled'(written, sourcemap) {
+    const { transformSync } = require('esbuild');
+    const { runInThisContext } = require('node:vm');
+    const { locateListeners } = require(join(DIST, 'hooks', 'locate.js'));
+    const file = '/srv/feed.ts';
+    const options = { loader: 'ts', minifyWhitespace: true, sourcefile: file };
+    const { code } = transformSync(written, { ...options, sourcemap: sourcemap === 'inline' && sourcemap });
+    const bus = new EventEmitter();
+    runInThisContext(code, { filename: file })(bus);
+    return locateListeners(bus, 'tick');
+  },
 
   /** What the application's handlers close over, by the names of its own code, without a call of its own. */
   async discovery() {
@@ -323,6 +335,6 @@ const scenarios = {
   },
 };
 
-void scenarios[process.argv[2]]().then((seen) =>
+void scenarios[process.argv[2]](...process.argv.slice(3)).then((seen) =>
   process.stdout.write(`${JSON.stringify({ ...seen, faults })}\n`),
 );
