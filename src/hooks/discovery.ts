@@ -7,6 +7,8 @@ import type { Names } from './names.ts';
 import { readRooms, type Collection, type RoomsMap } from './registries.ts';
 import { collectionsAround, isCollection, type Variable } from './scopes.ts';
 
+/** Of some sockets that are connected to one namespace of Socket.IO. */
+type Ids = readonly string[];
 type Role = 'registry' | 'rooms' | 'queue';
 interface Candidate {
   readonly name: string;
@@ -35,6 +37,7 @@ const LISTENERS_EACH = 6;
 const OF_EACH_KIND = 2;
 /** A collection tells what it is by its first entries once it has this many. */
 const ENTRIES_TO_TELL = 3;
+const IDS_TO_TELL = 10;
 
 /** The application's own registries, rooms and queues, found through what its handlers close over. */
 export class Discovery {
@@ -83,13 +86,13 @@ export class Discovery {
   }
 
   /** `isShown`: what the application registered itself is not found a second time. */
-  read(isShown: (collection: object) => boolean): DiscoveryReading {
+  read(isShown: (collection: object) => boolean, connected: readonly Ids[]): DiscoveryReading {
     const reading: DiscoveryReading = { registries: [], queues: [], rooms: [] };
     const source = 'found' as const;
     for (const candidate of this.#candidates) {
       const collection = candidate.ref.deref();
       if (collection === undefined || isShown(collection)) continue;
-      candidate.role ??= roleOf(collection);
+      candidate.role ??= roleOf(collection, connected);
       const { name, role } = candidate;
       const entries = sizeOf(collection);
       candidate.moved ||= entries !== candidate.sizeAtFirst;
@@ -136,6 +139,11 @@ export function examples(open: ReadonlyMap<unknown, Connection | null>, found: F
   return [...of.values()].flat();
 }
 
+export const idsOf = ({ namespaces }: Found): Ids[] =>
+  (namespaces as unknown as { sockets: ReadonlyMap<string, object> }[]).map(({ sockets }) => [
+    ...take(sockets.keys(), IDS_TO_TELL),
+  ]);
+
 const handlersOf = (emitter: EventEmitter, events: readonly (string | symbol)[]): object[] =>
   events.flatMap((event) => emitter.listeners(event)).slice(0, LISTENERS_EACH);
 
@@ -151,10 +159,12 @@ const sizeOf = (collection: object): number =>
   Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
 
 /** By the first entries: connections or what holds one; collections of such; an array of plain values is a queue. */
-function roleOf(collection: object): Role | 'other' | null {
+function roleOf(collection: object, connected: readonly Ids[]): Role | 'other' | null {
   if (sizeOf(collection) < ENTRIES_TO_TELL) return null;
   const entries = firstEntries(collection as Collection);
   if (entries.some(([key, value]) => holdsConnection(key) || holdsConnection(value))) return 'registry';
+  const kept = isKeptById(collection, connected);
+  if (kept !== false) return kept === null ? null : 'registry';
   const inner = entries.map(([, value]) => value).filter(isCollection);
   if (
     inner.some((members) =>
@@ -167,6 +177,15 @@ function roleOf(collection: object): Role | 'other' | null {
   }
   if (!Array.isArray(collection) || inner.length > 0) return 'other';
   return entries.every(([, value]) => isPlain(value)) ? 'queue' : 'other';
+}
+
+/** Null while too few are connected to tell. An id of Socket.IO is one connection's and never comes again. */
+function isKeptById(collection: object, connected: readonly Ids[]): boolean | null {
+  if (connected.length === 0 || Array.isArray(collection)) return false;
+  const enough = connected.filter((ids) => ids.length >= ENTRIES_TO_TELL);
+  if (enough.length === 0) return null;
+  const keys = collection as ReadonlySet<string>;
+  return enough.some((ids) => ids.filter((id) => keys.has(id)).length * 2 > ids.length);
 }
 
 function firstEntries(collection: Collection): (readonly [unknown, unknown])[] {

@@ -90,6 +90,17 @@ test('registries, rooms and queues are found through what handlers close over, a
   });
 });
 
+test('what is kept by the ids of Socket.IO sockets is a registry, what is kept by a name of its own is none', () => {
+  const source = 'found';
+  expect(run('discovery-by-id')).toEqual({
+    registries: [
+      { name: 'presence', entries: 4, source },
+      { name: 'typing', entries: 4, source },
+    ],
+    faults: [],
+  });
+});
+
 test("Node's warnings lead to emitters beyond the first of a class, and to EventTargets", () => {
   expect(run('warnings')).toMatchObject({
     crowd: [

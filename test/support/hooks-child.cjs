@@ -156,6 +156,36 @@ const scenarios = {
     return { registries, queues, rooms: found, once, kept: [manager.connections.size, tasks.length] };
   },
 
+  /** What is kept by the id of a Socket.IO socket is kept for each connection, whatever it is. */
+  async 'discovery-by-id'() {
+    const hooks = install();
+    const { Server } = require('socket.io');
+    const { io } = require('socket.io-client');
+    const presence = new Map();
+    const typing = new Set();
+    const profiles = new Map(['ann', 'bob', 'eve', 'joe'].map((user) => [user, { user }]));
+    const server = http.createServer();
+    const socketIo = new Server(server);
+    socketIo.of('/chat').on('connection', (socket) => {
+      presence.set(socket.id, { since: Date.now(), profile: profiles.get('ann') });
+      typing.add(socket.id);
+    });
+    const port = await listening(server);
+    const sampler = sample(hooks);
+    const peers = Array.from({ length: 4 }, () =>
+      io(`http://127.0.0.1:${port}/chat`, { transports: ['websocket'], forceNew: true }),
+    );
+    const own = ({ name }) => /^(presence|typing|profiles)$/.test(name);
+    const registries = await until(() => {
+      const found = sampler.read().registries.filter(own);
+      return found.length > 0 && presence.size === 4 && found;
+    });
+    sampler.stop();
+    peers.forEach((peer) => peer.close());
+    await socketIo.close();
+    return { registries };
+  },
+
   /** Node's own warnings lead to emitters that were not kept at birth, and to EventTargets. */
   async warnings() {
     const hooks = install();
