@@ -4,7 +4,7 @@ import type { Evidence } from '../types.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import type { FloorTrend } from './floors.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
-import { sayBytes, sayMinutes, sayShare } from './say.ts';
+import { sayBytes, sayChange, sayMinutes, sayShare } from './say.ts';
 import { student995 } from './stats.ts';
 
 const NAME = 'floor';
@@ -39,7 +39,7 @@ export const floor: Detector = {
       ];
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     const evidence = evidenceOf(trend, capacity);
-    const said = `the post-GC floor rose ${sayBytes(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
+    const said = `the post-GC floor ${sayChange(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
     if (trend.riseBytes < Math.min(SLOW.rise * capacity, OWN.bytes))
       return [quiet(NAME, 'ok', said, { evidence })];

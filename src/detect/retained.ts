@@ -5,7 +5,7 @@ import { MIN_HALF, type Counts } from './growth.ts';
 import { minRise } from './counted.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { sayCount, sayMinutes } from './say.ts';
+import { sayCount, sayMinutes, sayShare } from './say.ts';
 
 const NAME = 'retained';
 const WINDOW_MS = 60 * MINUTE_MS;
@@ -79,7 +79,7 @@ function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Ver
 }
 
 const sayShareOfClosed = (share: number): string =>
-  Number.isFinite(share) && share > 0 ? `, ${Math.min(1, share).toFixed(2)} of each that closes` : '';
+  Number.isFinite(share) && share > 0 ? `, ${sayShare(Math.min(1, share))} of those that close` : '';
 
 const tooEarly = (collections: number): Verdict =>
   quiet(NAME, 'warming-up', `${collections} major collections seen so far`, {

@@ -15,6 +15,10 @@ export function sayBytes(bytes: number): string {
   return `${(bytes / 1024).toFixed(0)} KiB`;
 }
 
+/** `rose 4.6 MB`, `fell 16 KB`. */
+export const sayChange = (bytes: number): string =>
+  `${bytes < 0 ? 'fell' : 'rose'} ${sayBytes(Math.abs(bytes))}`;
+
 export const sayMinutes = (ms: number): string => `${sayCount(ms / MINUTE_MS)} min`;
 export const sayShare = (share: number): string => `${Math.round(share * 100)} %`;
 

@@ -65,3 +65,17 @@ test.each(LEAKS)('%s is found within %i minutes and named first', (kind, byMinut
   expect(alert?.evidence.length).toBeGreaterThan(0);
   expect(alert?.against.every(({ because }) => because.length > 0)).toBe(true);
 });
+
+test('the share of closed connections that are held counts those that closed in time to be seen', () => {
+  const { transitions } = run(45, (m) => ({
+    closed: 10 * m,
+    opened: 100 + 10 * m,
+    ...(every(m, 10) ? { floorMb: 40 } : {}),
+    // Judged by two collections: held are nine of ten that had closed by the one before the last.
+    retained: 9 * Math.max(0, Math.floor(m / 10) * 10 - 10),
+  }));
+  const alert = transitions.find(({ kind }) => kind === 'retained-after-close');
+  expect(alert?.title).toMatch(
+    /^\d+ closed connections outlived major collections, 90 % of those that close$/,
+  );
+});
