@@ -62,7 +62,7 @@ export function openEntry(about: About, finding: Finding, instant: Instant): Ent
     culprit: null,
     culpritBecause:
       finding.family === 'leak' || finding.kind === 'exhaustion'
-        ? 'not looked for yet'
+        ? 'nobody is named yet: being looked for'
         : 'a condition, not a leak: nobody is looked for',
     timeToLimit: instant.timeToLimit,
     ...about.advise(finding),

@@ -42,6 +42,7 @@ const MORE_CONNECTIONS = 200;
 const WINDOW_MS = 15 * 60_000;
 /** Memory that runs out sooner is looked at sooner: after this share of the time that is left. */
 const SHARE_OF_TIME_LEFT = 0.25;
+const WAITS = `a second snapshot shows who holds more: after ${MORE_CONNECTIONS} more connections, or ${WINDOW_MS / 60_000} min`;
 const MAX_SNAPSHOTS = 3;
 /** Each snapshot stops the server, and evidence repeats itself. */
 const ROUNDS_PER_DAY = 6;
@@ -130,7 +131,8 @@ export class Rounds {
     round.snapshots.push(snapshot);
     const isWritten = snapshot.outcome === 'written';
     const missing = round.files.length === 0 ? 'no snapshot' : 'no second snapshot to compare with';
-    const culpritBecause = isWritten ? null : `${missing}: ${snapshot.reason}`;
+    const isFirst = isWritten && round.files.length === 0;
+    const culpritBecause = isWritten ? (isFirst ? WAITS : null) : `${missing}: ${snapshot.reason}`;
     for (const id of round.wanting.keys()) {
       const isNamed = round.named.has(id) || round.onlyOne.has(id);
       learn(id, culpritBecause === null || isNamed ? { snapshot } : { snapshot, culpritBecause });

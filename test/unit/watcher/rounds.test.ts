@@ -102,7 +102,10 @@ test('two that are not clear are followed by a third; an unclear name is better 
   await sample(1_200);
   expect(analysed.map((files) => files.length)).toEqual([2, 3]);
   expect(news.at(-1)?.[1].culprit?.confidence).toBe(0.4);
-  expect(news.some(([, { culpritBecause }]) => culpritBecause !== undefined)).toBe(false);
+  // While the second is awaited that is said; afterwards somebody is named.
+  expect(news.map(([, { culpritBecause }]) => culpritBecause).filter(Boolean)).toEqual([
+    'a second snapshot shows who holds more: after 200 more connections, or 15 min',
+  ]);
 });
 
 test('snapshots that show nothing are said', async () => {
@@ -153,7 +156,7 @@ test('a second snapshot that is refused leaves the first one to name who holds m
   expect(analysed).toEqual([['a/1']]);
   expect(culprits()).toEqual([['a', 41]]);
   const whys = news.flatMap(([, { culpritBecause }]) => culpritBecause ?? []);
-  expect(whys).toEqual(['no second snapshot to compare with: the stop would be too long']);
+  expect(whys.at(-1)).toBe('no second snapshot to compare with: the stop would be too long');
 });
 
 test('an alert whose line is known already gets the first snapshot only', async () => {
