@@ -4,6 +4,7 @@ import type { Dispose } from '../types.ts';
 import type { AgentEvents } from './api.ts';
 
 const MAX_LISTENERS = 100;
+const EVENTS: readonly (keyof AgentEvents)[] = ['alert', 'snapshot', 'report'];
 
 type Listener = (value: never) => void;
 
@@ -17,6 +18,8 @@ export function createEvents(guard: Guard): Events {
   const listeners = new Map<string, Set<Listener>>();
   return {
     on(event, listener) {
+      if (!EVENTS.includes(event))
+        throw new TypeError(`agent.on('${String(event)}'): expected one of ${EVENTS.join(', ')}`);
       if (typeof listener !== 'function') throw new TypeError(`agent.on('${event}') needs a function`);
       const set = listeners.get(event) ?? new Set();
       listeners.set(event, set);

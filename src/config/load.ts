@@ -33,6 +33,9 @@ const SETTINGS = Object.keys(SCHEMA) as Setting[];
 const ENV_NAMES = SETTINGS.map((setting) => SCHEMA[setting].env);
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_SHOWN = 80;
+/** Known names of what later versions do: set, they are answered, never passed over in silence. */
+const RESERVED: readonly Setting[] = ['s3Bucket', 's3Prefix', 's3Endpoint', 's3Region', 's3PathStyle'];
+const INSTEAD = 'no value yet: upload to S3 is not part of this version, WSGUARD_UPLOAD_URL sends files';
 
 class Layers {
   readonly values: Record<string, unknown> = {};
@@ -48,14 +51,15 @@ class Layers {
 
   take(setting: Setting, source: SettingSource, parsed: Parsed, given: unknown): void {
     const row: AnyRow = SCHEMA[setting];
-    if (parsed.ok) {
+    if (parsed.ok && !RESERVED.includes(setting)) {
       this.values[setting] = parsed.value;
       this.sources[setting] = source;
       return;
     }
     const name = source === 'env' ? row.env : setting;
     const value = row.secret ? '(hidden)' : shown(given);
-    this.problems.push({ setting: name, source, value, expected: expectedOf(row) });
+    const expected = RESERVED.includes(setting) ? INSTEAD : expectedOf(row);
+    this.problems.push({ setting: name, source, value, expected });
   }
 
   unknown(name: string, source: SettingSource, known: readonly string[]): void {

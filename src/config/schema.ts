@@ -63,7 +63,7 @@ export const SCHEMA = {
     'WSGUARD_SNAPSHOT',
     ['auto', 'fork', 'inprocess', 'off'],
     'auto',
-    'How heap snapshots are taken. `fork`: in a forked child only. `inprocess`: in the process, which stops for 75 to 130 ms per MB of small objects. `off`: never.',
+    'How heap snapshots are taken. `fork`: in a forked child only, which is not part of this version: each is refused. `inprocess`: in the process, which stops for 75 to 130 ms per MB of small objects. `off`: never.',
   ),
   pauseBudgetMs: row<number | null>('WSGUARD_PAUSE_BUDGET_MS', 'integer', null, {
     doc: 'A snapshot whose predicted stop of the server is longer is refused, and the alert says so.',
@@ -75,7 +75,7 @@ export const SCHEMA = {
     'WSGUARD_SPILL',
     ['auto', 'off'],
     'auto',
-    'Whether, where memory is short, the working memory of a capture goes to an unlinked 0600 file in `WSGUARD_DIR` (about 12 times the live heap, while it runs). `off`: the capture is refused instead.',
+    'Reserved, not part of this version. Whether, where memory is short, the working memory of a capture goes to an unlinked 0600 file in `WSGUARD_DIR` (about 12 times the live heap, while it runs). `off`: the capture is refused instead.',
   ),
   snapshotBaseline: choice(
     'WSGUARD_SNAPSHOT_BASELINE',
@@ -116,7 +116,7 @@ export const SCHEMA = {
     'WSGUARD_S3_BUCKET',
     'string',
     null,
-    'Reserved: upload to S3 is not built yet.',
+    'Reserved: upload to S3 is not part of this version; set, it is reported at start.',
   ),
   s3Prefix: row<string | null>('WSGUARD_S3_PREFIX', 'string', null, 'Reserved.'),
   s3Endpoint: row<string | null>('WSGUARD_S3_ENDPOINT', 'url', null, 'Reserved.'),

@@ -22,3 +22,11 @@ test('what a listener throws, now or later, stays here; the others hear', async 
     ['on alert', 'later'],
   ]);
 });
+
+test('an event that does not exist is said at the call, with those that do', () => {
+  const events = createEvents(createGuard(() => undefined));
+  const on = (event: string, listener: () => void): unknown => events.on(event as 'alert', listener);
+  expect(() => on('leak', () => undefined)).toThrow(
+    "agent.on('leak'): expected one of alert, snapshot, report",
+  );
+});

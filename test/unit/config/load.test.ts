@@ -169,3 +169,16 @@ test('the result is frozen', () => {
 test('from this process', () => {
   expect(loadProcessConfig({ intervalMs: 1000 }).config.intervalMs).toBe(1000);
 });
+
+test('a setting of a later version is answered, not passed over in silence', () => {
+  const { config, problems } = load({ env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_S3_REGION: ' ' } });
+  expect(config.s3Bucket).toBeNull();
+  expect(problems).toEqual([
+    {
+      setting: 'WSGUARD_S3_BUCKET',
+      source: 'env',
+      value: 'dumps',
+      expected: 'no value yet: upload to S3 is not part of this version, WSGUARD_UPLOAD_URL sends files',
+    },
+  ]);
+});
