@@ -44,6 +44,8 @@ interface Order {
   readonly keepAlive: boolean;
 }
 
+const LEAST_INTERVAL_MS = 10;
+const MOST_INTERVAL_MS = 2 ** 31 - 1;
 const MOST_FILES = 3;
 const WATCH_EVERY_MS = 60_000;
 /** Labels of the snapshots that nobody asked for by hand: these may be replaced. */
@@ -71,6 +73,8 @@ export class HeapAnalyzer {
 
   constructor(options: HeapAnalyzerOptions = {}) {
     this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
+    if (typeof this.snapshotDir !== 'string' || this.snapshotDir === '')
+      throw misuse('snapshotDir', 'the path of a directory');
     this.#options = {
       pauseBudgetMs: options.pauseBudgetMs ?? 2000,
       maxSnapshots: options.maxSnapshots ?? 10,
@@ -95,11 +99,16 @@ export class HeapAnalyzer {
 
   /** One snapshot each period, as far as the gate allows it: `onSnapshot` is told either way. */
   scheduleSnapshots(intervalMs: number): Dispose {
+    // A timer of no length, or of more than its 31 bits, fires all the time.
+    if (!(intervalMs >= LEAST_INTERVAL_MS && intervalMs <= MOST_INTERVAL_MS))
+      throw misuse('intervalMs', `a number from ${LEAST_INTERVAL_MS} to ${MOST_INTERVAL_MS}`);
     return this.#options.clock.every(intervalMs, () => void this.#takeAutomatic(SCHEDULED));
   }
 
   /** A snapshot when old space exceeds this share of the capacity that kills; then not again for the cooldown. */
   watchMemory(thresholdPercent: number): Dispose {
+    if (!(thresholdPercent > 0 && thresholdPercent <= 100))
+      throw misuse('thresholdPercent', 'a percentage above 0, at most 100');
     const { clock, cooldownMs } = this.#options;
     let lastMs: number | null = null;
     return clock.every(WATCH_EVERY_MS, () => {
@@ -187,4 +196,9 @@ export class HeapAnalyzer {
       this.#running = false;
     }
   }
+}
+
+function misuse(argument: string, expected: string): TypeError {
+  const error = new TypeError(`wsguard: HeapAnalyzer expects for ${argument} ${expected}`);
+  return Object.assign(error, { code: 'WSGUARD_ANALYZER_ARGUMENT' });
 }

@@ -26,8 +26,10 @@ export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile 
 
 const isPackage = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);
 
-function ofSuspect({ name, path, location, objects, growth, confidence }: Suspect): Culprit {
-  const reached = path.length === 0 ? name : path.join('');
+function ofSuspect({ name, type, path, location, objects, growth, confidence }: Suspect): Culprit {
+  // The path goes on to the newest entry; what gained is what it is in.
+  const isToEntry = (type === 'Array' || type === 'Listeners') && /^\[\d+\]$/.test(path.at(-1) ?? '');
+  const reached = (isToEntry ? path.slice(0, -1) : path).join('') || name;
   const count = growth === null ? `holds ${objects} objects` : `gained ${growth.objects} objects`;
   const place = location === null ? '' : `, from ${placeOf(location)}`;
   return {

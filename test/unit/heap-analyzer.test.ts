@@ -97,3 +97,13 @@ test('what a refused snapshot leaves where its file should be is an answer, not 
     });
   }
 });
+
+test('what cannot be meant is said at the call', () => {
+  const analyzer = new HeapAnalyzer({ snapshotDir: './nowhere' });
+  const code = 'WSGUARD_ANALYZER_ARGUMENT';
+  for (const intervalMs of [-1, 0, Number.NaN, 2 ** 31])
+    expect(() => analyzer.scheduleSnapshots(intervalMs)).toThrow(expect.objectContaining({ code }));
+  for (const percent of [0, 101, Number.NaN])
+    expect(() => analyzer.watchMemory(percent)).toThrow(expect.objectContaining({ code }));
+  expect(() => new HeapAnalyzer({ snapshotDir: '' })).toThrow(expect.objectContaining({ code }));
+});

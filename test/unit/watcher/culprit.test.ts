@@ -55,3 +55,9 @@ test('the profile alone names a line for what keeps data, and nobody for peers t
   expect(madeBy(PROFILE, { kind: 'zombie-connections' })).toBeNull();
   expect(madeBy(null, { kind: 'heap-growth' })).toBeNull();
 });
+
+test('what gained is the list, not its newest entry', () => {
+  const path = ['hub', '.traces', '[215]'];
+  const { text } = culpritOf(analysisOf(suspectOf({ type: 'Array', path })), GROWTH, null) ?? {};
+  expect(text).toMatch(/^`hub\.traces` gained /);
+});
