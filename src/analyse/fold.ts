@@ -1,6 +1,6 @@
 import type { Graph } from './graph.ts';
 import type { Chain, Grown } from './growth.ts';
-import { EDGE, EDGE_MASK } from './heap.ts';
+import { EDGE, EDGE_MASK, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { className, lastNamed, pathText, stepsTo } from './path.ts';
 import type { Step } from './path.ts';
@@ -23,7 +23,7 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
   for (const each of grown) {
     const steps = stepsTo(heap, reach, each.node);
     if (steps.length === 0) continue;
-    const key = `${each.how === 'chain' ? 'chain' : 'entries'} ${placeKey(heap, steps)}`;
+    const key = `${each.how === 'chain' ? 'chain' : 'entries'} ${placeKey(heap, steps)}${ownKey(heap, each)}`;
     const members = groups.get(key);
     if (members === undefined) groups.set(key, [each]);
     else members.push(each);
@@ -44,6 +44,11 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
     };
   });
 }
+
+/** A list of timers is a duration: many of one are a place, the odd ones of durations with jitter are so together. */
+const ownKey = (heap: Heap, { node, gained }: Grown): string =>
+  nodeText(heap, node) === 'TimersList' && gained >= LEAST_OF_ONE_DURATION ? ` ${node}` : '';
+const LEAST_OF_ONE_DURATION = 50;
 
 /** As far as the field by which the holder reaches the chain, when it is one field. */
 function stepsToChain({ heap, dominators, reach }: Graph, { node, sample }: Chain): readonly Step[] {

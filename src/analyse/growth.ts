@@ -1,3 +1,4 @@
+import type { Census } from './census.ts';
 import { holdingOf, isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
@@ -10,6 +11,8 @@ export interface Pairing {
   readonly before: Uint32Array | Uint8Array;
   /** By the earlier snapshot's nodes. */
   readonly earlier: Holdings;
+  /** Of the earlier snapshot. */
+  readonly census: Census;
   readonly now: Holdings;
   /** By id; else by path, where an old object is sometimes taken for new because its way changed. */
   readonly isExact: boolean;

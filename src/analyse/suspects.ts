@@ -11,6 +11,7 @@ import { NODE, NONE } from './heap.ts';
 import { isChain } from './kinds.ts';
 import { parentOf } from './reach.ts';
 import { isPackageFile } from './scripts.ts';
+import { findTimerLists } from './timer-lists.ts';
 import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
@@ -64,7 +65,9 @@ function findGroups({ graph, first }: Comparison): Group[] {
   const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, first, holders, each));
   const gained = grown.filter((each) => each.gained > 0);
   const chains = findChains(heap, first, graph, gained).map((chain) => anchored(graph, chain));
-  return foldLike(graph, [...grown, ...chains]).filter(
+  const known = new Set(chains.map(({ node }) => node));
+  const lists = findTimerLists(heap, graph.dominators, first).filter(({ node }) => !known.has(node));
+  return foldLike(graph, [...grown, ...chains, ...lists]).filter(
     (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)),
   );
 }

@@ -2,8 +2,10 @@
 const LIST = [
   '<symbol kHandle>',
   'Timeout',
+  'TimersList',
   '__proto__',
   '_events',
+  '_idlePrev',
   '_onTimeout',
   '_repeat',
   'bound_function',

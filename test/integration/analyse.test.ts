@@ -25,6 +25,7 @@ const EXPECTED: Readonly<Record<string, readonly [type: string, path: string, ob
   buffers: ['Array', 'frames[359]', 300],
   'weak-references': ['Set', 'refs', 300],
   timers: ['Timers', 'timers[40000]', 300],
+  'held-timers': ['Timers', 'timers[45000]', 300],
   'private-field': ['Map', 'lobby.#members', 300],
   'long-lived': ['Map', 'subscribers[…].seen', 300],
   list: ['List', 'history.last', 300],
