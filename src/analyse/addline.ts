@@ -44,6 +44,16 @@ function nearest(found: readonly Spot[], from: Spot | null): Spot {
   return found.find(isBehind) ?? found[0]!;
 }
 
+/**
+ * Functions stand where they stand in the code that ran. Where that was transpiled in memory, the file on the disk has
+ * another order of lines, and a function that is named only behind the line is not the one around it.
+ */
+export function isNamedBefore(text: string, name: string, line: number): boolean {
+  const word = /[\w$#]+$/.exec(name)?.[0];
+  if (word === undefined) return false;
+  return text.split('\n', line).some((before) => before.split(/[^\w$#]+/).includes(word));
+}
+
 export function spotAt(text: string, index: number): Spot {
   const before = text.lastIndexOf('\n', index - 1);
   let line = 1;

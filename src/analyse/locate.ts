@@ -1,5 +1,5 @@
 import type { SuspectType } from '../types.ts';
-import { findAddLine } from './addline.ts';
+import { findAddLine, isNamedBefore } from './addline.ts';
 import { findCreator } from './creators.ts';
 import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
@@ -71,7 +71,9 @@ function addingPlace({ scripts }: Graph, { place, names, parents }: Owner, sourc
     for (const name of text === null ? [] : names) {
       const spot = findAddLine(text!, name, from);
       if (spot === null) continue;
-      return { file: from.file, ...spot, function: scripts.functionAt(from.file, spot.line, spot.column) };
+      const around = scripts.functionAt(from.file, spot.line, spot.column);
+      const isAround = around !== null && isNamedBefore(text!, around, spot.line);
+      return { file: from.file, ...spot, function: isAround ? around : null };
     }
   }
   return null;

@@ -1,4 +1,4 @@
-import { findAddLine } from '../../../src/analyse/addline.ts';
+import { findAddLine, isNamedBefore } from '../../../src/analyse/addline.ts';
 import { findBound } from '../../../src/analyse/bounds.ts';
 import { isBelow } from '../../../src/analyse/known.ts';
 
@@ -65,4 +65,12 @@ test.each([
   ['0.17.1', '0.17.2', true],
 ])('version %s is below %s: %s', (version, limit, below) => {
   expect(isBelow(version, limit)).toBe(below);
+});
+
+test('a function that is named only behind a line is not the one around it', () => {
+  const text = 'class Hub {\n  join(ws) {\n    this.#clients.add(ws);\n  }\n  leave(ws) {\n  }\n}\n';
+  expect(isNamedBefore(text, 'join', 3)).toBe(true);
+  expect(isNamedBefore(text, 'Hub.join', 3)).toBe(true);
+  expect(isNamedBefore(text, 'leave', 3)).toBe(false);
+  expect(isNamedBefore(text, '', 3)).toBe(false);
 });
