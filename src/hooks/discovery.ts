@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { isMap, isProxy, isSet } from 'node:util/types';
 import type { QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 import type { Connection } from './connection.ts';
+import { Fields } from './fields.ts';
 import type { Found } from './found.ts';
 import type { Names } from './names.ts';
 import { readRooms, type Collection, type RoomsMap } from './registries.ts';
@@ -44,6 +45,7 @@ export class Discovery {
   readonly #names: Names;
   readonly #candidates: Candidate[] = [];
   readonly #known = new WeakSet<object>();
+  readonly #fields = new Fields();
   /** Why nothing can be found this way: the permission model may refuse the inspector, a build may lack it. */
   blind: string | null = null;
   #looks = 0;
@@ -72,12 +74,13 @@ export class Discovery {
   }
 
   #search(servers: readonly Handlers[], connections: readonly object[]): void {
+    this.#fields.renew();
     for (const { emitter } of servers) this.#leaveOut(emitter);
     const shared = servers.flatMap(({ emitter, events }) => handlersOf(emitter, events));
-    for (const variable of collectionsAround(shared)) this.#add(variable);
+    for (const variable of collectionsAround(shared, this.#fields)) this.#add(variable);
     const seenFrom = new Map<object, number>();
     connections.forEach((holder, index) => {
-      for (const variable of collectionsAround(handlersOfConnection(holder))) {
+      for (const variable of collectionsAround(handlersOfConnection(holder), this.#fields)) {
         const before = seenFrom.get(variable.collection);
         if (before === undefined) seenFrom.set(variable.collection, index);
         else if (before !== index) this.#add(variable);
@@ -89,10 +92,11 @@ export class Discovery {
   read(isShown: (collection: object) => boolean, connected: readonly Ids[]): DiscoveryReading {
     const reading: DiscoveryReading = { registries: [], queues: [], rooms: [] };
     const source = 'found' as const;
+    this.#fields.renew();
     for (const candidate of this.#candidates) {
       const collection = candidate.ref.deref();
       if (collection === undefined || isShown(collection)) continue;
-      candidate.role ??= roleOf(collection, connected);
+      candidate.role ??= roleOf(collection, this.#fields, connected);
       const { name, role } = candidate;
       const entries = sizeOf(collection);
       candidate.moved ||= entries !== candidate.sizeAtFirst;
@@ -110,9 +114,7 @@ export class Discovery {
 
   /** Its own `clients` are read where servers are read. */
   #leaveOut(server: EventEmitter): void {
-    for (const { value } of Object.values(Object.getOwnPropertyDescriptors(server))) {
-      if (isCollection(value)) this.#known.add(value);
-    }
+    for (const [, value] of this.#fields.of(server)) if (isCollection(value)) this.#known.add(value);
   }
 
   #add({ name, collection }: Variable): void {
@@ -159,8 +161,9 @@ const sizeOf = (collection: object): number =>
   Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
 
 /** By the first entries: connections or what holds one; collections of such; an array of plain values is a queue. */
-function roleOf(collection: object, connected: readonly Ids[]): Role | 'other' | null {
-  if (sizeOf(collection) < ENTRIES_TO_TELL) return null;
+function roleOf(collection: object, fields: Fields, connected: readonly Ids[]): Role | 'other' | null {
+  if (sizeOf(collection) < ENTRIES_TO_TELL || fields.spent) return null;
+  const holdsConnection = (value: unknown): boolean => isHolder(value, fields);
   const entries = firstEntries(collection as Collection);
   if (entries.some(([key, value]) => holdsConnection(key) || holdsConnection(value))) return 'registry';
   const kept = isKeptById(collection, connected);
@@ -209,16 +212,14 @@ function* take<T>(values: Iterable<T>, most: number): Generator<T> {
 }
 
 /** A WebSocket, a socket, a response, a Socket.IO socket; or an object with one in a field of its own. */
-function holdsConnection(value: unknown): boolean {
+function isHolder(value: unknown, fields: Fields): boolean {
   // A Proxy answers by code of the application.
   if (typeof value !== 'object' || value === null || isProxy(value)) return false;
   if (isConnection(value)) return true;
   if (isCollection(value) || isMap(value) || isSet(value)) return false;
-  for (const { value: own } of Object.values<PropertyDescriptor>(Object.getOwnPropertyDescriptors(value))) {
-    if (typeof own !== 'object' || own === null || isProxy(own)) continue;
-    if (isConnection(own as object)) return true;
-  }
-  return false;
+  return fields
+    .of(value)
+    .some(([, own]) => typeof own === 'object' && own !== null && !isProxy(own) && isConnection(own));
 }
 
 const isConnection = (value: object): boolean =>

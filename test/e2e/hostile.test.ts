@@ -161,3 +161,31 @@ test('registries are found without running code of the application: a Proxy is p
   expect(child.stdout()).toBe('');
   expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
+
+test('large things that a handler closes over hold nobody up: Buffers, objects used as maps', async () => {
+  const main = `
+    const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
+    const [clients, table, frame] = [new Map(), {}, Buffer.alloc(30000000)];
+    for (let n = 0; n < 100000; n += 1) table['user ' + n] = n;
+    const wss = new WebSocketServer({ port: 0 }, () => {
+      for (let n = 0; n < 5; n += 1) new WebSocket('ws://127.0.0.1:' + wss.address().port).on('open', function () { this.send('x'); });
+    });
+    wss.on('connection', (socket) => {
+      clients.set(clients.size, socket);
+      socket.on('message', () => void [frame.length, table.x]);
+    });`;
+  const child = startChild({
+    files: { 'main.js': main },
+    nodeArgs: ['--max-old-space-size=150', '--require', AGENT],
+    env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
+  });
+  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
+  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
+  await until(
+    async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
+    30_000,
+    () => child.stderr(),
+  );
+  expect(child.process.exitCode).toBeNull();
+  expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+});
