@@ -105,7 +105,7 @@ class Watcher {
     this.#profiler = createProfiler(link, clock, config.timeScale);
     this.#stops = [() => outlets.abandon(), () => this.#followUp.stop(), this.#listen()];
     this.#dead = [...kept.dead];
-    this.#signals.restore(kept.alerts);
+    guard.run('black box', () => this.#signals.restore(kept.alerts), undefined);
     void outlets.ready.then(() => link.tell('ready', null));
   }
 
@@ -146,7 +146,8 @@ class Watcher {
   /** With the first sample, which says whether the container has killed since. */
   #tellOfDeaths({ wallMs, limits }: Sample): void {
     for (const box of this.#dead.splice(0)) {
-      const death = judgeDeath(box, { wallMs, oomKills: limits.containerOomKills });
+      const now = { wallMs, oomKills: limits.containerOomKills };
+      const death = this.#guard.run('black box', () => judgeDeath(box, now), null);
       if (death === null) continue;
       this.#publisher.publish(this.#signals.raise(death.finding, wallMs, death.also));
     }

@@ -18,11 +18,17 @@ export interface ProfileRun {
 const MIN_INTERVAL_BYTES = 512 * 1024;
 const DEFAULT_INTERVAL_BYTES = 2 * 1024 * 1024;
 
+const TAKEN = 'another allocation profile of the process is running, it is not disturbed';
+
 export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun | Failed {
   let session: Session;
   const samplingInterval = Math.max(MIN_INTERVAL_BYTES, intervalBytes);
   try {
     session = connect();
+    if (isSampling(session)) {
+      session.disconnect();
+      return { outcome: 'failed', code: 'WSGUARD_PROFILE_FAILED', reason: TAKEN };
+    }
     ask(session, 'HeapProfiler.enable');
     ask(session, 'HeapProfiler.startSampling', { samplingInterval });
   } catch (error) {
@@ -40,6 +46,19 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
     }
   };
   return { stop: () => (result ??= stop()) };
+}
+
+/**
+ * V8 has one such profiler a thread: where the application's runs (an APM, `--heap-prof`), starting would be answered
+ * as if it worked, and stopping would take theirs away. The profile so far is what there is to ask for.
+ */
+function isSampling(session: Session): boolean {
+  try {
+    ask(session, 'HeapProfiler.getSamplingProfile');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Loaded when wanted: a Node built without the inspector throws here. */

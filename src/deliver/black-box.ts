@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, makeOwnFolder } from '../folders.ts';
+import { readAlerts, readJson, samplesOf } from './box-files.ts';
 import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types.ts';
 
 /** Two segments of half an hour each at the default period: the older one goes when the newer is full. */
@@ -93,8 +94,8 @@ export function takeDeadBoxes(dir: string, self: Identity, wallMs: number): Dead
     if (!claim(folder)) continue;
     boxes.push({
       owner,
-      samples: readSamples(folder),
-      openAlerts: readJson<Alert[]>(join(folder, ALERTS)) ?? [],
+      samples: samplesOf(SEGMENTS.map((name) => join(folder, name))),
+      openAlerts: readAlerts(join(folder, ALERTS)),
     });
     farewell(folder);
     rmSync(join(folder, `${OWNER}.claimed`), { force: true });
@@ -112,7 +113,7 @@ export function takeLeftAlerts(dir: string, self: Identity): Alert[] {
     .flatMap(({ name }) => {
       const folder = join(dir, name);
       if (existsSync(join(folder, OWNER))) return [];
-      const alerts = readJson<Alert[]>(join(folder, ALERTS)) ?? [];
+      const alerts = readAlerts(join(folder, ALERTS));
       if (alerts.length === 0 || alerts[0]?.service !== self.service) return [];
       rmSync(join(folder, ALERTS), { force: true });
       return alerts;
@@ -137,18 +138,6 @@ function claim(folder: string): boolean {
   }
 }
 
-/** The end of the newest segment may be cut off in the middle of a line; what parses counts. */
-function readSamples(folder: string): Sample[] {
-  const samples = SEGMENTS.flatMap((name) => {
-    const file = join(folder, name);
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
-  }).flatMap((line) => {
-    const sample = parse<Sample>(line);
-    return typeof sample?.atMs === 'number' && sample.memory !== undefined ? [sample] : [];
-  });
-  return samples.toSorted((a, b) => a.seq - b.seq);
-}
-
 function lastWriteMs(folder: string): number {
   const times = SEGMENTS.map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0);
   return Math.max(...times);
@@ -157,18 +146,6 @@ function lastWriteMs(folder: string): number {
 function replace(file: string, text: string): void {
   writeFileSync(`${file}.tmp`, text, { mode: PRIVATE });
   renameSync(`${file}.tmp`, file);
-}
-
-function readJson<T>(file: string): T | null {
-  return existsSync(file) ? parse<T>(readFileSync(file, 'utf8')) : null;
-}
-
-function parse<T>(text: string): T | null {
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    return null;
-  }
 }
 
 function bootId(): string | null {

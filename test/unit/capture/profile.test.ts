@@ -1,3 +1,4 @@
+import { Session } from 'node:inspector';
 import { joinCulprit } from '../../../src/capture/culprit.ts';
 import { startProfile } from '../../../src/capture/profile.ts';
 import { summariseProfile } from '../../../src/capture/profile-lines.ts';
@@ -104,4 +105,15 @@ test("a line of the agent is nobody's, and a library's line alone accuses nobody
   expect(joinCulprit(null, profile)).toBeNull();
   const own = summariseProfile(frame('join', '/app/rooms.js', 80), 512, '/agent/');
   expect(joinCulprit(null, own)).toMatchObject({ file: '/app/rooms.js', line: 41, function: 'join' });
+});
+
+test('a profile that the application runs is left to it', () => {
+  const session = new Session();
+  session.connect();
+  const failures: unknown[] = [];
+  session.post('HeapProfiler.startSampling', { samplingInterval: 1024 }, (error) => failures.push(error));
+  expect(startProfile()).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('another') });
+  session.post('HeapProfiler.stopSampling', (error) => failures.push(error));
+  session.disconnect();
+  expect(failures).toEqual([null, null]);
 });

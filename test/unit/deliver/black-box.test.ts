@@ -97,3 +97,30 @@ test('files are private, and damaged ones are no box', () => {
   expect(takeDeadBoxes(join(dir, 'absent'), next, NOW)).toEqual([]);
   expect(existsSync(join(dir, 'gone', 'owner.json'))).toBe(true);
 });
+
+test.each([
+  'null',
+  '{}',
+  '"text"',
+  '[null, 1, {}]',
+  JSON.stringify([{ ...alertOf(), evidence: null }]),
+  JSON.stringify([{ ...alertOf(), also: [null] }]),
+  JSON.stringify([{ ...alertOf(), id: '../../elsewhere' }]),
+  JSON.stringify([{ ...alertOf(), kind: 'constructor' }]),
+])('what is no alert of ours is not continued: %s', (text) => {
+  const alert = alertOf();
+  openBlackBox(dir, { ...gone, service: alert.service }, NOW).sample(sampleOf());
+  writeFileSync(join(dir, 'gone', 'open-alerts.json'), text);
+  const [found] = takeDeadBoxes(dir, { ...next, service: alert.service }, NOW);
+  expect(found?.samples).toHaveLength(1);
+  expect(found?.openAlerts).toEqual([]);
+});
+
+test('samples of another version, without what a death is judged by, are left out', () => {
+  openBlackBox(dir, gone, NOW).sample(sampleOf({ seq: 7 }));
+  const { limits: _, ...other } = sampleOf({ seq: 8 });
+  for (const line of [other, null, { atMs: 1, memory: {} }])
+    appendFileSync(join(dir, 'gone', 'box-0.ndjson'), `${JSON.stringify(line)}\n`);
+  const [found] = takeDeadBoxes(dir, next, NOW);
+  expect(found?.samples.map(({ seq }) => seq)).toEqual([7]);
+});
