@@ -1,5 +1,6 @@
 /** At `exit` nothing asynchronous runs any more and the watcher dies with the process: what is said is said here. */
 import { rmSync } from 'node:fs';
+import type * as LockModule from '../capture/lock.ts';
 import { boxFolder, farewell } from '../deliver/black-box.ts';
 import type { Stop } from '../types.ts';
 import type { Body } from './awake.ts';
@@ -11,9 +12,16 @@ export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identit
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     // Their redaction ends with the watcher.
     for (const file of rawFiles) rmSync(file, { force: true });
+    if (open.length > 0 || rawFiles.size > 0) leaveLock(dir);
     // An end with an `exit` event is no death: the next start must not take it for one.
     if (isDirSet) farewell(boxFolder(dir, identity.instance));
   });
   process.on('exit', onExit);
   return () => void process.removeListener('exit', onExit);
+}
+
+/** Loaded only where something may have been taken or analysed. */
+function leaveLock(dir: string): void {
+  const lock = require('../capture/lock.ts') as typeof LockModule;
+  lock.leaveLock(dir);
 }

@@ -1,6 +1,6 @@
 /** One analysis at a time among the processes that share a directory, and none left behind by a dead one. */
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Stop } from '../types.ts';
@@ -25,7 +25,12 @@ const NAME = '.analysis.lock';
 const STARTING_MS = 10_000;
 /** Of another host no more can be told than how old it is. */
 const FOREIGN_MS = 30 * 60_000;
-const WORKERS = ['analyse', 'capture'].map((stage) => join(__dirname, '..', stage, 'worker.js'));
+const worker = (stage: string): string => join(__dirname, '..', stage, 'worker.js');
+/** For a worker without an owner, halted in the middle of a turn as it may be. A redaction takes its raw file away. */
+const FAREWELLS = new Map<string, NodeJS.Signals>([
+  [worker('analyse'), 'SIGKILL'],
+  [worker('capture'), 'SIGCONT'],
+]);
 
 /** `null`: held by a living process. Where nothing can be written there is no lock, and none is needed. */
 export function takeLock(dir: string, nowMs: number): Lock | null {
@@ -60,19 +65,36 @@ function clear(file: string, nowMs: number): boolean {
   const ageMs = nowMs - statSync(file).mtimeMs;
   if (holder.host !== hostname()) return ageMs > FOREIGN_MS && remove(file);
   const starting = holder.child === 0 && ageMs < STARTING_MS;
-  const working = starting || (holder.child > 0 && isOurs(holder.child));
-  if (working && isAlive(holder.owner)) return false;
-  if (working && !starting) ignoring(() => process.kill(holder.child, 'SIGKILL'));
+  const farewell = starting ? null : farewellOf(holder.child);
+  if ((starting || farewell !== null) && isAlive(holder.owner)) return false;
+  if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
   return remove(file);
 }
 
+/** At the start: what a process that was killed left behind stays halted until somebody comes. */
+export function clearLock(dir: string, nowMs: number): void {
+  const file = join(dir, NAME);
+  if (existsSync(file)) ignoring(() => clear(file, nowMs));
+}
+
+/** At the end of the process, whose watcher no longer steers its child. */
+export function leaveLock(dir: string): void {
+  const file = join(dir, NAME);
+  const holder = existsSync(file) ? read(file) : null;
+  if (holder === null || holder.owner !== process.pid || holder.host !== hostname()) return;
+  const farewell = farewellOf(holder.child);
+  if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
+  remove(file);
+}
+
 /** Pids are used again: only a process that runs one of our workers is taken for ours. */
-function isOurs(pid: number): boolean {
+function farewellOf(pid: number): NodeJS.Signals | null {
   try {
+    if (pid <= 0) return null;
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return words.some((word) => WORKERS.includes(word));
+    return words.map((word) => FAREWELLS.get(word)).find((signal) => signal !== undefined) ?? null;
   } catch {
-    return false;
+    return null;
   }
 }
 

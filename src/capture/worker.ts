@@ -4,15 +4,20 @@ import { text } from 'node:stream/consumers';
 import { failureOf } from './failure.ts';
 import { redactFile } from './redact-file.ts';
 import type { RedactFileOrder } from './redact-file.ts';
-import { remove } from './store.ts';
+import { remove, temporaryName } from './store.ts';
+
+const LOOK_MS = 250;
+const ABANDONED = 3;
 
 async function main(): Promise<void> {
   try {
     const job = JSON.parse(await text(process.stdin)) as RedactFileOrder & { owner?: number };
     // Whoever wanted it may die meanwhile: what is not redacted must not outlive it for nobody's use.
+    const isAbandoned = (): boolean => job.owner !== undefined && process.ppid !== job.owner;
     process.once('exit', () => {
-      if (job.owner !== undefined && process.ppid !== job.owner) [job.from, job.to].forEach(remove);
+      if (isAbandoned()) [job.from, job.to, temporaryName(job.to)].forEach(remove);
     });
+    setInterval(() => isAbandoned() && process.exit(ABANDONED), LOOK_MS).unref();
     process.stdout.write(JSON.stringify(await redactFile(job)));
   } catch (error) {
     const { code, reason: message } = failureOf(error);

@@ -1,6 +1,7 @@
 /** Snapshots and their analysis: ordered here, done on the application's thread and in child processes. */
 import { join } from 'node:path';
 import { finishSnapshot, runAnalysis } from '../analysis-process.ts';
+import { clearLock } from '../capture/lock.ts';
 import { availableBytes } from '../capture/machine.ts';
 import type { Link, Setup, WatcherSide } from '../channel.ts';
 import { createLimits } from '../sample/limits.ts';
@@ -33,6 +34,7 @@ export function createEvidence({ setup, clock, link, taken: onTaken }: Deps): Ev
   };
   const dir = config.dir;
   let turn: Promise<unknown> = Promise.resolve();
+  clearLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
     const folder = join(dir, alertId ?? 'snapshots');

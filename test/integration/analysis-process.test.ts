@@ -195,6 +195,42 @@ test('one at a time; what a killed process left behind is cleared, its halted ch
   expect(readdirSync(dir)).not.toContain('.analysis.lock');
 });
 
+const LOCK = join(DIST, 'capture', 'lock.js');
+
+/** Begins a redaction, halts it at once and says its pid; ends when its input does. */
+const OWNER = `
+  const { spawn } = require('node:child_process');
+  const { takeLock, leaveLock } = require(${JSON.stringify(LOCK)});
+  require('node:v8').writeHeapSnapshot('raw');
+  const stdio = ['pipe', 'ignore', 'ignore'];
+  const child = spawn(process.execPath, [${JSON.stringify(join(DIST, 'capture', 'worker.js'))}], { stdio });
+  child.stdin.end(JSON.stringify({ from: 'raw', to: 'redacted', owner: process.pid }), () => {
+    child.kill('SIGSTOP');
+    takeLock('.', Date.now()).hold(child.pid);
+    console.log(child.pid);
+  });
+  process.once('exit', () => leaveLock('.'));
+  process.stdin.on('end', () => process.exit(0)).resume();`;
+
+test.each(['is killed', 'exits'])(
+  'a halted redaction whose owner %s goes, and its raw file too',
+  async (how) => {
+    writeFileSync(join(dir, 'main.cjs'), OWNER);
+    const main = spawn(process.execPath, ['main.cjs'], { cwd: dir, stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = await new Promise<number>((resolve) =>
+      main.stdout.once('data', (pid) => resolve(Number(pid))),
+    );
+    const ended = new Promise((resolve) => main.on('exit', resolve));
+    if (how === 'is killed') main.kill('SIGKILL');
+    else main.stdin.end();
+    await ended;
+    if (how === 'is killed')
+      (require(LOCK) as typeof import('../../src/capture/lock.ts')).clearLock(dir, Date.now());
+    await expect(gone(child)).resolves.toBe(true);
+    expect(readdirSync(dir)).toEqual(['main.cjs']);
+  },
+);
+
 test('a lock of another container is believed until it is old, and no pid of it is killed', () => {
   const lock = join(dir, '.analysis.lock');
   writeFileSync(lock, JSON.stringify({ host: 'another', owner: 1, child: process.pid }));
