@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts';
 import type { Guard } from '../guard.ts';
 import type { Clock, Log } from '../types.ts';
 import type * as WatcherModule from '../watcher.ts';
+import { hasRoomForWorker } from './address-space.ts';
 
 const MAX_RESTARTS = 3;
 const RESTART_DELAY_MS = 1_000;
@@ -119,6 +120,7 @@ function threadForbidden(config: Config): string | null {
   if (config.thread === 'off') return 'WSGUARD_THREAD=off';
   const { permission } = process as { permission?: { has(scope: string): boolean } };
   if (permission?.has('worker') === false) return 'Workers are forbidden by --permission';
+  if (!hasRoomForWorker()) return 'the address space limit (ulimit -v) leaves no room for one';
   return isHomeless() ? 'no Worker starts where the working directory is gone' : null;
 }
 

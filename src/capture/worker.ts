@@ -1,6 +1,7 @@
 /** Entry of the redaction process: a job as JSON on stdin; counts, or why it could not, as JSON on stdout. */
 
 import { text } from 'node:stream/consumers';
+import { createClock } from '../clock.ts';
 import { failureOf } from './failure.ts';
 import { redactFile } from './redact-file.ts';
 import type { RedactFileOrder } from './redact-file.ts';
@@ -17,7 +18,7 @@ async function main(): Promise<void> {
     process.once('exit', () => {
       if (isAbandoned()) [job.from, job.to, temporaryName(job.to)].forEach(remove);
     });
-    setInterval(() => isAbandoned() && process.exit(ABANDONED), LOOK_MS).unref();
+    createClock().every(LOOK_MS, () => isAbandoned() && process.exit(ABANDONED));
     process.stdout.write(JSON.stringify(await redactFile(job)));
   } catch (error) {
     const { code, reason: message } = failureOf(error);

@@ -48,7 +48,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
   let segment = 0;
   let samples = 0;
   let bytes = 0;
-  let fd = openSync(join(folder, SEGMENTS[0]), 'w', PRIVATE);
+  let fd = openAnew(join(folder, SEGMENTS[0]));
   return {
     sample(sample) {
       const line = Buffer.from(`${JSON.stringify(sample)}\n`);
@@ -57,7 +57,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
         closeSync(fd);
         segment = 1 - segment;
         samples = bytes = 0;
-        fd = openSync(join(folder, SEGMENTS[segment] ?? SEGMENTS[0]), 'w', PRIVATE);
+        fd = openAnew(join(folder, SEGMENTS[segment] ?? SEGMENTS[0]));
       }
       writeSync(fd, line);
       samples += 1;
@@ -143,8 +143,15 @@ function lastWriteMs(folder: string): number {
   return Math.max(...times);
 }
 
+/** Never through a link that another user put there. */
+function openAnew(file: string): number {
+  rmSync(file, { force: true });
+  return openSync(file, 'wx', PRIVATE);
+}
+
 function replace(file: string, text: string): void {
-  writeFileSync(`${file}.tmp`, text, { mode: PRIVATE });
+  rmSync(`${file}.tmp`, { force: true });
+  writeFileSync(`${file}.tmp`, text, { mode: PRIVATE, flag: 'wx' });
   renameSync(`${file}.tmp`, file);
 }
 

@@ -2,7 +2,8 @@
  * Alerts and reports as files. Made at the first alarm, for this user only. What cannot be written is answered with
  * a code; a torn last line (a disk that filled up) is ended before the next one begins.
  */
-import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder, makeOwnFolder } from '../folders.ts';
 import type { Alert, Delivery } from '../types.ts';
@@ -53,7 +54,7 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
     const size = await sizeOf(path);
     // Looked at right before, so that of several processes on one directory hardly two rotate one file.
     if (size > 0 && size + line.length > maxBytes) await rename(path, join(dir, ALERTS_BEFORE));
-    const file = await open(path, 'a', FILE_MODE);
+    const file = await openToAppend(path);
     try {
       torn ??= await isTorn(path);
       const bytes = Buffer.from(torn ? `\n${line}` : line);
@@ -85,10 +86,23 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
   };
 }
 
+/**
+ * A link that another user planted in a directory that is his too would have us write where only we may; one of our
+ * own (to /dev/stdout, say) is followed.
+ */
+async function openToAppend(path: string): Promise<FileHandle> {
+  const link = await lstat(path).catch(() => null);
+  const isOurs = link?.isSymbolicLink() === true && link.uid === process.getuid?.();
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW = 0 } = constants;
+  return open(path, O_APPEND | O_CREAT | O_WRONLY | (isOurs ? 0 : O_NOFOLLOW), FILE_MODE);
+}
+
 async function replace(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    await writeFile(temporary, text, { mode: FILE_MODE });
+    await rm(temporary, { force: true });
+    // Made anew or not at all: what lies there under our name may be a link.
+    await writeFile(temporary, text, { mode: FILE_MODE, flag: 'wx' });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);

@@ -189,3 +189,14 @@ test('large things that a handler closes over hold nobody up: Buffers, objects u
   expect(child.process.exitCode).toBeNull();
   expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
+
+test('an address space in which a Worker would end the process: it is watched without one', async () => {
+  const child = startChild({
+    files: { 'main.js': SERVER },
+    command: 'sh',
+    args: ['-c', 'ulimit -v 1400000 && exec "$0" --require "$1" main.js', process.execPath, AGENT],
+  });
+  const [, port] = await child.printed(/listening (\d+)/);
+  expect(JSON.stringify((await child.said(WATCHING))['cannotSee'])).toContain('ulimit -v');
+  expect(await answerOf(port)).toBe('ok');
+});

@@ -1,5 +1,6 @@
 import {
   existsSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -104,4 +105,40 @@ linux('a full disk is an answer with a code', async () => {
   rmSync(join(root, 'alerts.ndjson'));
   expect(await sink.appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
   expect(linesOf(join(root, 'alerts.ndjson'))).toHaveLength(1);
+});
+
+describe('links', () => {
+  const isRoot = process.getuid?.() === 0;
+
+  test('one of our own is followed: the alerts may go to /dev/stdout', async () => {
+    const dir = root;
+    writeFileSync(join(dir, 'elsewhere'), '');
+    symlinkSync('elsewhere', join(dir, 'alerts.ndjson'));
+    expect(await createFileSink({ dir }).appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
+    expect(readFileSync(join(dir, 'elsewhere'), 'utf8')).toContain(alertOf().id);
+  });
+
+  test('under the name of a temporary file there may be one, it is not written through', async () => {
+    const dir = root;
+    writeFileSync(join(dir, 'victim'), 'precious');
+    mkdirSync(join(dir, 'a'));
+    symlinkSync('../victim', join(dir, 'a', `report.json.${process.pid}.tmp`));
+    expect(await createFileSink({ dir }).writeReport('a', { 'report.json': '{}' })).toEqual({
+      outcome: 'delivered',
+    });
+    expect(readFileSync(join(dir, 'victim'), 'utf8')).toBe('precious');
+    expect(readFileSync(join(dir, 'a', 'report.json'), 'utf8')).toBe('{}');
+  });
+
+  (isRoot ? test : test.skip)('one that another user planted is refused', async () => {
+    const dir = root;
+    writeFileSync(join(dir, 'victim'), 'precious');
+    symlinkSync('victim', join(dir, 'alerts.ndjson'));
+    lchownSync(join(dir, 'alerts.ndjson'), 4_711, 4_711);
+    expect(await createFileSink({ dir }).appendAlert(alertOf())).toMatchObject({
+      outcome: 'dropped',
+      code: 'WSGUARD_DIR_UNWRITABLE',
+    });
+    expect(readFileSync(join(dir, 'victim'), 'utf8')).toBe('precious');
+  });
 });
