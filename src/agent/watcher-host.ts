@@ -90,7 +90,8 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
 }
 
 function startWorker(setup: Setup): Worker {
-  const { NODE_OPTIONS: _preloads, ...env } = setup.env;
+  // Nor is the coverage of our code any of the application's.
+  const { NODE_OPTIONS: _preloads, NODE_V8_COVERAGE: _coverage, ...env } = setup.env;
   const options: WorkerOptions = {
     name: 'wsguard',
     workerData: { wsguard: setup },

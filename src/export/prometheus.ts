@@ -21,6 +21,9 @@ export type PrometheusPage =
 /** The port asked for and so many after it. */
 const PORTS = 15;
 const MAX_SCRAPERS = 20;
+/** Who is slow to ask or to read must not keep the scraper out of so few places. */
+const PATIENCE = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+const IDLE_MS = 10_000;
 /** Marks what is ours, so that the agent does not watch its own server where it runs without a thread. */
 export const OWN_SERVER = Symbol.for('wsguard.own');
 
@@ -29,9 +32,10 @@ export async function startPrometheusPage(options: PrometheusOptions): Promise<P
   const registry = new Registry();
   collectInto(registry, options.metrics, options.readState);
   registry.registerMetric(targetInfo(options.resource) as never);
-  const server = createServer((request, response) => {
+  const server = createServer(PATIENCE, (request, response) => {
     void answer(request, response, registry);
   });
+  server.timeout = IDLE_MS;
   Object.assign(server, { [OWN_SERVER]: true });
   server.maxConnections = MAX_SCRAPERS;
   server.unref();

@@ -1,5 +1,5 @@
 /** The manners of the preload, in real processes over the built package. */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT, endAll, REGISTER, ROOT, startChild } from '../support/child.ts';
@@ -198,6 +198,19 @@ describe('beside others', () => {
     await child.said(WATCHING);
     expect(notesOf(notes)).toEqual(['0']);
     rmSync(other, { force: true });
+  });
+
+  test('coverage is taken of the application, not of our watcher', async () => {
+    const coverage = mkdtempSync(join(tmpdir(), 'wsguard-coverage-'));
+    const child = startChild({
+      files: { 'main.js': `${SERVER} setTimeout(() => server.close(), 1500);` },
+      env: { NODE_V8_COVERAGE: coverage },
+      ...settings(...PRELOAD),
+    });
+    await child.said(WATCHING);
+    await child.exited;
+    expect(readdirSync(coverage)).toHaveLength(1);
+    rmSync(coverage, { recursive: true });
   });
 
   test("a Worker of the application's runs as it did", async () => {

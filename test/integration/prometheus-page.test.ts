@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { startPrometheusPage, type PrometheusPage } from '../../src/export/prometheus.ts';
 import type { MetricState } from '../../src/export/metric.ts';
@@ -91,4 +91,19 @@ describeWith(['prometheus'], 'a real Prometheus', () => {
     const answers = await Promise.all(rules.map((rule) => prometheus.query(rule)));
     expect(answers.map((found) => found[0]?.value[1])).toEqual(['400', '500', undefined, '1']);
   });
+});
+
+test('clients that never finish their request do not keep the scraper out', async () => {
+  const { url, port } = listening(await start(0));
+  const slow = Array.from({ length: 40 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  for (const socket of slow) {
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n');
+    open.push({ close: () => socket.destroy() });
+  }
+  await Promise.all(slow.map((socket) => (socket.connecting ? once(socket, 'connect') : null)));
+  const page = await eventually(async () => {
+    const response = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
+    return response?.status === 200 ? response : undefined;
+  }, 'a scrape');
+  expect(page.status).toBe(200);
 });
