@@ -2,7 +2,7 @@
 
 import type { Evidence } from '../types.ts';
 import { found, quiet, type Detector } from './detector.ts';
-import type { FloorTrend } from './floors.ts';
+import { sinceItBegan, type FloorTrend } from './floors.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
 import { sayBytes, sayChange, sayMinutes, sayShare } from './say.ts';
 import { student995 } from './stats.ts';
@@ -20,8 +20,8 @@ const SOON_MS = 4 * HOUR_MS;
 /** A cache that fills in a line is a leak until it stops: so full, or so long, before memory alone alarms. */
 const FULL = 0.55;
 const LONG_MS = 50 * MINUTE_MS;
-/** A small rise needs more floors and more certainty. */
-const SLOW = { floors: 12, t: 6, rise: 0.02, withinMs: 48 * HOUR_MS } as const;
+/** Where the limit is farther away it takes more floors and more certainty. */
+const SLOW = { floors: 12, t: 6, withinMs: 48 * HOUR_MS } as const;
 /** In a heap of gigabytes the limit is days away; a floor that grew by half of itself, collection by collection, is told. */
 const OWN = { floors: 8, rise: 0.5, bytes: 12 * 1024 ** 2 } as const;
 const WARNING_BYTES_PER_HOUR = 50 * 1024 ** 2;
@@ -41,13 +41,10 @@ export const floor: Detector = {
     const evidence = evidenceOf(trend, capacity);
     const said = `the post-GC floor ${sayChange(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
-    if (trend.riseBytes < Math.min(SLOW.rise * capacity, OWN.bytes))
+    if (trend.riseBytes < Math.min(MIN_RISE * capacity, OWN.bytes))
       return [quiet(NAME, 'ok', said, { evidence })];
-    if (isSlowing(trend)) return [quiet(NAME, 'plateau', `${said} and slows down`, { evidence })];
-    if (trend.isConfounded)
-      return [quiet(NAME, 'inconclusive', `${said}, in step with the connections`, { evidence })];
-    if (!holds(trend, capacity))
-      return [quiet(NAME, 'inconclusive', waiting(trend, said, capacity), { evidence })];
+    const doubt = doubtOf(trend, said, capacity);
+    if (doubt !== null) return [quiet(NAME, doubt.answer, doubt.because, { evidence })];
     return [
       found(NAME, {
         kind: 'heap-growth',
@@ -60,6 +57,21 @@ export const floor: Detector = {
   },
 };
 
+interface Doubt {
+  readonly answer: 'plateau' | 'inconclusive';
+  readonly because: string;
+}
+
+/** All of it must be true of the line from its own beginning as well. */
+function doubtOf(trend: FloorTrend, said: string, capacity: number): Doubt | null {
+  const line = sinceItBegan(trend);
+  if (isSlowing(line ?? trend)) return { answer: 'plateau', because: `${said} and slows down` };
+  if (trend.isConfounded || line?.isConfounded === true)
+    return { answer: 'inconclusive', because: `${said}, in step with the connections` };
+  const isSure = line !== null && holds(trend, capacity) && holds(line, capacity);
+  return isSure ? null : { answer: 'inconclusive', because: waiting(trend, said, capacity) };
+}
+
 export const isSlowing = ({ perMs, earlyPerMs, latePerMs, lastStepPerMs }: FloorTrend): boolean =>
   latePerMs <= LATE_TO_WHOLE * perMs ||
   latePerMs <= LATE_TO_EARLY * earlyPerMs ||
@@ -69,12 +81,14 @@ function holds(trend: FloorTrend, capacity: number): boolean {
   const leftMs = (capacity - trend.lastBytes) / trend.perMs;
   const n = trend.floors.length;
   const normal =
+    n >= MIN_FLOORS &&
+    trend.spanMs >= MIN_SPAN_MS &&
     trend.t > Math.max(student995(n - (trend.connectionsVary ? 3 : 2)), MIN_T) &&
     trend.riseBytes > MIN_RISE * capacity &&
     leftMs < SOON_MS &&
     (trend.lastBytes > FULL * capacity || trend.spanMs >= LONG_MS);
   const isLong = trend.spanMs >= LONG_MS && n >= OWN.floors && trend.t > SLOW.t;
-  const slow = n >= SLOW.floors && trend.riseBytes > SLOW.rise * capacity && leftMs < SLOW.withinMs;
+  const slow = n >= SLOW.floors && trend.riseBytes > MIN_RISE * capacity && leftMs < SLOW.withinMs;
   return normal || (isLong && (slow || growsByItself(trend)));
 }
 

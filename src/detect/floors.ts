@@ -2,7 +2,16 @@
 
 import type { Sample } from '../types.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { coefficients, design, deviation, lastError, mean, theilSen } from './stats.ts';
+import {
+  coefficients,
+  design,
+  deviation,
+  lastError,
+  mean,
+  residualSquares,
+  theilSen,
+  type Design,
+} from './stats.ts';
 
 const WARM_UP_MS = 2 * MINUTE_MS;
 const WINDOW_MS = 60 * MINUTE_MS;
@@ -13,6 +22,8 @@ const CONNECTIONS_VARY = 0.03;
 const MIN_FLOORS_WITH_CONNECTIONS = 6;
 const LAGS = 2;
 const MIN_STEP = 0.1;
+/** Of the rise, what still counts as standing at the lowest. */
+const AT_LOWEST = 0.1;
 
 export interface FloorTrend {
   readonly floors: readonly FloorPoint[];
@@ -26,6 +37,8 @@ export interface FloorTrend {
   readonly latePerMs: number;
   /** From the floor before the last to the last. */
   readonly lastStepPerMs: number;
+  /** The last floor that stood at the lowest, connections taken out: what rises began there. */
+  readonly beganAt: number;
   readonly connectionsVary: boolean;
   /** Connections rose too, and the floors are too few or too much in step to tell one from the other. */
   readonly isConfounded: boolean;
@@ -46,15 +59,13 @@ export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
   const spanMs = (times.at(-1) ?? 0) - firstMs;
   if (n < 3 || !(spanMs > 0)) return null;
   const bytes = Float64Array.from(floors, (floor) => floor.bytes);
-  const one = times.map(() => 1);
-  const tau = times.map((time) => (time - firstMs) / spanMs);
   const load = loadOf(floors);
-  const withLoad = load.varies && n >= MIN_FLOORS_WITH_CONNECTIONS ? design([one, load.scaled, tau]) : null;
-  const using = withLoad ?? design([one, tau]);
-  if (using === null) return null;
-  const fitted = coefficients(using, bytes);
+  const fit = bestFit(floors, bytes, load);
+  if (fit === null) return null;
+  const { using, fitted, passed } = fit;
   const riseBytes = fitted.at(-1) ?? 0;
-  const perStep = withLoad === null ? 0 : Math.max(0, fitted[1] ?? 0);
+  const withLoad = fitted.length > 2;
+  const perStep = withLoad ? Math.max(0, fitted[1] ?? 0) : 0;
   const own = bytes.map((value, i) => value - perStep * (load.scaled[i] ?? 0));
   const perMs = riseBytes / spanMs;
   return {
@@ -65,9 +76,65 @@ export function floorTrend(floors: readonly FloorPoint[]): FloorTrend | null {
     riseBytes,
     t: riseBytes / Math.max(lastError(using, bytes, fitted, LAGS), 1),
     connectionsVary: load.varies,
-    isConfounded: load.rose && withLoad === null,
-    ...pace(times, own, perMs),
+    isConfounded: load.rose && !withLoad,
+    beganAt: lastLowest(own, passed),
+    ...pace(
+      passed.map((share) => share * spanMs),
+      own,
+      perMs,
+    ),
   };
+}
+
+/** A line that began late is judged from its beginning: the flat hour before it makes it neither longer nor slower. */
+export const sinceItBegan = (trend: FloorTrend): FloorTrend | null =>
+  trend.beganAt === 0 ? trend : floorTrend(trend.floors.slice(trend.beganAt));
+
+/** Where it last stood at its lowest. A line from the start leaves that within the first tenth, noise in a fifth: not late. */
+function lastLowest(own: Float64Array, passed: Float64Array): number {
+  const lowest = own.reduce((low, value) => Math.min(low, value));
+  const level = lowest + AT_LOWEST * ((own.at(-1) ?? 0) - lowest);
+  const from = own.findLastIndex((value) => value <= level);
+  return (passed[from] ?? 0) > 2 * AT_LOWEST ? from : 0;
+}
+
+interface Fit {
+  readonly using: Design;
+  readonly fitted: readonly number[];
+  /** At each floor, the share of the whole that had passed: of the time, or of the exposure. */
+  readonly passed: Float64Array;
+}
+
+/**
+ * Memory by connections and time. While connections climb, what each of them leaves behind grows with their sum over
+ * time: that bends, where what they need is straight. Of the two, the one that leaves less unexplained.
+ */
+function bestFit(floors: readonly FloorPoint[], bytes: Float64Array, load: Load): Fit | null {
+  const one = bytes.map(() => 1);
+  const fit = (given: readonly Float64Array[], passed: Float64Array): Fit | null => {
+    const using = design([...given, passed]);
+    return using === null ? null : { using, fitted: coefficients(using, bytes), passed };
+  };
+  const tau = share(floors, ({ atMs }) => atMs);
+  if (!load.varies || floors.length < MIN_FLOORS_WITH_CONNECTIONS) return fit([one], tau);
+  const known = [one, load.scaled];
+  const byTime = fit(known, tau);
+  const byExposure = load.rose
+    ? fit(
+        known,
+        share(floors, ({ exposure }) => exposure),
+      )
+    : null;
+  if (byTime === null || byExposure === null) return byTime ?? byExposure ?? fit([one], tau);
+  const left = ({ using, fitted }: Fit): number => residualSquares(using, bytes, fitted);
+  return left(byExposure) < left(byTime) ? byExposure : byTime;
+}
+
+function share(floors: readonly FloorPoint[], of: (floor: FloorPoint) => number): Float64Array {
+  const values = Float64Array.from(floors, of);
+  const first = values[0] ?? 0;
+  const whole = (values.at(-1) ?? 0) - first || 1;
+  return values.map((value) => (value - first) / whole);
 }
 
 interface Load {

@@ -32,6 +32,8 @@ export interface FloorPoint {
   readonly atMs: number;
   readonly bytes: number;
   readonly answering: number;
+  /** Connections times ms, from the first sample on: what each open connection could have left behind meanwhile. */
+  readonly exposure: number;
   readonly closedTotal: number;
   readonly externalBytes: number;
   /** RSS beyond heap and Buffers. */
@@ -63,6 +65,7 @@ export class History {
   last: Sample | null = null;
   #tick = Number.NEGATIVE_INFINITY;
   #loopP99Ms = Number.NaN;
+  #exposure = 0;
   #pausedUntilMs = 0;
 
   /** Takes a sample whose times are already scaled. True when a new row makes an evaluation worth while. */
@@ -72,10 +75,11 @@ export class History {
     if (last === null || isRestart(last, sample)) this.#restart(sample.atMs);
     else if (sample.atMs - last.atMs > this.#gapMs() || sample.marks.includes('clock-jump'))
       this.#resume(sample.atMs);
+    const row = rowOf(sample);
+    this.#exposure += nan0(row.get('answering')) * Math.max(0, sample.atMs - (last?.atMs ?? sample.atMs));
     this.last = sample;
     this.nowMs = sample.atMs;
     this.#note(sample.marks);
-    const row = rowOf(sample);
     this.#takeFloor(sample, row);
     this.#loopP99Ms = Math.max(nan0(this.#loopP99Ms), nan0(row.get('loopP99Ms')));
     const tick = Math.floor(sample.atMs / TICK_MS);
@@ -126,6 +130,7 @@ export class History {
       atMs: floor.atMs,
       bytes,
       answering: row.get('answering') ?? Number.NaN,
+      exposure: this.#exposure,
       closedTotal: row.get('closedTotal') ?? Number.NaN,
       externalBytes: row.get('externalBytes') ?? Number.NaN,
       restBytes: restOf(row),

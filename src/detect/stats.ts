@@ -106,6 +106,21 @@ export function design(columns: readonly Float64Array[]): Design | null {
 export const coefficients = ({ solver }: Design, y: Float64Array): number[] =>
   solver.map((row) => dot(row, y));
 
+/** One of them alone. */
+export const coefficient = ({ solver }: Design, y: Float64Array, at: number): number => {
+  const row = solver[at];
+  return row === undefined ? 0 : dot(row, y);
+};
+
+export function residualSquares(
+  { columns, rows }: Design,
+  y: Float64Array,
+  fitted: readonly number[],
+): number {
+  const left = combine(columns, fitted, rows).map((value, t) => (y[t] ?? 0) - value);
+  return dot(left, left);
+}
+
 /** Standard error of the last coefficient: Newey-West (Bartlett) with the classical one as its floor. */
 export function lastError(x: Design, y: Float64Array, fitted: readonly number[], lags: number): number {
   const { rows, columns } = x;

@@ -1,12 +1,16 @@
 /** The last hour as columns on one time axis: a row a tick, a column a series, `NaN` where a value was missing. */
 
+interface Column {
+  readonly values: Float64Array;
+  /** Since it last held a number; one that left the window makes room for another. */
+  silentRows: number;
+}
+
 export class Window {
   readonly #capacity: number;
   readonly #maxSeries: number;
   readonly #times: Float64Array;
-  readonly #columns = new Map<string, Float64Array>();
-  /** Rows since a column last held a number; a column that left the window makes room for another. */
-  readonly #silentRows = new Map<string, number>();
+  readonly #columns = new Map<string, Column>();
   #rows = 0;
   /** Values refused because the window holds as many series as it may. */
   droppedValues = 0;
@@ -28,10 +32,9 @@ export class Window {
     this.#rows += 1;
     for (const [key, column] of this.#columns) {
       const value = values.get(key) ?? Number.NaN;
-      column[row] = value;
-      const silent = Number.isNaN(value) ? (this.#silentRows.get(key) ?? 0) + 1 : 0;
-      this.#silentRows.set(key, silent);
-      if (silent >= this.#capacity) this.#forget(key);
+      column.values[row] = value;
+      column.silentRows = Number.isNaN(value) ? column.silentRows + 1 : 0;
+      if (column.silentRows >= this.#capacity) this.#columns.delete(key);
     }
     for (const [key, value] of values) if (!this.#columns.has(key)) this.#add(key, row, value);
   }
@@ -45,7 +48,7 @@ export class Window {
     const column = this.#columns.get(key);
     return column === undefined
       ? new Float64Array(this.#rows - fromRow).fill(Number.NaN)
-      : column.subarray(fromRow, this.#rows);
+      : column.values.subarray(fromRow, this.#rows);
   }
 
   has(key: string): boolean {
@@ -62,7 +65,6 @@ export class Window {
   clear(): void {
     this.#rows = 0;
     this.#columns.clear();
-    this.#silentRows.clear();
   }
 
   #add(key: string, row: number, value: number): void {
@@ -72,17 +74,12 @@ export class Window {
     }
     const column = new Float64Array(this.#capacity).fill(Number.NaN);
     column[row] = value;
-    this.#columns.set(key, column);
+    this.#columns.set(key, { values: column, silentRows: 0 });
   }
 
   #shift(): void {
     this.#times.copyWithin(0, 1);
-    for (const column of this.#columns.values()) column.copyWithin(0, 1);
+    for (const { values } of this.#columns.values()) values.copyWithin(0, 1);
     this.#rows -= 1;
-  }
-
-  #forget(key: string): void {
-    this.#columns.delete(key);
-    this.#silentRows.delete(key);
   }
 }

@@ -79,3 +79,18 @@ test('the share of closed connections that are held counts those that closed in 
     /^\d+ closed connections outlived major collections, 90 % of those that close$/,
   );
 });
+
+test('what each connection leaves behind is told while the connections climb, since it bends where their need is straight', () => {
+  const connections = (minute: number): number => 100 + 2 * minute;
+  /** Each leaves 0.6 KB a minute: the sum of the connections over time. */
+  const left = (minute: number): number => 0.0006 * (100 * minute + minute ** 2);
+  const ramp = (leaks: boolean) => (minute: number) => ({
+    connections: connections(minute),
+    ...(every(minute, 8) && minute > 0
+      ? { floorMb: 20 + 0.05 * connections(minute) + (leaks ? left(minute) * 10 : 0) }
+      : {}),
+    capacityMb: 512,
+  });
+  expect(run(150, ramp(true)).opened).toEqual(['heap-growth']);
+  expect(run(150, ramp(false)).opened).toEqual([]);
+});
