@@ -1,7 +1,17 @@
 /** Does a count grow on its own, beyond what the connections explain, all through the window? */
 
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
-import { coefficients, design, deviation, lastError, mean, medianOfFew, type Design } from './stats.ts';
+import {
+  coefficient,
+  coefficients,
+  design,
+  deviation,
+  lastError,
+  mean,
+  median,
+  medianOfFew,
+  type Design,
+} from './stats.ts';
 
 /** A process that has just started fills its pools, caches and rooms. */
 export const WARM_UP_MS = 6 * MINUTE_MS;
@@ -12,9 +22,17 @@ const MIN_ROWS = 16;
 const WINDOW_ROWS = 20;
 /** Standard errors the trend must be away from nothing. */
 const MIN_T = 6;
-/** Of the growth, what each half of the window must bring: a step or a finished warm-up has it in one. */
-export const MIN_HALF = 0.25;
+/** A leak keeps its pace: each part of the window must bring half of what a line would. */
+const MIN_PACE = 0.5;
+/** What has filled adds nothing from the sixth before the last to the last: a line, a fifth. */
+const MIN_LATE = MIN_PACE / 5;
+/** A step, or what filled within a third of the window, has next to nothing outside of it: a line, three fifths. */
+const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
+/** A count that wanders falls as far as it rises; a leak gives nothing back. */
+const MAX_FALL = 0.25;
 const LAGS = 4;
+/** The window in sixths, each by its median. */
+const BLOCKS = 6;
 
 export interface Growth {
   readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
@@ -81,9 +99,29 @@ export class Counts {
     // Most series of most servers end here: a range below the least rise needs no regression.
     if (rise < rule.minRise) return { answer: 'ok', rise, now, perHour: 0, perClosed: null, windowMs, t: 0 };
     const judged = judge(onAxis, values, { rule, high: range.high });
+    const { t } = judged;
+    const answer = judged.answer === 'found' && this.#wanders(key, judged) ? 'inconclusive' : judged.answer;
     const perHour = (judged.rise / windowMs) * HOUR_MS;
-    const { answer, t } = judged;
-    return { answer, rise: judged.rise, now, perHour, perClosed: this.#perClosed(judged.rise), windowMs, t };
+    const perClosed = answer === 'ok' ? null : this.#perClosed(judged.rise);
+    return { answer, rise: judged.rise, now, perHour, perClosed, windowMs, t };
+  }
+
+  /** Over all that is kept, not the window alone: has it fallen by as much lately? */
+  #wanders(key: string, { rise, perConnection }: Judged): boolean {
+    const { window, startedMs } = this.#history;
+    const fromRow = window.rowAt(startedMs + WARM_UP_MS);
+    const connections = window.column('connections', fromRow);
+    const own = window
+      .column(key, fromRow)
+      .map((value, row) => value - perConnection * (connections[row] ?? 0));
+    const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / BLOCKS));
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let to = own.length % block || block; to <= own.length; to += block) {
+      const level = median(own.subarray(Math.max(0, to - block), to).filter((value) => !Number.isNaN(value)));
+      if (highest - level > MAX_FALL * rise) return true;
+      if (level > highest) highest = level;
+    }
+    return false;
   }
 
   #perClosed(rise: number): number | null {
@@ -98,6 +136,8 @@ interface Axis {
   readonly connections: Float64Array;
   readonly withConnections: Design | null;
   readonly alone: Design | null;
+  /** Standard deviation of the connections; 1 where they do not vary. */
+  readonly spread: number;
 }
 
 function axis(times: Float64Array, connections: Float64Array): Axis {
@@ -112,6 +152,7 @@ function axis(times: Float64Array, connections: Float64Array): Axis {
   return {
     times,
     connections,
+    spread: spread || 1,
     alone: times.length < 4 ? null : design([one, tau]),
     withConnections: varies && times.length > 4 ? design([one, scaled, tau]) : null,
   };
@@ -136,34 +177,40 @@ function rangeOf(values: Float64Array): { low: number; high: number; known: numb
   return { low, high, known };
 }
 
-interface Judged {
-  readonly rule: GrowthRule;
-  readonly high: number;
+interface Judged extends Pick<Growth, 'answer' | 'rise' | 't'> {
+  /** Of the count, what one more connection brings. */
+  readonly perConnection: number;
 }
 
-/** The cheap questions first: how much it rose beyond the connections, and whether in both halves. */
-function judge(
-  on: Axis,
-  values: Float64Array,
-  { rule, high }: Judged,
-): Pick<Growth, 'answer' | 'rise' | 't'> {
+/** The cheap questions first: how much it rose beyond the connections, and whether all through the window. */
+function judge(on: Axis, values: Float64Array, { rule, high }: { rule: GrowthRule; high: number }): Judged {
   const using = rule.perConnection ? (on.withConnections ?? on.alone) : on.alone;
-  if (using === null) return { answer: 'inconclusive', rise: 0, t: 0 };
-  const fitted = coefficients(using, values);
-  const perStep = using === on.alone ? 0 : Math.max(fitted[1] ?? 0, 0);
+  if (using === null) return { answer: 'inconclusive', rise: 0, t: 0, perConnection: 0 };
+  const perStep = using === on.alone ? 0 : Math.max(coefficient(using, values, 1), 0);
+  const perConnection = perStep / on.spread;
   const scaled = using.columns[1] ?? values;
   const own = (row: number): number => (values[row] ?? 0) - perStep * (scaled[row] ?? 0);
-  const n = values.length;
-  const sixth = Math.max(1, Math.floor(n / 6));
-  const middleRow = Math.floor((n - sixth) / 2);
-  const first = medianOfFew(0, sixth, own);
-  const middle = medianOfFew(middleRow, middleRow + sixth, own);
-  const rise = medianOfFew(n - sixth, n, own) - first;
-  if (rise < rule.minRise) return { answer: 'ok', rise, t: 0 };
+  const sixth = (i: number): number =>
+    medianOfFew(
+      Math.floor((values.length * i) / BLOCKS),
+      Math.floor((values.length * (i + 1)) / BLOCKS),
+      own,
+    );
+  const first = sixth(0);
+  const rise = sixth(BLOCKS - 1) - first;
+  if (rise < rule.minRise) return { answer: 'ok', rise, t: 0, perConnection };
+  const fitted = coefficients(using, values);
   const trend = fitted.at(-1) ?? 0;
-  const error = lastError(using, values, fitted, LAGS);
-  const t = trend / Math.max(error, 0.001 * high, 0.25);
-  if (first + rise - middle < MIN_HALF * rise) return { answer: 'plateau', rise, t };
-  const holds = middle - first >= MIN_HALF * rise && t > MIN_T && trend > rise / 2;
-  return { answer: holds ? 'found' : 'inconclusive', rise, t };
+  const t = trend / Math.max(lastError(using, values, fitted, LAGS), 0.001 * high, 0.25);
+  const told = { rise, t, perConnection };
+  if (isOver(Array.from({ length: BLOCKS }, (_, i) => sixth(i)))) return { answer: 'plateau', ...told };
+  return { answer: t > MIN_T && trend > rise / 2 ? 'found' : 'inconclusive', ...told };
+}
+
+/** By the levels of the sixths: has it stopped, or come all at once? */
+function isOver(levels: readonly number[]): boolean {
+  const rise = (levels.at(-1) ?? 0) - (levels[0] ?? 0);
+  const late = (levels.at(-1) ?? 0) - (levels.at(-2) ?? 0);
+  const inThird = levels.slice(2).map((level, i) => level - (levels[i] ?? 0));
+  return late < MIN_LATE * rise || rise - Math.max(...inThird) < MIN_OUTSIDE * rise;
 }

@@ -1,8 +1,8 @@
 /** Connections that are closed and still alive after two major collections. */
 
 import type { Verdict } from '../types.ts';
-import { MIN_HALF, type Counts } from './growth.ts';
-import { minRise } from './counted.ts';
+import type { Counts } from './growth.ts';
+import { minRise, stillWarming } from './counted.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
 import { sayCount, sayMinutes, sayShare } from './say.ts';
@@ -13,6 +13,8 @@ const MIN_COLLECTIONS = 4;
 const MIN_SPAN_MS = 8 * MINUTE_MS;
 /** Of the steps from collection to collection, how many must not fall. */
 const MIN_NOT_FALLING = 0.7;
+/** Of the rise, what each half of them must bring. */
+const MIN_HALF = 0.125;
 /** All that ever closed, and many times what is open: no pool and no history of the last sessions is that. */
 const ALL = { share: 0.9, perOpen: 2, atLeast: 100 } as const;
 
@@ -24,6 +26,8 @@ type Settled = FloorPoint & { readonly survivors: number };
 export const retained: Detector = {
   name: NAME,
   look({ history, counts }) {
+    // What holds them may be counted: it is told first, or with it.
+    if (counts.missing !== null) return [stillWarming(NAME, counts)];
     const settled = history.floors.filter((floor): floor is Settled => floor.survivors !== null);
     // Where majors are rare a window of time holds none; then the last few collections are the window.
     const from = Math.min(history.nowMs - WINDOW_MS, settled.at(-MIN_COLLECTIONS)?.atMs ?? 0);
@@ -99,8 +103,8 @@ function keepsRising(held: readonly number[], rise: number): boolean {
   const lowestLately = Math.min(...held.slice(-2));
   return (
     notFalling >= MIN_NOT_FALLING &&
-    firstHalf >= (MIN_HALF / 2) * rise &&
-    rise - firstHalf >= (MIN_HALF / 2) * rise &&
+    firstHalf >= MIN_HALF * rise &&
+    rise - firstHalf >= MIN_HALF * rise &&
     lowestLately > (held[0] ?? 0) + rise / 2
   );
 }

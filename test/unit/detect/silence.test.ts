@@ -35,6 +35,83 @@ test('a registry that fills and stops is a plateau', () => {
   expect(run(90, bounded).opened).toEqual([]);
 });
 
+test.each([1, 6, 13])(
+  'a registry that fills within %i min, long after the start, is a plateau',
+  (minutes) => {
+    const bounded = (minute: number): Shape => ({
+      more: {
+        registries: [
+          {
+            name: 'sessions',
+            entries: 500 + Math.round(upTo(90, 90 / minutes)(Math.max(0, minute - 60))),
+            source: 'app',
+          },
+        ],
+      },
+    });
+    expect(run(120, bounded).opened).toEqual([]);
+    expect(answerOf(run(80, bounded), 'registries')?.answer).toBe('plateau');
+  },
+);
+
+test('a registry that began to grow ten minutes ago is not judged yet, a leak that goes on is', () => {
+  const late = (minute: number): Shape => ({
+    more: {
+      registries: [
+        { name: 'clients', entries: 500 + Math.round(10 * Math.max(0, minute - 60)), source: 'app' },
+      ],
+    },
+  });
+  expect(run(70, late).opened).toEqual([]);
+  expect(run(84, late).opened).toEqual(['registry-growth']);
+});
+
+test('a registry that wanders, as sessions with a time to live do, falls as far as it rises', () => {
+  const walk = (seed: number): ((minute: number) => Shape) => {
+    let state = seed;
+    const random = () => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+    let away = 0;
+    return () => {
+      // Forgets in ten minutes; 50 entries are its standard deviation.
+      away = 0.95 * away + 31 * (random() + random() + random() - 1.5);
+      const entries = Math.max(0, Math.round(1000 + away));
+      return { more: { registries: [{ name: 'sessions', entries, source: 'app' }] } };
+    };
+  };
+  const opened = [7, 77, 777, 7777].flatMap((seed) => run(600, walk(seed), { everyMs: 30_000 }).opened);
+  // In the first hour there is little to compare with: one in forty hours, where a line through each window says eighteen.
+  expect(opened.length).toBeLessThanOrEqual(1);
+});
+
+test('a cache that begins to fill after a flat hour: judged from there, and it stops', () => {
+  const floorMb = (minute: number): number => 60 + upTo(200, 4.4)(Math.max(0, minute - 72));
+  const late = run(135, gcEvery(6, floorMb));
+  expect(late.opened).toEqual([]);
+  expect(answerOf(late, 'floor')?.answer).toBe('plateau');
+  // The same line from the start, and longer, is a leak.
+  expect(
+    run(
+      72,
+      gcEvery(6, (minute) => 60 + 4.4 * minute),
+    ).opened,
+  ).toEqual(['heap-growth']);
+});
+
+test('connections climb all along, and each needs its memory', () => {
+  const connections = (minute: number) => 100 + 4 * minute;
+  const noise = [0, 0.6, -0.5, 0.3, -0.2, 0.7, -0.6, 0.1];
+  const climb = run(
+    240,
+    gcEvery(
+      8,
+      (minute) => 30 + connections(minute) * 0.25 + (noise[(minute / 8) % 8] ?? 0),
+      (minute) => ({ connections: connections(minute) }),
+    ),
+  );
+  expect(climb.opened).toEqual([]);
+  expect(answerOf(climb, 'floor')?.answer).toBe('ok');
+});
+
 test('memory that the allocator keeps after a burst is allocator-retention', () => {
   const burst = run(120, (minute) => {
     const isBurst = minute > 72 && minute < 84;
