@@ -22,12 +22,13 @@ const { values: flags } = parseArgs({
   },
 });
 const only = flags.only?.split(',') ?? null;
-/** `examples` came with the corpus and were tuned on; `recorded` are our own runs. */
+/** `examples` came with the corpus and were tuned on; `recorded` are our own runs; `second` are more of them, made with other parameters. */
 const SETS = flags.dir
   ? flags.dir.map((dir) => [dir, dir])
   : [
       ['examples', join(root, 'fixtures', 'traces')],
       ['recorded', join(root, 'fixtures', 'traces', 'recorded')],
+      ['second', join(root, 'fixtures', 'traces', 'second')],
     ];
 const SIGNALS = ['all', 'preload'];
 const DAY_MS = 24 * 3_600_000;

@@ -1,0 +1,188 @@
+import { run, signalsOf, type Run, type Shape } from '../../support/run.ts';
+
+const answerOf = ({ last }: Run, detector: string) =>
+  last.verdicts.find((verdict) => verdict.detector === detector);
+const gcEvery =
+  (minutes: number, floorMb: (minute: number) => number, more: (minute: number) => Shape = () => ({})) =>
+  (minute: number): Shape => ({
+    ...more(minute),
+    ...(minute > 0 && minute % minutes === 0 ? { floorMb: floorMb(minute) } : {}),
+  });
+const upTo = (limit: number, perMinute: number) => (minute: number) => Math.min(limit, perMinute * minute);
+
+test('a registry that fills and stops is a plateau', () => {
+  const bounded = (minute: number): Shape => ({
+    more: { registries: [{ name: 'sessions', entries: 500 + upTo(90, 10)(minute), source: 'app' }] },
+  });
+  expect(run(90, bounded).opened).toEqual([]);
+});
+
+test.each([1, 6, 13])(
+  'a registry that fills within %i min, long after the start, is a plateau',
+  (minutes) => {
+    const bounded = (minute: number): Shape => ({
+      more: {
+        registries: [
+          {
+            name: 'sessions',
+            entries: 500 + Math.round(upTo(90, 90 / minutes)(Math.max(0, minute - 60))),
+            source: 'app',
+          },
+        ],
+      },
+    });
+    expect(run(120, bounded).opened).toEqual([]);
+    expect(answerOf(run(80, bounded), 'registries')?.answer).toBe('plateau');
+  },
+);
+
+test('a registry that fills for the first thirteen minutes has stopped by the time that it is judged', () => {
+  const filling = (minute: number): Shape => ({
+    more: {
+      registries: [{ name: 'sessions', entries: 120 + Math.round(upTo(91, 7)(minute)), source: 'app' }],
+    },
+  });
+  expect(run(16, filling).opened).toEqual([]);
+  expect(run(90, filling).opened).toEqual([]);
+});
+
+test('a registry that began to grow ten minutes ago is not judged yet, a leak that goes on is', () => {
+  const late = (minute: number): Shape => ({
+    more: {
+      registries: [
+        { name: 'clients', entries: 500 + Math.round(10 * Math.max(0, minute - 60)), source: 'app' },
+      ],
+    },
+  });
+  expect(run(70, late).opened).toEqual([]);
+  expect(run(84, late).opened).toEqual(['registry-growth']);
+});
+
+test('a registry that wanders, as sessions with a time to live do, falls as far as it rises', () => {
+  const walk = (seed: number): ((minute: number) => Shape) => {
+    let state = seed;
+    const random = () => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+    let away = 0;
+    return () => {
+      // Forgets in ten minutes; 50 entries are its standard deviation.
+      away = 0.95 * away + 31 * (random() + random() + random() - 1.5);
+      const entries = Math.max(0, Math.round(1000 + away));
+      return { more: { registries: [{ name: 'sessions', entries, source: 'app' }] } };
+    };
+  };
+  const opened = [7, 77, 777, 7777].flatMap((seed) => run(600, walk(seed), { everyMs: 30_000 }).opened);
+  // In the first hour there is little to compare with.
+  expect(opened.length).toBeLessThanOrEqual(1);
+});
+
+test('a jump of the clock without a hole: what was counted before it is left out', () => {
+  const jumped = run(38, (minute) => ({
+    unanswering: 10 * minute,
+    more: { marks: minute === 13 || minute === 26 ? ['clock-jump'] : [] },
+  }));
+  expect(jumped.opened).toEqual([]);
+  expect(answerOf(jumped, 'unanswering')?.answer).toBe('warming-up');
+});
+
+test('counters that begin anew: another process behind the same name', () => {
+  const signals = signalsOf();
+  run(60, () => ({}), { signals });
+  const restarted = run(20, (minute) => ({ connections: 40 * minute, closed: 0 }), { signals });
+  expect(restarted.opened).toEqual([]);
+});
+
+test('inconclusive says why: listeners grow, and are fewer than two for each connection', () => {
+  const grows = run(40, (minute) => ({
+    connections: 1000,
+    closed: Math.floor(minute * 100),
+    more: {
+      emitters: [
+        {
+          emitter: 'bus',
+          event: '*',
+          listeners: 1000 + Math.round(8 * minute),
+          eventNames: 1,
+          source: 'found',
+        },
+      ],
+    },
+  }));
+  expect(grows.opened).toEqual([]);
+  expect(answerOf(grows, 'listeners')).toMatchObject({
+    answer: 'inconclusive',
+    because: expect.stringContaining('below 2 for each connection'),
+  });
+});
+
+test('what is held from before, on a server that nobody leaves any more, does not alarm again', () => {
+  const busyUntil = (minutes: number) =>
+    run(
+      240,
+      gcEvery(
+        6,
+        () => 60,
+        (minute) => {
+          const closed = 10 * Math.min(minute, minutes);
+          return { connections: 50, closed, opened: closed + 50, retained: Math.max(0, closed - 100) };
+        },
+      ),
+    );
+  const idle = busyUntil(100);
+  expect(idle.last.verdicts.find(({ detector }) => detector === 'retained')?.answer).toBe('plateau');
+  expect(busyUntil(240).last.verdicts.find(({ detector }) => detector === 'retained')?.answer).toBe('found');
+});
+
+test('Buffers that came at once and stay are a plateau', () => {
+  const step = run(
+    100,
+    gcEvery(
+      6,
+      () => 60,
+      (minute) => ({
+        externalMb: minute < 80 ? 3 : 3 + upTo(60, 6)(minute - 80),
+        rssMb: minute < 80 ? 110 : 110 + upTo(60, 6)(minute - 80),
+      }),
+    ),
+  );
+  expect(step.opened).toEqual([]);
+  expect(answerOf(step, 'external')?.answer).toBe('plateau');
+});
+
+test('Buffers of each connection, while the connections climb, are theirs', () => {
+  const connections = (minute: number) => 100 + 5 * minute;
+  const climb = run(
+    120,
+    gcEvery(
+      6,
+      () => 60,
+      (minute) => ({
+        connections: connections(minute),
+        externalMb: 3 + 0.4 * connections(minute),
+        rssMb: 110 + 0.5 * connections(minute),
+      }),
+    ),
+  );
+  expect(climb.opened).toEqual([]);
+  expect(answerOf(climb, 'external')).toMatchObject({
+    answer: 'inconclusive',
+    because: expect.stringContaining('in step with the connections'),
+  });
+});
+
+test('closed connections wait for the next collection and its finalisers, more of them as the churn rises', () => {
+  const closed = (minute: number) => Math.floor(minute ** 2);
+  const churn = run(
+    120,
+    gcEvery(
+      6,
+      () => 45,
+      (minute) => {
+        // Finalisers run in a task after the collection: in its own sample all are still counted.
+        const collected = minute % 6 === 0 ? minute - 6 : Math.floor(minute / 6) * 6;
+        return { closed: closed(minute), uncollected: closed(minute) - closed(Math.max(0, collected)) };
+      },
+    ),
+  );
+  expect(churn.opened).toEqual([]);
+  expect(answerOf(churn, 'retained')?.answer).toBe('ok');
+});
