@@ -118,15 +118,16 @@ test('an end while a snapshot is redacted leaves nothing behind that is not', as
 });
 
 test.each([
-  ['died', 1, []],
-  ['lives', process.pid, ['raw', 'redacted']],
-])('a redaction whose owner %s', (_, owner, left) => {
+  // It may be done before it looks.
+  ['died', 1, [0, 3], []],
+  ['lives', process.pid, [0], ['raw', 'redacted']],
+])('a redaction whose owner %s', (_, owner, statuses, left) => {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-redaction-'));
   const [from, to] = [join(dir, 'raw'), join(dir, 'redacted')];
   writeHeapSnapshot(from);
   const worker = join(ROOT, 'dist', 'capture', 'worker.js');
   const { status } = spawnSync(process.execPath, [worker], { input: JSON.stringify({ from, to, owner }) });
-  expect(status).toBe(0);
+  expect(statuses).toContain(status);
   expect(readdirSync(dir).toSorted()).toEqual(left);
   rmSync(dir, { recursive: true });
 });
