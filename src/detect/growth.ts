@@ -8,7 +8,6 @@ import {
   deviation,
   lastError,
   mean,
-  median,
   medianOfFew,
   type Design,
 } from './stats.ts';
@@ -111,13 +110,13 @@ export class Counts {
     const { window, startedMs } = this.#history;
     const fromRow = window.rowAt(startedMs + WARM_UP_MS);
     const connections = window.column('connections', fromRow);
-    const own = window
-      .column(key, fromRow)
-      .map((value, row) => value - perConnection * (connections[row] ?? 0));
+    const values = window.column(key, fromRow);
+    const own = (row: number): number => (values[row] ?? 0) - perConnection * (connections[row] ?? 0);
     const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / BLOCKS));
     let highest = Number.NEGATIVE_INFINITY;
-    for (let to = own.length % block || block; to <= own.length; to += block) {
-      const level = median(own.subarray(Math.max(0, to - block), to).filter((value) => !Number.isNaN(value)));
+    for (let to = values.length % block || block; to <= values.length; to += block) {
+      // A block with a hole in it compares as nothing.
+      const level = medianOfFew(Math.max(0, to - block), to, own);
       if (highest - level > MAX_FALL * rise) return true;
       if (level > highest) highest = level;
     }
