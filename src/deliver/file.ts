@@ -93,7 +93,8 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): 
 async function openToAppend(path: string): Promise<FileHandle> {
   const link = await lstat(path).catch(() => null);
   const isOurs = link?.isSymbolicLink() === true && link.uid === process.getuid?.();
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW = 0 } = constants;
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
+  // Windows has no O_NOFOLLOW, whatever its type says: undefined counts as 0.
   return open(path, O_APPEND | O_CREAT | O_WRONLY | (isOurs ? 0 : O_NOFOLLOW), FILE_MODE);
 }
 

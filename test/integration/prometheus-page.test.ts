@@ -100,7 +100,7 @@ test('clients that never finish their request do not keep the scraper out', asyn
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n');
     open.push({ close: () => socket.destroy() });
   }
-  await Promise.all(slow.map((socket) => (socket.connecting ? once(socket, 'connect') : null)));
+  await Promise.all(slow.filter(({ connecting }) => connecting).map((socket) => once(socket, 'connect')));
   const page = await eventually(async () => {
     const response = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
     return response?.status === 200 ? response : undefined;
