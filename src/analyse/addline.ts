@@ -8,25 +8,34 @@ export interface Spot {
 
 const COMMENT_OR_STRING = /\/\*[\s\S]*?\*\/|(?<![:\\])\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g;
 /** Calls that add, by what people name them. */
-const ADDING = 'set|add|push|unshift|append|enqueue|splice|on|addListener|prependListener|once|subscribe';
+const ADDING =
+  'set|add|push|unshift|append|enqueue|splice|on|addListener|prependListener|once|subscribe|pipe|addEventListener';
+/** Functions that put listeners on what they are given first. */
+const LISTENING = 'on|once|finished|pipeline|addAbortListener';
+const MOST_NAMES = 8;
 
-export const isName = (name: string): boolean => /^#?[A-Za-z_$][\w$]*$/.test(name);
+export const isName = (name: string): boolean => /^#?[A-Za-z_$][\w$]*$/.test(name) || SYMBOL.test(name);
+const SYMBOL = /^<symbol (\w{2,40})>$/;
 
 /** Comments and the inside of strings as blanks; every line and column stays where it was. */
 export const maskComments = (text: string): string =>
   text.replace(COMMENT_OR_STRING, (match) => match.replace(/[^\n'"]/g, ' '));
 
-/** Of several lines the first one at or behind `from` wins, which is where the function that sees the container begins. */
-export function findAddLine(text: string, name: string, from: Spot | null = null): Spot | null {
+/**
+ * Of several lines the first one at or behind `from` wins, which is where the function that sees the container begins.
+ * `inside`: not the container of that name is meant but one that is kept so many levels deep in it.
+ */
+export function findAddLine(text: string, name: string, from: Spot | null = null, inside = 0): Spot | null {
   if (!isName(name)) return null;
   const code = maskComments(text);
-  const escaped = name.replace(/[$]/g, '\\$&');
-  const start = `(?<![\\w$#])${escaped}(?![\\w$])`;
+  const start = startOf(text, name);
+  const added = addingTo(start);
+  const inner = inside === 0 ? null : addingInside(code, start, inside);
+  if (inner !== null) return inner;
   const patterns = [
-    `${start}\\s*[?!]?\\.?\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*)?[?!]?\\.\\s*(?:${ADDING})\\s*\\(`,
-    `${start}\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*){1,2}(?:\\|\\||\\?\\?|\\+|&&)?=(?!=)`,
-    `${start}\\s*\\.\\s*get\\s*\\([^)\\n]{0,80}\\)\\s*[?!]?\\.?\\s*\\.?(?:${ADDING})\\s*\\(`,
-    `${start}(?:\\s*\\.\\s*\\w+)?\\s*(?:\\+=|=(?!=)[^=\\n;]{0,80}(?:\\.concat\\s*\\(|\\.{3}))`,
+    ...(inside === 0 ? [] : [added[2]!]),
+    ...added,
+    `(?<![\\w$.])(?:(?:${LISTENING})|of\\s+[\\w$.]+)\\s*\\(\\s*(?:this\\s*\\.\\s*)?${start}`,
     // Where nothing is seen to add, the line that makes it.
     `${start}\\s*=(?![=>])`,
   ];
@@ -35,6 +44,51 @@ export function findAddLine(text: string, name: string, from: Spot | null = null
     if (found.length > 0) return nearest(found, from);
   }
   return null;
+}
+
+const wordPattern = (name: string): string => `(?<![\\w$#])${name.replace(/[$]/g, '\\$&')}(?![\\w$])`;
+
+/** A field under a symbol: by the variable that the symbol is in, else by a name like its description, `[kFree]`. */
+function startOf(text: string, name: string): string {
+  const symbol = SYMBOL.exec(name)?.[1];
+  if (symbol === undefined) return wordPattern(name);
+  const made = new RegExp(`([\\w$]+)\\s*=\\s*Symbol(?:\\.for)?\\(\\s*['"\`]${symbol}['"\`]`).exec(text)?.[1];
+  const alike = [...symbol].map((letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`).join('');
+  return `\\[\\s*[\\w$.]*${made === undefined ? alike : made.replace(/[$]/g, '\\$&')}\\s*\\]`;
+}
+
+const addingTo = (start: string): string[] => [
+  `${start}\\s*[?!]?\\.?\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*)?[?!]?\\.\\s*(?:${ADDING})\\s*\\(`,
+  `${start}\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*){1,2}(?:\\|\\||\\?\\?|\\+|&&)?=(?!=)`,
+  `${start}\\s*\\.\\s*get\\s*\\([^)\\n]{0,80}\\)\\s*[?!]?\\.?\\s*\\.?(?:${ADDING})\\s*\\(`,
+  `${start}(?:\\s*\\.\\s*\\w+)?\\s*(?:\\+=|=(?!=)[^=\\n;]{0,80}(?:\\.concat\\s*\\(|\\.{3}))`,
+];
+
+interface Inner {
+  readonly start: string;
+  readonly index: number;
+}
+
+/** Behind the place where the code gives a name to what it takes out: `members = rooms.get(id)`, `shard = shards[n % 8]`. */
+function addingInside(code: string, outer: string, levels: number): Spot | null {
+  let names: readonly Inner[] = [{ start: outer, index: 0 }];
+  for (let level = 0; level < levels; level++) names = names.flatMap((name) => takenFrom(code, name));
+  for (const { start, index } of names) {
+    const scope = code.slice(index, index + SCOPE_CHARACTERS);
+    for (const pattern of addingTo(start)) {
+      const found = new RegExp(pattern).exec(scope);
+      if (found !== null) return spotAt(code, index + found.index);
+    }
+  }
+  return null;
+}
+const SCOPE_CHARACTERS = 2000;
+
+function takenFrom(code: string, { start, index }: Inner): Inner[] {
+  const taken = `(?<![\\w$.])([A-Za-z_$][\\w$]*)\\s*=(?![=>])[^=;\\n]{0,80}?${start}\\s*(?:[?!]?\\.\\s*get\\s*\\(|\\[)`;
+  return [...code.slice(index).matchAll(new RegExp(taken, 'g'))]
+    .slice(0, MOST_NAMES)
+    .map((match) => ({ start: wordPattern(match[1]!), index: index + match.index }));
 }
 
 function nearest(found: readonly Spot[], from: Spot | null): Spot {

@@ -12,6 +12,7 @@ import { findNative } from './native.ts';
 import { pairByPath } from './pair.ts';
 import type { Scripts } from './scripts.ts';
 import type { Earlier } from './match.ts';
+import { spotText } from './sources.ts';
 import type { Sources } from './sources.ts';
 import { findHeld, findHolders } from './single.ts';
 import { findSuspects } from './suspects.ts';
@@ -37,13 +38,13 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
     isExact: true,
   };
   const packages = packagesOf(graph.scripts, sources);
-  const comparison = { graph, first, middle: null, sources, packages };
+  const comparison = { graph, first, middle: null, censuses: null, sources, packages };
   const suspects = findHeld(comparison);
   const census = takeCensus(heap);
   return {
     suspects,
     growing: [],
-    clean: suspects.length === 0,
+    clean: false,
     because: becauseOfOne(suspects, duplicatedStrings(heap)),
     matchedBy: null,
     holders: findHolders(comparison, now),
@@ -57,7 +58,7 @@ function becauseOfOne([first]: readonly Suspect[], strings: { copies: number; by
     first === undefined
       ? 'Nothing in it holds closed sockets or a crowd of listeners.'
       : `Most suspicious: ${first.name}, ${first.objects} ${first.entries}.`;
-  return `${what} ${strings.copies} strings are copies of others (${strings.bytes} bytes). What grows, a second snapshot shows.`;
+  return `${what} ${strings.copies} strings are copies of others (${Math.round(strings.bytes / 1024)} KiB). What grows, a second snapshot shows.`;
 }
 
 export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
@@ -66,9 +67,11 @@ export async function analyseGrowth(heap: Heap, before: Before, sources: Sources
   const now = countHoldings(heap);
   const first = await pairWith(heap, now, before, 0);
   const middle = before.earlier.length > 1 ? await pairWith(heap, now, before, 1) : null;
-  const comparison = { graph, first, middle, sources, packages: packagesOf(graph.scripts, sources) };
   const census = takeCensus(heap);
   const earlier = before.earlier[0]!.census;
+  const censuses = { now: census, earlier, middle: before.earlier[1]?.census ?? null };
+  const packages = packagesOf(graph.scripts, sources);
+  const comparison = { graph, first, middle, censuses, sources, packages };
   const { suspects: containers, growing } = findSuspects(comparison);
   const suspects = containers.length > 0 ? containers : findNative(comparison, earlier);
   return {
@@ -105,7 +108,7 @@ function packagesOf(scripts: Scripts, sources: Sources): Packages {
 
 function becauseOf([first]: readonly Suspect[], growing: readonly Growing[]): string {
   if (first !== undefined) {
-    const at = first.location === null ? '' : ` (${first.location.file}:${first.location.line})`;
+    const at = first.location === null ? '' : ` (${spotText(first.location)})`;
     return `${first.name} gained ${first.objects} entries${at}: ${first.path.join('')}.`;
   }
   const [excused] = growing;

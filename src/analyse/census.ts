@@ -58,6 +58,24 @@ function add(census: Map<string, Tally>, name: string, { objects, bytes }: Tally
 
 const NATIVE = 'native ';
 
+/** Under which name a node of our type, with that name of its own, is counted. */
+export function censusName(heap: Heap, type: number, name: number): string {
+  if (type === NODE.object) return heap.names.text(name);
+  if (type === NODE.native || type === NODE.synthetic) return `${NATIVE}${heap.names.text(name)}`;
+  return `(${TYPE_NAMES[type]})`;
+}
+
+/** How many more of a name there are than there were. */
+export const gainedOf = ({ now, earlier }: Censuses, key: string): number =>
+  (now.get(key)?.objects ?? 0) - (earlier.get(key)?.objects ?? 0);
+
+export interface Censuses {
+  readonly now: Census;
+  readonly earlier: Census;
+  /** Of the snapshot in between when there are three. */
+  readonly middle: Census | null;
+}
+
 /** The classes that changed most, or, with one snapshot, that weigh most. */
 export function classRows(now: Census, earlier: Census | null): ClassRow[] {
   return rows(now, earlier)

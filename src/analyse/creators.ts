@@ -10,9 +10,11 @@ export interface Search {
   readonly visits: number;
   /** By how many steps a package's code counts as farther away than the application's. */
   readonly packagePenalty: number;
+  /** A class says what the entries are, a function says who made them. */
+  readonly functionsOnly: boolean;
 }
 
-const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4 };
+const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4, functionsOnly: false };
 
 /**
  * Who made these entries: the function, or else the class, that most of them lead to. The application's own code
@@ -46,6 +48,9 @@ interface Inside {
   readonly search: Search;
 }
 
+const penaltyOf = ({ file }: Place, isFunction: boolean, { packagePenalty }: Search): number =>
+  (isFunction ? 0 : 2) + (isPackageFile(file) ? packagePenalty : 0);
+
 /** The best place in what is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
 function nearestPlace({ heap, scripts, before, search }: Inside, entry: number): Place | null {
   const queue = [entry];
@@ -60,10 +65,9 @@ function nearestPlace({ heap, scripts, before, search }: Inside, entry: number):
     if (depth >= bestRank) break;
     const inner = unwrap(heap, node);
     const place = scripts.userPlace(inner);
-    if (place !== null) {
-      const isFunction = heap.nodeType[inner] === NODE.closure;
-      const penalty = isPackageFile(place.file) ? search.packagePenalty : 0;
-      const rank = depth + (isFunction ? 0 : 2) + penalty;
+    const isFunction = heap.nodeType[inner] === NODE.closure;
+    if (place !== null && (isFunction || !search.functionsOnly)) {
+      const rank = depth + penaltyOf(place, isFunction, search);
       if (rank < bestRank) [best, bestRank] = [place, rank];
     }
     if (depth >= search.depth) continue;

@@ -1,5 +1,7 @@
 import type { Suspect, SuspectType } from '../types.ts';
-import { closedSockets, exampleOf, otherRetainers } from './details.ts';
+import { unwrap } from './creators.ts';
+import type { Censuses } from './census.ts';
+import { exampleOf, otherRetainers, socketsIn } from './details.ts';
 import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
 import { entriesOf } from './growth.ts';
@@ -20,10 +22,16 @@ export interface Comparison {
   /** Against the first snapshot, and against the one in the middle when there are three. */
   readonly first: Pairing;
   readonly middle: Pairing | null;
+  /** How many there are and were of each class; null with a single snapshot. */
+  readonly censuses: Censuses | null;
   readonly sources: Sources;
   readonly packages: Packages;
 }
 
+/** So many clients more are no leak, and so many that vanished without a word are one: only the server knows. */
+const STILL_OPEN =
+  'their sockets are open: that many more clients than in the first snapshot, or some that do not answer any more';
+const ALL_OPEN_SHARE = 0.9;
 const MOST_SAMPLE = 300;
 const SURE_OBJECTS = 200;
 const MOST_CONFIDENCE = 0.97;
@@ -33,10 +41,11 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
   const { heap } = graph;
   const sample = sampleOf(heap, group);
   const type = typeOf(heap, group, sample);
-  const place = locate(graph, first.before, sources, { group, type, sample });
+  const { place, maker } = locate(graph, first.before, sources, { group, type, sample });
   const objects = objectsOf(heap, group, type);
   const bytes = bytesOf(graph, first, group);
-  const closed = type === 'Promises' || type === 'Strings' ? 0 : closedSockets(heap, sample);
+  const { closed, open } =
+    type === 'Promises' || type === 'Strings' ? { closed: 0, open: 0 } : socketsIn(heap, sample);
   const own = new Set(group.members.map(({ node }) => node));
   return {
     rank: 0,
@@ -55,13 +64,18 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
       group.how === 'chain' || grown.size === 0
         ? []
         : otherRetainers(graph, first.before, { own, grown }, sample),
-    notes: notesOf(sample.length, closed, new Set(sample).size, type),
+    notes: [
+      ...notesOf(sample.length, closed, new Set(sample).size, type),
+      ...(comparison.censuses === null || open < sample.length * ALL_OPEN_SHARE ? [] : [STILL_OPEN]),
+    ],
+    ...(maker === null ? {} : { maker: toLocation(maker, sources) }),
     known: knownLeak(placeKeys(heap, group.steps), packages),
   };
 }
 
 function objectsOf(heap: Heap, group: Group, type: SuspectType): number {
   if (type === 'Timers') return timersOf(group).length;
+  if (group.how === 'chain') return group.members.reduce((sum, each) => sum + (each as Chain).links, 0);
   return Math.round(group.gained * entriesPerEdge(heap, type, group.members[0]!.node));
 }
 
@@ -97,7 +111,10 @@ function bytesOf({ heap, dominators }: Graph, { before }: Pairing, group: Group)
 
 function nameOf(heap: Heap, group: Group, type: SuspectType): string {
   const listeners = listenersOf(heap, group);
-  if (listeners !== null) return `listeners of '${listeners.event}' on ${listeners.emitter}`;
+  if (listeners !== null) {
+    const event = listeners.event === null ? 'an event' : `'${listeners.event}'`;
+    return `listeners of ${event} on ${listeners.emitter}`;
+  }
   if (type === 'Timers') return 'timers that are still running';
   const path = group.path.slice(-3).join('').replace(/^\./, '');
   return type === 'Promises' ? `promises below ${path}` : path;
@@ -116,6 +133,7 @@ function wholePath(
   }
   const isMany = group.members.length > 1;
   const path = isMany ? group.path.map((part) => part.replace(/^\[\d+\]$/, '[…]')) : group.path;
+  if (group.how === 'chain' && type === 'Listeners') return path.filter((part) => part !== '.next');
   if ((type !== 'Array' && type !== 'Listeners') || sample.length === 0) return path;
   let elements = 0;
   for (const _ of entriesOf(heap, group.members[0]!.node)) elements++;
@@ -127,7 +145,9 @@ function entriesName(heap: Heap, type: SuspectType, sample: readonly number[]): 
   const counts = new Map<string, number>();
   for (const node of sample) {
     const name =
-      heap.nodeType[node] === NODE.closure ? `function ${className(heap, node)}` : className(heap, node);
+      heap.nodeType[node] === NODE.closure
+        ? `function ${className(heap, unwrap(heap, node))}`
+        : className(heap, node);
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const named = [...counts].filter(([name]) => type !== 'Map' || name !== 'string');

@@ -101,26 +101,42 @@ const ownerOfStore = ({ start, from }: Incoming, store: number): number =>
 
 /** How many of the sampled entries hold a socket that is closed: its handle is null, yet it is still here. */
 export function closedSockets(heap: Heap, sample: readonly number[]): number {
-  return sample.filter((entry) => holdsClosed(heap, entry, CLOSED_DEPTH, new Set())).length;
+  return socketsIn(heap, sample).closed;
+}
+
+/** Sockets that the sampled entries hold, closed and open. */
+export function socketsIn(heap: Heap, sample: readonly number[]): { closed: number; open: number } {
+  let [closed, open] = [0, 0];
+  for (const entry of sample) {
+    const handle = handleIn(heap, entry, CLOSED_DEPTH, new Set());
+    if (handle < 0) continue;
+    if (isNull(heap, handle)) closed++;
+    else open++;
+  }
+  return { closed, open };
 }
 const CLOSED_DEPTH = 4;
 
-function holdsClosed(heap: Heap, node: number, depth: number, seen: Set<number>): boolean {
-  if (seen.has(node) || seen.size > MOST_INCOMING) return false;
+/** The handle of the socket that is met first, null once it is closed; a closed one is believed before an open one. */
+function handleIn(heap: Heap, node: number, depth: number, seen: Set<number>): number {
+  if (seen.has(node) || seen.size > MOST_INCOMING) return -1;
   seen.add(node);
   const handle = follow(heap, node, '<symbol kHandle>');
-  if (handle >= 0) return isNull(heap, handle);
-  if (depth === 0) return false;
+  if (handle >= 0) return handle;
+  if (depth === 0) return -1;
+  let found = -1;
   for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
     const to = heap.edgeTo[edge]!;
     const kind = heap.edgeLabel[edge]! & EDGE_MASK;
     const isField = kind === EDGE.property || kind === EDGE.context || edgeText(heap, edge) === 'context';
     if (!isField || edgeText(heap, edge) === '__proto__') continue;
     const type = heap.nodeType[to];
-    if ((type === NODE.object || type === NODE.closure) && holdsClosed(heap, to, depth - 1, seen))
-      return true;
+    if (type !== NODE.object && type !== NODE.closure) continue;
+    const inside = handleIn(heap, to, depth - 1, seen);
+    if (inside >= 0 && isNull(heap, inside)) return inside;
+    if (found < 0) found = inside;
   }
-  return false;
+  return found;
 }
 
 /** Node 20 calls it an oddball and keeps the word in a child; since 24 the node itself is called so. */

@@ -5,12 +5,15 @@ import { closedSockets, isNull } from './details.ts';
 import { holdingOf } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Group } from './fold.ts';
+import { findGrown } from './growth.ts';
+import type { Chain } from './growth.ts';
 import type { Graph } from './graph.ts';
 import { follow } from './heap.ts';
 import { durationMs, timersOf } from './kinds.ts';
 import { designOf } from './known.ts';
 import { findOwner } from './owner.ts';
 import { className, placeKeys } from './path.ts';
+import { netOfChain, netOfCopies } from './replaced.ts';
 
 /** A timer that fires once within a minute lets go by itself: ws gives a closing socket 30 s, others 15 to 20. */
 const PENDING_MS = 60_000;
@@ -43,7 +46,7 @@ export function excuseOf(
   const { heap } = graph;
   const design = designOf(placeKeys(heap, group.steps), packages);
   if (design !== null) return design;
-  if (suspect.type === 'Timers') return timerExcuse(graph, group);
+  if (suspect.type === 'Timers') return timerExcuse(graph, group) ?? plateau(comparison, group, sample);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
   for (const { node } of group.steps.slice(-3)) {
     const bounded = BOUNDED_CLASSES.get(className(heap, node));
@@ -74,15 +77,30 @@ function boundInCode({ graph, sources }: Comparison, group: Group): string | nul
 }
 
 /** Three snapshots: it grew first and then no more, and no closed socket is in it. */
-function plateau({ graph, middle }: Comparison, group: Group, sample: readonly number[]): string | null {
-  if (middle === null || group.how === 'chain') return null;
-  let later = 0;
-  for (const { node, gained } of group.members) {
-    const at = middle.before[node]! - 1;
-    later += at < 0 ? gained : entriesAt(middle.now, node) - entriesAt(middle.earlier, at);
-  }
-  if (later > group.gained * PLATEAU_SHARE || closedSockets(graph.heap, sample) > 0) return null;
+function plateau(comparison: Comparison, group: Group, sample: readonly number[]): string | null {
+  const later = gainedLater(comparison, group);
+  if (later === null || later > group.gained * PLATEAU_SHARE) return null;
+  if (closedSockets(comparison.graph.heap, sample) > 0) return null;
   return 'it grew between the first two snapshots and no more after that';
+}
+
+/** Since the snapshot in the middle; null when there is none. */
+function gainedLater({ graph, middle, censuses }: Comparison, { how, members }: Group): number | null {
+  if (middle === null || censuses === null || censuses.middle === null) return null;
+  const { heap } = graph;
+  if (how === 'chain') {
+    const since = { ...censuses, earlier: censuses.middle };
+    return members.reduce((sum, chain) => sum + netOfChain(heap, since, chain as Chain).gained, 0);
+  }
+  if (how === 'fresh') {
+    const copies = netOfCopies(middle, findGrown(heap, middle));
+    const gained = new Map(copies.map((each) => [each.node, each.gained]));
+    return members.reduce((sum, { node }) => sum + (gained.get(node) ?? 0), 0);
+  }
+  return members.reduce((sum, { node, gained }) => {
+    const at = middle.before[node]! - 1;
+    return sum + (at < 0 ? gained : entriesAt(middle.now, node) - entriesAt(middle.earlier, at));
+  }, 0);
 }
 
 function entriesAt(holdings: Holdings, node: number): number {

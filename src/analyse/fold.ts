@@ -1,6 +1,6 @@
 import type { Graph } from './graph.ts';
 import type { Chain, Grown } from './growth.ts';
-import { EDGE, EDGE_MASK, nodeText } from './heap.ts';
+import { EDGE, EDGE_MASK, edgeText, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { className, lastNamed, pathText, stepsTo } from './path.ts';
 import type { Step } from './path.ts';
@@ -51,26 +51,52 @@ const ownKey = (heap: Heap, { node, gained }: Grown): string =>
 const LEAST_OF_ONE_DURATION = 50;
 
 /** As far as the field by which the holder reaches the chain, when it is one field. */
-function stepsToChain({ heap, dominators, reach }: Graph, { node, sample }: Chain): readonly Step[] {
+function stepsToChain(graph: Graph, { node, sample }: Chain): readonly Step[] {
+  const { heap, reach } = graph;
   const steps = stepsTo(heap, reach, node);
-  const heads = new Map<number, number>();
-  for (const link of sample) {
-    let at = link;
-    for (let climbed = 0; climbed < MOST_CLIMB && dominators.parent[at] !== node && at !== 0; climbed++) {
-      at = dominators.parent[at]!;
-    }
-    if (dominators.parent[at] === node) heads.set(at, (heads.get(at) ?? 0) + 1);
-  }
-  const [head] = [...heads].sort((a, b) => b[1] - a[1]);
-  if (head === undefined || head[1] < sample.length / 2) return steps;
-  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
-    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
-    const isField = kind === EDGE.property || kind === EDGE.context;
-    if (isField && heap.edgeTo[edge] === head[0]) return [...steps, { edge, node: head[0] }];
+  let holder = node;
+  for (let level = 0; level < MOST_LEVELS; level++) {
+    const head = headBelow(graph, holder, sample);
+    const edge = head === null ? -1 : edgeBetween(heap, holder, head);
+    if (head === null || edge < 0) return steps;
+    if (edgeText(heap, edge) !== 'context') return [...steps, { edge, node: head }];
+    // Of a function it is one of the variables that it keeps.
+    steps.push({ edge, node: head });
+    holder = head;
   }
   return steps;
 }
-const MOST_CLIMB = 2000;
+const MOST_LEVELS = 3;
+
+/** What most of the links lie below, right below the holder. */
+function headBelow({ dominators }: Graph, holder: number, sample: readonly number[]): number | null {
+  const heads = new Map<number, number>();
+  const headOf = new Map<number, number>();
+  for (const link of sample) {
+    const climbed: number[] = [];
+    let at = link;
+    while (!headOf.has(at) && dominators.parent[at] !== holder && at !== 0 && headOf.size < MOST_CLIMBED) {
+      climbed.push(at);
+      headOf.set(at, 0);
+      at = dominators.parent[at]!;
+    }
+    const head = dominators.parent[at] === holder ? at : (headOf.get(at) ?? 0);
+    for (const each of climbed) headOf.set(each, head);
+    if (head !== 0) heads.set(head, (heads.get(head) ?? 0) + 1);
+  }
+  const [most] = [...heads].sort((a, b) => b[1] - a[1]);
+  return most === undefined || most[1] < sample.length / 2 ? null : most[0];
+}
+
+function edgeBetween(heap: Heap, from: number, to: number): number {
+  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+    const kind = heap.edgeLabel[edge]! & EDGE_MASK;
+    const isField = kind === EDGE.property || kind === EDGE.context || edgeText(heap, edge) === 'context';
+    if (isField && heap.edgeTo[edge] === to) return edge;
+  }
+  return -1;
+}
+const MOST_CLIMBED = 1 << 17;
 
 /** A field's name and the class that has it, which stay the same from run to run; keys of dictionaries do not. */
 function placeKey(heap: Heap, steps: readonly Step[]): string {
@@ -78,8 +104,17 @@ function placeKey(heap: Heap, steps: readonly Step[]): string {
   const container = className(heap, steps.at(-1)!.node);
   if (named === null) return container;
   const above = stepsAbove(steps, named.holder);
-  const event = lastNamed(heap, above)?.name === '_events' ? ownerOfEvents(heap, above) : '';
+  const target = steps.findLastIndex(({ edge }) => edgeText(heap, edge) === '<symbol kEvents>');
+  const isEvents = lastNamed(heap, above)?.name === '_events';
+  const event =
+    target > 0 ? fieldOf(heap, steps.slice(0, target)) : isEvents ? ownerOfEvents(heap, above) : '';
   return `${event}${className(heap, named.holder)} ${isKey(named.name) ? '*' : named.name} ${container}`;
+}
+
+/** An AbortSignal is an `EventTarget` by class in Node 20: where it is kept tells one from the other. */
+function fieldOf(heap: Heap, steps: readonly Step[]): string {
+  const name = lastNamed(heap, steps)?.name ?? '';
+  return `${className(heap, steps.at(-1)!.node)} ${isKey(name) ? '*' : name} `;
 }
 
 const stepsAbove = (steps: readonly Step[], holder: number): readonly Step[] =>

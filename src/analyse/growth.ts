@@ -1,4 +1,6 @@
+import { censusName } from './census.ts';
 import type { Census } from './census.ts';
+import { markDue } from './due.ts';
 import { holdingOf, isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
@@ -30,7 +32,7 @@ export interface Grown {
 const LEAST_GAINED = 3;
 /** Numbers stand in the store itself, without edges; capacity is reserved in steps, so little of it says nothing. */
 const LEAST_STORE_BYTES = 16 << 10;
-const LEAST_FRESH = 50;
+export const LEAST_FRESH = 50;
 const LEAST_CHAIN_OBJECTS = 20;
 const MOST_SAMPLE = 300;
 const MOST_DEPTH = 65_535;
@@ -61,10 +63,24 @@ export function findGrown(heap: Heap, { before, earlier, now }: Pairing): Grown[
 export interface Chain extends Grown {
   /** New objects in a row, each held by the one before it only. */
   readonly depth: number;
+  /** Of the most common class: the rest hangs from them. */
+  readonly links: number;
+  /** Nodes by `kindOf`. */
+  readonly kinds: ReadonlyMap<number, number>;
   /** Timers among them. */
   readonly timers: readonly number[];
   readonly sample: readonly number[];
 }
+
+/** Objects by their class, the rest by type alone, as the census counts. */
+export const kindOf = (heap: Heap, node: number): number => {
+  const type = heap.nodeType[node]!;
+  return type === NODE.object ? heap.nodeName[node]! * KINDS + type : type;
+};
+const KINDS = 16;
+
+export const kindName = (heap: Heap, kind: number): string =>
+  censusName(heap, kind % KINDS, Math.floor(kind / KINDS));
 
 /**
  * Lists, timers and chains of promises grow at their end, where nothing old is: what is new is put down to the nearest
@@ -78,6 +94,7 @@ export function findChains(
   grown: readonly Grown[],
 ): Chain[] {
   const explained = markEntries(heap, isExact ? before : null, grown);
+  markDue(heap, explained);
   const depth = new Uint16Array(heap.nodeCount);
   const timeout = heap.names.word('Timeout');
   const owner = spare.fill(NONE);
@@ -93,22 +110,36 @@ export function findChains(
     depth[node] = Math.min(depth[parent]! + 1, MOST_DEPTH);
     if (explained[node] === 1 || !isData(heap, node)) continue;
     const of = owner[node]!;
-    const chain = chains.get(of) ?? { objects: 0, bytes: 0, depth: 0, timers: [], sample: [] };
+    const chain = chains.get(of) ?? {
+      objects: 0,
+      bytes: 0,
+      depth: 0,
+      kinds: new Map<number, number>(),
+      timers: [],
+      sample: [],
+    };
     chain.depth = Math.max(chain.depth, depth[node]!);
     chain.objects++;
-    chain.bytes += sizeOf(heap, node);
-    if (heap.nodeName[node] === timeout && heap.nodeType[node] === NODE.object) chain.timers.push(node);
-    const most = heap.nodeType[node] === NODE.closure ? MOST_SAMPLE * 2 : MOST_SAMPLE;
-    if (chain.sample.length < most) chain.sample.push(node);
+    takeIn(heap, chain, node, timeout);
     chains.set(of, chain);
   }
   return settle(heap, dominators, chains);
+}
+
+function takeIn(heap: Heap, chain: Below, node: number, timeout: number): void {
+  const kind = kindOf(heap, node);
+  chain.kinds.set(kind, (chain.kinds.get(kind) ?? 0) + 1);
+  chain.bytes += sizeOf(heap, node);
+  if (heap.nodeName[node] === timeout && heap.nodeType[node] === NODE.object) chain.timers.push(node);
+  const most = heap.nodeType[node] === NODE.closure ? MOST_SAMPLE * 2 : MOST_SAMPLE;
+  if (chain.sample.length < most) chain.sample.push(node);
 }
 
 interface Below {
   objects: number;
   bytes: number;
   depth: number;
+  kinds: Map<number, number>;
   timers: number[];
   sample: number[];
 }
@@ -119,9 +150,13 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
   for (const [link, below] of chains) {
     const links = commonShapes(heap, below.sample);
     let node = link;
+    let topmost = 0;
     while (node !== 0 && (!isObject(heap, node) || links.has(follow(heap, node, 'map')))) {
+      if (isObject(heap, node)) topmost = node;
       node = dominators.parent[node]!;
     }
+    // A module's variables are a context, and so are links that closures make.
+    node ||= topmost;
     if (node === 0) continue;
     const sum = settled.get(node);
     if (sum === undefined) settled.set(node, below);
@@ -129,6 +164,7 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
       sum.objects += below.objects;
       sum.bytes += below.bytes;
       sum.depth = Math.max(sum.depth, below.depth);
+      for (const [kind, count] of below.kinds) sum.kinds.set(kind, (sum.kinds.get(kind) ?? 0) + count);
       sum.timers = sum.timers.concat(below.timers);
       if (sum.sample.length < MOST_SAMPLE) sum.sample.push(...below.sample);
     }
@@ -140,6 +176,7 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
       node,
       how: 'chain',
       gained: objects,
+      links: objects,
       gainedBytes: bytes,
     }));
 }
@@ -147,11 +184,13 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
 /** Hidden classes: two records are both `Object`, but links have one shape. */
 function commonShapes(heap: Heap, sample: readonly number[]): ReadonlySet<number> {
   const counts = new Map<number, number>();
-  for (const node of sample) {
+  // The first ones only: behind them come closures alone. Strings and numbers are no links.
+  const objects = sample.slice(0, MOST_SAMPLE).filter((node) => isObject(heap, node));
+  for (const node of objects) {
     const shape = follow(heap, node, 'map');
     counts.set(shape, (counts.get(shape) ?? 0) + 1);
   }
-  return new Set([...counts].filter(([, count]) => count >= sample.length / 10).map(([shape]) => shape));
+  return new Set([...counts].filter(([, count]) => count >= objects.length / 10).map(([shape]) => shape));
 }
 
 const isObject = (heap: Heap, node: number): boolean =>

@@ -1,8 +1,8 @@
 import type { SuspectType } from '../types.ts';
-import { EDGE, EDGE_BITS, EDGE_MASK, NODE, follow, nodeText } from './heap.ts';
+import { EDGE, EDGE_BITS, EDGE_MASK, NODE, edgeText, follow, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import type { Group } from './fold.ts';
-import type { Chain } from './growth.ts';
+import type { Chain, Pairing } from './growth.ts';
 import type { Graph } from './graph.ts';
 import { className, edgeNumber, lastNamed } from './path.ts';
 
@@ -25,6 +25,7 @@ function chainType(heap: Heap, group: Group, entries: readonly number[]): Suspec
     entries.filter((node) => is(nodeText(heap, node), heap.nodeType[node]!)).length /
     Math.max(1, entries.length);
   if (isTimers(heap, group)) return 'Timers';
+  if (listenersOf(heap, group) !== null) return 'Listeners';
   if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.15) return 'Promises';
   if (share((_, type) => type === NODE['concatenated string']) > 0.4) return 'Strings';
   return 'List';
@@ -34,10 +35,38 @@ const isTimers = (heap: Heap, { members, steps }: Group): boolean =>
   nodeText(heap, members[0]!.node) === 'TimersList' || lastNamed(heap, steps)?.name === 'timerListMap';
 
 /** Is this a real chain: timers, or links in a row? New objects side by side below an old one are not. */
-export function isChain(heap: Heap, group: Group): boolean {
+export function isChain(heap: Heap, before: Pairing['before'], group: Group): boolean {
   if (group.how !== 'chain') return false;
   if (isTimers(heap, group)) return timersOf(group).length >= LEAST_LINKS;
-  return group.members.some((member) => (member as Chain).depth >= LEAST_LINKS);
+  return group.members.some(
+    (member) => (member as Chain).depth >= LEAST_LINKS || isRow(heap, before, (member as Chain).sample),
+  );
+}
+
+/** Of a list with links both ways no link dominates the next one: is there a way from like to like? */
+function isRow(heap: Heap, before: Pairing['before'], sample: readonly number[]): boolean {
+  return sample.slice(0, MOST_STARTS).some((start) => {
+    const seen = new Set([start]);
+    for (const link of seen) {
+      if (seen.size >= LEAST_LINKS) return true;
+      const next = nextLike(heap, before, link, seen);
+      if (next >= 0) seen.add(next);
+    }
+    return false;
+  });
+}
+const MOST_STARTS = 20;
+
+/** A new object of the same shape that a field leads to. */
+function nextLike(heap: Heap, before: Pairing['before'], link: number, seen: ReadonlySet<number>): number {
+  const shape = follow(heap, link, 'map');
+  if (shape < 0 || heap.nodeType[link] !== NODE.object) return -1;
+  for (let edge = heap.firstEdge[link]!; edge < heap.firstEdge[link + 1]!; edge++) {
+    const to = heap.edgeTo[edge]!;
+    if ((heap.edgeLabel[edge]! & EDGE_MASK) !== EDGE.property || before[to] !== 0 || seen.has(to)) continue;
+    if (heap.nodeType[to] === NODE.object && follow(heap, to, 'map') === shape) return to;
+  }
+  return -1;
 }
 
 /** Rows of a Map's table are key, value, link; of a Set's key, link: two neighbours occur in a Map only. */
@@ -59,9 +88,16 @@ const hasElements = (heap: Heap, node: number): boolean => {
   return edge < heap.firstEdge[node + 1]! && (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.element;
 };
 
-/** Emitter and event, when the container is what EventEmitter keeps the listeners of one event in. */
-export function listenersOf(heap: Heap, group: Group): { emitter: string; event: string } | null {
+/**
+ * Emitter and event, when the container is what EventEmitter keeps the listeners of one event in. An EventTarget keeps
+ * them in a list below a Map, whose keys are values and have no text here.
+ */
+export function listenersOf(heap: Heap, group: Group): { emitter: string; event: string | null } | null {
   const { steps } = group;
+  const target = steps.findLastIndex(({ edge }) => edgeText(heap, edge) === '<symbol kEvents>');
+  if (group.how === 'chain' && target > 0) {
+    return { emitter: className(heap, steps[target - 1]!.node), event: null };
+  }
   const named = lastNamed(heap, steps);
   if (named === null || named.type !== EDGE.property) return null;
   const above = steps.slice(0, steps.findIndex(({ node }) => node === named.holder) + 1);

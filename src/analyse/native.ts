@@ -8,6 +8,8 @@ import { pathText, stepsTo } from './path.ts';
 import { toLocation } from './sources.ts';
 
 const LEAST_OBJECTS = 50;
+/** Of three snapshots: what was gained since the middle one, of all that was gained. */
+const PLATEAU_SHARE = 0.1;
 const MOST_SAMPLE = 200;
 /** What a connection is to libuv, as Node 20 and as later ones write it. */
 const CONNECTIONS = ['Node / TCPSocketWrap', 'Node / TCPWrap', 'Node / PipeWrap'];
@@ -21,7 +23,7 @@ const OF_NODE =
  * Native objects that pile up although nothing in JavaScript grew: open sockets that no code keeps a list of, zlib and
  * TLS contexts. Asked only when no container was found, since those account for what their entries own.
  */
-export function findNative({ graph, first, sources }: Comparison, earlier: Census): Suspect[] {
+export function findNative({ graph, first, sources, censuses }: Comparison, earlier: Census): Suspect[] {
   const byName = tallyNative(graph.heap, first.before);
   const gainedOf = (name: string): number =>
     (byName.get(name)?.now ?? 0) - (earlier.get(`native ${name}`)?.objects ?? 0);
@@ -30,6 +32,9 @@ export function findNative({ graph, first, sources }: Comparison, earlier: Censu
   for (const [name, { nodes, bytes }] of byName) {
     const gained = gainedOf(name);
     if (gained < LEAST_OBJECTS || nodes.length < LEAST_OBJECTS) continue;
+    const between = censuses?.middle?.get(`native ${name}`)?.objects;
+    // More clients than at first, and no more since.
+    if (between !== undefined && byName.get(name)!.now - between <= gained * PLATEAU_SHARE) continue;
     // Each open connection has its TLS and zlib contexts: more of both is more clients.
     const isConnection = CONNECTIONS.includes(name);
     if (isConnection ? gained < LEAST_CONNECTIONS : connections >= gained * CONNECTIONS_SHARE) continue;

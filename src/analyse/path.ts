@@ -5,7 +5,8 @@ import type { PlaceKeys } from './known.ts';
 import { parentOf } from './reach.ts';
 import type { Reach } from './reach.ts';
 import { isPackageFile } from './scripts.ts';
-import { variableOf } from './variable.ts';
+import { variableAt, variableOf } from './variable.ts';
+import type { Variable } from './variable.ts';
 
 /** One step of a retaining path: an edge and the node it leads to. */
 export interface Step {
@@ -40,12 +41,18 @@ export function pathText(graph: Graph, steps: readonly Step[]): string[] {
   let at = steps.length - 1;
   for (; at >= 0; at--) {
     const { edge, node } = steps[at]!;
-    const variable = variableOf(graph, node);
+    const from = holderAt(steps, at);
+    const variable = variableAt(graph, { edge, node }, from);
     const isOwn = variable !== null && !isPackageFile(variable.place.file);
     if (variable !== null && (start === null || isOwn))
       start = { name: variable.name, depth: members.length };
     if (isOwn) break;
-    const member = memberOf(heap, edge, at > 0 ? steps[at - 1]!.node : 0);
+    const table = weakTableOf(graph, edge);
+    if (table !== null) {
+      start = { name: `${table.variable?.name ?? 'WeakMap'}.get(…)`, depth: members.length };
+      break;
+    }
+    const member = memberOf(heap, edge, from);
     if (member === null) break;
     members.push(member);
   }
@@ -56,6 +63,9 @@ export function pathText(graph: Graph, steps: readonly Step[]): string[] {
   const parts = start === null ? below : [start.name, ...below];
   return foldRepeats(parts.filter((part) => part !== ''));
 }
+
+/** From where a step starts; the root's own steps start at the root. */
+export const holderAt = (steps: readonly Step[], at: number): number => (at > 0 ? steps[at - 1]!.node : 0);
 
 /** How code goes over this edge; empty for what V8 puts between, null where no code could. */
 function memberOf(heap: Heap, edge: number, from: number): string | null {
@@ -69,9 +79,24 @@ function memberOf(heap: Heap, edge: number, from: number): string | null {
   }
   if (type === EDGE.context) return null;
   if (STORES.has(name)) return '';
-  return type === EDGE.internal && heap.nodeType[from] === NODE.array && /^\d+$/.test(name)
-    ? '.get(…)'
-    : null;
+  return isLookup(heap, edge, from) ? '.get(…)' : null;
+}
+
+/** A row of the table of a Map or Set. */
+export const isLookup = (heap: Heap, edge: number, from: number): boolean =>
+  (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.internal &&
+  heap.nodeType[from] === NODE.array &&
+  /^\d+$/.test(edgeText(heap, edge));
+
+/** The edge that leads to a value in a WeakMap says in which table: `… pair in WeakMap (table @4711)`. */
+export function weakTableOf(graph: Graph, edge: number): { variable: Variable | null } | null {
+  const { heap, incoming } = graph;
+  if ((heap.edgeLabel[edge]! & EDGE_MASK) !== EDGE.internal) return null;
+  const id = / pair in WeakMap \(table @(\d+)\)$/.exec(edgeText(heap, edge))?.[1];
+  if (id === undefined) return null;
+  const table = heap.nodeId.indexOf(Number(id));
+  const map = table < 0 ? -1 : (incoming.from[incoming.start[table]!] ?? -1);
+  return { variable: map < 0 ? null : variableOf(graph, map) };
 }
 
 function memberText(name: string): string {
@@ -84,6 +109,10 @@ export function className(heap: Heap, node: number): string {
   const name = nodeText(heap, node);
   const type = heap.nodeType[node]!;
   if (type === NODE.closure) return name === '' ? 'function' : name;
+  if (name === 'system / Oddball') return 'null or boolean';
+  if (name === 'heap number' || name === 'smi number') return 'number';
+  // `global`, and `global (global*)` since V8 13.
+  if (/^global( \(global\*\))?$/.test(name)) return 'globalThis';
   return name === '' ? (TYPE_NAMES[type] ?? 'object') : name.replace(/ \/ file:.*$/s, '');
 }
 const TYPE_NAMES: readonly string[] = Object.keys(NODE);

@@ -20,5 +20,22 @@ export function toLocation(place: Place, sources: Sources): SourceLocation {
     line: original?.line ?? place.line,
     function: place.function,
     package: sources.packageOf(place.file),
+    ...(original === null && isLongLine(sources.text(place.file), place.line)
+      ? { column: place.column }
+      : {}),
   };
+}
+
+export const spotText = ({ file, line, column }: SourceLocation): string =>
+  `${file}:${line}${column === undefined ? '' : `:${column}`}`;
+
+const LONG_LINE = 300;
+
+function isLongLine(text: string | null, line: number): boolean {
+  if (text === null) return false;
+  let start = 0;
+  for (let at = 1; at < line && start >= 0; at++) start = text.indexOf('\n', start) + 1 || -1;
+  if (start < 0) return false;
+  const end = text.indexOf('\n', start);
+  return (end < 0 ? text.length : end) - start > LONG_LINE;
 }

@@ -10,6 +10,7 @@ import type { Chain, Grown, Pairing } from './growth.ts';
 import { NODE, NONE } from './heap.ts';
 import { isChain } from './kinds.ts';
 import { parentOf } from './reach.ts';
+import { netOfChain, netOfCopies } from './replaced.ts';
 import { isPackageFile } from './scripts.ts';
 import { findTimerLists } from './timer-lists.ts';
 import { functionIn, isContext } from './variable.ts';
@@ -58,17 +59,19 @@ const grownNodes = (groups: readonly Group[]): Set<number> =>
 const rankOfPlace = ({ location }: Suspect): number =>
   location === null ? 2 : Number(isPackageFile(location.file));
 
-function findGroups({ graph, first }: Comparison): Group[] {
+function findGroups({ graph, first, censuses }: Comparison): Group[] {
   const { heap } = graph;
-  const entries = findGrown(heap, first);
+  const entries = netOfCopies(first, findGrown(heap, first));
   const holders = new Set(entries.filter(({ gained }) => gained > 0).map(({ node }) => node));
   const grown = entries.filter((each) => each.how !== 'fresh' || !isCovered(graph, first, holders, each));
   const gained = grown.filter((each) => each.gained > 0);
-  const chains = findChains(heap, first, graph, gained).map((chain) => anchored(graph, chain));
-  const known = new Set(chains.map(({ node }) => node));
+  const chains = findChains(heap, first, graph, gained)
+    .map((chain) => anchored(graph, chain))
+    .map((chain) => (censuses === null ? chain : netOfChain(heap, censuses, chain)));
+  const known = new Set(chains.filter((chain) => chain.gained > 0).map(({ node }) => node));
   const lists = findTimerLists(heap, graph.dominators, first).filter(({ node }) => !known.has(node));
   return foldLike(graph, [...grown, ...chains, ...lists]).filter(
-    (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, group)),
+    (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, first.before, group)),
   );
 }
 

@@ -1,4 +1,5 @@
 import type { Census } from './census.ts';
+import { kindOf } from './growth.ts';
 import type { Chain } from './growth.ts';
 import type { Dominators } from './dominators.ts';
 import { NODE, follow } from './heap.ts';
@@ -32,7 +33,9 @@ export function findTimerLists(
     if (more <= 0 || fresh.length === 0 || before[node] === 0) return [];
     const gainedBytes = fresh.reduce((sum, timer) => sum + dominators.retained[timer]!, 0);
     const gained = fresh.length;
-    return [{ node, how: 'chain' as const, gained, gainedBytes, depth: gained, timers: fresh, sample: [] }];
+    const kinds = new Map([[kindOf(heap, fresh[0]!), gained]]);
+    const row = { depth: gained, links: gained, kinds, timers: fresh, sample: [] };
+    return [{ node, how: 'chain' as const, gained, gainedBytes, ...row }];
   });
 }
 

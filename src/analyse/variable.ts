@@ -1,5 +1,6 @@
 import type { Graph } from './graph.ts';
 import { EDGE, EDGE_MASK, NODE, edgeText, follow, nodeText } from './heap.ts';
+import type { Step } from './path.ts';
 import { isPackageFile, isUserFile } from './scripts.ts';
 import type { Place } from './scripts.ts';
 
@@ -21,7 +22,7 @@ export function variableOf(graph: Graph, node: number): Variable | null {
     const context = incoming.from[at]!;
     if (!isContext(graph, context)) continue;
     const name = nameIn(graph, context, node);
-    if (name === null || /^\.?this$/.test(name)) continue;
+    if (name === null || OF_FUNCTION.test(name)) continue;
     const place = functionIn(graph, context);
     if (place === null) continue;
     if (!isPackageFile(place.file)) return { name, place };
@@ -29,6 +30,16 @@ export function variableOf(graph: Graph, node: number): Variable | null {
   }
   return best;
 }
+
+/** The same of the node that a path leads to; a variable on the path itself is seen however many others hold the node. */
+export function variableAt(graph: Graph, { edge, node }: Step, from: number): Variable | null {
+  const known = variableOf(graph, node);
+  if (known !== null || (graph.heap.edgeLabel[edge]! & EDGE_MASK) !== EDGE.context) return known;
+  const name = edgeText(graph.heap, edge);
+  const place = OF_FUNCTION.test(name) ? null : functionIn(graph, from);
+  return place === null ? null : { name, place };
+}
+const OF_FUNCTION = /^\.?this$/;
 
 function nameIn({ heap }: Graph, context: number, target: number): string | null {
   for (let edge = heap.firstEdge[context]!; edge < heap.firstEdge[context + 1]!; edge++) {

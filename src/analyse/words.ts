@@ -1,6 +1,7 @@
 /** Names of fields that the analysis itself follows; their indexes are learnt while the strings pass by. */
 const LIST = [
   '<symbol kHandle>',
+  'FinalizationRegistry',
   'Timeout',
   'TimersList',
   '__proto__',

@@ -1,6 +1,6 @@
 /** What an analysis found, for people at a terminal. */
 import type { Analysis, Holder, SourceLocation, Suspect } from '../types.ts';
-import { formatBytes, formatCount } from './format.ts';
+import { formatBytes, formatCount, spotText } from './format.ts';
 
 const MOST_SHOWN = 10;
 
@@ -28,6 +28,7 @@ function suspectLines(suspect: Suspect): string[] {
     `   at   ${location === null ? 'no line known' : locationText(location)}`,
     `   path ${path.join('')}`,
   ];
+  if (suspect.maker !== undefined) lines.push(`   made ${locationText(suspect.maker)}`);
   if (suspect.example.length > 0) {
     const fields = suspect.example.map((field) => `${field.name}: ${field.is}`);
     lines.push(`   like { ${fields.join(', ')} }`);
@@ -42,8 +43,8 @@ function suspectLines(suspect: Suspect): string[] {
 }
 
 export function locationText(location: SourceLocation): string {
-  const { file, line, function: name, package: from } = location;
-  return `${file}:${line}${name === null ? '' : ` ${name}`}${from ? ` (${from})` : ''}`;
+  const { function: name, package: from } = location;
+  return `${spotText(location)}${name === null ? '' : ` ${name}`}${from ? ` (${from})` : ''}`;
 }
 
 function holderLine({ name, type, path, location, objects, retainedBytes, share }: Holder): string {

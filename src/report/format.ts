@@ -1,5 +1,5 @@
 /** Numbers as people read them. */
-import type { TimeToLimit } from '../types.ts';
+import type { SourceLocation, TimeToLimit } from '../types.ts';
 
 const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 const MINUTE_MS = 60_000;
@@ -59,3 +59,7 @@ export function formatValue(value: number, unit: string): string {
   if (unit === '1') return formatCount(value);
   return `${formatCount(value)} ${unit}`.trimEnd();
 }
+
+/** `bundle.min.js:1:48211`: the column only where it is given, since the line alone says nothing there. */
+export const spotText = ({ file, line, column }: SourceLocation): string =>
+  `${file}:${line}${column === undefined ? '' : `:${column}`}`;

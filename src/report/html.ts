@@ -24,17 +24,23 @@ export function reportHtml(report: Report): string {
 export function analysisHtml(analysis: Analysis): string {
   const { snapshots, suspects, clean } = analysis;
   const [first] = suspects;
-  const title =
-    first !== undefined ? `${first.name} keeps growing` : clean ? 'Nothing grows' : 'What holds the memory';
+  // Of a single snapshot nobody can say that something grows, or that nothing does.
+  const isOne = snapshots.length === 1;
+  const isLeak = first !== undefined && !isOne;
+  const title = isLeak
+    ? `${first.name} keeps growing`
+    : clean && !isOne
+      ? 'Nothing grows'
+      : 'What holds the memory';
   const files = snapshots.map(({ file }) => file);
   const body = markup`<header>
-      <span class="pill ${first !== undefined ? 'critical' : clean ? 'clean' : ''}">
-        ${first !== undefined ? 'leak found' : clean ? 'clean' : 'one snapshot'}</span
+      <span class="pill ${isLeak ? 'critical' : clean && !isOne ? 'clean' : ''}">
+        ${isLeak ? 'leak found' : isOne ? 'one snapshot' : clean ? 'clean' : `${snapshots.length} snapshots`}</span
       >
       <h1>${title}</h1>
       <p>${analysis.because}</p>
     </header>
-    ${first === undefined ? null : markup`<h2>Who holds it</h2>${culpritCard(first)}`}
+    ${first === undefined ? null : markup`<h2>${isOne ? 'Most suspicious' : 'Who holds it'}</h2>${culpritCard(first)}`}
     <h2>The snapshots</h2>
     ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis, first ?? null)}
     <h2>Look for yourself</h2>

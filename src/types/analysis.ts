@@ -5,6 +5,8 @@ export interface SourceLocation {
   /** From 1. */
   readonly line: number;
   readonly function: string | null;
+  /** From 1; there where the line is so long that it says nothing: in minified code without a source map. */
+  readonly column?: number;
   /** `name@version` when the file belongs to a package. */
   readonly package?: string | null;
 }
@@ -19,6 +21,8 @@ export interface Suspect {
   readonly path: readonly string[];
   /** The line to look at: where the entries come from, else what owns the container. */
   readonly location: SourceLocation | null;
+  /** Who makes the entries, where someone else adds them. */
+  readonly maker?: SourceLocation;
   readonly objects: number;
   readonly retainedBytes: number;
   readonly growth: { readonly objects: number; readonly bytes: number } | null;

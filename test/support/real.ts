@@ -50,14 +50,14 @@ export interface Snapshots {
 /** A snapshot after `warm` units of the case's own load and one after `units` more, each of a server at rest. */
 export async function snapshotReal(
   [name, variant]: readonly [string, Variant],
-  { warm, units, folder }: { warm: number; units: number; folder: string },
+  { warm, units, folder, node }: { warm: number; units: number; folder: string; node: string },
 ): Promise<Snapshots> {
   const dir = installReal(name, variant);
   const { persistent = false } = readJson<{ persistent?: boolean }>(join(dir, 'case.json'));
   const { http: port } = await freePorts(['http']);
   const options = { cwd: dir, env: { ...process.env, NODE_OPTIONS: '', PORT: String(port) } };
   const stdio = ['pipe', 'pipe', 'pipe', 'ipc'];
-  const server = launch(process.execPath, ['--require', PRELOAD, 'server.js'], { ...options, stdio });
+  const server = launch(node, ['--require', PRELOAD, 'server.js'], { ...options, stdio });
   const running = [server];
   const { when, ask } = watching(server, `${name} ${variant}`);
   let rounds = 0;

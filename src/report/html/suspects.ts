@@ -1,7 +1,7 @@
 /** The culprit, its path as it is held, and the other suspects. */
 
 import type { Analysis, Holder, SourceLocation, Suspect } from '../../types.ts';
-import { formatBytes, formatCount } from '../format.ts';
+import { formatBytes, formatCount, spotText } from '../format.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 
@@ -12,8 +12,9 @@ export const percent = (share: number): string => `${Math.round(share * 100)} %`
 export const meter = (share: number): Markup =>
   markup`<span class="meter"><i style="width:${Math.round(share * 100)}%"></i></span>${percent(share)}`;
 
-export function placeOf({ file, line, function: name, package: from }: SourceLocation): Markup {
-  return markup`<code class="place">${file}:${line}</code>${name === null ? null : markup` in <code>${name}</code>`}${
+export function placeOf(location: SourceLocation): Markup {
+  const { function: name, package: from } = location;
+  return markup`<code class="place">${spotText(location)}</code>${name === null ? null : markup` in <code>${name}</code>`}${
     from ? markup` <span class="soft">(${from})</span>` : null
   }`;
 }
@@ -37,6 +38,7 @@ export function culpritCard(suspect: Suspect): Markup {
     <p>
       ${location === null ? markup`<span class="soft">no line of code known</span>` : placeOf(location)}
     </p>
+    ${suspect.maker === undefined ? null : markup`<p class="small soft">The entries are made at ${placeOf(suspect.maker)}</p>`}
     ${pathOf(path, held)}
     <p>
       ${growth === null ? null : `Gained ${formatCount(growth.objects)} objects and ${formatBytes(growth.bytes)}${like}. `}
@@ -66,18 +68,19 @@ export function culpritCard(suspect: Suspect): Markup {
 
 export function suspectTable(suspects: readonly Suspect[]): Markup | null {
   if (suspects.length === 0) return null;
+  const grew = suspects.some(({ growth }) => growth !== null);
   return markup`<h2>Other suspects</h2>
     <div class="scroll">
       <table>
         <thead>
-          <tr><th>Container</th><th>Where</th><th class="number">Gained</th><th class="number">Retained</th><th class="number">Confidence</th></tr>
+          <tr><th>Container</th><th>Where</th><th class="number">${grew ? 'Gained' : 'Entries'}</th><th class="number">Retained</th><th class="number">Confidence</th></tr>
         </thead>
         <tbody>
           ${suspects.slice(0, MOST_ROWS).map(
             (suspect) =>
               markup`<tr>
                 <td class="name"><code>${suspect.path.join('')}</code><br /><span class="soft small">${suspect.entries}</span></td>
-                <td>${suspect.location === null ? null : markup`<code>${suspect.location.file}:${suspect.location.line}</code>`}</td>
+                <td>${suspect.location === null ? null : markup`<code>${spotText(suspect.location)}</code>`}</td>
                 <td class="number">${formatCount(suspect.growth?.objects ?? suspect.objects)}</td>
                 <td class="number">${formatBytes(suspect.retainedBytes)}</td>
                 <td class="number">${meter(suspect.confidence)}</td>
@@ -102,7 +105,7 @@ export function holderTable(holders: readonly Holder[]): Markup | null {
             ({ name, path, location, objects, retainedBytes, share }) =>
               markup`<tr>
                 <td class="name"><code>${path.length === 0 ? name : path.join('')}</code></td>
-                <td>${location === null ? null : markup`<code>${location.file}:${location.line}</code>`}</td>
+                <td>${location === null ? null : markup`<code>${spotText(location)}</code>`}</td>
                 <td class="number">${formatCount(objects)}</td>
                 <td class="number">${formatBytes(retainedBytes)}</td>
                 <td class="number">${meter(share)}</td>

@@ -13,6 +13,20 @@ describe('the line that adds to a container', () => {
     ['an inner Set', 'const rooms = new Map();\nrooms.get(room).add(ws);', 'rooms', 2],
     ['an array that is replaced', 'let log = [];\nlog = log.concat(line);', 'log', 2],
     ['minified code', 'let t=new Map,n=1;function e(s){t.set(s.id,s)}', 't', 1],
+    [
+      'a field under a symbol',
+      'const kFree = Symbol("free");\nthis[kFree].push(buffer);',
+      '<symbol free>',
+      2,
+    ],
+    ['a field under a renamed symbol', "const t=Symbol('free');\nthis[t].push(e)", '<symbol free>', 2],
+    ['a stream that pipes', 'const source = open();\nsource.pipe(response);', 'source', 2],
+    [
+      'an emitter that is iterated',
+      'const hub = make();\nfor await (const [m] of on(hub, "m")) f(m);',
+      'hub',
+      2,
+    ],
     ['no line that adds: the one that makes it', 'let a = 1;\nconst pool = makePool();', 'pool', 2],
   ])('of %s', (_what, source, name, line) => {
     expect(lineOf(source, name)).toBe(line);
@@ -33,6 +47,16 @@ describe('the line that adds to a container', () => {
   test('of several lines the first behind the function that sees the container', () => {
     const source = 'a.push(1);\nfunction late(a) {\n  a.push(2);\n}';
     expect(findAddLine(source, 'a', { line: 2, column: 1 })).toEqual({ line: 3, column: 3 });
+  });
+
+  test('of what lies inside it: by the name that the code gives to what it takes out', () => {
+    const rooms = 'rooms.set(name, new Set());\nconst members = rooms.get(name);\nmembers.add(socket);';
+    expect(findAddLine(rooms, 'rooms')?.line).toBe(1);
+    expect(findAddLine(rooms, 'rooms', null, 1)?.line).toBe(3);
+    const deeper = `let users = rooms.get(tenant);\nlet sockets = users.get(user);\nsockets.push(socket);`;
+    expect(findAddLine(deeper, 'rooms', null, 2)?.line).toBe(3);
+    expect(findAddLine('const shard = shards[n % 8];\nshard.push(n);', 'shards', null, 1)?.line).toBe(2);
+    expect(findAddLine('a.set(1, new Map());\na.get(1).set(2, 3);', 'a', null, 1)?.line).toBe(2);
   });
 
   test('nothing where nothing is', () => {

@@ -168,7 +168,12 @@ test('one snapshot is neither clean nor leaking; a clean pair says why', () => {
   expect(analysisHtml(analysisOf({ suspects: [], clean: true, because: 'Nothing gained.' }))).toMatch(
     /clean[\s\S]*Nothing grows[\s\S]*Nothing gained\./,
   );
-  expect(analysisHtml(analysisOf({ suspects: [], clean: false }))).toContain('What holds the memory');
+  const [one] = analysisOf().snapshots;
+  for (const suspects of [[], [suspectOf({ growth: null })]]) {
+    const page = analysisHtml(analysisOf({ snapshots: [one!], suspects, clean: false }));
+    expect(page).toContain('What holds the memory');
+    expect(page).not.toMatch(/leak found|keeps growing|>\s*clean|Nothing grows/);
+  }
 });
 
 test('ten thousand classes are listed and can be filtered, more are counted', () => {
