@@ -22,6 +22,8 @@ const MAX_DIGITS = 3;
 
 /** `get size`, `#private`, `content-type`, `user:join`, `Symbol.iterator`; no spaces, quotes, `@`, `=`, `?`, `%`. */
 const NAME = /^(?:[gs]et )?[#$\p{L}_][\p{L}\p{N}_$]*(?:[-.:/][$\p{L}\p{N}_]+)*$/u;
+/** `user:421`, `room.7`: whatever the word says, the number is of someone. */
+const NUMBERED = /[:/.]\p{N}+(?=[-.:/]|$)/u;
 const SYMBOL = /^<symbol (.*)>$/s;
 /** A class may carry what V8 adds to it: `global (global*)`. */
 const DECORATED = /^([\w$]+)((?: \([\w$*]*\))?)$/;
@@ -30,7 +32,7 @@ const BUILT_IN =
   /^(?:(?:system|Node) \/ [\w:<>, ()*&~-]+|(?:[\w-]+ )+(?:Iterator|Helper)|<symbol>|\([a-z -]+\))$/;
 
 export function isReadableName(text: string): boolean {
-  if (text.length > MAX_NAME_LENGTH || !NAME.test(text)) return false;
+  if (text.length > MAX_NAME_LENGTH || !NAME.test(text) || NUMBERED.test(text)) return false;
   if ((text.match(/\p{N}/gu)?.length ?? 0) > MAX_DIGITS) return false;
   return !text.split(/[-.:/_ #$]/).some(isRandom);
 }
@@ -38,9 +40,15 @@ export function isReadableName(text: string): boolean {
 /** An ephemeron's edge says both names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */
 const EPHEMERON = /^(.*part of key \()(.*)( @\d+\) -> value \()(.*)( @\d+\) pair in .*)$/s;
 
+/** Modules are named by their URL: of `file:///srv/app.mjs?token=…` the path is needed, of `data:` nothing is. */
+const QUERY = /\b((?:file|https?|wss?|blob):[^\s?#]*)[?#]\S*/g;
+const CREDENTIALS = /\b((?:https?|wss?):\/\/)[^\s/@]*@/g;
+const DATA_URL = /\bdata:[^,\s]*,.*$/s;
+
 function fixedName(text: string): string {
   const parts = EPHEMERON.exec(text)?.slice(1);
-  if (parts === undefined) return text;
+  if (parts === undefined)
+    return text.replace(DATA_URL, 'data:masked').replace(QUERY, '$1').replace(CREDENTIALS, '$1masked@');
   return parts.map((part, at) => (at % 2 === 0 || givenName(part) !== null ? part : 'masked')).join('');
 }
 

@@ -5,6 +5,8 @@ const { randomBytes } = require('node:crypto');
 const { EventEmitter } = require('node:events');
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { writeFileSync } = require('node:fs');
+const { dirname, join } = require('node:path');
+const { pathToFileURL } = require('node:url');
 const { writeHeapSnapshot } = require('node:v8');
 
 const planted = [];
@@ -123,7 +125,17 @@ const names = [
   __filename,
 ];
 const file = process.argv[2];
-setTimeout(() => {
+// A module by its text, and one whose address has a secret in it.
+const modules = [`data:text/javascript,export const f = () => ${JSON.stringify(secret('data-url'))}`];
+const empty = join(dirname(file), 'empty.mjs');
+writeFileSync(empty, 'export const f = () => 1;');
+modules.push(`${pathToFileURL(empty)}?token=${secret('query')}`);
+Promise.all(modules.map((name) => import(name))).then((loaded) => {
+  vault.modules = loaded;
+  setTimeout(write, 50);
+});
+
+function write() {
   writeHeapSnapshot(file);
   writeFileSync(`${file}.planted.json`, JSON.stringify({ planted, names }));
-}, 50);
+}

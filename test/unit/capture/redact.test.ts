@@ -56,6 +56,8 @@ test.each([
   '550e8400-e29b-41d4-a716-446655440000',
   '10.12.13.14',
   'customer4711',
+  'user:421',
+  'rooms/7/members',
   'token=abc',
   'Alice Smith',
   'planted-function-b2badbee1cbcdcb0',
@@ -244,6 +246,17 @@ test.each([
 
 test('a word of V8 stays, whatever it looks like', () => {
   expect(REDACTION.name('system / Map (ConsOneByteString)', USE.fixed)).toContain('ConsOneByteString');
+});
+
+test.each([
+  ['file:///srv/app/server.mjs?token=hunter2#hunter2', 'file:///srv/app/server.mjs'],
+  ['system / Script / file:///srv/app/server.mjs?v=hunter2', 'system / Script / file:///srv/app/server.mjs'],
+  ['https://user:hunter2@cdn.example/app.js?key=hunter2', 'https://masked@cdn.example/app.js'],
+  ['data:text/javascript;base64,aHVudGVyMg==', 'data:masked'],
+  ['data:text/javascript,export const password = "hunter2";\nexport default 1;', 'data:masked'],
+  ['/srv/app/what?.js', '/srv/app/what?.js'],
+])('of a script named %s stays %s', (name, left) => {
+  expect(REDACTION.name(name, USE.fixed)).toBe(left);
 });
 
 test('a name beyond any table is an error, not memory', () => {
