@@ -7,9 +7,9 @@ export interface Spot {
 }
 
 const COMMENT_OR_STRING = /\/\*[\s\S]*?\*\/|(?<![:\\])\/\/[^\n]*|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g;
-/** Calls that add, by what people name them. */
+/** Calls that add, by what people name them; `splice` with two arguments only takes away. */
 const ADDING =
-  'set|add|push|unshift|append|enqueue|splice|on|addListener|prependListener|once|subscribe|pipe|addEventListener';
+  '(?:(?:set|add|push|unshift|append|enqueue|on|addListener|prependListener|once|subscribe|pipe|addEventListener)\\s*\\(|splice\\s*\\([^,)\\n]*,[^,)\\n]*,)';
 /** Functions that put listeners on what they are given first. */
 const LISTENING = 'on|once|finished|pipeline|addAbortListener';
 const MOST_NAMES = 8;
@@ -53,14 +53,17 @@ function startOf(text: string, name: string): string {
   const symbol = SYMBOL.exec(name)?.[1];
   if (symbol === undefined) return wordPattern(name);
   const made = new RegExp(`([\\w$]+)\\s*=\\s*Symbol(?:\\.for)?\\(\\s*['"\`]${symbol}['"\`]`).exec(text)?.[1];
-  const alike = [...symbol].map((letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`).join('');
+  const alike = symbol
+    .split('')
+    .map((letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`)
+    .join('');
   return `\\[\\s*[\\w$.]*${made === undefined ? alike : made.replace(/[$]/g, '\\$&')}\\s*\\]`;
 }
 
 const addingTo = (start: string): string[] => [
-  `${start}\\s*[?!]?\\.?\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*)?[?!]?\\.\\s*(?:${ADDING})\\s*\\(`,
+  `${start}\\s*[?!]?\\.?\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*)?[?!]?\\.\\s*${ADDING}`,
   `${start}\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*){1,2}(?:\\|\\||\\?\\?|\\+|&&)?=(?!=)`,
-  `${start}\\s*\\.\\s*get\\s*\\([^)\\n]{0,80}\\)\\s*[?!]?\\.?\\s*\\.?(?:${ADDING})\\s*\\(`,
+  `${start}\\s*\\.\\s*get\\s*\\([^)\\n]{0,80}\\)\\s*[?!]?\\.?\\s*\\.?${ADDING}`,
   `${start}(?:\\s*\\.\\s*\\w+)?\\s*(?:\\+=|=(?!=)[^=\\n;]{0,80}(?:\\.concat\\s*\\(|\\.{3}))`,
 ];
 

@@ -1,5 +1,4 @@
 import type { Analysis, Growing, Suspect } from '../types.ts';
-import type { Census } from './census.ts';
 import { classRows, duplicatedStrings, externalRows, takeCensus } from './census.ts';
 import { countHoldings } from './entries.ts';
 import type { Holdings } from './entries.ts';
@@ -29,11 +28,9 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
   const graph = graphOf(heap);
   const now = countHoldings(heap);
   const nothing = { nodes: new Uint32Array(0), entries: new Uint32Array(0), storeBytes: new Float64Array(0) };
-  const none: Census = new Map();
   const first = {
     before: new Uint8Array(heap.nodeCount),
     earlier: nothing,
-    census: none,
     now,
     isExact: true,
   };
@@ -90,7 +87,7 @@ async function pairWith(heap: Heap, now: Holdings, { earlier, again }: Before, a
   const that = earlier[at]!;
   const isExact = idsAgree(heap, that);
   const before = isExact ? matchByIds(heap, that) : pairByPath(await again(at), heap);
-  return { before, earlier: that.holdings, census: that.census, now, isExact };
+  return { before, earlier: that.holdings, now, isExact };
 }
 
 function packagesOf(scripts: Scripts, sources: Sources): Packages {

@@ -12,6 +12,8 @@ export interface Search {
   readonly packagePenalty: number;
   /** A class says what the entries are, a function says who made them. */
   readonly functionsOnly: boolean;
+  /** Every socket has the agent's listeners; they say nothing of whose it is. */
+  readonly isAgentSkipped?: boolean;
 }
 
 const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4, functionsOnly: false };
@@ -51,6 +53,11 @@ interface Inside {
 const penaltyOf = ({ file }: Place, isFunction: boolean, { packagePenalty }: Search): number =>
   (isFunction ? 0 : 2) + (isPackageFile(file) ? packagePenalty : 0);
 
+const placeIn = (scripts: Scripts, node: number, { isAgentSkipped = false }: Search): Place | null => {
+  const place = scripts.userPlace(node);
+  return place !== null && isAgentSkipped && scripts.isAgentFile(place.file) ? null : place;
+};
+
 /** The best place in what is inside one entry: it is walked as far as new objects reach, a few dozen of them. */
 function nearestPlace({ heap, scripts, before, search }: Inside, entry: number): Place | null {
   const queue = [entry];
@@ -64,7 +71,7 @@ function nearestPlace({ heap, scripts, before, search }: Inside, entry: number):
     // What is farther away than that cannot be better.
     if (depth >= bestRank) break;
     const inner = unwrap(heap, node);
-    const place = scripts.userPlace(inner);
+    const place = placeIn(scripts, inner, search);
     const isFunction = heap.nodeType[inner] === NODE.closure;
     if (place !== null && (isFunction || !search.functionsOnly)) {
       const rank = depth + penaltyOf(place, isFunction, search);

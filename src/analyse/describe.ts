@@ -8,7 +8,7 @@ import { entriesOf } from './growth.ts';
 import type { Chain, Pairing } from './growth.ts';
 import { NODE } from './heap.ts';
 import type { Heap } from './heap.ts';
-import { durationMs, entriesPerEdge, listenersOf, timersOf, typeOf } from './kinds.ts';
+import { durationMs, entriesPerEdge, listenersOf, typeOf } from './kinds.ts';
 import { knownLeak } from './known.ts';
 import type { Packages } from './known.ts';
 import { locate } from './locate.ts';
@@ -74,7 +74,6 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
 }
 
 function objectsOf(heap: Heap, group: Group, type: SuspectType): number {
-  if (type === 'Timers') return timersOf(group).length;
   if (group.how === 'chain') return group.members.reduce((sum, each) => sum + (each as Chain).links, 0);
   return Math.round(group.gained * entriesPerEdge(heap, type, group.members[0]!.node));
 }
@@ -84,8 +83,7 @@ export function sampleOf(heap: Heap, { how, members }: Group): number[] {
   const sample: number[] = [];
   for (const member of members) {
     if (sample.length >= MOST_SAMPLE) break;
-    if (how === 'chain')
-      sample.push(...(member as Chain).timers.slice(0, MOST_SAMPLE), ...(member as Chain).sample);
+    if (how === 'chain') sample.push(...(member as Chain).sample);
     let left = how === 'chain' ? 0 : Math.min(member.gained, MOST_SAMPLE);
     for (const entry of left > 0 ? entriesOf(heap, member.node) : []) {
       sample.push(entry);
@@ -128,7 +126,7 @@ function wholePath(
 ): readonly string[] {
   const { heap } = graph;
   if (type === 'Timers') {
-    const ms = durationMs(graph, group);
+    const ms = durationMs(graph, group.members[0]!.node);
     return ms === null ? ['timers'] : ['timers', `[${ms}]`];
   }
   const isMany = group.members.length > 1;

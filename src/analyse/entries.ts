@@ -1,5 +1,6 @@
 import { EDGE, EDGE_MASK, NODE, indexOf, nodeText } from './heap.ts';
 import type { Heap } from './heap.ts';
+import { isTimersList, timersIn } from './timers.ts';
 
 /** An object with fewer fields is a record, not a dictionary; records gain fields lazily and that is no growth. */
 const LEAST_DICTIONARY = 24;
@@ -38,6 +39,7 @@ export function countHoldings(heap: Heap): Holdings {
       }
     }
     if (fields > LEAST_DICTIONARY) count += fields;
+    if (isTimersList(heap, node)) for (const _ of timersIn(heap, node)) count++;
     if (count === 0 && bytes === 0) continue;
     nodes.push(node);
     entries.push(count);

@@ -9,7 +9,7 @@ import { findGrown } from './growth.ts';
 import type { Chain } from './growth.ts';
 import type { Graph } from './graph.ts';
 import { follow } from './heap.ts';
-import { durationMs, timersOf } from './kinds.ts';
+import { durationMs } from './kinds.ts';
 import { designOf } from './known.ts';
 import { findOwner } from './owner.ts';
 import { className, placeKeys } from './path.ts';
@@ -46,7 +46,8 @@ export function excuseOf(
   const { heap } = graph;
   const design = designOf(placeKeys(heap, group.steps), packages);
   if (design !== null) return design;
-  if (suspect.type === 'Timers') return timerExcuse(graph, group) ?? plateau(comparison, group, sample);
+  if (suspect.type === 'Timers')
+    return timerExcuse(graph, group, sample) ?? plateau(comparison, group, sample);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
   for (const { node } of group.steps.slice(-3)) {
     const bounded = BOUNDED_CLASSES.get(className(heap, node));
@@ -55,14 +56,13 @@ export function excuseOf(
   return boundInCode(comparison, group) ?? plateau(comparison, group, sample);
 }
 
-function timerExcuse(graph: Graph, group: Group): string | null {
+function timerExcuse(graph: Graph, group: Group, timers: readonly number[]): string | null {
   const { heap } = graph;
-  const timers = timersOf(group);
   const once = timers.filter((timer) => {
     const repeat = follow(heap, timer, '_repeat');
     return repeat >= 0 && isNull(heap, repeat);
   });
-  const ms = durationMs(graph, group);
+  const ms = durationMs(graph, group.members[0]!.node);
   if (ms === null || ms <= SHORT_MS || ms > PENDING_MS || once.length < timers.length * 0.9) return null;
   return `they fire once, after ${ms} ms, and are gone then`;
 }

@@ -1,9 +1,10 @@
 import type { Graph } from './graph.ts';
 import type { Chain, Grown } from './growth.ts';
-import { EDGE, EDGE_MASK, edgeText, nodeText } from './heap.ts';
+import { EDGE, EDGE_MASK, edgeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { className, lastNamed, pathText, stepsTo } from './path.ts';
 import type { Step } from './path.ts';
+import { isTimersList } from './timers.ts';
 
 /** Containers that are one place in the source: the same field of the same class, however many objects have it. */
 export interface Group {
@@ -47,7 +48,7 @@ export function foldLike(graph: Graph, grown: readonly Grown[]): Group[] {
 
 /** A list of timers is a duration: many of one are a place, the odd ones of durations with jitter are so together. */
 const ownKey = (heap: Heap, { node, gained }: Grown): string =>
-  nodeText(heap, node) === 'TimersList' && gained >= LEAST_OF_ONE_DURATION ? ` ${node}` : '';
+  isTimersList(heap, node) && gained >= LEAST_OF_ONE_DURATION ? ` ${node}` : '';
 const LEAST_OF_ONE_DURATION = 50;
 
 /** As far as the field by which the holder reaches the chain, when it is one field. */

@@ -1,11 +1,11 @@
 import { censusName } from './census.ts';
-import type { Census } from './census.ts';
 import { markDue } from './due.ts';
 import { holdingOf, isTable } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import type { Dominators } from './dominators.ts';
 import { EDGE, EDGE_MASK, NODE, NONE, edgeText, follow, nodeText, sizeOf } from './heap.ts';
 import type { Heap } from './heap.ts';
+import { isTimersList, timersIn } from './timers.ts';
 
 /** The later snapshot beside what is known of an earlier one. */
 export interface Pairing {
@@ -13,8 +13,6 @@ export interface Pairing {
   readonly before: Uint32Array | Uint8Array;
   /** By the earlier snapshot's nodes. */
   readonly earlier: Holdings;
-  /** Of the earlier snapshot. */
-  readonly census: Census;
   readonly now: Holdings;
   /** By id; else by path, where an old object is sometimes taken for new because its way changed. */
   readonly isExact: boolean;
@@ -44,7 +42,9 @@ export function findGrown(heap: Heap, { before, earlier, now }: Pairing): Grown[
     if (heap.nodeType[node] !== NODE.object) continue;
     const entries = now.entries[index]!;
     if (before[node] === 0) {
-      if (entries >= LEAST_FRESH) grown.push({ node, how: 'fresh', gained: entries, gainedBytes: 0 });
+      // A duration that no timer had before.
+      if (isTimersList(heap, node)) grown.push({ node, how: 'entries', gained: entries, gainedBytes: 0 });
+      else if (entries >= LEAST_FRESH) grown.push({ node, how: 'fresh', gained: entries, gainedBytes: 0 });
       continue;
     }
     const then = holdingOf(earlier, before[node]! - 1);
@@ -67,8 +67,6 @@ export interface Chain extends Grown {
   readonly links: number;
   /** Nodes by `kindOf`. */
   readonly kinds: ReadonlyMap<number, number>;
-  /** Timers among them. */
-  readonly timers: readonly number[];
   readonly sample: readonly number[];
 }
 
@@ -83,7 +81,7 @@ export const kindName = (heap: Heap, kind: number): string =>
   censusName(heap, kind % KINDS, Math.floor(kind / KINDS));
 
 /**
- * Lists, timers and chains of promises grow at their end, where nothing old is: what is new is put down to the nearest
+ * Lists and chains of promises grow at their end, where nothing old is: what is new is put down to the nearest
  * old object that dominates it, unless a grown container accounts for it. Code and shapes are left out, a server
  * compiles as it warms up.
  */
@@ -96,7 +94,6 @@ export function findChains(
   const explained = markEntries(heap, isExact ? before : null, grown);
   markDue(heap, explained);
   const depth = new Uint16Array(heap.nodeCount);
-  const timeout = heap.names.word('Timeout');
   const owner = spare.fill(NONE);
   const chains = new Map<number, Below>();
   const { order } = dominators;
@@ -115,22 +112,20 @@ export function findChains(
       bytes: 0,
       depth: 0,
       kinds: new Map<number, number>(),
-      timers: [],
       sample: [],
     };
     chain.depth = Math.max(chain.depth, depth[node]!);
     chain.objects++;
-    takeIn(heap, chain, node, timeout);
+    takeIn(heap, chain, node);
     chains.set(of, chain);
   }
   return settle(heap, dominators, chains);
 }
 
-function takeIn(heap: Heap, chain: Below, node: number, timeout: number): void {
+function takeIn(heap: Heap, chain: Below, node: number): void {
   const kind = kindOf(heap, node);
   chain.kinds.set(kind, (chain.kinds.get(kind) ?? 0) + 1);
   chain.bytes += sizeOf(heap, node);
-  if (heap.nodeName[node] === timeout && heap.nodeType[node] === NODE.object) chain.timers.push(node);
   const most = heap.nodeType[node] === NODE.closure ? MOST_SAMPLE * 2 : MOST_SAMPLE;
   if (chain.sample.length < most) chain.sample.push(node);
 }
@@ -140,7 +135,6 @@ interface Below {
   bytes: number;
   depth: number;
   kinds: Map<number, number>;
-  timers: number[];
   sample: number[];
 }
 
@@ -165,7 +159,6 @@ function settle(heap: Heap, dominators: Dominators, chains: ReadonlyMap<number, 
       sum.bytes += below.bytes;
       sum.depth = Math.max(sum.depth, below.depth);
       for (const [kind, count] of below.kinds) sum.kinds.set(kind, (sum.kinds.get(kind) ?? 0) + count);
-      sum.timers = sum.timers.concat(below.timers);
       if (sum.sample.length < MOST_SAMPLE) sum.sample.push(...below.sample);
     }
   }
@@ -220,6 +213,7 @@ function isData(heap: Heap, node: number): boolean {
 /** What a container holds directly or by its table, the last first; the same target twice comes twice. */
 export function* entriesOf(heap: Heap, container: number): Generator<number> {
   const { firstEdge, edgeLabel, edgeTo, nodeType } = heap;
+  if (isTimersList(heap, container)) yield* timersIn(heap, container);
   const first = firstEdge[container]!;
   for (let edge = firstEdge[container + 1]! - 1; edge >= first; edge--) {
     const kind = edgeLabel[edge]! & EDGE_MASK;

@@ -5,10 +5,12 @@ import type { Group } from './fold.ts';
 import type { Chain, Pairing } from './growth.ts';
 import type { Graph } from './graph.ts';
 import { className, edgeNumber, lastNamed } from './path.ts';
+import { isTimersList } from './timers.ts';
 
 /** What sort of container a group is. */
 export function typeOf(heap: Heap, group: Group, entries: readonly number[]): SuspectType {
   const { node } = group.members[0]!;
+  if (isTimersList(heap, node)) return 'Timers';
   if (group.how === 'chain') return chainType(heap, group, entries);
   if (listenersOf(heap, group) !== null) return 'Listeners';
   const table = follow(heap, node, 'table');
@@ -24,20 +26,15 @@ function chainType(heap: Heap, group: Group, entries: readonly number[]): Suspec
   const share = (is: (name: string, type: number) => boolean): number =>
     entries.filter((node) => is(nodeText(heap, node), heap.nodeType[node]!)).length /
     Math.max(1, entries.length);
-  if (isTimers(heap, group)) return 'Timers';
   if (listenersOf(heap, group) !== null) return 'Listeners';
   if (share((name) => /^(Promise|system \/ Promise.*)$/.test(name)) > 0.15) return 'Promises';
   if (share((_, type) => type === NODE['concatenated string']) > 0.4) return 'Strings';
   return 'List';
 }
 
-const isTimers = (heap: Heap, { members, steps }: Group): boolean =>
-  nodeText(heap, members[0]!.node) === 'TimersList' || lastNamed(heap, steps)?.name === 'timerListMap';
-
-/** Is this a real chain: timers, or links in a row? New objects side by side below an old one are not. */
+/** Is this a real chain, links in a row? New objects side by side below an old one are not. */
 export function isChain(heap: Heap, before: Pairing['before'], group: Group): boolean {
   if (group.how !== 'chain') return false;
-  if (isTimers(heap, group)) return timersOf(group).length >= LEAST_LINKS;
   return group.members.some(
     (member) => (member as Chain).depth >= LEAST_LINKS || isRow(heap, before, (member as Chain).sample),
   );
@@ -121,12 +118,8 @@ export function entriesPerEdge(heap: Heap, type: SuspectType, container: number)
   return sum === 0 ? 1 : Math.max(...perClass) / sum;
 }
 
-export const timersOf = ({ how, members }: Group): readonly number[] =>
-  how === 'chain' ? members.flatMap((member) => (member as Chain).timers) : [];
-
 /** Node keeps one list for each duration, in an object whose keys are the milliseconds. */
-export function durationMs({ heap, incoming }: Graph, { members }: Group): number | null {
-  const list = members[0]!.node;
+export function durationMs({ heap, incoming }: Graph, list: number): number | null {
   let longest: number | null = null;
   for (let at = incoming.start[list]!; at < incoming.start[list + 1]!; at++) {
     const from = incoming.from[at]!;

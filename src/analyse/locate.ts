@@ -93,8 +93,8 @@ export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step
 }
 
 /** Of a chain the function nearest to its holder, whoever wrote it: the links themselves know nothing. */
-function inChain(graph: Graph, { group, type }: Wanted): Place | null {
-  if (group.how !== 'chain' || type === 'Timers') return null;
+function inChain(graph: Graph, { group }: Wanted): Place | null {
+  if (group.how !== 'chain') return null;
   const holders = group.members.slice(0, MOST_HOLDERS).map(({ node }) => node);
   // A function that keeps the chain in a variable is its holder, not its maker.
   const isVariable = graph.heap.nodeType[holders[0]!] === NODE.closure || isContext(graph, holders[0]!);
@@ -103,15 +103,17 @@ function inChain(graph: Graph, { group, type }: Wanted): Place | null {
 const MOST_HOLDERS = 20;
 const IN_CHAIN = { depth: 8, visits: 4000, packagePenalty: 0, functionsOnly: true };
 /** From a socket to the listeners that the application put on its WebSocket; farther away lies everything. */
-const NEARBY = { depth: 5, visits: 3000, packagePenalty: 6, functionsOnly: false };
+const NEARBY = { depth: 5, visits: 3000, packagePenalty: 6, functionsOnly: false, isAgentSkipped: true };
 
-/** A container of Node's own: whose socket or stream is it? */
+/** A container of Node's own: whose socket or stream is it? A package that wraps them all says less than the application. */
 function nearby(graph: Graph, { steps }: Group): Place | null {
+  let inPackage: Place | null = null;
   for (const { node } of [...steps].reverse()) {
     const place = findCreator(graph, null, [node], NEARBY);
-    if (place !== null) return place;
+    if (place !== null && !isPackageFile(place.file)) return place;
+    inPackage ??= place;
   }
-  return null;
+  return inPackage;
 }
 
 function addingPlace({ scripts }: Graph, owner: Owner, sources: Sources): Place | null {

@@ -29,7 +29,7 @@ function entriesGone({ before, earlier: { nodes, entries } }: Pairing): number[]
 }
 
 /**
- * Links and timers that came in place of others are no growth either: of each class no more is counted than there are
+ * Links that came in place of others are no growth either: of each class no more is counted than there are
  * more of it in the whole heap.
  */
 export function netOfChain(heap: Heap, censuses: Censuses, chain: Chain): Chain {
@@ -46,7 +46,6 @@ export function netOfChain(heap: Heap, censuses: Censuses, chain: Chain): Chain 
     // An object may come with closures, arrays and numbers of its own; it is one link.
     if (!isObject || !key.startsWith('(')) links = Math.max(links, net);
   }
-  const timers = chain.timers.slice(0, Math.max(0, gainedOf(censuses, 'Timeout')));
   const gainedBytes = chain.gainedBytes * (gained / Math.max(1, chain.gained));
-  return { ...chain, timers, links, gained, gainedBytes: Math.round(gainedBytes) };
+  return { ...chain, links, gained, gainedBytes: Math.round(gainedBytes) };
 }

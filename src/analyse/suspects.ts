@@ -12,7 +12,6 @@ import { isChain } from './kinds.ts';
 import { parentOf } from './reach.ts';
 import { netOfChain, netOfCopies } from './replaced.ts';
 import { isPackageFile } from './scripts.ts';
-import { findTimerLists } from './timer-lists.ts';
 import { functionIn, isContext } from './variable.ts';
 
 const LEAST_GAINED = 50;
@@ -68,9 +67,7 @@ function findGroups({ graph, first, censuses }: Comparison): Group[] {
   const chains = findChains(heap, first, graph, gained)
     .map((chain) => anchored(graph, chain))
     .map((chain) => (censuses === null ? chain : netOfChain(heap, censuses, chain)));
-  const known = new Set(chains.filter((chain) => chain.gained > 0).map(({ node }) => node));
-  const lists = findTimerLists(heap, graph.dominators, first).filter(({ node }) => !known.has(node));
-  return foldLike(graph, [...grown, ...chains, ...lists]).filter(
+  return foldLike(graph, [...grown, ...chains]).filter(
     (group) => group.gained >= LEAST_GAINED && (group.how !== 'chain' || isChain(heap, first.before, group)),
   );
 }

@@ -2,10 +2,10 @@
 const LIST = [
   '<symbol kHandle>',
   'FinalizationRegistry',
-  'Timeout',
   'TimersList',
   '__proto__',
   '_events',
+  '_idleNext',
   '_idlePrev',
   '_onTimeout',
   '_repeat',

@@ -130,7 +130,7 @@ const modules = [`data:text/javascript,export const f = () => ${JSON.stringify(s
 const empty = join(dirname(file), 'empty.mjs');
 writeFileSync(empty, 'export const f = () => 1;');
 modules.push(`${pathToFileURL(empty)}?token=${secret('query')}`);
-Promise.all(modules.map((name) => import(name))).then((loaded) => {
+void Promise.all(modules.map((name) => import(name))).then((loaded) => {
   vault.modules = loaded;
   setTimeout(write, 50);
 });

@@ -12,6 +12,8 @@ describe('the line that adds to a container', () => {
     ['a dictionary', 'const byId = {};\nfunction f(id, x) {\n  byId[id] = x;\n}', 'byId', 3],
     ['an inner Set', 'const rooms = new Map();\nrooms.get(room).add(ws);', 'rooms', 2],
     ['an array that is replaced', 'let log = [];\nlog = log.concat(line);', 'log', 2],
+    ['what only takes away', 'const jobs = [];\njobs.splice(0, 10);\njobs.push(job);', 'jobs', 3],
+    ['what puts in between', 'const jobs = [];\njobs.splice(0, 0, job);', 'jobs', 2],
     ['minified code', 'let t=new Map,n=1;function e(s){t.set(s.id,s)}', 't', 1],
     [
       'a field under a symbol',
