@@ -9,11 +9,16 @@ const LEAST_SHARE = 0.3;
 /** Frames say where their function begins, suspects the line within. */
 const NEAR_LINES = 40;
 
-export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile | null): Culprit | null {
+/** `opened`: how many connections opened between the snapshots; 0 where that is not known. */
+export function joinCulprit(
+  suspect: Suspect | null,
+  profile: AllocationProfile | null,
+  opened = 0,
+): Culprit | null {
   // A library's line that allocates (a socket, a frame) is where every server allocates: it accuses nobody.
   const line = profile?.lines.find(({ share, file }) => share >= LEAST_SHARE && !isPackage(file)) ?? null;
   if (suspect === null) return line === null ? null : ofLine(line);
-  const culprit = ofSuspect(suspect);
+  const culprit = ofSuspect(suspect, opened);
   if (line === null) return culprit;
   if (culprit.file === null) {
     const text = `${culprit.text}; what it holds is made in ${placeOf(line)}`;
@@ -26,11 +31,15 @@ export function joinCulprit(suspect: Suspect | null, profile: AllocationProfile 
 
 const isPackage = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);
 
-function ofSuspect({ name, type, path, location, objects, growth, confidence }: Suspect): Culprit {
+function ofSuspect(suspect: Suspect, opened: number): Culprit {
+  const { name, type, path, location, objects, growth, confidence } = suspect;
   // The path goes on to the newest entry; what gained is what it is in.
   const isToEntry = (type === 'Array' || type === 'Listeners') && /^\[\d+\]$/.test(path.at(-1) ?? '');
   const reached = (isToEntry ? path.slice(0, -1) : path).join('') || name;
-  const count = growth === null ? `holds ${objects} objects` : `gained ${growth.objects} objects`;
+  const count =
+    growth === null
+      ? `holds ${objects} objects`
+      : `gained ${growth.objects} objects${sayPerOpened(growth.objects / opened, opened)}`;
   const place = location === null ? '' : `, from ${placeOf(location)}`;
   return {
     text: `\`${reached}\` ${count}${place}`,
@@ -42,6 +51,13 @@ function ofSuspect({ name, type, path, location, objects, growth, confidence }: 
     confidence,
   };
 }
+
+/** Near 1 it is left behind by each connection; what has nothing to do with them has no number worth a word. */
+const sayPerOpened = (each: number, opened: number): string =>
+  opened >= LEAST_OPENED && each >= 0.01 && each <= 100
+    ? `, ${each.toFixed(2)} for each of ${opened} connections opened meanwhile`
+    : '';
+const LEAST_OPENED = 20;
 
 function ofLine(line: ProfileLine): Culprit {
   return {

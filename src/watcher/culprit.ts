@@ -29,6 +29,7 @@ export function culpritOf(
   analysis: Analysis,
   alert: Pick<Alert, 'kind' | 'subject'>,
   profile: AllocationProfile | null,
+  opened = 0,
 ): Culprit | null {
   const first = analysis.suspects
     .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
@@ -38,7 +39,7 @@ export function culpritOf(
     first.find(({ path }) => isSameField(path, alert.subject)) ??
     first.find(({ type }) => type === HELD_BY[alert.kind]) ??
     first[0];
-  return suspect === undefined ? madeBy(profile, alert) : joinCulprit(suspect, profile);
+  return suspect === undefined ? madeBy(profile, alert) : joinCulprit(suspect, profile, opened);
 }
 
 /** `rooms.members` of the running process is `RoomDirectory.members` in its heap. */

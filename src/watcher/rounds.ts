@@ -31,7 +31,8 @@ interface Round {
   readonly snapshots: Snapshot[];
   readonly files: string[];
   profile: AllocationProfile | null;
-  servedThen: number;
+  /** Connections opened before each snapshot. */
+  readonly served: number[];
   takenAtMs: number;
   wake: (() => void) | null;
 }
@@ -125,7 +126,7 @@ export class Rounds {
   async #takeOne(round: Round, { folder, label }: { folder: string; label: string }): Promise<boolean> {
     const { take, learn, clock } = this.#deps;
     // Counted from here: redaction goes on long after the heap was written.
-    round.servedThen = connectionsServed(this.#last);
+    round.served.push(connectionsServed(this.#last));
     round.takenAtMs = clock.nowMs();
     const snapshot = await take(folder, label);
     round.snapshots.push(snapshot);
@@ -169,7 +170,7 @@ export class Rounds {
     round.profile ??= await profile();
     for (const [id, alert] of round.wanting) {
       analysed(id, analysis);
-      const culprit = culpritOf(analysis, alert, round.profile);
+      const culprit = culpritOf(analysis, alert, round.profile, openedDuring(round));
       if (culprit === null) continue;
       round.named.add(id);
       learn(id, { culprit });
@@ -182,16 +183,18 @@ export class Rounds {
     round.wanting.clear();
   }
 
-  #isTime({ wanting, servedThen, takenAtMs }: Round): boolean {
+  #isTime({ wanting, served: before, takenAtMs }: Round): boolean {
     const { clock, timeScale } = this.#deps;
     const leftMs = [...wanting.values()].map(
       ({ timeToLimit }) => timeToLimit?.ms ?? Number.POSITIVE_INFINITY,
     );
     const waitMs = Math.min(WINDOW_MS / timeScale, Math.min(...leftMs) * SHARE_OF_TIME_LEFT);
-    const served = connectionsServed(this.#last) - servedThen;
+    const served = connectionsServed(this.#last) - (before.at(-1) ?? 0);
     return wanting.size === 0 || served >= MORE_CONNECTIONS || clock.nowMs() - takenAtMs >= waitMs;
   }
 }
+
+const openedDuring = ({ served }: Round): number => (served.at(-1) ?? 0) - (served[0] ?? 0);
 
 const beginRound = (alert: Alert, isLocated: boolean): Round => ({
   wanting: new Map([[alert.id, alert]]),
@@ -200,7 +203,7 @@ const beginRound = (alert: Alert, isLocated: boolean): Round => ({
   snapshots: [],
   files: [],
   profile: null,
-  servedThen: 0,
+  served: [],
   takenAtMs: 0,
   wake: null,
 });

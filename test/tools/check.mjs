@@ -15,6 +15,8 @@ const steps = [
     bin('prettier'),
     [
       '--check',
+      '--cache',
+      '--cache-strategy=content',
       '--log-level',
       'warn',
       '--no-error-on-unmatched-pattern',

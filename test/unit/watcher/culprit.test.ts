@@ -61,3 +61,12 @@ test('what gained is the list, not its newest entry', () => {
   const { text } = culpritOf(analysisOf(suspectOf({ type: 'Array', path })), GROWTH, null) ?? {};
   expect(text).toMatch(/^`hub\.traces` gained /);
 });
+
+test('what is left behind is weighed against the connections that opened between the snapshots', () => {
+  const growth = { objects: 412, bytes: 400_000 };
+  const textOf = (opened: number): string | undefined =>
+    culpritOf(analysisOf(suspectOf({ growth })), GROWTH, null, opened)?.text;
+  expect(textOf(412)).toContain('gained 412 objects, 1.00 for each of 412 connections opened meanwhile');
+  // Too few connections to tell, or a growth that has nothing to do with them.
+  for (const opened of [0, 3, 100_000]) expect(textOf(opened)).not.toContain('connections');
+});
