@@ -28,7 +28,7 @@ const steps = [
   ],
 ];
 if (!process.argv.includes('--static')) {
-  steps.push(['unit tests', bin('jest'), ['--selectProjects', 'unit', '--silent']]);
+  steps.push(['unit tests', bin('jest'), ['--selectProjects', 'unit', '--silent', '--maxWorkers=100%']]);
 }
 
 function run([name, command, args]) {
