@@ -9,7 +9,7 @@ import { Discovery, examples, idsOf, type Handlers } from './discovery.ts';
 import { nothingFound, readFound, type Found } from './found.ts';
 import { KernelEvidence } from './kernel.ts';
 import { livenessRules, type LivenessRules } from './liveness.ts';
-import { locateListeners } from './locate.ts';
+import type * as LocateModule from './locate.ts';
 import { Names } from './names.ts';
 import { Registries } from './registries.ts';
 import { Retained } from './retained.ts';
@@ -126,7 +126,7 @@ export class Watch {
 
   locate(emitter: string, event: string): Culprit | null {
     const found = this.emitters.find(emitter, this.#always(this.#found()));
-    return found === null ? null : this.#deps.guard.run('locate', () => locateListeners(found, event), null);
+    return found === null ? null : this.#deps.guard.run('locate', () => locate(found, event), null);
   }
 
   servers(): string[] {
@@ -243,3 +243,7 @@ export class Watch {
 }
 
 const NOTHING_SHARED = { registries: [], queues: [], rooms: [] };
+
+/** Loaded with the first alert: most processes never have one. */
+const locate: typeof LocateModule.locateListeners = (...of) =>
+  (require('./locate.ts') as typeof LocateModule).locateListeners(...of);
