@@ -118,3 +118,15 @@ export function run(
     opened: transitions.filter(({ event }) => event === 'opened').map(({ kind }) => kind),
   };
 }
+
+export const answerOf = ({ last }: Run, detector: string) =>
+  last.verdicts.find((verdict) => verdict.detector === detector);
+/** A major collection each so many minutes. */
+export const gcEvery =
+  (minutes: number, floorMb: (minute: number) => number, more: (minute: number) => Shape = () => ({})) =>
+  (minute: number): Shape => ({
+    ...more(minute),
+    ...(minute > 0 && minute % minutes === 0 ? { floorMb: floorMb(minute) } : {}),
+  });
+export const upTo = (limit: number, perMinute: number) => (minute: number) =>
+  Math.min(limit, perMinute * minute);

@@ -1,14 +1,4 @@
-import { run, signalsOf, type Run, type Shape } from '../../support/run.ts';
-
-const answerOf = ({ last }: Run, detector: string) =>
-  last.verdicts.find((verdict) => verdict.detector === detector);
-const gcEvery =
-  (minutes: number, floorMb: (minute: number) => number, more: (minute: number) => Shape = () => ({})) =>
-  (minute: number): Shape => ({
-    ...more(minute),
-    ...(minute > 0 && minute % minutes === 0 ? { floorMb: floorMb(minute) } : {}),
-  });
-const upTo = (limit: number, perMinute: number) => (minute: number) => Math.min(limit, perMinute * minute);
+import { answerOf, gcEvery, run, signalsOf, upTo, type Shape } from '../../support/run.ts';
 
 test('a registry that fills and stops is a plateau', () => {
   const bounded = (minute: number): Shape => ({
