@@ -132,6 +132,17 @@ test.each([
   rmSync(dir, { recursive: true });
 });
 
+/** The page counts the five clients that the server keeps in a map which nobody registered. */
+async function allClientsAreFound(child: ReturnType<typeof startChild>): Promise<void> {
+  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
+  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
+  await until(
+    async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
+    30_000,
+    () => child.stderr(),
+  );
+}
+
 test('registries are found without running code of the application: a Proxy is passed by', async () => {
   const main = `
     const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
@@ -152,13 +163,7 @@ test('registries are found without running code of the application: a Proxy is p
     nodeArgs: ['--require', AGENT],
     env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
   });
-  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
-  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
-  await until(
-    async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
-    30_000,
-    () => child.stderr(),
-  );
+  await allClientsAreFound(child);
   expect(child.stdout()).toBe('');
   expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
@@ -180,13 +185,7 @@ test('large things that a handler closes over hold nobody up: Buffers, objects u
     nodeArgs: ['--max-old-space-size=150', '--require', AGENT],
     env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
   });
-  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
-  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
-  await until(
-    async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
-    30_000,
-    () => child.stderr(),
-  );
+  await allClientsAreFound(child);
   expect(child.process.exitCode).toBeNull();
   expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
