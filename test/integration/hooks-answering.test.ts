@@ -125,17 +125,20 @@ test('a connection that the application does not read is not blamed', async () =
 });
 
 test('before an alert all silent peers are asked, whatever the schedule', async () => {
-  sampling = startSampling({ timeScale: 60 });
+  // Silent after 6 s, and due again 10 s after a ping.
+  sampling = startSampling({ timeScale: 30 });
   const port = await wsServer();
   const [client] = await answering(port, 1);
-  await sampling.until('known', ({ connections }) => connections.active.websocket === 1);
-  let pings = 0;
-  client?.on('ping', () => (pings += 1));
-  await sampling.until('the first ping after 3 s', () => pings === 1);
-  // The next is due 5 s after the first, unless everybody is asked once it was silent for 3 s more.
-  const start = Date.now();
-  while (pings === 1 && Date.now() - start < 4_500) await sampling.sampler.askAll();
-  expect(pings).toBe(2);
+  const pings: number[] = [];
+  client?.on('ping', () => pings.push(Date.now()));
+  await sampling.until('the first ping', () => pings.length === 1);
+  const first = pings[0] ?? NaN;
+  await sampling.until('silent for 8 s', () => Date.now() - first > 8_000);
+  expect(pings).toHaveLength(1);
+  await sampling.sampler.askAll();
+  expect(pings).toHaveLength(2);
+  // By the schedule it would have been later.
+  expect((pings[1] ?? NaN) - first).toBeLessThan(10_000);
   expect(sampling.sampler.read().connections.unanswering).toBe(0);
 });
 

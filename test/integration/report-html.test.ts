@@ -8,6 +8,7 @@ import { alertOf } from '../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../support/analyses.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 import type { Chromium } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
 
 const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
 const POINTS = Array.from({ length: 60 }, (_, at) => ({
@@ -112,8 +113,10 @@ describeWith(['chromium'], 'the report in a real browser', () => {
     await page.goto(pathToFileURL(file).href);
     const [button] = await page.$$('button[data-copy]');
     await button?.click();
-    await page.waitForFunction(
-      `/Copied|Selected/.test(document.querySelector('button[data-copy]').textContent)`,
+    // Not `waitForFunction`: it evaluates in the page, which the page's policy forbids from the second look on.
+    await eventually(
+      async () => /Copied|Selected/.test((await button?.textContent()) ?? ''),
+      'the button to say that it copied',
     );
     await page.fill('input[data-filter]', 'class999');
     const shown = await page.evaluate(
