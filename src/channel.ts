@@ -78,6 +78,8 @@ export interface Setup {
   readonly env: Readonly<Record<string, string>>;
   /** Said by somebody, not the default: state is kept there. */
   readonly isDirSet: boolean;
+  /** Files in its directory; what `--permission` denies the application, a thread of ours does not do either. */
+  readonly mayWrite: boolean;
   readonly startedWallMs: number;
   readonly beat: SharedArrayBuffer | null;
   /** Why there is no thread; null when there is one. */

@@ -6,6 +6,7 @@ import { loadConfig } from '../config/load.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import type { MetricState } from '../export/metric.ts';
 import { createLog } from '../log.ts';
+import { isAllowed } from '../permission.ts';
 import { createSampler, type Sampler } from '../sampler.ts';
 import type { Alert, Identity, Log, Stop } from '../types.ts';
 import type { Agent } from './api.ts';
@@ -41,6 +42,7 @@ export interface Body {
   readonly startedWallMs: number;
   /** Named by somebody, not the default: state is kept there. */
   readonly isDirSet: boolean;
+  readonly mayWrite: boolean;
   /** As the watcher last saw them. */
   metrics: MetricState | null;
   link: Link<AppSide> | null;
@@ -101,7 +103,7 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
     beat: createBeat(memory),
     openAlerts: new Map(),
     rawFiles: new Set(),
-    isDirSet: ['file', 'code', 'env'].includes(resolved.sources.dir),
+    ...rightsTo(resolved),
     metrics: null,
     link: null,
     sampling: null,
@@ -146,6 +148,11 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
   return createFace(body, stop);
 }
 
+function rightsTo({ config, sources }: ResolvedConfig): Pick<Body, 'isDirSet' | 'mayWrite'> {
+  const mayWrite = isAllowed('fs.write', config.dir);
+  return { mayWrite, isDirSet: mayWrite && ['file', 'code', 'env'].includes(sources.dir) };
+}
+
 function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadless' | 'restarts'>): Setup {
   const { resolved, identity, bed, startedWallMs, openAlerts } = body;
   const env: Record<string, string> = {};
@@ -156,6 +163,7 @@ function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadle
     identity,
     env,
     isDirSet: body.isDirSet,
+    mayWrite: body.mayWrite,
     startedWallMs,
     beat: how.threadless === null ? beat : null,
     openAlerts: [...openAlerts.values()],

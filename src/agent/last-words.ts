@@ -5,16 +5,16 @@ import { boxFolder, farewell } from '../deliver/black-box.ts';
 import type { Stop } from '../types.ts';
 import type { Body } from './awake.ts';
 
-export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identity, isDirSet }: Body): Stop {
+export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identity, ...body }: Body): Stop {
   const { dir } = resolved.config;
   const onExit = bed.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     // Their redaction ends with the watcher.
     for (const file of rawFiles) rmSync(file, { force: true });
-    if (open.length > 0 || rawFiles.size > 0) leaveLock(dir);
+    if (body.mayWrite && (open.length > 0 || rawFiles.size > 0)) leaveLock(dir);
     // An end with an `exit` event is no death: the next start must not take it for one.
-    if (isDirSet) farewell(boxFolder(dir, identity.instance));
+    if (body.isDirSet) farewell(boxFolder(dir, identity.instance));
   });
   process.on('exit', onExit);
   return () => void process.removeListener('exit', onExit);

@@ -5,6 +5,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type Setup } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../guard.ts';
+import { isAllowed } from '../permission.ts';
 import type { Clock, Log } from '../types.ts';
 import type * as WatcherModule from '../watcher.ts';
 import { hasRoomForWorker } from './address-space.ts';
@@ -119,8 +120,7 @@ function startBeside(threadless: string, deps: Deps): WatcherHost {
 
 function threadForbidden(config: Config): string | null {
   if (config.thread === 'off') return 'WSGUARD_THREAD=off';
-  const { permission } = process as { permission?: { has(scope: string): boolean } };
-  if (permission?.has('worker') === false) return 'Workers are forbidden by --permission';
+  if (!isAllowed('worker')) return 'Workers are forbidden by --permission';
   if (!hasRoomForWorker()) return 'the address space limit (ulimit -v) leaves no room for one';
   return isHomeless() ? 'no Worker starts where the working directory is gone' : null;
 }

@@ -8,6 +8,7 @@ import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
 import { logExporter, metricExporter } from '../export/otlp-exporters.ts';
 import { planOtlp } from '../export/otlp-plan.ts';
+import { isAllowed } from '../permission.ts';
 import { formatBytes } from '../report/format.ts';
 import { check, type Check } from './check.ts';
 
@@ -43,17 +44,10 @@ function nodeCheck(): Check {
   return major >= 20 ? check('node', 'yes', where) : check('node', 'no', `${where}; the agent needs Node 20`);
 }
 
-/** Under `--permission` only what was allowed is allowed. */
-function allowed(scope: string, reference?: string): boolean {
-  const permission = (process as { permission?: { has(scope: string, reference?: string): boolean } })
-    .permission;
-  return permission === undefined || permission.has(scope, reference);
-}
-
 function threadCheck({ thread }: Config): Check {
   if (thread === 'off')
     return check('watcher thread', 'off', 'by WSGUARD_THREAD; its work is done on the app thread');
-  if (allowed('worker')) return check('watcher thread', 'yes', 'a thread of its own, about 13 MB of RSS');
+  if (isAllowed('worker')) return check('watcher thread', 'yes', 'a thread of its own, about 23 MB of RSS');
   return check(
     'watcher thread',
     'no',

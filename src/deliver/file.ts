@@ -11,6 +11,8 @@ import type { Alert, Delivery } from '../types.ts';
 export interface FileSinkOptions {
   readonly dir: string;
   readonly maxBytes?: number;
+  /** The application may not write there, and so neither may we. */
+  readonly isDenied?: boolean;
 }
 
 export type ReportFiles = Readonly<Partial<Record<'report.json' | 'report.txt' | 'report.html', string>>>;
@@ -33,13 +35,14 @@ const DELIVERED: Delivery = { outcome: 'delivered' };
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const DENIED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ERR_ACCESS_DENIED']);
 
-export function createFileSink({ dir, maxBytes = MAX_BYTES }: FileSinkOptions): FileSink {
+export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: FileSinkOptions): FileSink {
   let last: Promise<unknown> = Promise.resolve();
   /** Whether the last line lacks its end; not known before the first one, a process may have died over it. */
   let torn: boolean | null = null;
 
   /** One after the other, so that lines stay whole and in order. */
   function inTurn(task: () => Promise<void>): Promise<Delivery> {
+    if (isDenied) return Promise.resolve(dropped({ code: 'ERR_ACCESS_DENIED' }, dir));
     const done = last.then(task).then(
       () => DELIVERED,
       (error: unknown) => dropped(error, dir),

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { isMap, isProxy, isSet } from 'node:util/types';
+import { isAllowed } from '../permission.ts';
 import type { QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 import type { Connection } from './connection.ts';
 import { Fields } from './fields.ts';
@@ -47,7 +48,7 @@ export class Discovery {
   readonly #known = new WeakSet<object>();
   readonly #fields = new Fields();
   /** Why nothing can be found this way: the permission model may refuse the inspector, a build may lack it. */
-  blind: string | null = null;
+  blind: string | null = isAllowed('inspector') ? null : 'ERR_ACCESS_DENIED';
   #looks = 0;
 
   constructor(names: Names) {

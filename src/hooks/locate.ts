@@ -1,5 +1,6 @@
 import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { isAllowed } from '../permission.ts';
 import type { Culprit } from '../types.ts';
 import { throughInlineMap } from './inline-map.ts';
 import {
@@ -24,11 +25,11 @@ interface Place {
 
 /**
  * Function, file and line of the listeners that most are copies of, read from the functions themselves through the
- * inspector of this process.
+ * inspector of this process; null where `--permission` denies it.
  */
 export function locateListeners(emitter: EventEmitter, event: string): Culprit | null {
   const functions = newestListeners(emitter, event);
-  if (functions.length === 0) return null;
+  if (functions.length === 0 || !isAllowed('inspector')) return null;
   return inspect((inspection) => {
     const scripts = inspection.scripts();
     const places = new Map<string, Place>();

@@ -49,7 +49,7 @@ export class Outlets {
     const { clock, guard } = deps;
     this.#deps = deps;
     this.#dir = config.dir;
-    this.#files = createFileSink({ dir: config.dir });
+    this.#files = createFileSink({ dir: config.dir, isDenied: !deps.setup.mayWrite });
     const target = (sink: string, url: string) => ({
       url,
       secret: config.webhookSecret,

@@ -27,7 +27,7 @@ export function sayStart({ setup, log, attached, exported }: Start): void {
     instance: identity.instance,
     attached: attached.servers,
     cannotSee: blind,
-    writesTo: config.dir,
+    writesTo: setup.mayWrite ? config.dir : null,
     exports: exported,
     pings: attached.pings,
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
@@ -53,7 +53,9 @@ const sentence = (fields: Fields): string =>
     `watching ${fields.service}`,
     `attached to ${list(fields.attached, 'no server yet')}`,
     ...(fields.cannotSee.length === 0 ? [] : [`cannot see ${fields.cannotSee.join(', ')}`]),
-    `writes to ${fields.writesTo}`,
+    fields.writesTo === null
+      ? 'writes nothing, which --permission denies without --allow-fs-write'
+      : `writes to ${fields.writesTo}`,
     `exports ${list(fields.exports, 'nothing')}`,
     fields.pings ? 'pings silent WebSocket peers' : 'sends no pings',
     ...(fields.timeScale === undefined ? [] : [`time runs at scale ${fields.timeScale}, for tests only`]),

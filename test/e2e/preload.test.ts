@@ -274,4 +274,19 @@ describe('beside others', () => {
     const line = await child.said(WATCHING);
     expect(JSON.stringify(line['cannotSee'])).toContain('Workers are forbidden by --permission');
   });
+
+  test('what --permission denies the application, a thread of ours does not do either', async () => {
+    const child = startChild({
+      files: { 'main.js': SERVER },
+      env: { WSGUARD_DIR: 'kept' },
+      ...settings(permission ?? '', '--allow-fs-read=*', '--allow-worker', ...net, ...PRELOAD),
+    });
+    const line = await child.said(WATCHING);
+    expect(line['writesTo']).toBeNull();
+    expect(line['msg']).toContain('writes nothing, which --permission denies');
+    expect(line['cannotSee']).toEqual(['registries that were not registered: ERR_ACCESS_DENIED']);
+    // The black box is written from the start where it may be.
+    expect(existsSync(join(child.cwd, 'kept'))).toBe(false);
+    expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+  });
 });

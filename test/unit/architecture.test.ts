@@ -16,7 +16,7 @@ const STAGES = [
   'deliver',
   'remedy',
 ];
-const BASE_FILES = ['types.ts', 'clock.ts', 'guard.ts', 'ring.ts', 'log.ts', 'folders.ts'];
+const BASE_FILES = ['types.ts', 'clock.ts', 'guard.ts', 'ring.ts', 'log.ts', 'folders.ts', 'permission.ts'];
 const BASE_FOLDERS = ['types', 'heapsnapshot', 'config'];
 const PURE = [
   /^detect\//,
