@@ -1,6 +1,6 @@
 // `npm run bench -- analyse [--json] [--sizes 100,400,1400] [--rivals devtools,memlab,wasm] [--rounds 3] [--dir <cache>]`
 // Our analysis beside the DevTools code, memlab and the Rust parser on the same generated snapshots; each measurement
-// in a process of its own. Rivals and snapshots are fetched or made once, in a cache outside git.
+// in a process of its own, and each size compared with the one before it (`400,400` for two alike). Rivals and snapshots are fetched or made once, in a cache outside git.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -104,13 +104,13 @@ function row(result, bytes) {
   };
 }
 
-async function measureSize(size) {
+async function measureSize(size, place) {
   const file = fileOf(size);
   const bytes = statSync(file).size;
   const rows = {};
   for (const task of ['sum-bytes', 'parse', 'analyse']) rows[task] = row(await best(task, file), bytes);
   for (const name of rivals) rows[name] = row(await measure(name, file), bytes);
-  const smaller = sizes[sizes.indexOf(size) - 1];
+  const smaller = sizes[place - 1];
   if (smaller !== undefined) {
     const both = bytes + statSync(fileOf(smaller)).size;
     rows.diff = row(await best('analyse', fileOf(smaller), file), both);
@@ -135,5 +135,5 @@ async function measureSize(size) {
 generate();
 installRivals();
 const results = [];
-for (const size of sizes) results.push(await measureSize(size));
+for (const [place, size] of sizes.entries()) results.push(await measureSize(size, place));
 if (flags.json) console.log(JSON.stringify({ node: process.version, rounds: Number(flags.rounds), results }));
