@@ -21,6 +21,8 @@ export interface Known {
   readonly alerts: readonly Alert[];
   readonly timeToLimit: TimeToLimit | null;
   readonly blind: readonly Blind[];
+  /** Why the agent has no thread of its own; null where it has one. */
+  readonly threadless: string | null;
 }
 
 const NO_CONNECTIONS = { websocket: 0, sse: 0, polling: 0, upgraded: 0 };
@@ -44,9 +46,13 @@ export function composeStatus(known: Known): Status {
     timeToLimit: known.timeToLimit,
     verdicts: known.verdicts.map(statusVerdict),
     alerts: known.alerts,
-    blind: known.sample?.blind ?? known.blind,
+    blind: [...(known.sample?.blind ?? known.blind), ...noThread(known.threadless)],
   };
 }
+
+/** What cannot be seen from the thread that is watched. */
+export const noThread = (threadless: string | null): Blind[] =>
+  threadless === null ? [] : [{ what: 'a blocked loop', why: `no thread of our own, ${threadless}` }];
 
 const NO_MEMORY: MemoryStats = {
   heapUsed: 0,

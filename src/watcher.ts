@@ -205,6 +205,7 @@ class Watcher {
       ...this.#picture.known(),
       alerts: this.#publisher.open(),
       blind: this.#blind,
+      threadless: this.#setup.threadless,
     });
   }
 

@@ -84,5 +84,6 @@ function ownStatus(body: Body): Status {
     alerts: [...body.openAlerts.values()],
     timeToLimit: null,
     blind: [],
+    threadless: body.host?.threadless ?? null,
   });
 }

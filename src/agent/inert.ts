@@ -28,6 +28,7 @@ export function inertAgent(identity: Identity, clock: Clock, reason: string): Ag
           alerts: [],
           timeToLimit: null,
           blind: [{ what: 'everything', why: reason }],
+          threadless: null,
         }),
       ),
   };

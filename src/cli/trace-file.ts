@@ -10,7 +10,7 @@ import { createTraceReader, readSampleLine, type TraceOptions } from './trace.ts
 /** A row of a trace has some 300 characters; a line of a sample with hundreds of registries some 100,000. */
 const MAX_LINE_CHARS = 4_000_000;
 const GZIP = [0x1f, 0x8b];
-const HINT = 'Expected a CSV with the columns of fixtures/traces/README.md, or samples.ndjson of the agent.';
+const HINT = 'Expected samples.ndjson of the agent, or a CSV that begins with its columns (t, hu, rss, ...).';
 
 export async function* openTrace(
   file: string,

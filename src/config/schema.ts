@@ -146,7 +146,14 @@ export type StartOptions = { readonly [K in Setting]?: Config[K] | undefined };
 
 /** Where a value came from; the last three are defaults that are found out at start. */
 export type SettingSource =
-  'default' | 'file' | 'code' | 'env' | '--diagnostic-dir' | 'OTEL_SERVICE_NAME' | 'package.json';
+  | 'default'
+  | 'file'
+  | 'code'
+  | 'env'
+  | '--diagnostic-dir'
+  | 'OTEL_SERVICE_NAME'
+  | 'OTEL_RESOURCE_ATTRIBUTES'
+  | 'package.json';
 
 /** A value that was not taken; the layer below was kept. `value` is masked where the setting is a secret. */
 export interface ConfigProblem {

@@ -23,8 +23,10 @@ export function findService(input: ServiceInput): ServiceName {
   const attributes = parseResourceAttributes(input.env.OTEL_RESOURCE_ATTRIBUTES);
   const packaged = nearestPackage(input);
   const version = attributes['service.version'] ?? packaged?.version ?? null;
-  const fromOtel = input.env.OTEL_SERVICE_NAME?.trim() || attributes['service.name'];
-  if (fromOtel) return { name: fromOtel, source: 'OTEL_SERVICE_NAME', version };
+  const named = input.env.OTEL_SERVICE_NAME?.trim();
+  if (named) return { name: named, source: 'OTEL_SERVICE_NAME', version };
+  const attribute = attributes['service.name'];
+  if (attribute) return { name: attribute, source: 'OTEL_RESOURCE_ATTRIBUTES', version };
   if (packaged?.name != null) return { name: packaged.name, source: 'package.json', version };
   return { name: null, source: 'default', version };
 }

@@ -1,5 +1,6 @@
 /** The one line at the start: what is watched, what cannot be seen and why, where things go. */
 import type { Attached, Setup } from '../channel.ts';
+import { noThread } from '../status.ts';
 import type { Log } from '../types.ts';
 
 interface Start {
@@ -19,8 +20,7 @@ export function sayStart({ setup, log, attached, exported }: Start): void {
     );
     return;
   }
-  const blind = attached.blind.map(({ what, why }) => `${what}: ${why}`);
-  if (threadless !== null) blind.push(`a blocked loop: no thread of our own, ${threadless}`);
+  const blind = [...attached.blind, ...noThread(threadless)].map(({ what, why }) => `${what}: ${why}`);
   const fields = {
     version: identity.agentVersion,
     service: identity.service,

@@ -146,7 +146,11 @@ test('the directory of --diagnostic-dir, from the flags or NODE_OPTIONS; WSGUARD
 
 test('the service: WSGUARD_SERVICE, OTEL_SERVICE_NAME, resource attributes, package', () => {
   const otel = { OTEL_RESOURCE_ATTRIBUTES: 'service.name=from%20attr,service.version=9,broken=%' };
-  expect(load({ env: otel })).toMatchObject({ config: { service: 'from attr' }, serviceVersion: '9' });
+  expect(load({ env: otel })).toMatchObject({
+    config: { service: 'from attr' },
+    sources: { service: 'OTEL_RESOURCE_ATTRIBUTES' },
+    serviceVersion: '9',
+  });
   const named = { ...otel, OTEL_SERVICE_NAME: 'otel' };
   expect(load({ env: named })).toMatchObject({
     config: { service: 'otel' },
