@@ -6,8 +6,6 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Analysis } from '../../src/types.ts';
 
-jest.setTimeout(120_000);
-
 const ROOT = join(__dirname, '..', '..');
 const CLI = join(ROOT, 'dist', 'cli', 'main.js');
 const PROGRAM = join(ROOT, 'fixtures', 'heaps', 'patterns.js');

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Snapshot, Status } from '../../src/types.ts';
 import { AGENT, endAll, startChild } from '../support/child.ts';
 
-jest.setTimeout(60_000);
 afterEach(endAll);
 
 const WS = JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'ws'));

@@ -9,7 +9,6 @@ import { AGENT, endAll, ROOT, startChild } from '../support/child.ts';
 import { describeWith, startComponent, type Collector } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
-jest.setTimeout(90_000);
 afterEach(endAll);
 
 const module_ = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));

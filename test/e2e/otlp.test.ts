@@ -12,8 +12,6 @@ import { eventually } from '../support/eventually.ts';
 import { stateOf } from '../support/metric-state.ts';
 import { byTransport, sampleOf } from '../support/samples.ts';
 
-jest.setTimeout(90_000);
-
 const resource = {
   'service.name': 'chat',
   'service.version': '3.1.4',

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT, endAll, REGISTER, ROOT, startChild } from '../support/child.ts';
 
-jest.setTimeout(60_000);
 afterEach(endAll);
 
 /** Serves, says so, and ends when it is told to by its input of time: never by itself. */
@@ -235,7 +234,6 @@ describe('beside others', () => {
     const { until } = await import('../support/child.ts');
     await until(
       () => (lines().length >= 4 ? true : undefined),
-      30_000,
       () => child.stderr(),
     );
     expect(new Set(lines().map(({ instance }) => instance)).size).toBe(4);

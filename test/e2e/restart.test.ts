@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { endAll, startChild, type Child } from '../support/child.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
 
-jest.setTimeout(120_000);
 let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-restart-'))));
 afterEach(async () => {

@@ -5,7 +5,6 @@ import type { Status } from '../../src/types.ts';
 import { AGENT, endAll, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
 
-jest.setTimeout(90_000);
 afterEach(endAll);
 
 const PRELOAD = { nodeArgs: ['--require', AGENT] };
@@ -77,7 +76,6 @@ test('an alert survives the watcher that opened it', async () => {
       const found = said.filter((line) => line.startsWith('STATUS ') && line.endsWith('}'));
       return found.map((line) => JSON.parse(line.slice(7)) as Status).find(({ alerts }) => alerts.length > 0);
     },
-    30_000,
     () => child.stdout().slice(after),
   );
   expect(status.alerts.map(({ id }) => id)).toEqual([opened.id]);

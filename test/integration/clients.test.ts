@@ -5,8 +5,6 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { startClients, waitFor, type Clients } from '../support/lab.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 
-jest.setTimeout(60_000);
-
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();

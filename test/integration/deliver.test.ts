@@ -14,8 +14,6 @@ import { alertOf } from '../support/alerts.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 
-jest.setTimeout(60_000);
-
 /** Real time, but what would take seconds takes milliseconds. */
 const clock: Clock = (() => {
   const real = createClock();

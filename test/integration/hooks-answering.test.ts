@@ -4,8 +4,6 @@ import type { Socket } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { listen, muteClient, startSampling, type Sampling } from '../support/sampling.ts';
 
-jest.setTimeout(60_000);
-
 /** Three minutes of silence, one of waiting and five between two pings pass in so many ms. */
 const SCALE = { silent: 300, timeScale: 600 };
 let sampling: Sampling;

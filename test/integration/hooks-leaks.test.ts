@@ -8,8 +8,6 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { EmitterReading, Sample } from '../../src/types.ts';
 import { listen, startSampling, type Sampling } from '../support/sampling.ts';
 
-jest.setTimeout(60_000);
-
 let sampling: Sampling;
 const open: { close(): unknown }[] = [];
 afterEach(() => {

@@ -14,8 +14,6 @@ afterEach(() => {
   for (const thing of open.splice(0)) thing.close();
 });
 
-jest.setTimeout(60_000);
-
 async function start(port: number, host = '127.0.0.1', state: Partial<MetricState> = {}) {
   const page = await startPrometheusPage({
     host,

@@ -6,8 +6,6 @@ import { replay, type Replay } from '../../src/cli/replay.ts';
 import { describeWith, startComponent, type Prometheus } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
-jest.setTimeout(120_000);
-
 const STEP_MS = 20_000;
 const POINTS = 135;
 
@@ -75,7 +73,7 @@ describeWith(['prometheus'], 'replay --prometheus', () => {
       instances.push(`127.0.0.1:${(server.address() as AddressInfo).port}`);
     }
     prometheus = await startComponent('prometheus', { targets: instances, scrapeS: 0.1 });
-    await eventually(() => pages.every(({ served }) => served() > POINTS + 1), 'the whole history', 90_000);
+    await eventually(() => pages.every(({ served }) => served() > POINTS + 1), 'the whole history');
   });
   afterAll(async () => {
     await prometheus?.stop();

@@ -61,7 +61,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'wsguard-html-'));
     chromium = await startComponent('chromium');
-  }, 60_000);
+  });
   afterAll(async () => {
     await chromium?.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -103,7 +103,6 @@ describeWith(['chromium'], 'the report in a real browser', () => {
       expect(light(seen['paper']) > light(seen['ink'])).toBe(colorScheme === 'light');
       await context.close();
     },
-    60_000,
   );
 
   test('the copy button and the filter work under the page’s own policy', async () => {
@@ -124,5 +123,5 @@ describeWith(['chromium'], 'the report in a real browser', () => {
     );
     expect(shown).toBe(11);
     await page.close();
-  }, 60_000);
+  });
 });

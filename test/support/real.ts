@@ -31,7 +31,6 @@ const FIXTURES = join(__dirname, '..', '..', 'fixtures');
 const PRELOAD = join(FIXTURES, 'real', 'preload-snapshots.js');
 /** How many connections a case with "persistent": true keeps open. */
 const KEPT = 10;
-const DEADLINE_MS = 60_000;
 const { freePorts, launch } = require(join(FIXTURES, 'components', 'process.js')) as Processes;
 export const { PAIRS, installReal } = require(join(FIXTURES, 'real', 'start.js')) as Cases;
 
@@ -89,7 +88,7 @@ function watching(server: Launched, title: string) {
   died.catch(() => {});
   return {
     when: (look: () => boolean | Promise<boolean>, what: string): Promise<boolean> =>
-      Promise.race([died, eventually(look, `${title}: ${what}`, DEADLINE_MS)]),
+      Promise.race([died, eventually(look, `${title}: ${what}`)]),
     ask: async (request: { snapshot?: string }): Promise<State> => {
       const answer = once(server.child, 'message');
       server.child.send(request);
