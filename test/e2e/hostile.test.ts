@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeHeapSnapshot } from 'node:v8';
-import { AGENT, endAll, ROOT, startChild, until } from '../support/child.ts';
+import { AGENT, endAll, ROOT, startChild, until, whenTold } from '../support/child.ts';
 
 afterEach(endAll);
 
@@ -89,11 +89,12 @@ test('a watcher that cannot be started again is given up without a word into the
 
 test('a directory that can never be made is said, and the process ends when it wants to', async () => {
   const child = startChild({
-    files: { 'main.js': `${SERVER} setTimeout(() => server.close(), 1500);` },
+    files: { 'main.js': SERVER + whenTold('close', 'server.close();') },
     nodeArgs: ['--require', AGENT],
     env: { WSGUARD_DIR: '/proc/nowhere' },
   });
   await child.said(WATCHING);
+  child.tell('close');
   expect(await child.exited).toEqual({ code: 0, signal: null });
 });
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../../src/types.ts';
-import { AGENT, endAll, startChild, until, type Child } from '../support/child.ts';
+import { AGENT, blocksWhenTold, endAll, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
 
 afterEach(endAll);
@@ -21,24 +21,20 @@ const page = async (child: Child): Promise<string> => {
   return url;
 };
 test('a blocked application still answers /metrics, and the block is an alert that closes again', async () => {
-  const block = `setTimeout(() => {
-    console.log('blocking');
-    const until = Date.now() + 9000;
-    while (Date.now() < until);
-    console.log('free');
-  }, 1500);`;
   const child = startChild({
-    files: { 'main.js': SERVER + block },
+    files: { 'main.js': SERVER + blocksWhenTold() },
     env: { WSGUARD_PROMETHEUS_PORT: '0' },
     ...PRELOAD,
   });
   const url = await page(child);
+  child.tell('block');
   await child.printed(/blocking/);
   const text = await (await fetch(url)).text();
   expect(text).toMatch(/^wsguard_heap_used_bytes [1-9]/m);
   const opened = await alertWhere(child, ({ event }) => event === 'opened');
   expect(child.stdout()).not.toMatch(/free/);
   expect(opened).toMatchObject({ kind: 'blocked-loop', family: 'condition', severity: 'critical' });
+  child.tell('free');
   await child.printed(/free/);
   const closed = await alertWhere(child, ({ event }) => event === 'closed');
   expect(closed.id).toBe(opened.id);

@@ -25,6 +25,8 @@ export interface Child {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   stdout(): string;
   stderr(): string;
+  /** For programs with `whenTold`. */
+  tell(word: string): void;
   /** What the agent said. */
   lines(): Line[];
   /** Until a line of the agent's matches. */
@@ -94,6 +96,7 @@ export function startChild(options: ChildOptions): Child {
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
+    tell: (word) => writeFileSync(join(folder, word), ''),
     lines,
     said: (pattern) =>
       until(
@@ -109,6 +112,24 @@ export function startChild(options: ChildOptions): Child {
   started.add(running);
   return running;
 }
+
+/** Text for a program: it runs `code` when the test says `word`, never at a time that a slow start would miss. */
+export const whenTold = (word: string, code: string): string => `
+const waiting_${word} = setInterval(() => {
+  if (!require('node:fs').existsSync(require('node:path').join(__dirname, '${word}'))) return;
+  clearInterval(waiting_${word});
+  ${code}
+}, 20);`;
+
+/** Text for a program: from one word to the other it does nothing else. */
+export const blocksWhenTold = (then = ''): string =>
+  whenTold(
+    'block',
+    `console.log('blocking');
+    while (!require('node:fs').existsSync(require('node:path').join(__dirname, 'free')));
+    console.log('free');
+    ${then}`,
+  );
 
 function parseLine(text: string): Line[] {
   try {
