@@ -171,7 +171,8 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
   });
 
   test('a collector that restarts: said once; the alert of the time between arrives; recovery is said', async () => {
-    const otel = start({ OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    // It is tried again for so long while nobody listens; while somebody does, no answer is so late.
+    const otel = start({ OTEL_EXPORTER_OTLP_TIMEOUT: '3000' });
     await otel.flush();
     await collector.stop({ keep: true });
     await otel.emit(alertOf({ id: 'while-down' }));
