@@ -10,6 +10,8 @@ import { describeWith, startComponent } from '../support/components.ts';
 import type { Chromium } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
+/** A large page on a busy machine. */
+const DEADLINE_MS = 120_000;
 const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
 const POINTS = Array.from({ length: 60 }, (_, at) => ({
   wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
@@ -80,6 +82,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
       writeFileSync(file, make());
       const context = await chromium.browser.newContext({ colorScheme, viewport: { width, height: 900 } });
       const page = await context.newPage();
+      page.setDefaultTimeout(DEADLINE_MS);
       const asked: string[] = [];
       const complaints: string[] = [];
       page.on('request', (request) => asked.push(request.url()));
@@ -109,6 +112,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
     const file = join(dir, 'report.html');
     writeFileSync(file, PAGES['an analysis of ten thousand classes']());
     const page = await chromium.browser.newPage();
+    page.setDefaultTimeout(DEADLINE_MS);
     await page.goto(pathToFileURL(file).href);
     const [button] = await page.$$('button[data-copy]');
     await button?.click();
