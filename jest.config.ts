@@ -17,4 +17,6 @@ const project = (name: string) => ({
 
 module.exports = {
   projects: [project('unit'), project('integration'), project('e2e')],
+  // Met only by what fails, on a slow and busy machine too; a wait inside a test ends sooner and says more.
+  testTimeout: 400_000,
 } satisfies Config;

@@ -48,7 +48,7 @@ async function serve(preload) {
     const port = await lab.waitFor(() => /listening (\d+)/.exec(server.stdout())?.[1], {
       what: 'the server',
     });
-    const echo = await run(process.execPath, ['-e', CLIENT, port], { cwd: dir, limitMs: 20_000 });
+    const echo = await run(process.execPath, ['-e', CLIENT, port], { cwd: dir, limitMs: 120_000 });
     check(`a client is served under ${how}`, echo.output.trim() === 'hello', echo.output);
     const said = await lab
       .waitFor(() => server.stderr().includes('wsguard'), { what: 'the start line' })
@@ -57,7 +57,7 @@ async function serve(preload) {
     server.child.stdin.end();
     const { code } = await Promise.race([
       server.exited,
-      lab.sleep(10_000).then(() => ({ code: 'still running' })),
+      lab.sleep(60_000).then(() => ({ code: 'still running' })),
     ]);
     check(`the server ends by itself under ${how}`, code === 0, `exit ${code}: ${server.stderr()}`);
   } catch (error) {

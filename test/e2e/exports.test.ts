@@ -5,11 +5,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endAll, ROOT, startChild } from '../support/child.ts';
+import { AGENT, blocksWhenTold, endAll, ROOT, startChild, whenTold } from '../support/child.ts';
 import { describeWith, startComponent, type Collector } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
-jest.setTimeout(90_000);
 afterEach(endAll);
 
 const module_ = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));
@@ -134,15 +133,15 @@ describe('a webhook', () => {
     const stops = `
       const agent = require(${JSON.stringify(AGENT)}).start();
       setInterval(() => undefined, 1000);
-      setTimeout(() => {
-        const until = Date.now() + 7000;
-        while (Date.now() < until);
-        void agent.stop().then(() => console.log('stopped'));
-      }, 1000);`;
+      ${blocksWhenTold("void agent.stop().then(() => console.log('stopped'));")}`;
     const child = startChild({
       files: { 'server.js': SERVER + stops },
       env: { ...QUICK, WSGUARD_WEBHOOK_URL: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/` },
     });
+    await child.said(/^watching /);
+    child.tell('block');
+    await eventually(() => heard.length > 0, 'the alert');
+    child.tell('free');
     await child.printed(/stopped/);
     hook.close();
     hook.closeAllConnections();
@@ -219,13 +218,6 @@ describe('when nobody takes it, the server serves', () => {
     );
   });
 
-  /** Blocks for a while, which is an alert at once, and serves again. */
-  const BLOCKS = `setTimeout(() => {
-    const until = Date.now() + 8000;
-    while (Date.now() < until);
-    console.log('unblocked');
-  }, 1000);`;
-
   test('a webhook that hangs, a directory where none can be', async () => {
     const hanging = createServer(() => undefined).listen(0, '127.0.0.1');
     servers.push(hanging);
@@ -233,7 +225,7 @@ describe('when nobody takes it, the server serves', () => {
     let asked = 0;
     hanging.on('request', () => (asked += 1));
     const child = startChild({
-      files: { 'server.js': SERVER + BLOCKS },
+      files: { 'server.js': SERVER + blocksWhenTold() },
       nodeArgs: PRELOAD,
       env: {
         ...QUICK,
@@ -241,11 +233,15 @@ describe('when nobody takes it, the server serves', () => {
         WSGUARD_DIR: join(__filename, 'wsguard'),
       },
     });
-    await child.printed(/unblocked/);
+    // A loop that stands still is an alert at once.
+    await child.said(/^watching /);
+    child.tell('block');
     await child.said(/has not turned/);
     const lost = await child.said(/not delivered/);
     expect(lost).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
     await eventually(() => asked > 0, 'the webhook to be asked');
+    child.tell('free');
+    await child.printed(/free/);
     expect(await serves(child)).toBe('served');
   });
 
@@ -261,7 +257,7 @@ describe('when nobody takes it, the server serves', () => {
     // The device that is always full stands in for the file.
     symlinkSync('/dev/full', join(dir, 'alerts.ndjson'));
     const child = startChild({
-      files: { 'server.js': SERVER + BLOCKS },
+      files: { 'server.js': SERVER + blocksWhenTold() },
       nodeArgs: PRELOAD,
       env: {
         ...QUICK,
@@ -269,24 +265,25 @@ describe('when nobody takes it, the server serves', () => {
         WSGUARD_DIR: dir,
       },
     });
-    await child.printed(/unblocked/);
-    await eventually(
-      () => child.lines().some(({ code }) => code === 'WSGUARD_DISK_FULL'),
-      'the full disk to be said',
-    );
+    await child.said(/^watching /);
+    child.tell('block');
+    const coded = (wanted: string) => () => child.lines().some(({ code }) => code === wanted);
+    await eventually(coded('WSGUARD_DISK_FULL'), 'the full disk to be said');
     await eventually(() => asked >= 2, 'the webhook to be asked again');
-    expect(child.lines().some(({ code }) => code === 'WSGUARD_WEBHOOK_FAILED')).toBe(true);
+    await eventually(coded('WSGUARD_WEBHOOK_FAILED'), 'the failing webhook to be said');
+    child.tell('free');
+    await child.printed(/free/);
     expect(await serves(child)).toBe('served');
   });
 
   test('the metrics page answers while the application is stuck', async () => {
-    const stuck = `setTimeout(() => { console.log('stuck now'); for (;;); }, 1500);`;
     const child = startChild({
-      files: { 'server.js': SERVER + stuck },
+      files: { 'server.js': SERVER + whenTold('stick', "console.log('stuck now'); for (;;);") },
       nodeArgs: PRELOAD,
       env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: '0' },
     });
     const url = /http:\S+?\/metrics/.exec(String((await child.said(/^watching /))['exports']))?.[0] ?? '';
+    child.tell('stick');
     await child.printed(/stuck now/);
     const page = await (await fetch(url)).text();
     expect(page).toContain('wsguard_rss_bytes');

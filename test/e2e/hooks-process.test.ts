@@ -1,8 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-jest.setTimeout(60_000);
-
 const ROOT = join(__dirname, '..', '..');
 const CHILD = join(ROOT, 'test', 'support', 'hooks-child.cjs');
 beforeAll(() => void execFileSync(process.execPath, [join(ROOT, 'test', 'tools', 'build.mjs')]));
@@ -11,7 +9,7 @@ beforeAll(() => void execFileSync(process.execPath, [join(ROOT, 'test', 'tools',
 function run(scenario: string, nodeArgs: readonly string[] = [], ...args: string[]): Record<string, unknown> {
   const child = spawnSync(process.execPath, [...nodeArgs, CHILD, scenario, ...args], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   });
   expect({ status: child.status, stderr: child.status === 0 ? '' : child.stderr }).toEqual({
     status: 0,

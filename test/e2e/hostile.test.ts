@@ -4,9 +4,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeHeapSnapshot } from 'node:v8';
-import { AGENT, endAll, ROOT, startChild, until } from '../support/child.ts';
+import { AGENT, endAll, ROOT, startChild, until, whenTold } from '../support/child.ts';
 
-jest.setTimeout(60_000);
 afterEach(endAll);
 
 /** Only `net`: more of Node than that does not stand what is done here. */
@@ -83,7 +82,6 @@ test('a watcher that cannot be started again is given up without a word into the
   const [, port] = await child.printed(/listening (\d+)/);
   await until(
     () => child.lines().find(({ code }) => code === 'WSGUARD_FAULT'),
-    30_000,
     () => child.stderr(),
   );
   expect(await answerOf(port)).toBe('ok');
@@ -91,11 +89,12 @@ test('a watcher that cannot be started again is given up without a word into the
 
 test('a directory that can never be made is said, and the process ends when it wants to', async () => {
   const child = startChild({
-    files: { 'main.js': `${SERVER} setTimeout(() => server.close(), 1500);` },
+    files: { 'main.js': SERVER + whenTold('close', 'server.close();') },
     nodeArgs: ['--require', AGENT],
     env: { WSGUARD_DIR: '/proc/nowhere' },
   });
   await child.said(WATCHING);
+  child.tell('close');
   expect(await child.exited).toEqual({ code: 0, signal: null });
 });
 
@@ -138,7 +137,6 @@ async function allClientsAreFound(child: ReturnType<typeof startChild>): Promise
   const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
   await until(
     async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
-    30_000,
     () => child.stderr(),
   );
 }

@@ -2,9 +2,8 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endAll, REGISTER, ROOT, startChild } from '../support/child.ts';
+import { AGENT, endAll, REGISTER, ROOT, startChild, whenTold } from '../support/child.ts';
 
-jest.setTimeout(60_000);
 afterEach(endAll);
 
 /** Serves, says so, and ends when it is told to by its input of time: never by itself. */
@@ -87,15 +86,18 @@ describe('a process that serves', () => {
   });
 
   test('ends by itself once its server is closed', async () => {
-    const ends = `${SERVER} setTimeout(() => server.close(), 1500);`;
+    const ends = SERVER + whenTold('close', 'server.close();');
     const child = startChild({ files: { 'main.js': ends }, ...settings(...PRELOAD) });
     await child.said(WATCHING);
+    child.tell('close');
     expect(await child.exited).toEqual({ code: 0, signal: null });
   });
 
   test('keeps the exit code and the message of its own crash', async () => {
-    const crash = `${SERVER} setTimeout(() => { throw new Error('the fault of the application'); }, 1000);`;
+    const crash = SERVER + whenTold('crash', "throw new Error('the fault of the application');");
     const child = startChild({ files: { 'main.js': crash }, ...settings(...PRELOAD) });
+    await child.said(WATCHING);
+    child.tell('crash');
     expect(await child.exited).toEqual({ code: 1, signal: null });
     expect(child.stderr()).toContain('Error: the fault of the application');
   });
@@ -203,11 +205,12 @@ describe('beside others', () => {
   test('coverage is taken of the application, not of our watcher', async () => {
     const coverage = mkdtempSync(join(tmpdir(), 'wsguard-coverage-'));
     const child = startChild({
-      files: { 'main.js': `${SERVER} setTimeout(() => server.close(), 1500);` },
+      files: { 'main.js': SERVER + whenTold('close', 'server.close();') },
       env: { NODE_V8_COVERAGE: coverage },
       ...settings(...PRELOAD),
     });
     await child.said(WATCHING);
+    child.tell('close');
     await child.exited;
     expect(readdirSync(coverage)).toHaveLength(1);
     rmSync(coverage, { recursive: true });
@@ -235,7 +238,6 @@ describe('beside others', () => {
     const { until } = await import('../support/child.ts');
     await until(
       () => (lines().length >= 4 ? true : undefined),
-      30_000,
       () => child.stderr(),
     );
     expect(new Set(lines().map(({ instance }) => instance)).size).toBe(4);

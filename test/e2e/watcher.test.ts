@@ -2,10 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../../src/types.ts';
-import { AGENT, endAll, startChild, until, type Child } from '../support/child.ts';
+import { AGENT, blocksWhenTold, endAll, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
 
-jest.setTimeout(90_000);
 afterEach(endAll);
 
 const PRELOAD = { nodeArgs: ['--require', AGENT] };
@@ -22,24 +21,20 @@ const page = async (child: Child): Promise<string> => {
   return url;
 };
 test('a blocked application still answers /metrics, and the block is an alert that closes again', async () => {
-  const block = `setTimeout(() => {
-    console.log('blocking');
-    const until = Date.now() + 9000;
-    while (Date.now() < until);
-    console.log('free');
-  }, 1500);`;
   const child = startChild({
-    files: { 'main.js': SERVER + block },
+    files: { 'main.js': SERVER + blocksWhenTold() },
     env: { WSGUARD_PROMETHEUS_PORT: '0' },
     ...PRELOAD,
   });
   const url = await page(child);
+  child.tell('block');
   await child.printed(/blocking/);
   const text = await (await fetch(url)).text();
   expect(text).toMatch(/^wsguard_heap_used_bytes [1-9]/m);
   const opened = await alertWhere(child, ({ event }) => event === 'opened');
   expect(child.stdout()).not.toMatch(/free/);
   expect(opened).toMatchObject({ kind: 'blocked-loop', family: 'condition', severity: 'critical' });
+  child.tell('free');
   await child.printed(/free/);
   const closed = await alertWhere(child, ({ event }) => event === 'closed');
   expect(closed.id).toBe(opened.id);
@@ -77,7 +72,6 @@ test('an alert survives the watcher that opened it', async () => {
       const found = said.filter((line) => line.startsWith('STATUS ') && line.endsWith('}'));
       return found.map((line) => JSON.parse(line.slice(7)) as Status).find(({ alerts }) => alerts.length > 0);
     },
-    30_000,
     () => child.stdout().slice(after),
   );
   expect(status.alerts.map(({ id }) => id)).toEqual([opened.id]);

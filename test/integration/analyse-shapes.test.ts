@@ -10,8 +10,6 @@ import type { Disguised, Form } from '../support/disguise.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 import type { NodeName } from '../support/nodes.ts';
 
-jest.setTimeout(120_000);
-
 const HEAPS = join(__dirname, '..', '..', 'fixtures', 'heaps');
 const folder = mkdtempSync(join(tmpdir(), 'wsguard-shapes-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -8,8 +8,6 @@ import { analyseFiles } from '../../src/analyse/index.ts';
 import type { Analysis, Suspect } from '../../src/types.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 
-jest.setTimeout(120_000);
-
 const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'patterns.js');
 const folders: string[] = [];
 afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));

@@ -54,7 +54,13 @@ test('the job goes in, the answer comes out, and no preload or secret of the app
 test('it is the first to go when memory ends', async () => {
   const outcome = await runChild(
     order(
-      `setTimeout(() => process.stdout.write(require('node:fs').readFileSync('/proc/self/oom_score_adj')), 50)`,
+      // It is told after it was started.
+      `const look = () => {
+        const score = require('node:fs').readFileSync('/proc/self/oom_score_adj', 'utf8');
+        if (score.trim() !== '1000') setTimeout(look, 10);
+        else process.stdout.write(score);
+      };
+      look();`,
     ),
     clock,
   );
@@ -63,7 +69,7 @@ test('it is the first to go when memory ends', async () => {
 
 test('memory outside the V8 heap counts: it is ended, and told as a refusal with the bytes', async () => {
   const outcome = await runChild(
-    order(`const all = []; setInterval(() => all.push(Buffer.alloc(${8 * MIB}, 1)), 5)`),
+    order(`const all = []; setInterval(() => all.length < 100 && all.push(Buffer.alloc(${8 * MIB}, 1)), 5)`),
     clock,
   );
   expect(outcome).toMatchObject({ outcome: 'refused', haveBytes: 300 * MIB });
@@ -158,7 +164,6 @@ test('it works from a worker thread', () => {
 });
 
 test('it does not keep the process alive, and goes with it', async () => {
-  writeFileSync(join(dir, 'worker.js'), `require('fs').writeFileSync('pid', String(process.pid)); for (;;);`);
   writeFileSync(
     join(dir, 'main.cjs'),
     `const { runChild } = require(${JSON.stringify(join(DIST, 'capture', 'child.js'))});
@@ -166,7 +171,10 @@ test('it does not keep the process alive, and goes with it', async () => {
      void runChild({ ...${JSON.stringify(order(''))}, entry: './worker.js', keepAlive: false, headroom: () => null }, createClock());
      const timer = setInterval(() => { if (require('fs').existsSync('pid')) clearInterval(timer); }, 10);`,
   );
-  writeFileSync(join(dir, 'worker.js'), `require('fs').writeFileSync('pid', String(process.pid)); for (;;);`);
+  writeFileSync(
+    join(dir, 'worker.js'),
+    `require('fs').writeFileSync('begun', String(process.pid)); require('fs').renameSync('begun', 'pid'); for (;;);`,
+  );
   const main = spawn(process.execPath, ['main.cjs'], { cwd: dir, stdio: 'inherit' });
   const code = await new Promise((resolve) => main.on('exit', resolve));
   expect(code).toBe(0);
@@ -204,8 +212,8 @@ const OWNER = `
   require('node:v8').writeHeapSnapshot('raw');
   const stdio = ['pipe', 'ignore', 'ignore'];
   const child = spawn(process.execPath, [${JSON.stringify(join(DIST, 'capture', 'worker.js'))}], { stdio });
+  child.kill('SIGSTOP');
   child.stdin.end(JSON.stringify({ from: 'raw', to: 'redacted', owner: process.pid }), () => {
-    child.kill('SIGSTOP');
     takeLock('.', Date.now()).hold(child.pid);
     console.log(child.pid);
   });
@@ -240,7 +248,7 @@ test('a lock of another container is believed until it is old, and no pid of it 
 
 /** The kernel may take a moment to end it. */
 async function gone(pid: number): Promise<boolean> {
-  const untilMs = Date.now() + 10_000;
+  const untilMs = Date.now() + 120_000;
   while (Date.now() < untilMs) {
     const state = existsSync(`/proc/${pid}/stat`)
       ? readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0]

@@ -4,8 +4,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeWith, startComponent } from '../support/components.ts';
 
-jest.setTimeout(60_000);
-
 const otlpLog = JSON.stringify({
   resourceLogs: [
     {
@@ -21,7 +19,7 @@ const post = (url: string, headers: Record<string, string> = {}): Promise<number
     body: otlpLog,
   }).then((answer) => answer.status);
 
-const until = async <T>(probe: () => T | Promise<T>, deadlineMs = 20_000): Promise<T> => {
+const until = async <T>(probe: () => T | Promise<T>, deadlineMs = 120_000): Promise<T> => {
   const end = Date.now() + deadlineMs;
   for (;;) {
     const seen = await probe();

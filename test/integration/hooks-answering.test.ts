@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, get } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
+import { eventually } from '../support/eventually.ts';
 import { listen, muteClient, startSampling, type Sampling } from '../support/sampling.ts';
-
-jest.setTimeout(60_000);
+import { createSkippingClock } from '../support/skipping-clock.ts';
 
 /** Three minutes of silence, one of waiting and five between two pings pass in so many ms. */
 const SCALE = { silent: 300, timeScale: 600 };
@@ -26,12 +26,19 @@ async function wsServer(onConnection: (ws: WebSocket) => void = () => undefined)
   open.push(wss, server, { close: () => server.closeAllConnections() });
   return listen(server);
 }
-async function answering(port: number, count: number): Promise<WebSocket[]> {
+async function answering(
+  port: number,
+  count: number,
+  heard: (ws: WebSocket) => void = () => undefined,
+): Promise<WebSocket[]> {
   const clients = Array.from({ length: count }, () => new WebSocket(`ws://127.0.0.1:${port}`));
+  for (const ws of clients) ws.on('ping', () => heard(ws));
   await Promise.all(clients.map((ws) => once(ws, 'open')));
   for (const ws of clients) open.push({ close: () => ws.terminate() });
   return clients;
 }
+const EMPTY_PONG_BYTES = 6;
+const socketOf = (ws: WebSocket): Socket => (ws as unknown as { _socket: Socket })._socket;
 async function mute(port: number, count: number): Promise<Socket[]> {
   const sockets = await Promise.all(Array.from({ length: count }, () => muteClient(port)));
   for (const socket of sockets) open.push({ close: () => socket.destroy() });
@@ -78,33 +85,34 @@ test('with pings off a silent peer is unknown, never unanswering', async () => {
 test("the application's own pings are enough: it is not pinged by us, and its silent peers are known", async () => {
   sampling = startSampling({ timeScale: SCALE.timeScale });
   const beats: NodeJS.Timeout[] = [];
+  /** Of the application to the first, which answers, and what that one heard. */
+  let sent = 0;
+  let pings = 0;
   const port = await wsServer((ws) => {
+    const isFirst = beats.length === 0;
     ws.on('pong', () => undefined);
-    beats.push(setInterval(() => ws.ping(), 400));
+    const beat = (): void => {
+      if (isFirst) sent += 1;
+      ws.ping();
+    };
+    beats.push(setInterval(beat, 400));
   });
   open.push({ close: () => beats.forEach(clearInterval) });
-  const [client] = await answering(port, 1);
+  await answering(port, 1, () => (pings += 1));
   await mute(port, 2);
   const sample = await sampling.until('2 mute', ({ connections }) => connections.unanswering === 2);
   expect(sample.connections.unaskable).toBe(0);
   const timed = await sampling.until('a round trip', ({ connections }) => connections.rtt !== null);
   expect(timed.connections.rtt?.counts.at(-1)).toBeGreaterThan(0);
   expect(timed.connections.rtt?.counts).toHaveLength((timed.connections.rtt?.boundsSeconds.length ?? 0) + 1);
-  let pings = 0;
-  client?.on('ping', () => (pings += 1));
-  const before = beats.length;
-  await new Promise((resolve) => setTimeout(resolve, 900));
-  expect(before).toBe(3);
-  // Two or three of its own in 0.9 s at 0.4 s each, and none of ours.
-  expect(pings).toBeLessThanOrEqual(3);
+  const before = sent;
+  await sampling.until('three more pings of its own', () => sent >= before + 3 && pings >= sent);
+  expect(pings).toBe(sent);
 });
 
 test.each([
   ['it hears pongs', (ws: WebSocket) => void ws.on('pong', () => undefined)],
-  [
-    'its sockets have a timeout',
-    (ws: WebSocket) => (ws as unknown as { _socket: Socket })._socket.setTimeout(600_000),
-  ],
+  ['its sockets have a timeout', (ws: WebSocket) => void socketOf(ws).setTimeout(600_000)],
 ])('an application is left alone where %s', async (_why, onConnection) => {
   sampling = startSampling({ timeScale: SCALE.timeScale });
   const port = await wsServer(onConnection);
@@ -125,20 +133,30 @@ test('a connection that the application does not read is not blamed', async () =
 });
 
 test('before an alert all silent peers are asked, whatever the schedule', async () => {
-  // Silent after 6 s, and due again 10 s after a ping.
-  sampling = startSampling({ timeScale: 30 });
-  const port = await wsServer();
-  const [client] = await answering(port, 1);
-  const pings: number[] = [];
-  client?.on('ping', () => pings.push(Date.now()));
-  await sampling.until('the first ping', () => pings.length === 1);
-  const first = pings[0] ?? NaN;
-  await sampling.until('silent for 8 s', () => Date.now() - first > 8_000);
-  expect(pings).toHaveLength(1);
-  await sampling.sampler.askAll();
-  expect(pings).toHaveLength(2);
-  // By the schedule it would have been later.
-  expect((pings[1] ?? NaN) - first).toBeLessThan(10_000);
+  // Silent after 3 min, and due again 5 min after a ping.
+  const clock = createSkippingClock();
+  sampling = startSampling({}, clock);
+  const peers: WebSocket[] = [];
+  const port = await wsServer((ws) => void peers.push(ws));
+  let pings = 0;
+  const [client] = await answering(port, 1, () => (pings += 1));
+  const [ws] = peers as [WebSocket];
+  const { bytesRead: atFirst } = socketOf(ws);
+  const pongs = (): number => (socketOf(ws).bytesRead - atFirst) / EMPTY_PONG_BYTES;
+  await sampling.until('it', ({ connections }) => connections.active.websocket === 1);
+  clock.skip(181_000);
+  await sampling.until('the first ping and its answer', () => pings === 1 && pongs() === 1);
+  sampling.sampler.read();
+  clock.skip(190_000);
+  sampling.sampler.read();
+  const text = once(client as WebSocket, 'message');
+  ws.send('what was sent before this has arrived before it');
+  await text;
+  expect(pings).toBe(1);
+  const asked = sampling.sampler.askAll();
+  await eventually(() => pings === 2 && pongs() === 2, 'the second ping and its answer');
+  clock.skip(62_000);
+  await asked;
   expect(sampling.sampler.read().connections.unanswering).toBe(0);
 });
 

@@ -6,9 +6,8 @@ import { Server as SocketIo } from 'socket.io';
 import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { EmitterReading, Sample } from '../../src/types.ts';
+import { eventually } from '../support/eventually.ts';
 import { listen, startSampling, type Sampling } from '../support/sampling.ts';
-
-jest.setTimeout(60_000);
 
 let sampling: Sampling;
 const open: { close(): unknown }[] = [];
@@ -63,19 +62,25 @@ test('of closed connections those that the application keeps are counted, the ot
   });
   await comeAndGo(port, 40);
   await sampling.until('all closed', ({ connections }) => connections.closedTotal.websocket === 40);
-  await collectTwice();
-  await sampling.until('10 kept', ({ connections }) => connections.retained === 10);
+  const collectUntil = (retained: number): Promise<Sample> =>
+    eventually(async () => {
+      const seen = await collectTwice();
+      return seen.connections.retained === retained ? seen : null;
+    }, `${retained} kept`);
+  await collectUntil(10);
   kept.length = 0;
-  await collectTwice();
-  const sample = await sampling.until('let go', ({ connections }) => connections.retained === 0);
+  const sample = await collectUntil(0);
   expect(sample.connections.uncollected).toBe(0);
 });
 
 test('nothing is said of what is kept before two major collections were seen', async () => {
   sampling = startSampling({ timeScale: 10_000 });
+  const { majorTotal } = sampling.sampler.read().gc;
   const port = await serve(() => undefined);
   await comeAndGo(port, 2);
-  expect(sampling.sampler.read().connections.retained).toBeNull();
+  const { gc, connections } = sampling.sampler.read();
+  // Nobody can keep V8 from collecting by itself meanwhile.
+  expect(connections.retained === null).toBe(gc.majorTotal - majorTotal < 2);
 });
 
 test('close codes: registered ones as they are, the ranges that clients choose as one', async () => {

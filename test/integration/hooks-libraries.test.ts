@@ -277,8 +277,6 @@ const KINDS: Record<string, Kind> = {
   },
 };
 
-jest.setTimeout(60_000);
-
 describe.each(Object.entries(KINDS))('%s', (_name, kind) => {
   let sampling: Sampling;
   afterEach(() => sampling.sampler.stop());

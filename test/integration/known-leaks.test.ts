@@ -8,9 +8,6 @@ import type { Analysis } from '../../src/types.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 import { installReal, PAIRS, pinnedVersion, snapshotReal, type Variant } from '../support/real.ts';
 
-/** Of which the first takes: npm install, on a machine that never had these packages. */
-jest.setTimeout(120_000);
-
 const WARM = 50;
 const UNITS = 150;
 

@@ -10,6 +10,8 @@ import { describeWith, startComponent } from '../support/components.ts';
 import type { Chromium } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
+/** A large page on a busy machine. */
+const DEADLINE_MS = 120_000;
 const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
 const POINTS = Array.from({ length: 60 }, (_, at) => ({
   wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
@@ -61,7 +63,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'wsguard-html-'));
     chromium = await startComponent('chromium');
-  }, 60_000);
+  });
   afterAll(async () => {
     await chromium?.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -80,6 +82,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
       writeFileSync(file, make());
       const context = await chromium.browser.newContext({ colorScheme, viewport: { width, height: 900 } });
       const page = await context.newPage();
+      page.setDefaultTimeout(DEADLINE_MS);
       const asked: string[] = [];
       const complaints: string[] = [];
       page.on('request', (request) => asked.push(request.url()));
@@ -103,13 +106,13 @@ describeWith(['chromium'], 'the report in a real browser', () => {
       expect(light(seen['paper']) > light(seen['ink'])).toBe(colorScheme === 'light');
       await context.close();
     },
-    60_000,
   );
 
   test('the copy button and the filter work under the page’s own policy', async () => {
     const file = join(dir, 'report.html');
     writeFileSync(file, PAGES['an analysis of ten thousand classes']());
     const page = await chromium.browser.newPage();
+    page.setDefaultTimeout(DEADLINE_MS);
     await page.goto(pathToFileURL(file).href);
     const [button] = await page.$$('button[data-copy]');
     await button?.click();
@@ -124,5 +127,5 @@ describeWith(['chromium'], 'the report in a real browser', () => {
     );
     expect(shown).toBe(11);
     await page.close();
-  }, 60_000);
+  });
 });

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 export const ROOT = join(__dirname, '..', '..');
 export const AGENT = join(ROOT, 'dist', 'index.js');
 export const REGISTER = join(ROOT, 'dist', 'register.js');
-const DEADLINE_MS = 30_000;
+/** Only met by what fails: a machine may be slow. */
+const DEADLINE_MS = 120_000;
 
 export interface Line {
   readonly level: number;
@@ -24,12 +25,14 @@ export interface Child {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   stdout(): string;
   stderr(): string;
+  /** For programs with `whenTold`. */
+  tell(word: string): void;
   /** What the agent said. */
   lines(): Line[];
   /** Until a line of the agent's matches. */
-  said(pattern: RegExp, deadlineMs?: number): Promise<Line>;
+  said(pattern: RegExp): Promise<Line>;
   /** Until stdout matches. */
-  printed(pattern: RegExp, deadlineMs?: number): Promise<RegExpMatchArray>;
+  printed(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
 export interface ChildOptions {
@@ -93,23 +96,40 @@ export function startChild(options: ChildOptions): Child {
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
+    tell: (word) => writeFileSync(join(folder, word), ''),
     lines,
-    said: (pattern, deadlineMs = DEADLINE_MS) =>
+    said: (pattern) =>
       until(
         () => lines().find(({ msg }) => pattern.test(msg)),
-        deadlineMs,
         () => `${pattern} said\n${both()}`,
       ),
-    printed: (pattern, deadlineMs = DEADLINE_MS) =>
+    printed: (pattern) =>
       until(
         () => pattern.exec(stdout) ?? undefined,
-        deadlineMs,
         () => `${pattern} printed\n${both()}`,
       ),
   };
   started.add(running);
   return running;
 }
+
+/** Text for a program: it runs `code` when the test says `word`, never at a time that a slow start would miss. */
+export const whenTold = (word: string, code: string): string => `
+const waiting_${word} = setInterval(() => {
+  if (!require('node:fs').existsSync(require('node:path').join(__dirname, '${word}'))) return;
+  clearInterval(waiting_${word});
+  ${code}
+}, 20);`;
+
+/** Text for a program: from one word to the other it does nothing else. */
+export const blocksWhenTold = (then = ''): string =>
+  whenTold(
+    'block',
+    `console.log('blocking');
+    while (!require('node:fs').existsSync(require('node:path').join(__dirname, 'free')));
+    console.log('free');
+    ${then}`,
+  );
 
 function parseLine(text: string): Line[] {
   try {
@@ -123,14 +143,13 @@ function parseLine(text: string): Line[] {
 /** Asks again and again; there is no fixed time to wait for. */
 export async function until<T>(
   probe: () => T | undefined | Promise<T | undefined>,
-  deadlineMs: number,
   what: () => string,
 ): Promise<T> {
   const startedMs = Date.now();
   for (;;) {
     const found = await probe();
     if (found !== undefined) return found;
-    if (Date.now() - startedMs > deadlineMs) throw new Error(`not within ${deadlineMs} ms: ${what()}`);
+    if (Date.now() - startedMs > DEADLINE_MS) throw new Error(`not within ${DEADLINE_MS} ms: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -102,6 +102,9 @@ interface Catalogue {
 
 export const { startComponent, limited, cgroupBecause } =
   require('../../fixtures/components/start.js') as Starters;
+export const { freePorts } = require('../../fixtures/components/process.js') as {
+  readonly freePorts: <N extends string>(names: readonly N[]) => Promise<Record<N, number>>;
+};
 const { COMPONENTS, locate } = require('../../fixtures/components/catalogue.js') as Catalogue;
 
 /**

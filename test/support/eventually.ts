@@ -2,7 +2,7 @@
 export async function eventually<T>(
   look: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   what: string,
-  deadlineMs = 30_000,
+  deadlineMs = 120_000,
 ): Promise<T> {
   const until = Date.now() + deadlineMs;
   for (;;) {

@@ -29,6 +29,5 @@ export const alertsOf = (child: Child, dir = join(child.cwd, 'wsguard')): Alert[
 export const alertWhere = (child: Child, matches: (alert: Alert) => boolean, dir?: string): Promise<Alert> =>
   until(
     () => alertsOf(child, dir).find(matches),
-    60_000,
     () => child.stderr(),
   );

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from './components.ts';
 import { eventually } from './eventually.ts';
 
 export type Variant = 'bad' | 'fixed';
@@ -14,7 +15,6 @@ interface Launched {
   stop(signal: NodeJS.Signals): Promise<unknown>;
 }
 interface Processes {
-  readonly freePorts: (names: readonly ['http']) => Promise<{ http: number }>;
   readonly launch: (command: string, args: readonly string[], options: object) => Launched;
 }
 interface Cases {
@@ -31,8 +31,7 @@ const FIXTURES = join(__dirname, '..', '..', 'fixtures');
 const PRELOAD = join(FIXTURES, 'real', 'preload-snapshots.js');
 /** How many connections a case with "persistent": true keeps open. */
 const KEPT = 10;
-const DEADLINE_MS = 60_000;
-const { freePorts, launch } = require(join(FIXTURES, 'components', 'process.js')) as Processes;
+const { launch } = require(join(FIXTURES, 'components', 'process.js')) as Processes;
 export const { PAIRS, installReal } = require(join(FIXTURES, 'real', 'start.js')) as Cases;
 
 export const pinnedVersion = (name: string, variant: Variant, dependency: string): string | undefined =>
@@ -89,7 +88,7 @@ function watching(server: Launched, title: string) {
   died.catch(() => {});
   return {
     when: (look: () => boolean | Promise<boolean>, what: string): Promise<boolean> =>
-      Promise.race([died, eventually(look, `${title}: ${what}`, DEADLINE_MS)]),
+      Promise.race([died, eventually(look, `${title}: ${what}`)]),
     ask: async (request: { snapshot?: string }): Promise<State> => {
       const answer = once(server.child, 'message');
       server.child.send(request);

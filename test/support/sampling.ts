@@ -9,7 +9,7 @@ import type { StartOptions } from '../../src/config/schema.ts';
 import { createGuard, type Guard } from '../../src/guard.ts';
 import { installDormant, type Dormant } from '../../src/hooks/dormant.ts';
 import { createSampler, type Sampler } from '../../src/sampler.ts';
-import type { Sample } from '../../src/types.ts';
+import type { Clock, Sample } from '../../src/types.ts';
 import { eventually } from './eventually.ts';
 
 export interface Sampling {
@@ -18,10 +18,10 @@ export interface Sampling {
   readonly guard: Guard;
   readonly served: () => number;
   /** Reads samples until one satisfies. */
-  until(what: string, predicate: (sample: Sample) => boolean, deadlineMs?: number): Promise<Sample>;
+  until(what: string, predicate: (sample: Sample) => boolean): Promise<Sample>;
 }
 
-export function startSampling(code: StartOptions = {}): Sampling {
+export function startSampling(code: StartOptions = {}, clock: Clock = createClock()): Sampling {
   const guard = createGuard(({ part, error }) => {
     process.stderr.write(`${part}: ${String(error)}\n`);
   });
@@ -35,21 +35,17 @@ export function startSampling(code: StartOptions = {}): Sampling {
     mainFile: null,
     execArgv: [],
   });
-  const sampler = createSampler({ clock: createClock(), guard, config, dormant });
+  const sampler = createSampler({ clock, guard, config, dormant });
   return {
     dormant,
     sampler,
     guard,
     served: () => served,
-    until: (what, predicate, deadlineMs) =>
-      eventually(
-        () => {
-          const sample = sampler.read();
-          return predicate(sample) ? sample : null;
-        },
-        what,
-        deadlineMs,
-      ),
+    until: (what, predicate) =>
+      eventually(() => {
+        const sample = sampler.read();
+        return predicate(sample) ? sample : null;
+      }, what),
   };
 }
 

@@ -12,6 +12,8 @@ const servers = fc.record({
   noise: fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 80, maxLength: 80 }),
 });
 const MINUTES = 40;
+/** Each run asks the same. Whoever changes a detector takes it away and raises `numRuns` for a while. */
+const SEED = 7;
 const entriesAt = ({ perMinute, noise }: Server, minute: number): number =>
   600 + perMinute * minute + (noise[Math.floor(minute * 2) % noise.length] ?? 0);
 const registry = (entries: number): Shape => ({
@@ -26,7 +28,7 @@ test('adding a constant to a count changes no verdict', () => {
       const plain = toldOf((minute) => registry(entriesAt(server, minute)));
       expect(toldOf((minute) => registry(entriesAt(server, minute) + constant))).toEqual(plain);
     }),
-    { numRuns: 25 },
+    { numRuns: 25, seed: SEED },
   );
 });
 
@@ -36,7 +38,7 @@ test('doubling the sampling rate changes no verdict', () => {
       const shape = (minute: number) => registry(entriesAt(server, Math.floor(minute * 2) / 2));
       expect(toldOf(shape, 7_500)).toEqual(toldOf(shape, 15_000));
     }),
-    { numRuns: 25 },
+    { numRuns: 25, seed: SEED },
   );
 });
 
@@ -51,7 +53,7 @@ test('shuffling samples that say the same changes no verdict', () => {
         byMinute(Math.floor(minute) + (within[Math.round((minute % 1) * 4)] ?? 0) / 4);
       expect(toldOf(shuffled)).toEqual(plain);
     }),
-    { numRuns: 25 },
+    { numRuns: 25, seed: SEED },
   );
 });
 
@@ -71,7 +73,7 @@ test('scaling bytes and capacity alike changes no verdict on memory', () => {
       const told = (factor: number) => run(90, heap(factor)).opened;
       expect(told(scale)).toEqual(told(1));
     }),
-    { numRuns: 12 },
+    { numRuns: 12, seed: SEED },
   );
 });
 
@@ -104,7 +106,7 @@ test('NaN, negative, huge and missing values never throw and never alarm', () =>
       }
       expect(opened).toEqual([]);
     }),
-    { numRuns: 40 },
+    { numRuns: 40, seed: SEED },
   );
 });
 
@@ -120,6 +122,6 @@ test('times that are none, or run backwards, never throw and never alarm', () =>
         expect(step.transitions).toEqual([]);
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 40, seed: SEED },
   );
 });
