@@ -1,7 +1,7 @@
 /** Registries, rooms and queues: entries left behind per closed connection or per message. */
 
 import type { Evidence, LeakKind, Verdict } from '../types.ts';
-import { found, quiet, type Detector } from './detector.ts';
+import { found, quiet, type Detector, type View } from './detector.ts';
 import type { Counts, Growth } from './growth.ts';
 import type { CountedSeries } from './history.ts';
 import { sayCount } from './say.ts';
@@ -56,12 +56,12 @@ const METRICS: Partial<Record<CountedSeries['what'], string>> = {
   queue: 'wsguard_queue_items',
 };
 
-function look(name: string, series: readonly CountedSeries[], counts: Counts): Verdict[] {
+function look(name: string, whats: readonly CountedSeries['what'][], { history, counts }: View): Verdict[] {
   if (counts.missing !== null) return [stillWarming(name, counts)];
   const verdicts: Verdict[] = [];
   let calm = 0;
-  for (const { key, what, name: subject } of series) {
-    const rule = RULES[what];
+  for (const { key, what, name: subject } of history.counted.values()) {
+    const rule = whats.includes(what) ? RULES[what] : undefined;
     if (rule === undefined) continue;
     const least = rule.minRise(counts);
     const growth = counts.test(key, { minRise: least, perConnection: rule.perConnection });
@@ -88,12 +88,7 @@ const sayCalm = (name: string, calm: number): string =>
 
 const detectorOf = (name: string, ...whats: CountedSeries['what'][]): Detector => ({
   name,
-  look: ({ history, counts }) =>
-    look(
-      name,
-      [...history.counted.values()].filter(({ what }) => whats.includes(what)),
-      counts,
-    ),
+  look: (view) => look(name, whats, view),
 });
 
 export const registries = detectorOf('registries', 'registry');

@@ -31,7 +31,7 @@ const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
 const MAX_FALL = 0.25;
 const LAGS = 4;
 /** The window in sixths, each by its median. */
-const BLOCKS = 6;
+const SIXTHS = [0, 1, 2, 3, 4, 5];
 
 export interface Growth {
   readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
@@ -42,7 +42,6 @@ export interface Growth {
   /** Left behind per connection closed meanwhile; null when none closed. */
   readonly perClosed: number | null;
   readonly windowMs: number;
-  readonly t: number;
 }
 
 export interface GrowthRule {
@@ -60,6 +59,8 @@ export class Counts {
   readonly #history: History;
   readonly #fromRow: number;
   readonly #shared: Axis;
+  /** Connections that closed in the window. */
+  readonly #closed: number;
 
   constructor(history: History) {
     this.#history = history;
@@ -73,6 +74,8 @@ export class Counts {
     this.spanMs = times.length === 0 ? 0 : nowMs - (times[0] ?? nowMs);
     this.missing = missing(this.spanMs, times.length);
     this.#shared = axis(times, connections);
+    const closedTotal = window.column('closedTotal', this.#fromRow);
+    this.#closed = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
     const known = connections.filter((value) => !Number.isNaN(value));
     this.meanConnections = known.length === 0 ? 0 : mean(known);
     this.connectionsNow = known.at(-1) ?? 0;
@@ -80,29 +83,22 @@ export class Counts {
 
   /** Null while a column has too few values for a verdict. */
   test(key: string, rule: GrowthRule): Growth | null {
-    let values = this.#history.window.column(key, this.#fromRow);
-    let onAxis = this.#shared;
-    let range = rangeOf(values);
-    if (range.known < values.length) {
-      const kept = Array.from(values.keys()).filter((row) => !Number.isNaN(values[row]));
-      const pick = (from: Float64Array) => Float64Array.from(kept, (row) => from[row] ?? 0);
-      onAxis = axis(pick(onAxis.times), pick(onAxis.connections));
-      values = pick(values);
-      range = rangeOf(values);
-    }
-    const { times } = onAxis;
-    const windowMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
-    if (missing(windowMs, times.length) !== null) return null;
-    const rise = range.high - range.low;
-    const now = values.at(-1) ?? 0;
+    const values = this.#history.window.column(key, this.#fromRow);
+    const { times } = this.#shared;
+    const { low, high, known, first, last } = rangeOf(values);
+    const windowMs = (times[last] ?? 0) - (times[first] ?? 0);
+    if (missing(windowMs, known) !== null) return null;
+    const range = high - low;
+    const now = values[last] ?? 0;
     // Most series of most servers end here: a range below the least rise needs no regression.
-    if (rise < rule.minRise) return { answer: 'ok', rise, now, perHour: 0, perClosed: null, windowMs, t: 0 };
-    const judged = judge(onAxis, values, { rule, high: range.high });
-    const { t } = judged;
+    if (range < rule.minRise)
+      return { answer: 'ok', rise: range, now, perHour: 0, perClosed: null, windowMs };
+    const onAxis = known < values.length ? knownOf(this.#shared, values) : { on: this.#shared, values };
+    const judged = judge(onAxis, { rule, high });
+    const { rise } = judged;
     const answer = judged.answer === 'found' && this.#wanders(key, judged) ? 'inconclusive' : judged.answer;
-    const perHour = (judged.rise / windowMs) * HOUR_MS;
-    const perClosed = answer === 'ok' ? null : this.#perClosed(judged.rise);
-    return { answer, rise: judged.rise, now, perHour, perClosed, windowMs, t };
+    const perClosed = answer !== 'ok' && this.#closed > 0 ? rise / this.#closed : null;
+    return { answer, rise, now, perHour: (rise / windowMs) * HOUR_MS, perClosed, windowMs };
   }
 
   /** Over all that is kept, not the window alone: has it fallen by as much lately? */
@@ -111,22 +107,16 @@ export class Counts {
     const fromRow = window.rowAt(startedMs + WARM_UP_MS);
     const connections = window.column('connections', fromRow);
     const values = window.column(key, fromRow);
-    const own = (row: number): number => (values[row] ?? 0) - perConnection * (connections[row] ?? 0);
-    const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / BLOCKS));
+    const own = { values, factor: perConnection, others: connections };
+    const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / SIXTHS.length));
     let highest = Number.NEGATIVE_INFINITY;
     for (let to = values.length % block || block; to <= values.length; to += block) {
       // A block with a hole in it compares as nothing.
-      const level = medianOfFew(Math.max(0, to - block), to, own);
+      const level = medianOfFew(own, Math.max(0, to - block), to);
       if (highest - level > MAX_FALL * rise) return true;
       if (level > highest) highest = level;
     }
     return false;
-  }
-
-  #perClosed(rise: number): number | null {
-    const closed = this.#history.window.column('closedTotal', this.#fromRow);
-    const between = (closed.at(-1) ?? Number.NaN) - (closed[0] ?? Number.NaN);
-    return between > 0 ? rise / between : null;
   }
 }
 
@@ -162,47 +152,56 @@ const missing = (spanMs: number, rows: number): string | null =>
     ? null
     : `${Math.max(1, Math.ceil((MIN_SPAN_MS - spanMs) / MINUTE_MS))} more minutes of samples`;
 
-function rangeOf(values: Float64Array): { low: number; high: number; known: number } {
+/** `first` and `last` are the rows of the first and the last value that is known. */
+function rangeOf(values: Float64Array) {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   let known = 0;
+  let first = -1;
+  let last = -1;
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? Number.NaN;
     if (Number.isNaN(value)) continue;
+    if (known === 0) first = row;
+    last = row;
     known += 1;
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  return { low, high, known };
+  return { low, high, known, first, last };
 }
 
-interface Judged extends Pick<Growth, 'answer' | 'rise' | 't'> {
+interface OnAxis {
+  readonly on: Axis;
+  readonly values: Float64Array;
+}
+
+/** The rows alone in which the series has a value. */
+function knownOf({ times, connections }: Axis, values: Float64Array): OnAxis {
+  const known = (_: number, row: number): boolean => !Number.isNaN(values[row]);
+  return { on: axis(times.filter(known), connections.filter(known)), values: values.filter(known) };
+}
+
+interface Judged extends Pick<Growth, 'answer' | 'rise'> {
   /** Of the count, what one more connection brings. */
   readonly perConnection: number;
 }
 
 /** The cheap questions first: how much it rose beyond the connections, and whether all through the window. */
-function judge(on: Axis, values: Float64Array, { rule, high }: { rule: GrowthRule; high: number }): Judged {
+function judge({ on, values }: OnAxis, { rule, high }: { rule: GrowthRule; high: number }): Judged {
   const using = rule.perConnection ? (on.withConnections ?? on.alone) : on.alone;
-  if (using === null) return { answer: 'inconclusive', rise: 0, t: 0, perConnection: 0 };
+  if (using === null) return { answer: 'inconclusive', rise: 0, perConnection: 0 };
   const perStep = using === on.alone ? 0 : Math.max(coefficient(using, values, 1), 0);
-  const perConnection = perStep / on.spread;
-  const scaled = using.columns[1] ?? values;
-  const own = (row: number): number => (values[row] ?? 0) - perStep * (scaled[row] ?? 0);
-  const sixth = (i: number): number =>
-    medianOfFew(
-      Math.floor((values.length * i) / BLOCKS),
-      Math.floor((values.length * (i + 1)) / BLOCKS),
-      own,
-    );
-  const first = sixth(0);
-  const rise = sixth(BLOCKS - 1) - first;
-  if (rise < rule.minRise) return { answer: 'ok', rise, t: 0, perConnection };
+  const own = { values, factor: perStep, others: using.columns[1] ?? values };
+  const edge = (i: number): number => Math.floor((values.length * i) / SIXTHS.length);
+  const sixth = (i: number): number => medianOfFew(own, edge(i), edge(i + 1));
+  const rise = sixth(SIXTHS.length - 1) - sixth(0);
+  const told = { rise, perConnection: perStep / on.spread };
+  if (rise < rule.minRise) return { answer: 'ok', ...told };
+  if (isOver(SIXTHS.map(sixth))) return { answer: 'plateau', ...told };
   const fitted = coefficients(using, values);
   const trend = fitted.at(-1) ?? 0;
   const t = trend / Math.max(lastError(using, values, fitted, LAGS), 0.001 * high, 0.25);
-  const told = { rise, t, perConnection };
-  if (isOver(Array.from({ length: BLOCKS }, (_, i) => sixth(i)))) return { answer: 'plateau', ...told };
   return { answer: t > MIN_T && trend > rise / 2 ? 'found' : 'inconclusive', ...told };
 }
 

@@ -170,22 +170,22 @@ export class History {
   }
 
   #count(sample: Sample, row: Map<string, number>): void {
-    const add = (series: Omit<CountedSeries, 'key'>, value: number): void => {
-      const key = `${series.what}\0${series.name}\0${series.event ?? ''}`;
+    type Reading = Pick<CountedSeries, 'name' | 'source'>;
+    const add = (what: CountedSeries['what'], of: Reading, value: number, event: string | null = null) => {
+      const key = `${what}\0${of.name}\0${event ?? ''}`;
       row.set(key, clean(value));
-      if (!this.counted.has(key) && this.counted.size < MAX_SERIES) this.counted.set(key, { ...series, key });
+      if (!this.counted.has(key) && this.counted.size < MAX_SERIES)
+        this.counted.set(key, { key, what, name: of.name, event, source: of.source });
     };
-    for (const { name, entries, source } of sample.registries)
-      add({ what: 'registry', name, event: null, source }, entries);
-    for (const { name, items, source } of sample.queues)
-      add({ what: 'queue', name, event: null, source }, items);
-    for (const { name, rooms, members, source } of sample.rooms) {
-      add({ what: 'rooms', name, event: null, source }, rooms);
-      add({ what: 'members', name, event: null, source }, members);
+    for (const registry of sample.registries) add('registry', registry, registry.entries);
+    for (const queue of sample.queues) add('queue', queue, queue.items);
+    for (const rooms of sample.rooms) {
+      add('rooms', rooms, rooms.rooms);
+      add('members', rooms, rooms.members);
     }
-    for (const { emitter, event, listeners, eventNames, source } of sample.emitters) {
-      add({ what: 'listeners', name: emitter, event, source }, listeners);
-      if (eventNames !== null) add({ what: 'event names', name: emitter, event: null, source }, eventNames);
+    for (const { emitter: name, event, listeners, eventNames, source } of sample.emitters) {
+      add('listeners', { name, source }, listeners, event);
+      if (eventNames !== null) add('event names', { name, source }, eventNames);
     }
   }
 }

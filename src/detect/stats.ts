@@ -8,11 +8,18 @@ export function median(values: Numbers): number {
 
 const scratch = new Float64Array(64);
 
-/** Of a few values, without allocating: the detectors ask for three of them a series and tick. */
-export function medianOfFew(from: number, to: number, valueAt: (row: number) => number): number {
+/** Values with a multiple of others taken out. */
+export interface Net {
+  readonly values: Float64Array;
+  readonly factor: number;
+  readonly others: Float64Array;
+}
+
+/** Of a few values, without allocating: the detectors ask for two or more of them a series and tick. */
+export function medianOfFew({ values, factor, others }: Net, from: number, to: number): number {
   const count = Math.min(to - from, scratch.length);
   for (let i = 0; i < count; i += 1) {
-    const value = valueAt(from + i);
+    const value = (values[from + i] ?? 0) - factor * (others[from + i] ?? 0);
     let slot = i;
     for (; slot > 0 && (scratch[slot - 1] ?? 0) > value; slot -= 1) scratch[slot] = scratch[slot - 1] ?? 0;
     scratch[slot] = value;
@@ -54,27 +61,37 @@ export interface Slope {
 /** Pairs grow with the square: so many points, spread evenly and with the newest, say the same. */
 const MAX_POINTS = 32;
 
-/** Median of the slopes of all pairs: one outlier in four changes little. Null with fewer than three points. */
-export function theilSen(timesMs: Numbers, values: Numbers): Slope | null {
+/**
+ * Median of the slopes of all pairs: one outlier in four changes little. Null with fewer than three points, and where it
+ * is less than what is asked for: that needs counting, not sorting.
+ */
+export function theilSen(timesMs: Numbers, values: Numbers, leastPerMs = -Infinity): Slope | null {
   const all = timesMs.length;
   if (all < 3) return null;
   const n = Math.min(all, MAX_POINTS);
-  const at = Array.from({ length: n }, (_, i) => all - 1 - Math.floor(((n - 1 - i) * (all - 1)) / (n - 1)));
   const slopes = new Float64Array((n * (n - 1)) / 2);
+  const times = new Float64Array(n);
+  const heights = new Float64Array(n);
   let count = 0;
+  let less = 0;
   for (let i = 0; i < n; i += 1) {
-    const firstMs = timesMs[at[i] ?? 0] ?? 0;
-    const first = values[at[i] ?? 0] ?? 0;
-    for (let j = i + 1; j < n; j += 1) {
-      const run = (timesMs[at[j] ?? 0] ?? 0) - firstMs;
-      if (run > 0) slopes[count++] = ((values[at[j] ?? 0] ?? 0) - first) / run;
+    const at = all - 1 - Math.floor(((n - 1 - i) * (all - 1)) / (n - 1));
+    const time = (times[i] = timesMs[at] ?? 0);
+    const height = (heights[i] = values[at] ?? 0);
+    for (let j = 0; j < i; j += 1) {
+      const run = time - (times[j] ?? 0);
+      if (!(run > 0)) continue;
+      const slope = (height - (heights[j] ?? 0)) / run;
+      slopes[count++] = slope;
+      if (slope < leastPerMs) less += 1;
     }
   }
-  if (count < 3) return null;
+  if (count < 3 || less > count / 2) return null;
   const sorted = slopes.subarray(0, count).sort();
   const half = (1.2816 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18)) / 2;
   const pick = (rank: number): number => sorted[Math.min(count - 1, Math.max(0, Math.round(rank)))] ?? 0;
   const middle = (pick(Math.floor((count - 1) / 2)) + pick(Math.ceil((count - 1) / 2))) / 2;
+  if (middle < leastPerMs) return null;
   return {
     perMs: middle,
     lowPerMs: pick(count / 2 - half - 0.5),

@@ -12,7 +12,7 @@ const SPAN_OF_UPTIME = 0.25;
 const RSS_WINDOW_MS = 30 * MINUTE_MS;
 const MIN_ROWS = 8;
 /** Slower than this (of capacity a minute) the answer would be days, and wrong. */
-const MIN_SLOPE = 0.0005;
+const MIN_SLOPE_PER_MS = 0.0005 / MINUTE_MS;
 const EXTERNAL_SHARE = 0.3;
 const REST_SHARE = 0.5;
 
@@ -53,8 +53,9 @@ function heapTime({ floors, nowMs, last }: History): TimeToLimit | null {
   const slope = theilSen(
     used.map(({ atMs }) => atMs),
     used.map(({ bytes }) => bytes),
+    MIN_SLOPE_PER_MS * capacity,
   );
-  if (slope === null || slope.perMs * MINUTE_MS < MIN_SLOPE * capacity) return null;
+  if (slope === null) return null;
   return aged(until(TROUBLE * capacity - newest.bytes, slope, 'heap'), nowMs - newest.atMs);
 }
 
@@ -66,15 +67,15 @@ function containerTime({ window, nowMs, last, rebasedMs }: History): TimeToLimit
   const own = window.column('containerUsedBytes', from);
   const used = own.some(Number.isNaN) ? window.column('rssBytes', from) : own;
   if (times.length < MIN_ROWS || used.some(Number.isNaN)) return null;
-  const slope = theilSen(times, used);
-  if (slope === null || slope.perMs * MINUTE_MS < MIN_SLOPE * limit) return null;
   const heap = window.column('heapTotalBytes', from);
   const rest = used.map((value, row) => value - (heap[row] ?? 0));
   const rise = risen(used);
   const half = rest.subarray(0, Math.floor(rest.length / 2) + 1);
   const byBuffers = risen(window.column('externalBytes', from)) > EXTERNAL_SHARE * rise;
   const byRest = risen(rest) > REST_SHARE * rise && risen(half) > 0 && risen(rest) > risen(half);
-  return byBuffers || byRest ? until(limit - (used.at(-1) ?? 0), slope, 'container') : null;
+  if (!byBuffers && !byRest) return null;
+  const slope = theilSen(times, used, MIN_SLOPE_PER_MS * limit);
+  return slope === null ? null : until(limit - (used.at(-1) ?? 0), slope, 'container');
 }
 
 const risen = (values: Float64Array): number => (values.at(-1) ?? 0) - (values[0] ?? 0);

@@ -30,12 +30,16 @@ export class Window {
     const row = this.#rows;
     this.#times[row] = timeMs;
     this.#rows += 1;
+    let known = 0;
     for (const [key, column] of this.#columns) {
-      const value = values.get(key) ?? Number.NaN;
+      const given = values.get(key);
+      if (given !== undefined) known += 1;
+      const value = given ?? Number.NaN;
       column.values[row] = value;
       column.silentRows = Number.isNaN(value) ? column.silentRows + 1 : 0;
       if (column.silentRows >= this.#capacity) this.#columns.delete(key);
     }
+    if (known === values.size) return;
     for (const [key, value] of values) if (!this.#columns.has(key)) this.#add(key, row, value);
   }
 
