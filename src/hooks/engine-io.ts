@@ -15,13 +15,17 @@ interface Session {
 }
 
 const MAX_SESSIONS = 50_000;
+/** A new one takes up to 4 us, its WeakRef and its place in the map included. */
+const SLICE_SESSIONS = 250;
 
 export class Polling {
   opened = 0;
   closed = 0;
   readonly #retained: Retained;
   readonly #sessions = new Map<string, Session>();
+  #looking: Iterator<number, void> | null = null;
   #round = 0;
+  #nowMs = 0;
 
   constructor(retained: Retained) {
     this.#retained = retained;
@@ -31,14 +35,43 @@ export class Polling {
     return this.#sessions.size;
   }
 
-  /** Compares the sessions with those of the last look: one that came and went in between is not seen. */
-  look(engines: readonly EngineServer[], nowMs: number): void {
+  /**
+   * One slice of a look; true when it is complete. A look compares the sessions with those of the last one: what came and
+   * went in between is not seen. Sessions may come and go between two slices.
+   */
+  lookSlice(engines: readonly EngineServer[], nowMs: number): boolean {
+    const looking = (this.#looking ??= this.#look(engines));
+    this.#nowMs = nowMs;
+    for (let left = SLICE_SESSIONS; left > 0;) {
+      const next = looking.next();
+      if (next.done) {
+        this.#looking = null;
+        return true;
+      }
+      left -= next.value;
+    }
+    return false;
+  }
+
+  stop(): void {
+    this.#looking = null;
+    this.#sessions.clear();
+  }
+
+  /** Gives what each step took of a slice. */
+  *#look(engines: readonly EngineServer[]): Generator<number, void> {
     this.#round += 1;
-    for (const { clients } of engines) {
-      for (const id in clients) this.#see(id, clients[id]);
+    for (const { clients, clientsCount } of engines) {
+      // The names of 10,000 are listed in one go, which takes a millisecond: not in the turn of a reading.
+      if (clientsCount > SLICE_SESSIONS) yield SLICE_SESSIONS;
+      for (const id of Object.keys(clients)) {
+        this.#see(id, clients[id]);
+        yield 1;
+      }
     }
     for (const [id, session] of this.#sessions) {
-      if (session.round !== this.#round) this.#leave(id, session, nowMs);
+      if (session.round !== this.#round) this.#leave(id, session);
+      yield 1;
     }
   }
 
@@ -52,11 +85,12 @@ export class Polling {
     }
   }
 
-  #leave(id: string, session: Session, nowMs: number): void {
+  #leave(id: string, session: Session): void {
     this.#sessions.delete(id);
     this.closed += 1;
     const socket = session.ref.deref();
     // One that is no longer polling went on by WebSocket, and counts there.
-    if (socket !== undefined && socket.transport?.name === 'polling') this.#retained.note(socket, nowMs);
+    if (socket !== undefined && socket.transport?.name === 'polling')
+      this.#retained.note(socket, this.#nowMs);
   }
 }

@@ -90,7 +90,7 @@ export class Watch {
     this.#retained.collected(majors);
     void this.#slices.run('retained', () => this.#retained.judge(clock.nowMs(), RETAINED_PER_SLICE));
     const found = this.#found();
-    guard.run('polling', () => this.#polling.look(found.engines, clock.nowMs()), undefined);
+    void this.#slices.run('polling', () => this.#polling.lookSlice(found.engines, clock.nowMs()));
     const app = this.registries.read();
     const shared = guard.run(
       'discovery',
@@ -158,6 +158,7 @@ export class Watch {
     this.#deps.dormant.sockets.observe(null);
     this.#wraps.stop();
     this.#retained.stop();
+    this.#polling.stop();
     this.registries.stop();
     this.#discovery.stop();
     this.emitters.stop();
@@ -224,9 +225,9 @@ export class Watch {
     };
   }
 
-  /** A turn of its own: a look takes about 0.1 ms for each handler. */
+  /** Not in the turn of a reading. */
   #discover(found: Found, { openedTotal }: ConnectionsReading): void {
-    const { clock, guard, dormant } = this.#deps;
+    const { clock, dormant } = this.#deps;
     const opened = Object.values(openedTotal).reduce((sum, count) => sum + count, 0);
     if (!this.#discovery.isDue(opened)) return;
     const of = (emitter: EventEmitter, ...events: string[]): Handlers => ({ emitter, events });
@@ -237,8 +238,8 @@ export class Watch {
       ...dormant.sockets.servers().map(({ server }) => of(server, 'request', 'upgrade')),
     ];
     const holders = examples(dormant.sockets.open, found);
-    const look = (): void => this.#discovery.look(opened, servers, holders);
-    clock.after(0, () => guard.run('discovery', look, undefined));
+    const look = (): boolean => this.#discovery.lookSlice(opened, servers, holders);
+    clock.after(0, () => void this.#slices.run('discovery', look));
   }
 }
 
