@@ -60,6 +60,10 @@ export interface Slope {
 
 /** Pairs grow with the square: so many points, spread evenly and with the newest, say the same. */
 const MAX_POINTS = 32;
+// Used again by each call: V8 takes the memory of each new array of this size from malloc.
+const pointTimes = new Float64Array(MAX_POINTS);
+const pointValues = new Float64Array(MAX_POINTS);
+const slopes = new Float64Array((MAX_POINTS * (MAX_POINTS - 1)) / 2);
 
 /**
  * Median of the slopes of all pairs: one outlier in four changes little. Null with fewer than three points, and where it
@@ -69,19 +73,16 @@ export function theilSen(timesMs: Numbers, values: Numbers, leastPerMs = -Infini
   const all = timesMs.length;
   if (all < 3) return null;
   const n = Math.min(all, MAX_POINTS);
-  const slopes = new Float64Array((n * (n - 1)) / 2);
-  const times = new Float64Array(n);
-  const heights = new Float64Array(n);
   let count = 0;
   let less = 0;
   for (let i = 0; i < n; i += 1) {
     const at = all - 1 - Math.floor(((n - 1 - i) * (all - 1)) / (n - 1));
-    const time = (times[i] = timesMs[at] ?? 0);
-    const height = (heights[i] = values[at] ?? 0);
+    const time = (pointTimes[i] = timesMs[at] ?? 0);
+    const value = (pointValues[i] = values[at] ?? 0);
     for (let j = 0; j < i; j += 1) {
-      const run = time - (times[j] ?? 0);
+      const run = time - (pointTimes[j] ?? 0);
       if (!(run > 0)) continue;
-      const slope = (height - (heights[j] ?? 0)) / run;
+      const slope = (value - (pointValues[j] ?? 0)) / run;
       slopes[count++] = slope;
       if (slope < leastPerMs) less += 1;
     }
