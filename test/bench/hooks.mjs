@@ -1,5 +1,5 @@
-// What the hooks cost a server: the longest hold of the loop by a sweep of 10,000 connections, bytes and CPU per
-// connection, and nanoseconds per `send`, each beside a control.
+// What the hooks cost a server: the longest hold of the loop by a sweep of 10,000 connections (of WebSockets, and of
+// Socket.IO by long polling), bytes and CPU per connection, and nanoseconds per `send`, each beside a control.
 // Options: --connections 10000 --rounds 5 --json
 import { fork, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -21,7 +21,7 @@ const GOALS = { sliceMs: 2, bytesPerConnection: 500, sendNs: 50 };
 const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)];
 const round = (value, digits = 2) => Number(value.toFixed(digits));
 
-const roles = { clients, server, sends };
+const roles = { clients, polls, server, polled, sends };
 const role = process.argv[2];
 if (Object.hasOwn(roles, role)) await roles[role]();
 else await main();
@@ -92,6 +92,8 @@ async function server() {
     }
     return process.memoryUsage().heapUsed;
   };
+  // An agent has read before the first client comes: its code is warm.
+  for (let i = 0; i < 3; i += 1) sampler?.read();
   const before = await settle();
   const cpu = process.cpuUsage();
   const peers = spawn(
@@ -106,16 +108,69 @@ async function server() {
     cpuUs: (used.user + used.system) / COUNT,
     heapBytes: ((await settle()) - before) / COUNT,
   };
-  if (sampler) {
-    turns.length = 0;
-    const reads = [];
-    let active = 0;
-    for (let i = 0; i < 30; i += 1) {
-      reads.push(holdMs(() => (active = sampler.read().connections.active.websocket)));
-      await pause(100);
-    }
-    Object.assign(result, { active, reads, turns: [...turns] });
+  if (sampler) Object.assign(result, await readings(sampler, turns, 'websocket'));
+  process.send(result, () => {
+    peers.kill();
+    process.exit();
+  });
+}
+
+/** As the agent goes on reading: what each reading held, and each turn between. */
+async function readings(sampler, turns, transport) {
+  turns.length = 0;
+  const reads = [];
+  let active = 0;
+  for (let i = 0; i < 30; i += 1) {
+    reads.push(holdMs(() => (active = sampler.read().connections.active[transport])));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  return { active, reads, turns: [...turns] };
+}
+
+/** Sessions of Socket.IO by long polling that are opened, joined to the namespace, and left. */
+async function polls() {
+  const { Agent, request } = require('node:http');
+  const agent = new Agent({ keepAlive: true, maxSockets: 50 });
+  const path = '/socket.io/?EIO=4&transport=polling';
+  const ask = (method, query, body) =>
+    new Promise((resolve, reject) => {
+      const asked = request({ port: flag('--port', 0), agent, method, path: path + query }, (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += chunk)).on('end', () => resolve(text));
+      });
+      asked.on('error', reject).end(body);
+    });
+  let left = COUNT;
+  const session = async () => {
+    while (left-- > 0) {
+      const { sid } = JSON.parse((await ask('GET', '')).slice(1));
+      await ask('POST', `&sid=${sid}`, '40');
+    }
+  };
+  await Promise.all(Array.from({ length: 50 }, session));
+  setInterval(() => {}, 60_000);
+}
+
+async function polled() {
+  const turns = [];
+  const wake = install(turns);
+  const http = require('node:http').createServer();
+  const { Server } = require('socket.io');
+  // Nobody polls again: the sessions are to outlive the measurement.
+  const io = new Server(http, { pingInterval: 600_000 });
+  await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const sampler = wake();
+  const peers = spawn(
+    process.execPath,
+    [here, 'polls', '--port', http.address().port, '--connections', COUNT].map(String),
+    { stdio: 'inherit' },
+  );
+  while (io.engine.clientsCount < COUNT) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    sampler.read();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const result = await readings(sampler, turns, 'polling');
   process.send(result, () => {
     peers.kill();
     process.exit();
@@ -179,6 +234,8 @@ async function main() {
     const order = n % 2 === 0 ? Object.keys(servers) : Object.keys(servers).reverse();
     for (const kind of order) servers[kind].push(await run('server', kind));
   }
+  const polling = [];
+  for (let n = 0; n < ROUNDS; n += 1) polling.push(await run('polled'));
   const ns = await run('sends');
   const median = (kind, field) =>
     quantile(
@@ -186,21 +243,30 @@ async function main() {
       0.5,
     );
   const over = (field, kind) => round(median(kind, field) - median('bare', field), 1);
-  const reads = servers.hooked.flatMap((result) => result.reads);
-  const turns = servers.hooked.flatMap((result) => result.turns);
   const spread = (values) => ({
     median: round(quantile(values, 0.5)),
     p99: round(quantile(values, 0.99)),
     longest: round(Math.max(...values)),
   });
+  const holds = (results) => {
+    const turns = results.flatMap((one) => one.turns);
+    return {
+      counted: results.map(({ active }) => active),
+      sampleMs: spread(results.flatMap(({ reads }) => reads)),
+      sliceMs: {
+        ...spread(turns),
+        slices: turns.length,
+        over: turns.filter((ms) => ms > GOALS.sliceMs).length,
+      },
+    };
+  };
   const result = {
     schema: 'wsguard.bench.hooks/1',
     node: process.version,
     connections: COUNT,
     rounds: ROUNDS,
-    counted: servers.hooked.map(({ active }) => active),
-    sampleMs: spread(reads),
-    sliceMs: { ...spread(turns), slices: turns.length },
+    ...holds(servers.hooked),
+    polling: holds(polling),
     perConnection: {
       bytes: {
         bare: round(median('bare', 'heapBytes'), 0),
@@ -224,15 +290,22 @@ async function main() {
   else print(result);
 }
 
-function print({ connections, sampleMs, sliceMs, perConnection, sendNs }) {
+function print({ connections, polling, perConnection, sendNs, ...websocket }) {
   const { bytes, cpuUs } = perConnection;
   console.log(`${connections} connections, medians; the control is a second bare run`);
-  console.log(
-    `  a sample, its first slice included   ${sampleMs.median} ms, p99 ${sampleMs.p99}, longest ${sampleMs.longest}`,
-  );
-  console.log(
-    `  a later slice of a sweep             ${sliceMs.median} ms, p99 ${sliceMs.p99}, longest ${sliceMs.longest} (goal ${GOALS.sliceMs})`,
-  );
+  for (const [name, { sampleMs, sliceMs }] of Object.entries({
+    WebSockets: websocket,
+    'long polling': polling,
+  })) {
+    console.log(`  ${name}`);
+    console.log(
+      `    a sample, its first slice included ${sampleMs.median} ms, p99 ${sampleMs.p99}, longest ${sampleMs.longest}`,
+    );
+    console.log(
+      `    a later slice of a sweep           ${sliceMs.median} ms, p99 ${sliceMs.p99}, longest ${sliceMs.longest}, ` +
+        `${sliceMs.over} of ${sliceMs.slices} over ${GOALS.sliceMs}`,
+    );
+  }
   console.log(
     `  heap per connection                  ${bytes.bare} B + ${bytes.added} (control ${bytes.control})`,
   );
