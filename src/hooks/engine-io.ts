@@ -62,9 +62,12 @@ export class Polling {
   *#look(engines: readonly EngineServer[]): Generator<number, void> {
     this.#round += 1;
     for (const { clients, clientsCount } of engines) {
-      // The names of 10,000 are listed in one go, which takes a millisecond: not in the turn of a reading.
-      if (clientsCount > SLICE_SESSIONS) yield SLICE_SESSIONS;
-      for (const id of Object.keys(clients)) {
+      // The names of 10,000 are listed in one go, which takes a millisecond: in a turn of its own.
+      const alone = clientsCount > SLICE_SESSIONS ? SLICE_SESSIONS : 0;
+      yield alone;
+      const ids = Object.keys(clients);
+      yield alone;
+      for (const id of ids) {
         this.#see(id, clients[id]);
         yield 1;
       }

@@ -43,8 +43,8 @@ test('10,000 sessions are counted in slices, and left in slices', () => {
   const server = engineOf(10_000);
   const slices = look(polling, server);
   expect(Math.max(...slices)).toBeLessThanOrEqual(MOST_PER_SLICE);
-  // The names of so many are listed in a turn of their own.
-  expect(slices[0]).toBe(0);
+  // The names of so many are listed in a turn of their own, not in that of a reading.
+  expect(slices.slice(0, 3)).toEqual([0, 0, MOST_PER_SLICE]);
   expect(polling).toMatchObject({ active: 10_000, opened: 10_000, closed: 0 });
   for (const id of Object.keys(server.clients)) delete server.clients[id];
   const leaving = look(polling, server);
@@ -63,7 +63,7 @@ test('a few sessions are counted at once', () => {
 test('sessions may come and go between two slices', () => {
   const polling = new Polling(new Retained(0));
   const server = engineOf(1_000);
-  for (let i = 0; i < 2; i += 1) expect(polling.lookSlice([server.engine], 0)).toBe(false);
+  for (let i = 0; i < 4; i += 1) expect(polling.lookSlice([server.engine], 0)).toBe(false);
   for (const id of ['client 0', 'client 999']) delete server.clients[id];
   server.open('late');
   look(polling, server);
