@@ -1,5 +1,6 @@
 import type { Analysis, Growing, Suspect } from '../types.ts';
 import { classRows, duplicatedStrings, externalRows, takeCensus } from './census.ts';
+import { countConnections, findAccepted } from './connections.ts';
 import { countHoldings } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import { graphOf } from './graph.ts';
@@ -47,6 +48,7 @@ export function analyseOne(heap: Heap, sources: Sources): Found {
     holders: findHolders(comparison, now),
     classes: classRows(census, null),
     external: externalRows(census, null),
+    connections: countConnections(findAccepted(heap), null),
   };
 }
 
@@ -80,6 +82,10 @@ export async function analyseGrowth(heap: Heap, before: Before, sources: Sources
     holders: [],
     classes: classRows(census, earlier),
     external: externalRows(census, earlier),
+    connections: countConnections(findAccepted(heap), {
+      accepted: before.earlier[0]!.accepted,
+      before: first.isExact ? first.before : null,
+    }),
   };
 }
 

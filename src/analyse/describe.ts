@@ -70,6 +70,8 @@ export function describe(comparison: Comparison, group: Group, grown: ReadonlySe
     ],
     ...(maker === null ? {} : { maker: toLocation(maker, sources) }),
     known: knownLeak(placeKeys(heap, group.steps), packages),
+    steps: [],
+    shared: [],
   };
 }
 

@@ -31,6 +31,7 @@ const BOUNDED_CLASSES: ReadonlyMap<string, string> = new Map([
   ['FixedQueue', "Node's queue of ticks empties itself"],
   ['FixedCircularBuffer', "Node's queue of ticks empties itself"],
 ]);
+export const boundOf = (name: string): string | null => BOUNDED_CLASSES.get(name) ?? null;
 /** Node's loader remembers each module once. */
 const LOADER =
   /^(Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
@@ -50,8 +51,8 @@ export function excuseOf(
     return timerExcuse(graph, group, sample) ?? plateau(comparison, group, sample);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
   for (const { node } of group.steps.slice(-3)) {
-    const bounded = BOUNDED_CLASSES.get(className(heap, node));
-    if (bounded !== undefined) return bounded;
+    const bounded = boundOf(className(heap, node));
+    if (bounded !== null) return bounded;
   }
   return boundInCode(comparison, group) ?? plateau(comparison, group, sample);
 }

@@ -1,5 +1,7 @@
 import { takeCensus } from './census.ts';
 import type { Census } from './census.ts';
+import { findAccepted } from './connections.ts';
+import type { Accepted } from './connections.ts';
 import { countHoldings } from './entries.ts';
 import type { Holdings } from './entries.ts';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
@@ -10,6 +12,7 @@ import type { Heap } from './heap.ts';
 export interface Earlier {
   readonly holdings: Holdings;
   readonly census: Census;
+  readonly accepted: Accepted;
   readonly ids: IdTable;
   /** Spread over the heap: id, type and class, to see whether ids mean the same in the next file. */
   readonly sample: readonly { readonly id: number; readonly type: number; readonly name: string }[];
@@ -35,7 +38,13 @@ export function remember(heap: Heap): Earlier {
   for (let node = 0; node < heap.nodeCount; node += step) {
     sample.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
   }
-  return { holdings: countHoldings(heap), census: takeCensus(heap), ids: indexIds(heap), sample };
+  return {
+    holdings: countHoldings(heap),
+    census: takeCensus(heap),
+    accepted: findAccepted(heap),
+    ids: indexIds(heap),
+    sample,
+  };
 }
 
 function indexIds({ nodeId, nodeCount }: Heap): IdTable {

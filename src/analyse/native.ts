@@ -62,6 +62,8 @@ const EMPTY = {
   otherRetainers: [],
   notes: ['no container in JavaScript grew: the engine or the event loop holds them'],
   known: null,
+  steps: [],
+  shared: [],
 };
 
 interface NativeTally {

@@ -29,15 +29,25 @@ export function stepsTo(heap: Heap, reach: Reach, node: number): Step[] {
   return steps.reverse();
 }
 
+/** One part of a path as code would read it, and the step that it ends with. */
+export interface Part {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** As code would read it. */
+export const pathText = (graph: Graph, steps: readonly Step[]): string[] =>
+  pathParts(graph, steps).map(({ text }) => text);
+
 /**
- * As code would read it. Begins at the variable nearest to the container by which the application knows something on
- * the way, else at a package's, else at the class where the engine takes over: how a socket's closure reaches `bus` is
- * an accident of the moment, what follows is not.
+ * Begins at the variable nearest to the container by which the application knows something on the way, else at a
+ * package's, else at the class where the engine takes over: how a socket's closure reaches `bus` is an accident of the
+ * moment, what follows is not.
  */
-export function pathText(graph: Graph, steps: readonly Step[]): string[] {
+export function pathParts(graph: Graph, steps: readonly Step[]): Part[] {
   const { heap } = graph;
-  const members: string[] = [];
-  let start: { name: string; depth: number } | null = null;
+  const members: Part[] = [];
+  let start: (Part & { depth: number }) | null = null;
   let at = steps.length - 1;
   for (; at >= 0; at--) {
     const { edge, node } = steps[at]!;
@@ -45,23 +55,23 @@ export function pathText(graph: Graph, steps: readonly Step[]): string[] {
     const variable = variableAt(graph, { edge, node }, from);
     const isOwn = variable !== null && !isPackageFile(variable.place.file);
     if (variable !== null && (start === null || isOwn))
-      start = { name: variable.name, depth: members.length };
+      start = { text: variable.name, at, depth: members.length };
     if (isOwn) break;
     const table = weakTableOf(graph, edge);
     if (table !== null) {
-      start = { name: `${table.variable?.name ?? 'WeakMap'}.get(…)`, depth: members.length };
+      start = { text: `${table.variable?.name ?? 'WeakMap'}.get(…)`, at, depth: members.length };
       break;
     }
-    const member = memberOf(heap, edge, from);
-    if (member === null) break;
-    members.push(member);
+    const text = memberOf(heap, edge, from);
+    if (text === null) break;
+    members.push({ text, at });
   }
   if (start === null && at >= 0) {
-    start = { name: className(heap, steps[at]!.node), depth: members.length };
+    start = { text: className(heap, steps[at]!.node), at, depth: members.length };
   }
   const below = members.slice(0, start?.depth ?? members.length).reverse();
-  const parts = start === null ? below : [start.name, ...below];
-  return foldRepeats(parts.filter((part) => part !== ''));
+  const parts = start === null ? below : [{ text: start.text, at: start.at }, ...below];
+  return foldRepeats(parts.filter(({ text }) => text !== ''));
 }
 
 /** From where a step starts; the root's own steps start at the root. */
@@ -99,7 +109,7 @@ export function weakTableOf(graph: Graph, edge: number): { variable: Variable | 
   return { variable: map < 0 ? null : variableOf(graph, map) };
 }
 
-function memberText(name: string): string {
+export function memberText(name: string): string {
   const symbol = /^<symbol (.*)>$/.exec(name)?.[1];
   if (symbol !== undefined) return `[${symbol}]`;
   return /^[\w$#]+$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
@@ -118,12 +128,14 @@ export function className(heap: Heap, node: number): string {
 const TYPE_NAMES: readonly string[] = Object.keys(NODE);
 
 /** A thousand timers in a row are one step. */
-function foldRepeats(parts: readonly string[]): string[] {
-  const folded: string[] = [];
+function foldRepeats(parts: readonly Part[]): Part[] {
+  const folded: Part[] = [];
   for (const part of parts) {
-    const last = folded.at(-1);
-    if (last === part && folded.at(-2) === part) folded[folded.length - 1] = '…';
-    else if (!(last === '…' && folded.at(-2) === part)) folded.push(part);
+    const last = folded.at(-1)?.text;
+    const before = folded.at(-2)?.text;
+    if (last === part.text && before === part.text) folded[folded.length - 1] = { text: '…', at: part.at };
+    else if (last === '…' && before === part.text) folded[folded.length - 1] = { text: '…', at: part.at };
+    else folded.push(part);
   }
   return folded;
 }

@@ -1,6 +1,7 @@
 import type { Holder, Suspect } from '../types.ts';
 import { describe } from './describe.ts';
 import type { Comparison } from './describe.ts';
+import { finish } from './finish.ts';
 import { foldLike } from './fold.ts';
 import type { Graph } from './graph.ts';
 import { holdingOf } from './entries.ts';
@@ -34,12 +35,17 @@ export function findHeld(comparison: Comparison): Suspect[] {
   big.sort((a, b) => graph.dominators.retained[b.node]! - graph.dominators.retained[a.node]!);
   const holders = new Set(big.map(({ node }) => node));
   const outermost = big.filter(({ node }) => !isInside(graph, holders, node)).slice(0, MOST_GROUPS);
-  return foldLike(graph, outermost)
-    .map((group) => describe(comparison, group, new Set()))
-    .filter((suspect) => isSuspicious(suspect) && !graph.scripts.isAgentFile(suspect.location?.file ?? ''))
-    .map((suspect) => ({ ...suspect, growth: null, confidence: confidenceOf(suspect) }))
-    .sort((a, b) => b.retainedBytes - a.retainedBytes)
-    .map((suspect, at) => ({ ...suspect, rank: at + 1 }));
+  const described = foldLike(graph, outermost)
+    .map((group) => ({ group, suspect: describe(comparison, group, new Set()) }))
+    .filter(
+      ({ suspect }) => isSuspicious(suspect) && !graph.scripts.isAgentFile(suspect.location?.file ?? ''),
+    )
+    .sort((a, b) => b.suspect.retainedBytes - a.suspect.retainedBytes);
+  return finish(comparison, described).map((suspect) => ({
+    ...suspect,
+    growth: null,
+    confidence: confidenceOf(suspect),
+  }));
 }
 
 /** Is it inside an entry of another? A field of an object with many fields is not. */

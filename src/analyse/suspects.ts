@@ -2,6 +2,8 @@ import type { Growing, Suspect } from '../types.ts';
 import { describe, sampleOf } from './describe.ts';
 import type { Comparison } from './describe.ts';
 import { excuseOf } from './excuses.ts';
+import { finish } from './finish.ts';
+import type { Described } from './finish.ts';
 import { foldLike } from './fold.ts';
 import type { Group } from './fold.ts';
 import type { Graph } from './graph.ts';
@@ -19,7 +21,7 @@ const MOST_SUSPECTS = 20;
 
 /** What grew, told apart: suspects by the bytes that go with them, and what has an excuse. */
 export function findSuspects(comparison: Comparison): { suspects: Suspect[]; growing: Growing[] } {
-  const suspects: Suspect[] = [];
+  const suspects: Described[] = [];
   const growing: Growing[] = [];
   const groups = findGroups(comparison);
   const grown = grownNodes(groups);
@@ -33,23 +35,20 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
     const isAlsoAgents = agents.size > 0 && first.otherRetainers.length > 0;
     const suspect = isAlsoAgents ? describe(comparison, group, applications) : first;
     const because = excuseOf(comparison, group, suspect, sampleOf(heap, group));
-    if (because === null) suspects.push(suspect);
+    if (because === null) suspects.push({ group, suspect });
     else {
       const { name, path, location, objects } = suspect;
       growing.push({ name, path, location, objects, because });
     }
   }
   // Two that hold the same objects hold the same bytes: what the user wrote is what the user can change.
-  suspects.sort((a, b) => b.retainedBytes - a.retainedBytes || rankOfPlace(a) - rankOfPlace(b));
+  suspects.sort(({ suspect: a }, { suspect: b }) => {
+    return b.retainedBytes - a.retainedBytes || rankOfPlace(a) - rankOfPlace(b);
+  });
   return {
-    suspects: suspects.slice(0, MOST_SUSPECTS).map((suspect, at) => ({ ...suspect, rank: at + 1 })),
+    suspects: finish(comparison, suspects.slice(0, MOST_SUSPECTS)),
     growing: growing.slice(0, MOST_SUSPECTS),
   };
-}
-
-interface Described {
-  readonly group: Group;
-  readonly suspect: Suspect;
 }
 
 const grownNodes = (groups: readonly Group[]): Set<number> =>

@@ -2,6 +2,7 @@
 const LIST = [
   '<symbol kHandle>',
   'FinalizationRegistry',
+  'Socket',
   'TimersList',
   '__proto__',
   '_events',
@@ -9,6 +10,7 @@ const LIST = [
   '_idlePrev',
   '_onTimeout',
   '_repeat',
+  '_server',
   'bound_function',
   'bound_this',
   'callback',
@@ -20,6 +22,7 @@ const LIST = [
   'listener',
   'map',
   'name',
+  'previous',
   'prototype',
   'script',
   'script_or_debug_info',

@@ -2,6 +2,7 @@
 
 import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../types.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
+import { connectionsText } from './held.ts';
 import { drawChart } from './html/chart.ts';
 import { markup, Markup } from './html/markup.ts';
 import { devTools, foot, nextSteps } from './html/next.ts';
@@ -13,7 +14,7 @@ import { classTable, culpritCard, holderTable, meter, suspectTable } from './htm
 export function reportHtml(report: Report): string {
   const { alert, analysis, samples, notes } = report;
   const suspect = suspectOf(alert, analysis);
-  const body = markup`${alertHead(alert)}${tiles(report)} ${culprit(alert, suspect)} ${charts(samples)}
+  const body = markup`${alertHead(alert)}${tiles(report)} ${culprit(alert, suspect, analysis)} ${charts(samples)}
   ${evidence(alert)} ${analysis === null ? null : analysisParts(analysis, suspect)} ${nextSteps(alert)}
   ${notes.length === 0 ? null : markup`<h2>Notes</h2>${notes.map((note) => markup`<p>${note}</p>`)}`}
   ${foot(alert)}`;
@@ -22,7 +23,7 @@ export function reportHtml(report: Report): string {
 
 /** What `wsguard analyse` found, without an alert. */
 export function analysisHtml(analysis: Analysis): string {
-  const { snapshots, suspects, clean } = analysis;
+  const { snapshots, suspects, clean, connections } = analysis;
   const [first] = suspects;
   // Of a single snapshot nobody can say that something grows, or that nothing does.
   const isOne = snapshots.length === 1;
@@ -39,8 +40,9 @@ export function analysisHtml(analysis: Analysis): string {
       >
       <h1>${title}</h1>
       <p>${analysis.because}</p>
+      ${connections === null ? null : markup`<p class="soft">${connectionsText(connections)}.</p>`}
     </header>
-    ${first === undefined ? null : markup`<h2>${isOne ? 'Most suspicious' : 'Who holds it'}</h2>${culpritCard(first)}`}
+    ${first === undefined ? null : markup`<h2>${isOne ? 'Most suspicious' : 'Who holds it'}</h2>${culpritCard(first, analysis.connections)}`}
     <h2>The snapshots</h2>
     ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis, first ?? null)}
     <h2>Look for yourself</h2>
@@ -102,8 +104,10 @@ function suspectOf({ culprit: named }: Alert, analysis: Analysis | null): Suspec
   return suspects.find(isNamed) ?? null;
 }
 
-function culprit(alert: Alert, suspect: Suspect | null): Markup {
-  if (suspect !== null) return markup`<h2>Who holds it</h2>${culpritCard(suspect)}`;
+function culprit(alert: Alert, suspect: Suspect | null, analysis: Analysis | null): Markup {
+  if (suspect !== null) {
+    return markup`<h2>Who holds it</h2>${culpritCard(suspect, analysis?.connections ?? null)}`;
+  }
   const { culprit: named } = alert;
   if (named === null) {
     return markup`<h2>Who holds it</h2>

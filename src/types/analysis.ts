@@ -38,6 +38,52 @@ export interface Suspect {
   /** Sentences that a reader needs to believe it: closed sockets among them, growth by design. */
   readonly notes: readonly string[];
   readonly known: KnownLeak | null;
+  /**
+   * The path once more, object by object, on to an example entry and to what shows that nobody needs it any more.
+   * Empty where there is no such path.
+   */
+  readonly steps: readonly HeldStep[];
+  /** Bytes that this suspect and others keep alive together: they are freed when all of them let go, not before. */
+  readonly shared: readonly Shared[];
+}
+
+/** One object on the way, and whether it should still be there. */
+export interface HeldStep {
+  /** How code would go there from the step before. */
+  readonly text: string;
+  /** Its class. */
+  readonly is: string;
+  readonly state: 'not-leaking' | 'unknown' | 'leaking';
+  /** The fact in the snapshots that says so, or the step that it follows from. */
+  readonly because: string | null;
+  /** The reference that leads here lies between the last that should be there and the first that should not. */
+  readonly isSuspect: boolean;
+}
+
+export interface Shared {
+  /** The other suspects. */
+  readonly with: readonly { readonly rank: number; readonly name: string }[];
+  readonly bytes: number;
+}
+
+/** Sockets that servers of this process accepted, as far as snapshots know them. */
+export interface ConnectionCount {
+  readonly open: number;
+  /** Closed, and still held. */
+  readonly closed: number;
+  /** The same in the first snapshot; null with a single one. */
+  readonly before: { readonly open: number; readonly closed: number } | null;
+  /** Which are which; null where objects have no ids to tell. What opened and was collected meanwhile is in no snapshot. */
+  readonly since: {
+    /** New since the first snapshot, and open. */
+    readonly opened: number;
+    /** New since the first snapshot, closed, and still held. */
+    readonly openedAndClosed: number;
+    /** Open in the first snapshot, closed now, and still held. */
+    readonly closed: number;
+    /** In the first snapshot and not there any more. */
+    readonly released: number;
+  } | null;
 }
 
 export type SuspectType =
@@ -113,4 +159,6 @@ export interface Analysis {
   readonly classes: readonly ClassRow[];
   /** Memory outside the JavaScript heap that the snapshot knows of. */
   readonly external: readonly ClassRow[];
+  /** Null where no server has accepted a connection that a snapshot shows. */
+  readonly connections: ConnectionCount | null;
 }

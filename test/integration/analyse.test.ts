@@ -118,6 +118,18 @@ test('bundled and minified: the lines are those of the source, by its map', asyn
   expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
 });
 
+test('a function that is added again is not new, numbers are no objects: neither is called leaking', async () => {
+  const { suspects } = await analyseFiles(snapshots(process.execPath, 'leaky'));
+  const steps = Object.fromEntries(suspects.map(({ path, steps: all }) => [path[0], all]));
+  expect(steps['gateway']?.at(-1)).toMatchObject({ is: 'onUpgrade', state: 'unknown', isSuspect: true });
+  expect(steps['latencies']).toMatchObject([{ text: 'latencies', state: 'not-leaking', isSuspect: false }]);
+  // Each of these shows all of its earlier entries, keys of dictionaries too.
+  for (const start of ['byUser', 'clients', 'connections', 'outbox', 'lobby']) {
+    expect(steps[start]?.at(-1)).toMatchObject({ state: 'leaking', isSuspect: true });
+    expect(steps[start]?.at(-1)?.because).toContain('of the 60 entries of then none has left');
+  }
+});
+
 test('three snapshots: what stopped growing and holds nothing closed is no suspect', async () => {
   const [a, b] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([a, b, b]);

@@ -16,6 +16,8 @@ export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({
   otherRetainers: ['bus._events.message'],
   notes: ['1,900 of the sockets among them are closed.'],
   known: null,
+  steps: [],
+  shared: [],
   ...more,
 });
 
@@ -40,5 +42,6 @@ export const analysisOf = (more: Partial<Analysis> = {}): Analysis => ({
   holders: [],
   classes: [classRow('WebSocket')],
   external: [],
+  connections: null,
   ...more,
 });

@@ -17,6 +17,8 @@ export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({
   otherRetainers: [],
   notes: [],
   known: null,
+  steps: [],
+  shared: [],
   ...more,
 });
 
@@ -31,4 +33,5 @@ export const analysisOf = (...suspects: Suspect[]): Analysis => ({
   holders: [],
   classes: [],
   external: [],
+  connections: null,
 });

@@ -46,6 +46,17 @@ code, .mono { font: .88em/1.5 ui-monospace, "Cascadia Code", Menlo, Consolas, mo
 .step { border: 1.5px solid var(--line); border-radius: .45rem; padding: .15rem .55rem; background: var(--wash); }
 .step.holder { border-color: var(--bad); background: var(--bad-wash); color: var(--bad); font-weight: 600; }
 .step.held { border-style: dashed; }
+.step.not-leaking { border-color: var(--good); background: var(--good-wash); color: var(--good); }
+.step.leaking { border-color: var(--bad); background: var(--bad-wash); color: var(--bad); font-weight: 600; }
+.step.unknown { border-style: dashed; }
+.path li + li.suspect::before { height: 0; background: none; border-top: 4px dotted var(--bad); width: 1.9rem; }
+.key i.look { flex: none; height: 0; border-radius: 0; background: none; border-top: 4px dotted var(--bad); width: 1.9rem; }
+.states { width: auto; margin: .2rem 0 .8rem; font-size: .875rem; }
+.states td { border: 0; padding: .12rem .8rem .12rem 0; }
+.states .look { white-space: nowrap; }
+.look, .state.leaking { color: var(--bad); }
+.state.not-leaking { color: var(--good); }
+.state.unknown { color: var(--soft); }
 .meter { display: inline-block; width: 5rem; height: .5rem; border-radius: .25rem; background: var(--wash); vertical-align: middle; overflow: hidden; margin-right: .4rem; }
 .meter i { display: block; height: 100%; background: var(--accent); }
 .charts { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); }
@@ -82,6 +93,8 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
   main { padding: 1.2rem .8rem 3rem; }
   th, td { padding: .35rem .5rem; font-size: .82rem; }
   td.name { min-width: 8rem; }
+  .states tr { display: block; margin: .35rem 0; }
+  .states td { display: inline; padding: 0 .35rem 0 0; }
   .command { flex-direction: column; align-items: stretch; }
 }
 @media print { .scroll { max-height: none; overflow: visible; } button, input { display: none; } }

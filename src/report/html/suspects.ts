@@ -1,7 +1,9 @@
 /** The culprit, its path as it is held, and the other suspects. */
 
-import type { Analysis, Holder, SourceLocation, Suspect } from '../../types.ts';
+import type { Analysis, ConnectionCount, Holder, SourceLocation, Suspect } from '../../types.ts';
 import { formatBytes, formatCount, spotText } from '../format.ts';
+import { besideConnections, sharedText } from '../held.ts';
+import { stepsOf } from './held.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 
@@ -29,9 +31,10 @@ export function pathOf(path: readonly string[], held: string | null): Markup {
   return markup`<ol class="path" aria-label="What holds it">${steps}${entries}</ol>`;
 }
 
-export function culpritCard(suspect: Suspect): Markup {
+export function culpritCard(suspect: Suspect, connections: ConnectionCount | null): Markup {
   const { name, path, location, growth, entries, example, otherRetainers, notes, known } = suspect;
   const held = `${growth === null ? '' : '+'}${formatCount(growth?.objects ?? suspect.objects)} × ${entries}`;
+  const beside = besideConnections(suspect, connections);
   const like = suspect.containers > 1 ? ` in ${formatCount(suspect.containers)} like containers` : '';
   return markup`<section class="card culprit">
     <h3>${name} <span class="pill">${suspect.type}</span></h3>
@@ -39,7 +42,8 @@ export function culpritCard(suspect: Suspect): Markup {
       ${location === null ? markup`<span class="soft">no line of code known</span>` : placeOf(location)}
     </p>
     ${suspect.maker === undefined ? null : markup`<p class="small soft">The entries are made at ${placeOf(suspect.maker)}</p>`}
-    ${pathOf(path, held)}
+    ${hasSuspects(suspect) ? stepsOf(suspect.steps, held) : pathOf(path, held)}
+    ${beside === null ? null : markup`<p>${beside}.</p>`}
     <p>
       ${growth === null ? null : `Gained ${formatCount(growth.objects)} objects and ${formatBytes(growth.bytes)}${like}. `}
       Keeps ${formatBytes(suspect.retainedBytes)} alive. Confidence ${meter(suspect.confidence)}
@@ -57,6 +61,7 @@ export function culpritCard(suspect: Suspect): Markup {
             releasing one of them frees nothing.
           </p>`
     }
+    ${suspect.shared.map((shared) => markup`<p class="note">Bytes ${sharedText(shared)}.</p>`)}
     ${
       known === null
         ? null
@@ -84,12 +89,31 @@ export function suspectTable(suspects: readonly Suspect[]): Markup | null {
                 <td class="number">${formatCount(suspect.growth?.objects ?? suspect.objects)}</td>
                 <td class="number">${formatBytes(suspect.retainedBytes)}</td>
                 <td class="number">${meter(suspect.confidence)}</td>
-              </tr>`,
+              </tr>
+              ${detailsOf(suspect)}`,
           )}
         </tbody>
       </table>
     </div>
     ${more(suspects.length, MOST_ROWS)}`;
+}
+
+/** A container of numbers should be there, and numbers are no objects: its path alone says as much. */
+const hasSuspects = ({ steps }: Suspect): boolean => steps.some(({ isSuspect }) => isSuspect);
+
+/** What the card of the first one shows at once. */
+function detailsOf(suspect: Suspect): Markup | null {
+  const { steps, shared, entries, objects } = suspect;
+  if (!hasSuspects(suspect) && shared.length === 0) return null;
+  return markup`<tr>
+    <td colspan="5">
+      <details class="small">
+        <summary>how it is held</summary>
+        ${hasSuspects(suspect) ? stepsOf(steps, `${formatCount(objects)} × ${entries}`) : null}
+        ${shared.map((each) => markup`<p class="note">Bytes ${sharedText(each)}.</p>`)}
+      </details>
+    </td>
+  </tr>`;
 }
 
 export function holderTable(holders: readonly Holder[]): Markup | null {

@@ -49,6 +49,8 @@ test('nothing from the heap or the alert is ever markup', () => {
     otherRetainers: [EVIL],
     notes: [EVIL],
     known: { id: 'x', package: EVIL, range: EVIL, advice: EVIL },
+    steps: [{ text: EVIL, is: EVIL, state: 'unknown', because: EVIL, isSuspect: true }],
+    shared: [{ with: [{ rank: 2, name: EVIL }], bytes: 9 }],
   });
   const holder = { ...suspect, type: 'Map', share: 0.5 };
   const analysis = analysisOf({
@@ -162,6 +164,36 @@ test('the culprit of the alert is the one that is drawn, whatever its rank; unkn
   const alone = draw({ ...named, name: 'bus', text: 'listeners of bus' });
   expect(alone).toContain('<h3>listeners of bus</h3>');
   expect(alone.match(/<code>(other|clients)<\/code>/g)).toHaveLength(2);
+});
+
+test('the path is drawn with the references to look at, each state with its reason; the other suspects have theirs', () => {
+  const step = { text: 'clients', is: 'Map', because: 'a variable of the module a.js', isSuspect: false };
+  const steps = [
+    { ...step, state: 'not-leaking' },
+    { ...step, text: '.get(…)', is: 'Session', state: 'unknown', because: null, isSuspect: true },
+    { ...step, text: '.socket', is: 'Socket', state: 'leaking', because: 'closed', isSuspect: true },
+  ] as const;
+  const shared = [{ with: [{ rank: 2, name: 'bus' }], bytes: 3 * 1024 ** 2 }];
+  const suspect = suspectOf({ steps, shared, growth: { objects: 300, bytes: 1 } });
+  const connections = {
+    open: 10,
+    closed: 280,
+    before: { open: 10, closed: 40 },
+    since: { opened: 0, openedAndClosed: 240, closed: 3, released: 0 },
+  };
+  const page = analysisHtml(analysisOf({ suspects: [suspect, { ...suspect }], connections }));
+  for (const part of [
+    '<li class=""><code class="step not-leaking"',
+    '<li class="suspect"><code class="step unknown"',
+    '<li class="suspect"><code class="step leaking"',
+    'shared with bus (2.): 3.0 MiB freed only if both let go',
+    'not leaking</b> a variable of the module a.js',
+    '+300 while 240 connections that are new since the first snapshot are closed and still held',
+    'last 10 open, 280 closed and still held. New since the first: 240 closed and still held. Of the first: 3 closed',
+  ])
+    expect(page).toContain(part);
+  expect(page.match(/~~&gt;/g)).toHaveLength(4);
+  expect(page.match(/how it is held/g)).toHaveLength(1);
 });
 
 test('one snapshot is neither clean nor leaking; a clean pair says why', () => {

@@ -87,6 +87,7 @@ test('the rest: evidence, what it is not, suspects, a table of at most a dozen r
       holders: [],
       classes: [],
       external: [],
+      connections: null,
       suspects: [
         {
           containers: 1,
@@ -95,6 +96,8 @@ test('the rest: evidence, what it is not, suspects, a table of at most a dozen r
           otherRetainers: [],
           notes: [],
           known: null,
+          steps: [],
+          shared: [],
           rank: 1,
           name: 'clients',
           type: 'Map',

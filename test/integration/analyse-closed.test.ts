@@ -1,0 +1,115 @@
+/** Connections that are closed and still held: where on the way to look, how many they are, what is freed only together. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { analyseFiles } from '../../src/analyse/index.ts';
+import { analysisText } from '../../src/report/analysis.ts';
+import type { Analysis, HeldStep, Suspect } from '../../src/types.ts';
+import { NODES, nodeOf } from '../support/nodes.ts';
+
+jest.setTimeout(120_000);
+
+const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'closed.js');
+const folder = mkdtempSync(join(tmpdir(), 'wsguard-closed-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function snapshots(node: string, variant: string): readonly string[] {
+  const into = mkdtempSync(join(folder, 'run-'));
+  execFileSync(node, [PROGRAM, variant, into], { env: { ...process.env, NODE_OPTIONS: '' } });
+  return ['a', 'b'].map((name) => join(into, `${name}.heapsnapshot`));
+}
+
+function suspectAt({ suspects }: Analysis, start: string): Suspect {
+  const found = suspects.find(({ path }) => path[0] === start);
+  if (found === undefined) throw new Error(`no suspect at ${start}: ${JSON.stringify(suspects)}`);
+  return found;
+}
+
+/** `sessions: n -> ~.get(…): l`, a tilde before what a suspect reference leads to. */
+const drawn = (steps: readonly HeldStep[]): string =>
+  steps.map(({ text, state, isSuspect }) => `${isSuspect ? '~' : ''}${text}: ${state[0]}`).join(' -> ');
+
+describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
+  let leaky: readonly string[];
+  beforeAll(async () => {
+    leaky = snapshots(await nodeOf(name), 'leaky');
+  });
+
+  test('two: between the container and the entry, since none of the entries of then has left', async () => {
+    const analysis = await analyseFiles(leaky);
+    const sessions = suspectAt(analysis, 'sessions');
+    expect(drawn(sessions.steps)).toBe('sessions: n -> ~.get(…): l -> .socket: l');
+    expect(sessions.steps.map(({ is, because }) => [is, because])).toEqual([
+      ['Map', 'a variable of the module closed.js'],
+      ['Session', 'new since the first snapshot; of the 30 entries of then none has left'],
+      ['Socket', 'a closed socket: its handle is null'],
+    ]);
+    const bus = suspectAt(analysis, 'bus');
+    expect(drawn(bus.steps)).toMatch(
+      /^bus: n -> \._events: n -> \.news: n -> ~\[\d+\]: l -> session: l -> \.socket: l$/,
+    );
+    // An ended response needs no other snapshot to be told.
+    const streams = suspectAt(analysis, 'streams');
+    expect(streams.steps.at(-1)).toMatchObject({ is: 'ServerResponse', state: 'leaking', isSuspect: true });
+    expect(streams.steps.at(-1)?.because).toContain('_closed');
+  });
+
+  test('two: what the sessions and their listeners hold together is told at both, and nowhere else', async () => {
+    const analysis = await analyseFiles(leaky);
+    const [sessions, bus] = ['sessions', 'bus'].map((start) => suspectAt(analysis, start)) as [
+      Suspect,
+      Suspect,
+    ];
+    const named = ({ rank, name: of }: Suspect) => ({ rank, name: of });
+    // Each session has an array of 200 numbers; nothing of that is freed by one of them.
+    const bytes = sessions.shared[0]?.bytes ?? 0;
+    expect(bytes).toBeGreaterThan(120 * 200 * 8);
+    expect(bytes).toBeLessThan(2 * 120 * 200 * 8);
+    expect(sessions.shared).toEqual([{ with: [named(bus)], bytes }]);
+    expect(bus.shared).toEqual([{ with: [named(sessions)], bytes }]);
+    expect(suspectAt(analysis, 'streams').shared).toEqual([]);
+  });
+
+  test('two: connections that came, went and are held are counted; the text says all three', async () => {
+    const analysis = await analyseFiles(leaky);
+    const { connections } = analysis;
+    // Of each visit one connection is the server's and one the http server's.
+    expect(connections).toEqual({
+      open: 10,
+      closed: 280,
+      before: { open: 10, closed: 40 },
+      since: { opened: 0, openedAndClosed: 240, closed: 0, released: 0 },
+    });
+    const text = analysisText(analysis);
+    expect(text).toContain('New since the first: 240 closed and still held.');
+    expect(text).toContain('~~> .get(…) (Session): leaking, new since the first snapshot');
+    expect(text).toMatch(
+      /shared with listeners of 'news' on EventEmitter \(\d\.\): \d+ KiB freed only if both/,
+    );
+    expect(text).toContain('+120 while 240 connections that are new since the first snapshot are closed');
+  });
+
+  test('one: as far as the socket, for nothing tells the session itself', async () => {
+    const analysis = await analyseFiles(leaky.slice(1));
+    expect(analysis.connections).toEqual({ open: 10, closed: 280, before: null, since: null });
+    expect(drawn(suspectAt(analysis, 'sessions').steps)).toBe('sessions: n -> ~.get(…): u -> ~.socket: l');
+  });
+
+  test('silent where the same work lets go, and nothing is called closed and held', async () => {
+    const analysis = await analyseFiles(snapshots(await nodeOf(name), 'fixed'));
+    expect(analysis.suspects).toEqual([]);
+    expect(analysis.connections?.open).toBe(10);
+    expect(analysis.connections?.since?.openedAndClosed).toBeLessThanOrEqual(2);
+  });
+});
+
+test('files of two processes: states by what an object is only, and counts without who is who', async () => {
+  const [, other] = snapshots(process.execPath, 'leaky') as [string, string];
+  const [first] = snapshots(process.execPath, 'leaky') as [string, string];
+  const analysis = await analyseFiles([first, other]);
+  expect(analysis.matchedBy).toBe('path');
+  expect(analysis.connections).toMatchObject({ open: 10, closed: 280, before: { closed: 40 }, since: null });
+  const because = analysis.suspects.flatMap(({ steps }) => steps.map((step) => step.because ?? ''));
+  expect(because.filter((text) => /first snapshot|as before/.test(text))).toEqual([]);
+});
