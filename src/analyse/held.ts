@@ -115,7 +115,8 @@ function fieldReason({ first }: Comparison, { step, text, isBelowEvents }: Below
   if (text === '._events' || isBelowEvents) {
     return `the emitter's own list of ${isBelowEvents ? 'listeners' : 'events'}`;
   }
-  const isOld = first.isExact && first.before[step.node] !== 0;
+  // Paired by path it is the field of that name in the same place, which is all that is said.
+  const isOld = first.before[step.node] !== 0;
   return isOld && /^\.[#\w$]+$|^\[\w+\]$/.test(text) ? 'a field that was there in the first snapshot' : null;
 }
 
@@ -162,11 +163,11 @@ function entryStep(
   // The same listener again and again is not new.
   const kept = comparison.first.before[entry] === 0 ? keptOf(comparison, group, type) : null;
   if (kept === null) return { text, is, ...unknown() };
-  const because = `new since the first snapshot; of the ${kept} entries of then none has left`;
+  const because = `new since the first snapshot; of older ones there are as many as then, ${kept}`;
   return { text, is, state: 'leaking', because };
 }
 
-/** How many entries the containers had, when not one of them has left; null when some have, or nobody can tell. */
+/** How many entries the containers had, when of objects that are as old there are as many now; else null. */
 function keptOf({ graph, first }: Comparison, { how, members }: Group, type: SuspectType): number | null {
   if (how !== 'entries' || !first.isExact) return null;
   const { heap } = graph;
@@ -182,7 +183,8 @@ function keptOf({ graph, first }: Comparison, { how, members }: Group, type: Sus
     for (const entry of entriesOf(heap, node)) {
       if (first.before[entry] !== 0 && heap.nodeType[entry] !== NODE.hidden) kept++;
     }
-    if (kept < count) return null;
+    // Else old objects came in or went: which of them left nobody can tell.
+    if (kept !== count) return null;
     then += count;
   }
   const entries = Math.round(then * entriesPerEdge(heap, type, members[0]!.node));

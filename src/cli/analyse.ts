@@ -14,6 +14,7 @@ import { analysisHtml } from '../report/html.ts';
 import type { Analysis, Clock } from '../types.ts';
 import { CliError, UsageError } from './io.ts';
 import type { CliIo } from './io.ts';
+import { withServed } from './report-beside.ts';
 
 const USAGE = `wsguard analyse <a> [b] [c] [--html <out>] [--json]
   one snapshot: what holds the memory; two or three in the order they were taken: what grows
@@ -34,7 +35,7 @@ export async function analyse(argv: readonly string[], io: CliIo): Promise<numbe
     io.out(`${USAGE}\n`);
     return 0;
   }
-  const analysis = await analysed(request, io);
+  const analysis = withServed(await analysed(request, io), request.files);
   if (request.html !== null) await writeHtml(resolve(io.cwd, request.html), analysis);
   io.out(request.json ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
   return request.files.length > 1 && !analysis.clean ? 1 : 0;

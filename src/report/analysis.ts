@@ -1,18 +1,18 @@
 /** What an analysis found, for people at a terminal. */
-import type { Analysis, ConnectionCount, Holder, SourceLocation, Suspect } from '../types.ts';
+import type { Analysis, Holder, SourceLocation, Suspect } from '../types.ts';
 import { formatBytes, formatCount, spotText } from './format.ts';
-import { besideConnections, connectionsText, heldLines, sharedText } from './held.ts';
+import { besideConnections, connectionLines, heldLines, sharedText } from './held.ts';
 
 const MOST_SHOWN = 10;
 
 export function analysisText(analysis: Analysis): string {
-  const { snapshots, suspects, holders, connections } = analysis;
+  const { snapshots, suspects, holders } = analysis;
   const lines = snapshots.map(
     ({ file, nodes, selfBytes }) => `${file}: ${formatCount(nodes)} objects, ${formatBytes(selfBytes)}`,
   );
   lines.push('', analysis.because);
-  if (connections !== null) lines.push(connectionsText(connections));
-  for (const suspect of suspects.slice(0, MOST_SHOWN)) lines.push('', ...suspectLines(suspect, connections));
+  lines.push(...connectionLines(analysis));
+  for (const suspect of suspects.slice(0, MOST_SHOWN)) lines.push('', ...suspectLines(suspect, analysis));
   if (suspects.length > MOST_SHOWN) {
     lines.push('', `and ${suspects.length - MOST_SHOWN} more (--json lists them)`);
   }
@@ -21,7 +21,7 @@ export function analysisText(analysis: Analysis): string {
   return `${lines.join('\n')}\n`;
 }
 
-function suspectLines(suspect: Suspect, connections: ConnectionCount | null): string[] {
+function suspectLines(suspect: Suspect, analysis: Analysis): string[] {
   const { rank, name, path, location, growth, containers, entries, otherRetainers, notes, known } = suspect;
   const gained = growth === null ? formatCount(suspect.objects) : `+${formatCount(growth.objects)}`;
   const like = containers > 1 ? `, in ${formatCount(containers)} like containers` : '';
@@ -35,7 +35,7 @@ function suspectLines(suspect: Suspect, connections: ConnectionCount | null): st
     const fields = suspect.example.map((field) => `${field.name}: ${field.is}`);
     lines.push(`   like { ${fields.join(', ')} }`);
   }
-  const beside = besideConnections(suspect, connections);
+  const beside = besideConnections(suspect, analysis);
   if (beside !== null) lines.push(`   ${beside}`);
   lines.push(...heldLines(suspect.steps));
   if (otherRetainers.length > 0) {

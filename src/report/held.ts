@@ -1,5 +1,5 @@
 /** Where on the way to an entry to look, what is freed only together, and which connections are behind it: as words. */
-import type { ConnectionCount, HeldStep, Shared, Suspect } from '../types.ts';
+import type { Analysis, ConnectionCount, HeldStep, Shared, Suspect } from '../types.ts';
 import { formatBytes, formatCount } from './format.ts';
 
 const MOST_STEPS = 10;
@@ -37,7 +37,7 @@ export function sharedText({ with: others, bytes }: Shared): string {
 }
 
 /** Counts of one snapshot, or of the first and the last; what neither of them can know is said as well. */
-export function connectionsText({ open, closed, before, since }: ConnectionCount): string {
+function connectionsText({ open, closed, before, since }: ConnectionCount, isCounted: boolean): string {
   const now = `${formatCount(open)} open, ${formatCount(closed)} closed and still held`;
   if (before === null) return `Connections accepted: ${now}`;
   const then = `${formatCount(before.open)} open, ${formatCount(before.closed)} closed and still held`;
@@ -50,7 +50,7 @@ export function connectionsText({ open, closed, before, since }: ConnectionCount
     whole,
     ...(fresh === '' ? [] : [`New since the first: ${fresh}`]),
     ...(old === '' ? [] : [`Of the first: ${old}`]),
-    'What opened and was collected in between is in no snapshot, so this is no rate',
+    ...(isCounted ? [] : ['What opened and was collected in between is in no snapshot, so this is no rate']),
   ];
   return parts.join('. ');
 }
@@ -65,11 +65,36 @@ const LEAST_CONNECTIONS = 20;
 const LEAST_EACH = 0.5;
 const MOST_EACH = 100;
 
-/** Beside what gained: connections that came, went and are held. Null where there are few, or far more or fewer. */
-export function besideConnections({ growth }: Suspect, connections: ConnectionCount | null): string | null {
-  const since = connections?.since;
-  if (growth === null || since == null || since.openedAndClosed < LEAST_CONNECTIONS) return null;
-  const each = growth.objects / since.openedAndClosed;
-  if (each < LEAST_EACH || each > MOST_EACH) return null;
-  return `+${formatCount(growth.objects)} while ${formatCount(since.openedAndClosed)} connections that are new since the first snapshot are closed and still held`;
+/** Beside what gained: connections. By the agent's count, else those that came, went and are held; null where few did. */
+export function besideConnections({ growth }: Suspect, { connections, served }: Counted): string | null {
+  if (growth === null) return null;
+  const gained = `+${formatCount(growth.objects)}`;
+  if (served !== undefined && isComparable(growth.objects, served.opened)) {
+    const each = (growth.objects / served.opened).toFixed(2);
+    return `${gained}: ${each} for each of ${formatCount(served.opened)} connections opened meanwhile, by the agent's count`;
+  }
+  if (connections?.before != null && connections.since === null) {
+    const { closed, before } = connections;
+    if (!isComparable(growth.objects, closed - before.closed)) return null;
+    return `${gained} while connections that are closed and still held went from ${formatCount(before.closed)} to ${formatCount(closed)}`;
+  }
+  const held = connections?.since?.openedAndClosed ?? 0;
+  if (!isComparable(growth.objects, held)) return null;
+  return `${gained} while ${formatCount(held)} connections that are new since the first snapshot are closed and still held`;
+}
+
+type Counted = Pick<Analysis, 'connections' | 'served'>;
+
+const isComparable = (gained: number, connections: number): boolean =>
+  connections >= LEAST_CONNECTIONS && gained >= connections * LEAST_EACH && gained <= connections * MOST_EACH;
+
+/** What is known of the connections behind it, one sentence each. */
+export function connectionLines({ connections, served }: Counted): string[] {
+  const agents =
+    served === undefined
+      ? []
+      : [
+          `Between the snapshots the agent counted ${formatCount(served.opened)} connections opened and ${formatCount(served.closed)} closed`,
+        ];
+  return [...(connections === null ? [] : [connectionsText(connections, served !== undefined)]), ...agents];
 }

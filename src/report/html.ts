@@ -2,7 +2,7 @@
 
 import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../types.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
-import { connectionsText } from './held.ts';
+import { connectionLines } from './held.ts';
 import { drawChart } from './html/chart.ts';
 import { markup, Markup } from './html/markup.ts';
 import { devTools, foot, nextSteps } from './html/next.ts';
@@ -23,7 +23,7 @@ export function reportHtml(report: Report): string {
 
 /** What `wsguard analyse` found, without an alert. */
 export function analysisHtml(analysis: Analysis): string {
-  const { snapshots, suspects, clean, connections } = analysis;
+  const { snapshots, suspects, clean } = analysis;
   const [first] = suspects;
   // Of a single snapshot nobody can say that something grows, or that nothing does.
   const isOne = snapshots.length === 1;
@@ -40,9 +40,9 @@ export function analysisHtml(analysis: Analysis): string {
       >
       <h1>${title}</h1>
       <p>${analysis.because}</p>
-      ${connections === null ? null : markup`<p class="soft">${connectionsText(connections)}.</p>`}
+      ${connectionLines(analysis).map((line) => markup`<p class="soft">${line}.</p>`)}
     </header>
-    ${first === undefined ? null : markup`<h2>${isOne ? 'Most suspicious' : 'Who holds it'}</h2>${culpritCard(first, analysis.connections)}`}
+    ${first === undefined ? null : markup`<h2>${isOne ? 'Most suspicious' : 'Who holds it'}</h2>${culpritCard(first, analysis)}`}
     <h2>The snapshots</h2>
     ${snapshotTable(analysis)} ${snapshotCharts(analysis)} ${analysisParts(analysis, first ?? null)}
     <h2>Look for yourself</h2>
@@ -106,7 +106,7 @@ function suspectOf({ culprit: named }: Alert, analysis: Analysis | null): Suspec
 
 function culprit(alert: Alert, suspect: Suspect | null, analysis: Analysis | null): Markup {
   if (suspect !== null) {
-    return markup`<h2>Who holds it</h2>${culpritCard(suspect, analysis?.connections ?? null)}`;
+    return markup`<h2>Who holds it</h2>${culpritCard(suspect, analysis ?? { connections: null })}`;
   }
   const { culprit: named } = alert;
   if (named === null) {

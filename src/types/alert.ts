@@ -96,6 +96,9 @@ export interface ReportPoint {
   readonly externalBytes: number;
   readonly connections: number;
   readonly unanswering: number;
+  /** Connections since the process began; reports of earlier agents have neither. */
+  readonly opened?: number;
+  readonly closed?: number;
 }
 
 /** What became of handing something to a sink; sinks resolve with it and never reject. */

@@ -161,4 +161,12 @@ export interface Analysis {
   readonly external: readonly ClassRow[];
   /** Null where no server has accepted a connection that a snapshot shows. */
   readonly connections: ConnectionCount | null;
+  /** Between the first and the last snapshot, when a report of the agent lies beside them. */
+  readonly served?: Served;
+}
+
+/** Connections that the agent counted, those too that no snapshot shows. */
+export interface Served {
+  readonly opened: number;
+  readonly closed: number;
 }

@@ -4,7 +4,16 @@ import type { MetricState } from '../export/metric.ts';
 import type { Guard } from '../guard.ts';
 import { Ring } from '../ring.ts';
 import type { Step } from '../signals.ts';
-import type { Alert, Delivery, ReportPoint, Sample, Snapshot, TimeToLimit, Verdict } from '../types.ts';
+import type {
+  Alert,
+  ByTransport,
+  Delivery,
+  ReportPoint,
+  Sample,
+  Snapshot,
+  TimeToLimit,
+  Verdict,
+} from '../types.ts';
 
 /** An hour at the usual period; a report needs no more to show which way a curve goes. */
 const MAX_POINTS = 240;
@@ -76,6 +85,11 @@ const pointOf = ({ wallMs, memory, connections }: Sample, floorBytes: number | n
   floorBytes,
   rssBytes: memory.rssBytes,
   externalBytes: memory.externalBytes,
-  connections: Object.values(connections.active).reduce((sum, count) => sum + count, 0),
+  connections: sumOf(connections.active),
   unanswering: connections.unanswering,
+  opened: sumOf(connections.openedTotal),
+  closed: sumOf(connections.closedTotal),
 });
+
+const sumOf = (byTransport: ByTransport): number =>
+  Object.values(byTransport).reduce((sum, count) => sum + count, 0);

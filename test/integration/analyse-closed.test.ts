@@ -36,13 +36,13 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
     leaky = snapshots(await nodeOf(name), 'leaky');
   });
 
-  test('two: between the container and the entry, since none of the entries of then has left', async () => {
+  test('two: between the container and the entry, since of older entries there are as many as then', async () => {
     const analysis = await analyseFiles(leaky);
     const sessions = suspectAt(analysis, 'sessions');
     expect(drawn(sessions.steps)).toBe('sessions: n -> ~.get(…): l -> .socket: l');
     expect(sessions.steps.map(({ is, because }) => [is, because])).toEqual([
       ['Map', 'a variable of the module closed.js'],
-      ['Session', 'new since the first snapshot; of the 30 entries of then none has left'],
+      ['Session', 'new since the first snapshot; of older ones there are as many as then, 30'],
       ['Socket', 'a closed socket: its handle is null'],
     ]);
     const bus = suspectAt(analysis, 'bus');
@@ -104,12 +104,16 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
   });
 });
 
-test('files of two processes: states by what an object is only, and counts without who is who', async () => {
+test('files of two processes: no entry is called new, and connections are counted without who is who', async () => {
   const [, other] = snapshots(process.execPath, 'leaky') as [string, string];
   const [first] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([first, other]);
   expect(analysis.matchedBy).toBe('path');
   expect(analysis.connections).toMatchObject({ open: 10, closed: 280, before: { closed: 40 }, since: null });
   const because = analysis.suspects.flatMap(({ steps }) => steps.map((step) => step.because ?? ''));
-  expect(because.filter((text) => /first snapshot|as before/.test(text))).toEqual([]);
+  expect(because.filter((text) => /new since|as before/.test(text))).toEqual([]);
+  expect(drawn(suspectAt(analysis, 'sessions').steps)).toBe('sessions: n -> ~.get(…): u -> ~.socket: l');
+  expect(analysisText(analysis)).toMatch(
+    /\+120 while connections that are closed and still held went from 40 to 280/,
+  );
 });

@@ -25,6 +25,15 @@ const POINTS = Array.from({ length: 60 }, (_, at) => ({
 const rows = (count: number) =>
   Array.from({ length: count }, (_, at) => classRow(at === 0 ? EVIL : `Class${at}`));
 
+const STEPS = Array.from({ length: 30 }, (_, at) => ({
+  text: at === 9 ? EVIL : '.aLongFieldName',
+  is: at === 9 ? EVIL : `${'Long'.repeat(20)}Class`,
+  state: at < 10 ? ('not-leaking' as const) : at < 20 ? ('unknown' as const) : ('leaking' as const),
+  because: at % 10 === 9 ? `${EVIL} ${'because'.repeat(20)}` : null,
+  isSuspect: at > 9 && at < 21,
+}));
+const SHARED = [{ with: [{ rank: 2, name: `${EVIL} ${'long'.repeat(60)}` }], bytes: 3e6 }];
+
 const PAGES = {
   'an alert with ten classes': () =>
     reportHtml(
@@ -46,14 +55,20 @@ const PAGES = {
         analysis: analysisOf({
           suspects: [
             suspectOf({ path: Array.from({ length: 30 }, () => '.aLongFieldName') }),
-            suspectOf({ name: EVIL }),
+            suspectOf({ name: EVIL, steps: STEPS, shared: SHARED }),
           ],
           classes: rows(10),
         }),
         dir: '/srv',
       }),
     ),
-  'an analysis of ten thousand classes': () => analysisHtml(analysisOf({ classes: rows(10_000) })),
+  'an analysis of ten thousand classes': () =>
+    analysisHtml(
+      analysisOf({
+        suspects: [suspectOf({ steps: STEPS, shared: SHARED }), suspectOf({ steps: STEPS, shared: SHARED })],
+        classes: rows(10_000),
+      }),
+    ),
 };
 
 describeWith(['chromium'], 'the report in a real browser', () => {
@@ -89,6 +104,7 @@ describeWith(['chromium'], 'the report in a real browser', () => {
       page.on('console', (message) => complaints.push(message.text()));
       page.on('pageerror', (error) => complaints.push(String(error)));
       await page.goto(pathToFileURL(file).href);
+      await page.evaluate(`document.querySelectorAll('details').forEach((each) => (each.open = true))`);
       const seen = (await page.evaluate(`({
         wasRun: globalThis.wasRun === true,
         overflow: document.documentElement.scrollWidth - innerWidth,

@@ -1,6 +1,6 @@
 /** The culprit, its path as it is held, and the other suspects. */
 
-import type { Analysis, ConnectionCount, Holder, SourceLocation, Suspect } from '../../types.ts';
+import type { Analysis, Holder, SourceLocation, Suspect } from '../../types.ts';
 import { formatBytes, formatCount, spotText } from '../format.ts';
 import { besideConnections, sharedText } from '../held.ts';
 import { stepsOf } from './held.ts';
@@ -31,10 +31,10 @@ export function pathOf(path: readonly string[], held: string | null): Markup {
   return markup`<ol class="path" aria-label="What holds it">${steps}${entries}</ol>`;
 }
 
-export function culpritCard(suspect: Suspect, connections: ConnectionCount | null): Markup {
+export function culpritCard(suspect: Suspect, counted: Pick<Analysis, 'connections' | 'served'>): Markup {
   const { name, path, location, growth, entries, example, otherRetainers, notes, known } = suspect;
   const held = `${growth === null ? '' : '+'}${formatCount(growth?.objects ?? suspect.objects)} × ${entries}`;
-  const beside = besideConnections(suspect, connections);
+  const beside = besideConnections(suspect, counted);
   const like = suspect.containers > 1 ? ` in ${formatCount(suspect.containers)} like containers` : '';
   return markup`<section class="card culprit">
     <h3>${name} <span class="pill">${suspect.type}</span></h3>

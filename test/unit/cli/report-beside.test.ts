@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withServed } from '../../../src/cli/report-beside.ts';
+import { analysisText } from '../../../src/report/analysis.ts';
+import type { Analysis, ReportPoint } from '../../../src/types.ts';
+import { analysisOf, suspectOf } from '../../support/analyses.ts';
+
+const START_MS = 1_795_337_700_000;
+const folder = mkdtempSync(join(tmpdir(), 'wsguard-beside-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const fileAt = (ms: number, into = folder): string => join(into, `heap-${START_MS + ms}-x.heapsnapshot`);
+const point = (at: number, more: Partial<ReportPoint> = {}): ReportPoint => ({
+  wallMs: START_MS + at * 15_000,
+  heapUsedBytes: 1,
+  floorBytes: 1,
+  rssBytes: 1,
+  externalBytes: 1,
+  connections: 10,
+  unanswering: 0,
+  opened: 100 + at * 20,
+  closed: 90 + at * 20,
+  ...more,
+});
+const points = Array.from({ length: 30 }, (_, at) => point(at));
+
+function served(report: unknown, files = [fileAt(30_000), fileAt(240_000)]): Analysis['served'] {
+  writeFileSync(join(folder, 'report.json'), typeof report === 'string' ? report : JSON.stringify(report));
+  return withServed(analysisOf(), files).served;
+}
+const report = (samples: unknown): unknown => ({ schema: 'wsguard.report/1', samples });
+
+test('between two snapshots of an alert: what the agent counted then', () => {
+  expect(served(report(points))).toEqual({ opened: 280, closed: 280 });
+});
+
+test.each([
+  ['no report of this kind', { schema: 'other/1', samples: points }],
+  ['no JSON', '{"schema":'],
+  ['no samples', report(null)],
+  ['samples of an earlier agent', report(points.map((each) => ({ ...each, opened: undefined })))],
+  ['samples that end before the second', report(points.slice(0, 8))],
+  [
+    'a process that began anew',
+    report(points.map((each, at) => (at < 9 ? each : point(0, { wallMs: each.wallMs })))),
+  ],
+])('%s: nothing is said', (_, content) => {
+  expect(served(content)).toBeUndefined();
+});
+
+test('other names, one file, a pipe, two folders: nothing is said', () => {
+  const good = report(points);
+  for (const files of [
+    [join(folder, 'a.heapsnapshot'), join(folder, 'b.heapsnapshot')],
+    [fileAt(30_000)],
+    [fileAt(30_000), '-'],
+    [fileAt(30_000), fileAt(240_000, tmpdir())],
+  ])
+    expect(served(good, files)).toBeUndefined();
+});
+
+test('the text has it, per suspect too, and does not excuse itself for what it knows', () => {
+  const suspects = [suspectOf({ growth: { objects: 300, bytes: 1 } })];
+  const counts = { open: 10, closed: 0, before: { open: 10, closed: 0 } };
+  const since = { opened: 10, openedAndClosed: 0, closed: 0, released: 10 };
+  const analysis = analysisOf({ suspects, connections: { ...counts, since } });
+  const text = analysisText({ ...analysis, served: { opened: 290, closed: 280 } });
+  expect(text).toContain('the agent counted 290 connections opened and 280 closed');
+  expect(text).toContain("+300: 1.03 for each of 290 connections opened meanwhile, by the agent's count");
+  expect(text).not.toContain('in no snapshot');
+  expect(analysisText(analysis)).toContain('is in no snapshot, so this is no rate');
+});
