@@ -1,4 +1,5 @@
 import type { Shared, Suspect } from '../types.ts';
+import { constantsOf } from './constants.ts';
 import { sampleOf } from './describe.ts';
 import type { Comparison } from './describe.ts';
 import type { Group } from './fold.ts';
@@ -17,11 +18,13 @@ export interface Described {
 
 /** What is worked out only for suspects that stay, in the order in which they are told. */
 export function finish(comparison: Comparison, described: readonly Described[]): Suspect[] {
+  const { heap } = comparison.graph;
   const shared = findShared(comparison, described);
+  const facts = { heap, constants: constantsOf(heap) };
   return described.map(({ group, suspect }, at) => ({
     ...suspect,
     rank: at + 1,
-    steps: heldSteps(comparison, group, suspect, sampleOf(comparison.graph.heap, group)),
+    steps: heldSteps({ comparison, facts }, group, suspect, sampleOf(heap, group)),
     shared: shared.get(at) ?? [],
   }));
 }

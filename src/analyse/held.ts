@@ -1,5 +1,4 @@
 import type { HeldStep, Suspect, SuspectType } from '../types.ts';
-import { constantsOf } from './constants.ts';
 import type { Comparison } from './describe.ts';
 import { holdingOf } from './entries.ts';
 import { findWitness } from './evidence.ts';
@@ -25,15 +24,13 @@ const MOST_HOLDERS = 300;
 
 /** From something that the user wrote to an example entry, each step with its state; then narrowed. */
 export function heldSteps(
-  comparison: Comparison,
+  { comparison, facts }: { readonly comparison: Comparison; readonly facts: Facts },
   group: Group,
   suspect: Suspect,
   sample: readonly number[],
 ): readonly HeldStep[] {
-  const { heap } = comparison.graph;
-  const facts: Facts = { heap, constants: constantsOf(heap) };
-  const way = group.how !== 'chain' && suspect.type === 'Timers' ? [] : wayTo(comparison, facts, group);
-  const steps = suspect.type === 'Timers' ? [ofTimers(facts, group, suspect)] : way;
+  const isTimers = suspect.type === 'Timers';
+  const steps = isTimers ? [ofTimers(facts, group, suspect)] : wayTo(comparison, facts, group);
   const witness = findWitness(facts, comparison, sample);
   if (witness === null) return narrow(steps);
   const entry = entryStep(comparison, facts, { group, type: suspect.type }, witness);

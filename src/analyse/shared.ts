@@ -47,9 +47,9 @@ export function sharedBytes(
   }
   const count = collect(region, cut, marks);
   const heads = headsOf(region, marks, count);
-  settle(linksOf(region, cut, marks, heads), heads, marks);
+  settle(linksOf(region, cut, marks, heads), heads.nodes, marks);
   const bytes = new Map<number, number>();
-  for (const node of heads) {
+  for (const node of heads.nodes) {
     const mark = marks[node]!;
     if ((mark & ALIVE) !== 0) continue;
     if ((mark & SPINE) !== 0) return null;
@@ -118,16 +118,26 @@ function collect({ heap, reach, spare }: Region, cut: Cut, marks: Uint8Array): n
   return count;
 }
 
-/** Nodes that are not dominated by another one inside, or whose dominator has a cut reference somewhere below it. */
-function headsOf({ dominators, spare }: Region, marks: Uint8Array, count: number): number[] {
-  const heads: number[] = [];
-  for (let at = 0; at < count; at++) if (isHead(dominators, marks, spare[at]!)) heads.push(spare[at]!);
-  return heads;
+/** Those of which the rest inside share the fate, and by node the place of its head in that list. */
+interface Heads {
+  readonly nodes: readonly number[];
+  readonly placeOf: Uint32Array;
 }
 
-function isHead({ parent }: Dominators, marks: Uint8Array, node: number): boolean {
-  const above = marks[parent[node]!]!;
-  return (above & INSIDE) === 0 || (above & SPINE) !== 0;
+/**
+ * A head is not dominated by another node inside, or its dominator has a cut reference somewhere below it. The walk has
+ * met a node after the one that dominates it.
+ */
+function headsOf({ heap, dominators: { parent }, spare }: Region, marks: Uint8Array, count: number): Heads {
+  const nodes: number[] = [];
+  const placeOf = new Uint32Array(heap.nodeCount);
+  for (let at = 0; at < count; at++) {
+    const node = spare[at]!;
+    const above = marks[parent[node]!]!;
+    const isHead = (above & INSIDE) === 0 || (above & SPINE) !== 0;
+    placeOf[node] = isHead ? nodes.push(node) - 1 : placeOf[parent[node]!]!;
+  }
+  return { nodes, placeOf };
 }
 
 /** References from head to head: `to[at]` for `first[head] <= at < first[head + 1]`, all by place in the list of heads. */
@@ -137,23 +147,21 @@ interface Links {
 }
 
 /** Marks heads by who holds them: a cut reference gives its bits, one from outside that stays keeps them alive. */
-function linksOf(region: Region, cut: Cut, marks: Uint8Array, heads: readonly number[]): Links {
-  const { incoming, dominators, reach } = region;
+function linksOf({ incoming, reach }: Region, cut: Cut, marks: Uint8Array, heads: Heads): Links {
   const { start, from } = incoming;
-  const places = new Map(heads.map((node, at) => [node, at]));
   const above: number[] = [];
   const below: number[] = [];
-  for (const [place, node] of heads.entries()) {
+  for (const [place, node] of heads.nodes.entries()) {
     for (let at = start[node]!, end = start[node + 1]!; at < end; at++) {
-      let holder = from[at]!;
+      const holder = from[at]!;
+      if (holder !== 0 && reach.viaEdge[holder] === NONE) continue;
       const mark = marks[holder]!;
       const bits = (mark & SPINE) === 0 ? 0 : cutAt(cut, holder, node);
-      if (holder !== 0 && reach.viaEdge[holder] === NONE) continue;
       if (bits !== 0) marks[node]! |= bits;
       else if ((mark & INSIDE) !== 0) {
-        while (!isHead(dominators, marks, holder)) holder = dominators.parent[holder]!;
-        if (holder === node) continue;
-        above.push(places.get(holder)!);
+        const head = heads.placeOf[holder]!;
+        if (head === place) continue;
+        above.push(head);
         below.push(place);
       } else {
         marks[node]! |= ALIVE;
@@ -161,7 +169,7 @@ function linksOf(region: Region, cut: Cut, marks: Uint8Array, heads: readonly nu
       }
     }
   }
-  return inRows(heads.length, above, below);
+  return inRows(heads.nodes.length, above, below);
 }
 
 function inRows(count: number, above: readonly number[], below: readonly number[]): Links {

@@ -93,6 +93,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
   main { padding: 1.2rem .8rem 3rem; }
   th, td { padding: .35rem .5rem; font-size: .82rem; }
   td.name { min-width: 8rem; }
+  td > details { position: sticky; left: .5rem; max-width: calc(100vw - 4.5rem); }
   .states tr { display: block; margin: .35rem 0; }
   .states td { display: inline; padding: 0 .35rem 0 0; }
   .command { flex-direction: column; align-items: stretch; }
