@@ -16,7 +16,7 @@ import { className, pathParts } from './path.ts';
 import type { Part, Step } from './path.ts';
 import { stateOf, unknown } from './state.ts';
 import type { Facts, Stated } from './state.ts';
-import { isContext, variableOf } from './variable.ts';
+import { functionIn, isContext, nameIn } from './variable.ts';
 
 /** Fewer entries of the first snapshot that are all still there may be chance. */
 const LEAST_KEPT = 10;
@@ -75,11 +75,12 @@ function moduleOf({ graph }: Comparison, node: number): string | null {
   const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MOST_HOLDERS);
   for (let at = incoming.start[node]!; at < end; at++) {
     const context = incoming.from[at]!;
-    if (!isContext(graph, context)) continue;
+    if (!isContext(graph, context) || nameIn(graph, context, node) === null) continue;
     const outer = follow(heap, context, 'previous');
     if (outer < 0 || nodeText(heap, outer) !== 'system / NativeContext') continue;
-    const variable = variableOf(graph, node);
-    if (variable !== null) return variable.place.file;
+    const place = functionIn(graph, context);
+    // Of a bundle it is the bundle: its scope is that of many files.
+    if (place !== null) return place.file;
   }
   return null;
 }

@@ -41,7 +41,8 @@ export function variableAt(graph: Graph, { edge, node }: Step, from: number): Va
 }
 const OF_FUNCTION = /^\.?this$/;
 
-function nameIn({ heap }: Graph, context: number, target: number): string | null {
+/** The name of the variable in which a context has an object. */
+export function nameIn({ heap }: Graph, context: number, target: number): string | null {
   for (let edge = heap.firstEdge[context]!; edge < heap.firstEdge[context + 1]!; edge++) {
     const isVariable = (heap.edgeLabel[edge]! & EDGE_MASK) === EDGE.context;
     if (isVariable && heap.edgeTo[edge] === target) return edgeText(heap, edge);
