@@ -2,6 +2,7 @@
  * What the application's thread and the watcher say to one another. Both ends are this one `Link`; with the thread
  * off, its port is a pair in memory and nothing else changes.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { Config } from './config/schema.ts';
 import type { MetricState } from './export/metric.ts';
 import type { Guard } from './guard.ts';
@@ -88,6 +89,13 @@ export interface Setup {
   readonly restarts: number;
   /** Open when the watcher before this one died. */
   readonly openAlerts: readonly Alert[];
+}
+
+/** What the Worker of a watcher finds. */
+export interface ThreadData {
+  readonly setup: Setup;
+  /** By which it speaks; it hears by the port that every Worker has. */
+  readonly mouth: MessagePort;
 }
 
 /** What arrives and leaves through it passes the guard: a fault here would be the application's uncaught exception. */

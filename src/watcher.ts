@@ -12,6 +12,7 @@ import {
   type Link,
   type Port,
   type Setup,
+  type ThreadData,
   type WatcherSide,
 } from './channel.ts';
 import { createClock } from './clock.ts';
@@ -226,11 +227,12 @@ export function startWatching(setup: Setup, port: Port, clock: Clock): Stop {
 const advise = (kind: Kind) => ({ advice: adviceText(kind), docs: docsOf(kind) });
 
 // An application may load this file in a Worker of its own; only a Worker that the agent started carries the mark.
-const setup = (workerData as { wsguard?: Setup } | null)?.wsguard;
-if (parentPort !== null && setup !== undefined) {
+const given = (workerData as { wsguard?: ThreadData } | null)?.wsguard;
+if (parentPort !== null && given !== undefined) {
   const port = parentPort;
+  const { setup, mouth } = given;
   // What a package prints would pile up: nobody reads these (agent/watcher-host.ts). The log does not pass here.
   process.stdout.write = process.stderr.write = () => true;
   const receive = (listener: (message: unknown) => void): void => void port.on('message', listener);
-  startWatching(setup, { post: (message) => port.postMessage(message), receive }, createClock());
+  startWatching(setup, { post: (message) => mouth.postMessage(message), receive }, createClock());
 }

@@ -1,8 +1,8 @@
 /** Keeps one watcher: in a Worker of ours alone, or, where Workers are forbidden, beside the application. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { createPortPair, type Port, type Setup } from '../channel.ts';
+import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
+import { createPortPair, type Port, type Setup, type ThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../guard.ts';
 import { isAllowed } from '../permission.ts';
@@ -42,7 +42,10 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
   let worker: Worker | null = null;
 
   function spawn(restarts: number): void {
-    const started = startWorker(deps.setup(null, restarts));
+    // What a Worker says by its own port Node looks at first, from 24 on in `process.env`: where the application has
+    // emptied that, each word of ours would be an uncaught exception of its.
+    const { port1: ears, port2: mouth } = new MessageChannel();
+    const started = startWorker(deps.setup(null, restarts), mouth);
     worker = started;
     let because = 'no reason given';
     // Whatever is thrown in a Worker arrives here, `null` too.
@@ -71,7 +74,7 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
     });
     deps.onPort({
       post: (message) => started.postMessage(message),
-      receive: (listener) => started.on('message', listener).unref(),
+      receive: (listener) => ears.on('message', listener).unref(),
     });
   }
 
@@ -90,12 +93,13 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
   };
 }
 
-function startWorker(setup: Setup): Worker {
+function startWorker(setup: Setup, mouth: MessagePort): Worker {
   // Nor is the coverage of our code any of the application's.
   const { NODE_OPTIONS: _preloads, NODE_V8_COVERAGE: _coverage, ...env } = setup.env;
   const options: WorkerOptions = {
     name: 'wsguard',
-    workerData: { wsguard: setup },
+    workerData: { wsguard: { setup, mouth } satisfies ThreadData },
+    transferList: [mouth],
     // An empty execArgv still runs the preloads of NODE_OPTIONS; an env without it does not.
     execArgv: [],
     env,

@@ -36,6 +36,9 @@ export const boundOf = (name: string): string | null => BOUNDED_CLASSES.get(name
 const LOADER =
   /^(Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
 
+/** Node's table of the system's errors, by their numbers: there from the first one on, a broken connection's say. */
+const SYSTEM_ERRORS = '.errmap';
+
 /** Why a thing that grew is not called a leak; null when nothing excuses it. */
 export function excuseOf(
   comparison: Comparison,
@@ -50,6 +53,8 @@ export function excuseOf(
   if (suspect.type === 'Timers')
     return timerExcuse(graph, group, sample) ?? plateau(comparison, group, sample);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
+  if (group.how === 'fresh' && group.path.at(-1) === SYSTEM_ERRORS)
+    return "Node's table of system errors is made once, with the first of them";
   for (const { node } of group.steps.slice(-3)) {
     const bounded = boundOf(className(heap, node));
     if (bounded !== null) return bounded;

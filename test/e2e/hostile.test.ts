@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeHeapSnapshot } from 'node:v8';
 import { AGENT, endAll, ROOT, startChild, until, whenTold } from '../support/child.ts';
+import { describeWith, startComponent } from '../support/components.ts';
 
 afterEach(endAll);
 
@@ -58,6 +59,24 @@ test.each([
   expect(await answerOf(port)).toBe('ok');
   expect(child.process.exitCode).toBeNull();
 });
+
+// Node 24 looks into `process.env` at each word of a Worker; whoever says one must not end the application with it.
+for (const name of ['node24', 'node26'] as const) {
+  describeWith([name], `an application on ${name}`, () => {
+    test('that takes process.env away', async () => {
+      const { path } = await startComponent(name);
+      const child = startChild({
+        files: { 'main.js': `${SERVER} server.on('listening', () => { process.env = null; });` },
+        command: path,
+        args: ['--require', AGENT, 'main.js'],
+      });
+      const [, port] = await child.printed(/listening (\d+)/);
+      await child.said(WATCHING);
+      expect(await answerOf(port)).toBe('ok');
+      expect(child.process.exitCode).toBeNull();
+    });
+  });
+}
 
 test('an agent that cannot begin says so, and start() is answered', async () => {
   const main = `${SERVER}

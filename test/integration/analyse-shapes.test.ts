@@ -104,6 +104,13 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
     expect(await analyseFiles(files.slice(1))).toMatchObject({ suspects: [], clean: false });
   });
 
+  test('silent about what Node makes once, with the first error of the system', async () => {
+    const { suspects, growing, clean } = await run(await nodeOf(node), join(HEAPS, 'first-error.js'));
+    expect(suspects).toEqual([]);
+    expect(clean).toBe(true);
+    expect(growing.map(({ path }) => path.at(-1))).toEqual(['.errmap']);
+  });
+
   // Plain ones and mapped ones are compared in analyse.test.ts.
   const patternForms = NODES.length > 1 ? FORMS : (['renamed and reordered'] as const);
   test.each(patternForms)('patterns, %s: each culprit by its line; nothing else', async (form: Form) => {
