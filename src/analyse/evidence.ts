@@ -24,9 +24,15 @@ const OPEN_BELOW = 'an open socket: whether its peer still answers is in no snap
 /** The first of some entries that shows it; else the first that is an object or a function at all. */
 export function findWitness(facts: Facts, comparison: Comparison, sample: readonly number[]): Witness | null {
   const { nodeType } = facts.heap;
-  const entries = [...new Set(sample)]
-    .filter((node) => nodeType[node] === NODE.object || nodeType[node] === NODE.closure)
-    .slice(0, MOST_ENTRIES);
+  const able = [...new Set(sample)].filter(
+    (node) => nodeType[node] === NODE.object || nodeType[node] === NODE.closure,
+  );
+  // Spread: those side by side are as old as each other, and the newest are of connections that are open still.
+  const apart = Math.max(1, able.length / MOST_ENTRIES);
+  const entries = Array.from(
+    { length: Math.min(able.length, MOST_ENTRIES) },
+    (_, at) => able[Math.floor(at * apart)]!,
+  );
   let best: Witness | null = null;
   for (const entry of entries) {
     const witness = lookInto(facts, comparison, entry);
