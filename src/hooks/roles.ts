@@ -24,6 +24,8 @@ export type Role = 'registry' | 'rooms' | `rooms.${string}` | 'queue';
 const ENTRIES_TO_TELL = 3;
 /** Shorter keys, and numbers, are the same as others by chance. */
 const ID_CHARS = 8;
+/** Of a Map the last entry is behind all others. */
+const MOST_TO_PASS = 2_000;
 
 export const sizeOf = (collection: object): number =>
   Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
@@ -33,10 +35,18 @@ export const sizeOf = (collection: object): number =>
  * array of plain values is a queue. Null while it cannot be told.
  */
 export function roleOf(collection: object, known: Known): Role | 'other' | null {
+  if (sizeOf(collection) < ENTRIES_TO_TELL || known.fields.spent) return null;
+  const all = collection as Collection;
+  // What leaks keeps its oldest entries, and those are empty by then: the newest tell.
+  return roleBy(firstEntries(all), all, known) ?? roleBy(lastEntries(all), all, known);
+}
+
+type Entry = readonly [unknown, unknown];
+
+function roleBy(entries: readonly Entry[], collection: Collection, known: Known): Role | 'other' | null {
+  if (entries.length === 0) return null;
   const { fields, connected } = known;
-  if (sizeOf(collection) < ENTRIES_TO_TELL || fields.spent) return null;
   const holdsConnection = (value: unknown): boolean => isHolder(value, fields);
-  const entries = firstEntries(collection as Collection);
   if (entries.some(([key, value]) => holdsConnection(key) || holdsConnection(value))) return 'registry';
   const kept = isKeptById(collection, connected);
   if (kept !== false) return kept === null ? null : 'registry';
@@ -96,17 +106,19 @@ function isKeptById(collection: object, connected: readonly Connected[]): boolea
   return enough.some(({ some }) => some.filter((id) => keys.has(id)).length * 2 > some.length);
 }
 
-function firstEntries(collection: Collection): (readonly [unknown, unknown])[] {
-  const first: (readonly [unknown, unknown])[] = [];
-  const each = isMap(collection)
-    ? collection
-    : [...take(collection as Iterable<unknown>, ENTRIES_TO_TELL)].map((value) => [null, value]);
-  for (const [key, value] of each as Iterable<readonly [unknown, unknown]>) {
-    first.push([key, value]);
-    if (first.length === ENTRIES_TO_TELL) break;
-  }
-  return first;
+const entriesOf = (collection: Collection): Iterable<Entry> =>
+  isMap(collection) ? collection : pairs(collection as Iterable<unknown>);
+
+function* pairs(values: Iterable<unknown>): Generator<Entry> {
+  for (const value of values) yield [null, value];
 }
+
+const firstEntries = (collection: Collection): Entry[] => [...take(entriesOf(collection), ENTRIES_TO_TELL)];
+
+/** None where it takes long to get there. */
+const lastEntries = (collection: Collection): Entry[] =>
+  sizeOf(collection) > MOST_TO_PASS ? [] : [...entriesOf(collection)].slice(-ENTRIES_TO_TELL);
+
 export function* take<T>(values: Iterable<T>, most: number): Generator<T> {
   let left = most;
   for (const value of values) {

@@ -23,6 +23,7 @@ test.each([
   ['rooms.members', 'rooms that are objects', roomObjects([socket()], [], [])],
   ['rooms.members', 'objects with ids of connections', roomObjects([IDS[0]], [IDS[1], IDS[2]], [])],
   [null, 'objects that are all empty', roomObjects([], [], [])],
+  ['rooms.members', 'the oldest are empty, the newest are not', roomObjects([], [], [], [], [socket()])],
   ['other', 'records with lists of their own', roomObjects([1], ['a'], [{}])],
   ['queue', 'plain values in an array', [{ job: 1 }, { job: 2 }, { job: 3 }]],
   ['other', 'a cache of records', new Map(IDS.map((id) => [id, { id, at: 1 }]))],
