@@ -2,6 +2,8 @@
 
 import type { Evidence, LeakKind, Verdict } from '../types.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
+import { divergence } from './divergence.ts';
+import { floor } from './floor.ts';
 import type { Counts, Growth } from './growth.ts';
 import type { CountedSeries } from './history.ts';
 import { sayCount } from './say.ts';
@@ -39,6 +41,8 @@ interface Rule {
   readonly noun: string;
   readonly minRise: (counts: Counts) => number;
   readonly perConnection: boolean;
+  /** What healthy looks the same, until memory tells. */
+  readonly doubt?: string;
 }
 
 const RULES: Readonly<Partial<Record<CountedSeries['what'], Rule>>> = {
@@ -46,6 +50,20 @@ const RULES: Readonly<Partial<Record<CountedSeries['what'], Rule>>> = {
   rooms: { kind: 'room-growth', noun: 'rooms', minRise, perConnection: true },
   members: { kind: 'room-growth', noun: 'members of rooms', minRise, perConnection: true },
   queue: { kind: 'queue-growth', noun: 'items', minRise: () => MIN_QUEUE_ITEMS, perConnection: false },
+  list: {
+    kind: 'queue-growth',
+    noun: 'items',
+    minRise: () => MIN_QUEUE_ITEMS,
+    perConnection: false,
+    doubt: 'nobody takes from it, as from a history on its way to its bound',
+  },
+  objects: {
+    kind: 'room-growth',
+    noun: 'rooms',
+    minRise,
+    perConnection: true,
+    doubt: 'they are objects, which may be kept for more than their members',
+  },
 };
 
 /** The metric whose number it is; the subject is the alert's. */
@@ -54,9 +72,19 @@ const METRICS: Partial<Record<CountedSeries['what'], string>> = {
   rooms: 'rooms',
   members: 'wsguard_room_members',
   queue: 'wsguard_queue_items',
+  list: 'wsguard_queue_items',
+  objects: 'rooms',
 };
 
-function look(name: string, whats: readonly CountedSeries['what'][], { history, counts }: View): Verdict[] {
+/**
+ * A list that nobody takes from is a queue whose consumer never came, or a history on its way to its bound; sessions
+ * with their sockets are rooms that nobody removes, or have a time to live. Memory tells, and then these give the name.
+ */
+const memoryTells = (view: View): boolean =>
+  [...floor.look(view), ...divergence.look(view)].some(({ answer }) => answer === 'found');
+
+function look(name: string, whats: readonly CountedSeries['what'][], view: View): Verdict[] {
+  const { history, counts } = view;
   if (counts.missing !== null) return [stillWarming(name, counts)];
   const verdicts: Verdict[] = [];
   let calm = 0;
@@ -71,6 +99,11 @@ function look(name: string, whats: readonly CountedSeries['what'][], { history, 
     }
     const evidence = growthEvidence(METRICS[what] ?? what, growth, least);
     const title = `${subject} holds ${sayCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
+    if (growth.answer === 'found' && rule.doubt !== undefined && !memoryTells(view)) {
+      const said = `${title}; ${rule.doubt}`;
+      verdicts.push(quiet(name, 'inconclusive', said, { evidence, missing: 'memory that grows with it' }));
+      continue;
+    }
     verdicts.push(
       growth.answer === 'found'
         ? found(name, { kind: rule.kind, subject, title, evidence })
@@ -92,5 +125,5 @@ const detectorOf = (name: string, ...whats: CountedSeries['what'][]): Detector =
 });
 
 export const registries = detectorOf('registries', 'registry');
-export const rooms = detectorOf('rooms', 'rooms', 'members');
-export const queues = detectorOf('queues', 'queue');
+export const rooms = detectorOf('rooms', 'rooms', 'objects', 'members');
+export const queues = detectorOf('queues', 'queue', 'list');

@@ -22,7 +22,8 @@ const COARSE_ROWS = 100;
 
 export interface CountedSeries {
   readonly key: string;
-  readonly what: 'registry' | 'queue' | 'rooms' | 'members' | 'listeners' | 'event names';
+  readonly what:
+    'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names';
   readonly name: string;
   readonly event: string | null;
   readonly source: Source;
@@ -178,9 +179,9 @@ export class History {
         this.counted.set(key, { key, what, name: of.name, event, source: of.source });
     };
     for (const registry of sample.registries) add('registry', registry, registry.entries);
-    for (const queue of sample.queues) add('queue', queue, queue.items);
+    for (const queue of sample.queues) add(queue.isTaken === false ? 'list' : 'queue', queue, queue.items);
     for (const rooms of sample.rooms) {
-      add('rooms', rooms, rooms.rooms);
+      add(rooms.areObjects === true ? 'objects' : 'rooms', rooms, rooms.rooms);
       add('members', rooms, rooms.members);
     }
     for (const { emitter: name, event, listeners, eventNames, source } of sample.emitters) {

@@ -1,17 +1,16 @@
 import type { EventEmitter } from 'node:events';
-import { isMap, isProxy, isSet } from 'node:util/types';
+import { isMap } from 'node:util/types';
 import { isAllowed } from '../permission.ts';
 import type { QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 import type { Connection } from './connection.ts';
 import { Fields } from './fields.ts';
 import type { Found } from './found.ts';
+import { Front } from './front.ts';
 import type { Names } from './names.ts';
-import { readRooms, type Collection, type RoomsMap } from './registries.ts';
+import { readRoomObjects, readRooms, type RoomsMap } from './registries.ts';
+import { roleOf, sizeOf, take, type Connected, type Known, type Role } from './roles.ts';
 import { collectionsAround, isCollection, type Variable } from './scopes.ts';
 
-/** Of some sockets that are connected to one namespace of Socket.IO. */
-type Ids = readonly string[];
-type Role = 'registry' | 'rooms' | 'queue';
 interface Candidate {
   readonly name: string;
   readonly ref: WeakRef<object>;
@@ -20,6 +19,7 @@ interface Candidate {
   readonly sizeAtFirst: number;
   /** Constants are arrays too: a queue is one that was seen to change. */
   moved: boolean;
+  readonly front: Front;
 }
 /** Where the application's handlers are. */
 export interface Handlers {
@@ -37,8 +37,6 @@ const LOOK_AT_OPENED = [2, 20, 200, 2_000];
 const MAX_CANDIDATES = 200;
 const LISTENERS_EACH = 6;
 const OF_EACH_KIND = 2;
-/** A collection tells what it is by its first entries once it has this many. */
-const ENTRIES_TO_TELL = 3;
 const IDS_TO_TELL = 10;
 
 /** The application's own registries, rooms and queues, found through what its handlers close over. */
@@ -103,23 +101,35 @@ export class Discovery {
   }
 
   /** `isShown`: what the application registered itself is not found a second time. */
-  read(isShown: (collection: object) => boolean, connected: readonly Ids[]): DiscoveryReading {
+  read(isShown: (collection: object) => boolean, connected: readonly Connected[]): DiscoveryReading {
     const reading: DiscoveryReading = { registries: [], queues: [], rooms: [] };
     const source = 'found' as const;
     this.#fields.renew();
+    const known = { fields: this.#fields, connected, isId: this.#isIdAmong(connected) };
     for (const candidate of this.#candidates) {
       const collection = candidate.ref.deref();
       if (collection === undefined || isShown(collection)) continue;
-      candidate.role ??= roleOf(collection, this.#fields, connected);
+      candidate.role ??= roleOf(collection, known);
       const { name, role } = candidate;
       const entries = sizeOf(collection);
       candidate.moved ||= entries !== candidate.sizeAtFirst;
       if (role === 'registry') reading.registries.push({ name, entries, source });
-      else if (role === 'queue' && candidate.moved)
-        reading.queues.push({ name, items: entries, oldestAgeMs: null, source });
-      else if (role === 'rooms') reading.rooms.push({ name, ...readRooms(collection as RoomsMap), source });
+      else if (role === 'queue' && candidate.moved) {
+        const isTaken = candidate.front.isTaken(collection as unknown[]);
+        reading.queues.push({ name, items: entries, oldestAgeMs: null, isTaken, source });
+      } else if (role?.startsWith('rooms'))
+        reading.rooms.push({ name, ...roomsIn(collection as RoomsMap, role), source });
     }
     return reading;
+  }
+
+  /** Rooms hold the keys by which a registry, the application's own or Socket.IO's, keeps connections. */
+  #isIdAmong(connected: readonly Connected[]): Known['isId'] {
+    const byKey = this.#candidates.flatMap(({ role, ref }) => {
+      const collection = role === 'registry' ? ref.deref() : undefined;
+      return isMap(collection) ? [collection] : [];
+    });
+    return (key) => [...connected, ...byKey].some((ids) => ids.has(key));
   }
 
   stop(): void {
@@ -138,7 +148,7 @@ export class Discovery {
     const ref = new WeakRef(collection);
     const sizeAtFirst = sizeOf(collection);
     const its = this.#names.of(collection, name);
-    this.#candidates.push({ name: its, ref, role: null, sizeAtFirst, moved: false });
+    this.#candidates.push({ name: its, ref, role: null, sizeAtFirst, moved: false, front: new Front() });
   }
 }
 
@@ -156,10 +166,14 @@ export function examples(open: ReadonlyMap<unknown, Connection | null>, found: F
   return [...of.values()].flat();
 }
 
-export const idsOf = ({ namespaces }: Found): Ids[] =>
-  (namespaces as unknown as { sockets: ReadonlyMap<string, object> }[]).map(({ sockets }) => [
-    ...take(sockets.keys(), IDS_TO_TELL),
-  ]);
+export const connectedTo = ({ namespaces }: Found): Connected[] =>
+  (namespaces as unknown as { sockets: ReadonlyMap<string, object> }[]).map(({ sockets }) => ({
+    some: [...take(sockets.keys(), IDS_TO_TELL)],
+    has: (id) => sockets.has(id),
+  }));
+
+const roomsIn = (rooms: RoomsMap, role: string): Omit<RoomsReading, 'name' | 'source'> =>
+  role === 'rooms' ? readRooms(rooms) : readRoomObjects(rooms, role.slice('rooms.'.length));
 
 const handlersOf = (emitter: EventEmitter, events: readonly (string | symbol)[]): object[] =>
   events.flatMap((event) => emitter.listeners(event)).slice(0, LISTENERS_EACH);
@@ -171,77 +185,3 @@ function handlersOfConnection(holder: object): object[][] {
     return names.length === 0 ? [] : [handlersOf(emitter as EventEmitter, names)];
   });
 }
-
-const sizeOf = (collection: object): number =>
-  Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
-
-/** By the first entries: connections or what holds one; collections of such; an array of plain values is a queue. */
-function roleOf(collection: object, fields: Fields, connected: readonly Ids[]): Role | 'other' | null {
-  if (sizeOf(collection) < ENTRIES_TO_TELL || fields.spent) return null;
-  const holdsConnection = (value: unknown): boolean => isHolder(value, fields);
-  const entries = firstEntries(collection as Collection);
-  if (entries.some(([key, value]) => holdsConnection(key) || holdsConnection(value))) return 'registry';
-  const kept = isKeptById(collection, connected);
-  if (kept !== false) return kept === null ? null : 'registry';
-  const inner = entries.map(([, value]) => value).filter(isCollection);
-  if (
-    inner.some((members) =>
-      firstEntries(members as Collection)
-        .flat()
-        .some(holdsConnection),
-    )
-  ) {
-    return isMap(collection) ? 'rooms' : 'other';
-  }
-  if (!Array.isArray(collection) || inner.length > 0) return 'other';
-  return entries.every(([, value]) => isPlain(value)) ? 'queue' : 'other';
-}
-
-/** Null while too few are connected to tell. An id of Socket.IO is one connection's and never comes again. */
-function isKeptById(collection: object, connected: readonly Ids[]): boolean | null {
-  if (connected.length === 0 || Array.isArray(collection)) return false;
-  const enough = connected.filter((ids) => ids.length >= ENTRIES_TO_TELL);
-  if (enough.length === 0) return null;
-  const keys = collection as ReadonlySet<string>;
-  return enough.some((ids) => ids.filter((id) => keys.has(id)).length * 2 > ids.length);
-}
-
-function firstEntries(collection: Collection): (readonly [unknown, unknown])[] {
-  const first: (readonly [unknown, unknown])[] = [];
-  const each = isMap(collection)
-    ? collection
-    : [...take(collection as Iterable<unknown>, ENTRIES_TO_TELL)].map((value) => [null, value]);
-  for (const [key, value] of each as Iterable<readonly [unknown, unknown]>) {
-    first.push([key, value]);
-    if (first.length === ENTRIES_TO_TELL) break;
-  }
-  return first;
-}
-function* take<T>(values: Iterable<T>, most: number): Generator<T> {
-  let left = most;
-  for (const value of values) {
-    yield value;
-    left -= 1;
-    if (left === 0) return;
-  }
-}
-
-/** A WebSocket, a socket, a response, a Socket.IO socket; or an object with one in a field of its own. */
-function isHolder(value: unknown, fields: Fields): boolean {
-  // A Proxy answers by code of the application.
-  if (typeof value !== 'object' || value === null || isProxy(value)) return false;
-  if (isConnection(value)) return true;
-  if (isCollection(value) || isMap(value) || isSet(value)) return false;
-  return fields
-    .of(value)
-    .some(([, own]) => typeof own === 'object' && own !== null && !isProxy(own) && isConnection(own));
-}
-
-const isConnection = (value: object): boolean =>
-  ('readyState' in value && 'send' in value) ||
-  'remoteAddress' in value ||
-  'writeHead' in value ||
-  ('handshake' in value && 'emit' in value);
-
-const isPlain = (value: unknown): boolean =>
-  typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value));

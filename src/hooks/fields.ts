@@ -39,7 +39,8 @@ export class Fields {
 }
 
 /** A getter has no value here. A module's export that is not there yet throws. */
-function own(value: object, name: string): unknown {
+export function own(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || isProxy(value)) return undefined;
   try {
     return Object.getOwnPropertyDescriptor(value, name)?.value;
   } catch {

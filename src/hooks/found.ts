@@ -48,11 +48,11 @@ function readEngine(engine: EngineServer, names: Names, found: Found): void {
   found.registries.push({ name: `${name} clients`, entries: engine.clientsCount, source: 'found' });
 }
 
+/** `sids` are the same rooms by their members: whoever stays in it stays in a room, and the rooms are what to tell. */
 function readAdapter(adapter: EventEmitter, names: Names, found: Found): void {
-  const { nsp, rooms, sids } = adapter as Shape;
+  const { nsp, rooms } = adapter as Shape;
   const name = names.of(adapter, `socket.io ${typeof nsp?.name === 'string' ? nsp.name : ''}`.trim());
   if (isMap(rooms)) found.rooms.push({ name, ...readRooms(rooms as RoomsMap), source: 'found' });
-  if (isMap(sids)) found.registries.push({ name: `${name} sids`, entries: sids.size, source: 'found' });
   if (isMap(nsp?.sockets)) {
     found.namespaces.push(nsp as unknown as EventEmitter);
     found.registries.push({ name: `${name} sockets`, entries: nsp.sockets.size, source: 'found' });

@@ -1,5 +1,6 @@
 import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../guard.ts';
+import { own } from './fields.ts';
 import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types.ts';
 
 export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
@@ -12,6 +13,8 @@ type Read<T> = () => T | null;
 const MAX_WATCHED = 1_000;
 /** Members of more rooms than this are extrapolated: 5,000 set sizes take about 0.1 ms. */
 const MAX_ROOMS_SUMMED = 5_000;
+/** A field takes longer to read than a variable. */
+const MAX_OBJECTS_SUMMED = 1_000;
 
 /** What the application showed us; collections are held weakly, functions until their Dispose. */
 export class Registries {
@@ -111,13 +114,32 @@ function natural(value: unknown): number {
   throw new TypeError(`gave ${String(value)} where a number of at least 0 was expected`);
 }
 
-export function readRooms(rooms: RoomsMap): Omit<RoomsReading, 'name' | 'source'> {
+export const readRooms = (rooms: RoomsMap): Omit<RoomsReading, 'name' | 'source'> =>
+  sumRooms(rooms, (room) => room, MAX_ROOMS_SUMMED);
+
+/** Rooms that are objects, with their members in this field. A getter is not run. */
+export const readRoomObjects = (
+  rooms: ReadonlyMap<unknown, unknown>,
+  field: string,
+): Omit<RoomsReading, 'name' | 'source'> => ({
+  ...sumRooms(rooms, (room) => own(room, field), MAX_OBJECTS_SUMMED),
+  areObjects: true,
+});
+
+function sumRooms<T>(
+  rooms: ReadonlyMap<unknown, T>,
+  membersOf: (room: T) => unknown,
+  most: number,
+): { rooms: number; members: number } {
   let seen = 0;
   let members = 0;
   for (const room of rooms.values()) {
-    members += Array.isArray(room) ? room.length : ((room as ReadonlySet<unknown> | null)?.size ?? 0);
+    const its = membersOf(room);
+    members += Array.isArray(its)
+      ? its.length
+      : ((its as ReadonlySet<unknown> | null | undefined)?.size ?? 0);
     seen += 1;
-    if (seen === MAX_ROOMS_SUMMED) break;
+    if (seen === most) break;
   }
   return { rooms: rooms.size, members: seen === 0 ? 0 : Math.round((members / seen) * rooms.size) };
 }

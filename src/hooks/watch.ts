@@ -5,7 +5,7 @@ import { Connections } from './connections.ts';
 import type { Dormant } from './dormant.ts';
 import { Emitters, type Named } from './emitters.ts';
 import { Polling } from './engine-io.ts';
-import { Discovery, examples, idsOf, type Handlers } from './discovery.ts';
+import { connectedTo, Discovery, examples, type Handlers } from './discovery.ts';
 import { nothingFound, readFound, type Found } from './found.ts';
 import { KernelEvidence } from './kernel.ts';
 import { livenessRules, type LivenessRules } from './liveness.ts';
@@ -94,7 +94,7 @@ export class Watch {
     const app = this.registries.read();
     const shared = guard.run(
       'discovery',
-      () => this.#discovery.read((thing) => this.registries.has(thing), idsOf(found)),
+      () => this.#discovery.read((thing) => this.registries.has(thing), connectedTo(found)),
       NOTHING_SHARED,
     );
     const connections = this.#population();

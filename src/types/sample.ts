@@ -96,12 +96,16 @@ export interface QueueReading {
   readonly name: string;
   readonly items: number;
   readonly oldestAgeMs: number | null;
+  /** False: nobody was seen to take from its front; it may be a history on its way to its bound. Only when found. */
+  readonly isTaken?: boolean;
   readonly source: Source;
 }
 export interface RoomsReading {
   readonly name: string;
   readonly rooms: number;
   readonly members: number;
+  /** Each room is an object, which may be kept for more than its members: a session, a document. Only when found. */
+  readonly areObjects?: boolean;
   readonly source: Source;
 }
 export interface EmitterReading {

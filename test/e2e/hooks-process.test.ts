@@ -80,8 +80,11 @@ test('registries, rooms and queues are found through what handlers close over, a
       { name: 'clients', entries: 4, source },
     ],
     // Neither a constant, nor a cache of plain values, nor closures, nor what belongs to one connection.
-    queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, source }],
-    rooms: [{ name: 'rooms', rooms: 4, members: 4, source }],
+    queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, isTaken: false, source }],
+    rooms: [
+      { name: 'rooms', rooms: 4, members: 4, source },
+      { name: 'topics', rooms: 4, members: 4, areObjects: true, source },
+    ],
     once: [{ name: 'by hand', entries: 4, source: 'app' }],
     kept: [4, 4],
     faults: [],
@@ -95,6 +98,8 @@ test('what is kept by the ids of Socket.IO sockets is a registry, what is kept b
       { name: 'presence', entries: 4, source },
       { name: 'typing', entries: 4, source },
     ],
+    // Members that are ids of connections make rooms; those that are anybody's do not.
+    rooms: [{ name: 'channels', rooms: 4, members: 4, source }],
     faults: [],
   });
 });

@@ -111,6 +111,7 @@ const scenarios = {
     const { WebSocketServer, WebSocket } = require('ws');
     const clients = new Map();
     const rooms = new Map();
+    const topics = new Map();
     const jobs = [];
     const colours = ['red', 'green', 'blue', 'black'];
     const cache = new Map([1, 2, 3, 4].map((id) => [id, { id }]));
@@ -131,6 +132,7 @@ const scenarios = {
       const own = [];
       clients.set(clients.size, { ws });
       rooms.set(`room ${rooms.size}`, new Set([ws]));
+      topics.set(`topic ${topics.size}`, { history: ['hi'], members: new Set([ws]) });
       tasks.push(() => ws.close(1000, colours[0]));
       ws.on('message', (data) => own.push(data) && jobs.push({ data, cached: cache.get(1) }));
     });
@@ -163,27 +165,32 @@ const scenarios = {
     const { io } = require('socket.io-client');
     const presence = new Map();
     const typing = new Set();
+    const channels = new Map();
+    const readers = new Map(['a', 'b', 'c'].map((page) => [page, new Set([`user-of-${page}`])]));
     const profiles = new Map(['ann', 'bob', 'eve', 'joe'].map((user) => [user, { user }]));
     const server = http.createServer();
     const socketIo = new Server(server);
     socketIo.of('/chat').on('connection', (socket) => {
       presence.set(socket.id, { since: Date.now(), profile: profiles.get('ann') });
       typing.add(socket.id);
+      channels.set(`channel ${channels.size}`, new Set([socket.id]));
+      for (const users of readers.values()) users.add('somebody else');
     });
     const port = await listening(server);
     const sampler = sample(hooks);
     const peers = Array.from({ length: 4 }, () =>
       io(`http://127.0.0.1:${port}/chat`, { transports: ['websocket'], forceNew: true }),
     );
-    const own = ({ name }) => /^(presence|typing|profiles)$/.test(name);
-    const registries = await until(() => {
-      const found = sampler.read().registries.filter(own);
-      return found.length > 0 && presence.size === 4 && found;
+    const own = ({ name }) => /^(presence|typing|profiles|channels|readers)$/.test(name);
+    const { registries, rooms } = await until(() => {
+      const seen = sampler.read();
+      const [registries, rooms] = [seen.registries.filter(own), seen.rooms.filter(own)];
+      return registries.length > 0 && rooms.length > 0 && presence.size === 4 && { registries, rooms };
     });
     sampler.stop();
     peers.forEach((peer) => peer.close());
     await socketIo.close();
-    return { registries };
+    return { registries, rooms };
   },
 
   /** Node's own warnings lead to emitters that were not kept at birth, and to EventTargets. */

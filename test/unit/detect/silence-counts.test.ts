@@ -176,3 +176,49 @@ test('closed connections wait for the next collection and its finalisers, more o
   expect(churn.opened).toEqual([]);
   expect(answerOf(churn, 'retained')?.answer).toBe('ok');
 });
+
+/** 30 messages a minute into an array that the preload found. */
+const listed = (isTaken: boolean) => (minute: number) => ({
+  queues: [
+    {
+      name: 'messages',
+      items: upTo(3_000, 30)(minute),
+      oldestAgeMs: null,
+      isTaken,
+      source: 'found' as const,
+    },
+  ],
+});
+
+test('a found array that nobody takes from is a history on its way to its bound, until memory says otherwise', () => {
+  const history = (minute: number): Shape => ({ more: listed(false)(minute) });
+  expect(run(120, history).opened).toEqual([]);
+  expect(answerOf(run(60, history), 'queues')).toMatchObject({
+    answer: 'inconclusive',
+    missing: 'memory that grows with it',
+  });
+  expect(run(60, (minute) => ({ more: listed(true)(minute) })).opened).toEqual(['queue-growth']);
+});
+
+test('when memory grows with it, the array gives the name', () => {
+  const leaking = gcEvery(
+    5,
+    (minute) => 40 + 3 * minute,
+    (minute) => ({ more: listed(false)(minute) }),
+  );
+  expect(run(75, leaking).opened).toEqual(['queue-growth']);
+});
+
+test('rooms that are objects may be sessions with a time to live; their members are counted as ever', () => {
+  const rooms = (count: number, members: number): Shape => ({
+    more: { rooms: [{ name: 'sessions', rooms: count, members, areObjects: true, source: 'found' }] },
+  });
+  expect(run(60, (minute) => rooms(100 + 10 * minute, 500)).opened).toEqual([]);
+  expect(run(60, (minute) => rooms(100, 500 + 10 * minute)).opened).toEqual(['room-growth']);
+  const leaking = gcEvery(
+    5,
+    (minute) => 40 + 3 * minute,
+    (minute) => rooms(100 + 10 * minute, 500),
+  );
+  expect(run(75, leaking).opened).toEqual(['room-growth']);
+});
