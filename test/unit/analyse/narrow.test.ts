@@ -4,7 +4,7 @@ import type { Judged } from '../../../src/analyse/narrow.ts';
 const LETTERS = { n: 'not-leaking', u: 'unknown', l: 'leaking' } as const;
 /** `nul` -> the states after narrowing, and the places of the suspect references. */
 function narrowed(states: string): string {
-  const steps = [...states].map((letter, at): Judged => {
+  const steps = states.split('').map((letter, at): Judged => {
     return { text: `s${at}`, is: 'Object', state: LETTERS[letter as 'n'], because: null };
   });
   const all = narrow(steps);
