@@ -1,8 +1,9 @@
 /** What outlives a process in WSGUARD_DIR, found by the next one. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endAll, startChild, type Child } from '../support/child.ts';
+import { eventually } from '../support/eventually.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
 
 let dir = '';
@@ -22,6 +23,11 @@ const isLeak = (kind: string): boolean => kind === 'registry-growth';
 test('after a SIGKILL the next start tells of the death and goes on with the open alert', async () => {
   const first = start();
   const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
+  // It is remembered right after it is told.
+  await eventually(
+    () => readdirSync(dir, { recursive: true }).some((name) => /open-alerts\.json$/.test(String(name))),
+    'a memory',
+  );
   first.process.kill('SIGKILL');
   await first.exited;
 
