@@ -12,6 +12,7 @@ import { follow } from './heap.ts';
 import { durationMs } from './kinds.ts';
 import { designOf } from './known.ts';
 import { findOwner } from './owner.ts';
+import type { Owner } from './owner.ts';
 import { className, placeKeys } from './path.ts';
 import { netOfChain, netOfCopies } from './replaced.ts';
 
@@ -28,16 +29,14 @@ const BOUNDED_CLASSES: ReadonlyMap<string, string> = new Map([
   ['LRU', 'an LRU cache has a bound'],
   ['QuickLRU', 'an LRU cache has a bound'],
   ['FreeList', "Node's free lists have a bound"],
+  ['WeakRefMap', "Node's diagnostics channels are kept one a name, weakly"],
   ['FixedQueue', "Node's queue of ticks empties itself"],
   ['FixedCircularBuffer', "Node's queue of ticks empties itself"],
 ]);
 export const boundOf = (name: string): string | null => BOUNDED_CLASSES.get(name) ?? null;
 /** Node's loader remembers each module once. */
 const LOADER =
-  /^(Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
-
-/** Node's table of the system's errors, by their numbers: there from the first one on, a broken connection's say. */
-const SYSTEM_ERRORS = '.errmap';
+  /^(process\.moduleLoadList|Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
 
 /** Why a thing that grew is not called a leak; null when nothing excuses it. */
 export function excuseOf(
@@ -53,13 +52,16 @@ export function excuseOf(
   if (suspect.type === 'Timers')
     return timerExcuse(graph, group, sample) ?? plateau(comparison, group, sample);
   if (LOADER.test(group.path.join(''))) return "Node's loader remembers each module once";
-  if (group.how === 'fresh' && group.path.at(-1) === SYSTEM_ERRORS)
-    return "Node's table of system errors is made once, with the first of them";
   for (const { node } of group.steps.slice(-3)) {
     const bounded = boundOf(className(heap, node));
     if (bounded !== null) return bounded;
   }
-  return boundInCode(comparison, group) ?? plateau(comparison, group, sample);
+  const owner = findOwner(graph, group.steps);
+  return (
+    ofLoadedCode(comparison, { group, owner, sample }) ??
+    boundInCode(comparison, owner) ??
+    plateau(comparison, group, sample)
+  );
 }
 
 function timerExcuse(graph: Graph, group: Group, timers: readonly number[]): string | null {
@@ -73,8 +75,19 @@ function timerExcuse(graph: Graph, group: Group, timers: readonly number[]): str
   return `they fire once, after ${ms} ms, and are gone then`;
 }
 
-function boundInCode({ graph, sources }: Comparison, group: Group): string | null {
-  const owner = findOwner(graph, group.steps);
+/**
+ * What a part of Node makes of its own when it is first used (`fetch`, `crypto`, the table of system errors) comes as
+ * objects of a hundred functions, symbols or words, in no variable and no class of the application.
+ */
+function ofLoadedCode(
+  { graph }: Comparison,
+  { group, owner, sample }: { group: Group; owner: Owner | null; sample: readonly number[] },
+): string | null {
+  if (group.how !== 'fresh' || owner !== null || closedSockets(graph.heap, sample) > 0) return null;
+  return 'it is new since the first snapshot and no code of the application has it: parts of Node come so when first used';
+}
+
+function boundInCode({ sources }: Comparison, owner: Owner | null): string | null {
   if (owner === null) return null;
   const text = sources.text(owner.place.file);
   const [name] = owner.names;
