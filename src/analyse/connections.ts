@@ -1,6 +1,6 @@
 import type { ConnectionCount } from '../types.ts';
-import { constantsOf } from './constants.ts';
-import { NODE, follow, nodeText } from './heap.ts';
+import { constantAt, constantsOf } from './constants.ts';
+import { NODE, follow } from './heap.ts';
 import type { Heap } from './heap.ts';
 
 /** The sockets in one snapshot that its servers accepted. */
@@ -26,8 +26,7 @@ export function findAccepted(heap: Heap): Accepted {
     const server = follow(heap, node, '_server');
     if (handle < 0 || server < 0 || nodeType[server] !== NODE.object) continue;
     nodes.push(node);
-    const isNull = (constants.get(handle) ?? nodeText(heap, handle)) === 'null';
-    isClosed.push(nodeType[handle] === NODE.hidden && isNull ? 1 : 0);
+    isClosed.push(constantAt(heap, constants, handle) === 'null' ? 1 : 0);
   }
   return { nodes: Uint32Array.from(nodes), isClosed: Uint8Array.from(isClosed) };
 }

@@ -28,3 +28,9 @@ export function constantsOf(heap: Heap): Constants {
   }
   return constants;
 }
+
+/** What a node is called by its constant, else by itself; null for all that is no hidden node. */
+export function constantAt(heap: Heap, constants: Constants, node: number): string | null {
+  if (heap.nodeType[node] !== NODE.hidden) return null;
+  return constants.get(node) ?? nodeText(heap, node);
+}

@@ -1,5 +1,6 @@
+import { constantAt } from './constants.ts';
 import type { Constants } from './constants.ts';
-import { EDGE, EDGE_MASK, NODE, edgeText, nodeText } from './heap.ts';
+import { EDGE, EDGE_MASK, NODE, edgeText } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { className } from './path.ts';
 import { isTimersList } from './timers.ts';
@@ -49,7 +50,7 @@ function ofSocket(facts: Facts, fields: Fields): Stated | null {
   const handle = fields.get('<symbol kHandle>');
   if (handle === undefined) return null;
   if (facts.heap.nodeType[handle] === NODE.object) return notLeaking(OPEN_SOCKET);
-  if (constantAt(facts, handle) !== 'null') return unknown();
+  if (constantOf(facts, handle) !== 'null') return unknown();
   const isAccepted = [fields.get('_server'), fields.get('server')].some((at) => isObject(facts.heap, at));
   return isAccepted
     ? leaking('a closed socket: its handle is null')
@@ -64,7 +65,7 @@ function ofServer({ heap }: Facts, fields: Fields): Stated | null {
 
 /** Requests and responses: `_closed` is set when Node has emitted `close`. */
 function ofMessage(facts: Facts, fields: Fields): Stated | null {
-  if (fields.has('outputData') && constantAt(facts, fields.get('_closed')) === 'true') {
+  if (fields.has('outputData') && constantOf(facts, fields.get('_closed')) === 'true') {
     return leaking('a message that has ended: _closed is true');
   }
   const isIncoming = fields.has('rawHeaders') && fields.has('complete');
@@ -79,11 +80,11 @@ function ofWrapper(facts: Facts, fields: Fields): Stated | null {
     return leaking('a closed WebSocket: the handle of its socket is null');
   }
   const isSocketIo = fields.has('nsp') && fields.has('client');
-  if (isSocketIo && constantAt(facts, fields.get('connected')) === 'false') {
+  if (isSocketIo && constantOf(facts, fields.get('connected')) === 'false') {
     return leaking('not connected: connected is false');
   }
   const isTimer = fields.has('_idleTimeout') || fields.has('_idleStart') || fields.has('_onImmediate');
-  return isTimer && constantAt(facts, fields.get('_destroyed')) === 'true'
+  return isTimer && constantOf(facts, fields.get('_destroyed')) === 'true'
     ? leaking('a timer that is cleared or has fired: _destroyed is true')
     : null;
 }
@@ -96,10 +97,8 @@ function isClosedSocket(facts: Facts, node: number | undefined): boolean {
 const isObject = (heap: Heap, node: number | undefined): boolean =>
   node !== undefined && heap.nodeType[node] === NODE.object;
 
-function constantAt({ heap, constants }: Facts, node: number | undefined): string | null {
-  if (node === undefined || heap.nodeType[node] !== NODE.hidden) return null;
-  return constants.get(node) ?? nodeText(heap, node);
-}
+const constantOf = ({ heap, constants }: Facts, node: number | undefined): string | null =>
+  node === undefined ? null : constantAt(heap, constants, node);
 
 function fieldsOf(heap: Heap, node: number): Fields {
   const fields = new Map<string, number>();
