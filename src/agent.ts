@@ -4,13 +4,13 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
-import type * as AwakeModule from './agent/awake.ts';
-import type { Awake } from './agent/awake.ts';
-import { createClock } from './clock.ts';
+import type * as AwakeModule from './agent/running-agent.ts';
+import type { Awake } from './agent/running-agent.ts';
+import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
-import { createGuard, type Guard } from './guard.ts';
+import { createGuard, type Guard } from './core/guard.ts';
 import { installDormant, type Dormant } from './hooks/dormant.ts';
-import type { Clock } from './types.ts';
+import type { Clock } from './types/index.ts';
 
 /** What any copy of this package, and the remedies, find under `Symbol.for('wsguard.agent')`. */
 export interface Handle {
@@ -61,7 +61,7 @@ function install(isPreload: boolean): Handle {
 
   function wake(options: StartOptions): Awake {
     if (awake !== null) return awake;
-    const { wakeUp } = require('./agent/awake.ts') as typeof AwakeModule;
+    const { wakeUp } = require('./agent/running-agent.ts') as typeof AwakeModule;
     const { agent } = (awake = wakeUp(bed, options, () => {
       if (globals[HANDLE] === handle) delete globals[HANDLE];
     }));

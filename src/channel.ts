@@ -5,7 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from './config/schema.ts';
 import type { MetricState } from './export/metric.ts';
-import type { Guard } from './guard.ts';
+import type { Guard } from './core/guard.ts';
 import type {
   Alert,
   AllocationProfile,
@@ -19,7 +19,7 @@ import type {
   Snapshot,
   Status,
   Taken,
-} from './types.ts';
+} from './types/index.ts';
 
 /** Samples on their way that the watcher has not acknowledged; further ones are dropped and counted. */
 export const MAX_UNACKNOWLEDGED = 8;

@@ -1,13 +1,13 @@
 /** `HeapAnalyzer`: gate -> snapshot -> redaction and analysis elsewhere. Usable alone, keeps nothing alive. */
 
 import { getHeapStatistics } from 'node:v8';
-import { finishSnapshot, runAnalysis } from './analysis-process.ts';
-import type { AnalysisRefused } from './analysis-process.ts';
+import { finishSnapshot, runAnalysis } from './snapshot-jobs.ts';
+import type { AnalysisRefused } from './snapshot-jobs.ts';
 import { mayCapture } from './capture/gate.ts';
 import { availableBytes } from './capture/machine.ts';
 import { listSnapshots, remove, sweepLeftovers } from './capture/store.ts';
 import { readCapture, writeInProcess } from './capture/write.ts';
-import { createClock } from './clock.ts';
+import { createClock } from './core/clock.ts';
 import { createLimits } from './sample/limits.ts';
 import type {
   Analysis,
@@ -19,7 +19,7 @@ import type {
   Failed,
   Learned,
   Snapshot,
-} from './types.ts';
+} from './types/index.ts';
 
 export interface HeapAnalyzerOptions {
   readonly snapshotDir?: string;

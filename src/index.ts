@@ -23,7 +23,7 @@ export type {
   Status,
   Suspect,
   TimeToLimit,
-} from './types.ts';
+} from './types/index.ts';
 export type MemoryMonitor = MemoryMonitorModule.MemoryMonitor;
 export declare const MemoryMonitor: typeof MemoryMonitorModule.MemoryMonitor;
 export type HeapAnalyzer = HeapAnalyzerModule.HeapAnalyzer;

@@ -1,23 +1,23 @@
 /** MemoryMonitor: how full, how fast, how long. Usable alone; the same readings and tests as inside the agent. */
 
-import { createClock } from './clock.ts';
-import { registries as registryDetector } from './detect/counted.ts';
+import { createClock } from './core/clock.ts';
+import { registries as registryDetector } from './detect/registries.ts';
 import type { Detector, View } from './detect/detector.ts';
 import { external, native } from './detect/external.ts';
-import { floor } from './detect/floor.ts';
-import { floorTrend, growthPerHour, recentFloors } from './detect/floors.ts';
+import { floor } from './detect/heap-growth.ts';
+import { floorTrend, growthPerHour, recentFloors } from './detect/post-gc-heap.ts';
 import { Counts } from './detect/growth.ts';
 import { History, inScaledTime } from './detect/history.ts';
-import { sayBytes } from './detect/say.ts';
+import { sayBytes } from './detect/format.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
-import { createGuard, type Guard } from './guard.ts';
-import { Registries, type Watchable } from './hooks/registries.ts';
-import { memoryStats } from './memory-stats.ts';
-import { Ring } from './ring.ts';
+import { createGuard, type Guard } from './core/guard.ts';
+import { Registries, type Watchable } from './hooks/discovery/registries.ts';
+import { memoryStats } from './report/memory-stats.ts';
+import { Ring } from './core/ring.ts';
 import { createLimits } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
 import { ProcessProbes } from './sample/process.ts';
-import { UNKNOWN_CONNECTIONS } from './types.ts';
+import { UNKNOWN_CONNECTIONS } from './types/index.ts';
 import type {
   Clock,
   Dispose,
@@ -28,7 +28,7 @@ import type {
   MemoryReport,
   MemoryStats,
   Sample,
-} from './types.ts';
+} from './types/index.ts';
 
 export interface MemoryMonitorOptions {
   readonly intervalMs?: number;

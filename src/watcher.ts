@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { BEAT_PERIOD_MS, createListener } from './agent/beat.ts';
+import { BEAT_PERIOD_MS, createListener } from './agent/heartbeat-counter.ts';
 import {
   createLink,
   type AppSide,
@@ -15,13 +15,13 @@ import {
   type ThreadData,
   type WatcherSide,
 } from './channel.ts';
-import { createClock } from './clock.ts';
-import { createGuard, type Guard } from './guard.ts';
-import { judgeDeath } from './detect/died.ts';
-import { createLog } from './log.ts';
+import { createClock } from './core/clock.ts';
+import { createGuard, type Guard } from './core/guard.ts';
+import { judgeDeath } from './detect/process-died.ts';
+import { createLog } from './core/log.ts';
 import { adviceText, docsOf } from './report/advice.ts';
-import { createSignals, type Signals } from './signals.ts';
-import { composeStatus } from './status.ts';
+import { createSignals, type Signals } from './detection.ts';
+import { composeStatus } from './report/status.ts';
 import type {
   Alert,
   Blind,
@@ -34,15 +34,15 @@ import type {
   Snapshot,
   Status,
   Stop,
-} from './types.ts';
+} from './types/index.ts';
 import { createEvidence, type Evidence } from './watcher/evidence.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
-import { openKept, type Kept } from './watcher/kept.ts';
+import { openKept, type Kept } from './watcher/persistence.ts';
 import { Outlets } from './watcher/outlets.ts';
-import { createPicture, type Picture } from './watcher/picture.ts';
+import { createPicture, type Picture } from './watcher/state.ts';
 import { Publisher } from './watcher/publisher.ts';
-import { createProfiler, type Profiler } from './watcher/profiler.ts';
-import { createQuestioner, type Questioner } from './watcher/questioner.ts';
+import { createProfiler, type Profiler } from './watcher/profile-scheduler.ts';
+import { createQuestioner, type Questioner } from './watcher/ping-scheduler.ts';
 import { sayStart } from './watcher/start-line.ts';
 import { asWritten } from './watcher/written.ts';
 

@@ -2,8 +2,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { RegistryLike } from '../export/collected.ts';
-import type { RoomsMap, Watchable } from '../hooks/registries.ts';
-import type { Alert, Dispose, Snapshot, Status } from '../types.ts';
+import type { RoomsMap, Watchable } from '../hooks/discovery/registries.ts';
+import type { Alert, Dispose, Snapshot, Status } from '../types/index.ts';
 
 export interface ReportWritten {
   readonly alertId: string;

@@ -1,6 +1,6 @@
 /** `agent.on`: what a listener throws stays here. */
-import type { Guard } from '../guard.ts';
-import type { Dispose } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Dispose } from '../types/index.ts';
 import type { AgentEvents } from './api.ts';
 
 const MAX_LISTENERS = 100;

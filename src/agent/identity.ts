@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import type { ResolvedConfig } from '../config/schema.ts';
-import type { Identity } from '../types.ts';
+import type { Identity } from '../types/index.ts';
 
 const PACKAGE = join(__dirname, '..', '..', 'package.json');
 

@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import type * as LockModule from '../capture/lock.ts';
 import { boxFolder, farewell } from '../deliver/black-box.ts';
-import type { Stop } from '../types.ts';
-import type { Body } from './awake.ts';
+import type { Stop } from '../types/index.ts';
+import type { Body } from './running-agent.ts';
 
 export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identity, ...body }: Body): Stop {
   const { dir } = resolved.config;

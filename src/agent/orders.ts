@@ -1,9 +1,9 @@
 /** What the watcher may order on the application's thread. */
 import type { Ears, WatcherSide } from '../channel.ts';
-import type { AllocationProfile, Failed } from '../types.ts';
-import type { Body } from './awake.ts';
-import type * as CameraModule from './camera.ts';
-import type { Camera } from './camera.ts';
+import type { AllocationProfile, Failed } from '../types/index.ts';
+import type { Body } from './running-agent.ts';
+import type * as CameraModule from './snapshotter.ts';
+import type { Camera } from './snapshotter.ts';
 import type * as ProfileModule from '../capture/profile.ts';
 import type { ProfileRun } from '../capture/profile.ts';
 
@@ -18,7 +18,7 @@ export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): 
   let camera: Camera | null = null;
   /** Loaded for the first order: most processes never get one. */
   const openCamera = (): Camera => {
-    const { createCamera } = require('./camera.ts') as typeof CameraModule;
+    const { createCamera } = require('./snapshotter.ts') as typeof CameraModule;
     return createCamera({
       config: resolved.config,
       clock,

@@ -1,7 +1,7 @@
 /** One sample a period, at most so many unacknowledged, the rest dropped and counted. */
 import { MAX_UNACKNOWLEDGED, type AppCounters, type AppSide, type Link } from '../channel.ts';
-import type { Guard } from '../guard.ts';
-import type { Clock, Sample, Stop } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Clock, Sample, Stop } from '../types/index.ts';
 
 /** A fifth of a second at scale 60 would be too fine for a test machine and finds nothing sooner. */
 const SHORTEST_PERIOD_MS = 250;

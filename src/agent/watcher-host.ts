@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type Setup, type ThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
-import type { Guard } from '../guard.ts';
-import { isAllowed } from '../permission.ts';
-import type { Clock, Log } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import { isAllowed } from '../core/permission.ts';
+import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
 import { hasRoomForWorker } from './address-space.ts';
 

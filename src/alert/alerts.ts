@@ -1,6 +1,6 @@
 /** The life of alerts: opened once a finding has held, updated when something changed, closed with a reason. */
 
-import type { Alert, Because, ConditionKind, Finding, Kind } from '../types.ts';
+import type { Alert, Because, ConditionKind, Finding, Kind } from '../types/index.ts';
 import { keyOf, openEntry, transition, worse, type About, type Entry, type Instant } from './entry.ts';
 import { fingerprintOf } from './fingerprint.ts';
 

@@ -1,6 +1,6 @@
 /** One open alert and what is remembered of it between transitions. */
 
-import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types.ts';
+import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
 
 export interface Entry {

@@ -1,6 +1,6 @@
 /** Who an alert is about, the same after every restart and on every host: never pid, time or what is learned later. */
 
-import type { Family, Finding } from '../types.ts';
+import type { Family, Finding } from '../types/index.ts';
 
 const OFFSET = 0xcbf29ce484222325n;
 const PRIME = 0x100000001b3n;

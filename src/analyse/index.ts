@@ -1,12 +1,12 @@
-import type { Analysis } from '../types.ts';
+import type { Analysis } from '../types/index.ts';
 import { analyseGrowth, analyseOne } from './analysis.ts';
-import { readBeside } from './beside.ts';
-import type { Heap } from './heap.ts';
-import { readEarlier, readHeap, summaryOf } from './read.ts';
-import type { ReadOptions, Remembered } from './read.ts';
-import { sourceFiles } from './source-files.ts';
+import { readBeside } from './second-thread.ts';
+import type { Heap } from './graph/heap.ts';
+import { readEarlier, readHeap, summaryOf } from './graph/read.ts';
+import type { ReadOptions, Remembered } from './graph/read.ts';
+import { sourceFiles } from './locate/source-files.ts';
 
-export type { Progress } from './read.ts';
+export type { Progress } from './graph/read.ts';
 
 export interface AnalyseOptions extends ReadOptions {
   /** Earlier snapshots are read on a second thread: the answer is the same, sooner. Not beside a server. */

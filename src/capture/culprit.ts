@@ -1,6 +1,6 @@
 /** What the snapshot says holds it and what the profile says makes it, as one culprit. Pure. */
 
-import type { AllocationProfile, Culprit, ProfileLine, Suspect } from '../types.ts';
+import type { AllocationProfile, Culprit, ProfileLine, Suspect } from '../types/index.ts';
 
 /** A profile alone names lines of data, not of retention: it is never more than likely. */
 const PROFILE_ALONE_MAX = 0.6;

@@ -8,8 +8,8 @@ import type {
   Headroom,
   Learned,
   Refused,
-} from '../types.ts';
-import { redactionRssBytes } from './need.ts';
+} from '../types/index.ts';
+import { redactionRssBytes } from './memory-estimate.ts';
 
 export type Permit = { readonly may: true; readonly method: 'inprocess'; readonly cost: CaptureCost };
 

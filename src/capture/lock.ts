@@ -3,8 +3,8 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Stop } from '../types.ts';
-import { makeOwnFolder } from '../folders.ts';
+import type { Stop } from '../types/index.ts';
+import { makeOwnFolder } from '../core/folders.ts';
 import { isAlive, remove } from './store.ts';
 
 interface Holder {
@@ -25,11 +25,11 @@ const NAME = '.analysis.lock';
 const STARTING_MS = 10_000;
 /** Of another host no more can be told than how old it is. */
 const FOREIGN_MS = 30 * 60_000;
-const worker = (stage: string): string => join(__dirname, '..', stage, 'worker.js');
+const entryOf = (path: string): string => join(__dirname, '..', path);
 /** For a worker without an owner, halted in the middle of a turn as it may be. A redaction takes its raw file away. */
 const FAREWELLS = new Map<string, NodeJS.Signals>([
-  [worker('analyse'), 'SIGKILL'],
-  [worker('capture'), 'SIGCONT'],
+  [entryOf('analyse/analysis-process.js'), 'SIGKILL'],
+  [entryOf('capture/redaction-process.js'), 'SIGCONT'],
 ]);
 
 /** `null`: held by a living process. Where nothing can be written there is no lock, and none is needed. */

@@ -1,6 +1,6 @@
 /** From a tree of call frames to the lines of the application that made what still lives. Pure. */
 
-import type { AllocationProfile, ProfileLine } from '../types.ts';
+import type { AllocationProfile, ProfileLine } from '../types/index.ts';
 
 export interface ProfileNode {
   readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };

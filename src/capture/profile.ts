@@ -5,8 +5,8 @@
 
 import type { Session } from 'node:inspector';
 import { join, sep } from 'node:path';
-import type { AllocationProfile, Failed } from '../types.ts';
-import { failureOf } from './failure.ts';
+import type { AllocationProfile, Failed } from '../types/index.ts';
+import { failureOf } from '../core/failure.ts';
 import { summariseProfile } from './profile-lines.ts';
 import type { ProfileNode } from './profile-lines.ts';
 

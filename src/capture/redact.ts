@@ -2,7 +2,7 @@
 
 import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
 import { USE } from '../heapsnapshot/uses.ts';
-import { isRandom } from './random.ts';
+import { isRandom } from './random-words.ts';
 
 /** Their names are data: the text itself, or a pattern that may be built from it. */
 const VALUE_NODES = new Set(['string', 'concatenated string', 'sliced string', 'regexp']);

@@ -3,9 +3,9 @@
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
-import type { CaptureLimits, CaptureReadings, Clock, Failed, Learned, Taken } from '../types.ts';
-import { makeOwnFolder } from '../folders.ts';
-import { failureOf } from './failure.ts';
+import type { CaptureLimits, CaptureReadings, Clock, Failed, Learned, Taken } from '../types/index.ts';
+import { makeOwnFolder } from '../core/folders.ts';
+import { failureOf } from '../core/failure.ts';
 import { smallObjects } from './gate.ts';
 import { diskFreeBytes, remove, snapshotName, temporaryName } from './store.ts';
 

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import type { Config, ConfigProblem } from '../config/schema.ts';
 import { formatBytes } from '../report/format.ts';
-import type { Alert } from '../types.ts';
-import { check, type Check } from './check.ts';
+import type { Alert } from '../types/index.ts';
+import { check, type Check } from './doctor-check.ts';
 import { CliError } from './io.ts';
 
 export interface ProcessChecks {

@@ -2,9 +2,9 @@
 import { parseArgs } from 'node:util';
 import { problemText } from '../config/render.ts';
 import type { ConfigProblem } from '../config/schema.ts';
-import { checkLines, type Check } from './check.ts';
+import { checkLines, type Check } from './doctor-check.ts';
 import { resolveHere } from './config.ts';
-import { checksHere } from './doctor-here.ts';
+import { checksHere } from './doctor-machine.ts';
 import { checksOfProcess } from './doctor-process.ts';
 import { CliError, UsageError, type Run } from './io.ts';
 

@@ -1,6 +1,6 @@
 /** What the metrics of INTERFACES 6, or prom-client's defaults, said at one instant, as a sample. */
 
-import { TRANSPORTS, type ByTransport, type Sample } from '../types.ts';
+import { TRANSPORTS, type ByTransport, type Sample } from '../types/index.ts';
 import type { TraceOptions } from './trace.ts';
 
 export interface Point {

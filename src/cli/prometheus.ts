@@ -1,6 +1,6 @@
 /** The history that a real Prometheus scraped, read back as samples: `wsguard replay --prometheus <url>`. */
 
-import type { Clock, Sample } from '../types.ts';
+import type { Clock, Sample } from '../types/index.ts';
 import { CliError } from './io.ts';
 import { AGENT_METRICS, createPointReader, PLAIN_METRICS, type Point } from './prometheus-points.ts';
 import type { TraceOptions } from './trace.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { failureOf } from '../capture/failure.ts';
+import { failureOf } from '../core/failure.ts';
 import { redactFile } from '../capture/redact-file.ts';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { CliError, UsageError } from './io.ts';

@@ -1,11 +1,11 @@
 /** `wsguard replay`: the detectors over recorded samples, on the clock of the recording. */
 
 import { parseArgs } from 'node:util';
-import { createClock } from '../clock.ts';
-import { sayTimeToLimit } from '../detect/say.ts';
+import { createClock } from '../core/clock.ts';
+import { sayTimeToLimit } from '../detect/format.ts';
 import { quantile } from '../detect/stats.ts';
-import { createSignals, type Step } from '../signals.ts';
-import type { Alert, Identity, Sample, StatusVerdict } from '../types.ts';
+import { createSignals, type Step } from '../detection.ts';
+import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
 import { CliError, UsageError, type Run } from './io.ts';
 import { readHistory } from './prometheus.ts';
 import { openTrace } from './trace-file.ts';

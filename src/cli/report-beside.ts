@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { servedBetween } from '../report/served.ts';
-import type { Analysis, ReportPoint } from '../types.ts';
+import type { Analysis, ReportPoint } from '../types/index.ts';
 
 const MOST_BYTES = 16 * 1024 ** 2;
 

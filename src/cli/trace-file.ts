@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
-import type { Sample } from '../types.ts';
+import type { Sample } from '../types/index.ts';
 import { CliError, type CliIo } from './io.ts';
 import { createTraceReader, readSampleLine, type TraceOptions } from './trace.ts';
 

@@ -1,6 +1,6 @@
 /** Recorded samples as `Sample`s: a CSV trace (columns of fixtures/traces/README.md) or lines of JSON samples. */
 
-import type { ByTransport, Floor, Sample } from '../types.ts';
+import type { ByTransport, Floor, Sample } from '../types/index.ts';
 
 /** heap_size_limit holds three semi-spaces beside old space; 16 MiB each unless the trace says otherwise. */
 const SEMI_SPACES_BYTES = 48 * 1024 ** 2;

@@ -16,9 +16,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, makeOwnFolder } from '../folders.ts';
-import { readAlerts, readJson, samplesOf } from './box-files.ts';
-import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types.ts';
+import { makeFolder, makeOwnFolder } from '../core/folders.ts';
+import { readAlerts, readJson, samplesOf } from './black-box-files.ts';
+import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types/index.ts';
 
 /** Two segments of half an hour each at the default period: the older one goes when the newer is full. */
 const SEGMENT_SAMPLES = 120;

@@ -5,8 +5,8 @@
 import { constants } from 'node:fs';
 import { lstat, open, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder, makeOwnFolder } from '../folders.ts';
-import type { Alert, Delivery } from '../types.ts';
+import { makeFolder, makeOwnFolder } from '../core/folders.ts';
+import type { Alert, Delivery } from '../types/index.ts';
 
 export interface FileSinkOptions {
   readonly dir: string;

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Clock, Stop } from '../types.ts';
+import type { Clock, Stop } from '../types/index.ts';
 
 export interface Outgoing {
   readonly method: 'POST' | 'PUT';

@@ -2,7 +2,7 @@
  * What waits to be delivered: one at a time, in order, with backoff and jitter, bounded. The store is memory now;
  * a store on disk has the same four methods.
  */
-import type { Clock, Delivery, Stop } from '../types.ts';
+import type { Clock, Delivery, Stop } from '../types/index.ts';
 
 /** `retry` may name the time the receiver asked for. */
 export type Attempt = Delivery & { readonly retryAfterMs?: number | null };

@@ -1,5 +1,5 @@
 /** Alerts to WSGUARD_WEBHOOK_URL: one POST for each transition, signed, safe to repeat. */
-import type { Alert, Clock, Delivery } from '../types.ts';
+import type { Alert, Clock, Delivery } from '../types/index.ts';
 import { request, signature, type Reply } from './http.ts';
 import { Outbox, type Attempt } from './outbox.ts';
 

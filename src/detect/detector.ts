@@ -1,8 +1,8 @@
 /** What every detector is: a function from the history to verdicts. */
 
-import { LEAK_KINDS } from '../types.ts';
-import type { Because, Evidence, Finding, Kind, Severity, TimeToLimit, Verdict } from '../types.ts';
-import type { FloorTrend } from './floors.ts';
+import { LEAK_KINDS } from '../types/index.ts';
+import type { Because, Evidence, Finding, Kind, Severity, TimeToLimit, Verdict } from '../types/index.ts';
+import type { FloorTrend } from './post-gc-heap.ts';
 import type { Counts } from './growth.ts';
 import type { History } from './history.ts';
 

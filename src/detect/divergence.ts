@@ -1,10 +1,10 @@
 /** Memory climbs while the connections that answer stay flat; for when collections are too few for the floor. */
 
 import { found, quiet, type Detector } from './detector.ts';
-import { floorTrend } from './floors.ts';
-import { isSlowing } from './floor.ts';
+import { floorTrend } from './post-gc-heap.ts';
+import { isSlowing } from './heap-growth.ts';
 import { MINUTE_MS } from './history.ts';
-import { sayBytes, sayMinutes } from './say.ts';
+import { sayBytes, sayMinutes } from './format.ts';
 
 const NAME = 'divergence';
 const MIN_FLOORS = 3;

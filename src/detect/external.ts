@@ -1,10 +1,10 @@
 /** Memory outside the heap: Buffers (external), and what only RSS shows (native code, compression contexts). */
 
-import type { Evidence, Verdict } from '../types.ts';
+import type { Evidence, Verdict } from '../types/index.ts';
 import { blocksOf, type Blocks } from './blocks.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { sayChange, sayMinutes } from './say.ts';
+import { sayChange, sayMinutes } from './format.ts';
 
 /**
  * Of the memory there is, what Buffers must have risen by: fast within half an hour, slower within a whole one. Where

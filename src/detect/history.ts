@@ -1,6 +1,6 @@
 /** What the detectors look at: the samples of the last hour or so, in scaled time. Told the time by the samples. */
 
-import type { Sample, SampleMark, Source } from '../types.ts';
+import type { Sample, SampleMark, Source } from '../types/index.ts';
 import { Window } from './window.ts';
 
 export const MINUTE_MS = 60_000;

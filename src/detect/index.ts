@@ -1,16 +1,16 @@
 /** Every detector, in the order that `status()` lists them. */
 
-import { backlog } from './backlog.ts';
-import { queues, registries, rooms } from './counted.ts';
+import { backlog } from './slow-consumers.ts';
+import { queues, registries, rooms } from './registries.ts';
 import type { Detector } from './detector.ts';
 import { divergence } from './divergence.ts';
 import { external, native } from './external.ts';
-import { floor } from './floor.ts';
+import { floor } from './heap-growth.ts';
 import { listeners } from './listeners.ts';
-import { connectionLimit, descriptorLimit, gcPressure, loopLag } from './pressure.ts';
+import { connectionLimit, descriptorLimit, gcPressure, loopLag } from './process-conditions.ts';
 import { retained } from './retained.ts';
-import { exhaustion, threshold } from './threshold.ts';
-import { unanswering } from './unanswering.ts';
+import { exhaustion, threshold } from './memory-conditions.ts';
+import { unanswering } from './zombies.ts';
 import { unclosed } from './unclosed.ts';
 
 /** Each weighs memory or counts against connections. */

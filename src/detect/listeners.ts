@@ -1,11 +1,11 @@
 /** Listeners of an emitter beyond a multiple of the connections, and growing. */
 
-import type { Verdict } from '../types.ts';
-import { growthEvidence, minRise, sayPerClosed, stillWarming } from './counted.ts';
+import type { Verdict } from '../types/index.ts';
+import { growthEvidence, minRise, sayPerClosed, stillWarming } from './registries.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import type { Counts, Growth } from './growth.ts';
 import type { CountedSeries } from './history.ts';
-import { sayCount } from './say.ts';
+import { sayCount } from './format.ts';
 
 const NAME = 'listeners';
 const WARNING_RATIO = 2;

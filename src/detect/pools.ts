@@ -1,6 +1,6 @@
 /** How fast each pool of memory grows, for the metric: no verdict, only the slope that the verdicts are about. */
 
-import type { FloorTrend } from './floors.ts';
+import type { FloorTrend } from './post-gc-heap.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import { median } from './stats.ts';
 

@@ -1,11 +1,11 @@
 /** Connections that are closed and still alive after two major collections. */
 
-import type { Verdict } from '../types.ts';
+import type { Verdict } from '../types/index.ts';
 import type { Counts } from './growth.ts';
-import { minRise, stillWarming } from './counted.ts';
+import { minRise, stillWarming } from './registries.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { sayCount, sayMinutes, sayShare } from './say.ts';
+import { sayCount, sayMinutes, sayShare } from './format.ts';
 
 const NAME = 'retained';
 const WINDOW_MS = 60 * MINUTE_MS;

@@ -1,6 +1,6 @@
 /** How long until the limit that kills: heap by the floor's slope, container by what its memory rises with. */
 
-import type { TimeToLimit } from '../types.ts';
+import type { TimeToLimit } from '../types/index.ts';
 import { MINUTE_MS, type History } from './history.ts';
 import { theilSen, type Slope } from './stats.ts';
 

@@ -2,7 +2,7 @@
 
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS } from './history.ts';
-import { sayCount } from './say.ts';
+import { sayCount } from './format.ts';
 
 const NAME = 'unclosed';
 /** A morning's ramp takes hours too; what still climbs in a line after so long, with next to no closing, is no ramp. */

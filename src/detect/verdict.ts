@@ -1,7 +1,7 @@
 /** One story per cause: which finding names it, which only go along with it, and what ruled the others out. */
 
-import { LEAK_KINDS } from '../types.ts';
-import type { Because, Finding, Kind, LeakKind, Verdict } from '../types.ts';
+import { LEAK_KINDS } from '../types/index.ts';
+import type { Because, Finding, Kind, LeakKind, Verdict } from '../types/index.ts';
 
 /** From the most specific kind to the least: who did it, then what it held, then that memory grew. */
 const RANK: readonly LeakKind[] = [

@@ -1,5 +1,5 @@
 /** An alert as an OpenTelemetry log record. */
-import type { Alert, Evidence } from '../types.ts';
+import type { Alert, Evidence } from '../types/index.ts';
 
 export interface AlertLog {
   readonly eventName: string;

@@ -2,7 +2,7 @@
  * The table as objects that a prom-client registry can hold. It asks a metric only for `get()`, so nothing of
  * prom-client is loaded here: the application's own registry, of whatever version, takes them on its own thread.
  */
-import type { Dispose, RttReading } from '../types.ts';
+import type { Dispose, RttReading } from '../types/index.ts';
 import type { Labels, Metric, MetricState } from './metric.ts';
 import { readMetric } from './metrics.ts';
 

@@ -1,5 +1,5 @@
 /** What a row of the metrics table is, and the state that all rows read. */
-import type { Kind, RttReading, Sample, TimeToLimit } from '../types.ts';
+import type { Kind, RttReading, Sample, TimeToLimit } from '../types/index.ts';
 
 /** All that can be measured of one process, at one instant. `null` and absent entries give no series. */
 export interface MetricState {

@@ -2,7 +2,7 @@
  * The table of all metrics: the Prometheus page, the application's own registry and OTLP are made from it.
  * Absent beats false: a row reads nothing where there is no answer.
  */
-import type { RttReading } from '../types.ts';
+import type { RttReading } from '../types/index.ts';
 import type { Metric, MetricState, Point } from './metric.ts';
 import { COLLECTIONS, CONNECTIONS } from './rows-connections.ts';
 import { AGENT, MEMORY, PROCESS, RUNTIME } from './rows-process.ts';

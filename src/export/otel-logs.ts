@@ -1,7 +1,7 @@
 /** Log records on their way. Alerts are few and matter: they wait for a collector that is down, the SDK's own
  * processors would drop them. */
 import type { LogRecordExporter, LogRecordProcessor, ReadableLogRecord } from '@opentelemetry/sdk-logs';
-import type { Clock } from '../types.ts';
+import type { Clock } from '../types/index.ts';
 
 export type ExportResult = Parameters<Parameters<LogRecordExporter['export']>[1]>[0];
 

@@ -11,7 +11,7 @@ import type {
   MetricProducer,
 } from '@opentelemetry/sdk-metrics';
 import type { Resource } from '@opentelemetry/resources';
-import type { Clock, RttReading } from '../types.ts';
+import type { Clock, RttReading } from '../types/index.ts';
 import type { ReadState } from './collected.ts';
 import type { Metric } from './metric.ts';
 import { readMetric } from './metrics.ts';

@@ -4,7 +4,7 @@
  */
 import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
-import type { Alert, Clock } from '../types.ts';
+import type { Alert, Clock } from '../types/index.ts';
 import { alertLog } from './alert-log.ts';
 import type { ReadState } from './collected.ts';
 import type { Metric } from './metric.ts';

@@ -1,7 +1,7 @@
 /** The page at WSGUARD_PROMETHEUS_PORT. In the watcher it answers while the application is stuck. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Stop } from '../types.ts';
+import type { Stop } from '../types/index.ts';
 import { collectInto, type ReadState } from './collected.ts';
 import type { Labels, Metric } from './metric.ts';
 

@@ -1,5 +1,5 @@
 /** The resource of metrics and log records: the operator's attributes, and ours over them. */
-import type { Identity } from '../types.ts';
+import type { Identity } from '../types/index.ts';
 
 export function resourceAttributes(
   identity: Identity,

@@ -1,5 +1,5 @@
 /** Rows about connections and what is kept for them. */
-import { TRANSPORTS, type ByTransport } from '../types.ts';
+import { TRANSPORTS, type ByTransport } from '../types/index.ts';
 import { histogram, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 
 const transports = (reading: ByTransport | undefined): Point[] =>

@@ -1,5 +1,5 @@
 /** Rows about memory, the process and the agent itself. */
-import { KINDS } from '../types.ts';
+import { KINDS } from '../types/index.ts';
 import { byLabel, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 import { COLLECTIONS } from './rows-connections.ts';
 import { capSeries } from './series.ts';

@@ -1,7 +1,7 @@
 import type { Server } from 'node:net';
-import type { Guard } from '../guard.ts';
-import { Births } from './births.ts';
-import { Sockets } from './sockets.ts';
+import type { Guard } from '../core/guard.ts';
+import { Births } from './emitters/emitter-tracker.ts';
+import { Sockets } from './connections/sockets.ts';
 
 /** All that runs before the process serves: no timer, no package, a few ms. */
 export interface Dormant {

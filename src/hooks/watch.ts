@@ -1,20 +1,20 @@
 import type { EventEmitter } from 'node:events';
-import type { Guard } from '../guard.ts';
-import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types.ts';
-import { Connections } from './connections.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
+import { Connections } from './connections/connections.ts';
 import type { Dormant } from './dormant.ts';
-import { Emitters, type Named } from './emitters.ts';
-import { Polling } from './engine-io.ts';
-import { connectedTo, Discovery, examples, type Handlers } from './discovery.ts';
-import { nothingFound, readFound, type Found } from './found.ts';
-import { KernelEvidence } from './kernel.ts';
-import { livenessRules, type LivenessRules } from './liveness.ts';
-import type * as LocateModule from './locate.ts';
-import { Names } from './names.ts';
-import { Registries } from './registries.ts';
-import { Retained } from './retained.ts';
-import { Slices } from './slices.ts';
-import { Wraps } from './ws.ts';
+import { Emitters, type Named } from './emitters/emitters.ts';
+import { Polling } from './connections/engine-io.ts';
+import { connectedTo, Discovery, examples, type Handlers } from './discovery/discovery.ts';
+import { nothingFound, readFound, type Found } from './discovery/found.ts';
+import { KernelEvidence } from './connections/kernel-sockets.ts';
+import { livenessRules, type LivenessRules } from './connections/liveness.ts';
+import type * as LocateModule from './inspector/locate.ts';
+import { Names } from './discovery/names.ts';
+import { Registries } from './discovery/registries.ts';
+import { Retained } from './connections/retained.ts';
+import { Slices } from './connections/slices.ts';
+import { Wraps } from './connections/ws.ts';
 
 export type HooksReading = Pick<
   Sample,
@@ -247,4 +247,4 @@ const NOTHING_SHARED = { registries: [], queues: [], rooms: [] };
 
 /** Loaded with the first alert: most processes never have one. */
 const locate: typeof LocateModule.locateListeners = (...of) =>
-  (require('./locate.ts') as typeof LocateModule).locateListeners(...of);
+  (require('./inspector/locate.ts') as typeof LocateModule).locateListeners(...of);

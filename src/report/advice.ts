@@ -1,5 +1,5 @@
 /** What to do, by kind. `now` is for the night: safe, reversible, no code. `fix` is for the morning. */
-import type { Kind } from '../types.ts';
+import type { Kind } from '../types/index.ts';
 
 export interface Advice {
   readonly now: string;

@@ -1,5 +1,5 @@
 /** What an analysis found, for people at a terminal. */
-import type { Analysis, Holder, SourceLocation, Suspect } from '../types.ts';
+import type { Analysis, Holder, SourceLocation, Suspect } from '../types/index.ts';
 import { formatBytes, formatCount, spotText } from './format.ts';
 import { besideConnections, connectionLines, heldLines, sharedText } from './held.ts';
 

@@ -1,5 +1,5 @@
 /** Numbers as people read them. */
-import type { SourceLocation, TimeToLimit } from '../types.ts';
+import type { SourceLocation, TimeToLimit } from '../types/index.ts';
 
 const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 const MINUTE_MS = 60_000;

@@ -1,5 +1,5 @@
 /** What a report of the agent says of the time between two snapshots that lie beside it. Pure. */
-import type { ReportPoint, Served } from '../types.ts';
+import type { ReportPoint, Served } from '../types/index.ts';
 
 /** The agent looks four times a minute: farther away it was not looking. */
 const NEAR_MS = 60_000;

@@ -1,5 +1,5 @@
 /** A report for people, at most 110 columns where the words allow it. */
-import type { Alert, Report, ReportPoint, Snapshot } from '../types.ts';
+import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
 import { adviceOf } from './advice.ts';
 import { analysisText } from './analysis.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import type { DescriptorsReading } from '../types.ts';
+import type { DescriptorsReading } from '../types/index.ts';
 
 export interface Descriptors {
   /** Null where the system does not tell. */

@@ -1,6 +1,6 @@
 import { GCProfiler } from 'node:v8';
-import type { Guard } from '../guard.ts';
-import type { Clock, Floor, GcReading } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Clock, Floor, GcReading } from '../types/index.ts';
 import { isYoung } from './memory.ts';
 
 export interface Gc {

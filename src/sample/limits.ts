@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import type { LimitsReading } from '../types.ts';
+import type { LimitsReading } from '../types/index.ts';
 import { heapCapacityBytes, type HeapFlags } from './heap-capacity.ts';
 
 export interface LimitsSource {

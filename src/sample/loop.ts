@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { LoopReading } from '../types.ts';
+import type { LoopReading } from '../types/index.ts';
 
 export interface Loop {
   /** Since the last reading; null when too few turns were timed for a percentile. */

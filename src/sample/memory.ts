@@ -1,5 +1,5 @@
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
-import type { MemoryReading } from '../types.ts';
+import type { MemoryReading } from '../types/index.ts';
 
 /** Young objects come and go with the load; what stays is everywhere else. */
 export const isYoung = (spaceName: string): boolean =>

@@ -1,5 +1,5 @@
-import type { Guard } from '../guard.ts';
-import type { Blind, Clock, GcReading, Sample } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Blind, Clock, GcReading, Sample } from '../types/index.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
 import { watchGc, type Gc } from './gc.ts';
 import type { HeapFlags } from './heap-capacity.ts';

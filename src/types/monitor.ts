@@ -1,6 +1,6 @@
 /** What `MemoryMonitor` answers. */
 
-import type { MemoryStats } from './edges.ts';
+import type { MemoryStats } from './status.ts';
 import type { Evidence, LeakKind } from './verdict.ts';
 
 export interface LeakCheck {

@@ -1,6 +1,6 @@
 /** Which suspect of an analysis an alert is about. */
 import { joinCulprit } from '../capture/culprit.ts';
-import type { Alert, AllocationProfile, Analysis, Culprit, Kind, SuspectType } from '../types.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit, Kind, SuspectType } from '../types/index.ts';
 
 /** Below this the analysis itself calls it a guess. */
 const MIN_CONFIDENCE = 0.3;

@@ -1,11 +1,11 @@
 /** Snapshots and their analysis: ordered here, done on the application's thread and in child processes. */
 import { join } from 'node:path';
-import { finishSnapshot, runAnalysis } from '../analysis-process.ts';
+import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
 import { clearLock } from '../capture/lock.ts';
 import { availableBytes } from '../capture/machine.ts';
 import type { Link, Setup, WatcherSide } from '../channel.ts';
 import { createLimits } from '../sample/limits.ts';
-import type { Analysis, Clock, Headroom, Snapshot } from '../types.ts';
+import type { Analysis, Clock, Headroom, Snapshot } from '../types/index.ts';
 
 /** Longer than a snapshot of the largest heap that the gate lets pass. */
 const DEADLINE_MS = 10 * 60_000;

@@ -3,7 +3,7 @@
  * and what grew between them. Each rung may be refused; the alert says why.
  */
 import type { Link, WatcherSide } from '../channel.ts';
-import type { Alert, Culprit, Kind, Sample, Snapshot } from '../types.ts';
+import type { Alert, Culprit, Kind, Sample, Snapshot } from '../types/index.ts';
 import { Rounds, type RoundDeps } from './rounds.ts';
 
 const LOCATE_DEADLINE_MS = 30_000;

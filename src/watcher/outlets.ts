@@ -10,11 +10,11 @@ import { metricsFor } from '../export/metrics.ts';
 import { startOtel, type Otel } from '../export/otel.ts';
 import { startPrometheusPage, type PrometheusPage } from '../export/prometheus.ts';
 import { resourceAttributes } from '../export/resource.ts';
-import type { Guard } from '../guard.ts';
+import type { Guard } from '../core/guard.ts';
 import { reportHtml } from '../report/html.ts';
 import { buildReport } from '../report/report.ts';
 import { reportText } from '../report/text.ts';
-import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types.ts';
+import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
 
 interface Deps {
   readonly setup: Setup;

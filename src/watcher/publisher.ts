@@ -1,9 +1,9 @@
 /** Transitions leave one after the other, each with its report already written beside it. */
 import type { Link, WatcherSide } from '../channel.ts';
-import type { Guard } from '../guard.ts';
-import type { Alert, Analysis } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Alert, Analysis } from '../types/index.ts';
 import type { Outlets } from './outlets.ts';
-import type { Picture } from './picture.ts';
+import type { Picture } from './state.ts';
 
 interface Deps {
   readonly outlets: Outlets;

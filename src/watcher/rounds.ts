@@ -2,8 +2,8 @@
  * A round: two snapshots some hundred connections apart, a third where two are not clear, and the analysis of what
  * grew between them. One at a time; alerts that open meanwhile join it and share what it finds.
  */
-import type { Guard } from '../guard.ts';
-import type { Alert, AllocationProfile, Analysis, Clock, Sample, Snapshot } from '../types.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Alert, AllocationProfile, Analysis, Clock, Sample, Snapshot } from '../types/index.ts';
 import { culpritOf, isClear, madeBy } from './culprit.ts';
 import type { News } from './follow-up.ts';
 

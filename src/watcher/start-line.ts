@@ -1,7 +1,7 @@
 /** The one line at the start: what is watched, what cannot be seen and why, where things go. */
 import type { Attached, Setup } from '../channel.ts';
-import { noThread } from '../status.ts';
-import type { Log } from '../types.ts';
+import { noThread } from '../report/status.ts';
+import type { Log } from '../types/index.ts';
 
 interface Start {
   readonly setup: Setup;

@@ -1,8 +1,8 @@
 /** A culprit as its author would look for it: in the file that was written, by the path from where the server runs. */
 import { statSync } from 'node:fs';
 import { sep } from 'node:path';
-import { sourceFiles } from '../analyse/source-files.ts';
-import type { Culprit } from '../types.ts';
+import { sourceFiles } from '../analyse/locate/source-files.ts';
+import type { Culprit } from '../types/index.ts';
 
 /** Its map is some times larger and is read within this process. */
 const MAX_BUNDLE_BYTES = 8 * 1024 ** 2;

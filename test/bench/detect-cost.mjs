@@ -8,7 +8,7 @@ const ROW_MS = 30_000;
 
 export function costOfEvaluation(root) {
   const require = createRequire(import.meta.url);
-  const { createSignals } = require(join(root, 'dist', 'signals.js'));
+  const { createSignals } = require(join(root, 'dist', 'detection.js'));
   const identity = { service: 's', instance: 'i', host: 'h', pid: 1, worker: null };
   const signals = createSignals({
     identity,

@@ -59,11 +59,11 @@ function holdMs(task) {
 /** The hooks as the agent uses them, with a clock that times each of their turns of the loop. */
 function install(turns) {
   const dist = (name) => require(join(root, 'dist', `${name}.js`));
-  const guard = dist('guard').createGuard(({ error }) => {
+  const guard = dist('core/guard').createGuard(({ error }) => {
     throw error;
   });
   const dormant = dist('hooks/dormant').installDormant({ guard, onServe: () => {} });
-  const real = dist('clock').createClock();
+  const real = dist('core/clock').createClock();
   const timed = (task) => () => turns.push(holdMs(task));
   const clock = {
     ...real,
@@ -72,7 +72,7 @@ function install(turns) {
   };
   const input = { env: {}, code: {}, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
   const { config } = dist('config/load').loadConfig(input);
-  return () => dist('sampler').createSampler({ clock, guard, config, dormant });
+  return () => dist('agent/sampler').createSampler({ clock, guard, config, dormant });
 }
 
 async function server() {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Analysis } from '../../src/types.ts';
+import type { Analysis } from '../../src/types/index.ts';
 
 const ROOT = join(__dirname, '..', '..');
 const CLI = join(ROOT, 'dist', 'cli', 'main.js');
@@ -57,7 +57,9 @@ test('two snapshots with a leak: 1, and the culprit with file and line first', a
 describe('earlier snapshots read on a second thread', () => {
   const { analyseFiles, readBeside } = {
     ...(require(join(ROOT, 'dist', 'analyse', 'index.js')) as typeof import('../../src/analyse/index.ts')),
-    ...(require(join(ROOT, 'dist', 'analyse', 'beside.js')) as typeof import('../../src/analyse/beside.ts')),
+    ...(require(
+      join(ROOT, 'dist', 'analyse', 'second-thread.js'),
+    ) as typeof import('../../src/analyse/second-thread.ts')),
   };
   const outcome = (files: readonly string[], threads: boolean): Promise<unknown> =>
     analyseFiles(files, { threads }).catch(({ code, message }: { code: string; message: string }) => ({

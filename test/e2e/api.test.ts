@@ -1,7 +1,7 @@
 /** What `start()` returns, used as an application would, over the built package. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Snapshot, Status } from '../../src/types.ts';
+import type { Snapshot, Status } from '../../src/types/index.ts';
 import { AGENT, endAll, startChild } from '../support/child.ts';
 
 afterEach(endAll);

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { judgeDeath } from '../../src/detect/died.ts';
+import { judgeDeath } from '../../src/detect/process-died.ts';
 import { takeDeadBoxes } from '../../src/deliver/black-box.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';

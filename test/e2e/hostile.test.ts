@@ -143,7 +143,7 @@ test.each([
   const [from, to] = [join(dir, 'raw'), join(dir, 'redacted')];
   // Not of this process, whose heap is as large as the tests before left it.
   spawnSync(process.execPath, ['-e', 'require("node:v8").writeHeapSnapshot(process.argv[1])', from]);
-  const worker = join(ROOT, 'dist', 'capture', 'worker.js');
+  const worker = join(ROOT, 'dist', 'capture', 'redaction-process.js');
   const { status } = spawnSync(process.execPath, [worker], { input: JSON.stringify({ from, to, owner }) });
   expect(statuses).toContain(status);
   expect(readdirSync(dir).toSorted()).toEqual(left);

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { OtlpProblem } from '../../src/export/otlp-plan.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
 import { startPrometheusPage } from '../../src/export/prometheus.ts';
-import type { Alert } from '../../src/types.ts';
+import type { Alert } from '../../src/types/index.ts';
 import { alertOf } from '../support/alerts.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { describeWith, startComponent, type Collector } from '../support/components.ts';

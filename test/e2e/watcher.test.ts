@@ -1,7 +1,7 @@
 /** The watcher thread in real processes: what it tells while the application is stuck, dies, or may have no thread. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Status } from '../../src/types.ts';
+import type { Status } from '../../src/types/index.ts';
 import { AGENT, blocksWhenTold, endAll, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyseFiles } from '../../src/analyse/index.ts';
 import { analysisText } from '../../src/report/analysis.ts';
-import type { Analysis, HeldStep, Suspect } from '../../src/types.ts';
+import type { Analysis, HeldStep, Suspect } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 
 jest.setTimeout(120_000);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { analyseFiles } from '../../src/analyse/index.ts';
-import type { Analysis } from '../../src/types.ts';
+import type { Analysis } from '../../src/types/index.ts';
 import { disguise, FORMS } from '../support/disguise.ts';
 import type { Disguised, Form } from '../support/disguise.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';

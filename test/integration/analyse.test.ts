@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { analyseFiles } from '../../src/analyse/index.ts';
-import type { Analysis, Suspect } from '../../src/types.ts';
+import type { Analysis, Suspect } from '../../src/types/index.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 
 const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'patterns.js');

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { Server as SocketIo } from 'socket.io';
 import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { EmitterReading, Sample } from '../../src/types.ts';
+import type { EmitterReading, Sample } from '../../src/types/index.ts';
 import { eventually } from '../support/eventually.ts';
 import { listen, startSampling, type Sampling } from '../support/sampling.ts';
 

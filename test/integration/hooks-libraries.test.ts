@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { Server as SocketIo } from 'socket.io';
 import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { Transport } from '../../src/types.ts';
+import type { Transport } from '../../src/types/index.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { listen, startSampling, type Sampling } from '../support/sampling.ts';
 

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { analyseFiles } from '../../src/analyse/index.ts';
-import { LEAKS } from '../../src/analyse/known.ts';
-import type { Analysis } from '../../src/types.ts';
+import { LEAKS } from '../../src/analyse/verdict/known.ts';
+import type { Analysis } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 import { installReal, PAIRS, pinnedVersion, snapshotReal, type Variant } from '../support/real.ts';
 

@@ -1,4 +1,4 @@
-import type { Alert } from '../../src/types.ts';
+import type { Alert } from '../../src/types/index.ts';
 
 /** An opened zombie alert; tests change what they are about. */
 export const alertOf = (more: Partial<Alert> = {}): Alert => ({

@@ -1,4 +1,4 @@
-import type { Analysis, ClassRow, Suspect } from '../../src/types.ts';
+import type { Analysis, ClassRow, Suspect } from '../../src/types/index.ts';
 
 export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({
   rank: 1,

@@ -1,4 +1,4 @@
-import type { Analysis, Suspect } from '../../src/types.ts';
+import type { Analysis, Suspect } from '../../src/types/index.ts';
 
 /** A registry that grows; tests change what they are about. */
 export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/types.ts';
+import type { Clock } from '../../src/types/index.ts';
 
 export interface FakeClock extends Clock {
   /** Moves time on, running what falls due in order. */

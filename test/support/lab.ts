@@ -1,5 +1,5 @@
 /** The lab for tests: an app under the built agent, clients in other processes, its alerts. Work in fixtures/lab.js. */
-import type { Alert } from '../../src/types.ts';
+import type { Alert } from '../../src/types/index.ts';
 
 export type Transition = Alert & { readonly seenAfterMs: number };
 export interface Wait {

@@ -1,7 +1,7 @@
 /** A leak on a real ws server, as text to run, and the alerts that came of it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Alert } from '../../src/types.ts';
+import type { Alert } from '../../src/types/index.ts';
 import { AGENT, ROOT, until, type Child } from './child.ts';
 
 /** A registry that is never cleaned, fed by real connections, under the name that its owner gave it. */

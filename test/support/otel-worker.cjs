@@ -1,7 +1,7 @@
 // Runs the built exporter in a thread with an environment of its own, as the watcher does. Jest's sandbox cannot:
 // the OTLP exporters load http by a dynamic import.
 const { parentPort, workerData } = require('node:worker_threads');
-const { createClock } = require('../../dist/clock.js');
+const { createClock } = require('../../dist/core/clock.js');
 const { metricsFor } = require('../../dist/export/metrics.js');
 const { startOtel } = require('../../dist/export/otel.js');
 

@@ -1,5 +1,5 @@
-import { createSignals, type SignalsDeps, type Step } from '../../src/signals.ts';
-import type { Alert, Identity, Sample } from '../../src/types.ts';
+import { createSignals, type SignalsDeps, type Step } from '../../src/detection.ts';
+import type { Alert, Identity, Sample } from '../../src/types/index.ts';
 import { byTransport, sampleOf } from './samples.ts';
 
 export const MINUTE = 60_000;

@@ -1,4 +1,4 @@
-import type { ByTransport, Sample } from '../../src/types.ts';
+import type { ByTransport, Sample } from '../../src/types/index.ts';
 
 export const byTransport = (websocket = 0, more: Partial<ByTransport> = {}): ByTransport => ({
   websocket,

@@ -3,13 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { createClock } from '../../src/clock.ts';
+import { createClock } from '../../src/core/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { StartOptions } from '../../src/config/schema.ts';
-import { createGuard, type Guard } from '../../src/guard.ts';
+import { createGuard, type Guard } from '../../src/core/guard.ts';
 import { installDormant, type Dormant } from '../../src/hooks/dormant.ts';
-import { createSampler, type Sampler } from '../../src/sampler.ts';
-import type { Clock, Sample } from '../../src/types.ts';
+import { createSampler, type Sampler } from '../../src/agent/sampler.ts';
+import type { Clock, Sample } from '../../src/types/index.ts';
 import { eventually } from './eventually.ts';
 
 export interface Sampling {

@@ -1,5 +1,5 @@
-import { createClock } from '../../src/clock.ts';
-import type { Clock } from '../../src/types.ts';
+import { createClock } from '../../src/core/clock.ts';
+import type { Clock } from '../../src/types/index.ts';
 
 export interface SkippingClock extends Clock {
   /** Time passes at once; what falls due by it runs now. */

@@ -6,8 +6,8 @@ import {
   type Link,
   type WatcherSide,
 } from '../../src/channel.ts';
-import { createGuard } from '../../src/guard.ts';
-import type { Culprit, Status } from '../../src/types.ts';
+import { createGuard } from '../../src/core/guard.ts';
+import type { Culprit, Status } from '../../src/types/index.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 
 const CULPRIT: Culprit = {

@@ -1,5 +1,5 @@
 import { HeapAnalyzer } from '../../src/heap-analyzer.ts';
-import type { CaptureLimits, Snapshot } from '../../src/types.ts';
+import type { CaptureLimits, Snapshot } from '../../src/types/index.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,5 +1,5 @@
 import { MemoryMonitor } from '../../src/memory-monitor.ts';
-import type { LeakCheck } from '../../src/types.ts';
+import type { LeakCheck } from '../../src/types/index.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 const monitorOf = (options: ConstructorParameters<typeof MemoryMonitor>[0] = {}) => {

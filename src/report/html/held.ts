@@ -1,6 +1,6 @@
 /** The path to an entry, drawn: what should be there, what should not, and the references between, where to look. */
 
-import type { HeldStep } from '../../types.ts';
+import type { HeldStep } from '../../types/index.ts';
 import { STATE_WORDS } from '../held.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';

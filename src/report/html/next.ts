@@ -1,6 +1,6 @@
 /** What to do, and the commands to paste. */
 
-import type { Alert, Snapshot } from '../../types.ts';
+import type { Alert, Snapshot } from '../../types/index.ts';
 import { adviceOf } from '../advice.ts';
 import { formatBytes, formatDuration } from '../format.ts';
 import { markup } from './markup.ts';

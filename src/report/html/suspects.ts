@@ -1,6 +1,6 @@
 /** The culprit, its path as it is held, and the other suspects. */
 
-import type { Analysis, Holder, SourceLocation, Suspect } from '../../types.ts';
+import type { Analysis, Holder, SourceLocation, Suspect } from '../../types/index.ts';
 import { formatBytes, formatCount, spotText } from '../format.ts';
 import { besideConnections, sharedText } from '../held.ts';
 import { stepsOf } from './held.ts';

@@ -1,4 +1,4 @@
-import { BEAT_BYTES, createBeat, createListener } from '../../../src/agent/beat.ts';
+import { BEAT_BYTES, createBeat, createListener } from '../../../src/agent/heartbeat-counter.ts';
 
 function pair() {
   const memory = new SharedArrayBuffer(BEAT_BYTES);

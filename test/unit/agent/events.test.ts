@@ -1,5 +1,5 @@
 import { createEvents } from '../../../src/agent/events.ts';
-import { createGuard } from '../../../src/guard.ts';
+import { createGuard } from '../../../src/core/guard.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 test('what a listener throws, now or later, stays here; the others hear', async () => {

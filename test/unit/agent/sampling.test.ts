@@ -1,7 +1,7 @@
 import { periodOf, startSampling } from '../../../src/agent/sampling.ts';
 import type { AppSide, Link } from '../../../src/channel.ts';
-import { createGuard } from '../../../src/guard.ts';
-import type { Sample } from '../../../src/types.ts';
+import { createGuard } from '../../../src/core/guard.ts';
+import type { Sample } from '../../../src/types/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 function start() {

@@ -1,6 +1,6 @@
-import { findAddLine, isNamedBefore } from '../../../src/analyse/addline.ts';
-import { findBound } from '../../../src/analyse/bounds.ts';
-import { isBelow } from '../../../src/analyse/known.ts';
+import { findAddLine, isNamedBefore } from '../../../src/analyse/locate/add-line.ts';
+import { findBound } from '../../../src/analyse/locate/bounds.ts';
+import { isBelow } from '../../../src/analyse/verdict/known.ts';
 
 describe('the line that adds to a container', () => {
   const lineOf = (source: string, name: string): number | null => findAddLine(source, name)?.line ?? null;

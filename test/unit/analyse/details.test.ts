@@ -1,4 +1,4 @@
-import { socketsIn } from '../../../src/analyse/details.ts';
+import { socketsIn } from '../../../src/analyse/verdict/details.ts';
 import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 

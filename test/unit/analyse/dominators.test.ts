@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { findDominators } from '../../../src/analyse/dominators.ts';
-import { isStrong, turnRound } from '../../../src/analyse/edges.ts';
-import { EDGE, NONE } from '../../../src/analyse/heap.ts';
-import type { Heap } from '../../../src/analyse/heap.ts';
+import { findDominators } from '../../../src/analyse/graph/dominators.ts';
+import { isStrong, turnRound } from '../../../src/analyse/graph/edges.ts';
+import { EDGE, NONE } from '../../../src/analyse/graph/heap.ts';
+import type { Heap } from '../../../src/analyse/graph/heap.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import type { EdgeType } from '../../support/heap-snapshot-builder.ts';
 import { heapOf } from '../../support/heap-of.ts';

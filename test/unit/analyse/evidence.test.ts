@@ -1,6 +1,6 @@
-import { constantsOf } from '../../../src/analyse/constants.ts';
-import type { Comparison } from '../../../src/analyse/describe.ts';
-import { findWitness } from '../../../src/analyse/evidence.ts';
+import { constantsOf } from '../../../src/analyse/graph/constants.ts';
+import type { Comparison } from '../../../src/analyse/verdict/describe.ts';
+import { findWitness } from '../../../src/analyse/verdict/evidence.ts';
 import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 

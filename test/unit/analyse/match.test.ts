@@ -1,7 +1,7 @@
-import { idsAgree, matchByIds, remember } from '../../../src/analyse/match.ts';
+import { idsAgree, matchByIds, remember } from '../../../src/analyse/compare/match.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { heapOf } from '../../support/heap-of.ts';
-import type { Heap } from '../../../src/analyse/heap.ts';
+import type { Heap } from '../../../src/analyse/graph/heap.ts';
 
 /** Ids as V8 counts them, and those of native parts, which are hashes. */
 function heapWith(ids: readonly number[]): Heap {

@@ -1,5 +1,5 @@
-import { narrow } from '../../../src/analyse/narrow.ts';
-import type { Judged } from '../../../src/analyse/narrow.ts';
+import { narrow } from '../../../src/analyse/verdict/narrow.ts';
+import type { Judged } from '../../../src/analyse/verdict/narrow.ts';
 
 const LETTERS = { n: 'not-leaking', u: 'unknown', l: 'leaking' } as const;
 /** `nul` -> the states after narrowing, and the places of the suspect references. */

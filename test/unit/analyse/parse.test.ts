@@ -1,4 +1,4 @@
-import { edgeText, follow, nodeText, sizeOf } from '../../../src/analyse/heap.ts';
+import { edgeText, follow, nodeText, sizeOf } from '../../../src/analyse/graph/heap.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { heapOf, heapOfBytes } from '../../support/heap-of.ts';
 

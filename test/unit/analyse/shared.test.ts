@@ -1,10 +1,10 @@
 /** Bytes that are freed only together, against a walk over the whole graph for each set of suspects. */
-import { isStrong } from '../../../src/analyse/edges.ts';
-import { graphOf } from '../../../src/analyse/graph.ts';
-import type { Graph } from '../../../src/analyse/graph.ts';
-import { sizeOf } from '../../../src/analyse/heap.ts';
-import { sharedBytes } from '../../../src/analyse/shared.ts';
-import type { Hold } from '../../../src/analyse/shared.ts';
+import { isStrong } from '../../../src/analyse/graph/edges.ts';
+import { graphOf } from '../../../src/analyse/graph/graph.ts';
+import type { Graph } from '../../../src/analyse/graph/graph.ts';
+import { sizeOf } from '../../../src/analyse/graph/heap.ts';
+import { sharedBytes } from '../../../src/analyse/graph/shared.ts';
+import type { Hold } from '../../../src/analyse/graph/shared.ts';
 import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 

@@ -1,6 +1,6 @@
-import { constantsOf } from '../../../src/analyse/constants.ts';
-import { countConnections, findAccepted } from '../../../src/analyse/connections.ts';
-import { stateOf } from '../../../src/analyse/state.ts';
+import { constantsOf } from '../../../src/analyse/graph/constants.ts';
+import { countConnections, findAccepted } from '../../../src/analyse/verdict/connections.ts';
+import { stateOf } from '../../../src/analyse/verdict/state.ts';
 import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import type { Style } from '../../support/heap-snapshot-builder.ts';

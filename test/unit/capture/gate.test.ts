@@ -1,5 +1,5 @@
 import { headroomBytes, mayCapture, predictCost } from '../../../src/capture/gate.ts';
-import type { CaptureBudget, CaptureReadings, CaptureState, Learned } from '../../../src/types.ts';
+import type { CaptureBudget, CaptureReadings, CaptureState, Learned } from '../../../src/types/index.ts';
 
 const MIB = 1024 * 1024;
 

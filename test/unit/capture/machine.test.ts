@@ -1,5 +1,5 @@
 import { availableBytes, cpuQuotaCores } from '../../../src/capture/machine.ts';
-import { shareOf, throttle } from '../../../src/capture/throttle.ts';
+import { shareOf, throttle } from '../../../src/child-process/cpu-share.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const files = (content: Record<string, string>) => (path: string) => content[path] ?? null;

@@ -3,7 +3,7 @@ import { joinCulprit } from '../../../src/capture/culprit.ts';
 import { startProfile } from '../../../src/capture/profile.ts';
 import { summariseProfile } from '../../../src/capture/profile-lines.ts';
 import type { ProfileNode } from '../../../src/capture/profile-lines.ts';
-import type { AllocationProfile, Suspect } from '../../../src/types.ts';
+import type { AllocationProfile, Suspect } from '../../../src/types/index.ts';
 
 const frame = (
   functionName: string,

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { failureOf } from '../../../src/capture/failure.ts';
-import { analysisRssBytes, heapMibOf, redactionRssBytes } from '../../../src/capture/need.ts';
+import { failureOf } from '../../../src/core/failure.ts';
+import { analysisRssBytes, heapMibOf, redactionRssBytes } from '../../../src/capture/memory-estimate.ts';
 import {
   diskFreeBytes,
   listSnapshots,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withServed } from '../../../src/cli/report-beside.ts';
 import { analysisText } from '../../../src/report/analysis.ts';
-import type { Analysis, ReportPoint } from '../../../src/types.ts';
+import type { Analysis, ReportPoint } from '../../../src/types/index.ts';
 import { analysisOf, suspectOf } from '../../support/analyses.ts';
 
 const START_MS = 1_795_337_700_000;

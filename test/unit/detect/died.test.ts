@@ -1,5 +1,5 @@
-import { judgeDeath } from '../../../src/detect/died.ts';
-import type { DeadBox } from '../../../src/types.ts';
+import { judgeDeath } from '../../../src/detect/process-died.ts';
+import type { DeadBox } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY, MB, MINUTE, sampleAt, signalsOf, type Shape } from '../../support/run.ts';
 

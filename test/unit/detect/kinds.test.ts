@@ -1,4 +1,4 @@
-import type { Sample } from '../../../src/types.ts';
+import type { Sample } from '../../../src/types/index.ts';
 import { MB, run, type Shape } from '../../support/run.ts';
 
 const registry = (name: string, entries: number): Partial<Sample> => ({

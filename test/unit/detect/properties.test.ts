@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Kind, Sample } from '../../../src/types.ts';
+import type { Kind, Sample } from '../../../src/types/index.ts';
 import { MINUTE, run, sampleAt, signalsOf, type Shape } from '../../support/run.ts';
 
 /** A server in two numbers: what each minute adds, and how noisy it is. */

@@ -1,4 +1,4 @@
-import { sayTimeToLimit } from '../../../src/detect/say.ts';
+import { sayTimeToLimit } from '../../../src/detect/format.ts';
 import { MINUTE, run, type Shape } from '../../support/run.ts';
 
 test.each([16, 64, 128])(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { configurationPage } from '../../../src/config/render.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import { metricsPage } from '../../../src/export/metrics-page.ts';
-import { KINDS } from '../../../src/types.ts';
+import { KINDS } from '../../../src/types/index.ts';
 
 const ROOT = join(__dirname, '..', '..', '..');
 const doc = (name: string): string => readFileSync(join(ROOT, 'docs', name), 'utf8');

@@ -1,7 +1,7 @@
 import { METRICS, metricsFor, readMetric } from '../../../src/export/metrics.ts';
 import type { MetricState } from '../../../src/export/metric.ts';
 import { capSeries } from '../../../src/export/series.ts';
-import { KINDS } from '../../../src/types.ts';
+import { KINDS } from '../../../src/types/index.ts';
 import { stateOf } from '../../support/metric-state.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { Polling, type EngineServer } from '../../../src/hooks/engine-io.ts';
-import { Retained } from '../../../src/hooks/retained.ts';
+import { Polling, type EngineServer } from '../../../src/hooks/connections/engine-io.ts';
+import { Retained } from '../../../src/hooks/connections/retained.ts';
 
 const MOST_PER_SLICE = 250;
 

@@ -1,4 +1,4 @@
-import { NEVER, type Connection } from '../../../src/hooks/connection.ts';
+import { NEVER, type Connection } from '../../../src/hooks/connections/connection.ts';
 import {
   hear,
   isAskDue,
@@ -7,7 +7,7 @@ import {
   livenessRules,
   type Askable,
   type Signs,
-} from '../../../src/hooks/liveness.ts';
+} from '../../../src/hooks/connections/liveness.ts';
 
 const MINUTE_MS = 60_000;
 const rules = livenessRules({ timeScale: 1, ping: 'auto' });

@@ -1,5 +1,5 @@
-import { createGuard } from '../../../src/guard.ts';
-import { Registries, type RoomsMap, type Watchable } from '../../../src/hooks/registries.ts';
+import { createGuard } from '../../../src/core/guard.ts';
+import { Registries, type RoomsMap, type Watchable } from '../../../src/hooks/discovery/registries.ts';
 
 const rejections: unknown[] = [];
 const onRejection = (reason: unknown): void => void rejections.push(reason);

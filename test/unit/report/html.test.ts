@@ -4,7 +4,7 @@ import { drawChart } from '../../../src/report/html/chart.ts';
 import { markup } from '../../../src/report/html/markup.ts';
 import { SCRIPT, SCRIPT_HASH } from '../../../src/report/html/script.ts';
 import { buildReport } from '../../../src/report/report.ts';
-import type { Alert, ReportPoint } from '../../../src/types.ts';
+import type { Alert, ReportPoint } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../../support/analyses.ts';
 

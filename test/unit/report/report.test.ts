@@ -2,7 +2,7 @@ import { adviceOf, adviceText, docsOf } from '../../../src/report/advice.ts';
 import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/report/format.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportText } from '../../../src/report/text.ts';
-import { KINDS, type Alert, type ReportPoint } from '../../../src/types.ts';
+import { KINDS, type Alert, type ReportPoint } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 const report = (more: Partial<Alert> = {}, points: ReportPoint[] = []) =>

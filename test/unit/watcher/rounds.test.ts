@@ -1,5 +1,5 @@
-import { createGuard } from '../../../src/guard.ts';
-import type { AllocationProfile, Analysis, Snapshot } from '../../../src/types.ts';
+import { createGuard } from '../../../src/core/guard.ts';
+import type { AllocationProfile, Analysis, Snapshot } from '../../../src/types/index.ts';
 import type { News } from '../../../src/watcher/follow-up.ts';
 import { Rounds } from '../../../src/watcher/rounds.ts';
 import { analysisOf, suspectOf } from '../../support/analysis.ts';

@@ -1,0 +1,63 @@
+/** A snapshot of this thread's heap, through the gate. Redaction is not done here: it would stop the server. */
+import { getHeapStatistics } from 'node:v8';
+import { mayCapture } from '../capture/gate.ts';
+import { availableBytes } from '../capture/machine.ts';
+import { readCapture, writeInProcess } from '../capture/write.ts';
+import type { Config } from '../config/schema.ts';
+import type { HeapFlags } from '../sample/heap-capacity.ts';
+import { createLimits } from '../sample/limits.ts';
+import type { CaptureBudget, Clock, Failed, Learned, Refused, Taken } from '../types/index.ts';
+import type { Beat } from './heartbeat-counter.ts';
+
+/** Of this process; the watcher's quota of rounds is the narrower one. */
+const MAX_FILES = 20;
+const PAUSE_BUDGET_MS = 2_000;
+
+export interface Camera {
+  take(folder: string, label: string): Taken | Refused | Failed;
+}
+
+interface Deps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly beat: Beat;
+  readonly flags: HeapFlags;
+  /** A file that is not redacted yet, and must not be left behind. */
+  readonly onRaw: (file: string) => void;
+  /** Right before: what is read next is our own doing. */
+  readonly onStop: () => void;
+}
+
+export function createCamera({ config, clock, beat, flags, onRaw, onStop }: Deps): Camera {
+  const limits = createLimits(flags);
+  const budget: CaptureBudget = {
+    method: config.snapshot,
+    pauseBudgetMs: config.pauseBudgetMs ?? PAUSE_BUDGET_MS,
+    maxFiles: MAX_FILES,
+    cooldownMs: 0,
+    redact: config.redact === 'on',
+  };
+  let filesKept = 0;
+  let learned: Learned | null = null;
+
+  return {
+    take(folder, label) {
+      const { heap_size_limit: heapLimitBytes } = getHeapStatistics();
+      const readings = readCapture(folder, {
+        ...limits.read(heapLimitBytes),
+        availableBytes: availableBytes(),
+      });
+      const permit = mayCapture(readings, budget, { running: false, sinceLastMs: null, filesKept, learned });
+      if ('outcome' in permit) return permit;
+      onStop();
+      const as = budget.redact ? 'raw' : 'final';
+      const taken = beat.excuse(() => writeInProcess({ dir: folder, label, as }, clock));
+      if (taken.outcome === 'written') {
+        filesKept += 1;
+        learned = taken.learned;
+        if (as === 'raw') onRaw(taken.file);
+      }
+      return taken;
+    },
+  };
+}

@@ -1,0 +1,194 @@
+/** Composer of detect and alert: samples in, verdicts and transitions of alerts out. Live, threadless and replay. */
+
+import { Alerts } from './alert/alerts.ts';
+import type { Advice } from './alert/entry.ts';
+import { quiet, type View } from './detect/detector.ts';
+import { floorTrend, recentFloors } from './detect/post-gc-heap.ts';
+import { Counts } from './detect/growth.ts';
+import { History, inScaledTime } from './detect/history.ts';
+import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
+import { growthByPool } from './detect/pools.ts';
+import { timeToLimit } from './detect/time-to-limit.ts';
+import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
+import type { Alert, Because, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types/index.ts';
+
+export interface SignalsDeps {
+  readonly identity: Identity;
+  readonly config: {
+    readonly timeScale: number;
+    readonly mute: readonly string[];
+    readonly maxConnections: number | null;
+  };
+  readonly newId: () => string;
+  readonly advise?: (kind: Kind) => Advice;
+}
+
+export interface Step {
+  readonly verdicts: readonly Verdict[];
+  readonly transitions: readonly Alert[];
+  /** In real milliseconds. */
+  readonly timeToLimit: TimeToLimit | null;
+  /** Per scaled hour, by pool; absent where it cannot be told. */
+  readonly growthBytesPerHour: Readonly<Record<string, number>>;
+  /** Something grows: worth asking a sample of the connections more often. */
+  readonly suspicion: boolean;
+  /** A finding waits for its confirmation: every connection should be asked now, before an alert opens. */
+  readonly confirming: boolean;
+}
+
+export type Learned = Partial<
+  Pick<Alert, 'culprit' | 'culpritBecause' | 'snapshots' | 'report' | 'kind' | 'title' | 'also' | 'against'>
+>;
+
+export interface Signals {
+  step(sample: Sample): Step;
+  /** The beat has been silent for so long (real ms); 0 when it is back. No sample arrives meanwhile. */
+  beat(silentMs: number, wallMs: number): Alert[];
+  /** For what is an event, such as `process-died`. */
+  raise(finding: Finding, wallMs: number, also?: readonly Because[]): Alert[];
+  learn(alertId: string, learned: Learned, wallMs: number): Alert[];
+  open(): Alert[];
+  restore(alerts: readonly Alert[]): void;
+  close(because: string, wallMs: number): Alert[];
+}
+
+const BLOCKED_MS = 5_000;
+const docsOf = (kind: Kind): Advice => ({ advice: '', docs: `docs/leaks/${kind}.md` });
+
+export const createSignals = (deps: SignalsDeps): Signals => new Watched(deps);
+
+class Watched implements Signals {
+  readonly #config: SignalsDeps['config'];
+  readonly #alerts: Alerts;
+  readonly #history = new History();
+  #uptimeMs = 0;
+  #latest: Step = {
+    verdicts: [],
+    transitions: [],
+    timeToLimit: null,
+    growthBytesPerHour: {},
+    suspicion: false,
+    confirming: false,
+  };
+
+  constructor({ identity, config, newId, advise = docsOf }: SignalsDeps) {
+    this.#config = config;
+    const { timeScale, mute } = config;
+    this.#alerts = new Alerts(
+      { identity, timeScale, mute, newId, advise: ({ kind }) => advise(kind) },
+      { rankOf, isCounted },
+    );
+  }
+
+  step(sample: Sample): Step {
+    const { timeScale, maxConnections } = this.#config;
+    const history = this.#history;
+    this.#uptimeMs = sample.uptimeMs;
+    if (!history.add(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
+    const left = timeToLimit(history);
+    const view: View = {
+      history,
+      counts: new Counts(history),
+      trend: floorTrend(recentFloors(history)),
+      maxConnections,
+      timeToLimit: left,
+    };
+    const verdicts = look(view);
+    const against = ruledOut(verdicts);
+    const findings = findingsOf(verdicts).map((finding) => ({
+      ...finding,
+      against: finding.family === 'leak' ? against.filter(({ kind }) => kind !== finding.kind) : [],
+    }));
+    const real = left === null ? null : realTime(left, timeScale);
+    const transitions = this.#alerts.step({
+      findings,
+      nowMs: history.nowMs,
+      wallMs: sample.wallMs,
+      uptimeMs: this.#uptimeMs,
+      timeToLimit: real,
+      timeToLimitScaledMs: left?.ms ?? null,
+    });
+    const suspicion = isSuspect(verdicts) || connectionsRise(view);
+    this.#latest = {
+      verdicts,
+      transitions,
+      timeToLimit: real,
+      growthBytesPerHour: growthByPool(history, view.trend),
+      suspicion,
+      confirming: this.#alerts.pending,
+    };
+    return this.#latest;
+  }
+
+  beat(silentMs: number, wallMs: number): Alert[] {
+    return silentMs < BLOCKED_MS
+      ? this.#alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop')
+      : this.raise(blocked(silentMs), wallMs);
+  }
+
+  raise(finding: Finding, wallMs: number, also: readonly Because[] = []): Alert[] {
+    const nowMs = this.#history.nowMs;
+    const { timeToLimit: left } = this.#latest;
+    return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
+  }
+
+  learn(alertId: string, learned: Learned, wallMs: number): Alert[] {
+    return this.#alerts.learn(alertId, learned, wallMs);
+  }
+
+  open(): Alert[] {
+    return this.#alerts.open();
+  }
+
+  restore(alerts: readonly Alert[]): void {
+    this.#alerts.restore(alerts, this.#history.nowMs);
+  }
+
+  close(because: string, wallMs: number): Alert[] {
+    return this.#alerts.close(because, wallMs);
+  }
+}
+
+const realTime = (left: TimeToLimit, timeScale: number): TimeToLimit => ({
+  ...left,
+  ms: left.ms / timeScale,
+  lowMs: left.lowMs / timeScale,
+  highMs: left.highMs === null ? null : left.highMs / timeScale,
+});
+
+/** A history of a process that nobody counted connections in can show conditions, and no leak. */
+function look(view: View): Verdict[] {
+  const knowsConnections = view.history.window.column('connections').some((count) => !Number.isNaN(count));
+  const leaks = knowsConnections
+    ? LEAK_DETECTORS.flatMap((detector) => detector.look(view))
+    : LEAK_DETECTORS.map(({ name }) =>
+        quiet(name, 'inconclusive', 'connections are not in these samples', { missing: 'connections' }),
+      );
+  return [...leaks, ...CONDITION_DETECTORS.flatMap((detector) => detector.look(view))];
+}
+
+const isSuspect = (verdicts: readonly Verdict[]): boolean =>
+  verdicts.some(
+    (verdict) =>
+      (verdict.answer === 'found' && verdict.finding.family === 'leak') ||
+      (verdict.answer === 'inconclusive' &&
+        (verdict.detector === 'floor' || verdict.detector === 'unanswering')),
+  );
+
+function connectionsRise({ counts }: View): boolean {
+  if (counts.missing !== null) return false;
+  const growth = counts.test('connections', { minRise: 10, perConnection: false });
+  return growth !== null && growth.answer === 'found';
+}
+
+function blocked(silentMs: number): Finding {
+  return {
+    kind: 'blocked-loop',
+    family: 'condition',
+    severity: 'critical',
+    subject: 'loop',
+    title: `The event loop has not turned for ${Math.round(silentMs / 1000)} s`,
+    evidence: [{ name: 'beat_silent', value: silentMs, unit: 'ms', threshold: BLOCKED_MS }],
+    against: [],
+  };
+}

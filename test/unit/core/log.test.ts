@@ -1,0 +1,68 @@
+import { createLog } from '../../../src/core/log.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+
+function open(thread: 'app' | 'watcher', level: 'silent' | 'debug' | 'warn' = 'debug') {
+  const lines: Record<string, unknown>[] = [];
+  const clock = createFakeClock(1000);
+  const write = (line: string): void => {
+    expect(line.endsWith('\n')).toBe(true);
+    lines.push(JSON.parse(line) as Record<string, unknown>);
+  };
+  return { log: createLog({ level, clock, thread, write }), lines, clock };
+}
+
+test('both threads write the same line', () => {
+  const [app, watcher] = [open('app'), open('watcher')];
+  for (const { log } of [app, watcher]) log.warn({ pauseMs: 9, reason: 'why' }, 'snapshot refused');
+  expect(app.lines).toEqual(watcher.lines);
+  expect(app.lines[0]).toMatchObject({
+    level: 40,
+    time: 1000,
+    name: 'wsguard',
+    pauseMs: 9,
+    msg: 'snapshot refused',
+  });
+});
+
+test('an error becomes its type, message and code', () => {
+  const { log, lines } = open('app');
+  log.error({ error: Object.assign(new TypeError('bad'), { code: 'EBAD' }) }, 'part failed');
+  expect(lines[0]?.error).toEqual({ type: 'TypeError', message: 'bad', code: 'EBAD' });
+});
+
+test('levels', () => {
+  const { log, lines } = open('app', 'warn');
+  log.debug({}, 'a');
+  log.info({}, 'b');
+  log.warn({}, 'c');
+  expect(lines.map(({ msg }) => msg)).toEqual(['c']);
+  const silent = open('watcher', 'silent');
+  silent.log.error({}, 'd');
+  expect(silent.lines).toEqual([]);
+});
+
+test('repeats are counted, not printed; the count comes with the next line after ten minutes', () => {
+  const { log, lines, clock } = open('app');
+  for (let i = 0; i < 5; i += 1) log.warn({ code: 'WSGUARD_X', tries: i }, 'not delivered');
+  log.warn({ code: 'WSGUARD_Y' }, 'not delivered');
+  expect(lines).toHaveLength(2);
+  clock.advance(10 * 60_000);
+  log.warn({ code: 'WSGUARD_X', tries: 9 }, 'not delivered');
+  expect(lines[2]).toMatchObject({ tries: 9, repeated: 4 });
+});
+
+test('what cannot be written disturbs nobody', () => {
+  const loop: Record<string, unknown> = {};
+  loop.self = loop;
+  const { log } = open('app');
+  expect(() => log.info({ loop, big: 10n }, 'x')).not.toThrow();
+  const throwing = createLog({
+    level: 'info',
+    clock: createFakeClock(),
+    thread: 'watcher',
+    write: () => {
+      throw new Error('EAGAIN');
+    },
+  });
+  expect(() => throwing.info({}, 'x')).not.toThrow();
+});
