@@ -8,7 +8,7 @@ import { floor } from './detect/heap-growth.ts';
 import { floorTrend, growthPerHour, recentFloors } from './detect/post-gc-heap.ts';
 import { Counts } from './detect/growth.ts';
 import { History, inScaledTime } from './detect/history.ts';
-import { sayBytes } from './detect/format.ts';
+import { formatBytes } from './core/format.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { createGuard, type Guard } from './core/guard.ts';
 import { Registries, type Watchable } from './hooks/discovery/registries.ts';
@@ -144,7 +144,7 @@ export class MemoryMonitor {
     return {
       detected: findings.length > 0,
       growthBytesPerHour,
-      hourlyGrowth: `${sayBytes(growthBytesPerHour)}/h`,
+      hourlyGrowth: `${formatBytes(growthBytesPerHour)}/h`,
       timeToLimitMs,
       estimatedTimeToOOM: timeToLimitMs === null ? null : timeToLimitMs / 60_000,
       findings,

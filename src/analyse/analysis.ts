@@ -12,7 +12,7 @@ import { findNative } from './verdict/native.ts';
 import { pairByPath } from './compare/pair.ts';
 import type { Scripts } from './locate/scripts.ts';
 import type { Earlier } from './compare/match.ts';
-import { spotText } from './locate/sources.ts';
+import { formatSpot } from './locate/sources.ts';
 import type { Sources } from './locate/sources.ts';
 import { findHeld, findHolders } from './verdict/single.ts';
 import { findSuspects } from './verdict/suspects.ts';
@@ -111,7 +111,7 @@ function packagesOf(scripts: Scripts, sources: Sources): Packages {
 
 function becauseOf([first]: readonly Suspect[], growing: readonly Growing[]): string {
   if (first !== undefined) {
-    const at = first.location === null ? '' : ` (${spotText(first.location)})`;
+    const at = first.location === null ? '' : ` (${formatSpot(first.location)})`;
     return `${first.name} gained ${first.objects} entries${at}: ${first.path.join('')}.`;
   }
   const [excused] = growing;

@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { logExporter, metricExporter } from '../export/otlp-exporters.ts';
 import { planOtlp } from '../export/otlp-plan.ts';
 import { isAllowed } from '../core/permission.ts';
-import { formatBytes } from '../report/format.ts';
+import { formatBytes } from '../core/format.ts';
 import { check, type Check } from './doctor-check.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

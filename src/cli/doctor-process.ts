@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import type { Config, ConfigProblem } from '../config/schema.ts';
-import { formatBytes } from '../report/format.ts';
+import { formatBytes } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
 import { check, type Check } from './doctor-check.ts';
 import { CliError } from './io.ts';

@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { createClock } from '../core/clock.ts';
-import { sayTimeToLimit } from '../detect/format.ts';
+import { formatTimeToLimit } from '../core/format.ts';
 import { quantile } from '../detect/stats.ts';
 import { createSignals, type Step } from '../detection.ts';
 import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
@@ -181,7 +181,7 @@ function asText({ alerts, answers, samples }: Replay): string {
     const left =
       ms === null
         ? ''
-        : `, limit ${sayTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
+        : `, limit ${formatTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
     return `${at(tMs)}  ${event.padEnd(7)} ${severity.padEnd(8)} ${kind}: ${title}${because === undefined ? left : ` (${because})`}`;
   });
   if (alerts.length === 0) lines.push(`No alarm in ${samples} samples. At the end:`);

@@ -4,7 +4,7 @@ import { found, quiet, type Detector } from './detector.ts';
 import { floorTrend } from './post-gc-heap.ts';
 import { isSlowing } from './heap-growth.ts';
 import { MINUTE_MS } from './history.ts';
-import { sayBytes, sayMinutes } from './format.ts';
+import { formatBytes, formatDuration } from '../core/format.ts';
 
 const NAME = 'divergence';
 const MIN_FLOORS = 3;
@@ -38,7 +38,7 @@ export const divergence: Detector = {
       },
       { name: 'connections_answering', value: used.at(-1)?.answering ?? 0, unit: 'connections' },
     ];
-    const said = `memory rose ${sayBytes(rise)} in ${sayMinutes(trend.spanMs)} while connections stayed flat`;
+    const said = `memory rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} while connections stayed flat`;
     const steady = used.every((floor, i) => i === 0 || floor.bytes > (used[i - 1]?.bytes ?? 0));
     if (!(rise >= MIN_RISE * capacity)) return [quiet(NAME, 'ok', said, { evidence })];
     if (!steady || isSlowing(trend)) return [quiet(NAME, 'plateau', `${said}, not steadily`, { evidence })];

@@ -4,7 +4,7 @@ import type { Evidence, Verdict } from '../types/index.ts';
 import { blocksOf, type Blocks } from './blocks.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { sayChange, sayMinutes } from './format.ts';
+import { formatChange, formatDuration } from '../core/format.ts';
 
 /**
  * Of the memory there is, what Buffers must have risen by: fast within half an hour, slower within a whole one. Where
@@ -47,7 +47,7 @@ function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]):
   if (blocks === null) return notFull('external', windowMs);
   const threshold = Math.min(rise * memoryOf(history), enoughBytes);
   const evidence = evidenceOf('wsguard_external_bytes', blocks, threshold);
-  const said = `Buffers outside the heap ${sayChange(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
+  const said = `Buffers outside the heap ${formatChange(blocks.rise)} in ${formatDuration(blocks.spanMs)}`;
   if (blocks.rise < threshold) return quiet('external', 'ok', said, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < EXTERNAL_LATE)
     return quiet('external', 'plateau', `${said}, not steadily`, { evidence });
@@ -60,7 +60,7 @@ function judgeExternal(history: History, rule: (typeof EXTERNAL_RULES)[number]):
   const rss = history.window.column('rssBytes');
   const resident = blocksOf(history, (row) => rss[row] ?? Number.NaN, { windowMs });
   if (resident !== null && blocks.rise < MIN_SHARE_OF_RSS * resident.rise)
-    return quiet('external', 'inconclusive', `${said}; RSS ${sayChange(resident.rise)}`, { evidence });
+    return quiet('external', 'inconclusive', `${said}; RSS ${formatChange(resident.rise)}`, { evidence });
   return found('external', { kind: 'external-buffers', subject: 'external', title: said, evidence });
 }
 
@@ -80,7 +80,7 @@ export const native: Detector = {
     const enough = Math.max(NATIVE_ENOUGH.bytes, NATIVE_ENOUGH.ofRss * (rss.at(-1) ?? 0));
     const threshold = Math.max(NATIVE_MIN_BYTES, Math.min(NATIVE_RISE * memoryOf(history), enough));
     const evidence = evidenceOf('rss_beyond_heap_and_external_bytes', blocks, threshold);
-    const said = `RSS beyond heap and Buffers ${sayChange(blocks.rise)} in ${sayMinutes(blocks.spanMs)}`;
+    const said = `RSS beyond heap and Buffers ${formatChange(blocks.rise)} in ${formatDuration(blocks.spanMs)}`;
     if (blocks.rise < threshold) return [quiet('native', 'ok', said, { evidence })];
     if (blocks.lateShare < STOPPED)
       return [quiet('native', whyKept(view), `${said} and then stopped`, { evidence })];

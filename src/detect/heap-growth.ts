@@ -4,7 +4,7 @@ import type { Evidence } from '../types/index.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { sinceItBegan, type FloorTrend } from './post-gc-heap.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
-import { sayBytes, sayChange, sayMinutes, sayShare } from './format.ts';
+import { formatBytes, formatChange, formatDuration, formatShare } from '../core/format.ts';
 import { student995 } from './stats.ts';
 
 const NAME = 'floor';
@@ -39,7 +39,7 @@ export const floor: Detector = {
       ];
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     const evidence = evidenceOf(trend, capacity);
-    const said = `the post-GC floor ${sayChange(trend.riseBytes)} in ${sayMinutes(trend.spanMs)}`;
+    const said = `the post-GC floor ${formatChange(trend.riseBytes)} in ${formatDuration(trend.spanMs)}`;
     if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
     if (trend.riseBytes < Math.min(MIN_RISE * capacity, OWN.bytes))
       return [quiet(NAME, 'ok', said, { evidence })];
@@ -50,7 +50,7 @@ export const floor: Detector = {
         kind: 'heap-growth',
         subject: 'heap',
         severity: trend.perMs * HOUR_MS >= CRITICAL_BYTES_PER_HOUR ? 'critical' : 'warning',
-        title: `${said}, ${sayBytes(trend.perMs * HOUR_MS)} an hour`,
+        title: `${said}, ${formatBytes(trend.perMs * HOUR_MS)} an hour`,
         evidence,
       }),
     ];
@@ -96,8 +96,8 @@ const growsByItself = ({ riseBytes, floors }: FloorTrend): boolean =>
   riseBytes > Math.max(OWN.bytes, OWN.rise * (floors[0]?.bytes ?? 0));
 
 function waiting(trend: FloorTrend, said: string, capacity: number): string {
-  const share = sayShare(trend.lastBytes / capacity);
-  return `${said} to ${share} of capacity; memory alone needs ${sayShare(FULL)} or ${sayMinutes(LONG_MS)}`;
+  const share = formatShare(trend.lastBytes / capacity);
+  return `${said} to ${share} of capacity; memory alone needs ${formatShare(FULL)} or ${formatDuration(LONG_MS)}`;
 }
 
 function evidenceOf(trend: FloorTrend, capacity: number): Evidence[] {

@@ -5,7 +5,7 @@ import { growthEvidence, minRise, sayPerClosed, stillWarming } from './registrie
 import { found, quiet, type Detector } from './detector.ts';
 import type { Counts, Growth } from './growth.ts';
 import type { CountedSeries } from './history.ts';
-import { sayCount } from './format.ts';
+import { formatCount } from '../core/format.ts';
 
 const NAME = 'listeners';
 const WARNING_RATIO = 2;
@@ -69,7 +69,7 @@ function judge(emitter: string, { series, growth }: Grown, counts: Counts): Verd
   ];
   const where = series.event === '*' ? `all events of ${emitter}` : `'${series.event}' of ${emitter}`;
   const said =
-    `${sayCount(growth.now)} listeners on ${where} for ${sayCount(counts.connectionsNow)} connections, ` +
+    `${formatCount(growth.now)} listeners on ${where} for ${formatCount(counts.connectionsNow)} connections, ` +
     sayPerClosed(growth);
   if (growth.answer !== 'found') return quiet(NAME, growth.answer, said, { evidence });
   if (ratio < WARNING_RATIO && (growth.perClosed ?? 0) < MIN_LEFT_PER_CLOSED)

@@ -3,7 +3,7 @@
 import type { Evidence } from '../types/index.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { MINUTE_MS, type History } from './history.ts';
-import { sayShare, sayTimeToLimit } from './format.ts';
+import { formatShare, formatTimeToLimit } from '../core/format.ts';
 
 const HELD_MS = 10 * MINUTE_MS;
 const FULL = 0.85;
@@ -54,7 +54,7 @@ export const threshold: Detector = {
       threshold: FULL,
       windowMs: HELD_MS,
     }));
-    const said = `${sayShare(worst.share)} of the ${worst.name} limit held for 10 min`;
+    const said = `${formatShare(worst.share)} of the ${worst.name} limit held for 10 min`;
     const rising = trend !== null && trend.t > 3 && trend.riseBytes > 0;
     if (worst.share >= FULL || (worst.share >= FULL_AND_RISING && rising && worst.name === 'heap'))
       return [
@@ -78,7 +78,7 @@ export const exhaustion: Detector = {
     const evidence: Evidence[] = [
       { name: 'time_to_limit', value: timeToLimit.ms, unit: 'ms', threshold: EXHAUSTION_MS },
     ];
-    const said = `the ${timeToLimit.limit} limit is reached ${sayTimeToLimit(timeToLimit)}`;
+    const said = `the ${timeToLimit.limit} limit is reached ${formatTimeToLimit(timeToLimit)}`;
     const share = shareOf(history, timeToLimit.limit);
     const sure = timeToLimit.highMs !== null && timeToLimit.highMs < 2 * EXHAUSTION_MS;
     if (timeToLimit.ms >= EXHAUSTION_MS || !sure || share < NEAR)

@@ -3,7 +3,7 @@
 import type { ConditionKind, Verdict } from '../types/index.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { MINUTE_MS, type History } from './history.ts';
-import { sayCount, sayShare } from './format.ts';
+import { formatCount, formatShare } from '../core/format.ts';
 import { median } from './stats.ts';
 
 const LIMIT_WARNING = 0.8;
@@ -28,7 +28,7 @@ function nearLimit({ detector, kind, noun, used, limit }: Used): Verdict {
     return quiet(detector, 'inconclusive', `no limit of ${noun} is known`, { missing: `a limit of ${noun}` });
   const share = used / limit;
   const evidence = [{ name: noun, value: used, unit: noun, threshold: LIMIT_WARNING * limit }];
-  const title = `${sayCount(used)} of ${sayCount(limit)} ${noun} in use (${sayShare(share)})`;
+  const title = `${formatCount(used)} of ${formatCount(limit)} ${noun} in use (${formatShare(share)})`;
   if (share < LIMIT_WARNING) return quiet(detector, 'ok', title, { evidence });
   const severity = share >= LIMIT_CRITICAL ? 'critical' : 'warning';
   return found(detector, { kind, subject: noun, severity, title, evidence });
@@ -112,7 +112,7 @@ export const loopLag: Detector = {
         windowMs: LAG_WINDOWS * LAG_WINDOW_MS,
       },
     ];
-    const title = `the event loop is ${sayCount(least)} ms late (p99) for ${LAG_WINDOWS} windows of 5 min`;
+    const title = `the event loop is ${formatCount(least)} ms late (p99) for ${LAG_WINDOWS} windows of 5 min`;
     if (least <= LAG_MS) return [quiet('loop-lag', 'ok', title, { evidence })];
     return [found('loop-lag', { kind: 'loop-lag', subject: 'loop', title: `T${title.slice(1)}`, evidence })];
   },

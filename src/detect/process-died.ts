@@ -2,7 +2,7 @@
 
 import type { Because, DeadBox, Evidence, Finding, Sample } from '../types/index.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
-import { sayBytes, sayMinutes, sayShare } from './format.ts';
+import { formatBytes, formatDuration, formatShare } from '../core/format.ts';
 
 const RISE_WINDOW_MS = 30 * MINUTE_MS;
 /** At such a share of a limit a sudden end explains itself. */
@@ -42,7 +42,7 @@ export function judgeDeath({ samples, openAlerts, owner }: DeadBox, now: Now): D
   const rising =
     pool === null
       ? 'nothing rose'
-      : `${pool.name} rose ${sayBytes(pool.rise)} in its last ${sayMinutes(pool.spanMs)}`;
+      : `${pool.name} rose ${formatBytes(pool.rise)} in its last ${formatDuration(pool.spanMs)}`;
   const finding: Finding = {
     kind: 'process-died',
     family: 'condition',
@@ -75,9 +75,9 @@ function cause(last: Sample, { oomKills }: Now): Cause {
   if (oomKills !== null && before !== null && oomKills > before)
     return atLimit('was killed by the container’s OOM killer');
   if (containerShare(last) >= NEAR)
-    return atLimit(`ended at ${sayShare(containerShare(last))} of its container’s memory`);
+    return atLimit(`ended at ${formatShare(containerShare(last))} of its container’s memory`);
   if (heapShare(last) >= NEAR)
-    return atLimit(`ended with its heap at ${sayShare(heapShare(last))} of what kills it`);
+    return atLimit(`ended with its heap at ${formatShare(heapShare(last))} of what kills it`);
   // A SIGTERM that nobody listens for ends a process just as silently: a deployment looks like this.
   return {
     said: 'ended without a word (SIGTERM without a handler, SIGKILL, a crash, or the machine)',

@@ -6,7 +6,7 @@ import { divergence } from './divergence.ts';
 import { floor } from './heap-growth.ts';
 import type { Counts, Growth } from './growth.ts';
 import type { CountedSeries } from './history.ts';
-import { sayCount } from './format.ts';
+import { formatCount } from '../core/format.ts';
 
 const MIN_ENTRIES = 10;
 const MIN_SHARE_OF_CONNECTIONS = 0.08;
@@ -34,7 +34,7 @@ export function growthEvidence(name: string, growth: Growth, threshold: number):
 export const sayPerClosed = ({ perClosed, perHour }: Growth): string =>
   perClosed !== null && perClosed >= 0.05 && perClosed <= 20
     ? `${perClosed.toFixed(2)} left behind per closed connection`
-    : `${sayCount(perHour)} more an hour`;
+    : `${formatCount(perHour)} more an hour`;
 
 interface Rule {
   readonly kind: LeakKind;
@@ -98,7 +98,7 @@ function look(name: string, whats: readonly CountedSeries['what'][], view: View)
       continue;
     }
     const evidence = growthEvidence(METRICS[what] ?? what, growth, least);
-    const title = `${subject} holds ${sayCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
+    const title = `${subject} holds ${formatCount(growth.now)} ${rule.noun}, ${sayPerClosed(growth)}`;
     if (growth.answer === 'found' && rule.doubt !== undefined && !memoryTells(view)) {
       const said = `${title}; ${rule.doubt}`;
       verdicts.push(quiet(name, 'inconclusive', said, { evidence, missing: 'memory that grows with it' }));
@@ -117,7 +117,7 @@ function look(name: string, whats: readonly CountedSeries['what'][], view: View)
 }
 
 const sayCalm = (name: string, calm: number): string =>
-  `none of the ${sayCount(calm)} ${name} watched grows on its own`;
+  `none of the ${formatCount(calm)} ${name} watched grows on its own`;
 
 const detectorOf = (name: string, ...whats: CountedSeries['what'][]): Detector => ({
   name,

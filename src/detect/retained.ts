@@ -5,7 +5,7 @@ import type { Counts } from './growth.ts';
 import { minRise, stillWarming } from './registries.ts';
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type FloorPoint, type History } from './history.ts';
-import { sayCount, sayMinutes, sayShare } from './format.ts';
+import { formatCount, formatDuration, formatShare } from '../core/format.ts';
 
 const NAME = 'retained';
 const WINDOW_MS = 60 * MINUTE_MS;
@@ -38,7 +38,7 @@ export const retained: Detector = {
     const verdict = judge(inWindow, { first, last, counts });
     const idleMs = history.nowMs - lastCloseMs(history);
     if (verdict.answer !== 'found' || idleMs < IDLE_MS) return [verdict];
-    const said = `${sayCount(last.survivors)} closed connections are still held, but none has closed for ${sayMinutes(idleMs)}`;
+    const said = `${formatCount(last.survivors)} closed connections are still held, but none has closed for ${formatDuration(idleMs)}`;
     return [quiet(NAME, 'plateau', said, { evidence: verdict.evidence })];
   },
 };
@@ -70,7 +70,7 @@ function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Ver
     { name: 'rise_per_hour', value: (rise / windowMs) * HOUR_MS, unit: 'connections/h' },
     { name: 'major_collections', value: inWindow.length, unit: 'collections', threshold: MIN_COLLECTIONS },
   ];
-  const said = `${sayCount(last.survivors)} closed connections outlived major collections`;
+  const said = `${formatCount(last.survivors)} closed connections outlived major collections`;
   if (!isAll) {
     if (inWindow.length < MIN_COLLECTIONS) return tooEarly(inWindow.length);
     if (rise < least) return quiet(NAME, 'ok', said, { evidence });
@@ -83,7 +83,7 @@ function judge(inWindow: readonly Settled[], { first, last, counts }: Ends): Ver
 }
 
 const sayShareOfClosed = (share: number): string =>
-  Number.isFinite(share) && share > 0 ? `, ${sayShare(Math.min(1, share))} of those that close` : '';
+  Number.isFinite(share) && share > 0 ? `, ${formatShare(Math.min(1, share))} of those that close` : '';
 
 const tooEarly = (collections: number): Verdict =>
   quiet(NAME, 'warming-up', `${collections} major collections seen so far`, {

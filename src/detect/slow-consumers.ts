@@ -3,7 +3,7 @@
 import type { Evidence } from '../types/index.ts';
 import { stillWarming } from './registries.ts';
 import { found, quiet, type Detector } from './detector.ts';
-import { sayBytes, sayCount } from './format.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
 
 const NAME = 'backlog';
 /** The kernel takes megabytes before the process sees any backlog; less than this is one burst. */
@@ -43,6 +43,6 @@ export const backlog: Detector = {
 /** Between two reads of a slow peer none may look slow for a moment. */
 function sayWaiting(bytes: number, slow: number): string {
   if (bytes < 1024) return 'nothing waits to be sent';
-  const peers = slow === 0 ? '' : ` to ${sayCount(slow)} slow ${slow === 1 ? 'peer' : 'peers'}`;
-  return `${sayBytes(bytes)} wait to be sent${peers}`;
+  const peers = slow === 0 ? '' : ` to ${formatCount(slow)} slow ${slow === 1 ? 'peer' : 'peers'}`;
+  return `${formatBytes(bytes)} wait to be sent${peers}`;
 }

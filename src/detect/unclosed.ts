@@ -2,7 +2,7 @@
 
 import { found, quiet, type Detector } from './detector.ts';
 import { HOUR_MS } from './history.ts';
-import { sayCount } from './format.ts';
+import { formatCount } from '../core/format.ts';
 
 const NAME = 'unclosed';
 /** A morning's ramp takes hours too; what still climbs in a line after so long, with next to no closing, is no ramp. */
@@ -39,7 +39,7 @@ export const unclosed: Detector = {
       { name: 'risen_in_window', value: rise, unit: 'connections', threshold: MIN_RISE, windowMs: WINDOW_MS },
       { name: 'closed_per_opened', value: closedShare, unit: '1', threshold: MAX_CLOSED_PER_OPENED },
     ];
-    const said = `${sayCount(opened)} connections opened in 6 h and ${sayCount(closedShare * opened)} closed`;
+    const said = `${formatCount(opened)} connections opened in 6 h and ${formatCount(closedShare * opened)} closed`;
     const grows =
       rise >= MIN_RISE &&
       last.answering >= MIN_FACTOR * first.answering &&

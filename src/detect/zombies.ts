@@ -4,7 +4,7 @@ import type { Evidence } from '../types/index.ts';
 import { found, quiet, type Detector, type View } from './detector.ts';
 import { minRise, stillWarming } from './registries.ts';
 import { MINUTE_MS } from './history.ts';
-import { sayCount } from './format.ts';
+import { formatCount } from '../core/format.ts';
 import { median } from './stats.ts';
 
 const NAME = 'unanswering';
@@ -38,7 +38,7 @@ export const unanswering: Detector = {
       { name: 'risen_in_window', value: growth.rise, unit: 'connections', windowMs: growth.windowMs },
       { name: 'ws_connections_active', value: counts.connectionsNow, unit: 'connections' },
     ];
-    const said = `${sayCount(growth.now)} of ${sayCount(counts.connectionsNow)} connections no longer answer`;
+    const said = `${formatCount(growth.now)} of ${formatCount(counts.connectionsNow)} connections no longer answer`;
     if (growth.answer !== 'found') return [quiet(NAME, growth.answer, said, { evidence })];
     if (isBusy(view))
       return [quiet(NAME, 'inconclusive', 'the server itself is too busy to tell who answers', { evidence })];

@@ -1,6 +1,6 @@
 /** What an analysis found, for people at a terminal. */
 import type { Analysis, Holder, SourceLocation, Suspect } from '../types/index.ts';
-import { formatBytes, formatCount, spotText } from './format.ts';
+import { formatBytes, formatCount, formatSpot } from '../core/format.ts';
 import { besideConnections, connectionLines, heldLines, sharedText } from './held.ts';
 
 const MOST_SHOWN = 10;
@@ -50,7 +50,7 @@ function suspectLines(suspect: Suspect, analysis: Analysis): string[] {
 
 export function locationText(location: SourceLocation): string {
   const { function: name, package: from } = location;
-  return `${spotText(location)}${name === null ? '' : ` ${name}`}${from ? ` (${from})` : ''}`;
+  return `${formatSpot(location)}${name === null ? '' : ` ${name}`}${from ? ` (${from})` : ''}`;
 }
 
 function holderLine({ name, type, path, location, objects, retainedBytes, share }: Holder): string {

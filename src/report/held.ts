@@ -1,6 +1,6 @@
 /** Where on the way to an entry to look, what is freed only together, and which connections are behind it: as words. */
 import type { Analysis, ConnectionCount, HeldStep, Shared, Suspect } from '../types/index.ts';
-import { formatBytes, formatCount } from './format.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
 
 const MOST_STEPS = 10;
 

@@ -1,7 +1,7 @@
 /** The report as one page that needs nothing but itself: it may be mailed, and opened where there is no network. */
 
 import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../types/index.ts';
-import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
 import { connectionLines } from './held.ts';
 import { drawChart } from './html/chart.ts';
 import { markup, Markup } from './html/markup.ts';

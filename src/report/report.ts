@@ -1,7 +1,7 @@
 /** The story of one alert. Its headline answers, in five lines, what an engineer asks at 02:00. */
 import type { Alert, Analysis, Report, ReportPoint, Snapshot } from '../types/index.ts';
 import { adviceOf } from './advice.ts';
-import { formatBytes, formatDuration, formatTimeToLimit } from './format.ts';
+import { formatBytes, formatDuration, formatTimeToLimit } from '../core/format.ts';
 
 export interface ReportInput {
   readonly alert: Alert;

@@ -2,7 +2,7 @@
 import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
 import { adviceOf } from './advice.ts';
 import { analysisText } from './analysis.ts';
-import { formatBytes, formatCount, formatDuration, formatValue } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
 
 const MAX_ROWS = 12;
 

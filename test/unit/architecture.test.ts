@@ -127,10 +127,3 @@ test('only clock.ts makes timers and reads the time', () => {
   );
   expect(offenders).toEqual([]);
 });
-
-test('no file has more than 250 lines', () => {
-  const long = files.filter(
-    (file) => readFileSync(join(SRC, file), 'utf8').trimEnd().split('\n').length > 250,
-  );
-  expect(long).toEqual([]);
-});

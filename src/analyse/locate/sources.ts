@@ -26,7 +26,7 @@ export function toLocation(place: Place, sources: Sources): SourceLocation {
   };
 }
 
-export const spotText = ({ file, line, column }: SourceLocation): string =>
+export const formatSpot = ({ file, line, column }: SourceLocation): string =>
   `${file}:${line}${column === undefined ? '' : `:${column}`}`;
 
 const LONG_LINE = 300;

@@ -1,6 +1,6 @@
 /** A line chart as inline SVG: few lines, time from left to right, zero at the bottom. */
 
-import { formatBytes, formatCount } from '../format.ts';
+import { formatBytes, formatCount } from '../../core/format.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Alert, Snapshot } from '../../types/index.ts';
 import { adviceOf } from '../advice.ts';
-import { formatBytes, formatDuration } from '../format.ts';
+import { formatBytes, formatDuration } from '../../core/format.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 

@@ -1,7 +1,7 @@
 /** The culprit, its path as it is held, and the other suspects. */
 
 import type { Analysis, Holder, SourceLocation, Suspect } from '../../types/index.ts';
-import { formatBytes, formatCount, spotText } from '../format.ts';
+import { formatBytes, formatCount, formatSpot } from '../../core/format.ts';
 import { besideConnections, sharedText } from '../held.ts';
 import { stepsOf } from './held.ts';
 import { markup } from './markup.ts';
@@ -16,7 +16,7 @@ export const meter = (share: number): Markup =>
 
 export function placeOf(location: SourceLocation): Markup {
   const { function: name, package: from } = location;
-  return markup`<code class="place">${spotText(location)}</code>${name === null ? null : markup` in <code>${name}</code>`}${
+  return markup`<code class="place">${formatSpot(location)}</code>${name === null ? null : markup` in <code>${name}</code>`}${
     from ? markup` <span class="soft">(${from})</span>` : null
   }`;
 }
@@ -85,7 +85,7 @@ export function suspectTable(suspects: readonly Suspect[]): Markup | null {
             (suspect) =>
               markup`<tr>
                 <td class="name"><code>${suspect.path.join('')}</code><br /><span class="soft small">${suspect.entries}</span></td>
-                <td>${suspect.location === null ? null : markup`<code>${spotText(suspect.location)}</code>`}</td>
+                <td>${suspect.location === null ? null : markup`<code>${formatSpot(suspect.location)}</code>`}</td>
                 <td class="number">${formatCount(suspect.growth?.objects ?? suspect.objects)}</td>
                 <td class="number">${formatBytes(suspect.retainedBytes)}</td>
                 <td class="number">${meter(suspect.confidence)}</td>
@@ -129,7 +129,7 @@ export function holderTable(holders: readonly Holder[]): Markup | null {
             ({ name, path, location, objects, retainedBytes, share }) =>
               markup`<tr>
                 <td class="name"><code>${path.length === 0 ? name : path.join('')}</code></td>
-                <td>${location === null ? null : markup`<code>${spotText(location)}</code>`}</td>
+                <td>${location === null ? null : markup`<code>${formatSpot(location)}</code>`}</td>
                 <td class="number">${formatCount(objects)}</td>
                 <td class="number">${formatBytes(retainedBytes)}</td>
                 <td class="number">${meter(share)}</td>

@@ -1,4 +1,4 @@
-import { sayTimeToLimit } from '../../../src/detect/format.ts';
+import { formatTimeToLimit } from '../../../src/core/format.ts';
 import { MINUTE, run, type Shape } from '../../support/run.ts';
 
 test.each([16, 64, 128])(
@@ -48,8 +48,8 @@ test('the range holds the answer', () => {
 
 test.each([
   [{ ms: 42 * MINUTE, lowMs: 30 * MINUTE, highMs: 65 * MINUTE }, 'in about 42 min (30 to 65)'],
-  [{ ms: 5 * 60 * MINUTE, lowMs: 100 * MINUTE, highMs: null }, 'in about 5 h (100 min to unknown)'],
-  [{ ms: 20_000, lowMs: 10_000, highMs: 90_000 }, 'in about 20 s (10 to 2 min)'],
+  [{ ms: 5 * 60 * MINUTE, lowMs: 100 * MINUTE, highMs: null }, 'in about 5 h (at least 1.7)'],
+  [{ ms: 20_000, lowMs: 10_000, highMs: 90_000 }, 'in about 20 s (10 to 90)'],
 ])('said as people read it: %p', (time, said) => {
-  expect(sayTimeToLimit({ ...time, limit: 'heap' })).toBe(said);
+  expect(formatTimeToLimit({ ...time, limit: 'heap' })).toBe(said);
 });

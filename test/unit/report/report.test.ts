@@ -1,5 +1,5 @@
 import { adviceOf, adviceText, docsOf } from '../../../src/report/advice.ts';
-import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/report/format.ts';
+import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/core/format.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { KINDS, type Alert, type ReportPoint } from '../../../src/types/index.ts';

@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** The one formatter of sizes, counts, durations and shares for messages, reports and commands. Pure. */
 import type { SourceLocation, TimeToLimit } from '../types/index.ts';
 
 const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -21,6 +21,13 @@ export function formatBytes(bytes: number): string {
 export const formatCount = (value: number): string =>
   value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 0 });
 
+/** `rose 4.6 MiB`, `fell 16.0 KiB`. */
+export const formatChange = (bytes: number): string =>
+  `${bytes < 0 ? 'fell' : 'rose'} ${formatBytes(Math.abs(bytes))}`;
+
+/** `93 %` of a share of 0.93. */
+export const formatShare = (share: number): string => `${Math.round(share * 100)} %`;
+
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < MINUTE_MS) return `${Math.round(ms / 1000)} s`;
@@ -38,7 +45,7 @@ export function formatTimeToLimit({ ms, lowMs, highMs }: TimeToLimit): string {
   if (ms <= 0) return 'now';
   const [unitMs, unit] = unitFor(ms);
   const inUnit = (value: number): string => formatCount(round(value / unitMs));
-  const range = highMs === null ? `${inUnit(lowMs)} or more` : `${inUnit(lowMs)} to ${inUnit(highMs)}`;
+  const range = highMs === null ? `at least ${inUnit(lowMs)}` : `${inUnit(lowMs)} to ${inUnit(highMs)}`;
   return `in about ${inUnit(ms)} ${unit} (${range})`;
 }
 
@@ -61,5 +68,5 @@ export function formatValue(value: number, unit: string): string {
 }
 
 /** `bundle.min.js:1:48211`: the column only where it is given, since the line alone says nothing there. */
-export const spotText = ({ file, line, column }: SourceLocation): string =>
+export const formatSpot = ({ file, line, column }: SourceLocation): string =>
   `${file}:${line}${column === undefined ? '' : `:${column}`}`;
