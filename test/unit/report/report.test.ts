@@ -170,7 +170,7 @@ test('ranges of the time to the limit', () => {
   const of = (ms: number, lowMs: number, highMs: number | null) =>
     formatTimeToLimit({ ms, lowMs, highMs, limit: 'heap' });
   expect(of(2_520_000, 1_800_000, 3_900_000)).toBe('in about 42 min (30 to 65)');
-  expect(of(45_000, 30_000, null)).toBe('in about 45 s (30 or more)');
+  expect(of(45_000, 30_000, null)).toBe('in about 45 s (at least 30)');
   expect(of(6 * 3_600_000, 4.5 * 3_600_000, 9 * 3_600_000)).toBe('in about 6 h (4.5 to 9)');
   expect(of(0, 0, 0)).toBe('now');
 });
