@@ -1,5 +1,4 @@
 /** Composer of the application's thread, second half: awake. Reads, hands over, obeys the watcher's orders. */
-import { readFileSync } from 'node:fs';
 import type { Bed } from '../agent.ts';
 import { createLink, type AppSide, type Ears, type Link, type Setup, type WatcherSide } from '../channel.ts';
 import { loadConfig } from '../config/load.ts';
@@ -55,7 +54,6 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
   const resolved = loadConfig({
     env: bed.env,
     code: options,
-    readFile: (path) => readFileSync(path, 'utf8'),
     // Gone, when somebody took the directory away under the process.
     cwd: bed.guard.run('cwd', () => process.cwd(), '/'),
     mainFile: process.argv?.[1] ?? null,

@@ -1,5 +1,4 @@
 /** `wsguard config`: each setting with its value and its source. */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import { configText, shownSettings } from '../config/render.ts';
@@ -17,7 +16,6 @@ export const run: Run = async (argv, io) => {
 export const resolveHere = (io: CliIo): ResolvedConfig =>
   loadConfig({
     env: io.env,
-    readFile: (path) => readFileSync(path, 'utf8'),
     cwd: io.cwd,
     mainFile: null,
     execArgv: [],

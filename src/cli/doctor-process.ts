@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, readConfigFile } from '../config/load.ts';
 import type { Config, ConfigProblem } from '../config/schema.ts';
 import { formatBytes } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
@@ -34,7 +34,7 @@ export async function checksOfProcess(pid: number): Promise<ProcessChecks> {
   const root = join(proc, 'root');
   const { config, problems } = loadConfig({
     env,
-    readFile: (path) => readFileSync(join(root, path), 'utf8'),
+    readFile: (path) => readConfigFile(join(root, path)),
     cwd,
     mainFile: null,
     execArgv: argv.slice(1),

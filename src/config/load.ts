@@ -1,16 +1,9 @@
 /** Settings, resolved once: default < file < code < environment. Nothing is thrown; what is wrong is reported. */
-import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
+import { readSmallRegularFile } from '../core/files.ts';
 import { checkValue, expectedOf, nearestName, parseText, type AnyRow, type Parsed } from './parse.ts';
 import { SCHEMA } from './schema.ts';
-import type {
-  Config,
-  ConfigProblem,
-  ResolvedConfig,
-  Setting,
-  SettingSource,
-  StartOptions,
-} from './schema.ts';
+import type { Config, ConfigProblem, ResolvedConfig, Setting, SettingSource } from './schema.ts';
 import { findService } from './service.ts';
 
 /** The code under which a `ConfigProblem` is told. */
@@ -21,16 +14,19 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface ConfigInput {
   readonly env: unknown;
   readonly code?: unknown;
-  /** Throws when it cannot. */
-  readonly readFile: (path: string) => string;
+  /** Reads the settings file and package.json; throws when it cannot. */
+  readonly readFile?: (path: string) => string;
   readonly cwd: string;
   readonly mainFile: string | null;
   /** Flags of this process, for `--diagnostic-dir`. */
   readonly execArgv: readonly string[];
 }
 
+type ReadableInput = ConfigInput & Required<Pick<ConfigInput, 'readFile'>>;
+
 const SETTINGS = Object.keys(SCHEMA) as Setting[];
 const ENV_NAMES = SETTINGS.map((setting) => SCHEMA[setting].env);
+/** A settings file or a package.json of this size is a mistake. */
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_SHOWN = 80;
 /** Known names of what later versions do: set, they are answered, never passed over in silence. */
@@ -70,7 +66,11 @@ class Layers {
   }
 }
 
-export function loadConfig(input: ConfigInput): ResolvedConfig {
+/** Reads a settings file or a package.json of at most 1 MiB. */
+export const readConfigFile = (path: string): string => readSmallRegularFile(path, MAX_FILE_BYTES);
+
+export function loadConfig({ readFile = readConfigFile, ...given }: ConfigInput): ResolvedConfig {
+  const input = { ...given, readFile };
   const env = safeEnvironment(input.env);
   const layers = new Layers();
   if (peek(env, 'enabled') === false) {
@@ -96,21 +96,6 @@ export function loadConfig(input: ConfigInput): ResolvedConfig {
   }
   const serviceVersion = findDefaults(layers, input, env);
   return finish(layers, serviceVersion);
-}
-
-/** The same with what this process has; every access is guarded, an application may have broken any of it. */
-export function loadProcessConfig(code?: StartOptions): ResolvedConfig {
-  return loadConfig({
-    env: attempt(() => process.env, {}),
-    code,
-    readFile: (path) => {
-      if (statSync(path).size > MAX_FILE_BYTES) throw new Error('larger than 1 MiB');
-      return readFileSync(path, 'utf8');
-    },
-    cwd: attempt(() => process.cwd(), '/'),
-    mainFile: attempt(() => process.argv[1] ?? null, null),
-    execArgv: attempt(() => process.execArgv, []),
-  });
 }
 
 /** What the environment says of one setting, before its turn comes. */
@@ -147,7 +132,7 @@ function takeTyped(layers: Layers, setting: Setting, value: unknown, source: 'fi
   layers.take(setting, source, parsed, value);
 }
 
-function readSettingsFile(layers: Layers, input: ConfigInput, path: unknown): Record<string, unknown> {
+function readSettingsFile(layers: Layers, input: ReadableInput, path: unknown): Record<string, unknown> {
   if (typeof path !== 'string') return {};
   const fail = (expected: string): Record<string, unknown> => {
     layers.problems.push({ setting: SCHEMA.config.env, source: 'file', value: path, expected });
@@ -165,7 +150,7 @@ function readSettingsFile(layers: Layers, input: ConfigInput, path: unknown): Re
 }
 
 /** Defaults that are not constants. Returns the version of the service. */
-function findDefaults(layers: Layers, input: ConfigInput, env: Environment): string | null {
+function findDefaults(layers: Layers, input: ReadableInput, env: Environment): string | null {
   if (layers.sources.dir === 'default') {
     const flag = diagnosticDir([...input.execArgv, ...(env.NODE_OPTIONS ?? '').split(/\s+/)]);
     if (flag !== null) layers.take('dir', '--diagnostic-dir', { ok: true, value: flag }, flag);

@@ -18,9 +18,9 @@ export const SCHEMA = {
     null,
     'A JSON file with the same settings in camel case (`{"intervalMs": 5000}`). A file that is missing or broken is reported and left out.',
   ),
-  dir: row<string>('WSGUARD_DIR', 'string', './wsguard', {
+  dir: row<string>('WSGUARD_DIR', 'string', './.wsguard', {
     doc: 'Everything the agent writes goes there. Made at the first alarm, for this user only (0700), with a `.gitignore`.',
-    shownDefault: '`--diagnostic-dir`, else `./wsguard`',
+    shownDefault: '`--diagnostic-dir`, else `./.wsguard`',
   }),
   service: row<string>('WSGUARD_SERVICE', 'string', 'unknown_service:node', {
     doc: 'The name of the service in alerts and metrics.',

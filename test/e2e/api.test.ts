@@ -100,7 +100,7 @@ test('snapshot(label) goes through the gate; what listeners throw stays with the
   const snapshot = valueOf<Snapshot>(await written.printed(/snapshot (.*)/));
   expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
   const file = snapshot.outcome === 'written' ? snapshot.file : '';
-  expect(file).toMatch(/wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/);
+  expect(file).toMatch(/\/\.wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readdirSync(join(file, '..')).filter((name) => name.includes('tmp'))).toEqual([]);
   await written.printed(/heard "written"/);
@@ -111,7 +111,7 @@ test('snapshot(label) goes through the gate; what listeners throw stays with the
     outcome: 'refused',
     reason: expect.stringContaining('WSGUARD_SNAPSHOT=off') as string,
   });
-  expect(existsSync(join(refused.cwd, 'wsguard', 'snapshots'))).toBe(false);
+  expect(existsSync(join(refused.cwd, '.wsguard', 'snapshots'))).toBe(false);
 });
 
 test("collectInto puts the same names into the application's own registry, and takes them out again", async () => {

@@ -124,13 +124,13 @@ test('an end while a snapshot is redacted leaves nothing behind that is not', as
     agent.snapshot('x').then(({ outcome }) => console.log('done too early: ' + outcome));
     const raw = /x\\.heapsnapshot\\.\\d+\\.tmp$/;
     setInterval(() => {
-      const names = existsSync('wsguard/snapshots') ? readdirSync('wsguard/snapshots') : [];
+      const names = existsSync('.wsguard/snapshots') ? readdirSync('.wsguard/snapshots') : [];
       if (names.some((name) => raw.test(name))) process.exit(0);
     }, 1);`;
   const child = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '60000' } });
   expect(await child.exited).toEqual({ code: 0, signal: null });
   expect(child.stdout()).toBe('');
-  const names = readdirSync(join(child.cwd, 'wsguard', 'snapshots'));
+  const names = readdirSync(join(child.cwd, '.wsguard', 'snapshots'));
   expect(names.filter((name) => /x\.heapsnapshot\.\d+\.tmp$/.test(name))).toEqual([]);
 });
 

@@ -40,7 +40,7 @@ describe('a process that never serves', () => {
     // The one timer is its own.
     expect(resources.filter((name) => !/Pipe|TTY/.test(name))).toEqual(['Timeout']);
     expect(child.stderr()).toBe('');
-    expect(existsSync(join(child.cwd, 'wsguard'))).toBe(false);
+    expect(existsSync(join(child.cwd, '.wsguard'))).toBe(false);
   });
 
   test.each([0, 3])('keeps its exit code %i', async (code) => {
@@ -58,14 +58,14 @@ describe('a process that serves', () => {
     const line = await child.said(WATCHING);
     expect(line).toMatchObject({
       service: 'test',
-      writesTo: join(child.cwd, 'wsguard'),
+      writesTo: join(child.cwd, '.wsguard'),
       exports: [],
       pings: true,
     });
     expect(line['attached']).toEqual([expect.stringMatching(/http/)]);
     expect(Array.isArray(line['cannotSee'])).toBe(true);
     expect(line['timeScale']).toBeUndefined();
-    expect(existsSync(join(child.cwd, 'wsguard'))).toBe(false);
+    expect(existsSync(join(child.cwd, '.wsguard'))).toBe(false);
   });
 
   test('has no package of ours on its thread', async () => {

@@ -100,7 +100,7 @@ test.each([
       reason: expect.stringMatching(/budget/) as string,
     });
     expect(updated.culpritBecause).toMatch(/no snapshot/);
-    const report = join(child.cwd, 'wsguard', opened.report ?? '');
+    const report = join(child.cwd, '.wsguard', opened.report ?? '');
     expect(JSON.parse(readFileSync(report, 'utf8'))).toMatchObject({ schema: 'wsguard.report/1' });
     expect(readFileSync(report.replace('.json', '.txt'), 'utf8')).toMatch(/clients/);
     const metrics = await (await fetch(await page(child))).text();

@@ -18,7 +18,7 @@ wss.on('connection', (socket) => clients.set(served++, socket));
 agent.watchRegistry('clients', clients);
 `;
 
-export const alertsOf = (child: Child, dir = join(child.cwd, 'wsguard')): Alert[] => {
+export const alertsOf = (child: Child, dir = join(child.cwd, '.wsguard')): Alert[] => {
   try {
     const text = readFileSync(join(dir, 'alerts.ndjson'), 'utf8');
     return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Alert]));

@@ -1,4 +1,7 @@
-import { loadConfig, loadProcessConfig, type ConfigInput } from '../../../src/config/load.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig, type ConfigInput } from '../../../src/config/load.ts';
 
 const files: Record<string, string> = {
   '/app/package.json': '{"name":"chat-server","version":"3.1.4"}',
@@ -22,7 +25,7 @@ test('defaults, with the service from the package and the directory below the wo
   expect(config).toMatchObject({
     enabled: true,
     intervalMs: 15_000,
-    dir: '/app/wsguard',
+    dir: '/app/.wsguard',
     service: 'chat-server',
   });
   expect(sources).toMatchObject({ intervalMs: 'default', dir: 'default', service: 'package.json' });
@@ -170,8 +173,31 @@ test('the result is frozen', () => {
   expect(Object.isFrozen(config) && Object.isFrozen(config.mute)).toBe(true);
 });
 
-test('from this process', () => {
-  expect(loadProcessConfig({ intervalMs: 1000 }).config.intervalMs).toBe(1000);
+test('a settings file of more than 1 MiB, or one that is not a regular file, is refused', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'wsguard-config-'));
+  const large = join(dir, 'large.json');
+  writeFileSync(large, '{"intervalMs": 5000}'.padEnd(1024 ** 2 + 1));
+  for (const [path, reason] of [
+    [large, 'larger than 1.0 MiB'],
+    [dir, 'not a regular file'],
+  ] as const) {
+    const { config, problems } = loadConfig({
+      env: { WSGUARD_CONFIG: path },
+      cwd: dir,
+      mainFile: null,
+      execArgv: [],
+    });
+    expect(config.intervalMs).toBe(15_000);
+    expect(problems).toEqual([
+      {
+        setting: 'WSGUARD_CONFIG',
+        source: 'file',
+        value: path.slice(0, 80),
+        expected: `a file that can be read (${reason})`,
+      },
+    ]);
+  }
+  rmSync(dir, { recursive: true });
 });
 
 test('a setting of a later version is answered, not passed over in silence', () => {

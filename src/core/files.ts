@@ -1,0 +1,41 @@
+/** Reads small files that the agent did not write itself: settings, package.json, state of earlier processes. */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { formatBytes } from './format.ts';
+
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * The text (UTF-8) of a regular file of at most `maxBytes`. Throws the error of the file system, or an `Error` that says
+ * that the path is no regular file or that the file is too large.
+ *
+ * O_NONBLOCK keeps the open of a FIFO without a writer from waiting for ever, and the type is read from the descriptor:
+ * the path could name another file between a `stat` and an `open`. The read itself is bounded too, because files of
+ * /proc report a size of 0 and other files can grow.
+ */
+export function readSmallRegularFile(path: string, maxBytes: number): string {
+  // Windows has no O_NONBLOCK.
+  const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const stat = fstatSync(descriptor);
+    if (!stat.isFile()) throw new Error('not a regular file');
+    if (stat.size > maxBytes) throw tooLarge(maxBytes);
+    return readBounded(descriptor, maxBytes);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readBounded(descriptor: number, maxBytes: number): string {
+  const chunks: Buffer[] = [];
+  let totalBytes = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1 - totalBytes));
+    const bytes = readSync(descriptor, chunk);
+    if (bytes === 0) return Buffer.concat(chunks).toString('utf8');
+    totalBytes += bytes;
+    if (totalBytes > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk.subarray(0, bytes));
+  }
+}
+
+const tooLarge = (maxBytes: number): Error => new Error(`larger than ${formatBytes(maxBytes)}`);
