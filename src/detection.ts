@@ -36,7 +36,7 @@ export interface Step {
   readonly confirming: boolean;
 }
 
-export type Learned = Partial<
+export type LearnedCost = Partial<
   Pick<Alert, 'culprit' | 'culpritBecause' | 'snapshots' | 'report' | 'kind' | 'title' | 'also' | 'against'>
 >;
 
@@ -46,7 +46,7 @@ export interface Signals {
   beat(silentMs: number, wallMs: number): Alert[];
   /** For what is an event, such as `process-died`. */
   raise(finding: Finding, wallMs: number, also?: readonly Because[]): Alert[];
-  learn(alertId: string, learned: Learned, wallMs: number): Alert[];
+  learn(alertId: string, learned: LearnedCost, wallMs: number): Alert[];
   open(): Alert[];
   restore(alerts: readonly Alert[]): void;
   close(because: string, wallMs: number): Alert[];
@@ -132,7 +132,7 @@ class Watched implements Signals {
     return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
   }
 
-  learn(alertId: string, learned: Learned, wallMs: number): Alert[] {
+  learn(alertId: string, learned: LearnedCost, wallMs: number): Alert[] {
     return this.#alerts.learn(alertId, learned, wallMs);
   }
 

@@ -3,11 +3,12 @@
 import { getHeapStatistics } from 'node:v8';
 import { finishSnapshot, runAnalysis } from './snapshot-jobs.ts';
 import type { AnalysisRefused } from './snapshot-jobs.ts';
-import { mayCapture } from './capture/gate.ts';
+import { decideCapture } from './capture/gate.ts';
 import { availableBytes } from './capture/machine.ts';
-import { listSnapshots, remove, sweepLeftovers } from './capture/store.ts';
-import { readCapture, writeInProcess } from './capture/write.ts';
+import { listSnapshots, sweepLeftovers } from './capture/snapshot-files.ts';
+import { readCaptureInputs, writeInProcess } from './capture/write.ts';
 import { createClock } from './core/clock.ts';
+import { removeFile } from './core/folders.ts';
 import { createLimits } from './sample/limits.ts';
 import type {
   Analysis,
@@ -17,7 +18,7 @@ import type {
   Clock,
   Dispose,
   Failed,
-  Learned,
+  LearnedCost,
   Snapshot,
 } from './types/index.ts';
 
@@ -69,7 +70,7 @@ export class HeapAnalyzer {
   readonly #options: Required<Omit<HeapAnalyzerOptions, 'snapshotDir'>>;
   #count = 0;
   #running = false;
-  #learned: Learned | null = null;
+  #learned: LearnedCost | null = null;
 
   constructor(options: HeapAnalyzerOptions = {}) {
     this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
@@ -153,7 +154,7 @@ export class HeapAnalyzer {
     const full = kept.length >= this.#options.maxSnapshots;
     const filesKept = full && oldest !== undefined ? kept.length - 1 : kept.length;
     const snapshot = await this.#take({ label, filesKept, keepAlive: false });
-    if (snapshot.outcome === 'written' && full && oldest !== undefined) remove(oldest.file);
+    if (snapshot.outcome === 'written' && full && oldest !== undefined) removeFile(oldest.file);
     try {
       this.#options.onSnapshot(snapshot);
     } catch {
@@ -162,7 +163,7 @@ export class HeapAnalyzer {
   }
 
   #read(): CaptureReadings {
-    return readCapture(this.snapshotDir, this.#options.limits());
+    return readCaptureInputs(this.snapshotDir, this.#options.limits());
   }
 
   async #take({ label, filesKept, keepAlive }: Order): Promise<Snapshot> {
@@ -181,7 +182,7 @@ export class HeapAnalyzer {
       cooldownMs: 0,
       redact,
     } as const;
-    const permit = mayCapture(this.#read(), budget, state);
+    const permit = decideCapture(this.#read(), budget, state);
     if ('outcome' in permit) return permit;
     this.#running = true;
     try {

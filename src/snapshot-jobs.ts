@@ -2,16 +2,17 @@
 
 import { renameSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { runChild } from './child-process/supervise.ts';
-import type { ChildOutcome } from './child-process/supervise.ts';
-import { failureOf } from './core/failure.ts';
+import { runChild } from './child-process/run-child.ts';
+import type { ChildOutcome } from './child-process/run-child.ts';
+import { removeFile } from './core/folders.ts';
+import { failureFrom } from './core/outcome.ts';
 import { headroomBytes } from './capture/gate.ts';
 import { cpuQuotaCores } from './capture/machine.ts';
-import { takeLock } from './capture/lock.ts';
-import type { Lock } from './capture/lock.ts';
-import { analysisRssBytes, heapMibOf, redactionRssBytes } from './capture/memory-estimate.ts';
-import { remove, sweepLeftovers, temporaryName, unpackedBytes } from './capture/store.ts';
-import { shareOf } from './child-process/cpu-share.ts';
+import { takeLock } from './child-process/lock.ts';
+import type { Lock } from './child-process/lock.ts';
+import { analysisRssBytes, childHeapMib, redactionRssBytes } from './capture/memory-estimate.ts';
+import { sweepLeftovers, temporaryName, unpackedBytes } from './capture/snapshot-files.ts';
+import { cpuShareFor } from './child-process/cpu-share.ts';
 import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types/index.ts';
 
 export interface ProcessOrder {
@@ -55,7 +56,7 @@ export async function runAnalysis(order: AnalysisOrder): Promise<Analysis | Anal
   try {
     needBytes = analysisRssBytes(order.files.map(unpackedBytes));
   } catch (error) {
-    return failureOf(error, 'WSGUARD_ANALYSIS_FAILED');
+    return failureFrom(error, 'WSGUARD_ANALYSIS_FAILED');
   }
   const job = { files: order.files };
   const outcome = await runGated(order, { entry: 'analyse/analysis-process.js', job, needBytes, waitMs: 0 });
@@ -69,7 +70,7 @@ export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
   const { file: raw, finalFile, method, pauseMs, bytes } = order.taken;
   if (!order.redact) return { outcome: 'written', file: raw, method, pauseMs, bytes, redacted: false };
   const redacted = temporaryName(`${finalFile}.redacted`);
-  const clear = (): void => [raw, redacted].forEach(remove);
+  const clear = (): void => [raw, redacted].forEach(removeFile);
   process.once('exit', clear);
   try {
     const job = { from: raw, to: redacted, owner: process.pid };
@@ -84,7 +85,7 @@ export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
     const bytesLeft = statSync(finalFile).size;
     return { outcome: 'written', file: finalFile, method, pauseMs, bytes: bytesLeft, redacted: true };
   } catch (error) {
-    return failureOf(error);
+    return failureFrom(error);
   } finally {
     process.off('exit', clear);
     clear();
@@ -109,13 +110,13 @@ async function runGated(order: ProcessOrder, task: Task): Promise<ChildOutcome> 
   const lock = await lockWithin(order, task.waitMs);
   if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
   sweepLeftovers(order.dir, order.clock.wallMs());
-  const share = shareOf(cpuQuotaCores());
+  const share = cpuShareFor(cpuQuotaCores());
   try {
     return await runChild(
       {
         entry: join(__dirname, task.entry),
         job: task.job,
-        heapMib: heapMibOf(needBytes),
+        heapMib: childHeapMib(needBytes),
         maxRssBytes: needBytes * OVERRUN,
         reserveBytes: RESERVE_BYTES,
         headroom: () => headroomBytes(order.limits()),

@@ -35,7 +35,7 @@ import type {
   Status,
   Stop,
 } from './types/index.ts';
-import { createEvidence, type Evidence } from './watcher/evidence.ts';
+import { createSnapshotQueue, type Evidence } from './watcher/snapshot-queue.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
 import { openKept, type Kept } from './watcher/persistence.ts';
 import { Outlets } from './watcher/outlets.ts';
@@ -86,7 +86,7 @@ class Watcher {
     const link = (this.#link = createLink<WatcherSide, AppSide>({ port, clock, guard }, this.#ears()));
     const kept = (this.#kept = openKept(setup, clock, guard));
     this.#publisher = new Publisher({ outlets, picture, link, guard, next: this.#published }, kept.alerts);
-    const evidence = (this.#evidence = createEvidence({
+    const evidence = (this.#evidence = createSnapshotQueue({
       setup,
       clock,
       link,

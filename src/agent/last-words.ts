@@ -1,6 +1,6 @@
 /** At `exit` nothing asynchronous runs any more and the watcher dies with the process: what is said is said here. */
 import { rmSync } from 'node:fs';
-import type * as LockModule from '../capture/lock.ts';
+import type * as LockModule from '../child-process/lock.ts';
 import { boxFolder, farewell } from '../deliver/black-box.ts';
 import type { Stop } from '../types/index.ts';
 import type { Body } from './running-agent.ts';
@@ -12,7 +12,7 @@ export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identit
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     // Their redaction ends with the watcher.
     for (const file of rawFiles) rmSync(file, { force: true });
-    if (body.mayWrite && (open.length > 0 || rawFiles.size > 0)) leaveLock(dir);
+    if (body.mayWrite && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
     // An end with an `exit` event is no death: the next start must not take it for one.
     if (body.isDirSet) farewell(boxFolder(dir, identity.instance));
   });
@@ -21,7 +21,7 @@ export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identit
 }
 
 /** Loaded only where something may have been taken or analysed. */
-function leaveLock(dir: string): void {
-  const lock = require('../capture/lock.ts') as typeof LockModule;
-  lock.leaveLock(dir);
+function releaseLock(dir: string): void {
+  const lock = require('../child-process/lock.ts') as typeof LockModule;
+  lock.releaseLockOnExit(dir);
 }

@@ -3,9 +3,9 @@ import type { Ears, WatcherSide } from '../channel.ts';
 import type { AllocationProfile, Failed } from '../types/index.ts';
 import type { Body } from './running-agent.ts';
 import type * as CameraModule from './snapshotter.ts';
-import type { Camera } from './snapshotter.ts';
-import type * as ProfileModule from '../capture/profile.ts';
-import type { ProfileRun } from '../capture/profile.ts';
+import type { HeapSnapshotter } from './snapshotter.ts';
+import type * as ProfileModule from '../capture/allocation-profile.ts';
+import type { ProfileRun } from '../capture/allocation-profile.ts';
 
 const FAILED: Failed = {
   outcome: 'failed',
@@ -15,11 +15,11 @@ const FAILED: Failed = {
 
 export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): Ears<WatcherSide>['answer'] {
   const { guard, clock } = bed;
-  let camera: Camera | null = null;
+  let camera: HeapSnapshotter | null = null;
   /** Loaded for the first order: most processes never get one. */
-  const openCamera = (): Camera => {
-    const { createCamera } = require('./snapshotter.ts') as typeof CameraModule;
-    return createCamera({
+  const openCamera = (): HeapSnapshotter => {
+    const { createHeapSnapshotter } = require('./snapshotter.ts') as typeof CameraModule;
+    return createHeapSnapshotter({
       config: resolved.config,
       clock,
       beat,
@@ -33,7 +33,7 @@ export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): 
     const before = running?.stop() ?? null;
     running = null;
     if (order === 'stop') return before === null || 'outcome' in before ? null : before;
-    const { startProfile } = require('../capture/profile.ts') as typeof ProfileModule;
+    const { startProfile } = require('../capture/allocation-profile.ts') as typeof ProfileModule;
     const started = startProfile();
     if (!('outcome' in started)) running = started;
     return null;

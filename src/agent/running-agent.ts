@@ -5,7 +5,7 @@ import { loadConfig } from '../config/load.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import type { MetricState } from '../export/metric.ts';
 import { createLog } from '../core/log.ts';
-import { isAllowed } from '../core/permission.ts';
+import { isAllowed } from '../core/process.ts';
 import { createSampler, type Sampler } from './sampler.ts';
 import type { Alert, Identity, Log, Stop } from '../types/index.ts';
 import type { Agent } from './api.ts';

@@ -1,19 +1,19 @@
 /** A snapshot of this thread's heap, through the gate. Redaction is not done here: it would stop the server. */
 import { getHeapStatistics } from 'node:v8';
-import { mayCapture } from '../capture/gate.ts';
+import { decideCapture } from '../capture/gate.ts';
 import { availableBytes } from '../capture/machine.ts';
-import { readCapture, writeInProcess } from '../capture/write.ts';
+import { readCaptureInputs, writeInProcess } from '../capture/write.ts';
 import type { Config } from '../config/schema.ts';
 import type { HeapFlags } from '../sample/heap-capacity.ts';
 import { createLimits } from '../sample/limits.ts';
-import type { CaptureBudget, Clock, Failed, Learned, Refused, Taken } from '../types/index.ts';
+import type { CaptureBudget, Clock, Failed, LearnedCost, Refused, Taken } from '../types/index.ts';
 import type { Beat } from './heartbeat-counter.ts';
 
 /** Of this process; the watcher's quota of rounds is the narrower one. */
 const MAX_FILES = 20;
 const PAUSE_BUDGET_MS = 2_000;
 
-export interface Camera {
+export interface HeapSnapshotter {
   take(folder: string, label: string): Taken | Refused | Failed;
 }
 
@@ -28,7 +28,7 @@ interface Deps {
   readonly onStop: () => void;
 }
 
-export function createCamera({ config, clock, beat, flags, onRaw, onStop }: Deps): Camera {
+export function createHeapSnapshotter({ config, clock, beat, flags, onRaw, onStop }: Deps): HeapSnapshotter {
   const limits = createLimits(flags);
   const budget: CaptureBudget = {
     method: config.snapshot,
@@ -38,16 +38,21 @@ export function createCamera({ config, clock, beat, flags, onRaw, onStop }: Deps
     redact: config.redact === 'on',
   };
   let filesKept = 0;
-  let learned: Learned | null = null;
+  let learned: LearnedCost | null = null;
 
   return {
     take(folder, label) {
       const { heap_size_limit: heapLimitBytes } = getHeapStatistics();
-      const readings = readCapture(folder, {
+      const readings = readCaptureInputs(folder, {
         ...limits.read(heapLimitBytes),
         availableBytes: availableBytes(),
       });
-      const permit = mayCapture(readings, budget, { running: false, sinceLastMs: null, filesKept, learned });
+      const permit = decideCapture(readings, budget, {
+        running: false,
+        sinceLastMs: null,
+        filesKept,
+        learned,
+      });
       if ('outcome' in permit) return permit;
       onStop();
       const as = budget.redact ? 'raw' : 'final';

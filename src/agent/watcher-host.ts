@@ -5,7 +5,7 @@ import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'no
 import { createPortPair, type Port, type Setup, type ThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
-import { isAllowed } from '../core/permission.ts';
+import { isAllowed } from '../core/process.ts';
 import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
 import { hasRoomForWorker } from './address-space.ts';

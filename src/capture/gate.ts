@@ -6,12 +6,12 @@ import type {
   CaptureReadings,
   CaptureState,
   Headroom,
-  Learned,
+  LearnedCost,
   Refused,
 } from '../types/index.ts';
 import { redactionRssBytes } from './memory-estimate.ts';
 
-export type Permit = { readonly may: true; readonly method: 'inprocess'; readonly cost: CaptureCost };
+export type CapturePermit = { readonly may: true; readonly method: 'inprocess'; readonly cost: CaptureCost };
 
 const MIB = 1024 * 1024;
 
@@ -57,7 +57,7 @@ export function headroomBytes(memory: Headroom): number | null {
 }
 
 /** Upper bounds; growth since the last snapshot is taken for the small objects that a leak is made of. */
-function predictNodes(smallObjectBytes: number, learned: Learned | null): number {
+function predictNodes(smallObjectBytes: number, learned: LearnedCost | null): number {
   const startupBytes = Math.min(smallObjectBytes, STARTUP_BYTES);
   const atMost =
     startupBytes / STARTUP_BYTES_PER_NODE + (smallObjectBytes - startupBytes) / DATA_BYTES_PER_NODE;
@@ -67,7 +67,7 @@ function predictNodes(smallObjectBytes: number, learned: Learned | null): number
   return Math.min(atMost, learned.nodes + grownBytes / DATA_BYTES_PER_NODE);
 }
 
-export function predictCost(readings: CaptureReadings, taught: Learned | null): CaptureCost {
+export function predictCost(readings: CaptureReadings, taught: LearnedCost | null): CaptureCost {
   const learned = taught !== null && taught.nodes > 0 && taught.smallObjectBytes > 0 ? taught : null;
   const table = COST_PER_NODE.find(({ major }) => readings.nodeMajor >= major) ?? OLDEST;
   const nodes = predictNodes(smallObjects(readings), learned);
@@ -106,11 +106,11 @@ function refusedByOrder(budget: CaptureBudget, state: CaptureState): Refused | n
   return null;
 }
 
-export function mayCapture(
+export function decideCapture(
   readings: CaptureReadings,
   budget: CaptureBudget,
   state: CaptureState,
-): Permit | Refused {
+): CapturePermit | Refused {
   const byOrder = refusedByOrder(budget, state);
   if (byOrder !== null) return byOrder;
   const cost = predictCost(readings, state.learned);

@@ -13,7 +13,7 @@ export function analysisRssBytes(sizes: readonly number[]): number {
   return Math.round(BASE_BYTES + RSS_PER_FILE_BYTE * sizes.reduce((sum, size) => sum + size, 0));
 }
 
-export const heapMibOf = (rssBytes: number): number =>
+export const childHeapMib = (rssBytes: number): number =>
   Math.ceil(Math.max(LEAST_HEAP_MIB, (rssBytes * HEAP_SHARE) / MIB));
 
 /** Redaction holds a few bytes a node and streams the rest. */

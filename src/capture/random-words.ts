@@ -43,7 +43,7 @@ const PIECES = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+/gu;
 /** With a digit in it from 8 on; from 16 on without one too. */
 const HEX = /^(?:(?=.*\d)[\da-f]{8,}|[\da-f]{16,})$/i;
 
-export function isRandom(word: string): boolean {
+export function isRandomWord(word: string): boolean {
   if (HEX.test(word)) return true;
   if (word.length < MIN_LENGTH) return false;
   const pieces = word.match(PIECES)?.length ?? 1;

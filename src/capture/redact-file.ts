@@ -8,8 +8,9 @@ import { createGzip } from 'node:zlib';
 import { readSnapshot } from '../heapsnapshot/reader.ts';
 import { Rewriter } from '../heapsnapshot/rewrite.ts';
 import type { RewriteCounts } from '../heapsnapshot/rewrite.ts';
-import { REDACTION } from './redact.ts';
-import { remove, temporaryName } from './store.ts';
+import { REDACTION_RULES } from './redaction-rules.ts';
+import { removeFile } from '../core/folders.ts';
+import { temporaryName } from './snapshot-files.ts';
 
 export interface RedactFileOrder {
   /** A path; `-` is standard input or output. */
@@ -23,7 +24,7 @@ const GZIP_LEVEL = 1;
 export async function redactFile({ from, to }: RedactFileOrder): Promise<RewriteCounts> {
   const { chunks } = await readSnapshot(from, process.stdin);
   const ready: Uint8Array[] = [];
-  const rewriter = new Rewriter(REDACTION, (bytes) => ready.push(bytes));
+  const rewriter = new Rewriter(REDACTION_RULES, (bytes) => ready.push(bytes));
   async function* redacted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       rewriter.write(chunk);
@@ -46,6 +47,6 @@ export async function redactFile({ from, to }: RedactFileOrder): Promise<Rewrite
     return rewriter.counts;
   } finally {
     await handle.close();
-    remove(temporary);
+    removeFile(temporary);
   }
 }

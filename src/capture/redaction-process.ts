@@ -2,10 +2,11 @@
 
 import { text } from 'node:stream/consumers';
 import { createClock } from '../core/clock.ts';
-import { failureOf } from '../core/failure.ts';
+import { removeFile } from '../core/folders.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { redactFile } from './redact-file.ts';
 import type { RedactFileOrder } from './redact-file.ts';
-import { remove, temporaryName } from './store.ts';
+import { temporaryName } from './snapshot-files.ts';
 
 const LOOK_MS = 250;
 const ABANDONED = 3;
@@ -16,12 +17,12 @@ async function main(): Promise<void> {
     // Whoever wanted it may die meanwhile: what is not redacted must not outlive it for nobody's use.
     const isAbandoned = (): boolean => job.owner !== undefined && process.ppid !== job.owner;
     process.once('exit', () => {
-      if (isAbandoned()) [job.from, job.to, temporaryName(job.to)].forEach(remove);
+      if (isAbandoned()) [job.from, job.to, temporaryName(job.to)].forEach(removeFile);
     });
     createClock().every(LOOK_MS, () => isAbandoned() && process.exit(ABANDONED));
     process.stdout.write(JSON.stringify(await redactFile(job)));
   } catch (error) {
-    const { code, reason: message } = failureOf(error);
+    const { code, reason: message } = failureFrom(error);
     process.stdout.write(JSON.stringify({ error: { code, message } }));
     process.exitCode = 3;
   }

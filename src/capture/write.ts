@@ -3,11 +3,11 @@
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
-import type { CaptureLimits, CaptureReadings, Clock, Failed, Learned, Taken } from '../types/index.ts';
-import { makeOwnFolder } from '../core/folders.ts';
-import { failureOf } from '../core/failure.ts';
+import type { CaptureLimits, CaptureReadings, Clock, Failed, LearnedCost, Taken } from '../types/index.ts';
+import { makePrivateFolder, removeFile } from '../core/folders.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { smallObjects } from './gate.ts';
-import { diskFreeBytes, remove, snapshotName, temporaryName } from './store.ts';
+import { diskFreeBytes, snapshotName, temporaryName } from './snapshot-files.ts';
 
 export interface WriteOrder {
   readonly dir: string;
@@ -24,7 +24,7 @@ export function writeInProcess(order: WriteOrder, clock: Clock): Taken | Failed 
   let temporary: string | null = null;
   try {
     const dir = resolve(order.dir);
-    makeOwnFolder(dir);
+    makePrivateFolder(dir);
     const finalFile = freeName(dir, clock.wallMs(), order.label);
     temporary = temporaryName(finalFile);
     const before = heapNow();
@@ -32,7 +32,7 @@ export function writeInProcess(order: WriteOrder, clock: Clock): Taken | Failed 
     const startedMs = clock.nowMs();
     writeHeapSnapshot(temporary);
     const pauseMs = clock.nowMs() - startedMs;
-    const learned: Learned = {
+    const learned: LearnedCost = {
       nodes: nodeCount(temporary),
       smallObjectBytes: smallObjects(before),
       pauseMs,
@@ -52,13 +52,13 @@ export function writeInProcess(order: WriteOrder, clock: Clock): Taken | Failed 
       learned,
     };
   } catch (error) {
-    if (temporary !== null) remove(temporary);
-    return failureOf(error);
+    if (temporary !== null) removeFile(temporary);
+    return failureFrom(error);
   }
 }
 
 /** What the gate needs of this thread; some 20 us. `limits` come from who reads them anyway. */
-export function readCapture(dir: string, limits: CaptureLimits): CaptureReadings {
+export function readCaptureInputs(dir: string, limits: CaptureLimits): CaptureReadings {
   const { rss, heapTotal, external } = process.memoryUsage();
   return {
     ...heapNow(),

@@ -7,7 +7,7 @@ const TURN_MS = 40;
 const MIN_RUN_MS = 4;
 
 /** How much of one core a child may have: little where the quota is below two cores, else all of it. */
-export function shareOf(quotaCores: number | null): number {
+export function cpuShareFor(quotaCores: number | null): number {
   if (quotaCores === null || quotaCores >= 2) return 1;
   return Math.max(0.1, quotaCores / 4);
 }

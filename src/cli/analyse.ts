@@ -7,7 +7,7 @@ import { analyseFiles } from '../analyse/index.ts';
 import type { Progress } from '../analyse/index.ts';
 import { availableBytes, cpuQuotaCores } from '../capture/machine.ts';
 import { analysisRssBytes } from '../capture/memory-estimate.ts';
-import { unpackedBytes } from '../capture/store.ts';
+import { unpackedBytes } from '../capture/snapshot-files.ts';
 import { createClock } from '../core/clock.ts';
 import { analysisText } from '../report/analysis.ts';
 import { analysisHtml } from '../report/html.ts';

@@ -8,7 +8,7 @@ import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
 import { logExporter, metricExporter } from '../export/otlp-exporters.ts';
 import { planOtlp } from '../export/otlp-plan.ts';
-import { isAllowed } from '../core/permission.ts';
+import { isAllowed } from '../core/process.ts';
 import { formatBytes } from '../core/format.ts';
 import { check, type Check } from './doctor-check.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { failureOf } from '../core/failure.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { redactFile } from '../capture/redact-file.ts';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { CliError, UsageError } from './io.ts';
@@ -32,7 +32,7 @@ async function copy(from: string, to: string): ReturnType<typeof redactFile> {
     return await redactFile({ from, to });
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
-    const { code, reason } = failureOf(error);
+    const { code, reason } = failureFrom(error);
     throw new CliError(code, reason, HINT);
   }
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const PRIVATE_FOLDER = 0o700;
@@ -25,7 +25,7 @@ export function makeFolder(path: string): boolean {
 }
 
 /** The folder of all that the agent writes. Kept out of git when it is ours; one that was there stays as it is. */
-export function makeOwnFolder(path: string): void {
+export function makePrivateFolder(path: string): void {
   if (!makeFolder(path)) return;
   // mkdir's mode passes through the umask, chmod's does not.
   chmodSync(path, PRIVATE_FOLDER);
@@ -33,3 +33,13 @@ export function makeOwnFolder(path: string): void {
 }
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** Returns true when the file does not exist any more, whoever removed it. */
+export function removeFile(file: string): boolean {
+  try {
+    unlinkSync(file);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}

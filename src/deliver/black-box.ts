@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, makeOwnFolder } from '../core/folders.ts';
+import { makeFolder, makePrivateFolder } from '../core/folders.ts';
 import { readAlerts, readJson, samplesOf } from './black-box-files.ts';
 import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types/index.ts';
 
@@ -41,7 +41,7 @@ export interface BlackBox {
 /** Throws what the file system throws; the guard of the caller counts it. */
 export function openBlackBox(dir: string, identity: Identity, startedWallMs: number): BlackBox {
   const folder = join(dir, identity.instance);
-  makeOwnFolder(dir);
+  makePrivateFolder(dir);
   makeFolder(folder);
   const owner: BoxOwner = { identity, startedWallMs, bootId: bootId(), startTicks: startTicks(identity.pid) };
   replace(join(folder, OWNER), JSON.stringify(owner));

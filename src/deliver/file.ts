@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder, makeOwnFolder } from '../core/folders.ts';
+import { makeFolder, makePrivateFolder } from '../core/folders.ts';
 import type { Alert, Delivery } from '../types/index.ts';
 
 export interface FileSinkOptions {
@@ -52,7 +52,7 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: 
   }
 
   async function append(line: string): Promise<void> {
-    makeOwnFolder(dir);
+    makePrivateFolder(dir);
     const path = join(dir, ALERTS);
     const size = await sizeOf(path);
     // Looked at right before, so that of several processes on one directory hardly two rotate one file.
@@ -73,7 +73,7 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: 
   const alertDir = (alertId: string): string => join(dir, safeName(alertId));
 
   async function makeAlertDir(alertId: string): Promise<void> {
-    makeOwnFolder(dir);
+    makePrivateFolder(dir);
     makeFolder(alertDir(alertId));
   }
 

@@ -43,7 +43,7 @@ export interface CaptureBudget {
 }
 
 /** What this process's last snapshot was like: better than any table. */
-export interface Learned {
+export interface LearnedCost {
   readonly nodes: number;
   /** Heap outside the large-object space when it was taken. */
   readonly smallObjectBytes: number;
@@ -56,14 +56,14 @@ export interface Learned {
 /** A snapshot just taken: `file` may still be the raw, hidden one of which redaction makes `finalFile`. */
 export interface Taken extends Written {
   readonly finalFile: string;
-  readonly learned: Learned;
+  readonly learned: LearnedCost;
 }
 
 export interface CaptureState {
   readonly running: boolean;
   readonly sinceLastMs: number | null;
   readonly filesKept: number;
-  readonly learned: Learned | null;
+  readonly learned: LearnedCost | null;
 }
 
 export interface CaptureCost {

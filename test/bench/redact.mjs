@@ -20,7 +20,7 @@ import { installPeers, loadDevTools, loadMemlab } from '../tools/peers.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
-const { REDACTION } = require('../../dist/capture/redact.js');
+const { REDACTION_RULES } = require('../../dist/capture/redaction-rules.js');
 const { Rewriter } = require('../../dist/heapsnapshot/rewrite.js');
 const dir = process.argv[2] === '--memlab' ? '' : mkdtempSync(join(tmpdir(), 'wsguard-bench-redact-'));
 const ROUNDS = 7;
@@ -28,7 +28,7 @@ const ROUNDS = 7;
 function copy(from, to) {
   const input = openSync(from, 'r');
   const output = openSync(to, 'w', 0o600);
-  const rewriter = new Rewriter(REDACTION, (bytes) => writeSync(output, bytes));
+  const rewriter = new Rewriter(REDACTION_RULES, (bytes) => writeSync(output, bytes));
   const chunk = Buffer.alloc(1 << 20);
   for (let length; (length = readSync(input, chunk, 0, chunk.length)) > 0;)
     rewriter.write(chunk.subarray(0, length));

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const require = createRequire(import.meta.url);
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist');
 const { analyseFiles } = require(join(dist, 'analyse', 'index.js'));
-const { REDACTION } = require(join(dist, 'capture', 'redact.js'));
+const { REDACTION_RULES } = require(join(dist, 'capture', 'redaction-rules.js'));
 const { redactFile } = require(join(dist, 'capture', 'redact-file.js'));
 const { Rewriter } = require(join(dist, 'heapsnapshot', 'rewrite.js'));
 const { analysisHtml } = require(join(dist, 'report', 'html.js'));
@@ -15,7 +15,7 @@ const { analysisText } = require(join(dist, 'report', 'analysis.js'));
 
 const pieces = (bytes, length) => {
   const out = [];
-  const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
+  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
   for (let at = 0; at < bytes.length; at += length) rewriter.write(bytes.subarray(at, at + length));
   rewriter.end();
   return Buffer.concat(out);

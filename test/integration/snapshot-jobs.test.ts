@@ -2,9 +2,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runChild } from '../../src/child-process/supervise.ts';
-import type { ChildOrder } from '../../src/child-process/supervise.ts';
-import { takeLock } from '../../src/capture/lock.ts';
+import { runChild } from '../../src/child-process/run-child.ts';
+import type { ChildOptions } from '../../src/child-process/run-child.ts';
+import { takeLock } from '../../src/child-process/lock.ts';
 import { createClock } from '../../src/core/clock.ts';
 
 const MIB = 1024 * 1024;
@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 /** A child that runs `script`; it finds its job in `job`. */
-function order(script: string, over: Partial<ChildOrder> = {}): ChildOrder {
+function order(script: string, over: Partial<ChildOptions> = {}): ChildOptions {
   const entry = join(dir, 'worker.js');
   writeFileSync(entry, `const job = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));\n${script}`);
   return {
@@ -123,7 +123,7 @@ test('a share of one tenth is kept to about that', async () => {
 
 const analysis = (script: string): string => `
   const { runAnalysis } = require(${JSON.stringify(join(DIST, 'snapshot-jobs.js'))});
-  const { createClock } = require(${JSON.stringify(join(DIST, 'clock.js'))});
+  const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
   const order = { files: ['${'snapshot.heapsnapshot'}'], dir: process.cwd(), clock: createClock(),
     limits: () => ({ containerBytes: null, containerUsedBytes: null, availableBytes: 4e9 }) };
   ${script}`;
@@ -166,8 +166,8 @@ test('it works from a worker thread', () => {
 test('it does not keep the process alive, and goes with it', async () => {
   writeFileSync(
     join(dir, 'main.cjs'),
-    `const { runChild } = require(${JSON.stringify(join(DIST, 'capture', 'child.js'))});
-     const { createClock } = require(${JSON.stringify(join(DIST, 'clock.js'))});
+    `const { runChild } = require(${JSON.stringify(join(DIST, 'child-process', 'run-child.js'))});
+     const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
      void runChild({ ...${JSON.stringify(order(''))}, entry: './worker.js', keepAlive: false, headroom: () => null }, createClock());
      const timer = setInterval(() => { if (require('fs').existsSync('pid')) clearInterval(timer); }, 10);`,
   );
@@ -203,12 +203,12 @@ test('one at a time; what a killed process left behind is cleared, its halted ch
   expect(readdirSync(dir)).not.toContain('.analysis.lock');
 });
 
-const LOCK = join(DIST, 'capture', 'lock.js');
+const LOCK = join(DIST, 'child-process', 'lock.js');
 
 /** Begins a redaction, halts it at once and says its pid; ends when its input does. */
 const OWNER = `
   const { spawn } = require('node:child_process');
-  const { takeLock, leaveLock } = require(${JSON.stringify(LOCK)});
+  const { takeLock, releaseLockOnExit } = require(${JSON.stringify(LOCK)});
   require('node:v8').writeHeapSnapshot('raw');
   const stdio = ['pipe', 'ignore', 'ignore'];
   const child = spawn(process.execPath, [${JSON.stringify(join(DIST, 'capture', 'redaction-process.js'))}], { stdio });
@@ -217,7 +217,7 @@ const OWNER = `
     takeLock('.', Date.now()).hold(child.pid);
     console.log(child.pid);
   });
-  process.once('exit', () => leaveLock('.'));
+  process.once('exit', () => releaseLockOnExit('.'));
   process.stdin.on('end', () => process.exit(0)).resume();`;
 
 test.each(['is killed', 'exits'])(
@@ -233,7 +233,7 @@ test.each(['is killed', 'exits'])(
     else main.stdin.end();
     await ended;
     if (how === 'is killed')
-      (require(LOCK) as typeof import('../../src/capture/lock.ts')).clearLock(dir, Date.now());
+      (require(LOCK) as typeof import('../../src/child-process/lock.ts')).clearStaleLock(dir, Date.now());
     await expect(gone(child)).resolves.toBe(true);
     expect(readdirSync(dir)).toEqual(['main.cjs']);
   },

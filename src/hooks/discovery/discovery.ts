@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { isMap } from 'node:util/types';
-import { isAllowed } from '../../core/permission.ts';
+import { isAllowed } from '../../core/process.ts';
 import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
 import type { Connection } from '../connections/connection.ts';
 import { Fields } from './fields.ts';

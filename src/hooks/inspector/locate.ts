@@ -1,6 +1,6 @@
 import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { isAllowed } from '../../core/permission.ts';
+import { isAllowed } from '../../core/process.ts';
 import type { Culprit } from '../../types/index.ts';
 import { throughInlineMap } from './inline-map.ts';
 import {

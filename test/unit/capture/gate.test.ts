@@ -1,5 +1,5 @@
-import { headroomBytes, mayCapture, predictCost } from '../../../src/capture/gate.ts';
-import type { CaptureBudget, CaptureReadings, CaptureState, Learned } from '../../../src/types/index.ts';
+import { headroomBytes, decideCapture, predictCost } from '../../../src/capture/gate.ts';
+import type { CaptureBudget, CaptureReadings, CaptureState, LearnedCost } from '../../../src/types/index.ts';
 
 const MIB = 1024 * 1024;
 
@@ -25,10 +25,10 @@ const BUDGET: CaptureBudget = {
   redact: true,
 };
 const FIRST: CaptureState = { running: false, sinceLastMs: null, filesKept: 0, learned: null };
-const refusal = (permit: ReturnType<typeof mayCapture>) => ('outcome' in permit ? permit : null);
+const refusal = (permit: ReturnType<typeof decideCapture>) => ('outcome' in permit ? permit : null);
 
 test('a small heap in a roomy container may be captured in the process', () => {
-  const permit = mayCapture(readings(), BUDGET, FIRST);
+  const permit = decideCapture(readings(), BUDGET, FIRST);
   expect(permit).toMatchObject({ may: true, method: 'inprocess' });
 });
 
@@ -59,7 +59,7 @@ test('large objects are few nodes', () => {
   expect(large).toEqual(predictCost(readings(), null));
 });
 
-const LEARNED: Learned = {
+const LEARNED: LearnedCost = {
   nodes: 100_000,
   smallObjectBytes: 10 * MIB,
   pauseMs: 300,
@@ -87,7 +87,7 @@ test('growth since then is taken for small objects', () => {
 });
 
 test('a pause over the budget is refused with both numbers', () => {
-  const no = refusal(mayCapture(readings({ heapBytes: 60 * MIB }), BUDGET, FIRST));
+  const no = refusal(decideCapture(readings({ heapBytes: 60 * MIB }), BUDGET, FIRST));
   expect(no?.reason).toMatch(/stop for about \d{4,} ms, the budget is 2000 ms/);
 });
 
@@ -95,22 +95,22 @@ test.each([
   ['the container', { containerBytes: 200 * MIB, containerUsedBytes: 150 * MIB }, 50],
   ['the machine', { containerBytes: null, containerUsedBytes: null, availableBytes: 40 * MIB }, 40],
 ])('too little memory in %s is refused with the bytes', (_, over, haveMib) => {
-  const no = refusal(mayCapture(readings(over), BUDGET, FIRST));
+  const no = refusal(decideCapture(readings(over), BUDGET, FIRST));
   expect(no).toMatchObject({ outcome: 'refused', haveBytes: haveMib * MIB });
   expect(no?.needBytes).toBeGreaterThan(haveMib * MIB);
 });
 
 test('redaction afterwards needs memory of its own', () => {
   const tight = readings({ containerBytes: 400 * MIB, containerUsedBytes: 150 * MIB });
-  expect(refusal(mayCapture(tight, BUDGET, FIRST))).not.toBeNull();
-  expect(refusal(mayCapture(tight, { ...BUDGET, redact: false }, FIRST))).toBeNull();
+  expect(refusal(decideCapture(tight, BUDGET, FIRST))).not.toBeNull();
+  expect(refusal(decideCapture(tight, { ...BUDGET, redact: false }, FIRST))).toBeNull();
 });
 
 test('a full disk and a full heap are refused with the bytes', () => {
-  const disk = refusal(mayCapture(readings({ diskFreeBytes: 60 * MIB }), BUDGET, FIRST));
+  const disk = refusal(decideCapture(readings({ diskFreeBytes: 60 * MIB }), BUDGET, FIRST));
   expect(disk).toMatchObject({ haveBytes: 60 * MIB, reason: expect.stringContaining('disk') });
   const heap = refusal(
-    mayCapture(readings({ heapCapacityBytes: 64 * MIB, oldSpaceBytes: 60 * MIB }), BUDGET, FIRST),
+    decideCapture(readings({ heapCapacityBytes: 64 * MIB, oldSpaceBytes: 60 * MIB }), BUDGET, FIRST),
   );
   expect(heap).toMatchObject({ haveBytes: 4 * MIB, reason: expect.stringContaining('heap limit') });
 });
@@ -122,7 +122,7 @@ test.each([
   [{}, { method: 'off' }, 'WSGUARD_SNAPSHOT=off'],
   [{}, { method: 'fork' }, 'not part of this version'],
 ] as const)('%j with %j is refused: %s', (state, budget, reason) => {
-  const no = refusal(mayCapture(readings(), { ...BUDGET, ...budget }, { ...FIRST, ...state }));
+  const no = refusal(decideCapture(readings(), { ...BUDGET, ...budget }, { ...FIRST, ...state }));
   expect(no?.reason).toContain(reason);
 });
 

@@ -1,5 +1,5 @@
 import { availableBytes, cpuQuotaCores } from '../../../src/capture/machine.ts';
-import { shareOf, throttle } from '../../../src/child-process/cpu-share.ts';
+import { cpuShareFor, throttle } from '../../../src/child-process/cpu-share.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const files = (content: Record<string, string>) => (path: string) => content[path] ?? null;
@@ -47,7 +47,7 @@ test('available memory is what the kernel calls so', () => {
 });
 
 test('the share is small below two cores', () => {
-  expect([null, 4, 2, 1, 0.5, 0.1].map(shareOf)).toEqual([1, 1, 1, 0.25, 0.125, 0.1]);
+  expect([null, 4, 2, 1, 0.5, 0.1].map(cpuShareFor)).toEqual([1, 1, 1, 0.25, 0.125, 0.1]);
 });
 
 test('a child is let run and halted in turns that fit its share, and let run in the end', () => {

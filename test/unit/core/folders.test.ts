@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder, makeOwnFolder } from '../../../src/core/folders.ts';
+import { makeFolder, makePrivateFolder } from '../../../src/core/folders.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -14,11 +14,11 @@ afterEach(() => {
 
 test('a folder is made private and kept out of git; one that is there is left as it is', () => {
   const made = join(dir, 'a', 'b');
-  makeOwnFolder(made);
+  makePrivateFolder(made);
   expect(statSync(made).mode & 0o777).toBe(0o700);
   expect(statSync(join(dir, 'a')).mode & 0o077).toBe(0);
   expect(readdirSync(made)).toEqual(['.gitignore']);
-  makeOwnFolder(dir);
+  makePrivateFolder(dir);
   expect(readdirSync(dir)).toEqual(['a']);
   expect(makeFolder(made)).toBe(false);
 });

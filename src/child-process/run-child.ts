@@ -6,10 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Socket } from 'node:net';
 import type { Clock, Failed, Refused, Stop } from '../types/index.ts';
-import { failureOf } from '../core/failure.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { throttle } from './cpu-share.ts';
 
-export interface ChildOrder {
+export interface ChildOptions {
   /** A script; it gets `job` as JSON on stdin, answers on stdout and speaks of progress on stderr. */
   readonly entry: string;
   readonly job: unknown;
@@ -47,13 +47,13 @@ const ENVIRONMENT = [
   'SystemRoot',
 ];
 
-export function runChild(order: ChildOrder, clock: Clock): Promise<ChildOutcome> {
+export function runChild(order: ChildOptions, clock: Clock): Promise<ChildOutcome> {
   return new Promise((resolve) => {
     let child: ChildProcess;
     try {
       child = start(order);
     } catch (error) {
-      resolve(failureOf(error, 'WSGUARD_ANALYSIS_FAILED'));
+      resolve(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED'));
       return;
     }
     const output = collect(child, order.onProgress);
@@ -67,14 +67,14 @@ export function runChild(order: ChildOrder, clock: Clock): Promise<ChildOutcome>
       for (const stop of stops.splice(0)) stop();
       resolve(because ?? outcome);
     };
-    child.on('error', (error) => finish(failureOf(error, 'WSGUARD_ANALYSIS_FAILED')));
+    child.on('error', (error) => finish(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED')));
     child.on('close', (code, signal) => finish(outcomeOf(code, signal, output)));
     if (child.pid !== undefined) stops.push(...watch(child.pid, order, clock, end), dieWithUs(child));
     output.onOverflow = () => end(failed('WSGUARD_ANALYSIS_FAILED', 'the analysis process wrote too much'));
   });
 }
 
-function start({ entry, job, heapMib, keepAlive, onStart }: ChildOrder): ChildProcess {
+function start({ entry, job, heapMib, keepAlive, onStart }: ChildOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
   const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1'];
@@ -116,7 +116,7 @@ interface Output {
   onOverflow: () => void;
 }
 
-function collect(child: ChildProcess, onProgress: ChildOrder['onProgress']): Output {
+function collect(child: ChildProcess, onProgress: ChildOptions['onProgress']): Output {
   const output: Output = { stdout: '', stderr: '', onOverflow: () => undefined };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     if (output.stdout.length + text.length > MAX_STDOUT_BYTES) output.onOverflow();
@@ -129,7 +129,7 @@ function collect(child: ChildProcess, onProgress: ChildOrder['onProgress']): Out
   return output;
 }
 
-function watch(pid: number, order: ChildOrder, clock: Clock, end: (why: Refused | Failed) => void): Stop[] {
+function watch(pid: number, order: ChildOptions, clock: Clock, end: (why: Refused | Failed) => void): Stop[] {
   const look = (): void => {
     const rssBytes = rssOf(pid);
     const leftBytes = order.headroom();

@@ -1,6 +1,6 @@
 import { Session } from 'node:inspector';
 import { joinCulprit } from '../../../src/capture/culprit.ts';
-import { startProfile } from '../../../src/capture/profile.ts';
+import { startProfile } from '../../../src/capture/allocation-profile.ts';
 import { summariseProfile } from '../../../src/capture/profile-lines.ts';
 import type { ProfileNode } from '../../../src/capture/profile-lines.ts';
 import type { AllocationProfile, Suspect } from '../../../src/types/index.ts';

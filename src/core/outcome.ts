@@ -13,7 +13,7 @@ const CODES: Readonly<Record<string, string>> = {
   EFBIG: 'WSGUARD_CAPTURE_DISK_FULL',
 };
 
-export function failureOf(error: unknown, fallback = 'WSGUARD_CAPTURE_FAILED'): Failed {
+export function failureFrom(error: unknown, fallback = 'WSGUARD_CAPTURE_FAILED'): Failed {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
   return {
     outcome: 'failed',

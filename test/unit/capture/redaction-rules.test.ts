@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isReadableName, REDACTION } from '../../../src/capture/redact.ts';
+import { isReadableName, REDACTION_RULES } from '../../../src/capture/redaction-rules.ts';
 import { Rewriter } from '../../../src/heapsnapshot/rewrite.ts';
 import { USE } from '../../../src/heapsnapshot/uses.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
@@ -7,7 +7,7 @@ import type { Style } from '../../support/heap-snapshot-builder.ts';
 
 function redact(bytes: Uint8Array, chunkBytes = bytes.length): string {
   const out: Uint8Array[] = [];
-  const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
+  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
   // As the reader does it: a Buffer that is filled again as soon as it was taken.
   const chunk = Buffer.alloc(chunkBytes);
   for (let at = 0; at < bytes.length; at += chunkBytes) {
@@ -171,7 +171,7 @@ describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style)
 
   test('keeps nothing of a chunk: a reader fills its buffer again', () => {
     const out: Uint8Array[] = [];
-    const rewriter = new Rewriter(REDACTION, (piece) => out.push(piece));
+    const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
     const buffer = Buffer.alloc(100);
     for (let at = 0; at < raw.length; at += buffer.length) {
       const length = raw.copy(buffer, 0, at, at + buffer.length);
@@ -241,11 +241,11 @@ test.each([
   '(concatenated string)',
   'global (global*)',
 ])('%s, a class of V8 or Node, stays', (name) => {
-  expect(REDACTION.name(name, USE.given)).toBe(name);
+  expect(REDACTION_RULES.name(name, USE.given)).toBe(name);
 });
 
 test('a word of V8 stays, whatever it looks like', () => {
-  expect(REDACTION.name('system / Map (ConsOneByteString)', USE.fixed)).toContain('ConsOneByteString');
+  expect(REDACTION_RULES.name('system / Map (ConsOneByteString)', USE.fixed)).toContain('ConsOneByteString');
 });
 
 test.each([
@@ -256,7 +256,7 @@ test.each([
   ['data:text/javascript,export const password = "hunter2";\nexport default 1;', 'data:masked'],
   ['/srv/app/what?.js', '/srv/app/what?.js'],
 ])('of a script named %s stays %s', (name, left) => {
-  expect(REDACTION.name(name, USE.fixed)).toBe(left);
+  expect(REDACTION_RULES.name(name, USE.fixed)).toBe(left);
 });
 
 test('a name beyond any table is an error, not memory', () => {

@@ -6,7 +6,7 @@
 import type { Session } from 'node:inspector';
 import { join, sep } from 'node:path';
 import type { AllocationProfile, Failed } from '../types/index.ts';
-import { failureOf } from '../core/failure.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { summariseProfile } from './profile-lines.ts';
 import type { ProfileNode } from './profile-lines.ts';
 
@@ -32,7 +32,7 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
     ask(session, 'HeapProfiler.enable');
     ask(session, 'HeapProfiler.startSampling', { samplingInterval });
   } catch (error) {
-    return failureOf(error, 'WSGUARD_PROFILE_FAILED');
+    return failureFrom(error, 'WSGUARD_PROFILE_FAILED');
   }
   let result: AllocationProfile | Failed | null = null;
   const stop = (): AllocationProfile | Failed => {
@@ -40,7 +40,7 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
       const { profile } = ask(session, 'HeapProfiler.stopSampling') as { profile: { head: ProfileNode } };
       return summariseProfile(profile.head, samplingInterval, join(__dirname, '..', sep));
     } catch (error) {
-      return failureOf(error, 'WSGUARD_PROFILE_FAILED');
+      return failureFrom(error, 'WSGUARD_PROFILE_FAILED');
     } finally {
       session.disconnect();
     }

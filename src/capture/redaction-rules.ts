@@ -2,7 +2,7 @@
 
 import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
 import { USE } from '../heapsnapshot/uses.ts';
-import { isRandom } from './random-words.ts';
+import { isRandomWord } from './random-words.ts';
 
 /** Their names are data: the text itself, or a pattern that may be built from it. */
 const VALUE_NODES = new Set(['string', 'concatenated string', 'sliced string', 'regexp']);
@@ -34,7 +34,7 @@ const BUILT_IN =
 export function isReadableName(text: string): boolean {
   if (text.length > MAX_NAME_LENGTH || !NAME.test(text) || NUMBERED.test(text)) return false;
   if ((text.match(/\p{N}/gu)?.length ?? 0) > MAX_DIGITS) return false;
-  return !text.split(/[-.:/_ #$]/).some(isRandom);
+  return !text.split(/[-.:/_ #$]/).some(isRandomWord);
 }
 
 /** An ephemeron's edge says both names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */
@@ -59,7 +59,7 @@ function givenName(text: string): string | null {
   return text === '' || BUILT_IN.test(text) || isReadableName(bare) ? text : null;
 }
 
-export const REDACTION: RewriteRules = {
+export const REDACTION_RULES: RewriteRules = {
   nodeName: (type) => (VALUE_NODES.has(type) ? 0 : GIVEN_NODES.has(type) ? USE.given : USE.fixed),
   edgeName: (type) => (type === 'property' ? USE.given : USE.fixed),
   isDictionary: (keys, sameKind, ofFunctions) =>

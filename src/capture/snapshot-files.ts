@@ -1,16 +1,9 @@
 /** The directory of the files: made private, bounded, and cleared of what a dead process left half done. */
 
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readSync,
-  readdirSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { removeFile } from '../core/folders.ts';
+import { isProcessAlive } from '../core/process.ts';
 
 const MAX_LABEL_LENGTH = 60;
 const LEFTOVER_MS = 30 * 60_000;
@@ -75,7 +68,7 @@ export function sweepLeftovers(dir: string, nowMs: number): string[] {
   for (const folder of [dir, ...namesIn(dir).map((name) => join(dir, name))]) {
     for (const name of namesIn(folder)) {
       const file = join(folder, name);
-      if (isLeftover(file, nowMs) && remove(file)) swept.push(file);
+      if (isLeftover(file, nowMs) && removeFile(file)) swept.push(file);
     }
   }
   return swept;
@@ -83,19 +76,9 @@ export function sweepLeftovers(dir: string, nowMs: number): string[] {
 
 function isLeftover(file: string, nowMs: number): boolean {
   const pid = Number(TEMPORARY.exec(basename(file))?.[1] ?? 0);
-  if (pid === 0 || pid === process.pid || isAlive(pid)) return false;
+  if (pid === 0 || pid === process.pid || isProcessAlive(pid)) return false;
   const stat = statSync(file, { throwIfNoEntry: false });
   return stat?.isFile() === true && nowMs - stat.mtimeMs > LEFTOVER_MS;
-}
-
-/** True when it is gone. */
-export function remove(file: string): boolean {
-  try {
-    unlinkSync(file);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
-  }
 }
 
 /** Unpacked size: a gzip file says it modulo 4 GiB in its last four bytes. */
@@ -120,14 +103,5 @@ function namesIn(dir: string): string[] {
     return readdirSync(dir);
   } catch {
     return [];
-  }
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -4,8 +4,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Stop } from '../types/index.ts';
-import { makeOwnFolder } from '../core/folders.ts';
-import { isAlive, remove } from './store.ts';
+import { makePrivateFolder, removeFile } from '../core/folders.ts';
+import { isProcessAlive } from '../core/process.ts';
 
 interface Holder {
   /** Pids mean nothing to another container that shares the directory. */
@@ -42,11 +42,11 @@ export function takeLock(dir: string, nowMs: number): Lock | null {
     });
   const lock: Lock = {
     hold: (child) => ignoring(() => write(child, 'w')),
-    release: () => void remove(file),
+    release: () => void removeFile(file),
   };
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
-      makeOwnFolder(dir);
+      makePrivateFolder(dir);
       write(0, 'wx');
       return lock;
     } catch (error) {
@@ -61,30 +61,30 @@ export function takeLock(dir: string, nowMs: number): Lock | null {
 /** Takes away a lock that nobody works under: its owner is dead (the child goes too), or its child is. */
 function clear(file: string, nowMs: number): boolean {
   const holder = read(file);
-  if (holder === null) return remove(file);
+  if (holder === null) return removeFile(file);
   const ageMs = nowMs - statSync(file).mtimeMs;
-  if (holder.host !== hostname()) return ageMs > FOREIGN_MS && remove(file);
+  if (holder.host !== hostname()) return ageMs > FOREIGN_MS && removeFile(file);
   const starting = holder.child === 0 && ageMs < STARTING_MS;
   const farewell = starting ? null : farewellOf(holder.child);
-  if ((starting || farewell !== null) && isAlive(holder.owner)) return false;
+  if ((starting || farewell !== null) && isProcessAlive(holder.owner)) return false;
   if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
-  return remove(file);
+  return removeFile(file);
 }
 
 /** At the start: what a process that was killed left behind stays halted until somebody comes. */
-export function clearLock(dir: string, nowMs: number): void {
+export function clearStaleLock(dir: string, nowMs: number): void {
   const file = join(dir, NAME);
   if (existsSync(file)) ignoring(() => clear(file, nowMs));
 }
 
 /** At the end of the process, whose watcher no longer steers its child. */
-export function leaveLock(dir: string): void {
+export function releaseLockOnExit(dir: string): void {
   const file = join(dir, NAME);
   const holder = existsSync(file) ? read(file) : null;
   if (holder === null || holder.owner !== process.pid || holder.host !== hostname()) return;
   const farewell = farewellOf(holder.child);
   if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
-  remove(file);
+  removeFile(file);
 }
 
 /** Pids are used again: only a process that runs one of our workers is taken for ours. */

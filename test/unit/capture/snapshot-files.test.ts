@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { failureOf } from '../../../src/core/failure.ts';
-import { analysisRssBytes, heapMibOf, redactionRssBytes } from '../../../src/capture/memory-estimate.ts';
+import { failureFrom } from '../../../src/core/outcome.ts';
+import { analysisRssBytes, childHeapMib, redactionRssBytes } from '../../../src/capture/memory-estimate.ts';
 import {
   diskFreeBytes,
   listSnapshots,
@@ -12,7 +12,7 @@ import {
   sweepLeftovers,
   temporaryName,
   unpackedBytes,
-} from '../../../src/capture/store.ts';
+} from '../../../src/capture/snapshot-files.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -89,7 +89,7 @@ test.each([
 ])('an analysis of %j takes about what was measured', (sizes, peak) => {
   expect(analysisRssBytes(sizes) / peak).toBeGreaterThan(0.85);
   expect(analysisRssBytes(sizes) / peak).toBeLessThan(1.15);
-  expect(heapMibOf(analysisRssBytes(sizes))).toBeGreaterThanOrEqual(96);
+  expect(childHeapMib(analysisRssBytes(sizes))).toBeGreaterThanOrEqual(96);
 });
 
 test('redaction takes little more than a process', () => {
@@ -106,7 +106,7 @@ test.each([
   ['ENOTDIR', 'WSGUARD_CAPTURE_FAILED'],
   ['WSGUARD_SNAPSHOT_META', 'WSGUARD_SNAPSHOT_META'],
 ])('%s is %s', (code, ours) => {
-  expect(failureOf(Object.assign(new Error('why'), { code }))).toEqual({
+  expect(failureFrom(Object.assign(new Error('why'), { code }))).toEqual({
     outcome: 'failed',
     code: ours,
     reason: 'why',

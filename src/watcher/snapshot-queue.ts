@@ -1,7 +1,7 @@
 /** Snapshots and their analysis: ordered here, done on the application's thread and in child processes. */
 import { join } from 'node:path';
 import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
-import { clearLock } from '../capture/lock.ts';
+import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes } from '../capture/machine.ts';
 import type { Link, Setup, WatcherSide } from '../channel.ts';
 import { createLimits } from '../sample/limits.ts';
@@ -24,7 +24,7 @@ export interface Evidence {
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
 }
 
-export function createEvidence({ setup, clock, link, taken: onTaken }: Deps): Evidence {
+export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps): Evidence {
   const { config } = setup;
   // Read anew each time: a child process is watched by it ten times a second, a sample is seconds old.
   const container = createLimits({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
@@ -34,7 +34,7 @@ export function createEvidence({ setup, clock, link, taken: onTaken }: Deps): Ev
   };
   const dir = config.dir;
   let turn: Promise<unknown> = Promise.resolve();
-  clearLock(dir, clock.wallMs());
+  clearStaleLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
     const folder = join(dir, alertId ?? 'snapshots');

@@ -1,0 +1,22 @@
+/** Facts about processes that the kernel or Node's permission model decides. */
+
+/**
+ * True when Node's permission model allows `scope`, or is off. Call it on the application's thread: Node does not pass
+ * the model's flags to a Worker, so `process.permission` says nothing there.
+ */
+export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write', reference?: string): boolean {
+  const { permission } = process as {
+    permission?: { has(scope: string, reference?: string): boolean };
+  };
+  return permission === undefined || permission.has(scope, reference);
+}
+
+/** Signal 0 only checks. EPERM means that the process exists and belongs to another user. */
+export function isProcessAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
