@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Analysis } from '../../src/types/index.ts';
+import { expectValid } from '../support/schemas.ts';
 
 const ROOT = join(__dirname, '..', '..');
 const CLI = join(ROOT, 'dist', 'cli', 'main.js');
@@ -103,7 +104,7 @@ describe('earlier snapshots read on a second thread', () => {
 test('the same file twice: 0, and why it is clean', async () => {
   const { code, out } = await analyse([a, a, '--json']);
   expect(code).toBe(0);
-  const analysis = JSON.parse(out) as Analysis;
+  const analysis = expectValid('analysis', JSON.parse(out) as Analysis);
   expect(analysis).toMatchObject({ schema: 'wsguard.analysis/1', suspects: [], clean: true });
   expect(analysis.because).toContain('Nothing');
 });
@@ -115,7 +116,7 @@ test('one snapshot is 0 whatever it holds; gzipped and through a pipe too', asyn
   const pipedAndPacked = await analyse(['-', '--json'], gzipSync(readFileSync(b), { level: 1 }));
   const contents = [plain, packed, piped, pipedAndPacked].map(({ code, out }) => {
     expect(code).toBe(0);
-    const { snapshots, ...rest } = JSON.parse(out) as Analysis;
+    const { snapshots, ...rest } = expectValid('analysis', JSON.parse(out) as Analysis);
     return { ...rest, nodes: snapshots[0]!.nodes };
   });
   expect(contents[0]!.holders.length).toBeGreaterThan(0);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { AGENT, blocksWhenTold, endAll, ROOT, startChild, whenTold } from '../support/child.ts';
 import { describeWith, startComponent, type Collector } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
+import { schemaErrors } from '../support/schemas.ts';
 
 afterEach(endAll);
 
@@ -120,12 +121,14 @@ function scopesByMetric(exports: readonly Record<string, unknown>[]): Map<string
 describe('a webhook', () => {
   test('hears of the alert and, when the agent is stopped, of its end', async () => {
     const heard: { event: string; kind: string; key: string }[] = [];
+    const invalid: string[] = [];
     const hook = createServer((request, response) => {
       let body = '';
       request.on('data', (chunk) => (body += chunk));
       request.on('end', () => {
-        const { event, kind } = JSON.parse(body) as { event: string; kind: string };
-        heard.push({ event, kind, key: String(request.headers['idempotency-key']) });
+        const alert = JSON.parse(body) as { event: string; kind: string };
+        invalid.push(...schemaErrors('alert', alert));
+        heard.push({ ...alert, key: String(request.headers['idempotency-key']) });
         response.end();
       });
     }).listen(0, '127.0.0.1');
@@ -149,6 +152,7 @@ describe('a webhook', () => {
       'opened blocked-loop',
       'closed blocked-loop',
     ]);
+    expect(invalid).toEqual([]);
     expect(heard[0]?.key).toMatch(/^[0-9a-f-]+\/opened\/0$/);
   });
 });

@@ -3,6 +3,7 @@
  * its line, the twin is silent for as long. `npm run bench -- live` does the same for all of fixtures/apps.
  */
 import { LEAKS, markedLine, startCase, type Case } from '../support/lab.ts';
+import { expectValid } from '../support/schemas.ts';
 
 const FOUND_WITHIN_MS = 150_000;
 
@@ -27,6 +28,7 @@ describe.each(['listeners', 'registry', 'zombies'])('%s', (name) => {
       );
       expect(named.culprit?.file).toBe(leaky.file);
       expect(leaky.app.opened()).toHaveLength(1);
+      for (const line of leaky.app.transitions()) expectValid('alert', line);
       expect(fixed.app.transitions()).toEqual([]);
       // Watching is all that was done: both still serve.
       for (const { app } of [leaky, fixed]) expect(app.over()).toBeNull();

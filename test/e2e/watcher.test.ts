@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Status } from '../../src/types/index.ts';
 import { AGENT, blocksWhenTold, endAll, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
+import { expectValid } from '../support/schemas.ts';
 
 afterEach(endAll);
 
@@ -101,7 +102,9 @@ test.each([
     });
     expect(updated.culpritBecause).toMatch(/no snapshot/);
     const report = join(child.cwd, '.wsguard', opened.report ?? '');
-    expect(JSON.parse(readFileSync(report, 'utf8'))).toMatchObject({ schema: 'wsguard.report/1' });
+    expect(expectValid('report', JSON.parse(readFileSync(report, 'utf8')))).toMatchObject({
+      schema: 'wsguard.report/1',
+    });
     expect(readFileSync(report.replace('.json', '.txt'), 'utf8')).toMatch(/clients/);
     const metrics = await (await fetch(await page(child))).text();
     expect(metrics).toMatch(/^wsguard_alert_active\{kind="registry-growth"\} 1$/m);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { analyseFiles } from '../../src/analyse/index.ts';
+import { analyseFiles } from '../support/analyse-files.ts';
 import { analysisText } from '../../src/report/analysis.ts';
 import type { Analysis, HeldStep, Suspect } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { analyseFiles } from '../../src/analyse/index.ts';
+import { analyseFiles } from '../support/analyse-files.ts';
 import type { Analysis } from '../../src/types/index.ts';
 import { disguise, FORMS } from '../support/disguise.ts';
 import type { Disguised, Form } from '../support/disguise.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { analyseFiles } from '../../src/analyse/index.ts';
+import { analyseFiles } from '../support/analyse-files.ts';
 import type { Analysis, Suspect } from '../../src/types/index.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 

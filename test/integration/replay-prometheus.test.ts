@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { replay, type Replay } from '../../src/cli/replay.ts';
 import { describeWith, startComponent, type Prometheus } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
+import { expectValid } from '../support/schemas.ts';
 
 const STEP_MS = 20_000;
 const POINTS = 135;
@@ -33,7 +34,7 @@ async function replayed(...argv: string[]): Promise<{ code: number; result: Repl
     cwd: '/',
   };
   const code = await replay([...argv, '--json'], io);
-  return { code, result: JSON.parse(out) as Replay };
+  return { code, result: expectValid('replay', JSON.parse(out) as Replay) };
 }
 
 const agentPage = (point: number): string[] => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alert } from '../../src/types/index.ts';
 import { AGENT, ROOT, until, type Child } from './child.ts';
+import { expectValid } from './schemas.ts';
 
 /** A registry that is never cleaned, fed by real connections, under the name that its owner gave it. */
 export const LEAK = `
@@ -18,14 +19,17 @@ wss.on('connection', (socket) => clients.set(served++, socket));
 agent.watchRegistry('clients', clients);
 `;
 
-export const alertsOf = (child: Child, dir = join(child.cwd, '.wsguard')): Alert[] => {
+export const alertsOf = (child: Child, dir = join(child.cwd, '.wsguard')): Alert[] =>
+  linesOf(join(dir, 'alerts.ndjson')).map((alert) => expectValid('alert', alert));
+
+function linesOf(file: string): Alert[] {
   try {
-    const text = readFileSync(join(dir, 'alerts.ndjson'), 'utf8');
+    const text = readFileSync(file, 'utf8');
     return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Alert]));
   } catch {
     return [];
   }
-};
+}
 export const alertWhere = (child: Child, matches: (alert: Alert) => boolean, dir?: string): Promise<Alert> =>
   until(
     () => alertsOf(child, dir).find(matches),

@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { CliError, UsageError } from '../../src/cli/io.ts';
 import { replay, type Replay } from '../../src/cli/replay.ts';
 import { createTraceReader } from '../../src/cli/trace.ts';
+import { expectValid } from '../support/schemas.ts';
 import { signalsOf } from '../support/run.ts';
 
 const TRACES = join(__dirname, '..', '..', 'fixtures', 'traces');
@@ -15,7 +16,7 @@ async function run(argv: readonly string[], stdin: NodeJS.ReadableStream = Reada
   let out = '';
   const io = { out: (text: string) => (out += text), err: () => undefined, stdin, env: {}, cwd: '/' };
   const code = await replay(argv, io);
-  return { code, out, json: () => JSON.parse(out) as Replay };
+  return { code, out, json: () => expectValid('replay', JSON.parse(out) as Replay) };
 }
 
 test('a leak: exit code 1, schema, its kind, in the clock of the trace', async () => {
