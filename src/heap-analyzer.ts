@@ -9,7 +9,7 @@ import { listSnapshots, sweepLeftovers } from './capture/snapshot-files.ts';
 import { readCaptureInputs, writeInProcess } from './capture/write.ts';
 import { createClock } from './core/clock.ts';
 import { removeFile } from './core/folders.ts';
-import { createLimits } from './sample/limits.ts';
+import { createLimitsReader } from './sample/limits.ts';
 import type {
   Analysis,
   CaptureLimits,
@@ -54,7 +54,7 @@ const SCHEDULED = 'scheduled';
 const WATCHED = 'high-memory';
 
 function liveLimits(): () => CaptureLimits {
-  const limits = createLimits({
+  const limits = createLimitsReader({
     execArgv: process.execArgv,
     nodeOptions: process.env['NODE_OPTIONS'] ?? '',
     v8: process.versions.v8,

@@ -14,7 +14,7 @@ import { createGuard, type Guard } from './core/guard.ts';
 import { Registries, type Watchable } from './hooks/discovery/registries.ts';
 import { memoryStats } from './report/memory-stats.ts';
 import { Ring } from './core/ring.ts';
-import { createLimits } from './sample/limits.ts';
+import { createLimitsReader } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
 import { ProcessProbes } from './sample/process.ts';
 import { UNKNOWN_CONNECTIONS } from './types/index.ts';
@@ -63,7 +63,7 @@ export class MemoryMonitor {
     nodeOptions: process.env['NODE_OPTIONS'] ?? '',
     v8: process.versions.v8,
   };
-  readonly #limits = createLimits(this.#flags);
+  readonly #limits = createLimitsReader(this.#flags);
   readonly #registries = new Registries(this.#guard);
   readonly #listeners = { alert: new Set<Events['alert']>(), leak: new Set<Events['leak']>() };
   readonly #samples: Ring<Sample>;

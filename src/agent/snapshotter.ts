@@ -4,8 +4,8 @@ import { decideCapture } from '../capture/gate.ts';
 import { availableBytes } from '../capture/machine.ts';
 import { readCaptureInputs, writeInProcess } from '../capture/write.ts';
 import type { Config } from '../config/schema.ts';
-import type { HeapFlags } from '../sample/heap-capacity.ts';
-import { createLimits } from '../sample/limits.ts';
+import type { HeapFlags } from '../sample/limits.ts';
+import { createLimitsReader } from '../sample/limits.ts';
 import type { CaptureBudget, Clock, Failed, LearnedCost, Refused, Taken } from '../types/index.ts';
 import type { Beat } from './heartbeat-counter.ts';
 
@@ -29,7 +29,7 @@ interface Deps {
 }
 
 export function createHeapSnapshotter({ config, clock, beat, flags, onRaw, onStop }: Deps): HeapSnapshotter {
-  const limits = createLimits(flags);
+  const limits = createLimitsReader(flags);
   const budget: CaptureBudget = {
     method: config.snapshot,
     pauseBudgetMs: config.pauseBudgetMs ?? PAUSE_BUDGET_MS,

@@ -1,114 +1,80 @@
-import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
+/** Memory limits that bind this process: what old space may grow to, and the container's limit and usage. */
+
+import { CgroupMemory, type ReadFile } from '../core/cgroup.ts';
 import type { LimitsReading } from '../types/index.ts';
-import { heapCapacityBytes, type HeapFlags } from './heap-capacity.ts';
 
-export interface LimitsSource {
-  /** The text of a file, null when there is none. */
-  readonly readFile: (path: string) => string | null;
-  readonly physicalBytes: number;
+const MIB = 1024 * 1024;
+
+/** V8 options of this process. The command line wins over NODE_OPTIONS. */
+export interface HeapFlags {
+  readonly execArgv: readonly string[];
+  readonly nodeOptions: string;
+  /** process.versions.v8 */
+  readonly v8: string;
 }
 
-interface Cgroup {
-  readonly limit: readonly string[];
-  readonly used: string;
-  readonly stat: string;
-  /** The key of the reclaimable part in `stat`. */
-  readonly reclaimable: string;
-  readonly kills: string;
-}
-
-export interface Limits {
+export interface LimitsReader {
   read(heapLimitBytes: number): LimitsReading;
 }
 
-export function createLimits(flags: HeapFlags, source: LimitsSource = LIVE): Limits {
-  const cgroup = findCgroup(source);
-  let containerBytes = cgroup === null ? null : tightest(cgroup, source);
-  let reads = 0;
+/** The container's limit can be changed while it runs, but seldom is: every 20th reading looks. */
+const LIMIT_EVERY_READINGS = 20;
+
+export function createLimitsReader(
+  flags: HeapFlags,
+  source: { readFile?: ReadFile; physicalBytes?: number } = {},
+): LimitsReader {
+  const cgroup = new CgroupMemory(source.readFile, source.physicalBytes);
+  let containerBytes: number | null = null;
+  let readings = 0;
   return {
     read(heapLimitBytes) {
-      // A limit may be changed on a running container, but seldom is.
-      if (cgroup !== null && reads++ % 20 === 0) containerBytes = tightest(cgroup, source);
+      if (readings % LIMIT_EVERY_READINGS === 0) containerBytes = cgroup.limitBytes();
+      readings += 1;
       return {
         heapCapacityBytes: heapCapacityBytes(heapLimitBytes, flags),
         containerBytes,
-        containerUsedBytes: cgroup === null ? null : usedBytes(cgroup, source),
-        containerOomKills: cgroup === null ? null : field(source.readFile(cgroup.kills), 'oom_kill'),
+        containerUsedBytes: cgroup.usedBytes(),
+        containerOomKills: cgroup.oomKills(),
       };
     },
   };
 }
 
-/** Inside a container the namespace shows its own group as the root; outside one the path leads to it. */
-function findCgroup(source: LimitsSource): Cgroup | null {
-  const groups = source.readFile('/proc/self/cgroup')?.split('\n') ?? [];
-  const v1 = groups.find((line) => /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:/.test(line));
-  const unified = groups.find((line) => line.startsWith('0::'));
-  const inOrder = [...(v1 === undefined ? [] : [v1]), ...(unified === undefined ? [] : [unified])];
-  for (const line of inOrder) {
-    const path = line.slice(line.indexOf(':', line.indexOf(':') + 1) + 1);
-    for (const folder of ancestors(path)) {
-      const found = line === v1 ? cgroupV1(folder) : cgroupV2(folder);
-      if (source.readFile(found.used) !== null) return found;
-    }
-  }
-  return null;
+/**
+ * Bytes that old space may grow to. `heap_size_limit` is max-old-space-size plus three semi-spaces, and a process dies
+ * when old space reaches 0.93 to 0.98 of max-old-space-size.
+ */
+export function heapCapacityBytes(heapLimitBytes: number, flags: HeapFlags): number {
+  const oldSpaceBytes = flagBytes('max-old-space-size', flags);
+  if (oldSpaceBytes !== null && oldSpaceBytes <= heapLimitBytes) return oldSpaceBytes;
+  const semiSpaceBytes =
+    flagBytes('max-semi-space-size', flags) ?? defaultSemiSpaceBytes(heapLimitBytes, flags.v8);
+  const capacityBytes = heapLimitBytes - 3 * semiSpaceBytes;
+  return capacityBytes > 0 ? capacityBytes : heapLimitBytes;
 }
 
-const ancestors = (path: string): string[] => {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '..');
-  return parts.map((_, index) => `/${parts.slice(0, parts.length - index).join('/')}`).concat('');
-};
-
-const cgroupV2 = (path: string): Cgroup => {
-  const folder = `/sys/fs/cgroup${path}`;
-  return {
-    // The tightest of the group and all above it binds.
-    limit: ancestors(path).map((above) => `/sys/fs/cgroup${above}/memory.max`),
-    used: `${folder}/memory.current`,
-    stat: `${folder}/memory.stat`,
-    reclaimable: 'inactive_file',
-    kills: `${folder}/memory.events`,
-  };
-};
-
-const cgroupV1 = (path: string): Cgroup => {
-  const folder = `/sys/fs/cgroup/memory${path}`;
-  return {
-    limit: ancestors(path).map((above) => `/sys/fs/cgroup/memory${above}/memory.limit_in_bytes`),
-    used: `${folder}/memory.usage_in_bytes`,
-    stat: `${folder}/memory.stat`,
-    reclaimable: 'total_inactive_file',
-    kills: `${folder}/memory.oom_control`,
-  };
-};
-
-/** v1 writes "no limit" as a number near 2^63, v2 as `max`: a value at or above physical memory is none. */
-function tightest(cgroup: Cgroup, source: LimitsSource): number | null {
-  const limits = cgroup.limit.map((path) => Number.parseInt(source.readFile(path) ?? '', 10));
-  const lowest = Math.min(...limits.filter((limit) => limit > 0));
-  return lowest < source.physicalBytes ? lowest : null;
+/** V8 accepts dashes and underscores alike, and the last of several values is in force. */
+function flagBytes(flag: string, { execArgv, nodeOptions }: HeapFlags): number | null {
+  const pattern = new RegExp(`^--${flag.replaceAll('-', '[-_]')}=(\\d+)$`);
+  const values = [...nodeOptions.split(/\s+/), ...execArgv].flatMap((word) => pattern.exec(word)?.[1] ?? []);
+  const mebibytes = Number(values.at(-1) ?? 0);
+  // V8 reads 0 as "not set".
+  return mebibytes === 0 ? null : mebibytes * MIB;
 }
 
-function usedBytes(cgroup: Cgroup, source: LimitsSource): number | null {
-  const used = Number.parseInt(source.readFile(cgroup.used) ?? '', 10);
-  if (!Number.isFinite(used)) return null;
-  return Math.max(0, used - (field(source.readFile(cgroup.stat), cgroup.reclaimable) ?? 0));
+/**
+ * Default semi-space size, measured: at most 16 MiB on Node 20 and 22, 64 on 24 and 32 on 26. With little memory V8 takes
+ * a power of two near old space / 128, / 32 and / 64.
+ */
+function defaultSemiSpaceBytes(heapLimitBytes: number, v8: string): number {
+  const { maxMib, ratio } = semiSpaceRule(Number.parseInt(v8, 10));
+  let bytes = maxMib * MIB;
+  while (bytes > MIB && heapLimitBytes - 3 * bytes < ratio * bytes) bytes /= 2;
+  return bytes;
 }
 
-function field(text: string | null, key: string): number | null {
-  const line = text?.split('\n').find((candidate) => candidate.startsWith(`${key} `));
-  return line === undefined ? null : Number.parseInt(line.slice(key.length + 1), 10);
+function semiSpaceRule(v8Major: number): { maxMib: number; ratio: number } {
+  if (v8Major >= 14) return { maxMib: 32, ratio: 64 };
+  return v8Major === 13 ? { maxMib: 64, ratio: 32 } : { maxMib: 16, ratio: 128 };
 }
-
-const LIVE: LimitsSource = {
-  readFile: (path) => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch {
-      return null;
-    }
-  },
-  physicalBytes: totalmem(),
-};

@@ -2,8 +2,7 @@ import type { Guard } from '../core/guard.ts';
 import type { Blind, Clock, GcReading, Sample } from '../types/index.ts';
 import { createDescriptors, type Descriptors } from './descriptors.ts';
 import { watchGc, type Gc } from './gc.ts';
-import type { HeapFlags } from './heap-capacity.ts';
-import { createLimits, type Limits } from './limits.ts';
+import { createLimitsReader, type HeapFlags, type LimitsReader } from './limits.ts';
 import { watchLoop, type Loop } from './loop.ts';
 import { readMemory } from './memory.ts';
 
@@ -14,7 +13,7 @@ const NO_GC: GcReading = { minorTotal: 0, majorTotal: 0, incrementalTotal: 0, pa
 /** What is true of the process, whatever it serves. A probe that cannot run here gives nothing and is counted. */
 export class ProcessProbes {
   readonly #guard: Guard;
-  readonly #limits: Limits;
+  readonly #limits: LimitsReader;
   readonly #gc: Gc | null;
   readonly #loop: Loop | null;
   readonly #descriptors: Descriptors = createDescriptors();
@@ -22,7 +21,7 @@ export class ProcessProbes {
   constructor(deps: { clock: Clock; guard: Guard; flags: HeapFlags }) {
     const { clock, guard, flags } = deps;
     this.#guard = guard;
-    this.#limits = createLimits(flags);
+    this.#limits = createLimitsReader(flags);
     this.#gc = guard.run('gc', () => watchGc(clock, guard), null);
     this.#loop = guard.run('loop', () => watchLoop(), null);
     this.#refresh();

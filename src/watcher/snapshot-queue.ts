@@ -4,7 +4,7 @@ import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
 import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes } from '../capture/machine.ts';
 import type { Link, Setup, WatcherSide } from '../channel.ts';
-import { createLimits } from '../sample/limits.ts';
+import { createLimitsReader } from '../sample/limits.ts';
 import type { Analysis, Clock, Headroom, Snapshot } from '../types/index.ts';
 
 /** Longer than a snapshot of the largest heap that the gate lets pass. */
@@ -27,7 +27,7 @@ export interface Evidence {
 export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps): Evidence {
   const { config } = setup;
   // Read anew each time: a child process is watched by it ten times a second, a sample is seconds old.
-  const container = createLimits({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
+  const container = createLimitsReader({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
   const limits = (): Headroom => {
     const { containerBytes, containerUsedBytes } = container.read(0);
     return { containerBytes, containerUsedBytes, availableBytes: availableBytes() };

@@ -23,8 +23,8 @@ if (isMainThread) {
 } else {
   const { runAnalysis } = require(path.join(dist, 'snapshot-jobs.js'));
   const { createClock } = require(path.join(dist, 'core', 'clock.js'));
-  const { createLimits } = require(path.join(dist, 'sample', 'limits.js'));
-  const limits = createLimits({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
+  const { createLimitsReader } = require(path.join(dist, 'sample', 'limits.js'));
+  const limits = createLimitsReader({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
   const order = {
     files: workerData,
     dir: path.dirname(workerData[0]),

@@ -1,46 +1,8 @@
-import { availableBytes, cpuQuotaCores } from '../../../src/capture/machine.ts';
+import { availableBytes } from '../../../src/capture/machine.ts';
 import { cpuShareFor, throttle } from '../../../src/child-process/cpu-share.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const files = (content: Record<string, string>) => (path: string) => content[path] ?? null;
-
-test.each([
-  [
-    'v2, half a core in its own group',
-    { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/cpu.max': '50000 100000\n' },
-    0.5,
-  ],
-  [
-    'v2, one core two groups up, none below',
-    {
-      '/proc/self/cgroup': '0::/a/b\n',
-      '/sys/fs/cgroup/a/b/cpu.max': 'max 100000\n',
-      '/sys/fs/cgroup/cpu.max': '100000 100000',
-    },
-    1,
-  ],
-  [
-    'v1, two cores',
-    {
-      '/proc/self/cgroup': '4:cpu,cpuacct:/docker/x\n0::/\n',
-      '/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us': '200000\n',
-      '/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us': '100000\n',
-    },
-    2,
-  ],
-  [
-    'v1 without a quota',
-    {
-      '/proc/self/cgroup': '4:cpu,cpuacct:/\n',
-      '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1\n',
-      '/sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000\n',
-    },
-    null,
-  ],
-  ['no cgroup at all', {}, null],
-])('quota: %s', (_, content, cores) => {
-  expect(cpuQuotaCores(files(content as unknown as Record<string, string>))).toBe(cores);
-});
 
 test('available memory is what the kernel calls so', () => {
   expect(availableBytes(files({ '/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable:   4 kB\n' }))).toBe(4096);
