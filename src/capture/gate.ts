@@ -92,9 +92,6 @@ export const smallObjects = (readings: Pick<CaptureReadings, 'heapBytes' | 'larg
 
 function refusedByOrder(budget: CaptureBudget, state: CaptureState): Refused | null {
   if (budget.method === 'off') return refused('snapshots are switched off (WSGUARD_SNAPSHOT=off)');
-  if (budget.method === 'fork') {
-    return refused('WSGUARD_SNAPSHOT=fork: capture in a forked child is not part of this version');
-  }
   if (state.running) return refused('another snapshot is being taken');
   if (state.filesKept >= budget.maxFiles) {
     return refused(`${state.filesKept} snapshot files are kept, the bound is ${budget.maxFiles}`);

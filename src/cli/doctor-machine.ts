@@ -114,8 +114,6 @@ function snapshotCheck({ snapshot, pauseBudgetMs, redact }: Config): Check {
   const budget =
     pauseBudgetMs === null ? 'the default pause budget' : `a pause budget of ${pauseBudgetMs} ms`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT=off)';
-  if (snapshot === 'fork')
-    return check('snapshots', 'no', 'WSGUARD_SNAPSHOT=fork: not part of this version, each is refused');
   return check('snapshots', 'yes', `${snapshot}, where memory, disk and ${budget} allow it; ${secrets}`);
 }
 

@@ -1,39 +1,75 @@
 /**
- * One table: every setting with its environment name, kind, default and meaning. From it come the type `Config`,
- * the parser of the environment, the docs page and `wsguard config`.
+ * The table of all settings: environment name, type, default and meaning of each. The type `Config`, the parser, the
+ * page docs/configuration.md and `wsguard config` are derived from it.
  */
-import { choice, row } from './row.ts';
 
-/** Bound to what the settings mean, not to their text: `null` is "not set". */
+/** The definition of one setting. */
+export interface SettingSpec<T> {
+  readonly env: string;
+  readonly type: 'boolean' | 'integer' | 'number' | 'string' | 'url' | 'choice' | 'list';
+  /** The value when nothing sets it; `null` means "not set". */
+  readonly default: T;
+  readonly meaning: string;
+  /** Markdown that the docs page shows instead of `default`, for a default that is computed at start. */
+  readonly defaultText?: string;
+  readonly choices?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+  /** The value is never printed. */
+  readonly secret?: true;
+}
+
+type Details<T> = Omit<SettingSpec<T>, 'env' | 'type' | 'default'>;
+
+const setting = <T>(
+  env: string,
+  type: SettingSpec<T>['type'],
+  defaultValue: T,
+  details: Details<T> | string,
+): SettingSpec<T> => ({
+  env,
+  type,
+  default: defaultValue,
+  ...(typeof details === 'string' ? { meaning: details } : details),
+});
+
+const choice = <C extends string>(
+  env: string,
+  choices: readonly C[],
+  defaultValue: C,
+  meaning: string,
+): SettingSpec<C> => setting<C>(env, 'choice', defaultValue, { meaning, choices });
+
 export const SCHEMA = {
-  enabled: row<boolean>(
+  enabled: setting<boolean>(
     'WSGUARD_ENABLED',
     'boolean',
     true,
-    'The kill switch, looked at before anything else: with `false` no other setting is read, no file opened, no hook installed.',
+    'Switches the agent off. It is read first: with `false` the agent reads no other setting, opens no file and installs no hook.',
   ),
-  config: row<string | null>(
+  config: setting<string | null>(
     'WSGUARD_CONFIG',
     'string',
     null,
-    'A JSON file with the same settings in camel case (`{"intervalMs": 5000}`). A file that is missing or broken is reported and left out.',
+    'Path of a JSON file with the same settings in camel case (`{"intervalMs": 5000}`), at most 1 MiB. The agent reports a missing or broken file and starts without it.',
   ),
-  dir: row<string>('WSGUARD_DIR', 'string', './.wsguard', {
-    doc: 'Everything the agent writes goes there. Made at the first alarm, for this user only (0700), with a `.gitignore`.',
-    shownDefault: '`--diagnostic-dir`, else `./.wsguard`',
+  dir: setting<string>('WSGUARD_DIR', 'string', './.wsguard', {
+    meaning:
+      'Directory for everything that the agent writes. The agent creates it at the first alert, readable by this user only (0700), with a `.gitignore`.',
+    defaultText: '`--diagnostic-dir`, else `./.wsguard`',
   }),
-  service: row<string>('WSGUARD_SERVICE', 'string', 'unknown_service:node', {
-    doc: 'The name of the service in alerts and metrics.',
-    shownDefault: '`OTEL_SERVICE_NAME`, else the name in the nearest package.json',
+  service: setting<string>('WSGUARD_SERVICE', 'string', 'unknown_service:node', {
+    meaning: 'Name of the service in alerts and metrics.',
+    defaultText: '`OTEL_SERVICE_NAME`, else the name in the nearest package.json',
   }),
   log: choice(
     'WSGUARD_LOG',
     ['silent', 'error', 'warn', 'info', 'debug'],
     'info',
-    'How much is said on stderr, one JSON line each. At `info`: the start, and one line for each change of an alert.',
+    'Level of the log on stderr, one JSON object a line. `info` logs the start and each change of an alert.',
   ),
-  intervalMs: row<number>('WSGUARD_INTERVAL_MS', 'integer', 15_000, {
-    doc: 'Time between two samples. At 60000 alerts come about 9 minutes later.',
+  intervalMs: setting<number>('WSGUARD_INTERVAL_MS', 'integer', 15_000, {
+    meaning: 'Time between two samples. With 60000, alerts open about 9 minutes later than with the default.',
     min: 250,
     max: 300_000,
   }),
@@ -41,10 +77,11 @@ export const SCHEMA = {
     'WSGUARD_THREAD',
     ['auto', 'on', 'off'],
     'auto',
-    'Whether detection, metrics and delivery run in a thread of their own. `auto`: yes, where threads are allowed. `off` puts their cost (about 350 ms of CPU at start) on the thread of the application, and an OTLP export under way may delay the end of the process by its timeout.',
+    "Runs detection, metrics and delivery in a thread of their own (the watcher). `auto`: wherever threads are allowed. `off`: on the application's thread, which costs it about 350 ms of CPU at start; an OTLP export in progress can then delay the exit of the process by its timeout.",
   ),
-  timeScale: row<number>('WSGUARD_TIME_SCALE', 'number', 1, {
-    doc: 'For tests and demos: with 60 a second counts as a minute in windows, warm-up, cooldowns, the ping schedule, quotas and rates per hour. Deadlines, retries, pause and CPU budgets, `OTEL_*`, timestamps and the time to the limit stay real.',
+  timeScale: setting<number>('WSGUARD_TIME_SCALE', 'number', 1, {
+    meaning:
+      'For tests and demos. With 60, one second counts as one minute in windows, warm-up, cooldowns, ping schedule, quotas and rates per hour. Deadlines, retries, pause and CPU budgets, `OTEL_*`, timestamps and the time to the limit stay in real time.',
     min: 0.01,
     max: 10_000,
   }),
@@ -52,99 +89,83 @@ export const SCHEMA = {
     'WSGUARD_PING',
     ['auto', 'off'],
     'auto',
-    'Whether silent WebSocket peers are pinged. `auto` pings only where the application does not, never where a socket timeout is set, at most once per 5 minutes and connection until something is suspected. `off`: peers of an application that does not ping are `unknown`, and zombies among them are not found.',
+    'Pings silent WebSocket peers. `auto`: only where the application does not ping, never where a socket timeout is set, and at most once per connection in 5 minutes until a leak is suspected. `off`: the agent cannot find zombies among the peers of an application that does not ping.',
   ),
-  maxConnections: row<number | null>('WSGUARD_MAX_CONNECTIONS', 'integer', null, {
-    doc: 'The number of connections that this process is meant to carry, for the alert `connection-limit`.',
-    shownDefault: '`server.maxConnections`',
+  maxConnections: setting<number | null>('WSGUARD_MAX_CONNECTIONS', 'integer', null, {
+    meaning: 'Number of connections that this process is meant to serve. The alert `connection-limit` compares with it.',
+    defaultText: '`server.maxConnections`',
     min: 1,
   }),
   snapshot: choice(
     'WSGUARD_SNAPSHOT',
-    ['auto', 'fork', 'inprocess', 'off'],
+    ['auto', 'inprocess', 'off'],
     'auto',
-    'How heap snapshots are taken. `fork`: in a forked child only, which is not part of this version: each is refused. `inprocess`: in the process, which stops for 75 to 130 ms per MB of small objects. `off`: never.',
+    'Takes heap snapshots as evidence for an alert. `auto` and `inprocess`: in the process, which pauses for 75 to 130 ms per MB of small objects. `off`: never.',
   ),
-  pauseBudgetMs: row<number | null>('WSGUARD_PAUSE_BUDGET_MS', 'integer', null, {
-    doc: 'A snapshot whose predicted stop of the server is longer is refused, and the alert says so.',
-    shownDefault: '250 for fork, 2000 in process',
+  pauseBudgetMs: setting<number>('WSGUARD_PAUSE_BUDGET_MS', 'integer', 2_000, {
+    meaning: 'Longest pause that a heap snapshot may cause. If the predicted pause is longer, the snapshot is refused and the alert says so.',
     min: 0,
     max: 600_000,
   }),
-  spill: choice(
-    'WSGUARD_SPILL',
-    ['auto', 'off'],
-    'auto',
-    'Reserved, not part of this version. Whether, where memory is short, the working memory of a capture goes to an unlinked 0600 file in `WSGUARD_DIR` (about 12 times the live heap, while it runs). `off`: the capture is refused instead.',
-  ),
   snapshotBaseline: choice(
     'WSGUARD_SNAPSHOT_BASELINE',
     ['off', 'on'],
     'off',
-    'Also one snapshot after warm-up, to compare later ones with.',
+    'Takes one more snapshot after warm-up, as a baseline for later ones.',
   ),
   redact: choice(
     'WSGUARD_REDACT',
     ['on', 'off'],
     'on',
-    'Whether the values of strings are masked in snapshot files. What is not redacted is uploaded only with `off`.',
+    'Masks the values of strings in snapshot files. Only with `off` is an unredacted file uploaded.',
   ),
-  prometheusPort: row<number | null>('WSGUARD_PROMETHEUS_PORT', 'integer', null, {
-    doc: 'Serves `/metrics` on this port; when it is taken, on the next free one of 15. The port is in the start line. 0 is any free port.',
+  prometheusPort: setting<number | null>('WSGUARD_PROMETHEUS_PORT', 'integer', null, {
+    meaning:
+      'Port that serves `/metrics`. If it is taken, the agent tries the next 14 ports and logs the one it uses in the start line. 0 means any free port.',
     min: 0,
     max: 65_535,
   }),
-  prometheusHost: row<string>(
+  prometheusHost: setting<string>(
     'WSGUARD_PROMETHEUS_HOST',
     'string',
     '127.0.0.1',
-    'The address of that page. It has no password: bind it to an outside address only in a private network.',
+    'Address that serves `/metrics`. The page has no password: use an address that is reachable from outside only in a private network.',
   ),
-  webhookUrl: row<string | null>('WSGUARD_WEBHOOK_URL', 'url', null, {
-    doc: 'Each change of an alert is POSTed there as JSON. Never a file.',
+  webhookUrl: setting<string | null>('WSGUARD_WEBHOOK_URL', 'url', null, {
+    meaning: 'URL that receives each change of an alert as a JSON POST. Files are never sent there.',
     secret: true,
   }),
-  uploadUrl: row<string | null>('WSGUARD_UPLOAD_URL', 'url', null, {
-    doc: 'Snapshot files are PUT to `<url>/<alert id>/<file>`.',
+  uploadUrl: setting<string | null>('WSGUARD_UPLOAD_URL', 'url', null, {
+    meaning: 'URL that receives snapshot files, each as a PUT to `<url>/<alert id>/<file>`.',
     secret: true,
   }),
-  webhookSecret: row<string | null>('WSGUARD_WEBHOOK_SECRET', 'string', null, {
-    doc: 'Signs webhook and upload requests (HMAC-SHA256, `X-Wsguard-Signature`).',
+  webhookSecret: setting<string | null>('WSGUARD_WEBHOOK_SECRET', 'string', null, {
+    meaning: 'Secret that signs the requests to the webhook and the upload URL (HMAC-SHA256, header `X-Wsguard-Signature`).',
     secret: true,
   }),
-  s3Bucket: row<string | null>(
-    'WSGUARD_S3_BUCKET',
-    'string',
-    null,
-    'Reserved: upload to S3 is not part of this version; set, it is reported at start.',
-  ),
-  s3Prefix: row<string | null>('WSGUARD_S3_PREFIX', 'string', null, 'Reserved.'),
-  s3Endpoint: row<string | null>('WSGUARD_S3_ENDPOINT', 'url', null, 'Reserved.'),
-  s3Region: row<string | null>('WSGUARD_S3_REGION', 'string', null, 'Reserved.'),
-  s3PathStyle: row<boolean>('WSGUARD_S3_PATH_STYLE', 'boolean', false, 'Reserved.'),
-  mute: row<readonly string[]>(
+  mute: setting<readonly string[]>(
     'WSGUARD_MUTE',
     'list',
     [],
-    'Alerts that are only recorded, not delivered: `fingerprint:until`, comma separated, `until` as an ISO date.',
+    'Alerts that are written to `alerts.ndjson` and not delivered: `fingerprint:until`, comma separated, `until` as an ISO date.',
   ),
   otelRuntime: choice(
     'WSGUARD_OTEL_RUNTIME',
     ['off', 'on'],
     'off',
-    'Also emit `nodejs.*` and `process.*` metrics. Off by default, because the SDK of the application may emit them.',
+    'Also exports `nodejs.*` and `process.*` metrics. Off by default, because the OpenTelemetry SDK of the application may export them.',
   ),
 } as const;
 
 export type Setting = keyof typeof SCHEMA;
 
-/** Every setting, resolved once and frozen. OTEL_* are read by the exporter, which is handed the environment. */
-export type Config = { readonly [K in Setting]: (typeof SCHEMA)[K]['fallback'] };
+/** Every setting, resolved once and frozen. The exporters read `OTEL_*` from the environment themselves. */
+export type Config = { readonly [K in Setting]: (typeof SCHEMA)[K]['default'] };
 
-/** What `start()` takes: the settings in camel case. */
+/** Options of `start()`: the settings in camel case. */
 export type StartOptions = { readonly [K in Setting]?: Config[K] | undefined };
 
-/** Where a value came from; the last three are defaults that are found out at start. */
+/** The layer that set a value. The last four are defaults that are computed at start. */
 export type SettingSource =
   | 'default'
   | 'file'
@@ -155,7 +176,7 @@ export type SettingSource =
   | 'OTEL_RESOURCE_ATTRIBUTES'
   | 'package.json';
 
-/** A value that was not taken; the layer below was kept. `value` is masked where the setting is a secret. */
+/** A value that is ignored; the value of the layer below stays in force. A secret is masked in `value`. */
 export interface ConfigProblem {
   readonly setting: string;
   readonly source: SettingSource;
@@ -167,6 +188,6 @@ export interface ResolvedConfig {
   readonly config: Config;
   readonly sources: { readonly [K in Setting]: SettingSource };
   readonly problems: readonly ConfigProblem[];
-  /** From OTEL_RESOURCE_ATTRIBUTES, else package.json. */
+  /** From OTEL_RESOURCE_ATTRIBUTES, else from package.json. */
   readonly serviceVersion: string | null;
 }

@@ -10,8 +10,6 @@ export interface MetricState {
   readonly timeToLimit: TimeToLimit | null;
   /** Bytes per hour by pool (`heap`, `external`, `native`); a pool without an answer is absent. */
   readonly growthBytesPerHour: Readonly<Record<string, number>>;
-  /** From the fan-out remedy. */
-  readonly fanoutLag: RttReading | null;
   readonly snapshots: readonly {
     readonly outcome: 'written' | 'refused' | 'failed';
     readonly method: 'fork' | 'inprocess' | 'none';

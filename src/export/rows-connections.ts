@@ -57,11 +57,6 @@ export const CONNECTIONS: readonly Metric[] = [
     ['By', 'Sum of bufferedAmount: who is slow, not how much memory (a broadcast string is shared).'],
     (state) => connections(state)?.sendBufferBytes,
   ),
-  histogram(
-    'ws.fanout.lag',
-    ['s', 'From publish to the last send, reported by the fan-out remedy.'],
-    (state) => state.fanoutLag,
-  ),
   single(
     'gauge',
     'wsguard.connections.unanswering',

@@ -32,7 +32,7 @@ export interface CaptureReadings extends CaptureLimits {
 }
 
 export interface CaptureBudget {
-  readonly method: 'auto' | 'fork' | 'inprocess' | 'off';
+  readonly method: 'auto' | 'inprocess' | 'off';
   readonly pauseBudgetMs: number;
   /** What a refusal says to raise, where it is not the agent's setting. */
   readonly pauseSetting?: string;

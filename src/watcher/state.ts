@@ -63,7 +63,6 @@ export function createPicture(setup: Setup, guard: Guard): Picture {
       openAlerts: open.map(({ kind }) => ({ kind })),
       timeToLimit: step?.timeToLimit ?? null,
       growthBytesPerHour: step?.growthBytesPerHour ?? {},
-      fanoutLag: null,
       snapshots: [...snapshots.values()],
       agent: {
         samplesTotal: counters?.samplesTotal ?? 0,

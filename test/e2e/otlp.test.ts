@@ -43,7 +43,6 @@ const fullState = () =>
     openAlerts: [{ kind: 'zombie-connections' }],
     timeToLimit: { ms: 90_000, lowMs: 1, highMs: null, limit: 'heap' },
     growthBytesPerHour: { heap: 5e6 },
-    fanoutLag: rtt,
     snapshots: [{ outcome: 'refused', method: 'none', count: 1 }],
     agent: {
       samplesTotal: 5,

@@ -8,7 +8,6 @@ export const stateOf = (more: Partial<MetricState> = {}): MetricState => ({
   openAlerts: [],
   timeToLimit: null,
   growthBytesPerHour: {},
-  fanoutLag: null,
   snapshots: [],
   agent: {},
   ...more,

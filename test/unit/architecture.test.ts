@@ -14,7 +14,6 @@ const STAGES = [
   'report',
   'export',
   'deliver',
-  'remedy',
   'child-process',
 ];
 const BASE_FOLDERS = ['core', 'types', 'heapsnapshot', 'config'];

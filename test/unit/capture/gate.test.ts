@@ -120,7 +120,6 @@ test.each([
   [{ filesKept: 10 }, {}, '10 snapshot files are kept'],
   [{ sinceLastMs: 59_000 }, {}, 'next one in 1 s'],
   [{}, { method: 'off' }, 'WSGUARD_SNAPSHOT=off'],
-  [{}, { method: 'fork' }, 'not part of this version'],
 ] as const)('%j with %j is refused: %s', (state, budget, reason) => {
   const no = refusal(decideCapture(readings(), { ...BUDGET, ...budget }, { ...FIRST, ...state }));
   expect(no?.reason).toContain(reason);

@@ -200,15 +200,14 @@ test('a settings file of more than 1 MiB, or one that is not a regular file, is 
   rmSync(dir, { recursive: true });
 });
 
-test('a setting of a later version is answered, not passed over in silence', () => {
-  const { config, problems } = load({ env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_S3_REGION: ' ' } });
-  expect(config.s3Bucket).toBeNull();
+test('a variable of a setting that this version does not have is unknown, without a misleading suggestion', () => {
+  const { config, problems } = load({
+    env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_SPILL: 'off', WSGUARD_SNAPSHOT: 'fork' },
+  });
+  expect(Object.keys(config)).not.toContain('s3Bucket');
   expect(problems).toEqual([
-    {
-      setting: 'WSGUARD_S3_BUCKET',
-      source: 'env',
-      value: 'dumps',
-      expected: 'no value yet: upload to S3 is not part of this version, WSGUARD_UPLOAD_URL sends files',
-    },
+    { setting: 'WSGUARD_SNAPSHOT', source: 'env', value: 'fork', expected: 'one of auto, inprocess, off' },
+    { setting: 'WSGUARD_S3_BUCKET', source: 'env', value: '(not read)', expected: UNKNOWN },
+    { setting: 'WSGUARD_SPILL', source: 'env', value: '(not read)', expected: UNKNOWN },
   ]);
 });

@@ -20,7 +20,7 @@ test('the promised names', () => {
   const promised =
     `ws_connections_active ws_connections_opened_total ws_connections_closed_total ws_close_total
     ws_heartbeat_rtt_seconds ws_messages_sent_total ws_messages_failed_total ws_send_buffer_bytes
-    ws_fanout_lag_seconds wsguard_connections_unanswering wsguard_connections_unaskable
+    wsguard_connections_unanswering wsguard_connections_unaskable
     wsguard_connections_retained wsguard_heap_used_bytes wsguard_heap_floor_bytes wsguard_rss_bytes
     wsguard_external_bytes wsguard_array_buffers_bytes wsguard_memory_limit_bytes
     wsguard_time_to_limit_seconds wsguard_memory_per_connection_bytes

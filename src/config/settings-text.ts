@@ -1,0 +1,42 @@
+/** The resolved settings as text and as rows for JSON. Secrets are hidden. */
+import type { AnySetting } from './parse-setting.ts';
+import { SCHEMA, type ConfigProblem, type ResolvedConfig, type Setting } from './schema.ts';
+
+export interface ShownSetting {
+  readonly setting: string;
+  readonly env: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+const SETTINGS = Object.keys(SCHEMA) as Setting[];
+const HIDDEN = '(set, hidden)';
+
+export function shownSettings({ config, sources }: ResolvedConfig): ShownSetting[] {
+  return SETTINGS.map((setting) => {
+    const spec: AnySetting = SCHEMA[setting];
+    const value = spec.secret === true && config[setting] !== null ? HIDDEN : config[setting];
+    return { setting, env: spec.env, value, source: sources[setting] };
+  });
+}
+
+/** One line per setting with its value and source, then one line per problem. */
+export function configText(resolved: ResolvedConfig): string {
+  const rows = shownSettings(resolved).map(({ env, value, source }) => [env, valueText(value), source] as const);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map(([env, value, source]) =>
+    `${env.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`.trimEnd(),
+  );
+  return [...lines, ...resolved.problems.map((problem) => `! ${problemText(problem)}`)].join('\n');
+}
+
+/** `WSGUARD_INTERVAL_MS (env): abc is ignored, expected a whole number from 250 to 300000`. */
+export const problemText = ({ setting, source, value, expected }: ConfigProblem): string =>
+  `${setting} (${source}): ${value} is ignored, expected ${expected}`;
+
+/** A value as one word; `-` when it is not set. */
+export function valueText(value: unknown): string {
+  if (value === null) return '-';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(',');
+  return String(value as string | number | boolean);
+}
