@@ -1,7 +1,7 @@
 /** Composer of the application's thread, second half: awake. Reads, hands over, obeys the watcher's orders. */
 import type { Bed } from '../agent.ts';
 import { createLink, type AppSide, type Ears, type Link, type Setup, type WatcherSide } from '../channel.ts';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load-config.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import type { MetricState } from '../export/metric.ts';
 import { createLog } from '../core/log.ts';

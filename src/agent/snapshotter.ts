@@ -11,7 +11,6 @@ import type { Beat } from './heartbeat-counter.ts';
 
 /** Of this process; the watcher's quota of rounds is the narrower one. */
 const MAX_FILES = 20;
-const PAUSE_BUDGET_MS = 2_000;
 
 export interface HeapSnapshotter {
   take(folder: string, label: string): Taken | Refused | Failed;
@@ -32,7 +31,7 @@ export function createHeapSnapshotter({ config, clock, beat, flags, onRaw, onSto
   const limits = createLimitsReader(flags);
   const budget: CaptureBudget = {
     method: config.snapshot,
-    pauseBudgetMs: config.pauseBudgetMs ?? PAUSE_BUDGET_MS,
+    pauseBudgetMs: config.pauseBudgetMs,
     maxFiles: MAX_FILES,
     cooldownMs: 0,
     redact: config.redact === 'on',

@@ -1,7 +1,7 @@
 /** `wsguard config`: each setting with its value and its source. */
 import { parseArgs } from 'node:util';
-import { loadConfig } from '../config/load.ts';
-import { configText, shownSettings } from '../config/render.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { configText, shownSettings } from '../config/settings-text.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
 import { UsageError, type CliIo, type Run } from './io.ts';
 

@@ -111,8 +111,7 @@ function dirCheck(dir: string): Check {
 
 function snapshotCheck({ snapshot, pauseBudgetMs, redact }: Config): Check {
   if (snapshot === 'off') return check('snapshots', 'off', 'by WSGUARD_SNAPSHOT');
-  const budget =
-    pauseBudgetMs === null ? 'the default pause budget' : `a pause budget of ${pauseBudgetMs} ms`;
+  const budget = `a pause budget of ${pauseBudgetMs} ms`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT=off)';
   return check('snapshots', 'yes', `${snapshot}, where memory, disk and ${budget} allow it; ${secrets}`);
 }

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { loadConfig, readConfigFile } from '../config/load.ts';
+import { loadConfig, readConfigFile } from '../config/load-config.ts';
 import type { Config, ConfigProblem } from '../config/schema.ts';
 import { formatBytes } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';

@@ -1,6 +1,6 @@
 /** `wsguard doctor`: what works here, or in a running process, and why not. */
 import { parseArgs } from 'node:util';
-import { problemText } from '../config/render.ts';
+import { problemText } from '../config/settings-text.ts';
 import type { ConfigProblem } from '../config/schema.ts';
 import { checkLines, type Check } from './doctor-check.ts';
 import { resolveHere } from './config.ts';

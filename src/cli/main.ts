@@ -2,7 +2,7 @@
 /** `wsguard`: finds the command and turns what becomes of it into an exit code. Each command is loaded alone. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nearestName } from '../config/parse.ts';
+import { nearestName } from '../config/nearest-name.ts';
 import { CliError, UsageError, type CliIo, type Run } from './io.ts';
 
 interface Command {

@@ -6,7 +6,13 @@ import { isAbsolute, resolve } from 'node:path';
 import { readSmallRegularFile } from '../core/files.ts';
 import { findService } from './find-service.ts';
 import { nearestName } from './nearest-name.ts';
-import { checkValue, describeExpected, parseText, type AnySetting, type ParsedValue } from './parse-setting.ts';
+import {
+  checkValue,
+  describeExpected,
+  parseText,
+  type AnySetting,
+  type ParsedValue,
+} from './parse-setting.ts';
 import { SCHEMA } from './schema.ts';
 import type { Config, ConfigProblem, ResolvedConfig, Setting, SettingSource } from './schema.ts';
 

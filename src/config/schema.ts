@@ -92,7 +92,8 @@ export const SCHEMA = {
     'Pings silent WebSocket peers. `auto`: only where the application does not ping, never where a socket timeout is set, and at most once per connection in 5 minutes until a leak is suspected. `off`: the agent cannot find zombies among the peers of an application that does not ping.',
   ),
   maxConnections: setting<number | null>('WSGUARD_MAX_CONNECTIONS', 'integer', null, {
-    meaning: 'Number of connections that this process is meant to serve. The alert `connection-limit` compares with it.',
+    meaning:
+      'Number of connections that this process is meant to serve. The alert `connection-limit` compares with it.',
     defaultText: '`server.maxConnections`',
     min: 1,
   }),
@@ -103,7 +104,8 @@ export const SCHEMA = {
     'Takes heap snapshots as evidence for an alert. `auto` and `inprocess`: in the process, which pauses for 75 to 130 ms per MB of small objects. `off`: never.',
   ),
   pauseBudgetMs: setting<number>('WSGUARD_PAUSE_BUDGET_MS', 'integer', 2_000, {
-    meaning: 'Longest pause that a heap snapshot may cause. If the predicted pause is longer, the snapshot is refused and the alert says so.',
+    meaning:
+      'Longest pause that a heap snapshot may cause. If the predicted pause is longer, the snapshot is refused and the alert says so.',
     min: 0,
     max: 600_000,
   }),
@@ -140,7 +142,8 @@ export const SCHEMA = {
     secret: true,
   }),
   webhookSecret: setting<string | null>('WSGUARD_WEBHOOK_SECRET', 'string', null, {
-    meaning: 'Secret that signs the requests to the webhook and the upload URL (HMAC-SHA256, header `X-Wsguard-Signature`).',
+    meaning:
+      'Secret that signs the requests to the webhook and the upload URL (HMAC-SHA256, header `X-Wsguard-Signature`).',
     secret: true,
   }),
   mute: setting<readonly string[]>(

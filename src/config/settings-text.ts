@@ -22,7 +22,9 @@ export function shownSettings({ config, sources }: ResolvedConfig): ShownSetting
 
 /** One line per setting with its value and source, then one line per problem. */
 export function configText(resolved: ResolvedConfig): string {
-  const rows = shownSettings(resolved).map(({ env, value, source }) => [env, valueText(value), source] as const);
+  const rows = shownSettings(resolved).map(
+    ({ env, value, source }) => [env, valueText(value), source] as const,
+  );
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map(([env, value, source]) =>
     `${env.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`.trimEnd(),

@@ -1,7 +1,7 @@
 /** Everything that leaves the process: log, files, webhook, upload, OTLP, the metrics page. */
 import { join } from 'node:path';
 import type { Setup } from '../channel.ts';
-import { parseResourceAttributes } from '../config/service.ts';
+import { parseResourceAttributes } from '../config/find-service.ts';
 import { createFileSink } from '../deliver/file.ts';
 import { createUpload } from '../deliver/upload.ts';
 import { createWebhook } from '../deliver/webhook.ts';

@@ -17,7 +17,7 @@ function install() {
 }
 function sample({ guard, dormant }, more) {
   const { createSampler } = require(join(DIST, 'sampler.js'));
-  const { loadConfig } = require(join(DIST, 'config', 'load.js'));
+  const { loadConfig } = require(join(DIST, 'config', 'load-config.js'));
   const input = { env: {}, code: more, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
   return createSampler({ clock: createClock(), guard, config: loadConfig(input).config, dormant });
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { createClock } from '../../src/core/clock.ts';
-import { loadConfig } from '../../src/config/load.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
 import type { StartOptions } from '../../src/config/schema.ts';
 import { createGuard, type Guard } from '../../src/core/guard.ts';
 import { installDormant, type Dormant } from '../../src/hooks/dormant.ts';

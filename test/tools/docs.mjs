@@ -14,7 +14,7 @@ const dist = (name) => require(join(root, 'dist', name));
 const errorsFile = join(root, 'docs', 'errors.md');
 
 const pages = {
-  'configuration.md': dist('config/render.js').configurationPage(),
+  'configuration.md': dist('config/configuration-page.js').configurationPage(),
   'metrics.md': dist('export/metrics-page.js').metricsPage(),
   'errors.md': sortedErrors(readFileSync(errorsFile, 'utf8')),
 };

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { configurationPage } from '../../../src/config/render.ts';
+import { configurationPage } from '../../../src/config/configuration-page.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import { metricsPage } from '../../../src/export/metrics-page.ts';
 import { KINDS } from '../../../src/types/index.ts';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig, type ConfigInput } from '../../../src/config/load.ts';
+import { loadConfig, type ConfigInput } from '../../../src/config/load-config.ts';
 
 const files: Record<string, string> = {
   '/app/package.json': '{"name":"chat-server","version":"3.1.4"}',
@@ -10,6 +10,8 @@ const files: Record<string, string> = {
   '/app/broken.json': '{"webhookSecret": "hunter2",',
   '/app/list.json': '[]',
 };
+
+const UNKNOWN = 'a known setting (`npx wsguard config` lists them)';
 
 const readFile = (path: string): string => {
   const text = files[path];
@@ -48,7 +50,7 @@ test('code may name the file; the environment names another', () => {
       setting: 'WSGUARD_CONFIG',
       source: 'file',
       value: '/none.json',
-      expected: 'a file that can be read (ENOENT)',
+      expected: 'a readable file (ENOENT)',
     },
   ]);
 });
@@ -101,7 +103,7 @@ test('unknown names are reported with the nearest known one, in all three layers
   expect(problems.map(({ setting, source, expected }) => [setting, source, expected])).toEqual([
     ['interval', 'file', 'a known setting; did you mean intervalMs?'],
     ['intervalMS', 'code', 'a known setting; did you mean intervalMs?'],
-    ['bogus', 'code', 'a known setting'],
+    ['bogus', 'code', UNKNOWN],
     ['WSGUARD_WEBHOK_URL', 'env', 'a known setting; did you mean WSGUARD_WEBHOOK_URL?'],
   ]);
   expect(JSON.stringify(problems)).not.toContain('pw');
@@ -193,7 +195,7 @@ test('a settings file of more than 1 MiB, or one that is not a regular file, is 
         setting: 'WSGUARD_CONFIG',
         source: 'file',
         value: path.slice(0, 80),
-        expected: `a file that can be read (${reason})`,
+        expected: `a readable file (${reason})`,
       },
     ]);
   }
