@@ -9,7 +9,7 @@ import type { Awake } from './agent/running-agent.ts';
 import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import { createGuard, type Guard } from './core/guard.ts';
-import { installDormant, type Dormant } from './hooks/dormant.ts';
+import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
 
 /** What any copy of this package, and the remedies, find under `Symbol.for('wsguard.agent')`. */
@@ -24,7 +24,7 @@ export interface Handle {
 export interface Bed {
   readonly clock: Clock;
   readonly guard: Guard;
-  readonly dormant: Dormant;
+  readonly preloadHooks: PreloadHooks;
   /** Taken at the start: an application may empty `process.env` later. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Set once the log is there; faults before that are counted only. */
@@ -97,7 +97,7 @@ function makeBed(wake: () => void): Bed {
     guard,
     env: { ...process.env },
     onFault: null,
-    dormant: installDormant({
+    preloadHooks: installPreloadHooks({
       guard,
       // On a later turn: the caller of listen() waits for none of this. By then the primary of a cluster, which
       // listens only to hand its socket to the workers, has let go of it.

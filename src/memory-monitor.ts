@@ -11,12 +11,12 @@ import { History, inScaledTime } from './detect/history.ts';
 import { formatBytes } from './core/format.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
 import { createGuard, type Guard } from './core/guard.ts';
-import { Registries, type Watchable } from './hooks/discovery/registries.ts';
+import { RegisteredCollections, type Watchable } from './hooks/registered-collections.ts';
 import { memoryStats } from './report/memory-stats.ts';
 import { Ring } from './core/ring.ts';
 import { createLimitsReader } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
-import { ProcessProbes } from './sample/process.ts';
+import { ProcessProbes } from './sample/process-probes.ts';
 import { UNKNOWN_CONNECTIONS } from './types/index.ts';
 import type {
   Clock,
@@ -64,7 +64,7 @@ export class MemoryMonitor {
     v8: process.versions.v8,
   };
   readonly #limits = createLimitsReader(this.#flags);
-  readonly #registries = new Registries(this.#guard);
+  readonly #registries = new RegisteredCollections(this.#guard);
   readonly #listeners = { alert: new Set<Events['alert']>(), leak: new Set<Events['leak']>() };
   readonly #samples: Ring<Sample>;
   readonly #history = new History();

@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { RegistryLike } from '../export/collected.ts';
-import type { RoomsMap, Watchable } from '../hooks/discovery/registries.ts';
+import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import type { Alert, Dispose, Snapshot, Status } from '../types/index.ts';
 
 export interface ReportWritten {

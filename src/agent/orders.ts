@@ -23,7 +23,7 @@ export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): 
       config: resolved.config,
       clock,
       beat,
-      flags: bed.dormant.flags,
+      flags: bed.preloadHooks.flags,
       onRaw: (file) => void rawFiles.add(file),
       onStop: () => sampler.noteMark('snapshot'),
     });
@@ -42,7 +42,7 @@ export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): 
     profile: (order) => Promise.resolve(guard.run('profile', () => profile(order), null)),
     locate: ({ emitter, event }) =>
       guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
-    askAll: () => guard.runAsync('ask all', () => sampler.askAll().then(() => null), null),
+    askAll: () => guard.runAsync('ask all', () => sampler.pingAll().then(() => null), null),
     snapshot: ({ folder, label }) =>
       Promise.resolve(guard.run('snapshot', () => (camera ??= openCamera()).take(folder, label), FAILED)),
   };

@@ -57,7 +57,7 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
     // Gone, when somebody took the directory away under the process.
     cwd: bed.guard.run('cwd', () => process.cwd(), '/'),
     mainFile: process.argv?.[1] ?? null,
-    execArgv: bed.dormant.flags.execArgv,
+    execArgv: bed.preloadHooks.flags.execArgv,
   });
   const log = createLog({ level: resolved.config.log, clock: bed.clock, thread: 'app' });
   bed.onFault = (part, error, switchedOff) =>
@@ -67,12 +67,12 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
   const identity = identify(resolved, startedWallMs);
   const ignore = createIgnore(resolved, log);
   if (!resolved.config.enabled) {
-    bed.dormant.stop();
+    bed.preloadHooks.stop();
     return { agent: inertAgent(identity, bed.clock, SWITCHED_OFF), ignore };
   }
   const start = { identity, log, startedWallMs, onStopped };
   const agent = bed.guard.run('wake', () => run(bed, resolved, start), null);
-  if (agent === null) bed.dormant.stop();
+  if (agent === null) bed.preloadHooks.stop();
   return { agent: agent ?? inertAgent(identity, bed.clock, FAULT), ignore };
 }
 
@@ -87,16 +87,16 @@ interface Start {
 }
 
 function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start): Agent {
-  const { clock, guard, dormant } = bed;
+  const { clock, guard, preloadHooks } = bed;
   const { config } = resolved;
   // Servers and sockets that were there before us, where start() was called late.
-  dormant.sockets.adoptExisting();
+  preloadHooks.sockets.adoptExisting();
   const memory = new SharedArrayBuffer(BEAT_BYTES);
   const body: Body = {
     ...start,
     bed,
     resolved,
-    sampler: createSampler({ clock, guard, config, dormant }),
+    sampler: createSampler({ clock, guard, config, preloadHooks }),
     events: createEvents(guard),
     beat: createBeat(memory),
     openAlerts: new Map(),

@@ -2,11 +2,11 @@ import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
-import type { Dormant } from '../hooks/dormant.ts';
-import { socketOf } from '../hooks/connections/hand-over.ts';
-import type { RoomsMap, Watchable } from '../hooks/discovery/registries.ts';
-import { Watch } from '../hooks/watch.ts';
-import { ProcessProbes } from '../sample/process.ts';
+import type { PreloadHooks } from '../hooks/preload-hooks.ts';
+import { socketOf } from '../hooks/connections/watched-connections.ts';
+import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
+import { Watch } from '../hooks/server-probes.ts';
+import { ProcessProbes } from '../sample/process-probes.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
 
 /** Reads a `Sample` of this process. Made when the agent wakes; everything it patches is undone by `stop`. */
@@ -19,7 +19,7 @@ export interface Sampler {
   watchEmitter(name: string, emitter: EventEmitter): Dispose;
   watchConnection(connection: Duplex, options?: { id?: string }): Dispose;
   /** Asks every connection that may be asked, and resolves when the answering window is over. */
-  askAll(): Promise<void>;
+  pingAll(): Promise<void>;
   /** While on, a sample of up to 200 silent connections is asked once a minute. */
   setSuspicion(on: boolean): void;
   /** Function, file and line of the listeners of `event` (`*`: of the event with most). */
@@ -34,15 +34,15 @@ export interface SamplerDeps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly config: Config;
-  readonly dormant: Dormant;
+  readonly preloadHooks: PreloadHooks;
 }
 
 /** Wall and monotonic time part by so much when a laptop slept, or somebody set the clock. */
 const CLOCK_JUMP_MS = 5_000;
 
 export function createSampler(deps: SamplerDeps): Sampler {
-  const { clock, guard, dormant } = deps;
-  const probes = new ProcessProbes({ clock, guard, flags: dormant.flags });
+  const { clock, guard, preloadHooks } = deps;
+  const probes = new ProcessProbes({ clock, guard, flags: preloadHooks.flags });
   const watch = new Watch(deps);
   const jumped = clockJumps(clock);
   let marks: SampleMark[] = [];
@@ -71,7 +71,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     watchRooms: (name, map) => watch.registries.watchRooms(name, map),
     watchEmitter: (name, emitter) => watch.emitters.watch(name, emitter),
     watchConnection: (connection) => watch.connections.handOver(socketOf(connection)),
-    askAll: () => watch.askAll(),
+    pingAll: () => watch.pingAll(),
     setSuspicion: (on) => watch.connections.suspect(on),
     locateListener: (emitter, event) => Promise.resolve(watch.locate(emitter, event)),
     attached: () => ({
@@ -83,7 +83,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     stop() {
       watch.stop();
       probes.stop();
-      dormant.stop();
+      preloadHooks.stop();
     },
   };
 }

@@ -62,7 +62,7 @@ function install(turns) {
   const guard = dist('core/guard').createGuard(({ error }) => {
     throw error;
   });
-  const dormant = dist('hooks/dormant').installDormant({ guard, onServe: () => {} });
+  const preloadHooks = dist('hooks/preload-hooks').installPreloadHooks({ guard, onServe: () => {} });
   const real = dist('core/clock').createClock();
   const timed = (task) => () => turns.push(holdMs(task));
   const clock = {
@@ -72,7 +72,7 @@ function install(turns) {
   };
   const input = { env: {}, code: {}, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
   const { config } = dist('config/load').loadConfig(input);
-  return () => dist('agent/sampler').createSampler({ clock, guard, config, dormant });
+  return () => dist('agent/sampler').createSampler({ clock, guard, config, preloadHooks });
 }
 
 async function server() {

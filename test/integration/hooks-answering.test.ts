@@ -120,7 +120,7 @@ test.each([
   let pings = 0;
   client?.on('ping', () => (pings += 1));
   await sampling.until('unknown', ({ connections }) => connections.unaskable === 1);
-  await sampling.sampler.askAll();
+  await sampling.sampler.pingAll();
   expect(pings).toBe(0);
 });
 
@@ -153,7 +153,7 @@ test('before an alert all silent peers are asked, whatever the schedule', async 
   ws.send('what was sent before this has arrived before it');
   await text;
   expect(pings).toBe(1);
-  const asked = sampling.sampler.askAll();
+  const asked = sampling.sampler.pingAll();
   await eventually(() => pings === 2 && pongs() === 2, 'the second ping and its answer');
   clock.skip(62_000);
   await asked;

@@ -6,20 +6,20 @@ const { EventEmitter } = require('node:events');
 const http = require('node:http');
 
 const DIST = join(__dirname, '..', '..', 'dist');
-const { createClock } = require(join(DIST, 'clock.js'));
-const { createGuard } = require(join(DIST, 'guard.js'));
-const { installDormant } = require(join(DIST, 'hooks', 'dormant.js'));
+const { createClock } = require(join(DIST, 'core', 'clock.js'));
+const { createGuard } = require(join(DIST, 'core', 'guard.js'));
+const { installPreloadHooks } = require(join(DIST, 'hooks', 'preload-hooks.js'));
 
 const faults = [];
 function install() {
   const guard = createGuard(({ part, error }) => faults.push(`${part}: ${error}`));
-  return { guard, dormant: installDormant({ guard, onServe: () => {} }) };
+  return { guard, preloadHooks: installPreloadHooks({ guard, onServe: () => {} }) };
 }
-function sample({ guard, dormant }, more) {
-  const { createSampler } = require(join(DIST, 'sampler.js'));
+function sample({ guard, preloadHooks }, more) {
+  const { createSampler } = require(join(DIST, 'agent', 'sampler.js'));
   const { loadConfig } = require(join(DIST, 'config', 'load-config.js'));
   const input = { env: {}, code: more, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
-  return createSampler({ clock: createClock(), guard, config: loadConfig(input).config, dormant });
+  return createSampler({ clock: createClock(), guard, config: loadConfig(input).config, preloadHooks });
 }
 const listening = (server) =>
   new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)));
@@ -96,7 +96,7 @@ const scenarios = {
   async 'locate-transpiled'(written, sourcemap) {
     const { transformSync } = require('esbuild');
     const { runInThisContext } = require('node:vm');
-    const { locateListeners } = require(join(DIST, 'hooks', 'locate.js'));
+    const { locateListeners } = require(join(DIST, 'hooks', 'inspector', 'locate-listeners.js'));
     const file = '/srv/feed.ts';
     const options = { loader: 'ts', minifyWhitespace: true, sourcefile: file };
     const { code } = transformSync(written, { ...options, sourcemap: sourcemap === 'inline' && sourcemap });
@@ -240,7 +240,7 @@ const scenarios = {
       channels: ['net.server.socket', 'tracing:net.server.listen:asyncEnd'].map((name) =>
         require('node:diagnostics_channel').hasSubscribers(name),
       ),
-      held: hooks.dormant.sockets.open.size,
+      held: hooks.preloadHooks.sockets.open.size,
     };
     pair.client.send('still served');
     seen.served = String(await new Promise((resolve) => pair.ws.on('message', resolve)));
@@ -257,11 +257,11 @@ const scenarios = {
       calls += 1;
       return ours.call(this, options);
     };
-    hooks.dormant.stop();
+    hooks.preloadHooks.stop();
     const bus = new EventEmitter();
     const heard = new Promise((resolve) => bus.on('x', resolve));
     bus.emit('x', 'heard');
-    return { heard: await heard, calls, buses: hooks.dormant.births.buses().length };
+    return { heard: await heard, calls, buses: hooks.preloadHooks.emitterTracker.buses().length };
   },
 
   /** An application that breaks what we lean on goes on as it would without us. */
@@ -315,7 +315,7 @@ const scenarios = {
   async late() {
     const pair = await wsPair();
     const hooks = install();
-    hooks.dormant.sockets.adoptExisting();
+    hooks.preloadHooks.sockets.adoptExisting();
     const sampler = sample(hooks);
     await until(() => sampler.read().connections.active.websocket === 1);
     const { servers } = sampler.attached();
@@ -357,14 +357,14 @@ const scenarios = {
       http2: [require('node:http2').createServer(), 0],
     };
     for (const [name, [server, where]] of Object.entries(kinds)) {
-      const dormant = installDormant({ guard, onServe: () => woken.push(name) });
+      const preloadHooks = installPreloadHooks({ guard, onServe: () => woken.push(name) });
       await new Promise((resolve) => server.listen(where, resolve));
       await turns(2);
       if (name === 'pipe') {
         await new Promise((resolve) => net.connect(where).on('connect', resolve));
         await turns(5);
       }
-      dormant.stop();
+      preloadHooks.stop();
       server.close();
     }
     setImmediate(() => process.exit());

@@ -7,13 +7,13 @@ import { createClock } from '../../src/core/clock.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { StartOptions } from '../../src/config/schema.ts';
 import { createGuard, type Guard } from '../../src/core/guard.ts';
-import { installDormant, type Dormant } from '../../src/hooks/dormant.ts';
+import { installPreloadHooks, type PreloadHooks } from '../../src/hooks/preload-hooks.ts';
 import { createSampler, type Sampler } from '../../src/agent/sampler.ts';
 import type { Clock, Sample } from '../../src/types/index.ts';
 import { eventually } from './eventually.ts';
 
 export interface Sampling {
-  readonly dormant: Dormant;
+  readonly preloadHooks: PreloadHooks;
   readonly sampler: Sampler;
   readonly guard: Guard;
   readonly served: () => number;
@@ -26,7 +26,7 @@ export function startSampling(code: StartOptions = {}, clock: Clock = createCloc
     process.stderr.write(`${part}: ${String(error)}\n`);
   });
   let served = 0;
-  const dormant = installDormant({ guard, onServe: () => (served += 1) });
+  const preloadHooks = installPreloadHooks({ guard, onServe: () => (served += 1) });
   const { config } = loadConfig({
     env: {},
     code,
@@ -35,9 +35,9 @@ export function startSampling(code: StartOptions = {}, clock: Clock = createCloc
     mainFile: null,
     execArgv: [],
   });
-  const sampler = createSampler({ clock, guard, config, dormant });
+  const sampler = createSampler({ clock, guard, config, preloadHooks });
   return {
-    dormant,
+    preloadHooks,
     sampler,
     guard,
     served: () => served,

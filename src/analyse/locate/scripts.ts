@@ -1,7 +1,7 @@
 import { NODE, follow, locationIndex, nodeText } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
-const AGENT_FILES = ['hooks/sockets', 'guard'];
+const AGENT_FILES = ['hooks/connections/socket-tracker', 'core/guard'];
 
 /** A place in the code that ran: before any source map. Lines and columns from 1. */
 export interface Place {
@@ -79,9 +79,11 @@ export class Scripts {
 /** Known by its files that lie beside one another, since it may be installed, linked or run from a checkout. */
 function agentFolderOf(files: ReadonlySet<string>): string | null {
   for (const file of files) {
-    const folder = /^(.*[\\/])hooks[\\/]dormant\.[jt]s$/.exec(file)?.[1];
+    const folder = /^(.*[\\/])hooks[\\/]preload-hooks\.[jt]s$/.exec(file)?.[1];
     if (folder === undefined) continue;
-    const beside = AGENT_FILES.map((name) => file.replace(/hooks([\\/])dormant/, name.replace('/', '$1')));
+    const beside = AGENT_FILES.map((name) =>
+      file.replace(/hooks([\\/])preload-hooks/, name.replaceAll('/', '$1')),
+    );
     if (beside.every((name) => files.has(name))) return folder;
   }
   return null;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from './connection.ts';
 import type { Signs } from './liveness.ts';
-import type { WebSocketLike } from './ws.ts';
+import type { WebSocketLike } from './ws-instrumentation.ts';
 
 interface CountingSocket extends Socket {
   readonly _bytesDispatched?: number;

@@ -33,7 +33,7 @@ function roleOf(proto: object): Role {
  * Emitters seen from their birth on, all held weakly. Wraps `EventEmitter.init`, which the constructor of every emitter
  * runs whatever the packaging: one look-up by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
  */
-export class Births {
+export class EmitterTracker {
   readonly #guard: Guard;
   readonly #kin = new WeakMap<object, Kin>();
   readonly #servers: WeakRef<object>[] = [];
@@ -44,9 +44,9 @@ export class Births {
 
   constructor(guard: Guard) {
     this.#guard = guard;
-    guard.run('births', () => this.#wrapInit(), undefined);
-    guard.run('births', () => this.#wrapSetMaxListeners(), undefined);
-    const onWarning = guard.wrap('births', (warning: Error) => this.#warned(warning));
+    guard.run('emitter tracker', () => this.#wrapInit(), undefined);
+    guard.run('emitter tracker', () => this.#wrapSetMaxListeners(), undefined);
+    const onWarning = guard.wrap('emitter tracker', (warning: Error) => this.#warned(warning));
     process.on('warning', onWarning);
     this.#undo.push(() => process.removeListener('warning', onWarning));
   }
@@ -122,7 +122,7 @@ export class Births {
   }
 
   #meet(proto: object): Kin {
-    const met: Kin = { role: this.#guard.run('births', () => roleOf(proto), 'ignored'), kept: 0 };
+    const met: Kin = { role: this.#guard.run('emitter tracker', () => roleOf(proto), 'ignored'), kept: 0 };
     this.#kin.set(proto, met);
     return met;
   }
@@ -130,7 +130,7 @@ export class Births {
   #limited(emitter: object, limit: number): void {
     // A stream has its limit raised per connection by some frameworks; that is not a bus.
     if (!this.#active || (limit !== 0 && !(limit > NODE_DEFAULT_LIMIT))) return;
-    this.#guard.run('births', () => has(emitter, 'pipe') || this.#flag(emitter, null), undefined);
+    this.#guard.run('emitter tracker', () => has(emitter, 'pipe') || this.#flag(emitter, null), undefined);
   }
 
   #warned(warning: Error): void {

@@ -1,20 +1,20 @@
 import type { EventEmitter } from 'node:events';
 import type { Guard } from '../core/guard.ts';
 import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
-import { Connections } from './connections/connections.ts';
-import type { Dormant } from './dormant.ts';
-import { Emitters, type Named } from './emitters/emitters.ts';
-import { Polling } from './connections/engine-io.ts';
-import { connectedTo, Discovery, examples, type Handlers } from './discovery/discovery.ts';
-import { nothingFound, readFound, type Found } from './discovery/found.ts';
-import { KernelEvidence } from './connections/kernel-sockets.ts';
+import { Connections } from './connections/connection-tracker.ts';
+import type { PreloadHooks } from './preload-hooks.ts';
+import { Emitters, type Named } from './emitters/listener-counts.ts';
+import { Polling } from './connections/polling-sessions.ts';
+import { connectedTo, Discovery, examples, type Handlers } from './discovery/collection-discovery.ts';
+import { nothingFound, readFound, type Found } from './discovery/library-servers.ts';
+import { KernelEvidence } from './connections/tcp-table.ts';
 import { livenessRules, type LivenessRules } from './connections/liveness.ts';
-import type * as LocateModule from './inspector/locate.ts';
-import { Names } from './discovery/names.ts';
-import { Registries } from './discovery/registries.ts';
-import { Retained } from './connections/retained.ts';
-import { Slices } from './connections/slices.ts';
-import { Wraps } from './connections/ws.ts';
+import type * as LocateModule from './inspector/locate-listeners.ts';
+import { Names } from './unique-names.ts';
+import { RegisteredCollections } from './registered-collections.ts';
+import { Retained } from './connections/retained-connections.ts';
+import { Slices } from './slice-runner.ts';
+import { Wraps } from './connections/ws-instrumentation.ts';
 
 export type HooksReading = Pick<
   Sample,
@@ -25,7 +25,7 @@ export interface WatchDeps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly config: { timeScale: number; ping: 'auto' | 'off'; maxConnections: number | null };
-  readonly dormant: Dormant;
+  readonly preloadHooks: PreloadHooks;
 }
 
 const TICK_MS = 1_000;
@@ -37,7 +37,7 @@ const RELEASED_WITHIN_MS = 30_000;
 
 /** Everything that is watched once the process serves. */
 export class Watch {
-  readonly registries: Registries;
+  readonly registries: RegisteredCollections;
   readonly emitters: Emitters;
   readonly connections: Connections;
   readonly #deps: WatchDeps;
@@ -53,14 +53,14 @@ export class Watch {
   #tickedAtMs: number;
 
   constructor(deps: WatchDeps) {
-    const { clock, guard, config, dormant } = deps;
-    const { sockets, births } = dormant;
+    const { clock, guard, config, preloadHooks } = deps;
+    const { sockets, emitterTracker } = preloadHooks;
     this.#deps = deps;
     this.#rules = livenessRules(config);
     this.#slices = new Slices(clock, guard);
     this.#kernel = new KernelEvidence(clock, guard, config.timeScale);
-    this.registries = new Registries(guard);
-    this.emitters = new Emitters(births, guard, this.#names);
+    this.registries = new RegisteredCollections(guard);
+    this.emitters = new Emitters(emitterTracker, guard, this.#names);
     this.#wraps = new Wraps(clock, sockets.open);
     this.#retained = new Retained(RELEASED_WITHIN_MS / config.timeScale);
     this.#polling = new Polling(this.#retained);
@@ -110,7 +110,7 @@ export class Watch {
     };
   }
 
-  async askAll(): Promise<void> {
+  async pingAll(): Promise<void> {
     if (!this.#rules.pings) return;
     // A round that is under way has passed some of them by.
     await this.#sweep();
@@ -130,8 +130,8 @@ export class Watch {
   }
 
   servers(): string[] {
-    const { dormant, guard } = this.#deps;
-    return dormant.sockets.servers().map(({ server, kind }) => {
+    const { preloadHooks, guard } = this.#deps;
+    return preloadHooks.sockets.servers().map(({ server, kind }) => {
       const address = guard.run('server', () => server.address(), null);
       if (address === null) return kind;
       return typeof address === 'string' ? `${kind} on ${address}` : `${kind} on port ${address.port}`;
@@ -139,7 +139,7 @@ export class Watch {
   }
 
   blind(): Blind[] {
-    const kinds = this.#deps.dormant.sockets.servers().map(({ kind }) => kind);
+    const kinds = this.#deps.preloadHooks.sockets.servers().map(({ kind }) => kind);
     const blind: Blind[] = [...this.emitters.blind()];
     if (kinds.includes('http2'))
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
@@ -155,7 +155,7 @@ export class Watch {
   stop(): void {
     this.#stopTick();
     this.#slices.stop();
-    this.#deps.dormant.sockets.observe(null);
+    this.#deps.preloadHooks.sockets.observe(null);
     this.#wraps.stop();
     this.#retained.stop();
     this.#polling.stop();
@@ -181,13 +181,17 @@ export class Watch {
   }
 
   #found(): Found {
-    const { guard, dormant } = this.#deps;
-    return guard.run('found', () => readFound(dormant.births.servers(), this.#names), nothingFound());
+    const { guard, preloadHooks } = this.#deps;
+    return guard.run(
+      'found',
+      () => readFound(preloadHooks.emitterTracker.servers(), this.#names),
+      nothingFound(),
+    );
   }
 
   /** The emitters on which leaks are seen without any warning of Node. */
   #always(found: Found): Named[] {
-    const servers = this.#deps.dormant.sockets.servers();
+    const servers = this.#deps.preloadHooks.sockets.servers();
     const http = servers.filter(({ kind }) => kind !== 'tcp');
     return [
       { name: 'process', emitter: process as EventEmitter },
@@ -200,12 +204,12 @@ export class Watch {
   }
 
   #population(): ConnectionsReading {
-    const { config, dormant, guard } = this.#deps;
+    const { config, preloadHooks, guard } = this.#deps;
     const { active, opened, closed, ...rest } = this.connections.read();
     const polling = this.#polling;
     const own = guard.run(
       'server',
-      () => dormant.sockets.servers().map(({ server }) => server.maxConnections),
+      () => preloadHooks.sockets.servers().map(({ server }) => server.maxConnections),
       [],
     );
     const set = own.filter((most) => Number.isFinite(most) && most > 0);
@@ -227,7 +231,7 @@ export class Watch {
 
   /** Not in the turn of a reading. */
   #discover(found: Found, { openedTotal }: ConnectionsReading): void {
-    const { clock, dormant } = this.#deps;
+    const { clock, preloadHooks } = this.#deps;
     const opened = Object.values(openedTotal).reduce((sum, count) => sum + count, 0);
     if (!this.#discovery.isDue(opened)) return;
     const of = (emitter: EventEmitter, ...events: string[]): Handlers => ({ emitter, events });
@@ -235,9 +239,9 @@ export class Watch {
       ...found.emitters.map(({ emitter }) => of(emitter, 'connection', 'request')),
       ...found.namespaces.map((namespace) => of(namespace, 'connection')),
       // An http server's own `connection` handler is core's.
-      ...dormant.sockets.servers().map(({ server }) => of(server, 'request', 'upgrade')),
+      ...preloadHooks.sockets.servers().map(({ server }) => of(server, 'request', 'upgrade')),
     ];
-    const holders = examples(dormant.sockets.open, found);
+    const holders = examples(preloadHooks.sockets.open, found);
     const look = (): boolean => this.#discovery.lookSlice(opened, servers, holders);
     clock.after(0, () => void this.#slices.run('discovery', look));
   }
@@ -247,4 +251,4 @@ const NOTHING_SHARED = { registries: [], queues: [], rooms: [] };
 
 /** Loaded with the first alert: most processes never have one. */
 const locate: typeof LocateModule.locateListeners = (...of) =>
-  (require('./inspector/locate.ts') as typeof LocateModule).locateListeners(...of);
+  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(...of);

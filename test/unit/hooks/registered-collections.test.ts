@@ -1,5 +1,9 @@
 import { createGuard } from '../../../src/core/guard.ts';
-import { Registries, type RoomsMap, type Watchable } from '../../../src/hooks/discovery/registries.ts';
+import {
+  RegisteredCollections,
+  type RoomsMap,
+  type Watchable,
+} from '../../../src/hooks/registered-collections.ts';
 
 const rejections: unknown[] = [];
 const onRejection = (reason: unknown): void => void rejections.push(reason);
@@ -8,7 +12,7 @@ afterAll(() => void process.off('unhandledRejection', onRejection));
 
 test('a callback that answers later gives no row, and its rejection is nobody else’s', async () => {
   const faults: string[] = [];
-  const registries = new Registries(createGuard(({ part }) => faults.push(part)));
+  const registries = new RegisteredCollections(createGuard(({ part }) => faults.push(part)));
   const later = (): Promise<number> => Promise.reject(new Error('the database is down'));
   registries.watchRegistry('later', later as unknown as Watchable);
   registries.watchQueue('queue', () => 1, { oldestAgeMs: later as unknown as () => number });
@@ -20,7 +24,7 @@ test('a callback that answers later gives no row, and its rejection is nobody el
 });
 
 test('a room that is not there yet counts none', () => {
-  const registries = new Registries(createGuard(() => undefined));
+  const registries = new RegisteredCollections(createGuard(() => undefined));
   const rooms = new Map<string, unknown>([
     ['a', new Set([1, 2])],
     ['b', null],

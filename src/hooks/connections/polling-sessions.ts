@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { Retained } from './retained.ts';
+import type { Retained } from './retained-connections.ts';
 
 /** A client by long polling has no socket of its own: the server's list is the only place that knows it. */
 export interface EngineServer extends EventEmitter {

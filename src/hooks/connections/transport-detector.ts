@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';
 import { eventStreamOf, isAnswered, isParsed } from './sse.ts';
-import { webSocketOf } from './ws.ts';
+import { webSocketOf } from './ws-instrumentation.ts';
 
 export interface Carried {
   readonly transport: Transport;

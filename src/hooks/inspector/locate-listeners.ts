@@ -2,14 +2,14 @@ import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isAllowed } from '../../core/process.ts';
 import type { Culprit } from '../../types/index.ts';
-import { throughInlineMap } from './inline-map.ts';
+import { throughInlineMap } from './inline-source-map.ts';
 import {
   inspect,
   type Inspection,
   type RemoteFunction,
   type RemoteProperty,
   type Script,
-} from './inspect.ts';
+} from './inspector-session.ts';
 
 /** So many of the last listeners are looked at: a leak has made most of what is there. */
 const LOOKED_AT = 25;

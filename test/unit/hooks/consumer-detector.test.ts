@@ -1,4 +1,4 @@
-import { Front } from '../../../src/hooks/discovery/front.ts';
+import { Front } from '../../../src/hooks/discovery/consumer-detector.ts';
 
 const item = (n: number) => ({ n, at: 'now' });
 /** Reads the front after each step; the answer of each reading. */

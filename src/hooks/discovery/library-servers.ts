@@ -1,9 +1,9 @@
 import type { EventEmitter } from 'node:events';
 import { isMap, isSet } from 'node:util/types';
 import type { RegistryReading, RoomsReading } from '../../types/index.ts';
-import type { EngineServer } from '../connections/engine-io.ts';
-import type { Names } from './names.ts';
-import { readRooms, type RoomsMap } from './registries.ts';
+import type { EngineServer } from '../connections/polling-sessions.ts';
+import type { Names } from '../unique-names.ts';
+import { readRooms, type RoomsMap } from '../registered-collections.ts';
 
 /** Servers and adapters told apart by shape, which survives bundling and minifying; class names do not. */
 export interface Found {

@@ -1,5 +1,5 @@
-import { Fields } from '../../../src/hooks/discovery/fields.ts';
-import { roleOf, type Known } from '../../../src/hooks/discovery/roles.ts';
+import { Fields } from '../../../src/hooks/discovery/field-reader.ts';
+import { roleOf, type Known } from '../../../src/hooks/discovery/collection-role.ts';
 
 const socket = () => ({ readyState: 1, send: () => undefined });
 const IDS = ['c1b2a3d4-01', 'c1b2a3d4-02', 'c1b2a3d4-03', 'c1b2a3d4-04'];

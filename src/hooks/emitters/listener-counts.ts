@@ -1,9 +1,9 @@
 import EventEmitter, { getEventListeners } from 'node:events';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
-import type { Births } from './emitter-tracker.ts';
-import type { Names } from '../discovery/names.ts';
-import { misuse } from '../discovery/registries.ts';
+import type { EmitterTracker } from './emitter-tracker.ts';
+import type { Names } from '../unique-names.ts';
+import { misuse } from '../registered-collections.ts';
 
 export interface Named {
   readonly name: string;
@@ -24,15 +24,15 @@ const MAX_NAMES_LISTED = 2_000;
 
 /** Listener counts per event and summed: per-id event names keep every single event at one. */
 export class Emitters {
-  readonly #births: Births;
+  readonly #emitterTracker: EmitterTracker;
   readonly #guard: Guard;
   readonly #names: Names;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
   /** Emitters that once had enough; they stay in view when they shrink. */
   readonly #shown = new WeakSet<EventEmitter>();
 
-  constructor(births: Births, guard: Guard, names: Names) {
-    this.#births = births;
+  constructor(emitterTracker: EmitterTracker, guard: Guard, names: Names) {
+    this.#emitterTracker = emitterTracker;
     this.#guard = guard;
     this.#names = names;
   }
@@ -94,10 +94,11 @@ export class Emitters {
     for (const [name, ref] of this.#watched) add(ref.deref(), () => name, { source: 'app', always: true });
     for (const { name, emitter } of always) add(emitter, () => name, { source: 'found', always: true });
     const found = { source: 'found', always: false } as const;
-    for (const { target } of this.#births.flagged()) {
+    for (const { target } of this.#emitterTracker.flagged()) {
       if (isEmitter(target)) add(target, () => this.#names.of(target, className(target)), found);
     }
-    for (const bus of this.#births.buses()) add(bus, () => this.#names.of(bus, className(bus)), found);
+    for (const bus of this.#emitterTracker.buses())
+      add(bus, () => this.#names.of(bus, className(bus)), found);
     return all;
   }
 
@@ -127,7 +128,7 @@ export class Emitters {
   /** EventTargets (an AbortSignal, say) count by event only, and only those that Node warned of are known. */
   #targets(): EmitterReading[] {
     const rows: EmitterReading[] = [];
-    for (const { target, type } of this.#births.flagged()) {
+    for (const { target, type } of this.#emitterTracker.flagged()) {
       if (isEmitter(target) || typeof type !== 'string') continue;
       const listeners = getEventListeners(target as EventTarget, type).length;
       const emitter = this.#names.of(target, className(target));

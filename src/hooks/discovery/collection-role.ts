@@ -1,9 +1,9 @@
 /** What a collection is, told by its first entries without running code of the application. */
 
 import { isMap, isProxy, isSet } from 'node:util/types';
-import type { Fields } from './fields.ts';
-import type { Collection } from './registries.ts';
-import { isCollection } from './scopes.ts';
+import type { Fields } from './field-reader.ts';
+import type { Collection } from '../registered-collections.ts';
+import { isCollection } from './closure-scopes.ts';
 
 /** The sockets that are connected to one namespace of Socket.IO: some of their ids, and whether one is among them. */
 export interface Connected {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { Polling, type EngineServer } from '../../../src/hooks/connections/engine-io.ts';
-import { Retained } from '../../../src/hooks/connections/retained.ts';
+import { Polling, type EngineServer } from '../../../src/hooks/connections/polling-sessions.ts';
+import { Retained } from '../../../src/hooks/connections/retained-connections.ts';
 
 const MOST_PER_SLICE = 250;
 

@@ -1,4 +1,4 @@
-import { Fields } from '../../../src/hooks/discovery/fields.ts';
+import { Fields } from '../../../src/hooks/discovery/field-reader.ts';
 
 const withNames = (count: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));

@@ -3,13 +3,13 @@ import { isMap } from 'node:util/types';
 import { isAllowed } from '../../core/process.ts';
 import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
 import type { Connection } from '../connections/connection.ts';
-import { Fields } from './fields.ts';
-import type { Found } from './found.ts';
-import { Front } from './front.ts';
-import type { Names } from './names.ts';
-import { readRoomObjects, readRooms, type RoomsMap } from './registries.ts';
-import { roleOf, sizeOf, take, type Connected, type Known, type Role } from './roles.ts';
-import { collectionsAround, isCollection, type Variable } from './scopes.ts';
+import { Fields } from './field-reader.ts';
+import type { Found } from './library-servers.ts';
+import { Front } from './consumer-detector.ts';
+import type { Names } from '../unique-names.ts';
+import { readRoomObjects, readRooms, type RoomsMap } from '../registered-collections.ts';
+import { roleOf, sizeOf, take, type Connected, type Known, type Role } from './collection-role.ts';
+import { collectionsAround, isCollection, type Variable } from './closure-scopes.ts';
 
 interface Candidate {
   readonly name: string;

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { peerKey, retransmittingPeers } from '../../../src/hooks/connections/kernel-sockets.ts';
+import { peerKey, retransmittingPeers } from '../../../src/hooks/connections/tcp-table.ts';
 
 const HEADER =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';

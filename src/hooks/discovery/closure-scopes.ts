@@ -1,6 +1,6 @@
 import { isMap, isProxy, isSet } from 'node:util/types';
-import type { Fields } from './fields.ts';
-import { inspect, type Inspection } from '../inspector/inspect.ts';
+import type { Fields } from './field-reader.ts';
+import { inspect, type Inspection } from '../inspector/inspector-session.ts';
 
 /** A collection and how the application's code would name it: `clients`, `manager.connections`. */
 export interface Variable {

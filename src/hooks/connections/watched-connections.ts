@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { misuse } from '../discovery/registries.ts';
+import { misuse } from '../registered-collections.ts';
 
 interface Handed {
   /** Of a ws WebSocket. */

@@ -1,4 +1,4 @@
-import { Retained } from '../../../src/hooks/connections/retained.ts';
+import { Retained } from '../../../src/hooks/connections/retained-connections.ts';
 
 /** Judges until done, counting the slices. */
 function judge(retained: Retained, nowMs: number, most = 1_000): number {

@@ -1,5 +1,5 @@
-import type { Guard } from '../../core/guard.ts';
-import type { Clock } from '../../types/index.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Clock } from '../types/index.ts';
 
 /** The pause between two slices, in which the loop is the application's. */
 const BETWEEN_MS = 1;

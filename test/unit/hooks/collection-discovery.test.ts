@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { Discovery } from '../../../src/hooks/discovery/discovery.ts';
-import { Names } from '../../../src/hooks/discovery/names.ts';
+import { Discovery } from '../../../src/hooks/discovery/collection-discovery.ts';
+import { Names } from '../../../src/hooks/unique-names.ts';
 
 class Counting extends EventEmitter {
   static asked = 0;

@@ -12,14 +12,14 @@ import {
   type Askable,
   type LivenessRules,
 } from './liveness.ts';
-import { peerKey } from './kernel-sockets.ts';
-import type { Retained } from './retained.ts';
-import type { Sockets } from './sockets.ts';
+import { peerKey } from './tcp-table.ts';
+import type { Retained } from './retained-connections.ts';
+import type { Sockets } from './socket-tracker.ts';
 import { signsOf } from './signs.ts';
 import { eventStreamOf } from './sse.ts';
-import { Tally, type Population } from './tally.ts';
-import { Transports } from './transports.ts';
-import { closeCodeName, isOpen, webSocketOf, type WebSocketLike, type Wraps } from './ws.ts';
+import { Tally, type Population } from './connection-totals.ts';
+import { Transports } from './transport-detector.ts';
+import { closeCodeName, isOpen, webSocketOf, type WebSocketLike, type Wraps } from './ws-instrumentation.ts';
 
 export interface ConnectionsDeps {
   readonly clock: Clock;

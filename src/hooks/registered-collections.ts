@@ -1,7 +1,7 @@
 import { isMap, isPromise, isSet } from 'node:util/types';
-import type { Guard } from '../../core/guard.ts';
-import { own } from './fields.ts';
-import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
+import type { Guard } from '../core/guard.ts';
+import { own } from './discovery/field-reader.ts';
+import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
 
 export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
 export type Watchable = Collection | (() => number);
@@ -17,7 +17,7 @@ const MAX_ROOMS_SUMMED = 5_000;
 const MAX_OBJECTS_SUMMED = 1_000;
 
 /** What the application showed us; collections are held weakly, functions until their Dispose. */
-export class Registries {
+export class RegisteredCollections {
   readonly #guard: Guard;
   readonly #shown = new WeakSet<object>();
   readonly #registries = new Map<string, Read<number>>();
