@@ -1,7 +1,7 @@
 /** The report that the agent wrote into the folder of an alert, beside its snapshots. */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { servedBetween } from '../report/served.ts';
+import { connectionsServed } from '../report/connection-counts.ts';
 import type { Analysis, ReportPoint } from '../types/index.ts';
 
 const MOST_BYTES = 16 * 1024 ** 2;
@@ -11,7 +11,7 @@ export function withServed(analysis: Analysis, files: readonly string[]): Analys
   const folders = new Set(files.map((file) => dirname(file)));
   const [folder] = folders;
   if (files.length < 2 || files.includes('-') || folders.size !== 1) return analysis;
-  const served = servedBetween(pointsOf(join(folder!, 'report.json')), files);
+  const served = connectionsServed(pointsOf(join(folder!, 'report.json')), files);
   return served === null ? analysis : { ...analysis, served };
 }
 

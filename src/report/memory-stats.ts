@@ -1,7 +1,7 @@
-/** A reading as `status()` and `MemoryMonitor` tell it. Bytes; `usagePercent` is of the capacity that kills, 0 to 100. */
-
+/** Converts a memory reading into the public `MemoryStats` of `status()` and `MemoryMonitor`. */
 import type { MemoryReading, MemoryStats, RegistryReading } from '../types/index.ts';
 
+/** Sizes are bytes. `usagePercent` is the old space as a share of `capacityBytes`, 0 to 100 with one decimal. */
 export function memoryStats(
   memory: MemoryReading,
   capacityBytes: number,

@@ -1,7 +1,8 @@
-/** The story of one alert. Its headline answers, in five lines, what an engineer asks at 02:00. */
-import type { Alert, Analysis, Report, ReportPoint, Snapshot } from '../types/index.ts';
+/** Builds the report of one alert. Its headline answers five questions: what, how long, restart or not, what now, which file. */
+import type { Alert, Analysis, Report, ReportPoint } from '../types/index.ts';
 import { adviceOf } from './advice.ts';
 import { formatBytes, formatDuration, formatTimeToLimit } from '../core/format.ts';
+import { redactionText, refusalText } from './snapshot-text.ts';
 
 export interface ReportInput {
   readonly alert: Alert;
@@ -12,6 +13,7 @@ export interface ReportInput {
   readonly notes?: readonly string[];
 }
 
+/** An hour at one sample each 15 s; a chart 480 px wide shows no more. */
 const MAX_POINTS = 240;
 
 export function buildReport({ alert, points, analysis, dir, notes = [] }: ReportInput): Report {
@@ -19,82 +21,71 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
     schema: 'wsguard.report/1',
     alert,
     headline: [
-      `What: ${whatLeaks(alert)}`,
+      `What: ${whatHappened(alert)}`,
       `Time left: ${timeLeft(alert)}`,
-      `Restart: ${restartBuys(alert)}`,
+      `Restart: ${effectOfRestart(alert)}`,
       `Now: ${adviceOf(alert.kind).now}`,
-      `File: ${howToGet(alert, dir)}`,
+      `File: ${fileToCopy(alert, dir)}`,
     ],
-    samples: thin(points),
+    samples: thinOut(points),
     analysis,
-    notes: [...scaleNote(alert), ...notes],
+    notes: [...timeScaleNote(alert), ...notes],
   };
 }
 
-function whatLeaks(alert: Alert): string {
-  if (alert.event === 'closed')
-    return `${alert.title} (${alert.kind}); closed: ${alert.because ?? 'no longer so'}`;
-  const culprit =
-    alert.culprit === null ? (alert.culpritBecause ?? 'holder not known yet') : alert.culprit.text;
-  return `${alert.title} (${alert.kind}, ${alert.severity}); ${culprit}`;
+function whatHappened(alert: Alert): string {
+  const { title, kind, severity, culprit, culpritBecause } = alert;
+  if (alert.event === 'closed') return `${title} (${kind}). Closed: ${alert.because ?? 'no longer detected'}`;
+  const rootCause = culprit?.text ?? culpritBecause;
+  return `${title} (${kind}, ${severity})${rootCause === undefined ? '' : `. Root cause: ${rootCause}`}`;
 }
 
 function timeLeft({ timeToLimit, family }: Alert): string {
   if (timeToLimit === null) {
     return family === 'leak'
-      ? 'no estimate: memory does not climb towards a limit, or too few collections have shown where it goes'
-      : 'no growth towards a memory limit was seen';
+      ? 'no estimate: memory does not grow towards a limit, or there were too few major GCs to measure its growth'
+      : 'memory does not grow towards a limit';
   }
-  // From 85 % on V8 collects more than it serves; the kernel kills at the limit itself.
-  const limit =
-    timeToLimit.limit === 'heap' ? "85 % of V8's heap limit" : 'the memory limit of the container';
-  return `${limit} ${formatTimeToLimit(timeToLimit)}`;
+  // From 85 % on V8 spends most of the time on garbage collection. The kernel kills at the limit itself.
+  const limit = timeToLimit.limit === 'heap' ? "85 % of V8's heap limit" : 'the container memory limit';
+  return `the process reaches ${limit} ${formatTimeToLimit(timeToLimit)}`;
 }
 
-/** After a restart the same growth starts from nothing: it buys the time it took to come here. */
-function restartBuys(alert: Alert): string {
-  const { restart } = adviceOf(alert.kind);
+/** After a restart the same growth starts again from zero, so it takes as long as the process has been up. */
+function effectOfRestart({ kind, uptimeMs, timeToLimit }: Alert): string {
+  const { restart } = adviceOf(kind);
   if (restart !== null) return restart;
-  const grew = formatDuration(alert.uptimeMs);
-  const left = alert.timeToLimit;
-  const whole = left === null ? '' : `, ${formatDuration(alert.uptimeMs + left.ms)} until the limit`;
-  return `buys about ${grew} at the same load until it stands here again${whole}`;
+  const limit =
+    timeToLimit === null ? '' : `, and the memory limit after ${formatDuration(uptimeMs + timeToLimit.ms)}`;
+  return `at the same load the process is back at this point after ${formatDuration(uptimeMs)}${limit}`;
 }
 
-function howToGet(alert: Alert, dir: string): string {
-  const written = alert.snapshots.filter((snapshot) => snapshot.outcome === 'written');
+function fileToCopy({ snapshots, host, id }: Alert, dir: string): string {
+  const written = snapshots.filter((snapshot) => snapshot.outcome === 'written');
   const last = written.at(-1);
   if (last !== undefined) {
     const count = written.length > 1 ? `the last of ${written.length} snapshots, ` : '';
-    const secrets = last.redacted ? 'redacted' : 'NOT redacted: it holds secrets';
-    return `scp ${alert.host}:${last.file} . (${count}${formatBytes(last.bytes)}, ${secrets}; then npx wsguard analyse)`;
+    return `scp ${host}:${last.file} . (${count}${formatBytes(last.bytes)}, ${redactionText(last.redacted)}; then run npx wsguard analyse)`;
   }
-  const report = `${dir}/${alert.id}/report.json on ${alert.host}`;
-  const refusal = alert.snapshots.at(-1);
-  return refusal === undefined ? `no snapshot yet; ${report}` : `${noSnapshot(refusal)}; ${report}`;
+  return `${whyNoSnapshot({ snapshots })}. Report: ${dir}/${id}/report.json on ${host}`;
 }
 
-function noSnapshot(snapshot: Snapshot): string {
-  if (snapshot.outcome === 'failed') return `the snapshot failed (${snapshot.code}: ${snapshot.reason})`;
-  if (snapshot.outcome === 'written') return snapshot.file;
-  const { reason, needBytes, haveBytes } = snapshot;
-  const need = needBytes === undefined ? '' : `, needs ${formatBytes(needBytes)}`;
-  const have = haveBytes === undefined ? '' : `, has ${formatBytes(haveBytes)}`;
-  return `no snapshot: refused, ${reason}${need}${have}`;
+function whyNoSnapshot({ snapshots }: Pick<Alert, 'snapshots'>): string {
+  const last = snapshots.at(-1);
+  if (last?.outcome === 'failed') return `snapshot failed (${last.code}): ${last.reason}`;
+  return last?.outcome === 'refused' ? `snapshot refused: ${refusalText(last)}` : 'no snapshot';
 }
 
-const scaleNote = ({ timeScale }: Alert): string[] =>
+const timeScaleNote = ({ timeScale }: Alert): string[] =>
   timeScale === undefined || timeScale === 1
     ? []
     : [
-        `Time scale ${timeScale}: windows and rates per hour are scaled; the time left and all timestamps are real.`,
+        `WSGUARD_TIME_SCALE is ${timeScale}: windows and rates per hour are scaled; the time left and all timestamps are real.`,
       ];
 
-/** Keeps the first, the last and an even choice between. */
-function thin(points: readonly ReportPoint[]): readonly ReportPoint[] {
+/** Keeps the first and the last point and an even selection between them. */
+function thinOut(points: readonly ReportPoint[]): readonly ReportPoint[] {
   if (points.length <= MAX_POINTS) return points;
   const step = (points.length - 1) / (MAX_POINTS - 1);
-  return Array.from({ length: MAX_POINTS }, (_, i) => points[Math.round(i * step)]).filter(
-    (point) => point !== undefined,
-  );
+  return Array.from({ length: MAX_POINTS }, (_, index) => points[Math.round(index * step)]!);
 }

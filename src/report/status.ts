@@ -1,4 +1,4 @@
-/** `status()`, from what is known: by the watcher normally, by the application's thread where that stays silent. */
+/** Builds the public `Status`: in the watcher normally, on the application thread when the watcher does not reply. */
 import { memoryStats } from './memory-stats.ts';
 import type {
   Alert,
@@ -12,7 +12,7 @@ import type {
   Verdict,
 } from '../types/index.ts';
 
-export interface Known {
+export interface StatusInput {
   readonly watcher: Status['watcher'];
   readonly identity: Identity;
   readonly uptimeMs: number;
@@ -21,20 +21,20 @@ export interface Known {
   readonly alerts: readonly Alert[];
   readonly timeToLimit: TimeToLimit | null;
   readonly blind: readonly Blind[];
-  /** Why the agent has no thread of its own; null where it has one. */
+  /** Why the agent runs without a watcher thread; null when it has one. */
   readonly threadless: string | null;
 }
 
 const NO_CONNECTIONS = { websocket: 0, sse: 0, polling: 0, upgraded: 0 };
 
-export function composeStatus(known: Known): Status {
-  const connections = known.sample?.connections;
+export function composeStatus(input: StatusInput): Status {
+  const connections = input.sample?.connections;
   const byTransport = connections?.active ?? NO_CONNECTIONS;
   return {
-    watcher: known.watcher,
-    service: known.identity.service,
-    instance: known.identity.instance,
-    uptimeMs: known.uptimeMs,
+    watcher: input.watcher,
+    service: input.identity.service,
+    instance: input.identity.instance,
+    uptimeMs: input.uptimeMs,
     connections: {
       active: Object.values(byTransport).reduce((sum, count) => sum + count, 0),
       unanswering: connections?.unanswering ?? 0,
@@ -42,17 +42,17 @@ export function composeStatus(known: Known): Status {
       retained: connections?.retained ?? null,
       byTransport,
     },
-    memory: statsOf(known.sample),
-    timeToLimit: known.timeToLimit,
-    verdicts: known.verdicts.map(statusVerdict),
-    alerts: known.alerts,
-    blind: [...(known.sample?.blind ?? known.blind), ...noThread(known.threadless)],
+    memory: memoryOf(input.sample),
+    timeToLimit: input.timeToLimit,
+    verdicts: input.verdicts.map(statusVerdict),
+    alerts: input.alerts,
+    blind: [...(input.sample?.blind ?? input.blind), ...threadlessBlindSpots(input.threadless)],
   };
 }
 
-/** What cannot be seen from the thread that is watched. */
-export const noThread = (threadless: string | null): Blind[] =>
-  threadless === null ? [] : [{ what: 'a blocked loop', why: `no thread of our own, ${threadless}` }];
+/** Without a watcher thread the agent is blocked together with the application and cannot report it. */
+export const threadlessBlindSpots = (threadless: string | null): Blind[] =>
+  threadless === null ? [] : [{ what: 'a blocked loop', why: `no watcher thread: ${threadless}` }];
 
 const NO_MEMORY: MemoryStats = {
   heapUsed: 0,
@@ -67,7 +67,7 @@ const NO_MEMORY: MemoryStats = {
   registries: {},
 };
 
-const statsOf = (sample: Sample | null): MemoryStats =>
+const memoryOf = (sample: Sample | null): MemoryStats =>
   sample === null
     ? NO_MEMORY
     : memoryStats(sample.memory, sample.limits.heapCapacityBytes, sample.registries);

@@ -11,9 +11,9 @@ import { startOtel, type Otel } from '../export/otel.ts';
 import { startPrometheusPage, type PrometheusPage } from '../export/prometheus.ts';
 import { resourceAttributes } from '../export/resource.ts';
 import type { Guard } from '../core/guard.ts';
-import { reportHtml } from '../report/html.ts';
+import { reportHtml } from '../report/html/report-html.ts';
 import { buildReport } from '../report/report.ts';
-import { reportText } from '../report/text.ts';
+import { reportText } from '../report/report-text.ts';
 import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
 
 interface Deps {

@@ -1,6 +1,6 @@
 /** The one line at the start: what is watched, what cannot be seen and why, where things go. */
 import type { Attached, Setup } from '../channel.ts';
-import { noThread } from '../report/status.ts';
+import { threadlessBlindSpots } from '../report/status.ts';
 import type { Log } from '../types/index.ts';
 
 interface Start {
@@ -20,7 +20,7 @@ export function sayStart({ setup, log, attached, exported }: Start): void {
     );
     return;
   }
-  const blind = [...attached.blind, ...noThread(threadless)].map(({ what, why }) => `${what}: ${why}`);
+  const blind = [...attached.blind, ...threadlessBlindSpots(threadless)].map(({ what, why }) => `${what}: ${why}`);
   const fields = {
     version: identity.agentVersion,
     service: identity.service,

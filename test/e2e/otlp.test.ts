@@ -120,7 +120,7 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
       severityNumber: 13,
       severityText: 'WARN',
       eventName: 'wsguard.alert',
-      body: { stringValue: '1,912 of 2,410 connections no longer answer' },
+      body: { stringValue: '1,912 of 2,410 connections do not reply to pings' },
     });
     expect(record?.attributes).toEqual(
       expect.arrayContaining([

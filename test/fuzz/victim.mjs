@@ -11,7 +11,7 @@ const { REDACTION_RULES } = require(join(dist, 'capture', 'redaction-rules.js'))
 const { redactFile } = require(join(dist, 'capture', 'redact-file.js'));
 const { Rewriter } = require(join(dist, 'heapsnapshot', 'rewrite.js'));
 const { analysisHtml } = require(join(dist, 'report', 'html.js'));
-const { analysisText } = require(join(dist, 'report', 'analysis.js'));
+const { analysisText } = require(join(dist, 'report', 'analysis-text.js'));
 
 const pieces = (bytes, length) => {
   const out = [];

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyseFiles } from '../support/analyse-files.ts';
-import { analysisText } from '../../src/report/analysis.ts';
+import { analysisText } from '../../src/report/analysis-text.ts';
 import type { Analysis, HeldStep, Suspect } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 
@@ -82,12 +82,12 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
       since: { opened: 0, openedAndClosed: 240, closed: 0, released: 0 },
     });
     const text = analysisText(analysis);
-    expect(text).toContain('New since the first: 240 closed and still held.');
-    expect(text).toContain('~~> .get(…) (Session): leaking, new since the first snapshot');
+    expect(text).toContain('Opened after the first snapshot: 240 closed but still in memory.');
+    expect(text).toContain('~~> .get(…) (Session): leaked, new since the first snapshot');
     expect(text).toMatch(
-      /shared with listeners of 'news' on EventEmitter \(\d\.\): \d+ KiB freed only if both/,
+      /\d+ KiB are shared with listeners of 'news' on EventEmitter \(suspect \d\) and are freed only when both/,
     );
-    expect(text).toContain('+120 while 240 connections that are new since the first snapshot are closed');
+    expect(text).toContain('+120 entries while 240 connections opened, closed and stayed in memory');
   });
 
   test('one: as far as the socket, for nothing tells the session itself', async () => {
@@ -114,6 +114,6 @@ test('files of two processes: no entry is called new, and connections are counte
   expect(because.filter((text) => /new since|as before/.test(text))).toEqual([]);
   expect(drawn(suspectAt(analysis, 'sessions').steps)).toBe('sessions: n -> ~.get(…): u -> ~.socket: l');
   expect(analysisText(analysis)).toMatch(
-    /\+120 while connections that are closed and still held went from 40 to 280/,
+    /\+120 entries while the closed connections still in memory went from 40 to 280/,
   );
 });

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { analysisHtml, reportHtml } from '../../src/report/html.ts';
+import { analysisHtml } from '../../src/report/html/analysis-html.ts';
+import { reportHtml } from '../../src/report/html/report-html.ts';
 import { buildReport } from '../../src/report/report.ts';
 import { alertOf } from '../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../support/analyses.ts';
@@ -10,7 +11,7 @@ import { describeWith, startComponent } from '../support/components.ts';
 import type { Chromium } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** A large page on a busy machine. */
+/** Time for a page of 10,000 rows on a busy machine. */
 const DEADLINE_MS = 120_000;
 const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
 const POINTS = Array.from({ length: 60 }, (_, at) => ({
@@ -91,21 +92,21 @@ describeWith(['chromium'], 'the report in a real browser', () => {
   );
 
   test.each(views)(
-    '$name, $colorScheme, $width wide: asks for nothing, runs nothing, fits',
+    '$name, $colorScheme, $width wide: requests nothing, runs no injected script, fits the width',
     async ({ make, colorScheme, width }) => {
       const file = join(dir, 'report.html');
       writeFileSync(file, make());
       const context = await chromium.browser.newContext({ colorScheme, viewport: { width, height: 900 } });
       const page = await context.newPage();
       page.setDefaultTimeout(DEADLINE_MS);
-      const asked: string[] = [];
-      const complaints: string[] = [];
-      page.on('request', (request) => asked.push(request.url()));
-      page.on('console', (message) => complaints.push(message.text()));
-      page.on('pageerror', (error) => complaints.push(String(error)));
+      const requests: string[] = [];
+      const errors: string[] = [];
+      page.on('request', (request) => requests.push(request.url()));
+      page.on('console', (message) => errors.push(message.text()));
+      page.on('pageerror', (error) => errors.push(String(error)));
       await page.goto(pathToFileURL(file).href);
       await page.evaluate(`document.querySelectorAll('details').forEach((each) => (each.open = true))`);
-      const seen = (await page.evaluate(`({
+      const state = (await page.evaluate(`({
         wasRun: globalThis.wasRun === true,
         overflow: document.documentElement.scrollWidth - innerWidth,
         images: document.images.length,
@@ -113,13 +114,13 @@ describeWith(['chromium'], 'the report in a real browser', () => {
         ink: getComputedStyle(document.body).color,
         text: document.body.innerText,
       })`)) as Record<string, unknown>;
-      expect(asked).toEqual([pathToFileURL(file).href]);
-      expect(complaints).toEqual([]);
-      expect(seen).toMatchObject({ wasRun: false, images: 0 });
-      expect(seen['overflow']).toBeLessThanOrEqual(0);
-      expect(String(seen['text'])).toContain('<script>globalThis.wasRun = true</script>');
+      expect(requests).toEqual([pathToFileURL(file).href]);
+      expect(errors).toEqual([]);
+      expect(state).toMatchObject({ wasRun: false, images: 0 });
+      expect(state['overflow']).toBeLessThanOrEqual(0);
+      expect(String(state['text'])).toContain('<script>globalThis.wasRun = true</script>');
       const light = (color: unknown): number => Number(/\d+/.exec(String(color))?.[0]);
-      expect(light(seen['paper']) > light(seen['ink'])).toBe(colorScheme === 'light');
+      expect(light(state['paper']) > light(state['ink'])).toBe(colorScheme === 'light');
       await context.close();
     },
   );

@@ -1,6 +1,6 @@
 import type { Alert } from '../../src/types/index.ts';
 
-/** An opened zombie alert; tests change what they are about. */
+/** An opened alert for zombie connections; a test overrides the fields that it checks. */
 export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   schema: 'wsguard.alert/1',
   event: 'opened',
@@ -20,7 +20,7 @@ export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   nodeVersion: '20.20.2',
   uptimeMs: 6 * 3_600_000,
   subject: 'websocket',
-  title: '1,912 of 2,410 connections no longer answer',
+  title: '1,912 of 2,410 connections do not reply to pings',
   evidence: [
     {
       name: 'ws_connections_unanswering',

@@ -1,5 +1,4 @@
-/** A line chart as inline SVG: few lines, time from left to right, zero at the bottom. */
-
+/** A line chart as inline SVG: up to three lines over time, with zero at the bottom. */
 import { formatBytes, formatCount } from '../../core/format.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
@@ -7,7 +6,7 @@ import type { Markup } from './markup.ts';
 export interface Line {
   readonly name: string;
   readonly tone: 'one' | 'two' | 'three';
-  /** `null`: not known then; the line has a hole. */
+  /** `null` where the value is unknown: the line has a gap there. */
   readonly values: readonly (number | null)[];
 }
 export interface Chart {
@@ -26,6 +25,13 @@ const BOTTOM = 24;
 const TICKS = 4;
 const TIMES = 4;
 
+/** Null when no chart could be drawn. */
+export function chartSection(title: string, charts: readonly (Markup | null)[]): Markup | null {
+  const drawn = charts.filter((chart) => chart !== null);
+  return drawn.length === 0 ? null : markup`<h2>${title}</h2><div class="charts">${drawn}</div>`;
+}
+
+/** Null with fewer than two points, or when no line has a value. */
 export function drawChart(chart: Chart): Markup | null {
   const { wallMs, lines, unit } = chart;
   const shown = lines.filter(({ values }) => values.some((value) => value !== null));
@@ -37,8 +43,8 @@ export function drawChart(chart: Chart): Markup | null {
   const x = (ms: number): number => LEFT + ((ms - first) / spanMs) * (WIDTH - LEFT - RIGHT);
   const y = (value: number): number => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
   const label = (value: number): string => (unit === 'bytes' ? formatBytes(value) : formatCount(value));
-  const ticks = Array.from({ length: TICKS + 1 }, (_, at) => at * step);
-  const times = Array.from({ length: TIMES }, (_, at) => first + (spanMs * at) / (TIMES - 1));
+  const ticks = Array.from({ length: TICKS + 1 }, (_, index) => index * step);
+  const times = Array.from({ length: TIMES }, (_, index) => first + (spanMs * index) / (TIMES - 1));
   return markup`<figure class="card">
     <figcaption>${chart.title}</figcaption>
     <div>${shown.map(({ name, tone }) => markup`<span class="key"><i class="${tone}"></i>${name}</span>`)}</div>
@@ -53,42 +59,42 @@ export function drawChart(chart: Chart): Markup | null {
             >`,
       )}
       ${times.map(
-        (ms, at) =>
-          markup`<text x="${x(ms)}" y="${HEIGHT - 6}" text-anchor="${anchor(at)}">${timeOf(ms, spanMs)}</text>`,
+        (ms, index) =>
+          markup`<text x="${x(ms)}" y="${HEIGHT - 6}" text-anchor="${anchor(index)}">${timeOf(ms, spanMs)}</text>`,
       )}
       ${shown.map(
         ({ tone, values }) =>
-          markup`<path class="${tone}" d="${pathOf(values, (at) => x(wallMs[at]!), y)}" />`,
+          markup`<path class="${tone}" d="${linePath(values, (index) => x(wallMs[index]!), y)}" />`,
       )}
     </svg>
   </figure>`;
 }
 
-const anchor = (at: number): string => (at === 0 ? 'start' : at === TIMES - 1 ? 'end' : 'middle');
+const anchor = (index: number): string => (index === 0 ? 'start' : index === TIMES - 1 ? 'end' : 'middle');
 
 function describe(title: string, lines: readonly Line[], label: (value: number) => string): string {
   const ends = lines.map(({ name, values }) => {
-    const known = values.filter((value) => value !== null);
-    return `${name} from ${label(known[0]!)} to ${label(known.at(-1)!)}`;
+    const numbers = values.filter((value) => value !== null);
+    return `${name} from ${label(numbers[0]!)} to ${label(numbers.at(-1)!)}`;
   });
   return `${title}: ${ends.join(', ')}`;
 }
 
-function pathOf(
+function linePath(
   values: readonly (number | null)[],
-  x: (at: number) => number,
+  x: (index: number) => number,
   y: (value: number) => number,
 ): string {
-  let isDown = false;
+  let isPenDown = false;
   const moves: string[] = [];
-  values.forEach((value, at) => {
-    if (value !== null) moves.push(`${isDown ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
-    isDown = value !== null;
+  values.forEach((value, index) => {
+    if (value !== null) moves.push(`${isPenDown ? 'L' : 'M'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`);
+    isPenDown = value !== null;
   });
   return moves.join('');
 }
 
-/** 1, 2, 2.5 or 5 times a power of ten of the unit that the label will have. */
+/** A tick distance of 1, 2, 2.5 or 5 times a power of ten, in the unit of the tick labels. */
 function niceStep(largest: number, unit: Chart['unit']): number {
   const raw = (largest * 1.02) / TICKS;
   const base = unit === 'bytes' ? 1024 ** Math.floor(Math.log(Math.max(1, raw * 2)) / Math.log(1024)) : 1;

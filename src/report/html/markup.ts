@@ -1,4 +1,4 @@
-/** HTML by template: every value that goes in is escaped, unless it came out of the same template. */
+/** HTML by template literals: every value is escaped, unless it is the result of such a template. */
 
 export class Markup {
   readonly text: string;
@@ -9,11 +9,11 @@ export class Markup {
 type Value = Markup | string | number | null | readonly Markup[];
 
 export function markup(parts: TemplateStringsArray, ...values: readonly Value[]): Markup {
-  const text = parts.reduce((whole, part, at) => whole + part + markupOf(values[at]), '');
+  const text = parts.reduce((html, part, index) => html + part + htmlOf(values[index]), '');
   return new Markup(text);
 }
 
-function markupOf(value: Value | undefined): string {
+function htmlOf(value: Value | undefined): string {
   if (value === undefined || value === null) return '';
   if (value instanceof Markup) return value.text;
   if (Array.isArray(value)) return (value as readonly Markup[]).map(({ text }) => text).join('');
@@ -27,11 +27,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;',
 };
-/** Controls, and characters that turn the direction of what follows: a name could pass for another one. */
+/** Control characters and characters that change the text direction: with them one name can look like another. */
 // oxlint-disable-next-line no-control-regex
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 
 const escape = (text: string): string =>
   text
     .replace(INVISIBLE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
+    .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);

@@ -1,4 +1,4 @@
-/** The one style sheet: system fonts, two themes, no file but itself. */
+/** The style sheet of the pages: system fonts, light and dark theme, nothing to download. */
 export const STYLE = `
 :root {
   color-scheme: light dark;
@@ -37,24 +37,24 @@ code, .mono { font: .88em/1.5 ui-monospace, "Cascadia Code", Menlo, Consolas, mo
 .tile b { display: block; font-size: .78rem; color: var(--soft); margin-bottom: .15rem; }
 .tile.wide { grid-column: 1 / -1; }
 .tile.now { border-left: 4px solid var(--accent); }
-.culprit { border-left: 4px solid var(--bad); }
-.culprit h3 { margin: 0 0 .2rem; font-size: 1.25rem; overflow-wrap: anywhere; }
-.place { font-size: 1rem; color: var(--accent); }
+.card.suspect { border-left: 4px solid var(--bad); }
+.card.suspect h3 { margin: 0 0 .2rem; font-size: 1.25rem; overflow-wrap: anywhere; }
+.location { font-size: 1rem; color: var(--accent); }
 .path { list-style: none; display: flex; flex-wrap: wrap; gap: .4rem 0; padding: 0; margin: .9rem 0 .3rem; align-items: center; }
 .path li { display: flex; align-items: center; max-width: 100%; }
 .path li + li::before { content: ""; width: 1.1rem; height: 2px; background: var(--three); flex: none; }
 .step { border: 1.5px solid var(--line); border-radius: .45rem; padding: .15rem .55rem; background: var(--wash); }
-.step.holder { border-color: var(--bad); background: var(--bad-wash); color: var(--bad); font-weight: 600; }
-.step.held { border-style: dashed; }
+.step.container { border-color: var(--bad); background: var(--bad-wash); color: var(--bad); font-weight: 600; }
+.step.retained { border-style: dashed; }
 .step.not-leaking { border-color: var(--good); background: var(--good-wash); color: var(--good); }
 .step.leaking { border-color: var(--bad); background: var(--bad-wash); color: var(--bad); font-weight: 600; }
 .step.unknown { border-style: dashed; }
 .path li + li.suspect::before { height: 0; background: none; border-top: 4px dotted var(--bad); width: 1.9rem; }
-.key i.look { flex: none; height: 0; border-radius: 0; background: none; border-top: 4px dotted var(--bad); width: 1.9rem; }
+.key i.suspect { flex: none; height: 0; border-radius: 0; background: none; border-top: 4px dotted var(--bad); width: 1.9rem; }
 .states { width: auto; margin: .2rem 0 .8rem; font-size: .875rem; }
 .states td { border: 0; padding: .12rem .8rem .12rem 0; }
-.states .look { white-space: nowrap; }
-.look, .state.leaking { color: var(--bad); }
+.states b.suspect { white-space: nowrap; }
+b.suspect, .state.leaking { color: var(--bad); }
 .state.not-leaking { color: var(--good); }
 .state.unknown { color: var(--soft); }
 .meter { display: inline-block; width: 5rem; height: .5rem; border-radius: .25rem; background: var(--wash); vertical-align: middle; overflow: hidden; margin-right: .4rem; }

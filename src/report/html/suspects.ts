@@ -1,67 +1,59 @@
-/** The culprit, its path as it is held, and the other suspects. */
-
+/** The card of the root cause, and the tables of suspects, retainers and classes. */
 import type { Analysis, Holder, SourceLocation, Suspect } from '../../types/index.ts';
-import { formatBytes, formatCount, formatSpot } from '../../core/format.ts';
-import { besideConnections, sharedText } from '../held.ts';
-import { stepsOf } from './held.ts';
+import { formatBytes, formatCount, formatShare, formatSpot } from '../../core/format.ts';
+import { growthPerConnection } from '../connection-counts.ts';
+import { sharedBytesText } from '../retaining-path.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
+import { hasSuspectReference, retainingPath } from './retaining-path.ts';
 
-const MOST_ROWS = 50;
-
-export const percent = (share: number): string => `${Math.round(share * 100)} %`;
+const MAX_ROWS = 50;
+/** A page of 10,000 rows opens in Chromium within a second; more rows make the filter slow. */
+const MAX_CLASSES = 10_000;
+/** A shorter table needs no filter. */
+const MIN_ROWS_FOR_FILTER = 20;
 
 export const meter = (share: number): Markup =>
-  markup`<span class="meter"><i style="width:${Math.round(share * 100)}%"></i></span>${percent(share)}`;
+  markup`<span class="meter"><i style="width:${Math.round(share * 100)}%"></i></span>${formatShare(share)}`;
 
-export function placeOf(location: SourceLocation): Markup {
-  const { function: name, package: from } = location;
-  return markup`<code class="place">${formatSpot(location)}</code>${name === null ? null : markup` in <code>${name}</code>`}${
-    from ? markup` <span class="soft">(${from})</span>` : null
+function locationText(location: SourceLocation): Markup {
+  const { function: functionName, package: packageName } = location;
+  return markup`<code class="location">${formatSpot(location)}</code>${functionName === null ? null : markup` in <code>${functionName}</code>`}${
+    packageName ? markup` <span class="soft">(${packageName})</span>` : null
   }`;
 }
 
-/** The chain that keeps it alive: from what the user wrote to the container, then what is in it. */
-export function pathOf(path: readonly string[], held: string | null): Markup {
-  const last = path.length - 1;
-  const steps = path.map(
-    (step, at) => markup`<li><code class="step${at === last ? ' holder' : ''}">${step}</code></li>`,
-  );
-  const entries = held === null ? null : markup`<li><code class="step held">${held}</code></li>`;
-  return markup`<ol class="path" aria-label="What holds it">${steps}${entries}</ol>`;
-}
-
-export function culpritCard(suspect: Suspect, counted: Pick<Analysis, 'connections' | 'served'>): Markup {
-  const { name, path, location, growth, entries, example, otherRetainers, notes, known } = suspect;
-  const held = `${growth === null ? '' : '+'}${formatCount(growth?.objects ?? suspect.objects)} × ${entries}`;
-  const beside = besideConnections(suspect, counted);
-  const like = suspect.containers > 1 ? ` in ${formatCount(suspect.containers)} like containers` : '';
-  return markup`<section class="card culprit">
-    <h3>${name} <span class="pill">${suspect.type}</span></h3>
+export function suspectCard(suspect: Suspect, counts: Pick<Analysis, 'connections' | 'served'>): Markup {
+  const { name, type, location, maker, growth, example, otherRetainers, notes, known } = suspect;
+  const perConnection = growthPerConnection(suspect, counts);
+  const group =
+    suspect.containers > 1 ? ` in ${formatCount(suspect.containers)} containers of the same kind` : '';
+  return markup`<section class="card suspect">
+    <h3>${name} <span class="pill">${type}</span></h3>
     <p>
-      ${location === null ? markup`<span class="soft">no line of code known</span>` : placeOf(location)}
+      ${location === null ? markup`<span class="soft">The line of code is unknown.</span>` : locationText(location)}
     </p>
-    ${suspect.maker === undefined ? null : markup`<p class="small soft">The entries are made at ${placeOf(suspect.maker)}</p>`}
-    ${hasSuspects(suspect) ? stepsOf(suspect.steps, held) : pathOf(path, held)}
-    ${beside === null ? null : markup`<p>${beside}.</p>`}
+    ${maker === undefined ? null : markup`<p class="small soft">The entries are created at ${locationText(maker)}</p>`}
+    ${retainingPath(suspect)}
+    ${perConnection === null ? null : markup`<p>${perConnection}.</p>`}
     <p>
-      ${growth === null ? null : `Gained ${formatCount(growth.objects)} objects and ${formatBytes(growth.bytes)}${like}. `}
-      Keeps ${formatBytes(suspect.retainedBytes)} alive. Confidence ${meter(suspect.confidence)}
+      ${growth === null ? null : `Grew by ${formatCount(growth.objects)} objects and ${formatBytes(growth.bytes)}${group}. `}
+      Retains ${formatBytes(suspect.retainedBytes)}. Confidence ${meter(suspect.confidence)}
     </p>
     ${
       example.length === 0
         ? null
-        : markup`<p class="small soft">An entry: <code>{ ${example.map((field) => `${field.name}: ${field.is}`).join(', ')} }</code></p>`
+        : markup`<p class="small soft">Example entry: <code>{ ${example.map((field) => `${field.name}: ${field.is}`).join(', ')} }</code></p>`
     }
     ${
       otherRetainers.length === 0
         ? null
         : markup`<p class="note">
-            Also held by ${otherRetainers.map((text, at) => markup`${at === 0 ? '' : ', '}<code>${text}</code>`)}:
-            releasing one of them frees nothing.
+            Also retained by ${otherRetainers.map((text, index) => markup`${index === 0 ? '' : ', '}<code>${text}</code>`)}:
+            memory is freed only when all of them release it.
           </p>`
     }
-    ${suspect.shared.map((shared) => markup`<p class="note">Bytes ${sharedText(shared)}.</p>`)}
+    ${suspect.shared.map((shared) => markup`<p class="note">${sharedBytesText(shared)}.</p>`)}
     ${
       known === null
         ? null
@@ -73,15 +65,15 @@ export function culpritCard(suspect: Suspect, counted: Pick<Analysis, 'connectio
 
 export function suspectTable(suspects: readonly Suspect[]): Markup | null {
   if (suspects.length === 0) return null;
-  const grew = suspects.some(({ growth }) => growth !== null);
+  const isComparison = suspects.some(({ growth }) => growth !== null);
   return markup`<h2>Other suspects</h2>
     <div class="scroll">
       <table>
         <thead>
-          <tr><th>Container</th><th>Where</th><th class="number">${grew ? 'Gained' : 'Entries'}</th><th class="number">Retained</th><th class="number">Confidence</th></tr>
+          <tr><th>Container</th><th>Code</th><th class="number">${isComparison ? 'Grew by' : 'Entries'}</th><th class="number">Retained</th><th class="number">Confidence</th></tr>
         </thead>
         <tbody>
-          ${suspects.slice(0, MOST_ROWS).map(
+          ${suspects.slice(0, MAX_ROWS).map(
             (suspect) =>
               markup`<tr>
                 <td class="name"><code>${suspect.path.join('')}</code><br /><span class="soft small">${suspect.entries}</span></td>
@@ -90,27 +82,23 @@ export function suspectTable(suspects: readonly Suspect[]): Markup | null {
                 <td class="number">${formatBytes(suspect.retainedBytes)}</td>
                 <td class="number">${meter(suspect.confidence)}</td>
               </tr>
-              ${detailsOf(suspect)}`,
+              ${suspectDetails(suspect)}`,
           )}
         </tbody>
       </table>
     </div>
-    ${more(suspects.length, MOST_ROWS)}`;
+    ${hiddenRows(suspects.length, MAX_ROWS)}`;
 }
 
-/** A container of numbers should be there, and numbers are no objects: its path alone says as much. */
-const hasSuspects = ({ steps }: Suspect): boolean => steps.some(({ isSuspect }) => isSuspect);
-
-/** What the card of the first one shows at once. */
-function detailsOf(suspect: Suspect): Markup | null {
-  const { steps, shared, entries, objects } = suspect;
-  if (!hasSuspects(suspect) && shared.length === 0) return null;
+function suspectDetails(suspect: Suspect): Markup | null {
+  const { shared } = suspect;
+  if (!hasSuspectReference(suspect) && shared.length === 0) return null;
   return markup`<tr>
     <td colspan="5">
       <details class="small">
-        <summary>how it is held</summary>
-        ${hasSuspects(suspect) ? stepsOf(steps, `${formatCount(objects)} × ${entries}`) : null}
-        ${shared.map((each) => markup`<p class="note">Bytes ${sharedText(each)}.</p>`)}
+        <summary>Retaining path</summary>
+        ${hasSuspectReference(suspect) ? retainingPath(suspect) : null}
+        ${shared.map((part) => markup`<p class="note">${sharedBytesText(part)}.</p>`)}
       </details>
     </td>
   </tr>`;
@@ -118,14 +106,14 @@ function detailsOf(suspect: Suspect): Markup | null {
 
 export function holderTable(holders: readonly Holder[]): Markup | null {
   if (holders.length === 0) return null;
-  return markup`<h2>What holds the memory</h2>
+  return markup`<h2>Largest retainers</h2>
     <div class="scroll">
       <table>
         <thead>
-          <tr><th>Holder</th><th>Where</th><th class="number">Entries</th><th class="number">Retained</th><th class="number">Of all</th></tr>
+          <tr><th>Retainer</th><th>Code</th><th class="number">Entries</th><th class="number">Retained</th><th class="number">Share of the heap</th></tr>
         </thead>
         <tbody>
-          ${holders.slice(0, MOST_ROWS).map(
+          ${holders.slice(0, MAX_ROWS).map(
             ({ name, path, location, objects, retainedBytes, share }) =>
               markup`<tr>
                 <td class="name"><code>${path.length === 0 ? name : path.join('')}</code></td>
@@ -138,36 +126,39 @@ export function holderTable(holders: readonly Holder[]): Markup | null {
         </tbody>
       </table>
     </div>
-    ${more(holders.length, MOST_ROWS)}`;
+    ${hiddenRows(holders.length, MAX_ROWS)}`;
 }
 
-const more = (count: number, shown: number): Markup | null =>
-  count <= shown ? null : markup`<p class="small soft">and ${formatCount(count - shown)} more</p>`;
-
-const MOST_CLASSES = 10_000;
+const hiddenRows = (count: number, shown: number): Markup | null =>
+  count <= shown
+    ? null
+    : markup`<p class="small soft">${formatCount(count - shown)} more rows are not shown.</p>`;
 
 export function classTable(title: string, id: string, rows: Analysis['classes']): Markup | null {
   if (rows.length === 0) return null;
-  const grows = rows.some(({ growth }) => growth !== null);
-  const gained = (value: number | undefined, text: string): Markup =>
-    markup`<td class="number${value !== undefined && value > 0 ? ' up' : ''}">${value === undefined ? '' : text}</td>`;
-  const plus = (value: number, text: string): string => (value > 0 ? `+${text}` : text);
+  const isComparison = rows.some(({ growth }) => growth !== null);
+  const growthHead = isComparison ? markup`<th class="number">Change</th>` : null;
+  const growthCell = (value: number | undefined, format: (value: number) => string): Markup | null => {
+    if (!isComparison) return null;
+    if (value === undefined) return markup`<td class="number"></td>`;
+    return markup`<td class="number${value > 0 ? ' up' : ''}">${value > 0 ? '+' : ''}${format(value)}</td>`;
+  };
   return markup`<h2>${title}</h2>
-    ${rows.length > 20 ? markup`<input data-filter="${id}" placeholder="Filter by name" aria-label="Filter ${title}" />` : null}
+    ${rows.length > MIN_ROWS_FOR_FILTER ? markup`<input data-filter="${id}" placeholder="Filter by name" aria-label="Filter ${title}" />` : null}
     <div class="scroll" id="${id}">
       <table>
         <thead>
-          <tr><th>Class</th><th class="number">Objects</th>${grows ? markup`<th class="number">Gained</th>` : null}<th class="number">Bytes</th>${grows ? markup`<th class="number">Gained</th>` : null}</tr>
+          <tr><th>Class</th><th class="number">Objects</th>${growthHead}<th class="number">Bytes</th>${growthHead}</tr>
         </thead>
         <tbody>
           ${rows
-            .slice(0, MOST_CLASSES)
+            .slice(0, MAX_CLASSES)
             .map(
               ({ name, objects, bytes, growth }) =>
-                markup`<tr><td class="name"><code>${name}</code></td><td class="number">${formatCount(objects)}</td>${grows ? gained(growth?.objects, plus(growth?.objects ?? 0, formatCount(growth?.objects ?? 0))) : null}<td class="number">${formatBytes(bytes)}</td>${grows ? gained(growth?.bytes, plus(growth?.bytes ?? 0, formatBytes(growth?.bytes ?? 0))) : null}</tr>`,
+                markup`<tr><td class="name"><code>${name}</code></td><td class="number">${formatCount(objects)}</td>${growthCell(growth?.objects, formatCount)}<td class="number">${formatBytes(bytes)}</td>${growthCell(growth?.bytes, formatBytes)}</tr>`,
             )}
         </tbody>
       </table>
     </div>
-    ${more(rows.length, MOST_CLASSES)}`;
+    ${hiddenRows(rows.length, MAX_CLASSES)}`;
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withServed } from '../../../src/cli/report-beside.ts';
-import { analysisText } from '../../../src/report/analysis.ts';
+import { analysisText } from '../../../src/report/analysis-text.ts';
 import type { Analysis, ReportPoint } from '../../../src/types/index.ts';
 import { analysisOf, suspectOf } from '../../support/analyses.ts';
 
@@ -67,7 +67,9 @@ test('the text has it, per suspect too, and does not excuse itself for what it k
   const analysis = analysisOf({ suspects, connections: { ...counts, since } });
   const text = analysisText({ ...analysis, served: { opened: 290, closed: 280 } });
   expect(text).toContain('the agent counted 290 connections opened and 280 closed');
-  expect(text).toContain("+300: 1.03 for each of 290 connections opened meanwhile, by the agent's count");
-  expect(text).not.toContain('in no snapshot');
-  expect(analysisText(analysis)).toContain('is in no snapshot, so this is no rate');
+  expect(text).toContain(
+    '+300 entries: 1.03 for each of the 290 connections that the agent saw open meanwhile',
+  );
+  expect(text).not.toContain('in neither');
+  expect(analysisText(analysis)).toContain('were freed between the snapshots are in neither and not counted');
 });

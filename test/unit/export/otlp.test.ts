@@ -75,7 +75,7 @@ test('an alert as a log record', () => {
     eventName: 'wsguard.alert',
     severityNumber: 17,
     severityText: 'ERROR',
-    body: '1,912 of 2,410 connections no longer answer',
+    body: '1,912 of 2,410 connections do not reply to pings',
     timestamp: new Date('2026-11-22T02:00:00.000Z'),
   });
   expect(record.attributes).toMatchObject({

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { analysisHtml, reportHtml } from '../../../src/report/html.ts';
+import { analysisHtml } from '../../../src/report/html/analysis-html.ts';
+import { reportHtml } from '../../../src/report/html/report-html.ts';
 import { drawChart } from '../../../src/report/html/chart.ts';
 import { markup } from '../../../src/report/html/markup.ts';
-import { SCRIPT, SCRIPT_HASH } from '../../../src/report/html/script.ts';
+import { SCRIPT, SCRIPT_HASH } from '../../../src/report/html/page.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import type { Alert, ReportPoint } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
@@ -29,17 +30,17 @@ const report = (alert: Partial<Alert> = {}, analysis = analysisOf()) =>
     dir: '/var/wsguard',
   });
 
-test('a value is escaped, a template of ours is not', () => {
+test('values are escaped, nested templates are not', () => {
   expect(markup`<b title="${EVIL}">${markup`<i>${EVIL}</i>`}${[markup`<u></u>`]}${null}${0}</b>`.text).toBe(
     `<b title="${NO_EVIL}"><i>${NO_EVIL}</i><u></u>0</b>`,
   );
 });
 
-test('characters that hide or turn text are spelled out', () => {
+test('invisible characters and direction marks are shown as escapes', () => {
   expect(markup`${'gnp\u202eexe.\u0000\u200b'}`.text).toBe('gnp\\u202eexe.\\u0000\\u200b');
 });
 
-test('nothing from the heap or the alert is ever markup', () => {
+test('no string from the heap or from the alert becomes markup', () => {
   const suspect = suspectOf({
     name: EVIL,
     path: [EVIL],
@@ -103,7 +104,7 @@ test('nothing from the heap or the alert is ever markup', () => {
   }
 });
 
-test('the page asks for nothing, and its policy allows only its own script', () => {
+test('the page requests nothing, and its policy allows only its own script', () => {
   const page = reportHtml(report());
   expect(SCRIPT_HASH).toBe(`sha256-${createHash('sha256').update(SCRIPT).digest('base64')}`);
   expect(page).toContain(`default-src 'none'`.replaceAll("'", '&#39;'));
@@ -111,7 +112,7 @@ test('the page asks for nothing, and its policy allows only its own script', () 
   expect(page.match(/https?:|\bsrc=|\bhref=|url\(|@import/g)).toBeNull();
 });
 
-test('it says what happened, who holds it, how, how long is left, what to do and what to paste', () => {
+test('the page has the title, the root cause, its path, the time left, the advice and the commands', () => {
   const page = reportHtml(
     report({
       snapshots: [
@@ -127,7 +128,7 @@ test('it says what happened, who holds it, how, how long is left, what to do and
     }),
   );
   for (const part of [
-    '1,912 of 2,410 connections no longer answer',
+    '1,912 of 2,410 connections do not reply to pings',
     '/srv/app/connections.js:41',
     '.get(&quot;lobby&quot;)',
     '+1,912 × WebSocket',
@@ -141,22 +142,22 @@ test('it says what happened, who holds it, how, how long is left, what to do and
   }
 });
 
-test('without culprit, analysis, samples and snapshots it says why', () => {
+test('without a root cause, analysis, samples and snapshots the page gives the reason', () => {
   const page = reportHtml({
-    ...report({ culprit: null, culpritBecause: 'the gate refused' }),
+    ...report({ culprit: null, culpritBecause: 'no snapshot: refused' }),
     analysis: null,
     samples: [],
   });
-  expect(page).toContain('the gate refused');
+  expect(page).toContain('no snapshot: refused');
   expect(page).not.toContain('<svg');
 });
 
-test('the culprit of the alert is the one that is drawn, whatever its rank; unknown to the heap it stands alone', () => {
+test('the card shows the suspect that the alert names, whatever its rank, or the culprit alone if no suspect matches', () => {
   const suspects = [
     suspectOf({ name: 'other', path: ['other'] }),
     suspectOf({ name: 'clients', path: ['clients'] }),
   ];
-  const holder = /class="step holder">([^<]*)</;
+  const holder = /class="step container">([^<]*)</;
   const named = { ...alertOf().culprit!, name: 'clients', file: 'a.js' };
   const draw = (culprit: Alert['culprit']) => reportHtml(report({ culprit }, analysisOf({ suspects })));
   expect(holder.exec(draw(named))?.[1]).toBe('clients');
@@ -166,7 +167,7 @@ test('the culprit of the alert is the one that is drawn, whatever its rank; unkn
   expect(alone.match(/<code>(other|clients)<\/code>/g)).toHaveLength(2);
 });
 
-test('the path is drawn with the references to look at, each state with its reason; the other suspects have theirs', () => {
+test('the retaining path marks suspect references and gives each state with its reason, for every suspect', () => {
   const step = { text: 'clients', is: 'Map', because: 'a variable of the module a.js', isSuspect: false };
   const steps = [
     { ...step, state: 'not-leaking' },
@@ -186,37 +187,37 @@ test('the path is drawn with the references to look at, each state with its reas
     '<li class=""><code class="step not-leaking"',
     '<li class="suspect"><code class="step unknown"',
     '<li class="suspect"><code class="step leaking"',
-    'shared with bus (2.): 3.0 MiB freed only if both let go',
-    'not leaking</b> a variable of the module a.js',
-    '+300 while 240 connections that are new since the first snapshot are closed and still held',
-    'last 10 open, 280 closed and still held. New since the first: 240 closed and still held. Of the first: 3 closed',
+    '3.0 MiB are shared with bus (suspect 2) and are freed only when both release them',
+    'expected</b> a variable of the module a.js',
+    '+300 entries while 240 connections opened, closed and stayed in memory',
+    'in the last: 10 open, 280 closed but still in memory. Opened after the first snapshot: 240 closed but still in memory. Open in the first snapshot and no longer open: 3 closed',
   ])
     expect(page).toContain(part);
   expect(page.match(/~~&gt;/g)).toHaveLength(4);
-  expect(page.match(/how it is held/g)).toHaveLength(1);
+  expect(page.match(/<summary>Retaining path/g)).toHaveLength(1);
 });
 
-test('one snapshot is neither clean nor leaking; a clean pair says why', () => {
+test('one snapshot is never called clean or leaking; a clean pair gives the reason', () => {
   expect(analysisHtml(analysisOf({ suspects: [], clean: true, because: 'Nothing gained.' }))).toMatch(
-    /clean[\s\S]*Nothing grows[\s\S]*Nothing gained\./,
+    /no leak found[\s\S]*Nothing grows[\s\S]*Nothing gained\./,
   );
   const [one] = analysisOf().snapshots;
   for (const suspects of [[], [suspectOf({ growth: null })]]) {
     const page = analysisHtml(analysisOf({ snapshots: [one!], suspects, clean: false }));
-    expect(page).toContain('What holds the memory');
-    expect(page).not.toMatch(/leak found|keeps growing|>\s*clean|Nothing grows/);
+    expect(page).toContain('Largest retainers');
+    expect(page).not.toMatch(/leak found|keeps growing|Nothing grows/);
   }
 });
 
-test('ten thousand classes are listed and can be filtered, more are counted', () => {
+test('the class table lists 10,000 rows with a filter and counts the rest', () => {
   const classes = Array.from({ length: 10_003 }, (_, at) => classRow(`Class${at}`));
   const page = analysisHtml(analysisOf({ classes }));
   expect(page.match(/<code>Class\d+<\/code>/g)).toHaveLength(10_000);
-  expect(page).toContain('and 3 more');
+  expect(page).toContain('3 more rows are not shown');
   expect(page).toContain('data-filter="classes"');
 });
 
-test('a line with holes is drawn in pieces, from zero, with round ticks', () => {
+test('a line with gaps is drawn in segments, from zero, with round ticks', () => {
   const chart = drawChart({
     title: 'Heap',
     unit: 'bytes',
@@ -228,13 +229,13 @@ test('a line with holes is drawn in pieces, from zero, with round ticks', () => 
   expect(chart).toContain('aria-label="Heap: floor from 977 KiB to 2.9 MiB"');
 });
 
-test('one point or none is no chart', () => {
+test('fewer than two points give no chart', () => {
   const lines = [{ name: 'a', tone: 'one', values: [1] }] as const;
   expect(drawChart({ title: 't', unit: 'count', wallMs: [1], lines })).toBeNull();
   expect(drawChart({ title: 't', unit: 'count', wallMs: [], lines: [] })).toBeNull();
 });
 
-test('two snapshots are fetched and compared by the commands to paste, and one raw file is said', () => {
+test('the commands copy and compare both snapshots; a file that is not redacted has a warning', () => {
   const snapshot = (file: string, redacted: boolean) =>
     ({ outcome: 'written', file, method: 'inprocess', pauseMs: 9, bytes: 10, redacted }) as const;
   const page = reportHtml(report({ snapshots: [snapshot('/d/a', false), snapshot('/d/b', true)] }));

@@ -1,14 +1,14 @@
 import { adviceOf, adviceText, docsOf } from '../../../src/report/advice.ts';
 import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/core/format.ts';
 import { buildReport } from '../../../src/report/report.ts';
-import { reportText } from '../../../src/report/text.ts';
+import { reportText } from '../../../src/report/report-text.ts';
 import { KINDS, type Alert, type ReportPoint } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 const report = (more: Partial<Alert> = {}, points: ReportPoint[] = []) =>
   buildReport({ alert: alertOf(more), points, analysis: null, dir: '/app/wsguard' });
 
-test('the first five lines: what, time left, what a restart buys, what to do now, how to get the file', () => {
+test('the headline: what, time left, effect of a restart, what to do now, which file to copy', () => {
   const text = reportText(
     report({
       snapshots: [
@@ -24,46 +24,46 @@ test('the first five lines: what, time left, what a restart buys, what to do now
     }),
   );
   expect(text.split('\n').slice(0, 6)).toEqual([
-    'What: 1,912 of 2,410 connections no longer answer (zombie-connections, warning); `clients` in server.js:41 keeps every connection',
-    "Time left: 85 % of V8's heap limit in about 42 min (30 to 65)",
-    'Restart: buys about 6 h at the same load until it stands here again, 6 h 42 min until the limit',
+    'What: 1,912 of 2,410 connections do not reply to pings (zombie-connections, warning). Root cause: `clients` in server.js:41 keeps every connection',
+    "Time left: the process reaches 85 % of V8's heap limit in about 42 min (30 to 65)",
+    'Restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
     `Now: ${adviceOf('zombie-connections').now}`,
-    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, redacted; then npx wsguard analyse)',
+    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, secrets masked; then run npx wsguard analyse)',
     '',
   ]);
 });
 
-test('a refusal is said with its reason and its bytes', () => {
+test('a refused snapshot is reported with its reason and its bytes', () => {
   const { headline } = report({
-    snapshots: [{ outcome: 'refused', reason: 'memory', needBytes: 2 ** 30, haveBytes: 2 ** 28 }],
+    snapshots: [{ outcome: 'refused', reason: 'too little memory', needBytes: 2 ** 30, haveBytes: 2 ** 28 }],
   });
   expect(headline[4]).toBe(
-    'File: no snapshot: refused, memory, needs 1.0 GiB, has 256 MiB; /app/wsguard/a1b2c3/report.json on web-3',
+    'File: snapshot refused: too little memory, needs 1.0 GiB, 256 MiB available. Report: /app/wsguard/a1b2c3/report.json on web-3',
   );
 });
 
-test('a closed alert says why it closed', () => {
+test('a closed alert gives the reason', () => {
   const { headline } = report({ event: 'closed', because: 'has not grown for 60 min' });
-  expect(headline[0]).toMatch(/\(zombie-connections\); closed: has not grown for 60 min$/);
+  expect(headline[0]).toMatch(/\(zombie-connections\)\. Closed: has not grown for 60 min$/);
 });
 
-test('an unknown time is not a promise', () => {
+test('without an estimate the time left says why', () => {
   expect(report({ timeToLimit: null }).headline[1]).toMatch(/^Time left: no estimate/);
 });
 
-test('a file that holds secrets says so', () => {
+test('a snapshot that is not redacted has a warning', () => {
   const snapshots: Alert['snapshots'] = [
     { outcome: 'written', file: '/x', method: 'inprocess', pauseMs: 900, bytes: 10, redacted: false },
   ];
   expect(report({ snapshots }).headline[4]).toContain('NOT redacted');
 });
 
-test('a scaled run says so', () => {
-  expect(report({ timeScale: 60 }).notes[0]).toContain('Time scale 60');
+test('a scaled run has a note', () => {
+  expect(report({ timeScale: 60 }).notes[0]).toContain('WSGUARD_TIME_SCALE is 60');
   expect(report().notes).toEqual([]);
 });
 
-test('the rest: evidence, what it is not, suspects, a table of at most a dozen rows, who', () => {
+test('report.txt has evidence, ruled-out kinds, suspects, at most 12 rows of samples, and the process', () => {
   const points = Array.from({ length: 100 }, (_, i) => ({
     wallMs: Date.UTC(2026, 10, 22, 2, i % 60),
     heapUsedBytes: i * 1e6,
@@ -117,14 +117,14 @@ test('the rest: evidence, what it is not, suspects, a table of at most a dozen r
   );
   expect(text).toContain('heap-growth: post-GC floor grew 3 MB in the window');
   expect(text).toContain('clients gained 900 entries');
-  expect(text).toContain('1. clients (Map): +900 WebSocket, 80.0 MiB');
+  expect(text).toContain('1. clients (Map): +900 WebSocket, 80.0 MiB retained');
   expect(text).toContain('server.js:41');
   expect(text.split('\n').filter((line) => /^ +\d\d:\d\d:\d\d/.test(line)).length).toBeLessThanOrEqual(13);
   expect(text).toContain('chat-server 3.1.4, instance chat-7f9c, pid 4711 on web-3');
   expect(built.samples).toHaveLength(100);
 });
 
-test('a long history is thinned, both ends kept', () => {
+test('a long history is thinned out and keeps its first and last point', () => {
   const point = {
     heapUsedBytes: 1,
     floorBytes: null,
@@ -139,7 +139,7 @@ test('a long history is thinned, both ends kept', () => {
   expect([samples[0]?.wallMs, samples.at(-1)?.wallMs]).toEqual([0, 1000]);
 });
 
-test('every kind has advice, its page and a report', () => {
+test('every kind has advice, a page and a report', () => {
   for (const kind of KINDS) {
     expect(adviceText(kind).length).toBeGreaterThan(60);
     expect(docsOf(kind)).toBe(`docs/leaks/${kind}.md`);

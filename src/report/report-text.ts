@@ -1,0 +1,85 @@
+/** The report as plain text (report.txt), without colours and readable in a terminal of 110 columns. */
+import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
+import { adviceOf } from './advice.ts';
+import { analysisText } from './analysis-text.ts';
+import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
+import { refusalText, writtenText } from './snapshot-text.ts';
+
+const MAX_ROWS = 12;
+
+export function reportText(report: Report): string {
+  const { alert } = report;
+  const parts = [
+    report.headline.join('\n'),
+    section('Evidence', alert.evidence.map(evidenceLine)),
+    section('Ruled out', reasonLines(alert.against)),
+    section('Also detected', reasonLines(alert.also)),
+    section('How to fix it', [
+      adviceOf(alert.kind).fix,
+      `Details: ${alert.docs} in the folder of @wsguard/agent`,
+    ]),
+    section('Heap snapshots', alert.snapshots.map(snapshotLine)),
+    section('Analysis of the snapshots', analysisLines(report)),
+    section('Memory and connections (UTC)', pointTable(report.samples)),
+    section('Notes', report.notes),
+    section('Process', identityLines(alert)),
+  ];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+const section = (title: string, lines: readonly string[]): string =>
+  lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}`.trimEnd()).join('\n')}`;
+
+export function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): string {
+  const limit = threshold === undefined ? '' : ` (threshold ${formatValue(threshold, unit)})`;
+  const window = windowMs === undefined ? '' : ` over ${formatDuration(windowMs)}`;
+  return `${name}: ${formatValue(value, unit)}${limit}${window}`;
+}
+
+export const reasonLines = (reasons: Alert['against']): string[] =>
+  reasons.map(({ kind, because }) => `${kind}: ${because}`);
+
+/** One empty line between blocks at most. */
+function analysisLines({ analysis }: Report): string[] {
+  if (analysis === null) return [];
+  const lines = analysisText(analysis).trimEnd().split('\n');
+  return lines.filter((line, index) => line !== '' || lines[index - 1] !== '');
+}
+
+function snapshotLine(snapshot: Snapshot): string {
+  if (snapshot.outcome === 'written') return `${snapshot.file}: ${writtenText(snapshot)}`;
+  if (snapshot.outcome === 'failed') return `failed (${snapshot.code}): ${snapshot.reason}`;
+  return `refused: ${refusalText(snapshot)}`;
+}
+
+const COLUMNS: readonly (readonly [string, (point: ReportPoint) => string])[] = [
+  ['time', ({ wallMs }) => new Date(wallMs).toISOString().slice(11, 19)],
+  ['heap used', ({ heapUsedBytes }) => formatBytes(heapUsedBytes)],
+  ['post-GC heap', ({ floorBytes }) => (floorBytes === null ? '-' : formatBytes(floorBytes))],
+  ['rss', ({ rssBytes }) => formatBytes(rssBytes)],
+  ['external', ({ externalBytes }) => formatBytes(externalBytes)],
+  ['connections', ({ connections }) => formatCount(connections)],
+  ['unresponsive', ({ unanswering }) => formatCount(unanswering)],
+];
+
+function pointTable(points: readonly ReportPoint[]): string[] {
+  if (points.length === 0) return [];
+  const step = Math.max(1, Math.ceil((points.length - 1) / (MAX_ROWS - 1)));
+  const shown = points.filter((_, index) => index % step === 0 || index === points.length - 1);
+  const rows = [
+    COLUMNS.map(([title]) => title),
+    ...shown.map((point) => COLUMNS.map(([, cellOf]) => cellOf(point))),
+  ];
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
+  return rows.map((cells) => cells.map((cell, column) => cell.padStart(widths[column]!)).join('  '));
+}
+
+function identityLines(alert: Alert): string[] {
+  const version = alert.serviceVersion === null ? '' : ` ${alert.serviceVersion}`;
+  const worker = alert.worker === null ? '' : `, cluster worker ${alert.worker}`;
+  return [
+    `${alert.service}${version}, instance ${alert.instance}, pid ${alert.pid} on ${alert.host}${worker}`,
+    `up ${formatDuration(alert.uptimeMs)} at ${alert.at}; Node ${alert.nodeVersion}, agent ${alert.agentVersion}`,
+    `alert ${alert.id}, fingerprint ${alert.fingerprint} (to mute it: WSGUARD_MUTE=${alert.fingerprint}:<date>)`,
+  ];
+}
