@@ -1,4 +1,4 @@
-import type { Analysis, Growing, Suspect } from '../types/index.ts';
+import type { Analysis, ExpectedGrowth, Suspect } from '../types/index.ts';
 import { classRows, duplicatedStrings, externalRows, takeCensus } from './compare/census.ts';
 import { countConnections, findAccepted } from './verdict/connections.ts';
 import { countHoldings } from './compare/entries.ts';
@@ -109,7 +109,7 @@ function packagesOf(scripts: Scripts, sources: Sources): Packages {
   return packages;
 }
 
-function becauseOf([first]: readonly Suspect[], growing: readonly Growing[]): string {
+function becauseOf([first]: readonly Suspect[], growing: readonly ExpectedGrowth[]): string {
   if (first !== undefined) {
     const at = first.location === null ? '' : ` (${formatSpot(first.location)})`;
     return `${first.name} gained ${first.objects} entries${at}: ${first.path.join('')}.`;

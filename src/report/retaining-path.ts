@@ -1,17 +1,17 @@
 /** The retaining path of a suspect as text: the state of each step, and the references that may be the leak. */
-import type { HeldStep, Shared } from '../types/index.ts';
+import type { RetainingStep, SharedRetention } from '../types/index.ts';
 import { formatBytes } from '../core/format.ts';
 
 const MAX_STEPS = 10;
 
-export const STATE_LABELS: Readonly<Record<HeldStep['state'], string>> = {
+export const STATE_LABELS: Readonly<Record<RetainingStep['state'], string>> = {
   'not-leaking': 'expected',
   unknown: 'unknown',
   leaking: 'leaked',
 };
 
 /** Lines for a terminal. `~~>` marks a suspect reference; a path without one gives no lines. */
-export function retainingPathLines(steps: readonly HeldStep[]): string[] {
+export function retainingPathLines(steps: readonly RetainingStep[]): string[] {
   const firstSuspect = steps.findIndex(({ isSuspect }) => isSuspect);
   if (firstSuspect < 0) return [];
   const from = Math.max(0, Math.min(steps.length - MAX_STEPS, firstSuspect - 2));
@@ -26,10 +26,10 @@ export function retainingPathLines(steps: readonly HeldStep[]): string[] {
   ];
 }
 
-const stateText = ({ state, because }: HeldStep): string =>
+const stateText = ({ state, because }: RetainingStep): string =>
   `${STATE_LABELS[state]}${because === null ? '' : `, ${because}`}`;
 
-export function sharedBytesText({ with: others, bytes }: Shared): string {
+export function sharedBytesText({ with: others, bytes }: SharedRetention): string {
   const names = others.map(({ rank, name }) => `${name} (suspect ${rank})`).join(' and ');
   const condition = others.length === 1 ? 'both' : `all ${others.length + 1}`;
   return `${formatBytes(bytes)} are shared with ${names} and are freed only when ${condition} release them`;

@@ -1,87 +1,90 @@
-/** `Analysis`: what one snapshot, or two or three compared, contains. */
+/** `Analysis`: the contents of one heap snapshot, or the growth between two or three of them (docs/cli.md, `wsguard analyse`). */
 
 export interface SourceLocation {
   readonly file: string;
   /** From 1. */
   readonly line: number;
   readonly function: string | null;
-  /** From 1; there where the line is so long that it says nothing: in minified code without a source map. */
+  /** From 1. Set only for very long lines: minified code without a source map. */
   readonly column?: number;
   /** `name@version` when the file belongs to a package. */
   readonly package?: string | null;
 }
 
-/** A container and what piled up in it; like containers are one suspect. */
+/** A container that gained entries. Containers in the same field of the same class are one suspect. */
 export interface Suspect {
   readonly rank: number;
   /** `connections`, `listeners of 'message' on RedisClient`. */
   readonly name: string;
   readonly type: SuspectType;
-  /** As code would read it, one step an element: `bus`, `._events`, `.message`, `[312]`. */
+  /** The retaining path in the syntax of code, one step per element: `bus`, `._events`, `.message`, `[312]`. */
   readonly path: readonly string[];
-  /** The line to look at: where the entries come from, else what owns the container. */
+  /** The line that adds the entries; if it is unknown, the code that owns the container. */
   readonly location: SourceLocation | null;
-  /** Who makes the entries, where someone else adds them. */
+  /** The code that creates the entries, when other code adds them to the container. */
   readonly maker?: SourceLocation;
   readonly objects: number;
   readonly retainedBytes: number;
   readonly growth: { readonly objects: number; readonly bytes: number } | null;
   readonly confidence: number;
-  /** How many like containers this line speaks of. */
+  /** Number of containers that this suspect stands for. */
   readonly containers: number;
-  /** What the entries are: `WebSocket`, `closure onMessage`. */
+  /** Class of the entries: `WebSocket`, `function onMessage`. */
   readonly entries: string;
-  /** One entry: names and kinds of its fields, never their values. */
+  /** Field names and classes of one entry, never values. */
   readonly example: readonly { readonly name: string; readonly is: string }[];
-  /** What else holds the same entries: freeing them here alone frees nothing. */
+  /** Other containers that retain the same entries. To remove the entries from this container alone frees nothing. */
   readonly otherRetainers: readonly string[];
-  /** Sentences that a reader needs to believe it: closed sockets among them, growth by design. */
+  /** Sentences with more evidence: closed sockets among the entries, the same function added repeatedly. */
   readonly notes: readonly string[];
   readonly known: KnownLeak | null;
   /**
-   * The path once more, object by object, on to an example entry and to what shows that nobody needs it any more.
-   * Empty where there is no such path.
+   * The retaining path object by object, down to an example entry and to the object that shows that the entry is no
+   * longer needed. Empty when there is no such path.
    */
-  readonly steps: readonly HeldStep[];
-  /** Bytes that this suspect and others keep alive together: they are freed when all of them let go, not before. */
-  readonly shared: readonly Shared[];
+  readonly steps: readonly RetainingStep[];
+  /** Bytes that this suspect and others retain together: they are freed only when all of them release their entries. */
+  readonly shared: readonly SharedRetention[];
 }
 
-/** One object on the way, and whether it should still be there. */
-export interface HeldStep {
-  /** How code would go there from the step before. */
+/** One object on a retaining path, and whether it should still be alive. */
+export interface RetainingStep {
+  /** The access from the step before, in the syntax of code. */
   readonly text: string;
-  /** Its class. */
+  /** Class of the object. */
   readonly is: string;
   readonly state: 'not-leaking' | 'unknown' | 'leaking';
-  /** The fact in the snapshots that says so, or the step that it follows from. */
+  /** The fact in the snapshots that proves the state, or the step that it follows from. */
   readonly because: string | null;
-  /** The reference that leads here lies between the last that should be there and the first that should not. */
+  /** True for references between the last object that should be alive and the first that should not. */
   readonly isSuspect: boolean;
 }
 
-export interface Shared {
+export interface SharedRetention {
   /** The other suspects. */
   readonly with: readonly { readonly rank: number; readonly name: string }[];
   readonly bytes: number;
 }
 
-/** Sockets that servers of this process accepted, as far as snapshots know them. */
+/** Sockets that servers of this process accepted, counted in the snapshots. */
 export interface ConnectionCount {
   readonly open: number;
-  /** Closed, and still held. */
+  /** Closed but still in the heap. */
   readonly closed: number;
-  /** The same in the first snapshot; null with a single one. */
+  /** The same counts in the first snapshot; null with a single snapshot. */
   readonly before: { readonly open: number; readonly closed: number } | null;
-  /** Which are which; null where objects have no ids to tell. What opened and was collected meanwhile is in no snapshot. */
+  /**
+   * Changes since the first snapshot; null when object ids do not match between the files. A connection that opened and
+   * was collected between two snapshots is in neither of them.
+   */
   readonly since: {
     /** New since the first snapshot, and open. */
     readonly opened: number;
-    /** New since the first snapshot, closed, and still held. */
+    /** New since the first snapshot, closed, and still in the heap. */
     readonly openedAndClosed: number;
-    /** Open in the first snapshot, closed now, and still held. */
+    /** Open in the first snapshot, closed now, and still in the heap. */
     readonly closed: number;
-    /** In the first snapshot and not there any more. */
+    /** In the first snapshot and no longer in the heap. */
     readonly released: number;
   } | null;
 }
@@ -101,7 +104,7 @@ export type SuspectType =
   | 'Native'
   | 'Strings';
 
-/** A leak of a published package that others have met before. */
+/** A known leak of a published package. */
 export interface KnownLeak {
   readonly id: string;
   readonly package: string;
@@ -109,8 +112,8 @@ export interface KnownLeak {
   readonly advice: string;
 }
 
-/** It grew and is not called a leak: it is bounded, by design, or will go by itself. */
-export interface Growing {
+/** A container that grew but is no suspect: it has a bound, it grows by design, or its entries will be removed soon. */
+export interface ExpectedGrowth {
   readonly name: string;
   readonly path: readonly string[];
   readonly location: SourceLocation | null;
@@ -122,11 +125,11 @@ export interface ClassRow {
   readonly name: string;
   readonly objects: number;
   readonly bytes: number;
-  /** Against the first snapshot; null with a single one. */
+  /** Difference to the first snapshot; null with a single snapshot. */
   readonly growth: { readonly objects: number; readonly bytes: number } | null;
 }
 
-/** Single snapshot: one thing that holds a share of the memory. */
+/** Single snapshot: an object that retains a large share of the heap. */
 export interface Holder {
   readonly name: string;
   readonly type: string;
@@ -134,7 +137,7 @@ export interface Holder {
   readonly location: SourceLocation | null;
   readonly objects: number;
   readonly retainedBytes: number;
-  /** Of all bytes in the snapshot, 0 to 1. */
+  /** Share of all bytes in the snapshot, 0 to 1. */
   readonly share: number;
 }
 
@@ -148,24 +151,24 @@ export interface Analysis {
     readonly selfBytes: number;
   }[];
   readonly suspects: readonly Suspect[];
-  readonly growing: readonly Growing[];
-  /** Two or three snapshots and nothing grows. A single snapshot is never called clean or leaking. */
+  readonly growing: readonly ExpectedGrowth[];
+  /** True when two or three snapshots have no suspect. Always false for a single snapshot, which cannot show growth. */
   readonly clean: boolean;
-  /** Why it is clean, or what the suspects rest on, in a sentence. */
+  /** One sentence: why it is clean, or the first suspect. */
   readonly because: string;
-  /** How objects of the snapshots were told to be the same. */
+  /** How the objects of two snapshots were matched; null with a single snapshot. */
   readonly matchedBy: 'id' | 'path' | null;
   readonly holders: readonly Holder[];
   readonly classes: readonly ClassRow[];
-  /** Memory outside the JavaScript heap that the snapshot knows of. */
+  /** Memory outside the JavaScript heap that the snapshot lists. */
   readonly external: readonly ClassRow[];
-  /** Null where no server has accepted a connection that a snapshot shows. */
+  /** Null when no snapshot contains a connection that a server accepted. */
   readonly connections: ConnectionCount | null;
-  /** Between the first and the last snapshot, when a report of the agent lies beside them. */
+  /** Between the first and the last snapshot, when a report of the agent lies in the same folder. */
   readonly served?: Served;
 }
 
-/** Connections that the agent counted, those too that no snapshot shows. */
+/** Connections that the agent counted, including those that are in no snapshot. */
 export interface Served {
   readonly opened: number;
   readonly closed: number;

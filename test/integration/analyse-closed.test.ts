@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyseFiles } from '../support/analyse-files.ts';
 import { analysisText } from '../../src/report/analysis-text.ts';
-import type { Analysis, HeldStep, Suspect } from '../../src/types/index.ts';
+import type { Analysis, RetainingStep, Suspect } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 
 jest.setTimeout(120_000);
@@ -27,7 +27,7 @@ function suspectAt({ suspects }: Analysis, start: string): Suspect {
 }
 
 /** `sessions: n -> ~.get(…): l`, a tilde before what a suspect reference leads to. */
-const drawn = (steps: readonly HeldStep[]): string =>
+const drawn = (steps: readonly RetainingStep[]): string =>
   steps.map(({ text, state, isSuspect }) => `${isSuspect ? '~' : ''}${text}: ${state[0]}`).join(' -> ');
 
 describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {

@@ -1,4 +1,4 @@
-import type { Shared, Suspect } from '../../types/index.ts';
+import type { SharedRetention, Suspect } from '../../types/index.ts';
 import { constantsOf } from '../graph/constants.ts';
 import { sampleOf } from './describe.ts';
 import type { Comparison } from './describe.ts';
@@ -30,8 +30,8 @@ export function finish(comparison: Comparison, described: readonly Described[]):
 }
 
 /** By place in the list. Chains and timers have no references that a fix would cut one by one. */
-function findShared({ graph, first }: Comparison, described: readonly Described[]): Map<number, Shared[]> {
-  const found = new Map<number, Shared[]>();
+function findShared({ graph, first }: Comparison, described: readonly Described[]): Map<number, SharedRetention[]> {
+  const found = new Map<number, SharedRetention[]>();
   const places = [...described.keys()]
     .filter((at) => described[at]!.group.how !== 'chain' && described[at]!.suspect.type !== 'Timers')
     .slice(0, MOST_HOLDERS);

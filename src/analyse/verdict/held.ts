@@ -1,4 +1,4 @@
-import type { HeldStep, Suspect, SuspectType } from '../../types/index.ts';
+import type { RetainingStep, Suspect, SuspectType } from '../../types/index.ts';
 import type { Comparison } from './describe.ts';
 import { holdingOf } from '../compare/entries.ts';
 import { findWitness } from './evidence.ts';
@@ -28,7 +28,7 @@ export function heldSteps(
   group: Group,
   suspect: Suspect,
   sample: readonly number[],
-): readonly HeldStep[] {
+): readonly RetainingStep[] {
   const isTimers = suspect.type === 'Timers';
   const steps = isTimers ? [ofTimers(facts, group, suspect)] : wayTo(comparison, facts, group);
   const witness = findWitness(facts, comparison, sample);

@@ -1,13 +1,13 @@
-import type { HeldStep } from '../../types/index.ts';
+import type { RetainingStep } from '../../types/index.ts';
 
-export type Judged = Pick<HeldStep, 'text' | 'is' | 'state' | 'because'>;
+export type Judged = Pick<RetainingStep, 'text' | 'is' | 'state' | 'because'>;
 
 /**
  * Where to look on a path from the root: what leads to something that should be there should be there too, and what
  * hangs from something that should not be there should not either. The references between the last of the one and the
  * first of the other are the suspects. What should be there wins over what should not above it.
  */
-export function narrow(steps: readonly Judged[]): HeldStep[] {
+export function narrow(steps: readonly Judged[]): RetainingStep[] {
   const lastNot = steps.findLastIndex(({ state }) => state === 'not-leaking');
   const found = steps.findIndex(({ state }, at) => at > lastNot && state === 'leaking');
   const first = found < 0 ? Infinity : found;

@@ -1,4 +1,4 @@
-import type { Growing, Suspect } from '../../types/index.ts';
+import type { ExpectedGrowth, Suspect } from '../../types/index.ts';
 import { describe, sampleOf } from './describe.ts';
 import type { Comparison } from './describe.ts';
 import { excuseOf } from './suppression.ts';
@@ -20,9 +20,9 @@ const LEAST_GAINED = 50;
 const MOST_SUSPECTS = 20;
 
 /** What grew, told apart: suspects by the bytes that go with them, and what has an excuse. */
-export function findSuspects(comparison: Comparison): { suspects: Suspect[]; growing: Growing[] } {
+export function findSuspects(comparison: Comparison): { suspects: Suspect[]; growing: ExpectedGrowth[] } {
   const suspects: Described[] = [];
-  const growing: Growing[] = [];
+  const growing: ExpectedGrowth[] = [];
   const groups = findGroups(comparison);
   const grown = grownNodes(groups);
   const described = groups.map((group) => ({ group, suspect: describe(comparison, group, grown) }));

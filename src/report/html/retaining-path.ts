@@ -1,5 +1,5 @@
 /** The retaining path of a suspect as boxes: from a name in the source to the retained entries. */
-import type { HeldStep, Suspect } from '../../types/index.ts';
+import type { RetainingStep, Suspect } from '../../types/index.ts';
 import { formatCount } from '../../core/format.ts';
 import { STATE_LABELS } from '../retaining-path.ts';
 import { markup } from './markup.ts';
@@ -33,7 +33,7 @@ function plainPath(path: readonly string[], retained: string): Markup {
 }
 
 /** Class, state and reason of each step, in the order of the path. */
-function stateTable(steps: readonly HeldStep[]): Markup {
+function stateTable(steps: readonly RetainingStep[]): Markup {
   return markup`<table class="states" aria-label="State of each object on the path">
     <tbody>
       ${steps.map(

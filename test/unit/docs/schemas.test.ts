@@ -10,7 +10,7 @@ import type {
   Analysis,
   Culprit,
   Evidence,
-  HeldStep,
+  RetainingStep,
   Report,
   ReportPoint,
   Suspect,
@@ -115,7 +115,7 @@ const SUSPECT: Record<keyof Suspect, true> = {
   steps: true,
   shared: true,
 };
-const STEP: Record<keyof HeldStep, true> = {
+const STEP: Record<keyof RetainingStep, true> = {
   text: true,
   is: true,
   state: true,
