@@ -1,7 +1,6 @@
 /** Composer of detect and alert: samples in, verdicts and transitions of alerts out. Live, threadless and replay. */
 
 import { Alerts } from './alert/alerts.ts';
-import type { Advice } from './alert/entry.ts';
 import { quiet, type View } from './detect/detector.ts';
 import { floorTrend, recentFloors } from './detect/post-gc-heap.ts';
 import { Counts } from './detect/growth.ts';
@@ -9,8 +8,8 @@ import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
 import { growthByPool } from './detect/pools.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
-import { findingsOf, isCounted, rankOf, ruledOut } from './detect/verdict.ts';
-import type { Alert, Because, Finding, Identity, Kind, Sample, TimeToLimit, Verdict } from './types/index.ts';
+import { findingsOf, ruledOut } from './detect/verdict.ts';
+import type { Alert, Because, Finding, Identity, Sample, TimeToLimit, Verdict } from './types/index.ts';
 
 export interface SignalsDeps {
   readonly identity: Identity;
@@ -20,7 +19,6 @@ export interface SignalsDeps {
     readonly maxConnections: number | null;
   };
   readonly newId: () => string;
-  readonly advise?: (kind: Kind) => Advice;
 }
 
 export interface Step {
@@ -53,7 +51,6 @@ export interface Signals {
 }
 
 const BLOCKED_MS = 5_000;
-const docsOf = (kind: Kind): Advice => ({ advice: '', docs: `docs/leaks/${kind}.md` });
 
 export const createSignals = (deps: SignalsDeps): Signals => new Watched(deps);
 
@@ -71,13 +68,10 @@ class Watched implements Signals {
     confirming: false,
   };
 
-  constructor({ identity, config, newId, advise = docsOf }: SignalsDeps) {
+  constructor({ identity, config, newId }: SignalsDeps) {
     this.#config = config;
     const { timeScale, mute } = config;
-    this.#alerts = new Alerts(
-      { identity, timeScale, mute, newId, advise: ({ kind }) => advise(kind) },
-      { rankOf, isCounted },
-    );
+    this.#alerts = new Alerts({ identity, timeScale, mute, newId });
   }
 
   step(sample: Sample): Step {

@@ -19,7 +19,6 @@ import { createClock } from './core/clock.ts';
 import { createGuard, type Guard } from './core/guard.ts';
 import { judgeDeath } from './detect/process-died.ts';
 import { createLog } from './core/log.ts';
-import { adviceText, docsOf } from './report/advice.ts';
 import { createSignals, type Signals } from './detection.ts';
 import { composeStatus } from './report/status.ts';
 import type {
@@ -28,7 +27,6 @@ import type {
   Clock,
   Culprit,
   DeadBox,
-  Kind,
   Log,
   Sample,
   Snapshot,
@@ -80,7 +78,7 @@ class Watcher {
     const guard = (this.#guard = createGuard(({ part, error, switchedOff }) =>
       log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed'),
     ));
-    this.#signals = createSignals({ identity, config, newId: randomUUID, advise });
+    this.#signals = createSignals({ identity, config, newId: randomUUID });
     const picture = (this.#picture = createPicture(setup, guard));
     const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
     const link = (this.#link = createLink<WatcherSide, AppSide>({ port, clock, guard }, this.#ears()));
@@ -223,8 +221,6 @@ export function startWatching(setup: Setup, port: Port, clock: Clock): Stop {
   const watcher = new Watcher(setup, port, clock);
   return () => watcher.stop();
 }
-
-const advise = (kind: Kind) => ({ advice: adviceText(kind), docs: docsOf(kind) });
 
 // An application may load this file in a Worker of its own; only a Worker that the agent started carries the mark.
 const given = (workerData as { wsguard?: ThreadData } | null)?.wsguard;

@@ -1,7 +1,17 @@
 /** The life of alerts: opened once a finding has held, updated when something changed, closed with a reason. */
 
-import type { Alert, Because, ConditionKind, Finding, Kind } from '../types/index.ts';
-import { keyOf, openEntry, transition, worse, type About, type Entry, type Instant } from './entry.ts';
+import { CRITICAL_TIME_TO_LIMIT, KINDS, rankOf, type KindSpec } from '../kinds/index.ts';
+import type { Alert, Because, Finding, Kind } from '../types/index.ts';
+import {
+  adviceOn,
+  keyOf,
+  openEntry,
+  transition,
+  worse,
+  type About,
+  type Entry,
+  type Instant,
+} from './entry.ts';
 import { fingerprintOf } from './fingerprint.ts';
 
 const MINUTE_MS = 60_000;
@@ -14,25 +24,8 @@ const CLEAR_CONDITION_MS = 10 * MINUTE_MS;
 const SAME_CAUSE_MS = 30 * MINUTE_MS;
 /** How long an alert of the process before waits to be seen again. */
 const CLEAR_RESTORED_MS = 120 * MINUTE_MS;
-const CRITICAL_TIME_MS = 4 * 60 * MINUTE_MS;
 const NEWS_FACTOR = 2;
 const MAX_OPEN = 50;
-
-/** What a leak explains of the conditions; `null`: any leak does. */
-const EXPLAINED_BY: Readonly<Partial<Record<ConditionKind, readonly Kind[] | null>>> = {
-  'memory-threshold': null,
-  exhaustion: null,
-  'gc-pressure': null,
-  'loop-lag': null,
-  'connection-limit': ['zombie-connections', 'unclosed-growth'],
-  'descriptor-limit': ['zombie-connections', 'unclosed-growth'],
-};
-
-export interface Ranking {
-  rankOf(kind: Kind): number;
-  /** Counted directly, so that it may name a cause of its own; other kinds follow from something. */
-  isCounted(kind: Kind): boolean;
-}
 
 /** What holds at one instant, most specific first; in scaled time, but for `timeToLimit` of the instant. */
 export interface Held extends Instant {
@@ -42,13 +35,11 @@ export interface Held extends Instant {
 
 export class Alerts {
   readonly #about: About;
-  readonly #ranking: Ranking;
   readonly #open = new Map<string, Entry>();
   readonly #sinceMs = new Map<string, number>();
 
-  constructor(about: About, ranking: Ranking) {
+  constructor(about: About) {
     this.#about = about;
-    this.#ranking = ranking;
   }
 
   /** Something was found that has not held long enough to open an alert. */
@@ -137,21 +128,16 @@ export class Alerts {
     );
     const fresh = leaks.find(({ openedMs }) => held.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find(({ also }) => also.has(keyOf(finding)));
-    const host = joined ?? fresh ?? (this.#ranking.isCounted(finding.kind) ? undefined : leaks[0]);
+    const host = joined ?? fresh ?? (isCounted(finding.kind) ? undefined : leaks[0]);
     if (host === undefined) return this.#start(finding, held);
-    const isClearer =
-      host === fresh && this.#ranking.rankOf(finding.kind) < this.#ranking.rankOf(host.alert.kind);
+    const isClearer = host === fresh && rankOf(finding.kind) < rankOf(host.alert.kind);
     return isClearer ? [this.#rename(host, finding, held)] : this.#join(host, finding, held);
   }
 
   #takeCondition(finding: Finding, held: Held): Alert[] {
-    const explains = EXPLAINED_BY[finding.kind as ConditionKind];
     const host = [...this.#open.values()].find(
       ({ alert, restored }) =>
-        alert.family === 'leak' &&
-        !restored &&
-        explains !== undefined &&
-        (explains === null || explains.includes(alert.kind)),
+        alert.family === 'leak' && !restored && isExplainedBy(finding.kind, alert.kind),
     );
     const own = this.#find(finding);
     if (host === undefined)
@@ -204,7 +190,7 @@ export class Alerts {
     host.lastTrueMs = instant.nowMs;
     const { kind, subject, title, evidence, against } = finding;
     const severity = worse(host.alert.severity, finding.severity);
-    const change = { kind, subject, title, evidence, against, severity, ...this.#about.advise(finding) };
+    const change = { kind, subject, title, evidence, against, severity, ...adviceOn(kind) };
     return transition(host, 'updated', instant, change);
   }
 
@@ -234,9 +220,20 @@ export class Alerts {
   }
 }
 
+const isCounted = (kind: Kind): boolean => {
+  const spec: KindSpec = KINDS[kind];
+  return spec.family === 'leak' && spec.isCounted;
+};
+
+function isExplainedBy(condition: Kind, leak: Kind): boolean {
+  const spec: KindSpec = KINDS[condition];
+  if (spec.family === 'leak') return false;
+  return spec.explainedBy === 'any leak' || spec.explainedBy.some((kind) => kind === leak);
+}
+
 /** A leak is critical once the limit is less than four hours away. */
 const isSoon = ({ timeToLimitScaledMs }: Held): boolean =>
-  timeToLimitScaledMs !== null && timeToLimitScaledMs < CRITICAL_TIME_MS;
+  timeToLimitScaledMs !== null && timeToLimitScaledMs < CRITICAL_TIME_TO_LIMIT.value;
 
 const inTime = (finding: Finding, held: Held): Finding =>
   finding.family === 'leak' && isSoon(held) ? { ...finding, severity: 'critical' } : finding;

@@ -1,5 +1,6 @@
 /** One open alert and what is remembered of it between transitions. */
 
+import { adviceText, capturesEvidence, KINDS, type Kind } from '../kinds/index.ts';
 import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
 
@@ -25,18 +26,18 @@ export interface Instant {
   readonly timeToLimit: TimeToLimit | null;
 }
 
-export interface Advice {
-  readonly advice: string;
-  readonly docs: string;
-}
-
 export interface About {
   readonly identity: Identity;
   readonly timeScale: number;
   readonly mute: readonly string[];
   readonly newId: () => string;
-  readonly advise: (finding: Finding) => Advice;
 }
+
+/** The advice of an alert changes with its kind. */
+export const adviceOn = (kind: Kind): Pick<Alert, 'advice' | 'docs'> => ({
+  advice: adviceText(kind),
+  docs: KINDS[kind].docs,
+});
 
 export const keyOf = ({ kind, subject }: Pick<Finding, 'kind' | 'subject'>): string => `${kind}\n${subject}`;
 
@@ -60,12 +61,11 @@ export function openEntry(about: About, finding: Finding, instant: Instant): Ent
     against: finding.against,
     also: [],
     culprit: null,
-    culpritBecause:
-      finding.family === 'leak' || finding.kind === 'exhaustion'
-        ? 'nobody is named yet: being looked for'
-        : 'a condition, not a leak: nobody is looked for',
+    culpritBecause: capturesEvidence(finding.kind)
+      ? 'nobody is named yet: being looked for'
+      : 'a condition, not a leak: nobody is looked for',
     timeToLimit: instant.timeToLimit,
-    ...about.advise(finding),
+    ...adviceOn(finding.kind),
     snapshots: [],
     report: null,
     n: 0,

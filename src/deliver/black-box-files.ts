@@ -1,7 +1,8 @@
 /** What a black box holds, read back: cut off, damaged, or written by another version. What is not whole is left out. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { KINDS, type Alert, type Kind, type Sample } from '../types/index.ts';
+import { isKind } from '../kinds/index.ts';
+import type { Alert, Sample } from '../types/index.ts';
 
 /** The end of the newest segment may be cut off in the middle of a line; what parses counts. */
 export function samplesOf(files: readonly string[]): Sample[] {
@@ -55,7 +56,7 @@ function isAlert(value: unknown): value is Alert {
     schema === 'wsguard.alert/1' &&
     typeof id === 'string' &&
     ID.test(id) &&
-    KINDS.includes(kind as Kind) &&
+    isKind(kind) &&
     typeof fingerprint === 'string' &&
     typeof service === 'string' &&
     ['evidence', 'also', 'against', 'snapshots'].every((rows) => isRows(value[rows]))

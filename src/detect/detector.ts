@@ -1,6 +1,6 @@
 /** What every detector is: a function from the history to verdicts. */
 
-import { LEAK_KINDS } from '../types/index.ts';
+import { familyOf } from '../kinds/index.ts';
 import type { Because, Evidence, Finding, Kind, Severity, TimeToLimit, Verdict } from '../types/index.ts';
 import type { FloorTrend } from './post-gc-heap.ts';
 import type { Counts } from './growth.ts';
@@ -50,7 +50,7 @@ interface Found {
 export function found(detector: string, what: Found): Verdict {
   const finding: Finding = {
     kind: what.kind,
-    family: (LEAK_KINDS as readonly Kind[]).includes(what.kind) ? 'leak' : 'condition',
+    family: familyOf(what.kind),
     severity: what.severity ?? 'warning',
     subject: what.subject,
     title: what.title,

@@ -1,5 +1,5 @@
 /** Rows about memory, the process and the agent itself. */
-import { KINDS } from '../types/index.ts';
+import { ALL_KINDS } from '../kinds/index.ts';
 import { byLabel, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 import { COLLECTIONS } from './rows-connections.ts';
 import { capSeries } from './series.ts';
@@ -80,7 +80,7 @@ export const PROCESS: readonly Metric[] = [
     'wsguard.alert.active',
     ['{alert}', 'Open alerts of each kind; 0 when there is none.', 'kind'],
     ({ openAlerts }) =>
-      KINDS.map((kind) => ({
+      ALL_KINDS.map((kind) => ({
         labels: { kind },
         value: openAlerts.filter((alert) => alert.kind === kind).length,
       })),

@@ -1,6 +1,6 @@
 /** The report as plain text (report.txt), without colours and readable in a terminal of 110 columns. */
 import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
-import { adviceOf } from './advice.ts';
+import { KINDS } from '../kinds/index.ts';
 import { analysisText } from './analysis-text.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
 import { refusalText, writtenText } from './snapshot-text.ts';
@@ -15,7 +15,7 @@ export function reportText(report: Report): string {
     section('Ruled out', reasonLines(alert.against)),
     section('Also detected', reasonLines(alert.also)),
     section('How to fix it', [
-      adviceOf(alert.kind).fix,
+      KINDS[alert.kind].advice.fix,
       `Details: ${alert.docs} in the folder of @wsguard/agent`,
     ]),
     section('Heap snapshots', alert.snapshots.map(snapshotLine)),

@@ -1,6 +1,6 @@
 /** Builds the report of one alert. Its headline answers five questions: what, how long, restart or not, what now, which file. */
 import type { Alert, Analysis, Report, ReportPoint } from '../types/index.ts';
-import { adviceOf } from './advice.ts';
+import { KINDS } from '../kinds/index.ts';
 import { formatBytes, formatDuration, formatTimeToLimit } from '../core/format.ts';
 import { redactionText, refusalText } from './snapshot-text.ts';
 
@@ -24,7 +24,7 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
       `What: ${whatHappened(alert)}`,
       `Time left: ${timeLeft(alert)}`,
       `Restart: ${effectOfRestart(alert)}`,
-      `Now: ${adviceOf(alert.kind).now}`,
+      `Now: ${KINDS[alert.kind].advice.now}`,
       `File: ${fileToCopy(alert, dir)}`,
     ],
     samples: thinOut(points),
@@ -53,7 +53,7 @@ function timeLeft({ timeToLimit, family }: Alert): string {
 
 /** After a restart the same growth starts again from zero, so it takes as long as the process has been up. */
 function effectOfRestart({ kind, uptimeMs, timeToLimit }: Alert): string {
-  const { restart } = adviceOf(kind);
+  const { restart } = KINDS[kind].advice;
   if (restart !== null) return restart;
   const limit =
     timeToLimit === null ? '' : `, and the memory limit after ${formatDuration(uptimeMs + timeToLimit.ms)}`;

@@ -1,34 +1,8 @@
 /** `Verdict`: what a detector says of a window. */
 
-export const LEAK_KINDS = [
-  'zombie-connections',
-  'slow-consumer',
-  'listener-accumulation',
-  'registry-growth',
-  'room-growth',
-  'queue-growth',
-  'retained-after-close',
-  'unclosed-growth',
-  'external-buffers',
-  'native-or-compression',
-  'heap-growth',
-  'divergence',
-] as const;
-export const CONDITION_KINDS = [
-  'memory-threshold',
-  'exhaustion',
-  'connection-limit',
-  'descriptor-limit',
-  'gc-pressure',
-  'loop-lag',
-  'blocked-loop',
-  'process-died',
-] as const;
-export type LeakKind = (typeof LEAK_KINDS)[number];
-export type ConditionKind = (typeof CONDITION_KINDS)[number];
-export type Kind = LeakKind | ConditionKind;
-export const KINDS: readonly Kind[] = [...LEAK_KINDS, ...CONDITION_KINDS];
-export type Family = 'leak' | 'condition';
+import type { Family, Kind } from '../kinds/spec.ts';
+
+export type { ConditionKind, Family, Kind, LeakKind } from '../kinds/spec.ts';
 export type Severity = 'warning' | 'critical';
 
 /** One number behind an answer. `threshold` and `windowMs` where the number is compared with one over one. */

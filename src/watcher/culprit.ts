@@ -1,26 +1,11 @@
 /** Which suspect of an analysis an alert is about. */
 import { joinCulprit } from '../capture/culprit.ts';
-import type { Alert, AllocationProfile, Analysis, Culprit, Kind, SuspectType } from '../types/index.ts';
+import { KINDS } from '../kinds/index.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit } from '../types/index.ts';
 
 /** Below this the analysis itself calls it a guess. */
 const MIN_CONFIDENCE = 0.3;
 const CLEAR_CONFIDENCE = 0.6;
-/** What a kind is most often held by; the first suspect is taken where none of these is among the first. */
-const HELD_BY: Partial<Record<Kind, SuspectType>> = {
-  'listener-accumulation': 'Listeners',
-  'external-buffers': 'ArrayBuffers',
-  'native-or-compression': 'Native',
-};
-/** Kinds that keep data: the line that makes most of what stays is most likely the one. */
-const KEEPS_DATA: readonly Kind[] = [
-  'registry-growth',
-  'room-growth',
-  'queue-growth',
-  'retained-after-close',
-  'heap-growth',
-  'divergence',
-  'exhaustion',
-];
 const LOOKED_AT = 3;
 
 export const isClear = (culprit: Culprit): boolean => culprit.confidence >= CLEAR_CONFIDENCE;
@@ -37,7 +22,7 @@ export function culpritOf(
   const suspect =
     first.find(({ name, path }) => name === alert.subject || path.includes(alert.subject)) ??
     first.find(({ path }) => isSameField(path, alert.subject)) ??
-    first.find(({ type }) => type === HELD_BY[alert.kind]) ??
+    first.find(({ type }) => type === KINDS[alert.kind].retainedBy?.suspectType) ??
     first[0];
   return suspect === undefined ? madeBy(profile, alert) : joinCulprit(suspect, profile, opened);
 }
@@ -50,5 +35,5 @@ function isSameField(path: readonly string[], subject: string): boolean {
 
 /** By the profile alone. */
 export function madeBy(profile: AllocationProfile | null, { kind }: Pick<Alert, 'kind'>): Culprit | null {
-  return KEEPS_DATA.includes(kind) ? joinCulprit(null, profile) : null;
+  return KINDS[kind].keepsData ? joinCulprit(null, profile) : null;
 }

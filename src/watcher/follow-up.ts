@@ -4,6 +4,7 @@
  */
 import type { Link, WatcherSide } from '../channel.ts';
 import type { Alert, Culprit, Kind, Sample, Snapshot } from '../types/index.ts';
+import { capturesEvidence } from '../kinds/index.ts';
 import { Rounds, type RoundDeps } from './rounds.ts';
 
 const LOCATE_DEADLINE_MS = 30_000;
@@ -32,13 +33,13 @@ export class FollowUp {
   }
 
   transition(alert: Alert): void {
-    const { id, kind, family } = alert;
+    const { id, kind } = alert;
     if (alert.event === 'closed') {
       this.#rounds.leave(id);
       this.#followed.delete(id);
       return;
     }
-    if ((family !== 'leak' && kind !== 'exhaustion') || this.#followed.get(id) === kind) return;
+    if (!capturesEvidence(kind) || this.#followed.get(id) === kind) return;
     const isNew = !this.#followed.has(id);
     this.#followed.set(id, kind);
     void this.#deps.guard.runAsync('follow-up', () => this.#pursue(alert, isNew), undefined);

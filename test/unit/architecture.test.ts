@@ -16,7 +16,7 @@ const STAGES = [
   'deliver',
   'child-process',
 ];
-const BASE_FOLDERS = ['core', 'types', 'heapsnapshot', 'config'];
+const BASE_FOLDERS = ['core', 'types', 'heapsnapshot', 'config', 'kinds'];
 const PURE = [
   /^detect\//,
   /^alert\//,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { configurationPage } from '../../../src/config/configuration-page.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import { metricsPage } from '../../../src/export/metrics-page.ts';
-import { KINDS } from '../../../src/types/index.ts';
+import { ALL_KINDS } from '../../../src/kinds/index.ts';
 
 const ROOT = join(__dirname, '..', '..', '..');
 const doc = (name: string): string => readFileSync(join(ROOT, 'docs', name), 'utf8');
@@ -38,7 +38,7 @@ const PARTS = [
   '## What to do',
 ];
 
-test.each(KINDS.map((kind) => [kind]))('docs/leaks/%s.md has its five parts', (kind) => {
+test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md has its five parts', (kind) => {
   const file = join(ROOT, 'docs', 'leaks', `${kind}.md`);
   expect(existsSync(file)).toBe(true);
   const headings = [...readFileSync(file, 'utf8').matchAll(/^## .+$/gm)].map(([heading]) => heading);

@@ -1,7 +1,7 @@
 import { METRICS, metricsFor, readMetric } from '../../../src/export/metrics.ts';
 import type { MetricState } from '../../../src/export/metric.ts';
 import { capSeries } from '../../../src/export/series.ts';
-import { KINDS } from '../../../src/types/index.ts';
+import { ALL_KINDS } from '../../../src/kinds/index.ts';
 import { stateOf } from '../../support/metric-state.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 
@@ -84,7 +84,7 @@ test('close codes: registered ones as they are, chosen ones in classes, nonsense
 test('alerts: every kind has a series', () => {
   const from = stateOf({ openAlerts: [{ kind: 'heap-growth' }, { kind: 'heap-growth' }] });
   const active = values('wsguard_alert_active', from);
-  expect(Object.keys(active)).toHaveLength(KINDS.length);
+  expect(Object.keys(active)).toHaveLength(ALL_KINDS.length);
   expect(active).toMatchObject({ 'heap-growth': 2, 'zombie-connections': 0 });
 });
 

@@ -1,8 +1,8 @@
-import { adviceOf, adviceText, docsOf } from '../../../src/report/advice.ts';
+import { ALL_KINDS, KINDS, adviceText } from '../../../src/kinds/index.ts';
 import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/core/format.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportText } from '../../../src/report/report-text.ts';
-import { KINDS, type Alert, type ReportPoint } from '../../../src/types/index.ts';
+import type { Alert, ReportPoint } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 const report = (more: Partial<Alert> = {}, points: ReportPoint[] = []) =>
@@ -27,7 +27,7 @@ test('the headline: what, time left, effect of a restart, what to do now, which 
     'What: 1,912 of 2,410 connections do not reply to pings (zombie-connections, warning). Root cause: `clients` in server.js:41 keeps every connection',
     "Time left: the process reaches 85 % of V8's heap limit in about 42 min (30 to 65)",
     'Restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
-    `Now: ${adviceOf('zombie-connections').now}`,
+    `Now: ${KINDS['zombie-connections'].advice.now}`,
     'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, secrets masked; then run npx wsguard analyse)',
     '',
   ]);
@@ -140,9 +140,9 @@ test('a long history is thinned out and keeps its first and last point', () => {
 });
 
 test('every kind has advice, a page and a report', () => {
-  for (const kind of KINDS) {
+  for (const kind of ALL_KINDS) {
     expect(adviceText(kind).length).toBeGreaterThan(60);
-    expect(docsOf(kind)).toBe(`docs/leaks/${kind}.md`);
+    expect(KINDS[kind].docs).toBe(`docs/leaks/${kind}.md`);
     expect(report({ kind }).headline).toHaveLength(5);
   }
 });

@@ -1,0 +1,44 @@
+/** `KINDS`: one record for each kind of alert. Everything that asks about a kind reads it here. */
+
+import { CONDITIONS } from './conditions.ts';
+import { LEAKS } from './leaks.ts';
+import type { ConditionKind, Family, Kind, KindSpec, LeakKind } from './spec.ts';
+
+export { CONDITIONS } from './conditions.ts';
+export {
+  COUNTS_MIN_SPAN_MS,
+  COUNTS_WARM_UP_MS,
+  COUNTS_WINDOW_MS,
+  CRITICAL_TIME_TO_LIMIT,
+  LEAKS,
+} from './leaks.ts';
+export type * from './spec.ts';
+
+export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>> = {
+  ...LEAKS,
+  ...CONDITIONS,
+};
+
+export const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
+export const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
+export const ALL_KINDS: readonly Kind[] = [...LEAK_KINDS, ...CONDITION_KINDS];
+
+export const isKind = (value: unknown): value is Kind =>
+  typeof value === 'string' && Object.hasOwn(KINDS, value);
+export const isLeakKind = (kind: Kind): kind is LeakKind => KINDS[kind].family === 'leak';
+export const familyOf = (kind: Kind): Family => KINDS[kind].family;
+
+/** Leak kinds before conditions, the most specific first. */
+export const rankOf = (kind: Kind): number => {
+  const spec: KindSpec = KINDS[kind];
+  return spec.family === 'leak' ? spec.rank : LEAK_KINDS.length;
+};
+
+/** Whether an alert of this kind may start captures of evidence: all leaks, and the conditions that say so. */
+export const capturesEvidence = (kind: Kind): boolean => {
+  const spec: KindSpec = KINDS[kind];
+  return spec.family === 'leak' || spec.capturesEvidence;
+};
+
+/** `advice` of an alert. */
+export const adviceText = (kind: Kind): string => `${KINDS[kind].advice.now} Then: ${KINDS[kind].advice.fix}`;

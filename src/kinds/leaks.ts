@@ -1,0 +1,552 @@
+/** The records of the leak kinds. Their order is the order of metrics and pages; `rank` says which one names an alert. */
+
+import {
+  fromPage,
+  fromTraces,
+  HOUR_MS,
+  measured,
+  MIB,
+  MINUTE_MS,
+  type DetectionWindow,
+  type KindRecords,
+  type LeakKind,
+  type LeakSpec,
+  type Threshold,
+} from './spec.ts';
+
+/** A process that has just started fills its pools, caches and rooms. */
+export const COUNTS_WARM_UP_MS = 6 * MINUTE_MS;
+/** A leak that matters shows within this time; a step or a finished warm-up has left the window. */
+export const COUNTS_WINDOW_MS = 30 * MINUTE_MS;
+/** Shorter spans gave wrong verdicts on the example traces. */
+export const COUNTS_MIN_SPAN_MS = 8 * MINUTE_MS;
+
+const minutes = (ms: number): string => `${ms / MINUTE_MS} min`;
+
+const COUNTS_WINDOW: DetectionWindow = {
+  ms: COUNTS_WINDOW_MS,
+  text:
+    `The window is ${minutes(COUNTS_WINDOW_MS)}, after a warm-up of ${minutes(COUNTS_WARM_UP_MS)}. ` +
+    `The first verdict is possible ${minutes(COUNTS_WARM_UP_MS + COUNTS_MIN_SPAN_MS)} after the start.`,
+};
+
+const least = (
+  label: string,
+  value: number,
+  unit: string,
+  more: Pick<Threshold, 'source'> & Partial<Threshold>,
+): Threshold => ({ label, is: 'at least', value, unit, severity: 'warning', ...more });
+
+/** Any leak is critical when a limit is this near. */
+export const CRITICAL_TIME_TO_LIMIT = least('time to the limit', 4 * HOUR_MS, 'ms', {
+  is: 'less than',
+  severity: 'critical',
+  source: fromPage('docs/detection.md: four hours are enough to plan a restart in daylight'),
+});
+
+const T_STATISTIC = least('standard errors of the trend above 0', 6, '1', {
+  is: 'more than',
+  source: fromTraces('no healthy count of the example traces reached 6; OLS with Newey-West errors, 4 lags'),
+});
+
+/** The smallest rise of a count that opens an alert, by number and by share of the connections. */
+const RISE = {
+  rise: least('rise in the window beyond what the connections explain', 10, 'entries', {
+    source: fromPage('docs/detection.md: fewer than 10 entries do not justify an alert'),
+  }),
+  riseShare: least('the same rise as a share of the mean number of connections', 0.08, '%', {
+    source: fromTraces('healthy registries of the example traces stayed below 8 %'),
+  }),
+} as const;
+
+export const LEAKS = {
+  'zombie-connections': {
+    family: 'leak',
+    rank: 0,
+    summary: 'connections that do not reply to pings, and whose number grows',
+    subjectNoun: 'transport',
+    detector: 'unanswering',
+    isRuledOut: true,
+    isCounted: true,
+    thresholds: {
+      ...RISE,
+      openShare: least('the same rise as a share of the connections open now', 0.1, '%', {
+        source: fromTraces('healthy servers had up to 9 % unresponsive connections at a time'),
+      }),
+      trend: T_STATISTIC,
+      busyLoop: least('event-loop delay (median of p99 over 5 min)', 500, 'ms', {
+        is: 'at most',
+        source: measured('above this delay pongs wait unread in the receive queue of the server itself'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: COUNTS_WINDOW,
+    retainedBy: {
+      suspectType: null,
+      text: 'the server itself: its list of clients, rooms and timers of sockets that are still open',
+    },
+    keepsData: false,
+    advice: {
+      now: 'Restart one instance at a time. Live clients reconnect and dead connections are gone. Let the snapshot finish first.',
+      fix: 'Ping each connection every 30 s and terminate() each one that did not reply to the previous ping. Leave rooms and delete map entries in the close handler.',
+      restart: null,
+    },
+    docs: 'docs/leaks/zombie-connections.md',
+  },
+  'slow-consumer': {
+    family: 'leak',
+    rank: 5,
+    summary: 'pending writes grow on connections whose peers still read',
+    subjectNoun: 'send buffers',
+    detector: 'backlog',
+    isRuledOut: true,
+    isCounted: true,
+    thresholds: {
+      rise: least(
+        'rise of ws_send_buffer_bytes in the window beyond what the connections explain',
+        4 * MIB,
+        'By',
+        {
+          source: measured(
+            'the kernel takes about 3.9 MB per loopback peer before the process sees pending writes; less is one burst',
+          ),
+        },
+      ),
+      trend: T_STATISTIC,
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: COUNTS_WINDOW,
+    retainedBy: { suspectType: null, text: 'the write queue of each slow socket' },
+    keepsData: false,
+    advice: {
+      now: 'Disconnect the slowest clients (terminate(), not close()) or lower the rate of broadcasts. Restart only if memory is short.',
+      fix: 'Read bufferedAmount before each send(). Above a high-water mark drop the message or, where every message must arrive, close the connection.',
+      restart: null,
+    },
+    docs: 'docs/leaks/slow-consumer.md',
+  },
+  'listener-accumulation': {
+    family: 'leak',
+    rank: 1,
+    summary: 'listeners of an emitter beyond a multiple of the connections, and growing',
+    subjectNoun: 'emitter and event',
+    detector: 'listeners',
+    isRuledOut: true,
+    isCounted: true,
+    thresholds: {
+      perConnection: least('listeners per connection', 2, '1', {
+        group: 'ratio',
+        source: fromPage('docs/mission.md'),
+      }),
+      leakedPerClosed: least('leaked listeners per closed connection', 0.5, '1', {
+        group: 'ratio',
+        source: fromTraces(
+          'a leak of every second connection shows here before the count is twice the connections',
+        ),
+      }),
+      criticalPerConnection: least('listeners per connection', 5, '1', {
+        severity: 'critical',
+        source: fromPage('docs/mission.md'),
+      }),
+      ...RISE,
+      trend: T_STATISTIC,
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: COUNTS_WINDOW,
+    retainedBy: {
+      suspectType: 'Listeners',
+      text: 'the listener list of an emitter that outlives the connections',
+    },
+    keepsData: false,
+    advice: {
+      now: 'Restart one instance at a time before the limit. Nothing else removes listeners to which the code has no reference.',
+      fix: 'Remove the listener when its connection closes (keep the function and call `removeListener` in the close handler), or use one listener and look the connection up in a Map.',
+      restart: null,
+    },
+    docs: 'docs/leaks/listener-accumulation.md',
+  },
+  'registry-growth': {
+    family: 'leak',
+    rank: 2,
+    summary: 'entries of a Map, Set or Array that stay after their connection closed',
+    subjectNoun: 'registry',
+    detector: 'registries',
+    isRuledOut: true,
+    isCounted: true,
+    thresholds: { ...RISE, trend: T_STATISTIC, timeToLimit: CRITICAL_TIME_TO_LIMIT },
+    window: COUNTS_WINDOW,
+    retainedBy: { suspectType: null, text: 'the registry: a Map, Set or Array of the application' },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit.',
+      fix: 'Delete the entry in the close handler of the connection that added it, under the same key, exactly once. Do not rely on a goodbye message.',
+      restart: null,
+    },
+    docs: 'docs/leaks/registry-growth.md',
+  },
+  'room-growth': {
+    family: 'leak',
+    rank: 3,
+    summary: 'rooms, or members of rooms, that stay after their connections closed',
+    subjectNoun: 'rooms',
+    detector: 'rooms',
+    isRuledOut: false,
+    isCounted: true,
+    thresholds: { ...RISE, trend: T_STATISTIC, timeToLimit: CRITICAL_TIME_TO_LIMIT },
+    window: COUNTS_WINDOW,
+    retainedBy: { suspectType: null, text: 'a Map of rooms, or the member list of a room' },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit.',
+      fix: 'Leave every room in the close handler and delete a room when its last member leaves. Ignore a join that completes after the close.',
+      restart: null,
+    },
+    docs: 'docs/leaks/room-growth.md',
+  },
+  'queue-growth': {
+    family: 'leak',
+    rank: 4,
+    summary: 'items of a queue that nothing consumes, or too slowly',
+    subjectNoun: 'queue',
+    detector: 'queues',
+    isRuledOut: false,
+    isCounted: true,
+    thresholds: {
+      rise: least('rise in the window', 500, 'items', {
+        source: fromTraces('healthy queues rise and fall with the traffic by up to some hundred items'),
+      }),
+      trend: T_STATISTIC,
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: COUNTS_WINDOW,
+    retainedBy: { suspectType: null, text: 'the queue: an Array or list of the application' },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit. A restart loses the items in the queue.',
+      fix: 'Bound the queue by items and by age, drop or refuse what exceeds the bound, count the drops, and empty the queue when its connection closes.',
+      restart: null,
+    },
+    docs: 'docs/leaks/queue-growth.md',
+  },
+  'retained-after-close': {
+    family: 'leak',
+    rank: 7,
+    summary: 'closed connections that are still in memory after two major GCs',
+    subjectNoun: 'closed connections',
+    detector: 'retained',
+    isRuledOut: true,
+    isCounted: false,
+    thresholds: {
+      ...RISE,
+      majorGcs: least('major GCs in the window', 4, 'major GCs', {
+        source: fromTraces(
+          'fewer than 4 readings did not tell a leak from connections that are released late',
+        ),
+      }),
+      notFalling: least('readings that are not below the previous one', 0.7, '%', {
+        source: fromTraces('counts of healthy servers fell at more than 30 % of the major GCs'),
+      }),
+      allRetained: least('retained connections as a share of all that ever closed', 0.9, '%', {
+        group: 'nothing was released',
+        source: measured(
+          '10 of 10 leaks found, none false: no pool and no history of recent sessions retains so much',
+        ),
+      }),
+      allPerOpen: least('retained connections per open connection', 2, '1', {
+        group: 'nothing was released',
+        source: measured(
+          'some libraries keep closed sockets for 15 to 30 s, which is at most about one per open one',
+        ),
+      }),
+      allRetainedCount: least('retained connections', 100, 'connections', {
+        group: 'nothing was released',
+        source: fromPage('docs/detection.md: a history of the last 100 connections is a usual debugging aid'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 60 * MINUTE_MS,
+      text: 'The window is 60 min, or the last 4 major GCs where these are rare. Readings are taken after major GCs, and they must span 8 min.',
+    },
+    retainedBy: { suspectType: null, text: 'a timer, a pending promise, a closure or a cache' },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit. The snapshot shows what retains the closed connections.',
+      fix: 'Find the retaining path in the snapshot (a timer, a promise, a closure, a cache) and release it in the close handler.',
+      restart: null,
+    },
+    docs: 'docs/leaks/retained-after-close.md',
+  },
+  'unclosed-growth': {
+    family: 'leak',
+    rank: 9,
+    summary: 'connections that are opened and never closed, whose peers reply, without a plateau',
+    subjectNoun: 'connections',
+    detector: 'unclosed',
+    isRuledOut: false,
+    isCounted: false,
+    thresholds: {
+      rise: least('rise of the responsive connections in the window', 50, 'connections', {
+        source: fromPage('docs/detection.md: fewer are a normal variation over six hours'),
+      }),
+      factor: least('responsive connections now, relative to the start of the window', 2, '1', {
+        source: fromPage(
+          'docs/detection.md: a working day rarely doubles the connections for six hours without a pause',
+        ),
+      }),
+      closedPerOpened: least('closed connections per opened one', 0.2, '1', {
+        is: 'at most',
+        source: fromTraces('healthy ramps of the traces close more than every fifth connection'),
+      }),
+      pace: least('rise of the last quarter relative to the first quarter', 0.5, '1', {
+        source: fromTraces('a ramp slows down; a leak keeps its pace'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 6 * HOUR_MS,
+      text: 'The window is 6 h, because a morning ramp takes hours too. Each quarter of the window must bring more connections.',
+    },
+    retainedBy: { suspectType: null, text: 'the server itself: the connections are open' },
+    keepsData: false,
+    advice: {
+      now: 'Check whether the clients are real. If they are, this is load: add instances. If not, restart one instance at a time.',
+      fix: 'Close connections that are idle for longer than the application needs, and close the old connection when the same user connects again.',
+      restart: null,
+    },
+    docs: 'docs/leaks/unclosed-growth.md',
+  },
+  'external-buffers': {
+    family: 'leak',
+    rank: 6,
+    summary: 'memory of Buffers and ArrayBuffers grows outside the V8 heap',
+    subjectNoun: 'memory pool',
+    detector: 'external',
+    isRuledOut: true,
+    isCounted: false,
+    thresholds: {
+      fastShare: least('rise in 30 min as a share of the memory limit', 0.04, '%', {
+        group: 'in 30 min',
+        source: fromTraces('healthy servers of the example traces stayed below 4 %'),
+      }),
+      fastBytes: least('or rise in 30 min', 32 * MIB, 'By', {
+        group: 'in 30 min',
+        source: measured(
+          'a share says little where the limit is gigabytes; steady growth of 32 MiB was never healthy',
+        ),
+      }),
+      slowShare: least('rise in 60 min as a share of the memory limit', 0.02, '%', {
+        group: 'in 60 min',
+        source: fromTraces('RL15 leaks too slowly for the rule of 30 min'),
+      }),
+      slowBytes: least('or rise in 60 min', 16 * MIB, 'By', {
+        group: 'in 60 min',
+        source: measured('half of the bytes of the rule of 30 min'),
+      }),
+      lateShare: least('part of the rise in the last half of the window', 0.25, '%', {
+        source: fromTraces('buffers of a finished burst bring less than a quarter in the last half'),
+      }),
+      rssShare: least('rise as a share of the rise of RSS', 0.3, '%', {
+        source: measured(
+          'compression contexts report a tenth of their memory as external (33 of 250 to 300 KB)',
+        ),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 60 * MINUTE_MS,
+      text: 'Two windows, 30 min and 60 min, each in six blocks whose minima must all rise. The growth must also survive major GCs.',
+    },
+    retainedBy: {
+      suspectType: 'ArrayBuffers',
+      text: 'a cache or a session that keeps Buffers, or slices of pooled Buffers',
+    },
+    keepsData: false,
+    advice: {
+      now: 'Restart one instance at a time before the limit. A heap snapshot shows what retains the Buffers, not their bytes.',
+      fix: 'Copy the part of a message that you keep (`Buffer.from(slice)`): a slice retains its whole pool. Bound caches of Buffers by bytes.',
+      restart: null,
+    },
+    docs: 'docs/leaks/external-buffers.md',
+  },
+  'native-or-compression': {
+    family: 'leak',
+    rank: 8,
+    summary: 'RSS grows beyond the V8 heap and Buffers',
+    subjectNoun: 'memory pool',
+    detector: 'native',
+    isRuledOut: false,
+    isCounted: false,
+    thresholds: {
+      minBytes: least('rise in the window', 24 * MIB, 'By', {
+        source: measured('RSS moves by 10 to 30 MB while the first connections arrive'),
+      }),
+      riseShare: least('rise as a share of the memory limit', 0.1, '%', {
+        group: 'share',
+        source: fromTraces('allocators of healthy servers keep up to a tenth of the limit for later'),
+      }),
+      rssShare: least('or rise as a share of RSS', 0.3, '%', {
+        group: 'share',
+        source: measured('the free memory that malloc keeps grows with the process'),
+      }),
+      rssMinBytes: least('together with a rise of', 48 * MIB, 'By', {
+        group: 'share',
+        source: measured('twice the movement of RSS during the start'),
+      }),
+      lateShare: least('part of the rise in the last half of the window', 0.35, '%', {
+        source: fromTraces('memory that malloc keeps after a burst brings less in the last half'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 60 * MINUTE_MS,
+      text: 'The window is 60 min in six blocks whose minima must all rise. The first 2 min, and 1 min after a snapshot in the process, are left out.',
+    },
+    retainedBy: {
+      suspectType: 'Native',
+      text: 'compression contexts (permessage-deflate) or native add-ons',
+    },
+    keepsData: false,
+    advice: {
+      now: "Restart one instance at a time before the container's limit.",
+      fix: 'Turn perMessageDeflate off or bound it (serverNoContextTakeover, a threshold, a concurrencyLimit). Each context costs about 250 to 300 KB outside the heap.',
+      restart: null,
+    },
+    docs: 'docs/leaks/native-or-compression.md',
+  },
+  'heap-growth': {
+    family: 'leak',
+    rank: 10,
+    summary: 'the post-GC heap grows, and no other kind explains it',
+    subjectNoun: 'memory pool',
+    detector: 'floor',
+    isRuledOut: true,
+    isCounted: false,
+    thresholds: {
+      majorGcs: least('major GCs in the window', 5, 'major GCs', {
+        source: fromTraces('fewer points gave false alarms on healthy example traces'),
+      }),
+      span: least('time between the first and the last of them', 20 * MINUTE_MS, 'ms', {
+        source: fromTraces('a warm-up takes up to 20 min'),
+      }),
+      trend: least('standard errors of the trend above 0', 3, '1', {
+        is: 'more than',
+        source: fromTraces("Student's t at 99 %, at least 3; OLS with Newey-West errors, 2 lags"),
+      }),
+      riseShare: least('rise as a share of the heap capacity', 0.05, '%', {
+        is: 'more than',
+        source: fromTraces('the post-GC heap of healthy servers varies by less than 5 % of capacity'),
+      }),
+      fullShare: least('post-GC heap as a share of the heap capacity', 0.55, '%', {
+        is: 'more than',
+        group: 'near or long',
+        source: fromTraces('healthy caches of the traces stop filling below 55 % of capacity'),
+      }),
+      longSpan: least('or duration of the growth', 50 * MINUTE_MS, 'ms', {
+        group: 'near or long',
+        source: fromTraces(
+          'healthy caches fill for up to 45 min; with 40 min one more of 64 healthy runs alarms',
+        ),
+      }),
+      timeToCapacity: least('time until the heap capacity is reached', 4 * HOUR_MS, 'ms', {
+        is: 'less than',
+        source: fromTraces('slower growth needs the stricter tests below'),
+      }),
+      slowTimeToCapacity: least(
+        'time until the heap capacity is reached, for slow growth',
+        48 * HOUR_MS,
+        'ms',
+        {
+          is: 'less than',
+          group: 'slow growth',
+          source: fromTraces('beyond two days the estimate says nothing'),
+        },
+      ),
+      slowMajorGcs: least('major GCs, for slow growth', 12, 'major GCs', {
+        group: 'slow growth',
+        source: fromTraces('slow growth needs more points than fast growth'),
+      }),
+      slowTrend: least('standard errors of the trend above 0, for slow growth', 6, '1', {
+        is: 'more than',
+        group: 'slow growth',
+        source: fromTraces('the same as for counts'),
+      }),
+      largeHeapMajorGcs: least('major GCs, in a large heap', 8, 'major GCs', {
+        group: 'large heap',
+        source: fromTraces('in a heap of gigabytes the time to the limit is days and says nothing'),
+      }),
+      largeHeapRise: least('rise relative to the first post-GC heap, in a large heap', 0.5, '%', {
+        is: 'more than',
+        group: 'large heap',
+        source: fromTraces('no healthy server grew by half of its post-GC heap over 50 min'),
+      }),
+      largeHeapBytes: least('rise, in a large heap', 12 * MIB, 'By', {
+        is: 'more than',
+        group: 'large heap',
+        source: measured('the caches of Node and of the libraries themselves stay below 12 MiB'),
+      }),
+      growth: least('growth, once the tests hold', 50 * MIB, 'By/h', {
+        source: fromPage('docs/mission.md'),
+      }),
+      criticalGrowth: least('growth, once the tests hold', 100 * MIB, 'By/h', {
+        severity: 'critical',
+        source: fromPage('docs/mission.md'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 60 * MINUTE_MS,
+      text: 'The window is 60 min, or the last 12 major GCs where these are rare. Connections are taken out of the trend, and the growth must not slow down.',
+    },
+    retainedBy: {
+      suspectType: null,
+      text: 'a Map, an array, a closure or a timer that lives as long as the process',
+    },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit. Keep the snapshots.',
+      fix: 'Compare the snapshots (`npx wsguard analyse first second`). An object that is in both and has references to new objects is the root cause.',
+      restart: null,
+    },
+    docs: 'docs/leaks/heap-growth.md',
+  },
+  divergence: {
+    family: 'leak',
+    rank: 11,
+    summary: 'memory grows while the responsive connections stay flat; too little data for `heap-growth`',
+    subjectNoun: 'memory pool',
+    detector: 'divergence',
+    isRuledOut: false,
+    isCounted: false,
+    thresholds: {
+      majorGcs: least('major GCs at a steady number of connections', 3, 'major GCs', {
+        source: fromTraces('two points are a line through anything'),
+      }),
+      span: least('time between the first and the last of them', 50 * MINUTE_MS, 'ms', {
+        source: fromTraces('healthy caches fill for up to 45 min'),
+      }),
+      riseShare: least('rise of the post-GC heap as a share of the heap capacity', 0.08, '%', {
+        source: fromTraces(
+          'no healthy server moved as much between two major GCs at a steady number of connections',
+        ),
+      }),
+      flatShare: least('variation of the responsive connections', 0.1, '%', {
+        is: 'at most',
+        source: fromTraces('healthy servers vary by less at steady load'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: {
+      ms: 60 * MINUTE_MS,
+      text: 'The window is 60 min, or the last 12 major GCs where these are rare, from the time on that the connections are steady.',
+    },
+    retainedBy: { suspectType: null, text: 'not known: the evidence is thin' },
+    keepsData: true,
+    advice: {
+      now: 'Nothing yet: observe. The evidence is thin. This alert gets a more specific kind, or it closes.',
+      fix: 'Register the containers that you suspect (`agent.watchRegistry`, `agent.watchQueue`) so that the agent counts them.',
+      restart: null,
+    },
+    docs: 'docs/leaks/divergence.md',
+  },
+} as const satisfies KindRecords<LeakKind, LeakSpec>;

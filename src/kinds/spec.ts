@@ -1,0 +1,119 @@
+/** The shape of a kind's record: everything that the detectors, alerts, reports and pages know about one kind. */
+
+import type { SuspectType } from '../types/analysis.ts';
+
+export type LeakKind =
+  | 'zombie-connections'
+  | 'slow-consumer'
+  | 'listener-accumulation'
+  | 'registry-growth'
+  | 'room-growth'
+  | 'queue-growth'
+  | 'retained-after-close'
+  | 'unclosed-growth'
+  | 'external-buffers'
+  | 'native-or-compression'
+  | 'heap-growth'
+  | 'divergence';
+
+export type ConditionKind =
+  | 'memory-threshold'
+  | 'exhaustion'
+  | 'connection-limit'
+  | 'descriptor-limit'
+  | 'gc-pressure'
+  | 'loop-lag'
+  | 'blocked-loop'
+  | 'process-died';
+
+export type Kind = LeakKind | ConditionKind;
+
+/** A leak may start captures of evidence. A condition opens an alert and never claims a leak. */
+export type Family = 'leak' | 'condition';
+
+/** Where a number comes from: something we measured, the recorded traces, or a page of this repository. */
+export interface Source {
+  readonly from: 'measurement' | 'traces' | 'page';
+  readonly text: string;
+}
+
+/** One number that a detector compares with. */
+export interface Threshold {
+  /** The quantity, as a phrase for a table: `listeners per connection`. */
+  readonly label: string;
+  readonly is: 'at least' | 'more than' | 'at most' | 'less than';
+  readonly value: number;
+  /** `By`, `By/h`, `ms`, `1` (a ratio), `%` (`value` is a share from 0 to 1), or the noun that is counted. */
+  readonly unit: string;
+  /** The severity that this number sets. `warning`: the alert does not open without it. */
+  readonly severity: 'warning' | 'critical';
+  /** Says which other thresholds it is an alternative to. Without it the thresholds of a severity hold together. */
+  readonly group?: string;
+  readonly source: Source;
+}
+
+/** The time that a detector looks back. */
+export interface DetectionWindow {
+  readonly ms: number;
+  /** A full sentence for the pages, with the earliest possible verdict. */
+  readonly text: string;
+}
+
+export interface Advice {
+  /** For the night: safe, reversible, no change of code. */
+  readonly now: string;
+  /** For the next day: the change of code or of settings. */
+  readonly fix: string;
+  /** Effect of a restart. Null where growth starts again from zero, so that a restart buys time. */
+  readonly restart: string | null;
+}
+
+interface CommonSpec {
+  /** One line for tables and overviews, without a full stop. */
+  readonly summary: string;
+  /** The noun for `alert.subject`: the registry, the emitter and event, the transport. */
+  readonly subjectNoun: string;
+  /** `detector` of the verdict that finds this kind, as `agent.status()` lists it. Null for a kind that is an event. */
+  readonly detector: string | null;
+  /** When the detector finds nothing, leak alerts of other kinds list this kind in `against`, with its number. */
+  readonly isRuledOut: boolean;
+  readonly thresholds: Readonly<Record<string, Threshold>>;
+  /** Null for a kind that is an event. */
+  readonly window: DetectionWindow | null;
+  /** What usually retains the objects. `suspectType` is the analysis' word for it, where one type stands out. */
+  readonly retainedBy: { readonly suspectType: SuspectType | null; readonly text: string } | null;
+  /** The kind keeps data, so the line that allocates most of the retained bytes is a likely root cause. */
+  readonly keepsData: boolean;
+  readonly advice: Advice;
+}
+
+export interface LeakSpec extends CommonSpec {
+  readonly family: 'leak';
+  /** Position among the leak kinds, from 0: the most specific kind that is found names the alert. */
+  readonly rank: number;
+  /** Counted directly, so that it can be a cause of its own. The other kinds may be effects of a counted one. */
+  readonly isCounted: boolean;
+}
+
+export interface ConditionSpec extends CommonSpec {
+  readonly family: 'condition';
+  /** Whether an alert may start captures of evidence: the last chance for it where a process is about to die. */
+  readonly capturesEvidence: boolean;
+  /** Open leak alerts of these kinds explain the condition: it joins their `also` and opens no alert of its own. */
+  readonly explainedBy: 'any leak' | readonly LeakKind[];
+}
+
+export type KindSpec = LeakSpec | ConditionSpec;
+
+/** One complete record for each kind; its page is named after it. */
+export type KindRecords<K extends Kind, Spec extends KindSpec> = {
+  readonly [P in K]: Spec & { readonly docs: `docs/leaks/${P}.md` };
+};
+
+export const measured = (text: string): Source => ({ from: 'measurement', text });
+export const fromTraces = (text: string): Source => ({ from: 'traces', text });
+export const fromPage = (text: string): Source => ({ from: 'page', text });
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const MIB = 1024 ** 2;
