@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyseFiles } from '../../../src/analyse/index.ts';
 import { buildReport } from '../../../src/report/report.ts';
-import { KINDS } from '../../../src/types/index.ts';
+import { ALL_KINDS } from '../../../src/kinds/index.ts';
 import type {
   Alert,
   Analysis,
@@ -171,7 +171,7 @@ test.each<[SchemaName, readonly string[], Record<string, true>]>([
 });
 
 test('the schemas know the kinds and the types of containers', () => {
-  expect(at(readSchema('alert'), '$defs', 'kind')['enum']).toEqual([...KINDS]);
+  expect(at(readSchema('alert'), '$defs', 'kind')['enum']).toEqual([...ALL_KINDS]);
   const types = at(readSchema('analysis'), '$defs', 'suspect', 'properties', 'type')['enum'] as string[];
   expect(types.toSorted()).toEqual(Object.keys(SUSPECT_TYPES).toSorted());
 });
