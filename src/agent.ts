@@ -4,8 +4,8 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
-import type * as AwakeModule from './agent/running-agent.ts';
-import type { Awake } from './agent/running-agent.ts';
+import type * as StartAgentModule from './agent/start-agent.ts';
+import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import { createGuard, type Guard } from './core/guard.ts';
@@ -21,7 +21,7 @@ export interface Handle {
   start(options: StartOptions): Agent;
 }
 
-export interface Bed {
+export interface PreloadContext {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly preloadHooks: PreloadHooks;
@@ -56,13 +56,13 @@ const isSwitchedOff = (env: NodeJS.ProcessEnv): boolean =>
 
 function install(isPreload: boolean): Handle {
   const waiting: ((agent: Agent) => void)[] = [];
-  let awake: Awake | null = null;
-  const bed = makeBed(() => wake({}));
+  let awake: RunningAgent | null = null;
+  const bed = createPreloadContext(() => wake({}));
 
-  function wake(options: StartOptions): Awake {
+  function wake(options: StartOptions): RunningAgent {
     if (awake !== null) return awake;
-    const { wakeUp } = require('./agent/running-agent.ts') as typeof AwakeModule;
-    const { agent } = (awake = wakeUp(bed, options, () => {
+    const { startAgent } = require('./agent/start-agent.ts') as typeof StartAgentModule;
+    const { agent } = (awake = startAgent(bed, options, () => {
       if (globals[HANDLE] === handle) delete globals[HANDLE];
     }));
     for (const listener of waiting.splice(0)) bed.guard.run('onAwake', () => listener(agent), undefined);
@@ -89,10 +89,10 @@ function install(isPreload: boolean): Handle {
   return handle;
 }
 
-function makeBed(wake: () => void): Bed {
+function createPreloadContext(wake: () => void): PreloadContext {
   const guard = createGuard(({ part, error, switchedOff }) => bed.onFault?.(part, error, switchedOff));
   const clock = createClock();
-  const bed: Bed = {
+  const bed: PreloadContext = {
     clock,
     guard,
     env: { ...process.env },

@@ -1,6 +1,6 @@
 /**
- * What the application's thread and the watcher say to one another. Both ends are this one `Link`; with the thread
- * off, its port is a pair in memory and nothing else changes.
+ * Messages between the application thread and the watcher. Each side holds one `Link`. Without a watcher thread the two
+ * links are connected in memory, and nothing else changes.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from './config/schema.ts';
@@ -21,18 +21,19 @@ import type {
   Taken,
 } from './types/index.ts';
 
-/** Samples on their way that the watcher has not acknowledged; further ones are dropped and counted. */
+/** The application thread drops and counts further samples while this many are unacknowledged. */
 export const MAX_UNACKNOWLEDGED = 8;
-/** Questions without an answer yet: a bound against a side that never answers. */
-const MAX_PENDING = 64;
+/** Bound on requests without a response, for a side that never responds. */
+const MAX_PENDING_REQUESTS = 64;
 
+/** What the hooks attached to, for the start line. */
 export interface Attached {
   readonly servers: readonly string[];
   readonly pings: boolean;
   readonly blind: readonly Blind[];
 }
 
-/** What the agent counts of itself on the application's thread. */
+/** Counters of the agent's own work on the application thread. */
 export interface AppCounters {
   readonly samplesTotal: number;
   readonly samplesDroppedTotal: number;
@@ -40,69 +41,69 @@ export interface AppCounters {
   readonly sampleMsTotal: number;
 }
 
-/** The application's thread. */
-export interface AppSide {
-  tells: {
+/** Messages and requests that the application thread sends. */
+export interface FromApp {
+  messages: {
     sample: { readonly sample: Sample; readonly counters: AppCounters };
     attached: Attached;
   };
-  asks: {
-    status: { ask: null; answer: Status };
-    snapshot: { ask: string; answer: Snapshot };
-    stop: { ask: null; answer: null };
+  requests: {
+    status: { request: null; response: Status };
+    snapshot: { request: string; response: Snapshot };
+    stop: { request: null; response: null };
   };
 }
 
-/** The watcher. */
-export interface WatcherSide {
-  tells: {
+/** Messages and requests that the watcher sends. */
+export interface FromWatcher {
+  messages: {
     ready: null;
-    /** The last sample it has worked off, and the metrics that came of it. */
+    /** Acknowledges all samples up to `seq` and brings the metrics computed from them. */
     ack: { readonly seq: number; readonly metrics: MetricState };
     transition: Alert;
     snapshot: Snapshot;
     report: { readonly alertId: string; readonly file: string };
     suspicion: boolean;
   };
-  asks: {
-    snapshot: { ask: { readonly folder: string; readonly label: string }; answer: Taken | Refused | Failed };
-    locate: { ask: { readonly emitter: string; readonly event: string }; answer: Culprit | null };
-    askAll: { ask: null; answer: null };
-    profile: { ask: 'start' | 'stop'; answer: AllocationProfile | null };
+  requests: {
+    snapshot: {
+      request: { readonly folder: string; readonly label: string };
+      response: Taken | Refused | Failed;
+    };
+    locateListener: {
+      request: { readonly emitter: string; readonly event: string };
+      response: Culprit | null;
+    };
+    pingAll: { request: null; response: null };
+    profile: { request: 'start' | 'stop'; response: AllocationProfile | null };
   };
 }
 
-/** What a watcher is started with, in a thread or beside the application. */
-export interface Setup {
+/** Everything a watcher needs to start, in its thread or on the application thread. */
+export interface WatcherSetup {
   readonly config: Config;
   readonly identity: Identity;
   readonly env: Readonly<Record<string, string>>;
-  /** Said by somebody, not the default: state is kept there. */
+  /** The directory is set explicitly and not the default: the watcher keeps state there across restarts. */
   readonly isDirSet: boolean;
-  /** Files in its directory; what `--permission` denies the application, a thread of ours does not do either. */
+  /** False where `--permission` denies the application to write there: the watcher thread obeys that too. */
   readonly mayWrite: boolean;
   readonly startedWallMs: number;
-  readonly beat: SharedArrayBuffer | null;
-  /** Why there is no thread; null when there is one. */
-  readonly threadless: string | null;
-  /** How many watchers of this process died before this one. */
+  /** Memory of the heartbeat counter; null without a watcher thread. */
+  readonly heartbeat: SharedArrayBuffer | null;
+  /** Null with a watcher thread. */
+  readonly noThreadReason: string | null;
+  /** Number of watchers of this process that died before. */
   readonly restarts: number;
-  /** Open when the watcher before this one died. */
+  /** Alerts that were open when the previous watcher died. */
   readonly openAlerts: readonly Alert[];
 }
 
-/** What the Worker of a watcher finds. */
-export interface ThreadData {
-  readonly setup: Setup;
-  /** By which it speaks; it hears by the port that every Worker has. */
-  readonly mouth: MessagePort;
-}
-
-/** What arrives and leaves through it passes the guard: a fault here would be the application's uncaught exception. */
-export interface PortDeps {
-  readonly port: Port;
-  readonly clock: Clock;
-  readonly guard: Guard;
+/** `workerData.wsguard` of the watcher thread. */
+export interface WatcherThreadData {
+  readonly setup: WatcherSetup;
+  /** The watcher sends through this port and receives through `parentPort`. */
+  readonly outgoing: MessagePort;
 }
 
 export interface Port {
@@ -110,90 +111,113 @@ export interface Port {
   receive(listener: (message: unknown) => void): void;
 }
 
-interface Side {
-  tells: object;
-  asks: { [name: string]: { ask: unknown; answer: unknown } } | object;
+export interface LinkDeps {
+  readonly port: Port;
+  readonly clock: Clock;
+  /** Runs every send and every handler: a fault there would be an uncaught exception of the application. */
+  readonly guard: Guard;
 }
-type Ask<S extends Side, N extends keyof S['asks']> = S['asks'][N] extends { ask: infer A } ? A : never;
-type Answer<S extends Side, N extends keyof S['asks']> = S['asks'][N] extends { answer: infer A } ? A : never;
 
-export interface Link<Self extends Side> {
-  tell<N extends keyof Self['tells'] & string>(name: N, value: Self['tells'][N]): void;
-  /** Resolves with null when no answer came in time. */
-  ask<N extends keyof Self['asks'] & string>(
+interface Protocol {
+  messages: object;
+  requests: { [name: string]: { request: unknown; response: unknown } } | object;
+}
+type RequestOf<P extends Protocol, N extends keyof P['requests']> = P['requests'][N] extends {
+  request: infer R;
+}
+  ? R
+  : never;
+type ResponseOf<P extends Protocol, N extends keyof P['requests']> = P['requests'][N] extends {
+  response: infer R;
+}
+  ? R
+  : never;
+
+export interface Link<Sent extends Protocol> {
+  send<N extends keyof Sent['messages'] & string>(name: N, value: Sent['messages'][N]): void;
+  /** Resolves with null when no response came before the deadline. Never rejects. */
+  request<N extends keyof Sent['requests'] & string>(
     name: N,
-    value: Ask<Self, N>,
+    value: RequestOf<Sent, N>,
     deadlineMs: number,
-  ): Promise<Answer<Self, N> | null>;
-  /** The other side is gone: whoever waits is answered with null now. */
-  hangUp(): void;
+  ): Promise<ResponseOf<Sent, N> | null>;
+  /** The other side is gone: resolves all pending requests with null. */
+  close(): void;
 }
 
-/** What one side does with the words of the other. */
-export interface Ears<Other extends Side> {
-  hear: { [N in keyof Other['tells']]: (value: Other['tells'][N]) => void };
-  answer: { [N in keyof Other['asks']]: (value: Ask<Other, N>) => Promise<Answer<Other, N> | null> };
+/** One function for each message and each request of the other side. */
+export interface MessageHandlers<Received extends Protocol> {
+  onMessage: { [N in keyof Received['messages']]: (value: Received['messages'][N]) => void };
+  onRequest: {
+    [N in keyof Received['requests']]: (
+      value: RequestOf<Received, N>,
+    ) => Promise<ResponseOf<Received, N> | null>;
+  };
 }
 
-interface Wire {
-  readonly kind: 'tell' | 'ask' | 'answer';
+interface Envelope {
+  readonly type: 'message' | 'request' | 'response';
   readonly name: string;
   readonly id: number;
   readonly value: unknown;
 }
 
-export function createLink<Self extends Side, Other extends Side>(
-  { port, clock, guard }: PortDeps,
-  ears: Ears<Other>,
-): Link<Self> {
+export function createLink<Sent extends Protocol, Received extends Protocol>(
+  { port, clock, guard }: LinkDeps,
+  handlers: MessageHandlers<Received>,
+): Link<Sent> {
   const pending = new Map<number, (value: unknown) => void>();
-  const hear = ears.hear as Record<string, (value: unknown) => void>;
-  const answer = ears.answer as Record<string, (value: unknown) => Promise<unknown>>;
+  const onMessage = handlers.onMessage as Record<string, (value: unknown) => void>;
+  const onRequest = handlers.onRequest as Record<string, (value: unknown) => Promise<unknown>>;
   let lastId = 0;
-  const post = (wire: Wire): void => guard.run(`say ${wire.name}`, () => port.post(wire), undefined);
 
-  port.receive((message) => {
-    const { kind, name, id, value } = message as Wire;
-    if (kind === 'tell') guard.run(`hear ${name}`, () => hear[name]?.(value), undefined);
-    else if (kind === 'answer') pending.get(id)?.(value);
-    else {
-      void guard
-        .runAsync(`answer ${name}`, async () => answer[name]?.(value) ?? null, null)
-        .then((result) => post({ kind: 'answer', name, id, value: result }));
-    }
+  const post = (envelope: Envelope): void =>
+    guard.run(`send ${envelope.name}`, () => port.post(envelope), undefined);
+
+  async function respond({ name, id, value }: Envelope): Promise<void> {
+    const handle = async (): Promise<unknown> => (await onRequest[name]?.(value)) ?? null;
+    post({ type: 'response', name, id, value: await guard.runAsync(`respond to ${name}`, handle, null) });
+  }
+
+  port.receive((received) => {
+    const envelope = received as Envelope;
+    const { type, name, id, value } = envelope;
+    if (type === 'message') guard.run(`receive ${name}`, () => onMessage[name]?.(value), undefined);
+    else if (type === 'response') pending.get(id)?.(value);
+    else void respond(envelope);
   });
 
   return {
-    tell: (name, value) => post({ kind: 'tell', name, id: 0, value }),
-    ask(name, value, deadlineMs) {
-      if (pending.size >= MAX_PENDING) return Promise.resolve(null);
+    send: (name, value) => post({ type: 'message', name, id: 0, value }),
+    request(name, value, deadlineMs) {
+      if (pending.size >= MAX_PENDING_REQUESTS) return Promise.resolve(null);
       const id = (lastId += 1);
       return new Promise((resolve) => {
-        const settle = (result: unknown): void => {
+        const settle = (response: unknown): void => {
           stopTimer();
           pending.delete(id);
-          resolve(result as Answer<Self, typeof name> | null);
+          resolve(response as ResponseOf<Sent, typeof name> | null);
         };
         const stopTimer = clock.after(deadlineMs, () => settle(null));
         pending.set(id, settle);
-        post({ kind: 'ask', name, id, value });
+        post({ type: 'request', name, id, value });
       });
     },
-    hangUp() {
+    close() {
       for (const settle of pending.values()) settle(null);
     },
   };
 }
 
-/** Two ports that hand messages to one another on a later turn, as threads would. */
+/** Two connected ports in memory. They deliver on a later turn of the event loop, as ports between threads do. */
 export function createPortPair(clock: Clock): [Port, Port] {
   const listeners: ((message: unknown) => void)[][] = [[], []];
-  const port = (self: 0 | 1): Port => ({
+  const port = (index: 0 | 1): Port => ({
     post: (message) =>
       void clock.after(0, () => {
-        for (const listener of listeners[1 - self] ?? []) listener(message);
+        for (const listener of listeners[1 - index] ?? []) listener(message);
       }),
-    receive: (listener) => void listeners[self]?.push(listener),
+    receive: (listener) => void listeners[index]?.push(listener),
   });
   return [port(0), port(1)];
 }

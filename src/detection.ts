@@ -11,7 +11,7 @@ import { timeToLimit } from './detect/time-to-limit.ts';
 import { findingsOf, ruledOut } from './detect/verdict.ts';
 import type { Alert, Because, Finding, Identity, Sample, TimeToLimit, Verdict } from './types/index.ts';
 
-export interface SignalsDeps {
+export interface DetectionDeps {
   readonly identity: Identity;
   readonly config: {
     readonly timeScale: number;
@@ -21,7 +21,7 @@ export interface SignalsDeps {
   readonly newId: () => string;
 }
 
-export interface Step {
+export interface DetectionResult {
   readonly verdicts: readonly Verdict[];
   readonly transitions: readonly Alert[];
   /** In real milliseconds. */
@@ -34,32 +34,32 @@ export interface Step {
   readonly confirming: boolean;
 }
 
-export type LearnedCost = Partial<
+export type AlertUpdate = Partial<
   Pick<Alert, 'culprit' | 'culpritBecause' | 'snapshots' | 'report' | 'kind' | 'title' | 'also' | 'against'>
 >;
 
-export interface Signals {
-  step(sample: Sample): Step;
+export interface Detection {
+  addSample(sample: Sample): DetectionResult;
   /** The beat has been silent for so long (real ms); 0 when it is back. No sample arrives meanwhile. */
-  beat(silentMs: number, wallMs: number): Alert[];
+  checkHeartbeat(silentMs: number, wallMs: number): Alert[];
   /** For what is an event, such as `process-died`. */
   raise(finding: Finding, wallMs: number, also?: readonly Because[]): Alert[];
-  learn(alertId: string, learned: LearnedCost, wallMs: number): Alert[];
-  open(): Alert[];
+  updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[];
+  openAlerts(): Alert[];
   restore(alerts: readonly Alert[]): void;
-  close(because: string, wallMs: number): Alert[];
+  closeAlerts(because: string, wallMs: number): Alert[];
 }
 
 const BLOCKED_MS = 5_000;
 
-export const createSignals = (deps: SignalsDeps): Signals => new Watched(deps);
+export const createDetection = (deps: DetectionDeps): Detection => new Watched(deps);
 
-class Watched implements Signals {
-  readonly #config: SignalsDeps['config'];
+class Watched implements Detection {
+  readonly #config: DetectionDeps['config'];
   readonly #alerts: Alerts;
   readonly #history = new History();
   #uptimeMs = 0;
-  #latest: Step = {
+  #latest: DetectionResult = {
     verdicts: [],
     transitions: [],
     timeToLimit: null,
@@ -68,13 +68,13 @@ class Watched implements Signals {
     confirming: false,
   };
 
-  constructor({ identity, config, newId }: SignalsDeps) {
+  constructor({ identity, config, newId }: DetectionDeps) {
     this.#config = config;
     const { timeScale, mute } = config;
     this.#alerts = new Alerts({ identity, timeScale, mute, newId });
   }
 
-  step(sample: Sample): Step {
+  addSample(sample: Sample): DetectionResult {
     const { timeScale, maxConnections } = this.#config;
     const history = this.#history;
     this.#uptimeMs = sample.uptimeMs;
@@ -114,7 +114,7 @@ class Watched implements Signals {
     return this.#latest;
   }
 
-  beat(silentMs: number, wallMs: number): Alert[] {
+  checkHeartbeat(silentMs: number, wallMs: number): Alert[] {
     return silentMs < BLOCKED_MS
       ? this.#alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop')
       : this.raise(blocked(silentMs), wallMs);
@@ -126,11 +126,11 @@ class Watched implements Signals {
     return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
   }
 
-  learn(alertId: string, learned: LearnedCost, wallMs: number): Alert[] {
-    return this.#alerts.learn(alertId, learned, wallMs);
+  updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[] {
+    return this.#alerts.learn(alertId, update, wallMs);
   }
 
-  open(): Alert[] {
+  openAlerts(): Alert[] {
     return this.#alerts.open();
   }
 
@@ -138,7 +138,7 @@ class Watched implements Signals {
     this.#alerts.restore(alerts, this.#history.nowMs);
   }
 
-  close(because: string, wallMs: number): Alert[] {
+  closeAlerts(because: string, wallMs: number): Alert[] {
     return this.#alerts.close(because, wallMs);
   }
 }

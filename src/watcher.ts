@@ -4,22 +4,22 @@
  */
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { BEAT_PERIOD_MS, createListener } from './agent/heartbeat-counter.ts';
+import { HEARTBEAT_PERIOD_MS, createHeartbeatMonitor } from './agent/heartbeat-counter.ts';
 import {
   createLink,
-  type AppSide,
-  type Ears,
+  type FromApp,
+  type MessageHandlers,
   type Link,
   type Port,
-  type Setup,
-  type ThreadData,
-  type WatcherSide,
+  type WatcherSetup,
+  type WatcherThreadData,
+  type FromWatcher,
 } from './channel.ts';
 import { createClock } from './core/clock.ts';
 import { createGuard, type Guard } from './core/guard.ts';
 import { judgeDeath } from './detect/process-died.ts';
 import { createLog } from './core/log.ts';
-import { createSignals, type Signals } from './detection.ts';
+import { createDetection, type Detection } from './detection.ts';
 import { composeStatus } from './report/status.ts';
 import type {
   Alert,
@@ -33,44 +33,44 @@ import type {
   Status,
   Stop,
 } from './types/index.ts';
-import { createSnapshotQueue, type Evidence } from './watcher/snapshot-queue.ts';
+import { createSnapshotQueue, type SnapshotQueue } from './watcher/snapshot-queue.ts';
 import { FollowUp, type News } from './watcher/follow-up.ts';
-import { openKept, type Kept } from './watcher/persistence.ts';
-import { Outlets } from './watcher/outlets.ts';
-import { createPicture, type Picture } from './watcher/state.ts';
+import { openPersistence, type Persistence } from './watcher/persistence.ts';
+import { Outputs } from './watcher/outputs.ts';
+import { createWatcherState, type WatcherState } from './watcher/state.ts';
 import { Publisher } from './watcher/publisher.ts';
 import { createProfiler, type Profiler } from './watcher/profile-scheduler.ts';
-import { createQuestioner, type Questioner } from './watcher/ping-scheduler.ts';
-import { sayStart } from './watcher/start-line.ts';
-import { asWritten } from './watcher/written.ts';
+import { createPingScheduler, type PingScheduler } from './watcher/ping-scheduler.ts';
+import { logStart } from './watcher/start-line.ts';
+import { mapToSource } from './watcher/map-to-source.ts';
 
 /** Caches fill, code is compiled: a baseline before that shows growth that is none. */
 const WARM_UP_MS = 10 * 60_000;
 
 /** The watcher of one process. Everything that comes from the other side passes the guard. */
 class Watcher {
-  readonly #setup: Setup;
+  readonly #setup: WatcherSetup;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #guard: Guard;
-  readonly #signals: Signals;
-  readonly #picture: Picture;
-  readonly #outlets: Outlets;
-  readonly #link: Link<WatcherSide>;
+  readonly #detection: Detection;
+  readonly #state: WatcherState;
+  readonly #outputs: Outputs;
+  readonly #link: Link<FromWatcher>;
   readonly #publisher: Publisher;
-  readonly #kept: Kept;
-  readonly #evidence: Evidence;
+  readonly #persistence: Persistence;
+  readonly #snapshots: SnapshotQueue;
   readonly #followUp: FollowUp;
-  readonly #questioner: Questioner;
+  readonly #pingScheduler: PingScheduler;
   readonly #profiler: Profiler;
   readonly #stops: Stop[];
   #blind: readonly Blind[] = [];
   #hasBaseline: boolean;
   #dead: DeadBox[] = [];
 
-  constructor(setup: Setup, port: Port, clock: Clock) {
+  constructor(setup: WatcherSetup, port: Port, clock: Clock) {
     const { config, identity } = setup;
-    const thread = setup.threadless === null ? 'watcher' : 'app';
+    const thread = setup.noThreadReason === null ? 'watcher' : 'app';
     this.#setup = setup;
     this.#hasBaseline = setup.restarts > 0;
     this.#clock = clock;
@@ -78,13 +78,16 @@ class Watcher {
     const guard = (this.#guard = createGuard(({ part, error, switchedOff }) =>
       log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed'),
     ));
-    this.#signals = createSignals({ identity, config, newId: randomUUID });
-    const picture = (this.#picture = createPicture(setup, guard));
-    const outlets = (this.#outlets = new Outlets({ setup, clock, log, guard, ...picture }));
-    const link = (this.#link = createLink<WatcherSide, AppSide>({ port, clock, guard }, this.#ears()));
-    const kept = (this.#kept = openKept(setup, clock, guard));
-    this.#publisher = new Publisher({ outlets, picture, link, guard, next: this.#published }, kept.alerts);
-    const evidence = (this.#evidence = createSnapshotQueue({
+    this.#detection = createDetection({ identity, config, newId: randomUUID });
+    const state = (this.#state = createWatcherState(setup, guard));
+    const outputs = (this.#outputs = new Outputs({ setup, clock, log, guard, ...state }));
+    const link = (this.#link = createLink<FromWatcher, FromApp>({ port, clock, guard }, this.#ears()));
+    const persistence = (this.#persistence = openPersistence(setup, clock, guard));
+    this.#publisher = new Publisher(
+      { outputs, state, link, guard, next: this.#published },
+      persistence.alerts,
+    );
+    const evidence = (this.#snapshots = createSnapshotQueue({
       setup,
       clock,
       link,
@@ -100,46 +103,46 @@ class Watcher {
       learn: this.#learn,
       analysed: (alertId, analysis) => this.#publisher.analysed(alertId, analysis),
     });
-    this.#questioner = createQuestioner(link, clock, config.timeScale);
+    this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
     this.#profiler = createProfiler(link, clock, config.timeScale);
-    this.#stops = [() => outlets.abandon(), () => this.#followUp.stop(), this.#listen()];
-    this.#dead = [...kept.dead];
-    guard.run('black box', () => this.#signals.restore(kept.alerts), undefined);
-    void outlets.ready.then(() => link.tell('ready', null));
+    this.#stops = [() => outputs.abandon(), () => this.#followUp.stop(), this.#listen()];
+    this.#dead = [...persistence.dead];
+    guard.run('black box', () => this.#detection.restore(persistence.alerts), undefined);
+    void outputs.ready.then(() => link.send('ready', null));
   }
 
   stop(): void {
     for (const stop of this.#stops) this.#guard.run('stop', stop, undefined);
   }
 
-  #ears(): Ears<AppSide> {
+  #ears(): MessageHandlers<FromApp> {
     return {
-      hear: {
+      onMessage: {
         sample: this.#guard.wrap('sample', (heard) => this.#sample(heard)),
         attached: this.#guard.wrap('start line', (attached) => {
           this.#blind = attached.blind;
-          sayStart({ setup: this.#setup, log: this.#log, attached, exported: this.#outlets.exported() });
+          logStart({ setup: this.#setup, log: this.#log, attached, exported: this.#outputs.exported() });
         }),
       },
-      answer: {
+      onRequest: {
         status: () => Promise.resolve(this.#status()),
-        snapshot: (label) => this.#evidence.take(null, label),
+        snapshot: (label) => this.#snapshots.take(null, label),
         stop: () => this.#end(),
       },
     };
   }
 
-  #sample({ sample, counters }: AppSide['tells']['sample']): void {
+  #sample({ sample, counters }: FromApp['messages']['sample']): void {
     this.#tellOfDeaths(sample);
-    this.#kept.sample(sample);
-    const step = this.#signals.step(sample);
-    this.#picture.sample(sample, counters, step);
-    this.#questioner.consider(step);
+    this.#persistence.sample(sample);
+    const step = this.#detection.addSample(sample);
+    this.#state.sample(sample, counters, step);
+    this.#pingScheduler.consider(step);
     this.#profiler.consider(step.suspicion);
     this.#publisher.publish(step.transitions);
     this.#followUp.sample(sample);
     this.#takeBaseline(sample);
-    this.#link.tell('ack', { seq: sample.seq, metrics: this.#picture.metrics() });
+    this.#link.send('ack', { seq: sample.seq, metrics: this.#state.metrics() });
   }
 
   /** With the first sample, which says whether the container has killed since. */
@@ -148,7 +151,7 @@ class Watcher {
       const now = { wallMs, oomKills: limits.containerOomKills };
       const death = this.#guard.run('black box', () => judgeDeath(box, now), null);
       if (death === null) continue;
-      this.#publisher.publish(this.#signals.raise(death.finding, wallMs, death.also));
+      this.#publisher.publish(this.#detection.raise(death.finding, wallMs, death.also));
     }
   }
 
@@ -157,78 +160,78 @@ class Watcher {
     const { timeScale, snapshotBaseline } = this.#setup.config;
     if (this.#hasBaseline || snapshotBaseline === 'off' || uptimeMs * timeScale < WARM_UP_MS) return;
     this.#hasBaseline = true;
-    void this.#guard.runAsync('baseline', () => this.#evidence.take(null, 'baseline'), null);
+    void this.#guard.runAsync('baseline', () => this.#snapshots.take(null, 'baseline'), null);
   }
 
   /** The one sign that needs no message: the beat of the application's thread. */
   #listen(): Stop {
-    const { beat } = this.#setup;
-    if (beat === null) return () => undefined;
-    const silentMs = createListener(beat);
+    const { heartbeat } = this.#setup;
+    if (heartbeat === null) return () => undefined;
+    const silentMs = createHeartbeatMonitor(heartbeat);
     const listen = (): void => {
-      const transitions = this.#signals.beat(silentMs(this.#clock.nowMs()), this.#clock.wallMs());
+      const transitions = this.#detection.checkHeartbeat(silentMs(this.#clock.nowMs()), this.#clock.wallMs());
       this.#publisher.publish(transitions);
     };
-    return this.#clock.every(BEAT_PERIOD_MS, this.#guard.wrap('beat', listen));
+    return this.#clock.every(HEARTBEAT_PERIOD_MS, this.#guard.wrap('beat', listen));
   }
 
   readonly #published = (alert: Alert): void => {
-    this.#kept.open(this.#publisher.open());
+    this.#persistence.open(this.#publisher.open());
     this.#followUp.transition(alert);
   };
 
   readonly #learn = (alertId: string, { snapshot, culprit, ...news }: News): void => {
-    const before = this.#signals.open().find(({ id }) => id === alertId)?.snapshots ?? [];
+    const before = this.#detection.openAlerts().find(({ id }) => id === alertId)?.snapshots ?? [];
     const snapshots = snapshot === undefined ? before : [...before, snapshot];
-    const who = culprit === undefined ? {} : { culprit: this.#asWritten(culprit) };
+    const who = culprit === undefined ? {} : { culprit: this.#mapToSource(culprit) };
     this.#publisher.publish(
-      this.#signals.learn(alertId, { ...news, ...who, snapshots }, this.#clock.wallMs()),
+      this.#detection.updateAlert(alertId, { ...news, ...who, snapshots }, this.#clock.wallMs()),
     );
   };
 
-  #asWritten(culprit: Culprit): Culprit {
-    return this.#guard.run('source map', () => asWritten(culprit, process.cwd()), culprit);
+  #mapToSource(culprit: Culprit): Culprit {
+    return this.#guard.run('source map', () => mapToSource(culprit, process.cwd()), culprit);
   }
 
   readonly #taken = (snapshot: Snapshot, alertId: string | null): void => {
-    this.#picture.countSnapshot(snapshot);
-    this.#link.tell('snapshot', snapshot);
-    if (alertId !== null) this.#outlets.file(alertId, snapshot);
+    this.#state.countSnapshot(snapshot);
+    this.#link.send('snapshot', snapshot);
+    if (alertId !== null) this.#outputs.file(alertId, snapshot);
   };
 
   #status(): Status {
     return composeStatus({
-      watcher: this.#setup.threadless === null ? 'running' : 'none',
+      watcher: this.#setup.noThreadReason === null ? 'running' : 'none',
       identity: this.#setup.identity,
       uptimeMs: this.#clock.wallMs() - this.#setup.startedWallMs,
-      ...this.#picture.known(),
+      ...this.#state.known(),
       alerts: this.#publisher.open(),
       blind: this.#blind,
-      threadless: this.#setup.threadless,
+      noThreadReason: this.#setup.noThreadReason,
     });
   }
 
   async #end(): Promise<null> {
-    this.#publisher.publish(this.#signals.close('the agent was stopped', this.#clock.wallMs()));
+    this.#publisher.publish(this.#detection.closeAlerts('the agent was stopped', this.#clock.wallMs()));
     await this.#publisher.idle();
-    await this.#outlets.close();
-    this.#kept.close();
+    await this.#outputs.close();
+    this.#persistence.close();
     return null;
   }
 }
 
-export function startWatching(setup: Setup, port: Port, clock: Clock): Stop {
+export function startWatching(setup: WatcherSetup, port: Port, clock: Clock): Stop {
   const watcher = new Watcher(setup, port, clock);
   return () => watcher.stop();
 }
 
 // An application may load this file in a Worker of its own; only a Worker that the agent started carries the mark.
-const given = (workerData as { wsguard?: ThreadData } | null)?.wsguard;
+const given = (workerData as { wsguard?: WatcherThreadData } | null)?.wsguard;
 if (parentPort !== null && given !== undefined) {
   const port = parentPort;
-  const { setup, mouth } = given;
+  const { setup, outgoing } = given;
   // What a package prints would pile up: nobody reads these (agent/watcher-host.ts). The log does not pass here.
   process.stdout.write = process.stderr.write = () => true;
   const receive = (listener: (message: unknown) => void): void => void port.on('message', listener);
-  startWatching(setup, { post: (message) => mouth.postMessage(message), receive }, createClock());
+  startWatching(setup, { post: (message) => outgoing.postMessage(message), receive }, createClock());
 }

@@ -5,16 +5,16 @@
 const COUNT = 0;
 const EXCUSED = 1;
 
-export const BEAT_BYTES = 8;
-export const BEAT_PERIOD_MS = 1_000;
+export const HEARTBEAT_BYTES = 8;
+export const HEARTBEAT_PERIOD_MS = 1_000;
 
-export interface Beat {
+export interface HeartbeatCounter {
   bump(): void;
   /** While it runs, silence is our own doing: a snapshot stops the thread. */
   excuse<T>(task: () => T): T;
 }
 
-export function createBeat(memory: SharedArrayBuffer): Beat {
+export function createHeartbeatCounter(memory: SharedArrayBuffer): HeartbeatCounter {
   const cells = new Int32Array(memory);
   return {
     bump: () => void Atomics.add(cells, COUNT, 1),
@@ -31,7 +31,7 @@ export function createBeat(memory: SharedArrayBuffer): Beat {
 }
 
 /** The watcher's side: told the time, returns how long the thread has been silent. */
-export function createListener(memory: SharedArrayBuffer): (nowMs: number) => number {
+export function createHeartbeatMonitor(memory: SharedArrayBuffer): (nowMs: number) => number {
   const cells = new Int32Array(memory);
   let lastCount = -1;
   let heardAtMs = 0;
@@ -39,7 +39,7 @@ export function createListener(memory: SharedArrayBuffer): (nowMs: number) => nu
   return (nowMs) => {
     const count = Atomics.load(cells, COUNT);
     // A watcher that itself was not run (a suspended machine) cannot know that the other side was silent meanwhile.
-    const wasAway = askedAtMs !== null && nowMs - askedAtMs > 5 * BEAT_PERIOD_MS;
+    const wasAway = askedAtMs !== null && nowMs - askedAtMs > 5 * HEARTBEAT_PERIOD_MS;
     if (count !== lastCount || wasAway || Atomics.load(cells, EXCUSED) === 1) {
       lastCount = count;
       heardAtMs = nowMs;

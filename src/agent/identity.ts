@@ -8,7 +8,7 @@ import type { Identity } from '../types/index.ts';
 
 const PACKAGE = join(__dirname, '..', '..', 'package.json');
 
-export function identify(resolved: ResolvedConfig, startedWallMs: number): Identity {
+export function readIdentity(resolved: ResolvedConfig, startedWallMs: number): Identity {
   const host = hostname();
   return {
     service: resolved.config.service ?? basename(process.argv?.[1] ?? 'node'),

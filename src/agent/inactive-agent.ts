@@ -3,7 +3,7 @@ import { composeStatus } from '../report/status.ts';
 import type { Clock, Identity } from '../types/index.ts';
 import type { Agent } from './api.ts';
 
-export function inertAgent(identity: Identity, clock: Clock, reason: string): Agent {
+export function createInactiveAgent(identity: Identity, clock: Clock, reason: string): Agent {
   const startedAtMs = clock.nowMs();
   const nothing = (): (() => void) => () => undefined;
   const refused = { outcome: 'refused', reason } as const;
@@ -28,7 +28,7 @@ export function inertAgent(identity: Identity, clock: Clock, reason: string): Ag
           alerts: [],
           timeToLimit: null,
           blind: [{ what: 'everything', why: reason }],
-          threadless: null,
+          noThreadReason: null,
         }),
       ),
   };

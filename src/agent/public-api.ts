@@ -5,7 +5,7 @@ import type * as MetricsModule from '../export/metrics.ts';
 import { composeStatus } from '../report/status.ts';
 import type { Dispose, Snapshot, Status } from '../types/index.ts';
 import type { Agent } from './api.ts';
-import type { Body } from './running-agent.ts';
+import type { AgentContext } from './start-agent.ts';
 import { hold } from './keep-alive.ts';
 
 const STATUS_DEADLINE_MS = 2_000;
@@ -14,18 +14,18 @@ const STOP_DEADLINE_MS = 2_000;
 const SNAPSHOT_DEADLINE_MS = 15 * 60_000;
 const MAX_LABEL = 60;
 
-export function createFace(body: Body, undo: () => void): Agent {
+export function createPublicApi(body: AgentContext, undo: () => void): Agent {
   const { sampler, events } = body;
   let stopping: Promise<void> | null = null;
 
   async function status(): Promise<Status> {
-    return (await body.link?.ask('status', null, STATUS_DEADLINE_MS)) ?? ownStatus(body);
+    return (await body.link?.request('status', null, STATUS_DEADLINE_MS)) ?? ownStatus(body);
   }
   async function snapshot(label: unknown): Promise<Snapshot> {
-    return (await body.link?.ask('snapshot', plainLabel(label), SNAPSHOT_DEADLINE_MS)) ?? noWatcher();
+    return (await body.link?.request('snapshot', plainLabel(label), SNAPSHOT_DEADLINE_MS)) ?? noWatcher();
   }
   async function stop(): Promise<void> {
-    await body.link?.ask('stop', null, STOP_DEADLINE_MS);
+    await body.link?.request('stop', null, STOP_DEADLINE_MS);
     body.link = null;
     undo();
   }
@@ -45,7 +45,7 @@ export function createFace(body: Body, undo: () => void): Agent {
 }
 
 /** Read when the application is scraped, from what the watcher last said: no thread is waited for. */
-function collect(body: Body, registry: RegistryLike): Dispose {
+function collect(body: AgentContext, registry: RegistryLike): Dispose {
   const { collectInto, isRegistry } = require('../export/collected.ts') as typeof CollectedModule;
   const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
   if (!isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
@@ -74,7 +74,7 @@ const noWatcher = (): Snapshot => ({
 });
 
 /** What this thread knows without its watcher. */
-function ownStatus(body: Body): Status {
+function ownStatus(body: AgentContext): Status {
   return composeStatus({
     watcher: body.link === null ? 'none' : 'silent',
     identity: body.identity,
@@ -84,6 +84,6 @@ function ownStatus(body: Body): Status {
     alerts: [...body.openAlerts.values()],
     timeToLimit: null,
     blind: [],
-    threadless: body.host?.threadless ?? null,
+    noThreadReason: body.host?.noThreadReason ?? null,
   });
 }

@@ -2,13 +2,13 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
-import { createPortPair, type Port, type Setup, type ThreadData } from '../channel.ts';
+import { createPortPair, type Port, type WatcherSetup, type WatcherThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
 import { isAllowed } from '../core/process.ts';
 import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
-import { hasRoomForWorker } from './address-space.ts';
+import { hasRoomForWorker } from './thread-support.ts';
 
 const MAX_RESTARTS = 3;
 const RESTART_DELAY_MS = 1_000;
@@ -19,7 +19,7 @@ const ROOT = join(__dirname, '..');
 
 export interface WatcherHost {
   /** Why there is no thread; null where there is one. */
-  readonly threadless: string | null;
+  readonly noThreadReason: string | null;
   stop(): void;
 }
 
@@ -27,7 +27,7 @@ interface Deps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly log: Log;
-  setup(threadless: string | null, restarts: number): Setup;
+  setup(noThreadReason: string | null, restarts: number): WatcherSetup;
   /** A watcher began: talk to this port from now on. */
   onPort(port: Port): void;
   /** The last one died and there will be no other. */
@@ -44,8 +44,8 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
   function spawn(restarts: number): void {
     // What a Worker says by its own port Node looks at first, from 24 on in `process.env`: where the application has
     // emptied that, each word of ours would be an uncaught exception of its.
-    const { port1: ears, port2: mouth } = new MessageChannel();
-    const started = startWorker(deps.setup(null, restarts), mouth);
+    const { port1: incoming, port2: outgoing } = new MessageChannel();
+    const started = startWorker(deps.setup(null, restarts), outgoing);
     worker = started;
     let because = 'no reason given';
     // Whatever is thrown in a Worker arrives here, `null` too.
@@ -74,7 +74,7 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
     });
     deps.onPort({
       post: (message) => started.postMessage(message),
-      receive: (listener) => ears.on('message', listener).unref(),
+      receive: (listener) => incoming.on('message', listener).unref(),
     });
   }
 
@@ -84,7 +84,7 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
     return startBeside(`a Worker could not be started: ${(error as Error).message}`, deps);
   }
   return {
-    threadless: null,
+    noThreadReason: null,
     stop() {
       stopped = true;
       stopRetry();
@@ -93,13 +93,13 @@ export function startWatcher(config: Config, deps: Deps): WatcherHost {
   };
 }
 
-function startWorker(setup: Setup, mouth: MessagePort): Worker {
+function startWorker(setup: WatcherSetup, outgoing: MessagePort): Worker {
   // Nor is the coverage of our code any of the application's.
   const { NODE_OPTIONS: _preloads, NODE_V8_COVERAGE: _coverage, ...env } = setup.env;
   const options: WorkerOptions = {
     name: 'wsguard',
-    workerData: { wsguard: { setup, mouth } satisfies ThreadData },
-    transferList: [mouth],
+    workerData: { wsguard: { setup, outgoing } satisfies WatcherThreadData },
+    transferList: [outgoing],
     // An empty execArgv still runs the preloads of NODE_OPTIONS; an env without it does not.
     execArgv: [],
     env,
@@ -114,12 +114,12 @@ function startWorker(setup: Setup, mouth: MessagePort): Worker {
   return worker;
 }
 
-function startBeside(threadless: string, deps: Deps): WatcherHost {
+function startBeside(noThreadReason: string, deps: Deps): WatcherHost {
   const { startWatching } = require('../watcher.ts') as typeof WatcherModule;
   const [ours, theirs] = createPortPair(deps.clock);
   deps.onPort(ours);
-  const stop = startWatching(deps.setup(threadless, 0), theirs, deps.clock);
-  return { threadless, stop };
+  const stop = startWatching(deps.setup(noThreadReason, 0), theirs, deps.clock);
+  return { noThreadReason, stop };
 }
 
 function threadForbidden(config: Config): string | null {

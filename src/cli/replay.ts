@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { createClock } from '../core/clock.ts';
 import { formatTimeToLimit } from '../core/format.ts';
 import { quantile } from '../detect/stats.ts';
-import { createSignals, type Step } from '../detection.ts';
+import { createDetection, type DetectionResult } from '../detection.ts';
 import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
 import { CliError, UsageError, type Run } from './io.ts';
 import { readHistory } from './prometheus.ts';
@@ -56,7 +56,7 @@ const IDENTITY: Identity = {
 export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: number): Promise<Replay> {
   const clock = createClock();
   let ids = 0;
-  const signals = createSignals({
+  const detection = createDetection({
     identity: IDENTITY,
     config: { timeScale, mute: [], maxConnections: null },
     newId: () => `replay-${(ids += 1)}`,
@@ -64,11 +64,11 @@ export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: n
   const alerts: ReplayAlert[] = [];
   const timeToLimit: { tMs: number; ms: number }[] = [];
   const costs: number[] = [];
-  let last: Step | null = null;
+  let last: DetectionResult | null = null;
   let count = 0;
   for await (const sample of samples) {
     const startedMs = clock.nowMs();
-    const step = signals.step(sample);
+    const step = detection.addSample(sample);
     const isEvaluation = step.verdicts !== last?.verdicts;
     if (isEvaluation) costs.push(clock.nowMs() - startedMs);
     alerts.push(...step.transitions.map((alert) => told(alert, sample.atMs)));
@@ -167,7 +167,7 @@ const told = (alert: Alert, tMs: number): ReplayAlert => ({
   ...(alert.because === undefined ? {} : { because: alert.because }),
 });
 
-const answered = (verdict: Step['verdicts'][number]): StatusVerdict => ({
+const answered = (verdict: DetectionResult['verdicts'][number]): StatusVerdict => ({
   detector: verdict.detector,
   answer: verdict.answer,
   evidence: verdict.evidence,

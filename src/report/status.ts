@@ -22,7 +22,7 @@ export interface StatusInput {
   readonly timeToLimit: TimeToLimit | null;
   readonly blind: readonly Blind[];
   /** Why the agent runs without a watcher thread; null when it has one. */
-  readonly threadless: string | null;
+  readonly noThreadReason: string | null;
 }
 
 const NO_CONNECTIONS = { websocket: 0, sse: 0, polling: 0, upgraded: 0 };
@@ -46,13 +46,13 @@ export function composeStatus(input: StatusInput): Status {
     timeToLimit: input.timeToLimit,
     verdicts: input.verdicts.map(statusVerdict),
     alerts: input.alerts,
-    blind: [...(input.sample?.blind ?? input.blind), ...threadlessBlindSpots(input.threadless)],
+    blind: [...(input.sample?.blind ?? input.blind), ...noThreadBlindSpots(input.noThreadReason)],
   };
 }
 
 /** Without a watcher thread the agent is blocked together with the application and cannot report it. */
-export const threadlessBlindSpots = (threadless: string | null): Blind[] =>
-  threadless === null ? [] : [{ what: 'a blocked loop', why: `no watcher thread: ${threadless}` }];
+export const noThreadBlindSpots = (noThreadReason: string | null): Blind[] =>
+  noThreadReason === null ? [] : [{ what: 'a blocked loop', why: `no watcher thread: ${noThreadReason}` }];
 
 const NO_MEMORY: MemoryStats = {
   heapUsed: 0,

@@ -2,7 +2,7 @@
  * What follows an alert, one rung of evidence after the other: the line that registered a listener, then snapshots
  * and what grew between them. Each rung may be refused; the alert says why.
  */
-import type { Link, WatcherSide } from '../channel.ts';
+import type { Link, FromWatcher } from '../channel.ts';
 import type { Alert, Culprit, Kind, Sample, Snapshot } from '../types/index.ts';
 import { capturesEvidence } from '../kinds/index.ts';
 import { Rounds, type RoundDeps } from './rounds.ts';
@@ -17,7 +17,7 @@ export interface News {
 }
 
 interface Deps extends RoundDeps {
-  readonly link: Link<WatcherSide>;
+  readonly link: Link<FromWatcher>;
 }
 
 export class FollowUp {
@@ -65,6 +65,6 @@ export class FollowUp {
     const row = this.#emitters.find(({ emitter, event }) => subject === `${emitter} ${event}`);
     if (row === undefined) return null;
     const { emitter, event } = row;
-    return this.#deps.link.ask('locate', { emitter, event }, LOCATE_DEADLINE_MS);
+    return this.#deps.link.request('locateListener', { emitter, event }, LOCATE_DEADLINE_MS);
   }
 }

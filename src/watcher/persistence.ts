@@ -1,10 +1,10 @@
 /** What outlives the process in WSGUARD_DIR: the black box of this one, and what earlier ones left behind. */
-import type { Setup } from '../channel.ts';
+import type { WatcherSetup } from '../channel.ts';
 import { openBlackBox, takeDeadBoxes, takeLeftAlerts, type BlackBox } from '../deliver/black-box.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Alert, Clock, DeadBox, Sample } from '../types/index.ts';
 
-export interface Kept {
+export interface Persistence {
   /** Open when their processes ended, now this one's to continue or to close. */
   readonly alerts: readonly Alert[];
   /** Of processes that ended without a word. */
@@ -14,7 +14,7 @@ export interface Kept {
   close(): void;
 }
 
-export function openKept(setup: Setup, clock: Clock, guard: Guard): Kept {
+export function openPersistence(setup: WatcherSetup, clock: Clock, guard: Guard): Persistence {
   const { identity, config, isDirSet, startedWallMs, restarts, openAlerts } = setup;
   const { dir } = config;
   // A watcher that follows another one of this process has nothing to find out about those before it.

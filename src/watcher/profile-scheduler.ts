@@ -2,7 +2,7 @@
  * The rung below a snapshot: while a leak is suspected, a coarse allocation profile runs on the application's thread.
  * It tells which line makes what stays; no file is written and nothing stops.
  */
-import type { Link, WatcherSide } from '../channel.ts';
+import type { Link, FromWatcher } from '../channel.ts';
 import type { AllocationProfile, Clock } from '../types/index.ts';
 
 /** A suspicion that comes and goes does not start and stop it each time. */
@@ -15,13 +15,13 @@ export interface Profiler {
   take(): Promise<AllocationProfile | null>;
 }
 
-export function createProfiler(link: Link<WatcherSide>, clock: Clock, timeScale: number): Profiler {
+export function createProfiler(link: Link<FromWatcher>, clock: Clock, timeScale: number): Profiler {
   let suspectedAtMs: number | null = null;
 
   async function take(): Promise<AllocationProfile | null> {
     if (suspectedAtMs === null) return null;
     suspectedAtMs = null;
-    return link.ask('profile', 'stop', DEADLINE_MS);
+    return link.request('profile', 'stop', DEADLINE_MS);
   }
 
   return {
@@ -29,7 +29,7 @@ export function createProfiler(link: Link<WatcherSide>, clock: Clock, timeScale:
     consider(isSuspected) {
       const nowMs = clock.nowMs();
       if (isSuspected) {
-        if (suspectedAtMs === null) void link.ask('profile', 'start', DEADLINE_MS);
+        if (suspectedAtMs === null) void link.request('profile', 'start', DEADLINE_MS);
         suspectedAtMs = nowMs;
       } else if (suspectedAtMs !== null && nowMs - suspectedAtMs > LINGER_MS / timeScale) {
         void take();

@@ -1,14 +1,14 @@
 /** Transitions leave one after the other, each with its report already written beside it. */
-import type { Link, WatcherSide } from '../channel.ts';
+import type { Link, FromWatcher } from '../channel.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Alert, Analysis } from '../types/index.ts';
-import type { Outlets } from './outlets.ts';
-import type { Picture } from './state.ts';
+import type { Outputs } from './outputs.ts';
+import type { WatcherState } from './state.ts';
 
 interface Deps {
-  readonly outlets: Outlets;
-  readonly picture: Picture;
-  readonly link: Link<WatcherSide>;
+  readonly outputs: Outputs;
+  readonly state: WatcherState;
+  readonly link: Link<FromWatcher>;
   readonly guard: Guard;
   /** What follows once it is out. */
   readonly next: (alert: Alert) => void;
@@ -24,7 +24,7 @@ export class Publisher {
   constructor(deps: Deps, restored: readonly Alert[]) {
     this.#deps = deps;
     for (const alert of restored) this.#open.set(alert.id, alert);
-    deps.picture.alerts(this.open());
+    deps.state.alerts(this.open());
   }
 
   publish(transitions: readonly Alert[]): void {
@@ -51,19 +51,19 @@ export class Publisher {
   }
 
   async #publishOne(alert: Alert): Promise<void> {
-    const { outlets, picture, link, next } = this.#deps;
+    const { outputs, state, link, next } = this.#deps;
     const analysis = this.#analyses.get(alert.id) ?? null;
     const known = withoutExcuse(alert);
     const complete = {
       ...known,
-      report: await outlets.report(known, { points: picture.points(), analysis }),
+      report: await outputs.report(known, { points: state.points(), analysis }),
     };
     this.#remember(complete);
-    picture.alerts(this.open());
-    outlets.alert(complete);
-    link.tell('transition', complete);
+    state.alerts(this.open());
+    outputs.alert(complete);
+    link.send('transition', complete);
     if (complete.report !== null)
-      link.tell('report', { alertId: alert.id, file: outlets.pathOf(complete.report) });
+      link.send('report', { alertId: alert.id, file: outputs.pathOf(complete.report) });
     next(complete);
   }
 

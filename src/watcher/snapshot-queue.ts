@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
 import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes } from '../capture/machine.ts';
-import type { Link, Setup, WatcherSide } from '../channel.ts';
+import type { Link, WatcherSetup, FromWatcher } from '../channel.ts';
 import { createLimitsReader } from '../sample/limits.ts';
 import type { Analysis, Clock, Headroom, Snapshot } from '../types/index.ts';
 
@@ -11,20 +11,20 @@ import type { Analysis, Clock, Headroom, Snapshot } from '../types/index.ts';
 const DEADLINE_MS = 10 * 60_000;
 
 interface Deps {
-  readonly setup: Setup;
+  readonly setup: WatcherSetup;
   readonly clock: Clock;
-  readonly link: Link<WatcherSide>;
+  readonly link: Link<FromWatcher>;
   readonly taken: (snapshot: Snapshot, alertId: string | null) => void;
 }
 
-export interface Evidence {
+export interface SnapshotQueue {
   /** `null`: wanted by the application, without an alert. */
   readonly take: (alertId: string | null, label: string) => Promise<Snapshot>;
   /** An analysis, or why there is none. */
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
 }
 
-export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps): Evidence {
+export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps): SnapshotQueue {
   const { config } = setup;
   // Read anew each time: a child process is watched by it ten times a second, a sample is seconds old.
   const container = createLimitsReader({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
@@ -38,7 +38,7 @@ export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
     const folder = join(dir, alertId ?? 'snapshots');
-    const taken = await link.ask('snapshot', { folder, label }, DEADLINE_MS);
+    const taken = await link.request('snapshot', { folder, label }, DEADLINE_MS);
     if (taken === null) return silent();
     if (taken.outcome !== 'written') return taken;
     return finishSnapshot({ taken, redact: config.redact === 'on', dir, limits, clock });

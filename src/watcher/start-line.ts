@@ -1,18 +1,18 @@
 /** The one line at the start: what is watched, what cannot be seen and why, where things go. */
-import type { Attached, Setup } from '../channel.ts';
-import { threadlessBlindSpots } from '../report/status.ts';
+import type { Attached, WatcherSetup } from '../channel.ts';
+import { noThreadBlindSpots } from '../report/status.ts';
 import type { Log } from '../types/index.ts';
 
 interface Start {
-  readonly setup: Setup;
+  readonly setup: WatcherSetup;
   readonly log: Log;
   readonly attached: Attached;
   /** `prometheus http://127.0.0.1:9464/metrics`, `otlp http://collector:4318`, ... */
   readonly exported: readonly string[];
 }
 
-export function sayStart({ setup, log, attached, exported }: Start): void {
-  const { config, identity, threadless, restarts } = setup;
+export function logStart({ setup, log, attached, exported }: Start): void {
+  const { config, identity, noThreadReason, restarts } = setup;
   if (restarts > 0) {
     log.warn(
       { code: 'WSGUARD_WATCHER_DIED', restarts },
@@ -20,7 +20,9 @@ export function sayStart({ setup, log, attached, exported }: Start): void {
     );
     return;
   }
-  const blind = [...attached.blind, ...threadlessBlindSpots(threadless)].map(({ what, why }) => `${what}: ${why}`);
+  const blind = [...attached.blind, ...noThreadBlindSpots(noThreadReason)].map(
+    ({ what, why }) => `${what}: ${why}`,
+  );
   const fields = {
     version: identity.agentVersion,
     service: identity.service,

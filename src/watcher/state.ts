@@ -1,9 +1,9 @@
 /** What the watcher knows at this moment: for the metrics, for `status()` and for the reports' curves. */
-import type { AppCounters, Setup } from '../channel.ts';
+import type { AppCounters, WatcherSetup } from '../channel.ts';
 import type { MetricState } from '../export/metric.ts';
 import type { Guard } from '../core/guard.ts';
 import { Ring } from '../core/ring.ts';
-import type { Step } from '../detection.ts';
+import type { DetectionResult } from '../detection.ts';
 import type {
   Alert,
   ByTransport,
@@ -18,8 +18,8 @@ import type {
 /** An hour at the usual period; a report needs no more to show which way a curve goes. */
 const MAX_POINTS = 240;
 
-export interface Picture {
-  sample(sample: Sample, counters: AppCounters, step: Step): void;
+export interface WatcherState {
+  sample(sample: Sample, counters: AppCounters, step: DetectionResult): void;
   alerts(open: readonly Alert[]): void;
   countSnapshot(snapshot: Snapshot): void;
   readonly countDelivery: (sink: string, delivery: Delivery) => void;
@@ -28,13 +28,13 @@ export interface Picture {
   points(): readonly ReportPoint[];
 }
 
-export function createPicture(setup: Setup, guard: Guard): Picture {
+export function createWatcherState(setup: WatcherSetup, guard: Guard): WatcherState {
   const points = new Ring<ReportPoint>(MAX_POINTS);
   const snapshots = new Map<string, MetricState['snapshots'][number]>();
   const deliveries = new Map<string, { sink: string; outcome: string; count: number }>();
   let sample: Sample | null = null;
   let counters: AppCounters | null = null;
-  let step: Step | null = null;
+  let step: DetectionResult | null = null;
   let open: readonly Alert[] = [];
   let floorBytes: number | null = null;
 

@@ -8,9 +8,9 @@ const ROW_MS = 30_000;
 
 export function costOfEvaluation(root) {
   const require = createRequire(import.meta.url);
-  const { createSignals } = require(join(root, 'dist', 'detection.js'));
+  const { createDetection } = require(join(root, 'dist', 'detection.js'));
   const identity = { service: 's', instance: 'i', host: 'h', pid: 1, worker: null };
-  const signals = createSignals({
+  const detection = createDetection({
     identity,
     config: { timeScale: 1, mute: [], maxConnections: null },
     newId: () => 'id',
@@ -22,7 +22,7 @@ export function costOfEvaluation(root) {
     const sample = sampleAt(row);
     if (row === 120) cpu = process.cpuUsage();
     const started = performance.now();
-    signals.step(sample);
+    detection.addSample(sample);
     if (row >= 120) wallMs.push(performance.now() - started);
   }
   const { user, system } = process.cpuUsage(cpu);

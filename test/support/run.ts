@@ -1,4 +1,4 @@
-import { createSignals, type SignalsDeps, type Step } from '../../src/detection.ts';
+import { createDetection, type DetectionDeps, type DetectionResult } from '../../src/detection.ts';
 import type { Alert, Identity, Sample } from '../../src/types/index.ts';
 import { byTransport, sampleOf } from './samples.ts';
 
@@ -17,9 +17,9 @@ export const IDENTITY: Identity = {
   nodeVersion: 'v20.20.2',
 };
 
-export const signalsOf = (config: Partial<SignalsDeps['config']> = {}) => {
+export const createTestDetection = (config: Partial<DetectionDeps['config']> = {}) => {
   let ids = 0;
-  return createSignals({
+  return createDetection({
     identity: IDENTITY,
     config: { timeScale: 1, mute: [], maxConnections: null, ...config },
     newId: () => `id-${(ids += 1)}`,
@@ -93,7 +93,7 @@ export function sampleAt(seq: number, atMs: number, shape: Shape): Sample {
 
 export interface Run {
   readonly transitions: readonly (Alert & { readonly minute: number })[];
-  readonly last: Step;
+  readonly last: DetectionResult;
   readonly opened: readonly string[];
 }
 
@@ -101,14 +101,14 @@ export interface Run {
 export function run(
   minutes: number,
   shape: (minute: number) => Shape,
-  { signals = signalsOf(), everyMs = 15_000, fromMinute = 0 } = {},
+  { detection = createTestDetection(), everyMs = 15_000, fromMinute = 0 } = {},
 ): Run {
   const transitions: (Alert & { minute: number })[] = [];
-  let last: Step | undefined;
+  let last: DetectionResult | undefined;
   let seq = 0;
   for (let atMs = fromMinute * MINUTE; atMs <= (fromMinute + minutes) * MINUTE; atMs += everyMs) {
     const minute = atMs / MINUTE;
-    last = signals.step(sampleAt((seq += 1), atMs, shape(minute)));
+    last = detection.addSample(sampleAt((seq += 1), atMs, shape(minute)));
     transitions.push(...last.transitions.map((alert) => ({ ...alert, minute })));
   }
   if (last === undefined) throw new Error('a run has at least one sample');

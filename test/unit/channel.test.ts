@@ -1,10 +1,10 @@
 import {
   createLink,
   createPortPair,
-  type AppSide,
-  type Ears,
+  type FromApp,
+  type MessageHandlers,
   type Link,
-  type WatcherSide,
+  type FromWatcher,
 } from '../../src/channel.ts';
 import { createGuard } from '../../src/core/guard.ts';
 import type { Culprit, Status } from '../../src/types/index.ts';
@@ -34,8 +34,8 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
   const faults: string[] = [];
   const guard = createGuard(({ part }) => faults.push(part));
   const hear = (name: string) => (value: unknown) => void heard.push([name, value]);
-  const appEars: Ears<WatcherSide> = {
-    hear: {
+  const appEars: MessageHandlers<FromWatcher> = {
+    onMessage: {
       ready: hear('ready'),
       ack: hear('ack'),
       transition: hear('transition'),
@@ -43,14 +43,23 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
       report: hear('report'),
       suspicion: hear('suspicion'),
     },
-    answer: { locate, snapshot: never, profile: never, askAll: () => Promise.reject(new Error('a fault')) },
+    onRequest: {
+      locateListener: locate,
+      snapshot: never,
+      profile: never,
+      pingAll: () => Promise.reject(new Error('a fault')),
+    },
   };
-  const watcherEars: Ears<AppSide> = {
-    hear: { sample: hear('sample'), attached: hear('attached') },
-    answer: { status: () => Promise.resolve({ watcher: 'running' } as Status), snapshot: never, stop: never },
+  const watcherEars: MessageHandlers<FromApp> = {
+    onMessage: { sample: hear('sample'), attached: hear('attached') },
+    onRequest: {
+      status: () => Promise.resolve({ watcher: 'running' } as Status),
+      snapshot: never,
+      stop: never,
+    },
   };
-  const app: Link<AppSide> = createLink<AppSide, WatcherSide>({ port: appPort, clock, guard }, appEars);
-  const watcher: Link<WatcherSide> = createLink<WatcherSide, AppSide>(
+  const app: Link<FromApp> = createLink<FromApp, FromWatcher>({ port: appPort, clock, guard }, appEars);
+  const watcher: Link<FromWatcher> = createLink<FromWatcher, FromApp>(
     { port: watcherPort, clock, guard },
     watcherEars,
   );
@@ -60,8 +69,8 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
 test('what is told arrives on a later turn, in order', async () => {
   const heard: unknown[] = [];
   const { clock, watcher } = connect(heard, never);
-  watcher.tell('suspicion', true);
-  watcher.tell('ready', null);
+  watcher.send('suspicion', true);
+  watcher.send('ready', null);
   expect(heard).toEqual([]);
   await settle(clock, 1);
   expect(heard).toEqual([
@@ -72,8 +81,8 @@ test('what is told arrives on a later turn, in order', async () => {
 
 test('a question is answered, whichever side asks', async () => {
   const { clock, app, watcher } = connect([], () => Promise.resolve(CULPRIT));
-  const located = watcher.ask('locate', { emitter: 'bus', event: 'message' }, 1_000);
-  const status = app.ask('status', null, 1_000);
+  const located = watcher.request('locateListener', { emitter: 'bus', event: 'message' }, 1_000);
+  const status = app.request('status', null, 1_000);
   await settle(clock, 10);
   expect(await located).toEqual(CULPRIT);
   expect(await status).toEqual({ watcher: 'running' });
@@ -82,8 +91,8 @@ test('a question is answered, whichever side asks', async () => {
 test('a side that stays silent or fails is an answer of null, at the deadline or at once', async () => {
   const { clock, app, watcher } = connect([], never);
   let isLate: unknown = 'waiting';
-  void app.ask('stop', null, 2_000).then((answer) => (isLate = answer));
-  const failed = watcher.ask('askAll', null, 60_000);
+  void app.request('stop', null, 2_000).then((answer) => (isLate = answer));
+  const failed = watcher.request('pingAll', null, 60_000);
   await settle(clock, 100);
   expect(await failed).toBeNull();
   expect(isLate).toBe('waiting');
@@ -93,8 +102,8 @@ test('a side that stays silent or fails is an answer of null, at the deadline or
 
 test('questions without an answer are bounded', async () => {
   const { clock, app } = connect([], never);
-  const waiting = Array.from({ length: 64 }, () => app.ask('stop', null, 60_000));
-  const [answer] = await Promise.all([app.ask('stop', null, 60_000), settle(clock, 1)]);
+  const waiting = Array.from({ length: 64 }, () => app.request('stop', null, 60_000));
+  const [answer] = await Promise.all([app.request('stop', null, 60_000), settle(clock, 1)]);
   expect(answer).toBeNull();
   expect(waiting).toHaveLength(64);
 });
@@ -102,19 +111,19 @@ test('questions without an answer are bounded', async () => {
 test('what an ear throws, or a port does not take, stays on this side', async () => {
   const heard = { push: () => rethrow() } as unknown as unknown[];
   const { clock, app, watcher, faults } = connect(heard, () => rethrow());
-  watcher.tell('suspicion', true);
-  const located = watcher.ask('locate', { emitter: 'bus', event: 'message' }, 1_000);
+  watcher.send('suspicion', true);
+  const located = watcher.request('locateListener', { emitter: 'bus', event: 'message' }, 1_000);
   await settle(clock, 10);
   expect(await located).toBeNull();
-  expect(faults).toEqual(['hear suspicion', 'answer locate']);
+  expect(faults).toEqual(['receive suspicion', 'respond to locateListener']);
   const port = { post: () => rethrow(), receive: () => undefined };
   const told: string[] = [];
-  const deaf = createLink<AppSide, WatcherSide>(
+  const deaf = createLink<FromApp, FromWatcher>(
     { port, clock, guard: createGuard(({ part }) => told.push(part)) },
-    { hear: {}, answer: {} } as unknown as Ears<WatcherSide>,
+    { onMessage: {}, onRequest: {} } as unknown as MessageHandlers<FromWatcher>,
   );
-  deaf.tell('attached', { servers: [], pings: true, blind: [] });
-  expect(told).toEqual(['say attached']);
+  deaf.send('attached', { servers: [], pings: true, blind: [] });
+  expect(told).toEqual(['send attached']);
   expect(app).toBeDefined();
 });
 const rethrow = (): never => {
@@ -123,7 +132,7 @@ const rethrow = (): never => {
 
 test('when the other side is gone, nobody waits for its deadline', async () => {
   const { app } = connect([], never);
-  const waiting = app.ask('snapshot', 'x', 60_000);
-  app.hangUp();
+  const waiting = app.request('snapshot', 'x', 60_000);
+  app.close();
   expect(await waiting).toBeNull();
 });

@@ -7,7 +7,7 @@ import { CliError, UsageError } from '../../src/cli/io.ts';
 import { replay, type Replay } from '../../src/cli/replay.ts';
 import { createTraceReader } from '../../src/cli/trace.ts';
 import { expectValid } from '../support/schemas.ts';
-import { signalsOf } from '../support/run.ts';
+import { createTestDetection } from '../support/run.ts';
 
 const TRACES = join(__dirname, '..', '..', 'fixtures', 'traces');
 const trace = (id: string) => join(TRACES, `${id}.csv.gz`);
@@ -81,8 +81,8 @@ test('the recorded samples of a live run give the same transitions as they gave 
     .split('\n');
   const read = createTraceReader(header, { signals: 'all', memoryLimitBytes: null });
   const samples = rows.map(read).filter((sample) => sample !== null);
-  const live = signalsOf({ timeScale: 60 });
-  const transitions = samples.flatMap((sample) => live.step(sample).transitions);
+  const live = createTestDetection({ timeScale: 60 });
+  const transitions = samples.flatMap((sample) => live.addSample(sample).transitions);
   const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`);
   const { json } = await run(
     ['-', '--time-scale', '60', '--json'],

@@ -1,5 +1,5 @@
 import { fingerprintOf, isMuted } from '../../../src/alert/fingerprint.ts';
-import { run, signalsOf, type Shape } from '../../support/run.ts';
+import { run, createTestDetection, type Shape } from '../../support/run.ts';
 
 const zombies = (minute: number): Shape => ({ connections: 500 + 8 * minute, unanswering: 8 * minute });
 const until = (minute: number) => (now: number) => zombies(Math.min(now, minute));
@@ -32,7 +32,7 @@ test('the fingerprint is of service, family and subject, and of nothing else', (
   expect(fingerprintOf('chat', { ...finding, family: 'condition' })).not.toBe(print);
   expect(fingerprintOf('cha', { ...finding, subject: 'tclients' })).not.toBe(print);
   const [first] = run(20, zombies).transitions;
-  const other = run(20, zombies, { signals: signalsOf() }).transitions[0];
+  const other = run(20, zombies, { detection: createTestDetection() }).transitions[0];
   expect(first?.fingerprint).toBe(other?.fingerprint);
 });
 
@@ -45,7 +45,7 @@ test('muted by fingerprint until a time', () => {
   expect(isMuted(mute, 'another', 0)).toBe(false);
   expect(isMuted([`${fingerprint}:nonsense`], fingerprint, 0)).toBe(false);
   expect(isMuted([fingerprint], fingerprint, Date.now())).toBe(true);
-  const muted = run(20, zombies, { signals: signalsOf({ mute: [fingerprint] }) });
+  const muted = run(20, zombies, { detection: createTestDetection({ mute: [fingerprint] }) });
   expect(muted.transitions).toMatchObject([{ event: 'opened', muted: true }]);
 });
 
@@ -103,20 +103,20 @@ test('critical once the limit is less than four hours away', () => {
 });
 
 test('what is learned later updates the alert; an unknown id is nothing', () => {
-  const signals = signalsOf();
-  const [alert] = run(20, zombies, { signals }).transitions;
+  const detection = createTestDetection();
+  const [alert] = run(20, zombies, { detection }).transitions;
   const culprit = { text: 'clients', name: 'clients', file: 's.js', line: 4, function: 'on', package: null };
-  const learned = signals.learn(alert?.id ?? '', { culprit: { ...culprit, confidence: 0.9 } }, 1);
+  const learned = detection.updateAlert(alert?.id ?? '', { culprit: { ...culprit, confidence: 0.9 } }, 1);
   expect(learned).toMatchObject([{ event: 'updated', id: alert?.id, n: 1, culprit: { line: 4 } }]);
-  expect(signals.learn('unknown', {}, 1)).toEqual([]);
-  expect(signals.open()).toHaveLength(1);
+  expect(detection.updateAlert('unknown', {}, 1)).toEqual([]);
+  expect(detection.openAlerts()).toHaveLength(1);
 });
 
 test('after a restart an open alert is continued when it is seen again', () => {
   const [before] = run(20, zombies).transitions;
-  const signals = signalsOf();
-  signals.restore(before === undefined ? [] : [before]);
-  const { transitions, opened } = run(30, zombies, { signals });
+  const detection = createTestDetection();
+  detection.restore(before === undefined ? [] : [before]);
+  const { transitions, opened } = run(30, zombies, { detection });
   expect(opened).toEqual([]);
   expect(transitions[0]).toMatchObject({
     event: 'updated',
@@ -127,21 +127,21 @@ test('after a restart an open alert is continued when it is seen again', () => {
 
 test('and closed with the reason when it is not', () => {
   const [before] = run(20, zombies).transitions;
-  const signals = signalsOf();
-  signals.restore(before === undefined ? [] : [before]);
-  const { transitions } = run(130, () => ({}), { signals });
+  const detection = createTestDetection();
+  detection.restore(before === undefined ? [] : [before]);
+  const { transitions } = run(130, () => ({}), { detection });
   expect(transitions).toMatchObject([
     { event: 'closed', id: before?.id, because: 'not seen again since the restart' },
   ]);
 });
 
 test('close ends all of them, for a process that ends', () => {
-  const signals = signalsOf();
-  run(20, zombies, { signals });
-  expect(signals.close('the process ends', 5)).toMatchObject([
+  const detection = createTestDetection();
+  run(20, zombies, { detection });
+  expect(detection.closeAlerts('the process ends', 5)).toMatchObject([
     { event: 'closed', because: 'the process ends' },
   ]);
-  expect(signals.open()).toEqual([]);
+  expect(detection.openAlerts()).toEqual([]);
 });
 
 test('time scale: a second counts as a minute, the time to limit stays real', () => {
@@ -150,8 +150,11 @@ test('time scale: a second counts as a minute, the time to limit stays real', ()
     ...(minute > 0 && minute % 3 === 0 ? { floorMb: 60 + 1.5 * minute } : {}),
   });
   const real = run(40, server);
-  const signals = signalsOf({ timeScale: 60 });
-  const scaled = run(40 / 60, (minute) => server(Math.round(minute * 60 * 4) / 4), { signals, everyMs: 250 });
+  const detection = createTestDetection({ timeScale: 60 });
+  const scaled = run(40 / 60, (minute) => server(Math.round(minute * 60 * 4) / 4), {
+    detection,
+    everyMs: 250,
+  });
   expect(scaled.opened).toEqual(real.opened);
   const ms = scaled.last.timeToLimit?.ms ?? 0;
   expect(ms * 60).toBeCloseTo(real.last.timeToLimit?.ms ?? -1, -4);

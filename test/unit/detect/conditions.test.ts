@@ -1,4 +1,4 @@
-import { run, signalsOf, type Shape } from '../../support/run.ts';
+import { run, createTestDetection, type Shape } from '../../support/run.ts';
 
 type Row = readonly [kind: string, severity: string, shape: (minute: number) => Shape];
 const CONDITIONS: readonly Row[] = [
@@ -14,7 +14,7 @@ const CONDITIONS: readonly Row[] = [
 ];
 
 test.each(CONDITIONS)('%s (%s) opens an alert that claims no leak', (kind, severity, shape) => {
-  const { transitions } = run(30, shape, { signals: signalsOf({ maxConnections: 1000 }) });
+  const { transitions } = run(30, shape, { detection: createTestDetection({ maxConnections: 1000 }) });
   const opened = transitions.filter(({ event }) => event === 'opened');
   expect(opened).toMatchObject([{ kind, severity, family: 'condition' }]);
 });
@@ -42,13 +42,15 @@ test('exhaustion: near and sure, while no leak explains it', () => {
 });
 
 test('blocked-loop: the beat is silent, then it is back', () => {
-  const signals = signalsOf();
-  run(1, () => ({}), { signals });
-  expect(signals.beat(1_000, 0)).toEqual([]);
-  expect(signals.beat(6_000, 0)).toMatchObject([{ event: 'opened', kind: 'blocked-loop' }]);
-  expect(signals.beat(7_000, 0)).toEqual([]);
-  expect(signals.beat(0, 0)).toMatchObject([{ event: 'closed', because: 'the event loop answers again' }]);
-  expect(signals.open()).toEqual([]);
+  const detection = createTestDetection();
+  run(1, () => ({}), { detection });
+  expect(detection.checkHeartbeat(1_000, 0)).toEqual([]);
+  expect(detection.checkHeartbeat(6_000, 0)).toMatchObject([{ event: 'opened', kind: 'blocked-loop' }]);
+  expect(detection.checkHeartbeat(7_000, 0)).toEqual([]);
+  expect(detection.checkHeartbeat(0, 0)).toMatchObject([
+    { event: 'closed', because: 'the event loop answers again' },
+  ]);
+  expect(detection.openAlerts()).toEqual([]);
 });
 
 test('a condition that a leak explains joins it and raises its severity', () => {

@@ -1,7 +1,7 @@
 import { judgeDeath } from '../../../src/detect/process-died.ts';
 import type { DeadBox } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
-import { IDENTITY, MB, MINUTE, sampleAt, signalsOf, type Shape } from '../../support/run.ts';
+import { IDENTITY, MB, MINUTE, sampleAt, createTestDetection, type Shape } from '../../support/run.ts';
 
 const boxOf = (shape: (minute: number) => Shape, more: Partial<DeadBox> = {}): DeadBox => ({
   owner: { identity: { ...IDENTITY, pid: 77 }, startedWallMs: 0, bootId: null, startTicks: null },
@@ -44,7 +44,7 @@ test('it opens an alert at once', () => {
   const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
   const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
   if (death === null) throw new Error('there were samples');
-  const [alert] = signalsOf().raise(death.finding, afterMs(box), death.also);
+  const [alert] = createTestDetection().raise(death.finding, afterMs(box), death.also);
   expect(alert).toMatchObject({
     event: 'opened',
     kind: 'process-died',

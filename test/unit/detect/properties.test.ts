@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Kind, Sample } from '../../../src/types/index.ts';
-import { MINUTE, run, sampleAt, signalsOf, type Shape } from '../../support/run.ts';
+import { MINUTE, run, sampleAt, createTestDetection, type Shape } from '../../support/run.ts';
 
 /** A server in two numbers: what each minute adds, and how noisy it is. */
 interface Server {
@@ -89,7 +89,7 @@ test('NaN, negative, huge and missing values never throw and never alarm', () =>
   const bad = fc.constantFrom(Number.NaN, -1, -1e300, Number.POSITIVE_INFINITY, 1e300, undefined, null);
   fc.assert(
     fc.property(fc.array(bad, { minLength: 40, maxLength: 40 }), (picked) => {
-      const signals = signalsOf();
+      const detection = createTestDetection();
       const opened: Kind[] = [];
       for (let i = 0; i < 240; i += 1) {
         const clean = sampleAt(i, i * 15_000, i % 8 === 0 ? { floorMb: 45 } : {});
@@ -102,7 +102,7 @@ test('NaN, negative, huge and missing values never throw and never alarm', () =>
           uptimeMs: clean.uptimeMs,
           wallMs: clean.wallMs,
         };
-        opened.push(...signals.step(timed).transitions.map(({ kind }) => kind));
+        opened.push(...detection.addSample(timed).transitions.map(({ kind }) => kind));
       }
       expect(opened).toEqual([]);
     }),
@@ -116,9 +116,9 @@ test('times that are none, or run backwards, never throw and never alarm', () =>
   });
   fc.assert(
     fc.property(times, (atMs) => {
-      const signals = signalsOf();
+      const detection = createTestDetection();
       for (const [i, at] of atMs.entries()) {
-        const step = signals.step({ ...sampleAt(i, i * 15_000, {}), atMs: at, uptimeMs: at });
+        const step = detection.addSample({ ...sampleAt(i, i * 15_000, {}), atMs: at, uptimeMs: at });
         expect(step.transitions).toEqual([]);
       }
     }),

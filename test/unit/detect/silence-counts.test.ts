@@ -1,4 +1,4 @@
-import { answerOf, gcEvery, run, signalsOf, upTo, type Shape } from '../../support/run.ts';
+import { answerOf, gcEvery, run, createTestDetection, upTo, type Shape } from '../../support/run.ts';
 
 test('a registry that fills and stops is a plateau', () => {
   const bounded = (minute: number): Shape => ({
@@ -75,9 +75,9 @@ test('a jump of the clock without a hole: what was counted before it is left out
 });
 
 test('counters that begin anew: another process behind the same name', () => {
-  const signals = signalsOf();
-  run(60, () => ({}), { signals });
-  const restarted = run(20, (minute) => ({ connections: 40 * minute, closed: 0 }), { signals });
+  const detection = createTestDetection();
+  run(60, () => ({}), { detection });
+  const restarted = run(20, (minute) => ({ connections: 40 * minute, closed: 0 }), { detection });
   expect(restarted.opened).toEqual([]);
 });
 

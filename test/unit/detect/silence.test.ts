@@ -1,4 +1,4 @@
-import { answerOf, gcEvery, run, signalsOf, upTo, type Shape } from '../../support/run.ts';
+import { answerOf, gcEvery, run, createTestDetection, upTo, type Shape } from '../../support/run.ts';
 
 test('warming-up: nothing is said of the first minutes, and what is missing is named', () => {
   const { last, opened } = run(8, (minute) => ({ unanswering: 30 * minute, connections: 500 }));
@@ -150,16 +150,16 @@ test('the step in RSS of our own snapshot', () => {
 });
 
 test('a laptop that slept: the window begins anew', () => {
-  const signals = signalsOf();
-  run(40, () => ({}), { signals });
-  const after = run(10, () => ({ unanswering: 480, more: { marks: [] } }), { signals, fromMinute: 600 });
+  const detection = createTestDetection();
+  run(40, () => ({}), { detection });
+  const after = run(10, () => ({ unanswering: 480, more: { marks: [] } }), { detection, fromMinute: 600 });
   expect(after.opened).toEqual([]);
   expect(answerOf(after, 'unanswering')?.answer).toBe('warming-up');
   const jumped = run(
     30,
     (minute) => ({ unanswering: 400, more: { marks: minute === 611 ? ['clock-jump'] : [] } }),
     {
-      signals,
+      detection,
       fromMinute: 611,
     },
   );
@@ -179,11 +179,11 @@ test('traffic that stops: connections drain to nothing, what they had goes with 
 });
 
 test('holes between the samples, and missing readings in them', () => {
-  const signals = signalsOf();
+  const detection = createTestDetection();
   const holes = run(
     120,
     (minute) => ({ ...(minute % 3 === 0 ? { sendBuffer: Number.NaN, unanswering: Number.NaN } : {}) }),
-    { signals, everyMs: 55_000 },
+    { detection, everyMs: 55_000 },
   );
   expect(holes.opened).toEqual([]);
   expect(answerOf(holes, 'backlog')?.answer).toBe('ok');

@@ -19,7 +19,7 @@ import type {
 import { alertOf } from '../../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../../support/analyses.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
-import { HOUR, MINUTE, sampleAt, signalsOf } from '../../support/run.ts';
+import { HOUR, MINUTE, sampleAt, createTestDetection } from '../../support/run.ts';
 import { readSchema, SCHEMA_NAMES, schemaErrors, type SchemaName } from '../../support/schemas.ts';
 
 type Json = Record<string, unknown>;
@@ -198,12 +198,12 @@ test.each(SCHEMA_NAMES.map((name) => [name]))('%s.schema.json describes every fi
 
 /** A leaking registry, from its first sample until the alert closes. */
 function alertLines(): Alert[] {
-  const signals = signalsOf();
+  const detection = createTestDetection();
   const lines: Alert[] = [];
   for (let seq = 0; seq * MINUTE < 5 * HOUR; seq += 1) {
     const entries = seq < 120 ? 100 + seq * 8 : 0;
     const registries = [{ name: 'sessions', entries, source: 'app' as const }];
-    lines.push(...signals.step(sampleAt(seq, seq * MINUTE, { more: { registries } })).transitions);
+    lines.push(...detection.addSample(sampleAt(seq, seq * MINUTE, { more: { registries } })).transitions);
   }
   return lines;
 }

@@ -1,6 +1,13 @@
 /** Composer of the application's thread, second half: awake. Reads, hands over, obeys the watcher's orders. */
-import type { Bed } from '../agent.ts';
-import { createLink, type AppSide, type Ears, type Link, type Setup, type WatcherSide } from '../channel.ts';
+import type { PreloadContext } from '../agent.ts';
+import {
+  createLink,
+  type FromApp,
+  type MessageHandlers,
+  type Link,
+  type WatcherSetup,
+  type FromWatcher,
+} from '../channel.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import type { MetricState } from '../export/metric.ts';
@@ -9,31 +16,36 @@ import { isAllowed } from '../core/process.ts';
 import { createSampler, type Sampler } from './sampler.ts';
 import type { Alert, Identity, Log, Stop } from '../types/index.ts';
 import type { Agent } from './api.ts';
-import { BEAT_BYTES, BEAT_PERIOD_MS, createBeat, type Beat } from './heartbeat-counter.ts';
-import { createEvents, type Events } from './events.ts';
-import { createFace } from './public-api.ts';
-import { identify } from './identity.ts';
-import { inertAgent } from './inactive-agent.ts';
-import { sayLastWords } from './last-words.ts';
-import { createOrders } from './orders.ts';
-import { periodOf, startSampling, type Sampling } from './sampling.ts';
+import {
+  HEARTBEAT_BYTES,
+  HEARTBEAT_PERIOD_MS,
+  createHeartbeatCounter,
+  type HeartbeatCounter,
+} from './heartbeat-counter.ts';
+import { createEventEmitter, type AgentEventEmitter } from './event-emitter.ts';
+import { createPublicApi } from './public-api.ts';
+import { readIdentity } from './identity.ts';
+import { createInactiveAgent } from './inactive-agent.ts';
+import { installExitReport } from './exit-report.ts';
+import { createRequestHandlers } from './request-handlers.ts';
+import { samplingPeriodMs, startSamplingLoop, type SamplingLoop } from './sampling-loop.ts';
 import { startWatcher, type WatcherHost } from './watcher-host.ts';
 
-export interface Awake {
+export interface RunningAgent {
   readonly agent: Agent;
   /** Warns once, naming the settings that came too late and differ from those in force. */
   ignore(options: StartOptions): void;
 }
 
 /** What the parts of the running agent share. */
-export interface Body {
-  readonly bed: Bed;
+export interface AgentContext {
+  readonly bed: PreloadContext;
   readonly resolved: ResolvedConfig;
   readonly identity: Identity;
   readonly log: Log;
   readonly sampler: Sampler;
-  readonly events: Events;
-  readonly beat: Beat;
+  readonly events: AgentEventEmitter;
+  readonly beat: HeartbeatCounter;
   /** Open ones, by id: for last words, and for a watcher that has to be started again. */
   readonly openAlerts: Map<string, Alert>;
   /** Taken, and perhaps not redacted yet. */
@@ -44,12 +56,12 @@ export interface Body {
   readonly mayWrite: boolean;
   /** As the watcher last saw them. */
   metrics: MetricState | null;
-  link: Link<AppSide> | null;
-  sampling: Sampling | null;
+  link: Link<FromApp> | null;
+  sampling: SamplingLoop | null;
   host: WatcherHost | null;
 }
 
-export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): Awake {
+export function startAgent(bed: PreloadContext, options: StartOptions, onStopped: () => void): RunningAgent {
   const startedWallMs = bed.clock.wallMs();
   const resolved = loadConfig({
     env: bed.env,
@@ -64,16 +76,16 @@ export function wakeUp(bed: Bed, options: StartOptions, onStopped: () => void): 
     log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed');
   for (const problem of resolved.problems)
     log.warn({ code: 'WSGUARD_SETTING', ...problem }, 'a setting was not taken');
-  const identity = identify(resolved, startedWallMs);
+  const identity = readIdentity(resolved, startedWallMs);
   const ignore = createIgnore(resolved, log);
   if (!resolved.config.enabled) {
     bed.preloadHooks.stop();
-    return { agent: inertAgent(identity, bed.clock, SWITCHED_OFF), ignore };
+    return { agent: createInactiveAgent(identity, bed.clock, SWITCHED_OFF), ignore };
   }
   const start = { identity, log, startedWallMs, onStopped };
   const agent = bed.guard.run('wake', () => run(bed, resolved, start), null);
   if (agent === null) bed.preloadHooks.stop();
-  return { agent: agent ?? inertAgent(identity, bed.clock, FAULT), ignore };
+  return { agent: agent ?? createInactiveAgent(identity, bed.clock, FAULT), ignore };
 }
 
 const SWITCHED_OFF = 'the agent is switched off (WSGUARD_ENABLED)';
@@ -86,19 +98,19 @@ interface Start {
   readonly onStopped: () => void;
 }
 
-function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start): Agent {
+function run(bed: PreloadContext, resolved: ResolvedConfig, { onStopped, ...start }: Start): Agent {
   const { clock, guard, preloadHooks } = bed;
   const { config } = resolved;
   // Servers and sockets that were there before us, where start() was called late.
   preloadHooks.sockets.adoptExisting();
-  const memory = new SharedArrayBuffer(BEAT_BYTES);
-  const body: Body = {
+  const memory = new SharedArrayBuffer(HEARTBEAT_BYTES);
+  const body: AgentContext = {
     ...start,
     bed,
     resolved,
     sampler: createSampler({ clock, guard, config, preloadHooks }),
-    events: createEvents(guard),
-    beat: createBeat(memory),
+    events: createEventEmitter(guard),
+    beat: createHeartbeatCounter(memory),
     openAlerts: new Map(),
     rawFiles: new Set(),
     ...rightsTo(resolved),
@@ -109,12 +121,12 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
   };
   const beating = guard.wrap('beat', () => body.beat.bump());
   const stops: Stop[] = [
-    clock.every(BEAT_PERIOD_MS, beating),
+    clock.every(HEARTBEAT_PERIOD_MS, beating),
     () => body.sampling?.stop(),
     () => body.sampler.stop(),
     () => body.host?.stop(),
     () => body.events.clear(),
-    sayLastWords(body),
+    installExitReport(body),
     onStopped,
   ];
   const stop = (): void => {
@@ -124,34 +136,38 @@ function run(bed: Bed, resolved: ResolvedConfig, { onStopped, ...start }: Start)
     clock,
     guard,
     log: body.log,
-    setup: (threadless, restarts) => setupOf(body, memory, { threadless, restarts }),
+    setup: (noThreadReason, restarts) => setupOf(body, memory, { noThreadReason, restarts }),
     onPort(port) {
-      body.link?.hangUp();
-      body.sampling?.forgetDebt();
-      body.link = createLink<AppSide, WatcherSide>({ port, clock, guard }, createEars(body));
+      body.link?.close();
+      body.sampling?.resetUnacknowledged();
+      body.link = createLink<FromApp, FromWatcher>({ port, clock, guard }, createMessageHandlers(body));
     },
     onGaveUp() {
-      body.link?.hangUp();
+      body.link?.close();
       body.link = null;
       body.sampling?.stop();
     },
   });
-  body.sampling = startSampling({
+  body.sampling = startSamplingLoop({
     clock,
     guard,
-    periodMs: periodOf(config.intervalMs, config.timeScale),
+    periodMs: samplingPeriodMs(config.intervalMs, config.timeScale),
     read: () => body.sampler.read(),
     link: () => body.link,
   });
-  return createFace(body, stop);
+  return createPublicApi(body, stop);
 }
 
-function rightsTo({ config, sources }: ResolvedConfig): Pick<Body, 'isDirSet' | 'mayWrite'> {
+function rightsTo({ config, sources }: ResolvedConfig): Pick<AgentContext, 'isDirSet' | 'mayWrite'> {
   const mayWrite = isAllowed('fs.write', config.dir);
   return { mayWrite, isDirSet: mayWrite && ['file', 'code', 'env'].includes(sources.dir) };
 }
 
-function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadless' | 'restarts'>): Setup {
+function setupOf(
+  body: AgentContext,
+  beat: SharedArrayBuffer,
+  how: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>,
+): WatcherSetup {
   const { resolved, identity, bed, startedWallMs, openAlerts } = body;
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(bed.env)) if (value !== undefined) env[name] = value;
@@ -163,16 +179,16 @@ function setupOf(body: Body, beat: SharedArrayBuffer, how: Pick<Setup, 'threadle
     isDirSet: body.isDirSet,
     mayWrite: body.mayWrite,
     startedWallMs,
-    beat: how.threadless === null ? beat : null,
+    heartbeat: how.noThreadReason === null ? beat : null,
     openAlerts: [...openAlerts.values()],
   };
 }
 
-function createEars(body: Body): Ears<WatcherSide> {
+function createMessageHandlers(body: AgentContext): MessageHandlers<FromWatcher> {
   const { sampler, events, openAlerts } = body;
   return {
-    hear: {
-      ready: () => body.link?.tell('attached', sampler.attached()),
+    onMessage: {
+      ready: () => body.link?.send('attached', sampler.attached()),
       ack: ({ seq, metrics }) => {
         body.metrics = metrics;
         body.sampling?.acknowledge(seq);
@@ -186,7 +202,7 @@ function createEars(body: Body): Ears<WatcherSide> {
         events.emit('alert', alert);
       },
     },
-    answer: createOrders(body),
+    onRequest: createRequestHandlers(body),
   };
 }
 

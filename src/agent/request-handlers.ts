@@ -1,9 +1,9 @@
 /** What the watcher may order on the application's thread. */
-import type { Ears, WatcherSide } from '../channel.ts';
+import type { MessageHandlers, FromWatcher } from '../channel.ts';
 import type { AllocationProfile, Failed } from '../types/index.ts';
-import type { Body } from './running-agent.ts';
-import type * as CameraModule from './snapshotter.ts';
-import type { HeapSnapshotter } from './snapshotter.ts';
+import type { AgentContext } from './start-agent.ts';
+import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
+import type { HeapSnapshotter } from './heap-snapshotter.ts';
 import type * as ProfileModule from '../capture/allocation-profile.ts';
 import type { ProfileRun } from '../capture/allocation-profile.ts';
 
@@ -13,12 +13,18 @@ const FAILED: Failed = {
   reason: 'a fault of the agent, see the log',
 };
 
-export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): Ears<WatcherSide>['answer'] {
+export function createRequestHandlers({
+  sampler,
+  beat,
+  bed,
+  resolved,
+  rawFiles,
+}: AgentContext): MessageHandlers<FromWatcher>['onRequest'] {
   const { guard, clock } = bed;
-  let camera: HeapSnapshotter | null = null;
+  let snapshotter: HeapSnapshotter | null = null;
   /** Loaded for the first order: most processes never get one. */
-  const openCamera = (): HeapSnapshotter => {
-    const { createHeapSnapshotter } = require('./snapshotter.ts') as typeof CameraModule;
+  const openSnapshotter = (): HeapSnapshotter => {
+    const { createHeapSnapshotter } = require('./heap-snapshotter.ts') as typeof HeapSnapshotterModule;
     return createHeapSnapshotter({
       config: resolved.config,
       clock,
@@ -40,10 +46,12 @@ export function createOrders({ sampler, beat, bed, resolved, rawFiles }: Body): 
   };
   return {
     profile: (order) => Promise.resolve(guard.run('profile', () => profile(order), null)),
-    locate: ({ emitter, event }) =>
+    locateListener: ({ emitter, event }) =>
       guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
-    askAll: () => guard.runAsync('ask all', () => sampler.pingAll().then(() => null), null),
+    pingAll: () => guard.runAsync('ask all', () => sampler.pingAll().then(() => null), null),
     snapshot: ({ folder, label }) =>
-      Promise.resolve(guard.run('snapshot', () => (camera ??= openCamera()).take(folder, label), FAILED)),
+      Promise.resolve(
+        guard.run('snapshot', () => (snapshotter ??= openSnapshotter()).take(folder, label), FAILED),
+      ),
   };
 }

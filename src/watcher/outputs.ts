@@ -1,6 +1,6 @@
 /** Everything that leaves the process: log, files, webhook, upload, OTLP, the metrics page. */
 import { join } from 'node:path';
-import type { Setup } from '../channel.ts';
+import type { WatcherSetup } from '../channel.ts';
 import { parseResourceAttributes } from '../config/find-service.ts';
 import { createFileSink } from '../deliver/file.ts';
 import { createUpload } from '../deliver/upload.ts';
@@ -17,7 +17,7 @@ import { reportText } from '../report/report-text.ts';
 import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
 
 interface Deps {
-  readonly setup: Setup;
+  readonly setup: WatcherSetup;
   readonly clock: Clock;
   readonly log: Log;
   readonly guard: Guard;
@@ -33,7 +33,7 @@ interface Story {
   readonly analysis: Analysis | null;
 }
 
-export class Outlets {
+export class Outputs {
   /** Settles when everything that is configured runs or has been refused. */
   readonly ready: Promise<void>;
   readonly #deps: Deps;

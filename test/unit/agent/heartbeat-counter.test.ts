@@ -1,8 +1,12 @@
-import { BEAT_BYTES, createBeat, createListener } from '../../../src/agent/heartbeat-counter.ts';
+import {
+  HEARTBEAT_BYTES,
+  createHeartbeatCounter,
+  createHeartbeatMonitor,
+} from '../../../src/agent/heartbeat-counter.ts';
 
 function pair() {
-  const memory = new SharedArrayBuffer(BEAT_BYTES);
-  return { beat: createBeat(memory), silentMs: createListener(memory) };
+  const memory = new SharedArrayBuffer(HEARTBEAT_BYTES);
+  return { beat: createHeartbeatCounter(memory), silentMs: createHeartbeatMonitor(memory) };
 }
 
 test('a beat that goes on is not silent', () => {

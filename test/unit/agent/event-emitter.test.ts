@@ -1,10 +1,10 @@
-import { createEvents } from '../../../src/agent/events.ts';
+import { createEventEmitter } from '../../../src/agent/event-emitter.ts';
 import { createGuard } from '../../../src/core/guard.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 test('what a listener throws, now or later, stays here; the others hear', async () => {
   const faults: unknown[] = [];
-  const events = createEvents(
+  const events = createEventEmitter(
     createGuard(({ part, error }) => faults.push([part, (error as Error).message])),
   );
   const heard: string[] = [];
@@ -24,7 +24,7 @@ test('what a listener throws, now or later, stays here; the others hear', async 
 });
 
 test('an event that does not exist is said at the call, with those that do', () => {
-  const events = createEvents(createGuard(() => undefined));
+  const events = createEventEmitter(createGuard(() => undefined));
   const on = (event: string, listener: () => void): unknown => events.on(event as 'alert', listener);
   expect(() => on('leak', () => undefined)).toThrow(
     "agent.on('leak'): expected one of alert, snapshot, report",

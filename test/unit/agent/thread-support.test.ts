@@ -1,4 +1,4 @@
-import { hasRoomForWorker } from '../../../src/agent/address-space.ts';
+import { hasRoomForWorker } from '../../../src/agent/thread-support.ts';
 
 const proc = (limit: string, usedKib: number) => (path: string) =>
   path.endsWith('limits')

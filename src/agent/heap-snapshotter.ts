@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts';
 import type { HeapFlags } from '../sample/limits.ts';
 import { createLimitsReader } from '../sample/limits.ts';
 import type { CaptureBudget, Clock, Failed, LearnedCost, Refused, Taken } from '../types/index.ts';
-import type { Beat } from './heartbeat-counter.ts';
+import type { HeartbeatCounter } from './heartbeat-counter.ts';
 
 /** Of this process; the watcher's quota of rounds is the narrower one. */
 const MAX_FILES = 20;
@@ -19,7 +19,7 @@ export interface HeapSnapshotter {
 interface Deps {
   readonly config: Config;
   readonly clock: Clock;
-  readonly beat: Beat;
+  readonly beat: HeartbeatCounter;
   readonly flags: HeapFlags;
   /** A file that is not redacted yet, and must not be left behind. */
   readonly onRaw: (file: string) => void;

@@ -8,13 +8,13 @@ const EVENTS: readonly (keyof AgentEvents)[] = ['alert', 'snapshot', 'report'];
 
 type Listener = (value: never) => void;
 
-export interface Events {
+export interface AgentEventEmitter {
   on<E extends keyof AgentEvents>(event: E, listener: (value: AgentEvents[E]) => void): Dispose;
   emit<E extends keyof AgentEvents>(event: E, value: AgentEvents[E]): void;
   clear(): void;
 }
 
-export function createEvents(guard: Guard): Events {
+export function createEventEmitter(guard: Guard): AgentEventEmitter {
   const listeners = new Map<string, Set<Listener>>();
   return {
     on(event, listener) {

@@ -7,7 +7,7 @@ import type { Culprit } from '../types/index.ts';
 /** Its map is some times larger and is read within this process. */
 const MAX_BUNDLE_BYTES = 8 * 1024 ** 2;
 
-export const asWritten = (culprit: Culprit, cwd: string): Culprit => shorten(toSource(culprit), cwd);
+export const mapToSource = (culprit: Culprit, cwd: string): Culprit => shorten(toSource(culprit), cwd);
 
 /** `column` says that the place is one of the code that runs; an analysis has followed the maps itself. */
 function toSource({ column, ...culprit }: Culprit): Culprit {

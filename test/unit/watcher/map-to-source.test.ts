@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { asWritten } from '../../../src/watcher/written.ts';
+import { mapToSource } from '../../../src/watcher/map-to-source.ts';
 
 let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-written-'))));
@@ -26,7 +26,7 @@ test('a place in a minified bundle is led back to the line that was written, by 
   const text = buildSync({ entryPoints: [source], minify: true, write: false }).outputFiles[0]?.text ?? '';
   const column = text.indexOf('=>') - 1;
   expect(column).toBeGreaterThan(0);
-  const culprit = asWritten({ ...culpritAt(bundle, 1), column }, dir);
+  const culprit = mapToSource({ ...culpritAt(bundle, 1), column }, dir);
   expect(culprit).toMatchObject({ file: source, line: 3, text: "listener of 'tick': t at server.js:3" });
   expect(culprit).not.toHaveProperty('column');
 });
@@ -34,13 +34,13 @@ test('a place in a minified bundle is led back to the line that was written, by 
 test('without a map, or a file that is here, the place stays', () => {
   const file = join(dir, 'plain.js');
   writeFileSync(file, 'process.on("tick", () => 0);\n');
-  expect(asWritten({ ...culpritAt(file, 1), column: 20 }, dir)).toMatchObject({ file, line: 1 });
+  expect(mapToSource({ ...culpritAt(file, 1), column: 20 }, dir)).toMatchObject({ file, line: 1 });
   const gone = join(dir, 'gone.js');
-  expect(asWritten({ ...culpritAt(gone, 7), column: 20 }, dir)).toMatchObject({ file: gone, line: 7 });
+  expect(mapToSource({ ...culpritAt(gone, 7), column: 20 }, dir)).toMatchObject({ file: gone, line: 7 });
 });
 
 test('only what lies below the working directory is shortened', () => {
-  const { text } = asWritten(culpritAt('/elsewhere/server.js', 3), '/app');
+  const { text } = mapToSource(culpritAt('/elsewhere/server.js', 3), '/app');
   expect(text).toContain('/elsewhere/server.js:3');
-  expect(asWritten(culpritAt('/app/server.js', 3), '/').text).toContain('/app/server.js:3');
+  expect(mapToSource(culpritAt('/app/server.js', 3), '/').text).toContain('/app/server.js:3');
 });

@@ -1,5 +1,5 @@
 /** One sample a period, at most so many unacknowledged, the rest dropped and counted. */
-import { MAX_UNACKNOWLEDGED, type AppCounters, type AppSide, type Link } from '../channel.ts';
+import { MAX_UNACKNOWLEDGED, type AppCounters, type FromApp, type Link } from '../channel.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Sample, Stop } from '../types/index.ts';
 
@@ -11,21 +11,21 @@ interface Deps {
   readonly guard: Guard;
   readonly periodMs: number;
   readonly read: () => Sample;
-  readonly link: () => Link<AppSide> | null;
+  readonly link: () => Link<FromApp> | null;
 }
 
-export interface Sampling {
+export interface SamplingLoop {
   readonly last: () => Sample | null;
   acknowledge(seq: number): void;
   /** A new watcher owes nothing. */
-  forgetDebt(): void;
+  resetUnacknowledged(): void;
   stop: Stop;
 }
 
-export const periodOf = (intervalMs: number, timeScale: number): number =>
+export const samplingPeriodMs = (intervalMs: number, timeScale: number): number =>
   Math.max(SHORTEST_PERIOD_MS, intervalMs / timeScale);
 
-export function startSampling({ clock, guard, periodMs, read, link }: Deps): Sampling {
+export function startSamplingLoop({ clock, guard, periodMs, read, link }: Deps): SamplingLoop {
   const underway = new Set<number>();
   let last: Sample | null = null;
   let taken = 0;
@@ -47,7 +47,7 @@ export function startSampling({ clock, guard, periodMs, read, link }: Deps): Sam
       faults: guard.faults(),
       sampleMsTotal: spentMs,
     };
-    link()?.tell('sample', { sample, counters });
+    link()?.send('sample', { sample, counters });
     underway.add(sample.seq);
   }
 
@@ -59,7 +59,7 @@ export function startSampling({ clock, guard, periodMs, read, link }: Deps): Sam
     acknowledge: (seq) => {
       for (const waiting of underway) if (waiting <= seq) underway.delete(waiting);
     },
-    forgetDebt: () => underway.clear(),
+    resetUnacknowledged: () => underway.clear(),
     stop,
   };
 }

@@ -3,9 +3,17 @@ import { rmSync } from 'node:fs';
 import type * as LockModule from '../child-process/lock.ts';
 import { boxFolder, farewell } from '../deliver/black-box.ts';
 import type { Stop } from '../types/index.ts';
-import type { Body } from './running-agent.ts';
+import type { AgentContext } from './start-agent.ts';
 
-export function sayLastWords({ bed, log, openAlerts, rawFiles, resolved, identity, ...body }: Body): Stop {
+export function installExitReport({
+  bed,
+  log,
+  openAlerts,
+  rawFiles,
+  resolved,
+  identity,
+  ...body
+}: AgentContext): Stop {
   const { dir } = resolved.config;
   const onExit = bed.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));

@@ -1,13 +1,13 @@
-import { periodOf, startSampling } from '../../../src/agent/sampling.ts';
-import type { AppSide, Link } from '../../../src/channel.ts';
+import { samplingPeriodMs, startSamplingLoop } from '../../../src/agent/sampling-loop.ts';
+import type { FromApp, Link } from '../../../src/channel.ts';
 import { createGuard } from '../../../src/core/guard.ts';
 import type { Sample } from '../../../src/types/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 function start() {
   const clock = createFakeClock();
-  const told: AppSide['tells']['sample'][] = [];
-  const link = { tell: (_name: string, value: never) => void told.push(value) } as unknown as Link<AppSide>;
+  const told: FromApp['messages']['sample'][] = [];
+  const link = { send: (_name: string, value: never) => void told.push(value) } as unknown as Link<FromApp>;
   const faults: string[] = [];
   const guard = createGuard(({ part }) => faults.push(part));
   let seq = 0;
@@ -16,7 +16,7 @@ function start() {
     if (isBroken) throw new Error('a broken probe');
     return { seq: seq++ } as Sample;
   };
-  const sampling = startSampling({ clock, guard, periodMs: 1_000, read, link: () => link });
+  const sampling = startSamplingLoop({ clock, guard, periodMs: 1_000, read, link: () => link });
   clock.advance(0);
   return { clock, told, sampling, faults, break: () => (isBroken = true) };
 }
@@ -41,7 +41,7 @@ test('eight unacknowledged samples at most; the rest is dropped and counted', ()
 test('a new watcher owes nothing to the one before', () => {
   const { clock, told, sampling } = start();
   clock.advance(20_000);
-  sampling.forgetDebt();
+  sampling.resetUnacknowledged();
   clock.advance(1_000);
   expect(told).toHaveLength(9);
 });
@@ -55,7 +55,7 @@ test('a fault in reading stays here', () => {
 });
 
 test('the period is scaled, down to a quarter of a second', () => {
-  expect(periodOf(15_000, 1)).toBe(15_000);
-  expect(periodOf(15_000, 60)).toBe(250);
-  expect(periodOf(15_000, 600)).toBe(250);
+  expect(samplingPeriodMs(15_000, 1)).toBe(15_000);
+  expect(samplingPeriodMs(15_000, 60)).toBe(250);
+  expect(samplingPeriodMs(15_000, 600)).toBe(250);
 });
