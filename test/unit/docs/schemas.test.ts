@@ -1,5 +1,5 @@
 /** The schemas in docs/schema describe every field of the types, accept real values and refuse wrong ones. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyseFiles } from '../../../src/analyse/index.ts';
@@ -294,4 +294,10 @@ test('a real analysis is valid, and a wrong one is refused', async () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('the example in docs/alerts.md is valid', () => {
+  const page = readFileSync(join(__dirname, '..', '..', '..', 'docs', 'alerts.md'), 'utf8');
+  const [, text = ''] = /^```json\n([^]*?)^```$/m.exec(page) ?? [];
+  expect(schemaErrors('alert', JSON.parse(text))).toEqual([]);
 });
