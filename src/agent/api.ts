@@ -1,7 +1,7 @@
 /** What `start()` returns. */
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import type { RegistryLike } from '../export/collected.ts';
+import type { RegistryLike } from '../export/collect-into.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import type { Alert, Dispose, Snapshot, Status } from '../types/index.ts';
 

@@ -1,6 +1,6 @@
 /** The agent as its user sees it. */
-import type * as CollectedModule from '../export/collected.ts';
-import type { RegistryLike } from '../export/collected.ts';
+import type * as CollectIntoModule from '../export/collect-into.ts';
+import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
 import { composeStatus } from '../report/status.ts';
 import type { Dispose, Snapshot, Status } from '../types/index.ts';
@@ -46,7 +46,7 @@ export function createPublicApi(body: AgentContext, undo: () => void): Agent {
 
 /** Read when the application is scraped, from what the watcher last said: no thread is waited for. */
 function collect(body: AgentContext, registry: RegistryLike): Dispose {
-  const { collectInto, isRegistry } = require('../export/collected.ts') as typeof CollectedModule;
+  const { collectInto, isRegistry } = require('../export/collect-into.ts') as typeof CollectIntoModule;
   const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
   if (!isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
   const { taken, dispose } = collectInto(

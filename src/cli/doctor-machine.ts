@@ -6,8 +6,7 @@ import { dirname } from 'node:path';
 import { getHeapStatistics } from 'node:v8';
 import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
-import { logExporter, metricExporter } from '../export/otlp-exporters.ts';
-import { planOtlp } from '../export/otlp-plan.ts';
+import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
 import { isAllowed } from '../core/process.ts';
 import { formatBytes } from '../core/format.ts';
 import { check, type Check } from './doctor-check.ts';
@@ -133,12 +132,13 @@ const tryListen = (port: number, host: string): Promise<string | null> =>
   });
 
 function otlpCheck(env: Environment): Check {
-  const { metrics, logs, problems } = planOtlp(env);
+  const { metrics, logs, problems } = readOtlpSettings(env);
   const [problem] = problems;
   if (problem !== undefined) return check('OpenTelemetry', 'no', `${problem.code}: ${problem.reason}`);
   if (metrics === null && logs === null)
     return check('OpenTelemetry', 'off', 'no OTEL_EXPORTER_OTLP_ENDPOINT');
-  const absent = (metrics !== null && !metricExporter(metrics)) || (logs !== null && !logExporter(logs));
+  const absent =
+    (metrics !== null && !createMetricExporter(metrics)) || (logs !== null && !createLogExporter(logs));
   if (absent)
     return check('OpenTelemetry', 'no', 'WSGUARD_OTLP_PROTOCOL: the gRPC exporters are not installed');
   return check('OpenTelemetry', 'yes', `metrics ${metrics ?? 'off'}, alerts as log records ${logs ?? 'off'}`);

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Delivery } from '../types/index.ts';
-import { reasonOf, request, signature } from './http.ts';
+import { reasonOf, request, signature } from './http-request.ts';
 import { Outbox, type Attempt } from './outbox.ts';
 import { attemptOf, type TargetOptions } from './webhook.ts';
 

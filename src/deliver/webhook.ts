@@ -1,6 +1,6 @@
 /** Alerts to WSGUARD_WEBHOOK_URL: one POST for each transition, signed, safe to repeat. */
 import type { Alert, Clock, Delivery } from '../types/index.ts';
-import { request, signature, type Reply } from './http.ts';
+import { request, signature, type Reply } from './http-request.ts';
 import { Outbox, type Attempt } from './outbox.ts';
 
 export interface TargetOptions {

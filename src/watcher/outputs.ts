@@ -2,14 +2,13 @@
 import { join } from 'node:path';
 import type { WatcherSetup } from '../channel.ts';
 import { parseResourceAttributes } from '../config/find-service.ts';
-import { createFileSink } from '../deliver/file.ts';
+import { createFileSink } from '../deliver/file-sink.ts';
 import { createUpload } from '../deliver/upload.ts';
 import { createWebhook } from '../deliver/webhook.ts';
 import type { MetricState } from '../export/metric.ts';
 import { metricsFor } from '../export/metrics.ts';
-import { startOtel, type Otel } from '../export/otel.ts';
-import { startPrometheusPage, type PrometheusPage } from '../export/prometheus.ts';
-import { resourceAttributes } from '../export/resource.ts';
+import { resourceAttributes, startOtel, type Otel } from '../export/otel.ts';
+import { startPrometheusServer, type PrometheusServer } from '../export/prometheus-server.ts';
 import type { Guard } from '../core/guard.ts';
 import { reportHtml } from '../report/html/report-html.ts';
 import { buildReport } from '../report/report.ts';
@@ -42,7 +41,7 @@ export class Outputs {
   readonly #webhook: ReturnType<typeof createWebhook> | null;
   readonly #upload: ReturnType<typeof createUpload> | null;
   #otel: Otel | null = null;
-  #page: PrometheusPage | null = null;
+  #page: PrometheusServer | null = null;
 
   constructor(deps: Deps) {
     const { config } = deps.setup;
@@ -141,7 +140,7 @@ export class Outputs {
     );
     if (config.prometheusPort === null) return;
     const { prometheusHost: host, prometheusPort: port } = config;
-    const page = await startPrometheusPage({ ...common, host, port });
+    const page = await startPrometheusServer({ ...common, host, port });
     if (page.outcome === 'failed') log.error({ ...page }, 'the metrics page could not be opened');
     this.#page = page;
   }

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { OtlpProblem } from '../../src/export/otlp-plan.ts';
+import type { OtlpProblem } from '../../src/export/otlp-settings.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
-import { startPrometheusPage } from '../../src/export/prometheus.ts';
+import { startPrometheusServer } from '../../src/export/prometheus-server.ts';
 import type { Alert } from '../../src/types/index.ts';
 import { alertOf } from '../support/alerts.ts';
 import { makeCertificate } from '../support/certificate.ts';
@@ -137,7 +137,7 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
   test("the collector's page and ours have the same series with the same values", async () => {
     await start({}).flush();
     await eventually(pageHas('wsguard_agent_samples_total'), 'metrics on the page');
-    const page = await startPrometheusPage({
+    const page = await startPrometheusServer({
       host: '127.0.0.1',
       port: 0,
       metrics: metricsFor('off'),

@@ -1,6 +1,6 @@
 import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
-import { startPrometheusPage, type PrometheusPage } from '../../src/export/prometheus.ts';
+import { startPrometheusServer, type PrometheusServer } from '../../src/export/prometheus-server.ts';
 import type { MetricState } from '../../src/export/metric.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
 import { metricsPage } from '../../src/export/metrics-page.ts';
@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 async function start(port: number, host = '127.0.0.1', state: Partial<MetricState> = {}) {
-  const page = await startPrometheusPage({
+  const page = await startPrometheusServer({
     host,
     port,
     metrics: metricsFor('off'),
@@ -35,7 +35,7 @@ async function occupy(): Promise<{ server: Server; port: number }> {
   return { server, port: address.port };
 }
 
-function listening(page: PrometheusPage) {
+function listening(page: PrometheusServer) {
   if (page.outcome !== 'listening') throw new Error(page.reason);
   return page;
 }

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createFileSink } from '../../../src/deliver/file.ts';
+import { createFileSink } from '../../../src/deliver/file-sink.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 let root: string;

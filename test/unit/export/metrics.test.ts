@@ -1,6 +1,5 @@
-import { METRICS, metricsFor, readMetric } from '../../../src/export/metrics.ts';
-import type { MetricState } from '../../../src/export/metric.ts';
-import { capSeries } from '../../../src/export/series.ts';
+import { METRICS, metricsFor } from '../../../src/export/metrics.ts';
+import { capSeries, readMetric, type MetricState } from '../../../src/export/metric.ts';
 import { ALL_KINDS } from '../../../src/kinds/index.ts';
 import { stateOf } from '../../support/metric-state.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';

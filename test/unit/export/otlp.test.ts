@@ -1,18 +1,17 @@
-import { alertLog } from '../../../src/export/alert-log.ts';
-import { planOtlp } from '../../../src/export/otlp-plan.ts';
-import { metricExporter } from '../../../src/export/otlp-exporters.ts';
-import { resourceAttributes } from '../../../src/export/resource.ts';
+import { alertLogRecord } from '../../../src/export/alert-log-record.ts';
+import { createMetricExporter, readOtlpSettings } from '../../../src/export/otlp-settings.ts';
+import { resourceAttributes } from '../../../src/export/otel.ts';
 import { alertOf } from '../../support/alerts.ts';
 
 const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
 
 test('no endpoint, no export', () => {
-  expect(planOtlp({})).toMatchObject({ metrics: null, logs: null, problems: [] });
-  expect(planOtlp({ OTEL_METRICS_EXPORTER: 'otlp' }).metrics).toBeNull();
+  expect(readOtlpSettings({})).toMatchObject({ metrics: null, logs: null, problems: [] });
+  expect(readOtlpSettings({ OTEL_METRICS_EXPORTER: 'otlp' }).metrics).toBeNull();
 });
 
 test('an endpoint is enough; protobuf by default', () => {
-  expect(planOtlp(ENDPOINT)).toMatchObject({
+  expect(readOtlpSettings(ENDPOINT)).toMatchObject({
     metrics: 'http/protobuf',
     logs: 'http/protobuf',
     intervalMs: 60_000,
@@ -29,30 +28,34 @@ test.each([
   [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json', 'http/json'],
   [{ OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: 'http/json' }, 'http/protobuf', 'http/json'],
 ])('%p: metrics %p, logs %p', (env, metrics, logs) => {
-  expect(planOtlp({ ...ENDPOINT, ...env })).toMatchObject({ metrics, logs, problems: [] });
+  expect(readOtlpSettings({ ...ENDPOINT, ...env })).toMatchObject({ metrics, logs, problems: [] });
 });
 
 test('an endpoint for one signal exports that signal', () => {
-  expect(planOtlp({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://x/v1/metrics' })).toMatchObject({
+  expect(readOtlpSettings({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://x/v1/metrics' })).toMatchObject({
     metrics: 'http/protobuf',
     logs: null,
   });
 });
 
 test('an unknown protocol and a broken endpoint are problems, told once, without the value of the endpoint', () => {
-  expect(planOtlp({ ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/proto' })).toMatchObject({
+  expect(readOtlpSettings({ ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/proto' })).toMatchObject({
     metrics: null,
     logs: null,
     problems: [{ code: 'WSGUARD_OTLP_PROTOCOL' }],
   });
-  const { problems } = planOtlp({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318/hunter2' });
+  const { problems } = readOtlpSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318/hunter2' });
   expect(problems).toHaveLength(1);
   expect(problems[0]).toMatchObject({ code: 'WSGUARD_OTLP_ENDPOINT' });
   expect(JSON.stringify(problems)).not.toContain('hunter2');
 });
 
 test('interval and timeout; the timeout never above the interval', () => {
-  const plan = planOtlp({ ...ENDPOINT, OTEL_METRIC_EXPORT_INTERVAL: '500', OTEL_METRIC_EXPORT_TIMEOUT: 'x' });
+  const plan = readOtlpSettings({
+    ...ENDPOINT,
+    OTEL_METRIC_EXPORT_INTERVAL: '500',
+    OTEL_METRIC_EXPORT_TIMEOUT: 'x',
+  });
   expect(plan).toMatchObject({ intervalMs: 500, timeoutMs: 500 });
 });
 
@@ -62,15 +65,15 @@ test('grpc is used where it is installed, and is nothing where it is not', () =>
     if (!name.endsWith('-grpc')) throw new Error('not asked for');
     return { OTLPMetricExporter };
   };
-  expect(metricExporter('grpc', load)).toBeInstanceOf(OTLPMetricExporter);
+  expect(createMetricExporter('grpc', load)).toBeInstanceOf(OTLPMetricExporter);
   const absent = () => {
     throw Object.assign(new Error('no'), { code: 'MODULE_NOT_FOUND' });
   };
-  expect(metricExporter('grpc', absent)).toBeNull();
+  expect(createMetricExporter('grpc', absent)).toBeNull();
 });
 
 test('an alert as a log record', () => {
-  const record = alertLog(alertOf({ severity: 'critical', because: undefined as never }));
+  const record = alertLogRecord(alertOf({ severity: 'critical', because: undefined as never }));
   expect(record).toMatchObject({
     eventName: 'wsguard.alert',
     severityNumber: 17,
@@ -88,7 +91,7 @@ test('an alert as a log record', () => {
     'wsguard.alert.evidence.ws_connections_unanswering': 1912,
   });
   expect(Object.keys(record.attributes)).not.toContain('wsguard.alert.because');
-  expect(alertLog(alertOf()).severityNumber).toBe(13);
+  expect(alertLogRecord(alertOf()).severityNumber).toBe(13);
 });
 
 test('the resource: what the operator says, but identity is ours', () => {

@@ -1,5 +1,5 @@
 import { Registry, Gauge } from 'prom-client';
-import { collectInto, isRegistry } from '../../../src/export/collected.ts';
+import { collectInto, isRegistry } from '../../../src/export/collect-into.ts';
 import { metricsFor } from '../../../src/export/metrics.ts';
 import { stateOf } from '../../support/metric-state.ts';
 import { sampleOf } from '../../support/samples.ts';

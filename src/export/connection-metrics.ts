@@ -1,4 +1,4 @@
-/** Rows about connections and what is kept for them. */
+/** The metrics of connections, and of the collections that hold entries for them. Pure. */
 import { TRANSPORTS, type ByTransport } from '../types/index.ts';
 import { histogram, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 
@@ -9,12 +9,9 @@ const transports = (reading: ByTransport | undefined): Point[] =>
 
 const connections = (state: MetricState) => state.sample?.connections;
 
-export const CONNECTIONS: readonly Metric[] = [
-  labelled(
-    'gauge',
-    'ws.connections.active',
-    ['{connection}', 'Connections that the server holds open.', 'transport'],
-    (state) => transports(connections(state)?.active),
+export const CONNECTION_METRICS: readonly Metric[] = [
+  labelled('gauge', 'ws.connections.active', ['{connection}', 'Open connections.', 'transport'], (state) =>
+    transports(connections(state)?.active),
   ),
   labelled(
     'counter',
@@ -25,93 +22,107 @@ export const CONNECTIONS: readonly Metric[] = [
   labelled(
     'counter',
     'ws.connections.closed',
-    ['{connection}', 'Connections closed. Opened minus closed is what is held.', 'transport'],
+    ['{connection}', 'Connections closed. Opened minus closed is the number of open ones.', 'transport'],
     (state) => transports(connections(state)?.closedTotal),
   ),
   labelled(
     'counter',
     'ws.close',
-    ['{close}', 'WebSocket closes by code; 3000-3999 are `3xxx`, 4000-4999 `4xxx`.', 'code'],
+    [
+      '{close}',
+      'WebSocket closes by close code. Codes 3000-3999 are counted as `3xxx`, 4000-4999 as `4xxx`.',
+      'code',
+    ],
     (state) => closeCodes(connections(state)?.closeCodes),
   ),
   histogram(
     'ws.heartbeat.rtt',
-    ['s', 'Ping to pong, pings of the application and of the agent.'],
+    ['s', 'Time from ping to pong, for pings of the application and of the agent.'],
     (state) => connections(state)?.rtt,
   ),
   single(
     'counter',
     'ws.messages.sent',
-    ['{message}', 'Messages handed to send().'],
+    ['{message}', 'Messages passed to send().'],
     (state) => connections(state)?.messagesSentTotal,
   ),
   single(
     'counter',
     'ws.messages.failed',
-    ['{message}', 'Messages that send() reported as failed.'],
+    ['{message}', 'Messages whose send() failed.'],
     (state) => connections(state)?.messagesFailedTotal,
   ),
   single(
     'gauge',
     'ws.send_buffer',
-    ['By', 'Sum of bufferedAmount: who is slow, not how much memory (a broadcast string is shared).'],
+    [
+      'By',
+      'Pending writes: the sum of bufferedAmount. It shows slow peers, not memory use, because the copies of a broadcast share one string.',
+    ],
     (state) => connections(state)?.sendBufferBytes,
   ),
   single(
     'gauge',
     'wsguard.connections.unanswering',
-    ['{connection}', 'Open, asked, and nothing came back. What cannot be asked is never in it.'],
+    [
+      '{connection}',
+      'Open connections that do not reply to pings. Connections that cannot be probed are not included.',
+    ],
     (state) => connections(state)?.unanswering,
   ),
   single(
     'gauge',
     'wsguard.connections.unaskable',
-    ['{connection}', 'Open connections that cannot be asked (SSE, polling, foreign upgrades, pings off).'],
+    [
+      '{connection}',
+      'Open connections that cannot be probed (SSE, polling, upgrades to other protocols, pings off).',
+    ],
     (state) => connections(state)?.unaskable,
   ),
   single(
     'gauge',
     'wsguard.connections.retained',
-    ['{connection}', 'Closed, and alive after two major collections.'],
+    ['{connection}', 'Closed connections that are still in memory after two major GCs.'],
     (state) => connections(state)?.retained,
   ),
 ];
 
-export const COLLECTIONS: readonly Metric[] = [
+export const COLLECTION_METRICS: readonly Metric[] = [
   labelled(
     'gauge',
     'wsguard.registry.entries',
-    ['{entry}', 'Live entries of each registry.', 'registry'],
+    ['{entry}', 'Entries of each registry.', 'registry'],
     ({ sample }) =>
       (sample?.registries ?? []).map(({ name, entries }) => ({ labels: { registry: name }, value: entries })),
   ),
   labelled(
     'gauge',
     'wsguard.emitter.listeners',
-    ['{listener}', 'Listeners of each event; event `*` is the sum over the emitter.', 'emitter', 'event'],
+    [
+      '{listener}',
+      'Listeners of each event of an emitter. The event `*` is the sum of all events.',
+      'emitter',
+      'event',
+    ],
     ({ sample }) =>
       (sample?.emitters ?? []).map(({ emitter, event, listeners }) => ({
         labels: { emitter, event },
         value: listeners,
       })),
   ),
-  labelled(
-    'gauge',
-    'wsguard.queue.items',
-    ['{item}', 'Items waiting in each queue.', 'queue'],
-    ({ sample }) =>
-      (sample?.queues ?? []).map(({ name, items }) => ({ labels: { queue: name }, value: items })),
+  labelled('gauge', 'wsguard.queue.items', ['{item}', 'Items in each queue.', 'queue'], ({ sample }) =>
+    (sample?.queues ?? []).map(({ name, items }) => ({ labels: { queue: name }, value: items })),
   ),
   labelled(
     'gauge',
     'wsguard.room.members',
-    ['{member}', 'Members of all rooms of each rooms map.', 'rooms'],
+    ['{member}', 'Members of all rooms in each map of rooms.', 'rooms'],
     ({ sample }) =>
       (sample?.rooms ?? []).map(({ name, members }) => ({ labels: { rooms: name }, value: members })),
   ),
 ];
 
-/** Clients choose the codes from 3000 on, so these are two series; RFC 6455 registers 1000 to 1015. */
+/** RFC 6455 registers the codes 1000 to 1015. Clients choose those from 3000 on, so these become two series. */
 function closeCodes(counts: Readonly<Record<string, number>> | undefined): Point[] {
   return Object.entries(counts ?? {}).map(([code, value]) => ({ labels: { code: codeClass(code) }, value }));
 }

@@ -1,12 +1,11 @@
 /**
- * The table as objects that a prom-client registry can hold. It asks a metric only for `get()`, so nothing of
- * prom-client is loaded here: the application's own registry, of whatever version, takes them on its own thread.
+ * Registers the metrics in a prom-client registry. prom-client itself is not loaded: a registry of any version calls
+ * only `get()` of a metric, so plain objects are enough, and the application's thread loads no package.
  */
 import type { Dispose, RttReading } from '../types/index.ts';
-import type { Labels, Metric, MetricState } from './metric.ts';
-import { readMetric } from './metrics.ts';
+import { readMetric, type Labels, type Metric, type MetricState } from './metric.ts';
 
-/** What we use of prom-client's Registry. */
+/** The methods of prom-client's Registry that are used here. */
 export interface RegistryLike {
   registerMetric(metric: never): void;
   getSingleMetric(name: string): unknown;
@@ -20,35 +19,35 @@ interface CollectedValue {
   readonly labels: Labels;
   readonly metricName?: string;
 }
-interface Collected {
+interface CollectedMetric {
   readonly name: string;
   readonly help: string;
   readonly type: Metric['type'];
   readonly aggregator: string;
   readonly values: readonly CollectedValue[];
 }
-interface CollectedMetric {
-  /** Not constant: an OpenMetrics registry takes `_total` off the names of counters. */
+interface RegisteredMetric {
+  /** Writable, because an OpenMetrics registry removes `_total` from the names of counters. */
   name: string;
   readonly help: string;
   readonly type: Metric['type'];
   readonly aggregator: string;
   readonly labelNames: readonly string[];
-  get(): Collected | Promise<Collected>;
+  get(): CollectedMetric | Promise<CollectedMetric>;
   reset(): void;
 }
 
-export interface Collecting {
+export interface Registration {
   readonly dispose: Dispose;
-  /** Names that the registry had already; they stay the application's. */
+  /** Names that the application had registered before; its metrics stay. */
   readonly taken: readonly string[];
 }
 
-export const isRegistry = (thing: unknown): thing is RegistryLike => {
-  if (typeof thing !== 'object' || thing === null) return false;
-  const registry = thing as Record<string, unknown>;
+export const isRegistry = (value: unknown): value is RegistryLike => {
+  if (typeof value !== 'object' || value === null) return false;
+  const registry = value as Record<string, unknown>;
   return ['registerMetric', 'getSingleMetric', 'removeSingleMetric'].every(
-    (name) => typeof registry[name] === 'function',
+    (method) => typeof registry[method] === 'function',
   );
 };
 
@@ -56,60 +55,59 @@ export function collectInto(
   registry: RegistryLike,
   metrics: readonly Metric[],
   readState: ReadState,
-): Collecting {
-  const once = sharedRead(readState);
-  const ours: CollectedMetric[] = [];
+): Registration {
+  const readShared = shareRead(readState);
+  /** Our metrics with the names under which the registry holds them. */
+  const names = new Map<RegisteredMetric, string>();
   const taken: string[] = [];
   for (const metric of metrics) {
     if (registry.getSingleMetric(metric.name) !== undefined) {
       taken.push(metric.name);
       continue;
     }
-    const collected = collectedMetric(metric, once);
-    registry.registerMetric(collected as never);
-    ours.push(collected);
+    const registered = registeredMetric(metric, readShared);
+    registry.registerMetric(registered as never);
+    names.set(registered, registered.name);
   }
-  const names = new Map(ours.map((collected) => [collected, collected.name]));
   return {
     taken,
     dispose: () => {
-      for (const [collected, name] of names) {
-        if (registry.getSingleMetric(name) === collected) registry.removeSingleMetric(name);
+      for (const [registered, name] of names) {
+        if (registry.getSingleMetric(name) === registered) registry.removeSingleMetric(name);
       }
       names.clear();
     },
   };
 }
 
-function collectedMetric(
-  metric: Metric,
-  read: () => MetricState | null | Promise<MetricState | null>,
-): CollectedMetric {
+type SharedRead = () => MetricState | null | Promise<MetricState | null>;
+
+function registeredMetric(metric: Metric, readState: SharedRead): RegisteredMetric {
   const { name, help, type, labels } = metric;
-  const collected: CollectedMetric = {
+  const registered: RegisteredMetric = {
     name,
     help,
     type,
-    // A registry of a cluster adds the workers up; the nearest limit is the one that counts.
+    // A cluster registry sums the values of its workers; for a time to the limit the smallest one counts.
     aggregator: name === 'wsguard_time_to_limit_seconds' ? 'min' : 'sum',
     labelNames: labels,
     get() {
-      const state = read();
-      const shape = (known: MetricState | null): Collected => ({
-        name: collected.name,
+      const collect = (state: MetricState | null): CollectedMetric => ({
+        name: registered.name,
         help,
         type,
-        aggregator: collected.aggregator,
-        values: known === null ? [] : valuesOf(metric, known),
+        aggregator: registered.aggregator,
+        values: state === null ? [] : valuesOf(metric, state),
       });
-      // Registries before version 13 do not wait for promises, so none is made where none is needed.
-      return state instanceof Promise ? state.then(shape) : shape(state);
+      const state = readState();
+      // prom-client before version 13 does not await get(), so it returns a promise only where it must.
+      return state instanceof Promise ? state.then(collect) : collect(state);
     },
     reset() {
-      // Nothing of ours is kept in the registry.
+      // The registry holds no values of ours.
     },
   };
-  return collected;
+  return registered;
 }
 
 function valuesOf(metric: Metric, state: MetricState): CollectedValue[] {
@@ -123,16 +121,15 @@ function histogramValues(name: string, { boundsSeconds, counts, sumSeconds }: Rt
     labels: { le },
     value: counts[i] ?? 0,
   }));
-  const count = counts.at(-1) ?? 0;
   return [
     ...buckets,
     { metricName: `${name}_sum`, labels: {}, value: sumSeconds },
-    { metricName: `${name}_count`, labels: {}, value: count },
+    { metricName: `${name}_count`, labels: {}, value: counts.at(-1) ?? 0 },
   ];
 }
 
-/** One read of the state for all metrics of one scrape; a state that fails gives a page without our series. */
-function sharedRead(readState: ReadState): () => MetricState | null | Promise<MetricState | null> {
+/** All metrics of one scrape share one read. If the read fails, the page is served without our series. */
+function shareRead(readState: ReadState): SharedRead {
   let pending: Promise<MetricState | null> | null = null;
   return () => {
     if (pending !== null) return pending;

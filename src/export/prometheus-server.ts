@@ -1,8 +1,8 @@
-/** The page at WSGUARD_PROMETHEUS_PORT. In the watcher it answers while the application is stuck. */
+/** Serves `/metrics` at WSGUARD_PROMETHEUS_PORT. In the watcher thread it replies while the application is blocked. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Stop } from '../types/index.ts';
-import { collectInto, type ReadState } from './collected.ts';
+import { collectInto, type ReadState } from './collect-into.ts';
 import type { Labels, Metric } from './metric.ts';
 
 export interface PrometheusOptions {
@@ -10,39 +10,39 @@ export interface PrometheusOptions {
   readonly port: number;
   readonly metrics: readonly Metric[];
   readonly readState: ReadState;
-  /** Dotted resource attributes, shown as `target_info`. */
+  /** Dotted resource attributes, served as `target_info`. */
   readonly resource: Readonly<Record<string, string | number>>;
 }
 
-export type PrometheusPage =
+export type PrometheusServer =
   | { readonly outcome: 'listening'; readonly url: string; readonly port: number; readonly stop: Stop }
   | { readonly outcome: 'failed'; readonly code: string; readonly reason: string };
 
-/** The port asked for and so many after it. */
-const PORTS = 15;
+/** The configured port and the 14 after it. */
+const MAX_PORTS = 15;
+const MAX_PORT = 65_535;
 const MAX_SCRAPERS = 20;
-/** Who is slow to ask or to read must not keep the scraper out of so few places. */
-const PATIENCE = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
-const IDLE_MS = 10_000;
-/** Marks what is ours, so that the agent does not watch its own server where it runs without a thread. */
-export const OWN_SERVER = Symbol.for('wsguard.own');
+/** Drop slow clients so that they cannot use up the 20 connections. */
+const TIMEOUTS = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+const IDLE_TIMEOUT_MS = 10_000;
+/** Marks our server, so that the agent does not watch it where it runs on the application's thread. */
+const OWN_SERVER = Symbol.for('wsguard.own');
 
-export async function startPrometheusPage(options: PrometheusOptions): Promise<PrometheusPage> {
+export async function startPrometheusServer(options: PrometheusOptions): Promise<PrometheusServer> {
   const { Registry } = require('prom-client') as typeof import('prom-client');
   const registry = new Registry();
   collectInto(registry, options.metrics, options.readState);
   registry.registerMetric(targetInfo(options.resource) as never);
-  const server = createServer(PATIENCE, (request, response) => {
-    void answer(request, response, registry);
+  const server = createServer(TIMEOUTS, (request, response) => {
+    void respond(request, response, registry);
   });
-  server.timeout = IDLE_MS;
+  server.timeout = IDLE_TIMEOUT_MS;
   Object.assign(server, { [OWN_SERVER]: true });
   server.maxConnections = MAX_SCRAPERS;
   server.unref();
   server.on('connection', (socket) => socket.unref());
-  const ports = options.port === 0 ? [0] : Array.from({ length: PORTS }, (_, i) => options.port + i);
   let reason = '';
-  for (const port of ports.filter((candidate) => candidate <= 65_535)) {
+  for (const port of portsToTry(options.port)) {
     const error = await listen(server, port, options.host);
     if (error === null) return listening(server, options.host);
     reason = `${options.host}:${port}: ${error.code ?? error.message}`;
@@ -51,13 +51,18 @@ export async function startPrometheusPage(options: PrometheusOptions): Promise<P
   return { outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN', reason };
 }
 
-function listening(server: Server, host: string): PrometheusPage {
+const portsToTry = (port: number): number[] =>
+  port === 0
+    ? [0]
+    : Array.from({ length: MAX_PORTS }, (_, i) => port + i).filter((candidate) => candidate <= MAX_PORT);
+
+function listening(server: Server, host: string): PrometheusServer {
   const { port } = server.address() as AddressInfo;
   server.on('error', () => undefined);
-  const shownHost = host.includes(':') ? `[${host}]` : host;
+  const urlHost = host.includes(':') ? `[${host}]` : host;
   return {
     outcome: 'listening',
-    url: `http://${shownHost}:${port}/metrics`,
+    url: `http://${urlHost}:${port}/metrics`,
     port,
     stop: () => {
       server.close();
@@ -66,6 +71,7 @@ function listening(server: Server, host: string): PrometheusPage {
   };
 }
 
+/** Resolves with the error, or with `null` once the server listens. */
 function listen(server: Server, port: number, host: string): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {
     const onError = (error: NodeJS.ErrnoException): void => {
@@ -78,38 +84,40 @@ function listen(server: Server, port: number, host: string): Promise<NodeJS.Errn
     };
     server.once('error', onError);
     server.once('listening', onListening);
-    // Exclusive: a cluster worker would otherwise share one port, and a scrape meet any of the workers.
+    // Cluster workers share a port unless it is exclusive, and a scrape would reach a random worker.
     server.listen({ port, host, exclusive: true });
   });
 }
 
-async function answer(
+async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   registry: import('prom-client').Registry,
 ): Promise<void> {
   const path = request.url?.split('?')[0];
   if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
-    response.writeHead(404, { 'content-type': 'text/plain' }).end('wsguard: the metrics are at /metrics\n');
+    response.writeHead(404, { 'content-type': 'text/plain' }).end('wsguard: see /metrics\n');
     return;
   }
   try {
     const page = await registry.metrics();
     response.writeHead(200, { 'content-type': registry.contentType }).end(page);
   } catch {
-    response.writeHead(503, { 'content-type': 'text/plain' }).end('wsguard: no metrics now\n');
+    response
+      .writeHead(503, { 'content-type': 'text/plain' })
+      .end('wsguard: the metrics are not available at the moment\n');
   }
 }
 
-/** What OTLP carries as resource, in the name and form the collector's page has it. */
+/** The resource attributes as the metric `target_info`, the form that the collector's Prometheus exporter uses. */
 function targetInfo(resource: PrometheusOptions['resource']) {
   const labels: Labels = Object.fromEntries(
     Object.entries(resource).map(([name, value]) => [name.replace(/[^a-zA-Z0-9_]/g, '_'), String(value)]),
   );
-  const described = { name: 'target_info', help: 'Target metadata', type: 'gauge', aggregator: 'first' };
+  const definition = { name: 'target_info', help: 'Target metadata', type: 'gauge', aggregator: 'first' };
   return {
-    ...described,
-    get: () => ({ ...described, values: [{ labels, value: 1 }] }),
+    ...definition,
+    get: () => ({ ...definition, values: [{ labels, value: 1 }] }),
     reset: () => undefined,
   };
 }

@@ -1,7 +1,7 @@
-/** An alert as an OpenTelemetry log record. */
+/** Converts an alert into an OpenTelemetry log record. Pure. */
 import type { Alert, Evidence } from '../types/index.ts';
 
-export interface AlertLog {
+export interface AlertLogRecord {
   readonly eventName: string;
   readonly timestamp: Date;
   readonly severityNumber: 13 | 17;
@@ -10,24 +10,24 @@ export interface AlertLog {
   readonly attributes: Record<string, string | number | boolean>;
 }
 
-const EVENT = 'wsguard.alert';
+const EVENT_NAME = 'wsguard.alert';
 
-export function alertLog(alert: Alert): AlertLog {
-  const critical = alert.severity === 'critical';
+export function alertLogRecord(alert: Alert): AlertLogRecord {
+  const isCritical = alert.severity === 'critical';
   return {
-    eventName: EVENT,
+    eventName: EVENT_NAME,
     timestamp: new Date(alert.at),
-    severityNumber: critical ? 17 : 13,
-    severityText: critical ? 'ERROR' : 'WARN',
+    severityNumber: isCritical ? 17 : 13,
+    severityText: isCritical ? 'ERROR' : 'WARN',
     body: alert.title,
-    // The name is a field of the record now and was an attribute before: receivers know the one or the other.
-    attributes: { 'event.name': EVENT, ...attributesOf(alert) },
+    // OpenTelemetry moved the event name from an attribute to a field of the record. Receivers read one or the other.
+    attributes: { 'event.name': EVENT_NAME, ...attributesOf(alert) },
   };
 }
 
 function attributesOf(alert: Alert): Record<string, string | number | boolean> {
   const { culprit, timeToLimit } = alert;
-  const found: Record<string, unknown> = {
+  const attributes: Record<string, unknown> = {
     id: alert.id,
     fingerprint: alert.fingerprint,
     event: alert.event,
@@ -60,7 +60,7 @@ function attributesOf(alert: Alert): Record<string, string | number | boolean> {
     snapshots: alert.snapshots.map(({ outcome }) => outcome).join(','),
   };
   return Object.fromEntries(
-    Object.entries(found)
+    Object.entries(attributes)
       .filter((entry): entry is [string, string | number | boolean] => isPresent(entry[1]))
       .map(([name, value]) => [`wsguard.alert.${name}`, value]),
   );
