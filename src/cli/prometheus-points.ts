@@ -1,4 +1,4 @@
-/** What the metrics of INTERFACES 6, or prom-client's defaults, said at one instant, as a sample. */
+/** Makes a sample from the metrics of docs/metrics.md, or from prom-client's default metrics, at one time. */
 
 import { TRANSPORTS, type ByTransport, type Sample } from '../types/index.ts';
 import type { TraceOptions } from './trace.ts';

@@ -198,7 +198,7 @@ export class Connections {
     return { nowMs, everybody: this.#everybody, sampled };
   }
 
-  /** INTERFACES 7: a WebSocket that the application neither pings nor hears, and that has no timeout of its own. */
+  /** The ping rules of docs/architecture.md: a WebSocket that the application does not probe and that has no socket timeout. */
   #askable(connection: Connection, nowMs: number): Askable {
     const { rules, wraps } = this.#deps;
     const { socket } = connection;

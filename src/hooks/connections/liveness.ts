@@ -1,6 +1,6 @@
 import { NEVER, type Answering, type Connection } from './connection.ts';
 
-/** INTERFACES 7, with the time scale already applied. */
+/** The ping rules of docs/architecture.md, with the time scale already applied. */
 export interface LivenessRules {
   readonly pings: boolean;
   /** Silent for so long: asked, if it may be. */
@@ -62,7 +62,7 @@ export function hear(connection: Connection, signs: Signs, nowMs: number): void 
 
 /** What may be asked of this connection, and what keeps it from answering, at this moment. */
 export interface Askable {
-  /** A ping of ours may go out (INTERFACES 7), the schedule aside. */
+  /** The rules of docs/architecture.md allow a ping of the agent; the schedule is checked elsewhere. */
   readonly byUs: boolean;
   /** The application has stopped reading: silence is its own doing. */
   readonly paused: boolean;

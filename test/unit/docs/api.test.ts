@@ -77,7 +77,7 @@ test.each<[string, Record<string, true>]>([
   const [, section = ''] = PAGE.split(`### new ${name}(options?)`);
   const [table = ''] = section.split('\n### ');
   const cells = [...table.matchAll(/^\|([^|]+)\|/gm)].flatMap(([, cell = '']) =>
-    [...cell.matchAll(/`(\w+)`/g)].map(([, option]) => option),
+    [...cell.matchAll(/`(\w+)`/g)].map(([, option = '']) => option),
   );
   expect(cells.toSorted()).toEqual(Object.keys(options).toSorted());
 });
