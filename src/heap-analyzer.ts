@@ -4,7 +4,7 @@ import { getHeapStatistics } from 'node:v8';
 import { finishSnapshot, runAnalysis } from './snapshot-jobs.ts';
 import type { AnalysisRefused } from './snapshot-jobs.ts';
 import { decideCapture } from './capture/gate.ts';
-import { availableBytes } from './capture/machine.ts';
+import { availableBytes } from './core/cgroup.ts';
 import { listSnapshots, sweepLeftovers } from './capture/snapshot-files.ts';
 import { readCaptureInputs, writeInProcess } from './capture/write.ts';
 import { createClock } from './core/clock.ts';

@@ -33,16 +33,17 @@ import type {
   Status,
   Stop,
 } from './types/index.ts';
+import { sourceFiles } from './analyse/locate/source-files.ts';
+import type { AlertUpdate } from './investigate/investigation.ts';
+import { mapToSource } from './investigate/map-to-source.ts';
 import { createSnapshotQueue, type SnapshotQueue } from './watcher/snapshot-queue.ts';
-import { FollowUp, type News } from './watcher/follow-up.ts';
+import { InvestigationRunner } from './watcher/investigation-runner.ts';
 import { openPersistence, type Persistence } from './watcher/persistence.ts';
 import { Outputs } from './watcher/outputs.ts';
 import { createWatcherState, type WatcherState } from './watcher/state.ts';
 import { Publisher } from './watcher/publisher.ts';
-import { createProfiler, type Profiler } from './watcher/profile-scheduler.ts';
 import { createPingScheduler, type PingScheduler } from './watcher/ping-scheduler.ts';
 import { logStart } from './watcher/start-line.ts';
-import { mapToSource } from './watcher/map-to-source.ts';
 
 /** Caches fill, code is compiled: a baseline before that shows growth that is none. */
 const WARM_UP_MS = 10 * 60_000;
@@ -60,9 +61,8 @@ class Watcher {
   readonly #publisher: Publisher;
   readonly #persistence: Persistence;
   readonly #snapshots: SnapshotQueue;
-  readonly #followUp: FollowUp;
+  readonly #investigation: InvestigationRunner;
   readonly #pingScheduler: PingScheduler;
-  readonly #profiler: Profiler;
   readonly #stops: Stop[];
   #blind: readonly Blind[] = [];
   #hasBaseline: boolean;
@@ -87,25 +87,19 @@ class Watcher {
       { outputs, state, link, guard, next: this.#published },
       persistence.alerts,
     );
-    const evidence = (this.#snapshots = createSnapshotQueue({
-      setup,
-      clock,
-      link,
-      taken: this.#taken,
-    }));
-    this.#followUp = new FollowUp({
+    const snapshots = createSnapshotQueue({ setup, clock, link, onEnded: this.#snapshotEnded });
+    this.#snapshots = snapshots;
+    this.#investigation = new InvestigationRunner({
       clock,
       guard,
       link,
       timeScale: config.timeScale,
-      ...evidence,
-      profile: () => this.#profiler.take(),
-      learn: this.#learn,
-      analysed: (alertId, analysis) => this.#publisher.analysed(alertId, analysis),
+      snapshots,
+      updateAlert: this.#updateAlert,
+      attachAnalysis: (alertId, analysis) => this.#publisher.analysed(alertId, analysis),
     });
     this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
-    this.#profiler = createProfiler(link, clock, config.timeScale);
-    this.#stops = [() => outputs.abandon(), () => this.#followUp.stop(), this.#listen()];
+    this.#stops = [() => outputs.abandon(), () => this.#investigation.stop(), this.#listen()];
     this.#dead = [...persistence.dead];
     guard.run('black box', () => this.#detection.restore(persistence.alerts), undefined);
     void outputs.ready.then(() => link.send('ready', null));
@@ -138,9 +132,8 @@ class Watcher {
     const step = this.#detection.addSample(sample);
     this.#state.sample(sample, counters, step);
     this.#pingScheduler.consider(step);
-    this.#profiler.consider(step.suspicion);
     this.#publisher.publish(step.transitions);
-    this.#followUp.sample(sample);
+    this.#investigation.sample(sample, step.suspicion);
     this.#takeBaseline(sample);
     this.#link.send('ack', { seq: sample.seq, metrics: this.#state.metrics() });
   }
@@ -177,23 +170,27 @@ class Watcher {
 
   readonly #published = (alert: Alert): void => {
     this.#persistence.open(this.#publisher.open());
-    this.#followUp.transition(alert);
+    this.#investigation.alert(alert);
   };
 
-  readonly #learn = (alertId: string, { snapshot, culprit, ...news }: News): void => {
+  readonly #updateAlert = (alertId: string, { snapshot, culprit, ...update }: AlertUpdate): void => {
     const before = this.#detection.openAlerts().find(({ id }) => id === alertId)?.snapshots ?? [];
     const snapshots = snapshot === undefined ? before : [...before, snapshot];
-    const who = culprit === undefined ? {} : { culprit: this.#mapToSource(culprit) };
+    const mapped = culprit === undefined ? {} : { culprit: this.#mapToSource(culprit) };
     this.#publisher.publish(
-      this.#detection.updateAlert(alertId, { ...news, ...who, snapshots }, this.#clock.wallMs()),
+      this.#detection.updateAlert(alertId, { ...update, ...mapped, snapshots }, this.#clock.wallMs()),
     );
   };
 
   #mapToSource(culprit: Culprit): Culprit {
-    return this.#guard.run('source map', () => mapToSource(culprit, process.cwd()), culprit);
+    return this.#guard.run(
+      'source map',
+      () => mapToSource(culprit, process.cwd(), (place) => sourceFiles().original(place)),
+      culprit,
+    );
   }
 
-  readonly #taken = (snapshot: Snapshot, alertId: string | null): void => {
+  readonly #snapshotEnded = (snapshot: Snapshot, alertId: string | null): void => {
     this.#state.countSnapshot(snapshot);
     this.#link.send('snapshot', snapshot);
     if (alertId !== null) this.#outputs.file(alertId, snapshot);

@@ -1,7 +1,7 @@
 /** A snapshot of this thread's heap, through the gate. Redaction is not done here: it would stop the server. */
 import { getHeapStatistics } from 'node:v8';
 import { decideCapture } from '../capture/gate.ts';
-import { availableBytes } from '../capture/machine.ts';
+import { availableBytes } from '../core/cgroup.ts';
 import { readCaptureInputs, writeInProcess } from '../capture/write.ts';
 import type { Config } from '../config/schema.ts';
 import type { HeapFlags } from '../sample/limits.ts';

@@ -1,7 +1,10 @@
-/** Reads the limits that the kernel puts on this process by its cgroup (version 1 or 2): memory and CPU. */
+/**
+ * Reads the limits that the kernel puts on this process by its cgroup (version 1 or 2), memory and CPU, and the physical
+ * memory that is left.
+ */
 
 import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 
 /** The text of a file, or null when it cannot be read. */
 export type ReadFile = (path: string) => string | null;
@@ -80,6 +83,12 @@ export class CgroupMemory {
   #read(name: string): string | null {
     return this.#folder === null ? null : this.#readFile(`${this.#folder}/${name}`);
   }
+}
+
+/** Physical memory that is available without swapping, file cache included. */
+export function availableBytes(readFile: ReadFile = readTextFile): number {
+  const kib = /^MemAvailable:\s+(\d+)/m.exec(readFile('/proc/meminfo') ?? '')?.[1];
+  return kib === undefined ? freemem() : Number(kib) * 1024;
 }
 
 /** CPU cores that the cgroup and its ancestors grant; null when none sets a quota. */

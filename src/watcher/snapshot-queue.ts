@@ -1,45 +1,48 @@
-/** Snapshots and their analysis: ordered here, done on the application's thread and in child processes. */
+/**
+ * Takes and analyses snapshots for the watcher, one after the other. The application's thread writes them; child
+ * processes redact and analyse them.
+ */
 import { join } from 'node:path';
 import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
 import { clearStaleLock } from '../child-process/lock.ts';
-import { availableBytes } from '../capture/machine.ts';
-import type { Link, WatcherSetup, FromWatcher } from '../channel.ts';
-import { createLimitsReader } from '../sample/limits.ts';
+import { availableBytes, CgroupMemory } from '../core/cgroup.ts';
+import type { FromWatcher, Link, WatcherSetup } from '../channel.ts';
 import type { Analysis, Clock, Headroom, Snapshot } from '../types/index.ts';
 
-/** Longer than a snapshot of the largest heap that the gate lets pass. */
-const DEADLINE_MS = 10 * 60_000;
+/** Longer than a snapshot takes of the largest heap that the gate allows. */
+const SNAPSHOT_DEADLINE_MS = 10 * 60_000;
 
 interface Deps {
   readonly setup: WatcherSetup;
   readonly clock: Clock;
   readonly link: Link<FromWatcher>;
-  readonly taken: (snapshot: Snapshot, alertId: string | null) => void;
+  readonly onEnded: (snapshot: Snapshot, alertId: string | null) => void;
 }
 
 export interface SnapshotQueue {
-  /** `null`: wanted by the application, without an alert. */
+  /** `alertId` is null for the baseline and for snapshots that the application requests. */
   readonly take: (alertId: string | null, label: string) => Promise<Snapshot>;
-  /** An analysis, or why there is none. */
+  /** Resolves with the analysis, or with the reason why there is none. */
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
 }
 
-export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps): SnapshotQueue {
+export function createSnapshotQueue({ setup, clock, link, onEnded }: Deps): SnapshotQueue {
   const { config } = setup;
-  // Read anew each time: a child process is watched by it ten times a second, a sample is seconds old.
-  const container = createLimitsReader({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });
-  const limits = (): Headroom => {
-    const { containerBytes, containerUsedBytes } = container.read(0);
-    return { containerBytes, containerUsedBytes, availableBytes: availableBytes() };
-  };
+  const cgroup = new CgroupMemory();
+  // Read anew each time, because a child process is checked against it ten times a second.
+  const limits = (): Headroom => ({
+    containerBytes: cgroup.limitBytes(),
+    containerUsedBytes: cgroup.usedBytes(),
+    availableBytes: availableBytes(),
+  });
   const dir = config.dir;
   let turn: Promise<unknown> = Promise.resolve();
   clearStaleLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
     const folder = join(dir, alertId ?? 'snapshots');
-    const taken = await link.request('snapshot', { folder, label }, DEADLINE_MS);
-    if (taken === null) return silent();
+    const taken = await link.request('snapshot', { folder, label }, SNAPSHOT_DEADLINE_MS);
+    if (taken === null) return NO_REPLY;
     if (taken.outcome !== 'written') return taken;
     return finishSnapshot({ taken, redact: config.redact === 'on', dir, limits, clock });
   }
@@ -48,7 +51,7 @@ export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps
     take(alertId, label) {
       const done = turn.then(async () => {
         const snapshot = await take(alertId, label);
-        onTaken(snapshot, alertId);
+        onEnded(snapshot, alertId);
         return snapshot;
       });
       turn = done.catch(() => undefined);
@@ -62,8 +65,8 @@ export function createSnapshotQueue({ setup, clock, link, taken: onTaken }: Deps
   };
 }
 
-const silent = (): Snapshot => ({
+const NO_REPLY: Snapshot = {
   outcome: 'failed',
   code: 'WSGUARD_CAPTURE_FAILED',
-  reason: 'the thread of the application did not answer the order',
-});
+  reason: 'the thread of the application did not reply to the request for a snapshot',
+};

@@ -10,6 +10,7 @@ const STAGES = [
   'detect',
   'alert',
   'capture',
+  'investigate',
   'analyse',
   'report',
   'export',
@@ -22,6 +23,7 @@ const PURE = [
   /^alert\//,
   /^report\//,
   /^capture\/gate\.ts$/,
+  /^investigate\/(?!map-to-source\.ts$)/,
   /^export\/metrics\.ts$/,
   /^analyse\/(?!(?:index|graph\/read|second-thread|second-thread-entry|analysis-process|locate\/source-files|locate\/source-maps)\.ts$)/,
 ];

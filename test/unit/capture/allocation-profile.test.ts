@@ -1,9 +1,7 @@
 import { Session } from 'node:inspector';
-import { joinCulprit } from '../../../src/capture/culprit.ts';
 import { startProfile } from '../../../src/capture/allocation-profile.ts';
 import { summariseProfile } from '../../../src/capture/profile-lines.ts';
 import type { ProfileNode } from '../../../src/capture/profile-lines.ts';
-import type { AllocationProfile, Suspect } from '../../../src/types/index.ts';
 
 const frame = (
   functionName: string,
@@ -43,46 +41,6 @@ test('a deep tree does not end the stack', () => {
   expect(summariseProfile(node, 1, '/app/node_modules/@wsguard/agent/dist/').totalBytes).toBe(50_001);
 });
 
-const profile = (share: number, over = {}): AllocationProfile => ({
-  intervalBytes: 1,
-  totalBytes: 1000,
-  lines: [
-    { file: '/srv/app/server.js', line: 30, function: 'onMessage', bytes: share * 1000, share, ...over },
-  ],
-});
-const suspect = {
-  name: 'pending',
-  path: ['queue', '.pending'],
-  location: { file: 'app/server.js', line: 33, function: 'onMessage' },
-  objects: 900,
-  growth: { objects: 400, bytes: 1 },
-  confidence: 0.8,
-} as unknown as Suspect;
-
-test('two witnesses that agree are believed more', () => {
-  const culprit = joinCulprit(suspect, profile(0.7));
-  expect(culprit).toMatchObject({ name: 'pending', file: 'app/server.js', line: 33 });
-  expect(culprit?.confidence).toBeCloseTo(1 - 0.2 * 0.65);
-  expect(culprit?.text).toBe('`queue.pending` gained 400 objects, from onMessage app/server.js:33');
-});
-
-test('a profile that names another place takes nothing away: it does not see what is merely held', () => {
-  const culprit = joinCulprit(suspect, profile(0.7, { file: '/srv/app/other.js' }));
-  expect(culprit).toMatchObject({ file: 'app/server.js', confidence: 0.8 });
-});
-
-test('a container without a place gets the line that makes its entries', () => {
-  const culprit = joinCulprit({ ...suspect, location: null }, profile(0.5));
-  expect(culprit).toMatchObject({ name: 'pending', file: '/srv/app/server.js', line: 30 });
-  expect(culprit?.confidence).toBeCloseTo(0.6);
-});
-
-test('a profile alone is never more than likely, a flat one says nothing', () => {
-  expect(joinCulprit(null, profile(0.95))).toMatchObject({ function: 'onMessage', confidence: 0.6 });
-  expect(joinCulprit(null, profile(0.2))).toBeNull();
-  expect(joinCulprit(null, null)).toBeNull();
-});
-
 test('the real thing names the line that fills an array, and may be stopped twice', () => {
   const run = startProfile();
   if ('outcome' in run) throw new Error(run.reason);
@@ -95,16 +53,13 @@ test('the real thing names the line that fills an array, and may be stopped twic
   expect(run.stop()).toBe(found);
 });
 
-test("a line of the agent is nobody's, and a library's line alone accuses nobody", () => {
+test("skips the agent's own frames; bytes of a library alone count for the library", () => {
   const head = frame('(root)', '', 0, [
-    frame('observe', 'file:///app/node_modules/@wsguard/agent/dist/hooks/births.js', 90),
+    frame('observe', 'file:///app/node_modules/@wsguard/agent/dist/hooks/connections/sockets.js', 90),
     frame('Socket', '/app/node_modules/ws/lib/websocket.js', 80),
   ]);
-  const profile = summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/');
-  expect(profile.lines.map(({ file }) => file)).toEqual(['/app/node_modules/ws/lib/websocket.js']);
-  expect(joinCulprit(null, profile)).toBeNull();
-  const own = summariseProfile(frame('join', '/app/rooms.js', 80), 512, '/agent/');
-  expect(joinCulprit(null, own)).toMatchObject({ file: '/app/rooms.js', line: 41, function: 'join' });
+  const { lines } = summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/');
+  expect(lines.map(({ file }) => file)).toEqual(['/app/node_modules/ws/lib/websocket.js']);
 });
 
 test('a profile that the application runs is left to it', () => {

@@ -1,4 +1,4 @@
-import { CgroupMemory, cpuQuotaCores, readTextFile } from '../../../src/core/cgroup.ts';
+import { availableBytes, CgroupMemory, cpuQuotaCores, readTextFile } from '../../../src/core/cgroup.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -139,4 +139,9 @@ test.each<[string, Record<string, string>, number | null]>([
 test('a file that cannot be read has no text', () => {
   expect(readTextFile(__filename)).toContain('CgroupMemory');
   expect(readTextFile('/no/such/file')).toBeNull();
+});
+
+test('available memory is MemAvailable of /proc/meminfo, else the free memory', () => {
+  expect(availableBytes(files({ '/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable:   4 kB\n' }))).toBe(4096);
+  expect(availableBytes(files({}))).toBeGreaterThan(0);
 });

@@ -1,18 +1,11 @@
-import { availableBytes } from '../../../src/capture/machine.ts';
 import { cpuShareFor, throttle } from '../../../src/child-process/cpu-share.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
-const files = (content: Record<string, string>) => (path: string) => content[path] ?? null;
-
-test('available memory is what the kernel calls so', () => {
-  expect(availableBytes(files({ '/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable:   4 kB\n' }))).toBe(4096);
-});
-
-test('the share is small below two cores', () => {
+test('a child gets a small share of one core when the quota is below two cores', () => {
   expect([null, 4, 2, 1, 0.5, 0.1].map(cpuShareFor)).toEqual([1, 1, 1, 0.25, 0.125, 0.1]);
 });
 
-test('a child is let run and halted in turns that fit its share, and let run in the end', () => {
+test('throttle halts and continues the child in turns that fit its share, and continues it at the end', () => {
   const sent: string[] = [];
   const kill = jest.spyOn(process, 'kill').mockImplementation((pid, name) => {
     sent.push(`${pid} ${String(name)}`);

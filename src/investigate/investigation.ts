@@ -1,0 +1,439 @@
+/**
+ * Follows each leak alert to its root cause: the line that registered a listener, then up to three heap snapshots, the
+ * analysis of what grew between them, and an allocation profile. `transition` is a pure state machine. A runner executes
+ * the actions that it returns and feeds the results back as events.
+ *
+ * One series of snapshots (a round) runs at a time. Alerts that open meanwhile join it and share its results.
+ *
+ *   idle -> waiting-for-snapshot -> waiting-for-traffic -> waiting-for-snapshot -> comparing -> waiting-for-profile
+ *   -> idle (a clear root cause, or the third snapshot), else -> waiting-for-traffic
+ */
+import { capturesEvidence } from '../kinds/index.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
+import { chooseRootCause, isClear } from './root-cause.ts';
+
+/** A leak of one object per connection is then 200 objects of one class: far above the noise of two snapshots. */
+const CONNECTIONS_BETWEEN_SNAPSHOTS = 200;
+/** The window of the detectors (docs/detection.md): a leak that they can see has grown within it. */
+const MAX_WAIT_MS = 15 * 60_000;
+/** Three snapshots (two waits) then take half of the time that is left until the memory limit. */
+const SHARE_OF_TIME_TO_LIMIT = 0.25;
+/** The analysis compares at most three (docs/cli.md, `wsguard analyse`). */
+const MAX_SNAPSHOTS = 3;
+/** Each snapshot stops the server. At most 18 stops a day, whatever alerts open. */
+const MAX_ROUNDS_PER_DAY = 6;
+const DAY_MS = 24 * 3_600_000;
+/** The profile outlives a suspicion by one detection window: one that comes and goes does not restart it each time. */
+const PROFILE_LINGER_MS = 15 * 60_000;
+
+const WAITING_FOR_SECOND =
+  `investigating: the first snapshot is taken, a second one follows after ` +
+  `${CONNECTIONS_BETWEEN_SNAPSHOTS} more connections or ${MAX_WAIT_MS / 60_000} min`;
+
+/** Found out about an alert since its last update. */
+export interface AlertUpdate {
+  readonly snapshot?: Snapshot;
+  readonly culprit?: Culprit;
+  readonly culpritBecause?: string;
+}
+
+export type InvestigationEvent =
+  /** An alert was opened, updated or closed. */
+  | { readonly type: 'alert'; readonly alert: Alert }
+  /** Reply to `locate-listener`; null when no line was found. */
+  | { readonly type: 'listener-located'; readonly alertId: string; readonly culprit: Culprit | null }
+  | { readonly type: 'sample'; readonly sample: Sample; readonly isSuspected: boolean }
+  /** Reply to `take-snapshot`. */
+  | { readonly type: 'snapshot-ended'; readonly snapshot: Snapshot }
+  /** Reply to `analyse`: the analysis, or the reason why there is none. */
+  | { readonly type: 'analysis-ended'; readonly analysis: Analysis | string }
+  /** Reply to `stop-profile`; null when none was running. */
+  | { readonly type: 'profile-ended'; readonly profile: AllocationProfile | null }
+  /** The agent stops. Every later event is ignored. */
+  | { readonly type: 'stopped' };
+
+export type InvestigationAction =
+  | {
+      readonly type: 'locate-listener';
+      readonly alertId: string;
+      readonly emitter: string;
+      readonly event: string;
+    }
+  | { readonly type: 'take-snapshot'; readonly alertId: string; readonly label: string }
+  | { readonly type: 'analyse'; readonly files: readonly string[] }
+  | { readonly type: 'start-profile' }
+  | { readonly type: 'stop-profile' }
+  | { readonly type: 'attach-analysis'; readonly alertId: string; readonly analysis: Analysis }
+  | { readonly type: 'update-alert'; readonly alertId: string; readonly update: AlertUpdate };
+
+export interface Transition {
+  readonly state: InvestigationState;
+  readonly actions: readonly InvestigationAction[];
+}
+
+type RoundPhase = 'waiting-for-snapshot' | 'waiting-for-traffic' | 'comparing' | 'waiting-for-profile';
+
+interface RoundAlert {
+  readonly alert: Alert;
+  /** False when the line is located already: the first snapshot, which shows what retains the data, is enough. */
+  readonly needsComparison: boolean;
+  /** A root cause was named, clear or not. */
+  readonly isNamed: boolean;
+}
+
+interface Round {
+  readonly phase: RoundPhase;
+  /** The alert whose folder takes the snapshots. */
+  readonly folderAlertId: string;
+  readonly alerts: ReadonlyMap<string, RoundAlert>;
+  readonly snapshots: readonly Snapshot[];
+  /** Of the written ones. */
+  readonly files: readonly string[];
+  /** Connections opened since the start of the process, at each request for a snapshot. */
+  readonly openedAtSnapshot: readonly number[];
+  readonly requestedAtMs: number;
+  /** A snapshot or an analysis was refused: choose with what there is and end. */
+  readonly isLastAttempt: boolean;
+  readonly analysis: Analysis | null;
+  readonly profile: AllocationProfile | null;
+  /** Why no root cause is named yet; null until the first snapshot ended. */
+  readonly culpritBecause: string | null;
+}
+
+interface FollowedAlert {
+  /** At its latest kind: a clearer finding may rename an alert. */
+  readonly alert: Alert;
+  /** It has joined a round, or the quota refused it. */
+  readonly hasJoined: boolean;
+}
+
+type ProfileState =
+  | { readonly state: 'off' }
+  | { readonly state: 'running'; readonly suspectedAtMs: number }
+  | { readonly state: 'stopping' };
+
+export interface InvestigationState {
+  /** WSGUARD_TIME_SCALE: 60 makes a second count as a minute. */
+  readonly timeScale: number;
+  readonly isStopped: boolean;
+  readonly followed: ReadonlyMap<string, FollowedAlert>;
+  /** Null: idle. */
+  readonly round: Round | null;
+  /** Within the last day. */
+  readonly roundsStartedAtMs: readonly number[];
+  readonly profile: ProfileState;
+  /** By the last sample. */
+  readonly connectionsOpened: number;
+  readonly emitters: Sample['emitters'];
+}
+
+export const initialState = (timeScale: number): InvestigationState => ({
+  timeScale,
+  isStopped: false,
+  followed: new Map(),
+  round: null,
+  roundsStartedAtMs: [],
+  profile: { state: 'off' },
+  connectionsOpened: 0,
+  emitters: [],
+});
+
+export type Phase = RoundPhase | 'idle' | 'stopped';
+
+export const phaseOf = ({ isStopped, round }: InvestigationState): Phase =>
+  isStopped ? 'stopped' : (round?.phase ?? 'idle');
+
+/** Pure. A reply that the state does not wait for changes nothing. */
+export function transition(state: InvestigationState, event: InvestigationEvent, nowMs: number): Transition {
+  if (state.isStopped) return { state, actions: [] };
+  const draft = new Draft(state, nowMs);
+  switch (event.type) {
+    case 'alert':
+      onAlert(draft, event.alert);
+      break;
+    case 'listener-located':
+      onListenerLocated(draft, event.alertId, event.culprit);
+      break;
+    case 'sample':
+      onSample(draft, event.sample, event.isSuspected);
+      break;
+    case 'snapshot-ended':
+      onSnapshotEnded(draft, event.snapshot);
+      break;
+    case 'analysis-ended':
+      onAnalysisEnded(draft, event.analysis);
+      break;
+    case 'profile-ended':
+      onProfileEnded(draft, event.profile);
+      break;
+    case 'stopped':
+      draft.change({ isStopped: true, round: null, followed: new Map() });
+  }
+  return { state: draft.state, actions: draft.actions };
+}
+
+/** The next state and the actions on the way to it. It never changes the state that it was made from. */
+class Draft {
+  readonly nowMs: number;
+  readonly actions: InvestigationAction[] = [];
+  state: InvestigationState;
+
+  constructor(state: InvestigationState, nowMs: number) {
+    this.state = state;
+    this.nowMs = nowMs;
+  }
+
+  change(change: Partial<InvestigationState>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  /** Changes the round that is under way. */
+  changeRound(round: Round, change: Partial<Round>): Round {
+    const next = { ...round, ...change };
+    this.change({ round: next });
+    return next;
+  }
+
+  follow(alertId: string, followed: FollowedAlert | null): void {
+    this.change({ followed: withEntry(this.state.followed, alertId, followed) });
+  }
+
+  act(action: InvestigationAction): void {
+    this.actions.push(action);
+  }
+
+  update(alertId: string, update: AlertUpdate): void {
+    this.act({ type: 'update-alert', alertId, update });
+  }
+}
+
+function onAlert(draft: Draft, alert: Alert): void {
+  const { id, kind, event } = alert;
+  if (event === 'closed') {
+    draft.follow(id, null);
+    leaveRound(draft, id);
+    return;
+  }
+  const before = draft.state.followed.get(id);
+  if (!capturesEvidence(kind) || before?.alert.kind === kind) return;
+  draft.follow(id, { alert, hasJoined: before?.hasJoined ?? false });
+  if (kind === 'listener-accumulation') locateListener(draft, alert);
+  else if (before === undefined) joinRound(draft, alert, { isLocated: false });
+}
+
+function locateListener(draft: Draft, { id, subject }: Alert): void {
+  const row = draft.state.emitters.find(({ emitter, event }) => subject === `${emitter} ${event}`);
+  if (row === undefined) onListenerLocated(draft, id, null);
+  else draft.act({ type: 'locate-listener', alertId: id, emitter: row.emitter, event: row.event });
+}
+
+function onListenerLocated(draft: Draft, alertId: string, culprit: Culprit | null): void {
+  const followed = draft.state.followed.get(alertId);
+  if (followed === undefined) return;
+  if (!followed.hasJoined) joinRound(draft, followed.alert, { isLocated: culprit !== null });
+  else if (culprit !== null) leaveRound(draft, alertId);
+  if (culprit !== null) draft.update(alertId, { culprit });
+}
+
+function joinRound(draft: Draft, alert: Alert, { isLocated }: { isLocated: boolean }): void {
+  draft.follow(alert.id, { alert, hasJoined: true });
+  const entry: RoundAlert = { alert, needsComparison: !isLocated, isNamed: false };
+  const { round } = draft.state;
+  if (round !== null) {
+    shareSnapshots(draft, round, entry);
+    const isDone = isLocated && round.snapshots.length > 0;
+    if (!isDone) draft.changeRound(round, { alerts: withEntry(round.alerts, alert.id, entry) });
+    return;
+  }
+  const roundsStartedAtMs = roundsOfTheDay(draft);
+  if (roundsStartedAtMs.length >= MAX_ROUNDS_PER_DAY) {
+    const reason = `${MAX_ROUNDS_PER_DAY} rounds of snapshots were taken within a day, the quota is used up`;
+    const snapshot: Snapshot = { outcome: 'refused', reason };
+    draft.update(alert.id, isLocated ? { snapshot } : { snapshot, culpritBecause: `no snapshot: ${reason}` });
+    return;
+  }
+  draft.change({ roundsStartedAtMs: [...roundsStartedAtMs, draft.nowMs] });
+  takeSnapshot(draft, newRound(entry));
+}
+
+/** An alert that joins late gets the snapshots so far, and with the last one the reason why nothing is named yet. */
+function shareSnapshots(draft: Draft, { snapshots, culpritBecause }: Round, entry: RoundAlert): void {
+  snapshots.forEach((snapshot, index) => {
+    const explains = index === snapshots.length - 1 && entry.needsComparison && culpritBecause !== null;
+    draft.update(entry.alert.id, explains ? { snapshot, culpritBecause } : { snapshot });
+  });
+}
+
+function roundsOfTheDay({ state, nowMs }: Draft): number[] {
+  const dayAgoMs = nowMs - DAY_MS / state.timeScale;
+  return state.roundsStartedAtMs.filter((startedAtMs) => startedAtMs >= dayAgoMs);
+}
+
+const newRound = (entry: RoundAlert): Round => ({
+  phase: 'waiting-for-snapshot',
+  folderAlertId: entry.alert.id,
+  alerts: new Map([[entry.alert.id, entry]]),
+  snapshots: [],
+  files: [],
+  openedAtSnapshot: [],
+  requestedAtMs: 0,
+  isLastAttempt: false,
+  analysis: null,
+  profile: null,
+  culpritBecause: null,
+});
+
+/** A reply may be under way, so a round that nobody needs any more ends with that reply at the latest. */
+function leaveRound(draft: Draft, alertId: string): void {
+  const { round } = draft.state;
+  if (round === null || !round.alerts.has(alertId)) return;
+  const { phase, alerts } = draft.changeRound(round, { alerts: withEntry(round.alerts, alertId, null) });
+  if (alerts.size === 0 && phase === 'waiting-for-traffic') draft.change({ round: null });
+}
+
+/** The connections are counted here, because redaction goes on long after the heap was written. */
+function takeSnapshot(draft: Draft, round: Round): void {
+  draft.changeRound(round, {
+    phase: 'waiting-for-snapshot',
+    openedAtSnapshot: [...round.openedAtSnapshot, draft.state.connectionsOpened],
+    requestedAtMs: draft.nowMs,
+  });
+  const label = `${round.snapshots.length + 1}`;
+  draft.act({ type: 'take-snapshot', alertId: round.folderAlertId, label });
+}
+
+function onSnapshotEnded(draft: Draft, snapshot: Snapshot): void {
+  const before = draft.state.round;
+  if (before?.phase !== 'waiting-for-snapshot') return;
+  const isWritten = snapshot.outcome === 'written';
+  const culpritBecause = reasonAfter(snapshot, before);
+  const alerts = new Map(before.alerts);
+  for (const [id, { needsComparison, isNamed }] of before.alerts) {
+    const explains = needsComparison && !isNamed && culpritBecause !== null;
+    draft.update(id, explains ? { snapshot, culpritBecause } : { snapshot });
+    if (!needsComparison) alerts.delete(id);
+  }
+  const round = draft.changeRound(before, {
+    alerts,
+    snapshots: [...before.snapshots, snapshot],
+    files: isWritten ? [...before.files, snapshot.file] : before.files,
+    isLastAttempt: !isWritten,
+    culpritBecause: culpritBecause ?? before.culpritBecause,
+  });
+  const { files } = round;
+  if (alerts.size === 0) draft.change({ round: null });
+  else if (isWritten ? files.length === 1 : files.length === 0) waitForTraffic(draft, round);
+  else if (isWritten || files.length === 1) analyse(draft, round);
+  else readProfile(draft, round);
+}
+
+/** Null when a snapshot can be compared now: the reason given before still holds. */
+function reasonAfter(snapshot: Snapshot, { files }: Round): string | null {
+  if (snapshot.outcome === 'written') return files.length === 0 ? WAITING_FOR_SECOND : null;
+  const missing = ['no snapshot', 'no second snapshot to compare with', 'no third snapshot'][files.length];
+  return `${missing}: ${snapshot.reason}`;
+}
+
+const waitForTraffic = (draft: Draft, round: Round): Round =>
+  draft.changeRound(round, { phase: 'waiting-for-traffic' });
+
+function analyse(draft: Draft, round: Round): void {
+  draft.changeRound(round, { phase: 'comparing' });
+  draft.act({ type: 'analyse', files: round.files });
+}
+
+function onSample(draft: Draft, sample: Sample, isSuspected: boolean): void {
+  const opened = Object.values(sample.connections.openedTotal);
+  const connectionsOpened = opened.reduce((sum, count) => sum + count, 0);
+  draft.change({ connectionsOpened, emitters: sample.emitters });
+  scheduleProfile(draft, isSuspected);
+  const { round } = draft.state;
+  if (round?.phase !== 'waiting-for-traffic' || !isTrafficEnough(draft, round)) return;
+  if (round.isLastAttempt) readProfile(draft, round);
+  else takeSnapshot(draft, round);
+}
+
+function isTrafficEnough({ state, nowMs }: Draft, round: Round): boolean {
+  const timesToLimitMs = [...round.alerts.values()].flatMap(({ alert }) => alert.timeToLimit?.ms ?? []);
+  const waitMs = Math.min(
+    MAX_WAIT_MS / state.timeScale,
+    ...timesToLimitMs.map((ms) => ms * SHARE_OF_TIME_TO_LIMIT),
+  );
+  const opened = state.connectionsOpened - (round.openedAtSnapshot.at(-1) ?? 0);
+  return opened >= CONNECTIONS_BETWEEN_SNAPSHOTS || nowMs - round.requestedAtMs >= waitMs;
+}
+
+/** An allocation profile writes no file and does not stop the server, so it runs while a leak is only suspected. */
+function scheduleProfile(draft: Draft, isSuspected: boolean): void {
+  const { profile, timeScale } = draft.state;
+  const { nowMs } = draft;
+  if (isSuspected && profile.state !== 'stopping') {
+    if (profile.state === 'off') draft.act({ type: 'start-profile' });
+    draft.change({ profile: { state: 'running', suspectedAtMs: nowMs } });
+  } else if (profile.state === 'running' && nowMs - profile.suspectedAtMs > PROFILE_LINGER_MS / timeScale) {
+    stopProfile(draft);
+  }
+}
+
+function stopProfile(draft: Draft): void {
+  draft.change({ profile: { state: 'stopping' } });
+  draft.act({ type: 'stop-profile' });
+}
+
+function onAnalysisEnded(draft: Draft, analysis: Analysis | string): void {
+  const { round } = draft.state;
+  if (round?.phase !== 'comparing') return;
+  if (round.alerts.size === 0) draft.change({ round: null });
+  else if (typeof analysis !== 'string') readProfile(draft, { ...round, analysis });
+  else if (round.isLastAttempt) readProfile(draft, round);
+  else endRound(draft, round, `the snapshots were not analysed: ${analysis}`);
+}
+
+/** Reads it as late as possible, because it then covers the most allocations. */
+function readProfile(draft: Draft, round: Round): void {
+  const waiting = draft.changeRound(round, { phase: 'waiting-for-profile' });
+  const { profile } = draft.state;
+  if (round.profile !== null || profile.state === 'off') nameRootCauses(draft, waiting);
+  else if (profile.state === 'running') stopProfile(draft);
+}
+
+function onProfileEnded(draft: Draft, profile: AllocationProfile | null): void {
+  if (draft.state.profile.state !== 'stopping') return;
+  draft.change({ profile: { state: 'off' } });
+  const { round } = draft.state;
+  if (round?.phase === 'waiting-for-profile')
+    nameRootCauses(draft, { ...round, profile: round.profile ?? profile });
+}
+
+function nameRootCauses(draft: Draft, before: Round): void {
+  const { analysis, profile, openedAtSnapshot, isLastAttempt } = before;
+  const connectionsOpened = (openedAtSnapshot.at(-1) ?? 0) - (openedAtSnapshot[0] ?? 0);
+  const alerts = new Map(before.alerts);
+  for (const [id, entry] of before.alerts) {
+    if (analysis !== null) draft.act({ type: 'attach-analysis', alertId: id, analysis });
+    // A root cause from a comparison is better than one from what is left after a refusal.
+    if (isLastAttempt && entry.isNamed) continue;
+    const culprit = chooseRootCause(entry.alert, { analysis, profile, connectionsOpened });
+    if (culprit === null) continue;
+    draft.update(id, { culprit });
+    if (isClear(culprit)) alerts.delete(id);
+    else alerts.set(id, { ...entry, isNamed: true });
+  }
+  const round = draft.changeRound(before, { alerts, analysis: null });
+  if (alerts.size === 0 || isLastAttempt) draft.change({ round: null });
+  else if (round.snapshots.length < MAX_SNAPSHOTS) waitForTraffic(draft, round);
+  else endRound(draft, round, 'the snapshots do not show one container that grows');
+}
+
+function endRound(draft: Draft, { alerts }: Round, culpritBecause: string): void {
+  for (const [id, { isNamed }] of alerts) if (!isNamed) draft.update(id, { culpritBecause });
+  draft.change({ round: null });
+}
+
+/** A copy of the map with the entry set, or removed when it is null. */
+function withEntry<T>(map: ReadonlyMap<string, T>, key: string, value: T | null): ReadonlyMap<string, T> {
+  const copy = new Map(map);
+  if (value === null) copy.delete(key);
+  else copy.set(key, value);
+  return copy;
+}

@@ -1,0 +1,43 @@
+/** Maps a root cause to the source that its author wrote: through source maps, with paths as the author sees them. */
+import { statSync } from 'node:fs';
+import { sep } from 'node:path';
+import type { Culprit } from '../types/index.ts';
+
+/** A source map is several times larger than its bundle, and this process reads it into memory. */
+const MAX_BUNDLE_BYTES = 8 * 1024 ** 2;
+
+interface BundlePlace {
+  readonly file: string;
+  /** Both count from 1. */
+  readonly line: number;
+  readonly column: number;
+  readonly function: string | null;
+}
+/** Finds the place in the author's source; null without a source map. */
+export type FindOriginal = (place: BundlePlace) => { readonly file: string; readonly line: number } | null;
+
+/** `workingDirectory` is removed from the text only: whoever reads `file` may run in another directory. */
+export function mapToSource(culprit: Culprit, workingDirectory: string, findOriginal: FindOriginal): Culprit {
+  const mapped = followSourceMap(culprit, findOriginal);
+  if (workingDirectory === sep) return mapped;
+  return { ...mapped, text: mapped.text.replaceAll(`${workingDirectory}${sep}`, '') };
+}
+
+/** Only a place with a column was read from running code. The analysis process has followed source maps itself. */
+function followSourceMap({ column, ...culprit }: Culprit, findOriginal: FindOriginal): Culprit {
+  const { file, line, text } = culprit;
+  if (column === undefined || file === null || line === null || !isSmallEnough(file)) return culprit;
+  const original = findOriginal({ file, line, column, function: culprit.function });
+  if (original === null) return culprit;
+  const place = `${original.file}:${original.line}`;
+  return {
+    ...culprit,
+    text: text.replace(`${file}:${line}`, () => place),
+    file: original.file,
+    line: original.line,
+  };
+}
+
+function isSmallEnough(file: string): boolean {
+  return (statSync(file, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY) <= MAX_BUNDLE_BYTES;
+}

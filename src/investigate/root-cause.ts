@@ -1,0 +1,140 @@
+/**
+ * Chooses the root cause that an alert names: a suspect of the heap analysis, the line that the allocation profile
+ * shows, or both together. Pure.
+ */
+import { KINDS } from '../kinds/index.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit, ProfileLine, Suspect } from '../types/index.ts';
+
+/** The analysis calls a suspect below this a guess (docs/api.md, `Suspect.confidence`). */
+const MIN_CONFIDENCE = 0.3;
+/** From here on no third snapshot is taken: each one stops the server. */
+const CLEAR_CONFIDENCE = 0.6;
+/** Suspects that may be preferred to the first one because they match the alert. */
+const MAX_CANDIDATES = 3;
+/** A profile shows where live data is allocated, not what retains it, so alone it never is more than likely. */
+const MAX_PROFILE_CONFIDENCE = 0.6;
+/** A line with a smaller share of the live allocations is one among many. */
+const MIN_SHARE = 0.3;
+/** A profile frame names the first line of its function, a suspect a line inside it. */
+const MAX_LINES_APART = 40;
+/** With fewer connections a number per connection is noise. */
+const MIN_CONNECTIONS_OPENED = 20;
+
+/** True when the root cause is sure enough that no further snapshot is needed. */
+export const isClear = (culprit: Culprit): boolean => culprit.confidence >= CLEAR_CONFIDENCE;
+
+interface Inputs {
+  /** Null when there is no analysis. */
+  readonly analysis: Analysis | null;
+  readonly profile: AllocationProfile | null;
+  /** Connections that opened between the first and the last snapshot; 0 when unknown. */
+  readonly connectionsOpened: number;
+}
+
+/** Null when nothing is likely enough to name. */
+export function chooseRootCause(
+  alert: Pick<Alert, 'kind' | 'subject'>,
+  { analysis, profile, connectionsOpened }: Inputs,
+): Culprit | null {
+  const suspect = analysis === null ? null : chooseSuspect(analysis.suspects, alert);
+  // A library's line that allocates (a socket, a frame) is where every server allocates.
+  const line = profile?.lines.find(({ share, file }) => share >= MIN_SHARE && !isInPackage(file)) ?? null;
+  if (suspect !== null) return describeSuspect(suspect, line, connectionsOpened);
+  return line !== null && KINDS[alert.kind].keepsData ? describeLine(line) : null;
+}
+
+/** The first candidate that the alert is about, else the first one of the usual type, else the first one. */
+function chooseSuspect(
+  suspects: readonly Suspect[],
+  { kind, subject }: Pick<Alert, 'kind' | 'subject'>,
+): Suspect | null {
+  const candidates = suspects
+    .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+    .slice(0, MAX_CANDIDATES);
+  return (
+    candidates.find(({ name, path }) => name === subject || path.includes(subject)) ??
+    candidates.find(({ path }) => endsWithFieldOf(path, subject)) ??
+    candidates.find(({ type }) => type === KINDS[kind].retainedBy?.suspectType) ??
+    candidates[0] ??
+    null
+  );
+}
+
+/** `rooms.members` in the running process is `RoomDirectory.members` in the snapshot: only the field is the same. */
+function endsWithFieldOf(path: readonly string[], subject: string): boolean {
+  const field = /\.[#\w$]+$/.exec(subject)?.[0];
+  return field !== undefined && path.at(-1)?.endsWith(field) === true;
+}
+
+function describeSuspect(suspect: Suspect, line: ProfileLine | null, connectionsOpened: number): Culprit {
+  const culprit = culpritFrom(suspect, connectionsOpened);
+  if (line === null) return culprit;
+  if (culprit.file === null) {
+    return {
+      ...culprit,
+      text: `${culprit.text}; most live data is allocated in ${formatPlace(line)}`,
+      file: line.file,
+      line: line.line,
+      function: line.function,
+      confidence: suspect.confidence * (1 - (1 - line.share) / 2),
+    };
+  }
+  // A profile that shows another line does not contradict the suspect: it cannot see what merely retains data.
+  if (!isSamePlace(culprit, line)) return culprit;
+  return { ...culprit, confidence: 1 - (1 - suspect.confidence) * (1 - line.share / 2) };
+}
+
+function culpritFrom(suspect: Suspect, connectionsOpened: number): Culprit {
+  const { name, type, path, location, objects, growth, confidence } = suspect;
+  // The path of a list leads on to its newest entry, but the list is what grew.
+  const endsAtEntry = (type === 'Array' || type === 'Listeners') && /^\[\d+\]$/.test(path.at(-1) ?? '');
+  const container = (endsAtEntry ? path.slice(0, -1) : path).join('') || name;
+  const count =
+    growth === null
+      ? `retains ${objects} objects`
+      : `gained ${growth.objects} objects${formatPerConnection(growth.objects, connectionsOpened)}`;
+  const place = location === null ? '' : `, from ${formatPlace(location)}`;
+  return {
+    text: `\`${container}\` ${count}${place}`,
+    name,
+    file: location?.file ?? null,
+    line: location?.line ?? null,
+    function: location?.function ?? null,
+    package: location?.package ?? null,
+    confidence,
+  };
+}
+
+/** Near 1 means that each connection leaks one object. Beyond a factor of 100 the growth has another cause. */
+function formatPerConnection(objects: number, connectionsOpened: number): string {
+  const perConnection = objects / connectionsOpened;
+  return connectionsOpened >= MIN_CONNECTIONS_OPENED && perConnection >= 0.01 && perConnection <= 100
+    ? `, ${perConnection.toFixed(2)} for each of ${connectionsOpened} connections opened meanwhile`
+    : '';
+}
+
+function describeLine(line: ProfileLine): Culprit {
+  return {
+    text: `${Math.round(line.share * 100)} % of the sampled live data is allocated in ${formatPlace(line)}`,
+    name: line.function,
+    file: line.file,
+    line: line.line,
+    function: line.function,
+    package: null,
+    confidence: Math.min(MAX_PROFILE_CONFIDENCE, line.share),
+  };
+}
+
+const isInPackage = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);
+
+const formatPlace = (place: { file: string; line: number; function: string | null }): string =>
+  `${place.function === null ? '' : `${place.function} `}${place.file}:${place.line}`;
+
+/** One of the two paths may be relative, so only folder and file name are compared. */
+function isSamePlace(culprit: Culprit, line: ProfileLine): boolean {
+  const tail = (path: string): string => path.split(/[\\/]/).slice(-2).join('/');
+  if (culprit.file === null || tail(culprit.file) !== tail(line.file)) return false;
+  if (culprit.function !== null && culprit.function === line.function) return true;
+  const linesBelow = (culprit.line ?? 0) - line.line;
+  return linesBelow >= 0 && linesBelow <= MAX_LINES_APART;
+}

@@ -1,0 +1,118 @@
+/** Executes the actions of `investigate/` in the watcher and feeds their results back to it as events. */
+import type { FromWatcher, Link } from '../channel.ts';
+import type { Guard } from '../core/guard.ts';
+import {
+  initialState,
+  transition,
+  type AlertUpdate,
+  type InvestigationAction,
+  type InvestigationEvent,
+  type InvestigationState,
+} from '../investigate/investigation.ts';
+import type { Alert, Analysis, Clock, Sample, Snapshot } from '../types/index.ts';
+import type { SnapshotQueue } from './snapshot-queue.ts';
+
+/** The inspector answers within milliseconds; a blocked application thread answers when it runs again. */
+const REPLY_DEADLINE_MS = 30_000;
+const FAULT = 'a fault of the agent, see the log';
+
+interface Deps {
+  readonly clock: Clock;
+  readonly guard: Guard;
+  readonly link: Link<FromWatcher>;
+  readonly timeScale: number;
+  readonly snapshots: SnapshotQueue;
+  readonly updateAlert: (alertId: string, update: AlertUpdate) => void;
+  readonly attachAnalysis: (alertId: string, analysis: Analysis) => void;
+}
+
+export class InvestigationRunner {
+  readonly #deps: Deps;
+  #state: InvestigationState;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+    this.#state = initialState(deps.timeScale);
+  }
+
+  /** Call it with each published transition of an alert. */
+  alert(alert: Alert): void {
+    this.#dispatch({ type: 'alert', alert });
+  }
+
+  sample(sample: Sample, isSuspected: boolean): void {
+    this.#dispatch({ type: 'sample', sample, isSuspected });
+  }
+
+  stop(): void {
+    this.#dispatch({ type: 'stopped' });
+  }
+
+  #dispatch(event: InvestigationEvent): void {
+    const { clock, guard } = this.#deps;
+    guard.run(
+      'investigation',
+      () => {
+        const { state, actions } = transition(this.#state, event, clock.nowMs());
+        this.#state = state;
+        for (const action of actions) guard.run(action.type, () => this.#execute(action), undefined);
+      },
+      undefined,
+    );
+  }
+
+  #execute(action: InvestigationAction): void {
+    const { link, snapshots, updateAlert, attachAnalysis } = this.#deps;
+    switch (action.type) {
+      case 'update-alert':
+        return updateAlert(action.alertId, action.update);
+      case 'attach-analysis':
+        return attachAnalysis(action.alertId, action.analysis);
+      case 'take-snapshot':
+        return this.#reply(
+          'snapshot',
+          () => snapshots.take(action.alertId, action.label),
+          FAILED_SNAPSHOT,
+          (snapshot) => ({ type: 'snapshot-ended', snapshot }),
+        );
+      case 'analyse':
+        return this.#reply(
+          'analysis',
+          () => snapshots.analyse(action.files),
+          FAULT,
+          (analysis) => ({ type: 'analysis-ended', analysis }),
+        );
+      case 'locate-listener': {
+        const { alertId, emitter, event } = action;
+        return this.#reply(
+          'locate',
+          () => link.request('locateListener', { emitter, event }, REPLY_DEADLINE_MS),
+          null,
+          (culprit) => ({ type: 'listener-located', alertId, culprit }),
+        );
+      }
+      case 'start-profile':
+        return void link.request('profile', 'start', REPLY_DEADLINE_MS);
+      case 'stop-profile':
+        return this.#reply(
+          'profile',
+          () => link.request('profile', 'stop', REPLY_DEADLINE_MS),
+          null,
+          (profile) => ({ type: 'profile-ended', profile }),
+        );
+    }
+  }
+
+  /** Every action that has a reply gets one, a fault included: the state machine waits for it. */
+  #reply<T>(
+    part: string,
+    task: () => Promise<T>,
+    fallback: T,
+    toEvent: (result: T) => InvestigationEvent,
+  ): void {
+    const { guard } = this.#deps;
+    void guard.runAsync(part, task, fallback).then((result) => this.#dispatch(toEvent(result)));
+  }
+}
+
+const FAILED_SNAPSHOT: Snapshot = { outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED', reason: FAULT };
