@@ -7,7 +7,7 @@ import { mapToSource } from '../../../src/investigate/map-to-source.ts';
 import type { Culprit } from '../../../src/types/index.ts';
 
 const map = (culprit: Culprit, workingDirectory: string): Culprit =>
-  mapToSource(culprit, workingDirectory, sourceFiles().original);
+  mapToSource(culprit, workingDirectory, (place) => sourceFiles().original(place));
 
 let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-source-'))));
