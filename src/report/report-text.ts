@@ -15,6 +15,7 @@ export function reportText(report: Report): string {
     section('Ruled out', reasonLines(alert.against)),
     section('Also detected', reasonLines(alert.also)),
     section('How to fix it', [
+      ...usualCause(alert),
       KINDS[alert.kind].advice.fix,
       `Details: ${alert.docs} in the folder of @wsguard/agent`,
     ]),
@@ -45,6 +46,11 @@ function analysisLines({ analysis }: Report): string[] {
   const lines = analysisText(analysis).trimEnd().split('\n');
   return lines.filter((line, index) => line !== '' || lines[index - 1] !== '');
 }
+
+const usualCause = ({ kind, culprit }: Alert): string[] => {
+  const { retainedBy } = KINDS[kind];
+  return culprit !== null || retainedBy === null ? [] : [`Usual root cause: ${retainedBy.text}`];
+};
 
 function snapshotLine(snapshot: Snapshot): string {
   if (snapshot.outcome === 'written') return `${snapshot.file}: ${writtenText(snapshot)}`;

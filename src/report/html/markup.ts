@@ -20,6 +20,12 @@ function htmlOf(value: Value | undefined): string {
   return escape(String(value as string | number));
 }
 
+/** Text with `code` between backticks, as advice texts have it. */
+export const inlineCode = (text: string): Markup => {
+  const parts = text.split(/`([^`]+)`/);
+  return markup`${parts.map((part, index) => (index % 2 === 0 ? markup`${part}` : markup`<code>${part}</code>`))}`;
+};
+
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',

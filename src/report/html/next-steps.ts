@@ -2,7 +2,7 @@
 import type { Alert, Snapshot } from '../../types/index.ts';
 import { KINDS } from '../../kinds/index.ts';
 import { refusalText, writtenText } from '../snapshot-text.ts';
-import { markup } from './markup.ts';
+import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 
 /** `wsguard analyse` compares at most three snapshots. */
@@ -12,8 +12,8 @@ export function nextSteps(alert: Alert): Markup {
   const advice = KINDS[alert.kind].advice;
   return markup`<h2>What to do</h2>
     <ol class="steps">
-      <li><b>Now.</b> ${advice.now}</li>
-      <li><b>Then.</b> ${advice.fix}</li>
+      <li><b>Now.</b> ${inlineCode(advice.now)}</li>
+      <li><b>Then.</b> ${inlineCode(advice.fix)}</li>
       <li>Details: <code>${alert.docs}</code> in the folder of <code>@wsguard/agent</code>.</li>
     </ol>`;
 }

@@ -1,9 +1,10 @@
 /** The report of an alert as one self-contained page (report.html): it can be mailed and opened without a network. */
 import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../../types/index.ts';
 import { formatDuration, formatValue } from '../../core/format.ts';
+import { KINDS, capturesEvidence } from '../../kinds/index.ts';
 import { analysisTables } from './analysis-html.ts';
 import { chartSection, drawChart } from './chart.ts';
-import { markup } from './markup.ts';
+import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { nextSteps, snapshotSection } from './next-steps.ts';
 import { page } from './page.ts';
@@ -39,10 +40,12 @@ function tiles({ headline }: Report): Markup {
   const toneOf: Readonly<Record<string, string>> = { Now: ' now', File: ' wide' };
   const cards = headline.slice(1).map((line) => {
     const [, label = '', text = line] = /^(\w[\w ]*): (.*)$/s.exec(line) ?? [];
-    return markup`<div class="card tile${toneOf[label] ?? ''}"><b>${label}</b>${text}</div>`;
+    return markup`<div class="card tile${toneOf[label] ?? ''}"><b>${label}</b>${inlineCode(label === 'File' ? text : capitalise(text))}</div>`;
   });
   return markup`<div class="tiles">${cards}</div>`;
 }
+
+const capitalise = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** The suspect that the alert names as its root cause; the first one when it names none. */
 function suspectOf({ culprit }: Alert, analysis: Analysis | null): Suspect | null {
@@ -54,15 +57,19 @@ function suspectOf({ culprit }: Alert, analysis: Analysis | null): Suspect | nul
   return suspects.find(isNamed) ?? null;
 }
 
-/** A condition has no root cause in the heap, so it gets this section only when an analysis found a suspect. */
+/** Null for a condition that captures no evidence: nothing searches for its root cause. */
 function rootCause(alert: Alert, suspect: Suspect | null, analysis: Analysis | null): Markup | null {
-  const { culprit, culpritBecause, family } = alert;
+  const { culprit, culpritBecause, kind } = alert;
   if (suspect !== null)
     return markup`<h2>Root cause</h2>${suspectCard(suspect, analysis ?? { connections: null })}`;
   if (culprit === null) {
-    if (family === 'condition' && culpritBecause === undefined) return null;
+    if (!capturesEvidence(kind)) return null;
+    const { retainedBy } = KINDS[kind];
     return markup`<h2>Root cause</h2>
-      <section class="card"><p>${culpritBecause ?? 'Not known yet.'}</p></section>`;
+      <section class="card">
+        <p>${capitalise(culpritBecause ?? 'not known yet')}</p>
+        ${retainedBy === null ? null : markup`<p class="soft">Usual root cause: ${inlineCode(retainedBy.text)}</p>`}
+      </section>`;
   }
   const { file, line } = culprit;
   return markup`<h2>Root cause</h2>

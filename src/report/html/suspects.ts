@@ -77,7 +77,7 @@ export function suspectTable(suspects: readonly Suspect[]): Markup | null {
             (suspect) =>
               markup`<tr>
                 <td class="name"><code>${suspect.path.join('')}</code><br /><span class="soft small">${suspect.entries}</span></td>
-                <td>${suspect.location === null ? null : markup`<code>${formatSpot(suspect.location)}</code>`}</td>
+                <td class="name">${suspect.location === null ? null : markup`<code>${formatSpot(suspect.location)}</code>`}</td>
                 <td class="number">${formatCount(suspect.growth?.objects ?? suspect.objects)}</td>
                 <td class="number">${formatBytes(suspect.retainedBytes)}</td>
                 <td class="number">${meter(suspect.confidence)}</td>
@@ -117,7 +117,7 @@ export function holderTable(holders: readonly Holder[]): Markup | null {
             ({ name, path, location, objects, retainedBytes, share }) =>
               markup`<tr>
                 <td class="name"><code>${path.length === 0 ? name : path.join('')}</code></td>
-                <td>${location === null ? null : markup`<code>${formatSpot(location)}</code>`}</td>
+                <td class="name">${location === null ? null : markup`<code>${formatSpot(location)}</code>`}</td>
                 <td class="number">${formatCount(objects)}</td>
                 <td class="number">${formatBytes(retainedBytes)}</td>
                 <td class="number">${meter(share)}</td>

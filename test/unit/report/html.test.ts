@@ -148,7 +148,7 @@ test('without a root cause, analysis, samples and snapshots the page gives the r
     analysis: null,
     samples: [],
   });
-  expect(page).toContain('no snapshot: refused');
+  expect(page).toContain('No snapshot: refused');
   expect(page).not.toContain('<svg');
 });
 
