@@ -1,7 +1,7 @@
 /** At `exit` nothing asynchronous runs any more and the watcher dies with the process: what is said is said here. */
 import { rmSync } from 'node:fs';
 import type * as LockModule from '../child-process/lock.ts';
-import { boxFolder, farewell } from '../deliver/black-box.ts';
+import { blackBoxFolder, discardSamples } from '../deliver/black-box.ts';
 import type { Stop } from '../types/index.ts';
 import type { AgentContext } from './start-agent.ts';
 
@@ -22,7 +22,7 @@ export function installExitReport({
     for (const file of rawFiles) rmSync(file, { force: true });
     if (body.mayWrite && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
     // An end with an `exit` event is no death: the next start must not take it for one.
-    if (body.isDirSet) farewell(boxFolder(dir, identity.instance));
+    if (body.isDirSet) discardSamples(blackBoxFolder(dir, identity.instance));
   });
   process.on('exit', onExit);
   return () => void process.removeListener('exit', onExit);

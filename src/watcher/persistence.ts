@@ -1,6 +1,7 @@
 /** What outlives the process in WSGUARD_DIR: the black box of this one, and what earlier ones left behind. */
 import type { WatcherSetup } from '../channel.ts';
-import { openBlackBox, takeDeadBoxes, takeLeftAlerts, type BlackBox } from '../deliver/black-box.ts';
+import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
+import { claimDeadBoxes, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Alert, Clock, DeadBox, Sample } from '../types/index.ts';
 
@@ -20,9 +21,9 @@ export function openPersistence(setup: WatcherSetup, clock: Clock, guard: Guard)
   // A watcher that follows another one of this process has nothing to find out about those before it.
   const isFirst = isDirSet && restarts === 0;
   const dead = isFirst
-    ? guard.run<DeadBox[]>('black box', () => takeDeadBoxes(dir, identity, clock.wallMs()), [])
+    ? guard.run<DeadBox[]>('black box', () => claimDeadBoxes(dir, identity, clock.wallMs()), [])
     : [];
-  const left = isFirst ? guard.run<Alert[]>('black box', () => takeLeftAlerts(dir, identity), []) : [];
+  const left = isFirst ? guard.run<Alert[]>('black box', () => claimOpenAlerts(dir, identity), []) : [];
   const box = isDirSet
     ? guard.run<BlackBox | null>('black box', () => openBlackBox(dir, identity, startedWallMs), null)
     : null;
@@ -30,8 +31,8 @@ export function openPersistence(setup: WatcherSetup, clock: Clock, guard: Guard)
   return {
     dead,
     alerts: [...openAlerts, ...inherited.map((alert) => ({ ...alert, ...identity }))],
-    sample: (sample) => guard.run('black box', () => box?.sample(sample), undefined),
-    open: (alerts) => guard.run('black box', () => box?.alerts(alerts), undefined),
+    sample: (sample) => guard.run('black box', () => box?.writeSample(sample), undefined),
+    open: (alerts) => guard.run('black box', () => box?.writeOpenAlerts(alerts), undefined),
     close: () => guard.run('black box', () => box?.close(), undefined),
   };
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { judgeDeath } from '../../src/detect/process-died.ts';
-import { takeDeadBoxes } from '../../src/deliver/black-box.ts';
+import { claimDeadBoxes } from '../../src/deliver/black-box-recovery.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';
 import { sampleOf } from '../support/samples.ts';
@@ -20,7 +20,7 @@ test('what was written before a SIGKILL is there, and only then', async () => {
     const identity = { ...${JSON.stringify(IDENTITY)}, instance: 'killed', pid: process.pid };
     const box = openBlackBox(${JSON.stringify(dir)}, identity, Date.now());
     let seq = 0;
-    setInterval(() => box.sample({ ...${JSON.stringify(sampleOf())}, seq: seq++, wallMs: Date.now() }), 5);`;
+    setInterval(() => box.writeSample({ ...${JSON.stringify(sampleOf())}, seq: seq++, wallMs: Date.now() }), 5);`;
   const child = spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
   children.push(child);
   const exited = new Promise((resolve) => child.on('exit', (_, signal) => resolve(signal)));
@@ -28,11 +28,11 @@ test('what was written before a SIGKILL is there, and only then', async () => {
   const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length : 0);
   await eventually(() => lines() > 20, 'samples in the box');
   const self = { ...IDENTITY, instance: 'next', pid: process.pid };
-  expect(takeDeadBoxes(dir, self, Date.now())).toEqual([]);
+  expect(claimDeadBoxes(dir, self, Date.now())).toEqual([]);
 
   child.kill('SIGKILL');
   expect(await exited).toBe('SIGKILL');
-  const [box] = takeDeadBoxes(dir, self, Date.now());
+  const [box] = claimDeadBoxes(dir, self, Date.now());
   expect(box?.samples.length).toBeGreaterThanOrEqual(20);
   if (box === undefined) return;
   const death = judgeDeath(box, { wallMs: Date.now(), oomKills: null });

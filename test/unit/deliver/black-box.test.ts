@@ -10,7 +10,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openBlackBox, takeDeadBoxes, takeLeftAlerts } from '../../../src/deliver/black-box.ts';
+import { openBlackBox } from '../../../src/deliver/black-box.ts';
+import { claimDeadBoxes, claimOpenAlerts } from '../../../src/deliver/black-box-recovery.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY } from '../../support/run.ts';
 import { sampleOf } from '../../support/samples.ts';
@@ -26,15 +27,15 @@ const NOW = Date.UTC(2026, 10, 22, 3);
 
 test('the box of a dead process is found once, with its samples in order and its open alerts', () => {
   const box = openBlackBox(dir, gone, NOW);
-  for (let seq = 0; seq < 3; seq += 1) box.sample(sampleOf({ seq }));
-  box.alerts([alertOf({ service: 'chat' })]);
+  for (let seq = 0; seq < 3; seq += 1) box.writeSample(sampleOf({ seq }));
+  box.writeOpenAlerts([alertOf({ service: 'chat' })]);
   appendFileSync(join(dir, 'gone', 'box-0.ndjson'), '{"seq":3,"atMs":1,"mem');
 
-  const [found] = takeDeadBoxes(dir, next, NOW);
+  const [found] = claimDeadBoxes(dir, next, NOW);
   expect(found?.samples.map(({ seq }) => seq)).toEqual([0, 1, 2]);
   expect(found?.openAlerts).toHaveLength(1);
   expect(found?.owner.identity.pid).toBe(gone.pid);
-  expect(takeDeadBoxes(dir, next, NOW)).toEqual([]);
+  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
 });
 
 test('a directory that the box makes is private and out of git; one that is there stays as it is', () => {
@@ -47,30 +48,30 @@ test('a directory that the box makes is private and out of git; one that is ther
 });
 
 test('a living process keeps its box, another service does not see it', () => {
-  openBlackBox(dir, { ...IDENTITY, instance: 'alive', pid: process.pid }, NOW).sample(sampleOf());
-  openBlackBox(dir, { ...gone, service: 'other' }, NOW).sample(sampleOf());
-  expect(takeDeadBoxes(dir, next, NOW)).toEqual([]);
+  openBlackBox(dir, { ...IDENTITY, instance: 'alive', pid: process.pid }, NOW).writeSample(sampleOf());
+  openBlackBox(dir, { ...gone, service: 'other' }, NOW).writeSample(sampleOf());
+  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
 });
 
 test('a pid that is used again is not taken for the process that died', () => {
-  openBlackBox(dir, { ...gone, pid: process.pid }, NOW).sample(sampleOf());
+  openBlackBox(dir, { ...gone, pid: process.pid }, NOW).writeSample(sampleOf());
   const file = join(dir, 'gone', 'owner.json');
   const owner = JSON.parse(readFileSync(file, 'utf8'));
   writeFileSync(file, JSON.stringify({ ...owner, startTicks: '1' }));
-  expect(takeDeadBoxes(dir, next, NOW)).toHaveLength(1);
+  expect(claimDeadBoxes(dir, next, NOW)).toHaveLength(1);
 });
 
 test('beside another host a box that was just written is alive', () => {
-  openBlackBox(dir, { ...gone, host: 'elsewhere' }, NOW).sample(sampleOf());
+  openBlackBox(dir, { ...gone, host: 'elsewhere' }, NOW).writeSample(sampleOf());
   const writtenMs = statSync(join(dir, 'gone', 'box-0.ndjson')).mtimeMs;
-  expect(takeDeadBoxes(dir, next, writtenMs + 60_000)).toEqual([]);
-  expect(takeDeadBoxes(dir, next, writtenMs + 10 * 60_000)).toHaveLength(1);
+  expect(claimDeadBoxes(dir, next, writtenMs + 60_000)).toEqual([]);
+  expect(claimDeadBoxes(dir, next, writtenMs + 10 * 60_000)).toHaveLength(1);
 });
 
 test('it stays bounded and keeps the newest', () => {
   const box = openBlackBox(dir, gone, NOW);
-  for (let seq = 0; seq < 1_000; seq += 1) box.sample(sampleOf({ seq }));
-  const [found] = takeDeadBoxes(dir, next, NOW);
+  for (let seq = 0; seq < 1_000; seq += 1) box.writeSample(sampleOf({ seq }));
+  const [found] = claimDeadBoxes(dir, next, NOW);
   const kept = found?.samples.map(({ seq }) => seq) ?? [];
   expect(kept.length).toBeGreaterThan(120);
   expect(kept.length).toBeLessThanOrEqual(240);
@@ -80,21 +81,21 @@ test('it stays bounded and keeps the newest', () => {
 
 test('after a goodbye there is no death, and open alerts are handed on', () => {
   const box = openBlackBox(dir, gone, NOW);
-  box.sample(sampleOf());
-  box.alerts([alertOf({ service: 'chat' })]);
+  box.writeSample(sampleOf());
+  box.writeOpenAlerts([alertOf({ service: 'chat' })]);
   box.close();
-  expect(takeDeadBoxes(dir, next, NOW)).toEqual([]);
-  expect(takeLeftAlerts(dir, next)).toHaveLength(1);
-  expect(takeLeftAlerts(dir, next)).toEqual([]);
+  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
+  expect(claimOpenAlerts(dir, next)).toHaveLength(1);
+  expect(claimOpenAlerts(dir, next)).toEqual([]);
 });
 
 test('files are private, and damaged ones are no box', () => {
-  openBlackBox(dir, gone, NOW).sample(sampleOf());
+  openBlackBox(dir, gone, NOW).writeSample(sampleOf());
   for (const name of readdirSync(join(dir, 'gone')))
     expect(statSync(join(dir, 'gone', name)).mode & 0o077).toBe(0);
   writeFileSync(join(dir, 'gone', 'owner.json'), '{');
-  expect(takeDeadBoxes(dir, next, NOW)).toEqual([]);
-  expect(takeDeadBoxes(join(dir, 'absent'), next, NOW)).toEqual([]);
+  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
+  expect(claimDeadBoxes(join(dir, 'absent'), next, NOW)).toEqual([]);
   expect(existsSync(join(dir, 'gone', 'owner.json'))).toBe(true);
 });
 
@@ -109,18 +110,18 @@ test.each([
   JSON.stringify([{ ...alertOf(), kind: 'constructor' }]),
 ])('what is no alert of ours is not continued: %s', (text) => {
   const alert = alertOf();
-  openBlackBox(dir, { ...gone, service: alert.service }, NOW).sample(sampleOf());
+  openBlackBox(dir, { ...gone, service: alert.service }, NOW).writeSample(sampleOf());
   writeFileSync(join(dir, 'gone', 'open-alerts.json'), text);
-  const [found] = takeDeadBoxes(dir, { ...next, service: alert.service }, NOW);
+  const [found] = claimDeadBoxes(dir, { ...next, service: alert.service }, NOW);
   expect(found?.samples).toHaveLength(1);
   expect(found?.openAlerts).toEqual([]);
 });
 
 test('samples of another version, without what a death is judged by, are left out', () => {
-  openBlackBox(dir, gone, NOW).sample(sampleOf({ seq: 7 }));
+  openBlackBox(dir, gone, NOW).writeSample(sampleOf({ seq: 7 }));
   const { limits: _, ...other } = sampleOf({ seq: 8 });
   for (const line of [other, null, { atMs: 1, memory: {} }])
     appendFileSync(join(dir, 'gone', 'box-0.ndjson'), `${JSON.stringify(line)}\n`);
-  const [found] = takeDeadBoxes(dir, next, NOW);
+  const [found] = claimDeadBoxes(dir, next, NOW);
   expect(found?.samples.map(({ seq }) => seq)).toEqual([7]);
 });

@@ -1,0 +1,161 @@
+/**
+ * Reads the black boxes of earlier processes of the same service. Their files may be cut off, damaged or written by
+ * another version; everything that is not complete is skipped.
+ */
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSmallRegularFile } from '../core/files.ts';
+import { isProcessAlive } from '../core/process.ts';
+import { isKind } from '../kinds/index.ts';
+import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types/index.ts';
+import {
+  ALERTS_NAME,
+  discardSamples,
+  MAX_SEGMENT_BYTES,
+  OWNER_NAME,
+  readBootId,
+  readStartTicks,
+  SEGMENT_NAMES,
+} from './black-box.ts';
+
+/** On a shared volume the pid says nothing. A process there is alive while it writes a sample each interval. */
+const MAX_SILENCE_MS = 5 * 60_000;
+/** Bounds the work at start after a crash loop. */
+const MAX_BOXES = 20;
+const MAX_FOLDERS = 200;
+const MAX_JSON_BYTES = 4 * 1024 ** 2;
+
+/**
+ * The black boxes of processes that ended without a regular exit. A box is claimed by renaming its owner file, so that
+ * only one of several new processes reports the crash.
+ */
+export function claimDeadBoxes(dir: string, self: Identity, wallMs: number): DeadBox[] {
+  const boxes: DeadBox[] = [];
+  for (const folder of foldersOfOthers(dir, self)) {
+    if (boxes.length >= MAX_BOXES) break;
+    const owner = readJson(join(folder, OWNER_NAME)) as BoxOwner | null;
+    if (owner?.identity?.service !== self.service || isAlive(folder, owner, { self, wallMs })) continue;
+    if (!claim(folder)) continue;
+    boxes.push({
+      owner,
+      samples: readSamples(folder),
+      openAlerts: readAlerts(folder),
+    });
+    discardSamples(folder);
+    rmSync(join(folder, `${OWNER_NAME}.claimed`), { force: true });
+    rmSync(join(folder, ALERTS_NAME), { force: true });
+  }
+  return boxes;
+}
+
+/** The alerts that were still open when processes of this service exited regularly. */
+export function claimOpenAlerts(dir: string, self: Identity): Alert[] {
+  return foldersOfOthers(dir, self).flatMap((folder) => {
+    if (existsSync(join(folder, OWNER_NAME))) return [];
+    const alerts = readAlerts(folder);
+    if (alerts.length === 0 || alerts[0]?.service !== self.service) return [];
+    rmSync(join(folder, ALERTS_NAME), { force: true });
+    return alerts;
+  });
+}
+
+function foldersOfOthers(dir: string, self: Identity): string[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== self.instance)
+    .slice(0, MAX_FOLDERS)
+    .map(({ name }) => join(dir, name));
+}
+
+function isAlive(folder: string, owner: BoxOwner, now: { self: Identity; wallMs: number }): boolean {
+  const { identity, bootId, startTicks } = owner;
+  const isSameBoot = identity.host === now.self.host && bootId === readBootId();
+  if (!isSameBoot) return now.wallMs - lastWriteMs(folder) < MAX_SILENCE_MS;
+  const currentTicks = readStartTicks(identity.pid);
+  // Without /proc there is no start time, so a process with this pid counts as the owner.
+  return currentTicks === null
+    ? startTicks === null && isProcessAlive(identity.pid)
+    : currentTicks === startTicks;
+}
+
+function claim(folder: string): boolean {
+  try {
+    renameSync(join(folder, OWNER_NAME), join(folder, `${OWNER_NAME}.claimed`));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function lastWriteMs(folder: string): number {
+  const times = SEGMENT_NAMES.map(
+    (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return Math.max(...times);
+}
+
+/** Samples of both segments in order. The last line of the newest segment may be cut off. */
+function readSamples(folder: string): Sample[] {
+  return SEGMENT_NAMES.flatMap((name) => readText(join(folder, name), MAX_SEGMENT_BYTES)?.split('\n') ?? [])
+    .map(parseJson)
+    .filter(isSample)
+    .toSorted((a, b) => a.seq - b.seq);
+}
+
+function readAlerts(folder: string): Alert[] {
+  const alerts = readJson(join(folder, ALERTS_NAME));
+  return Array.isArray(alerts) ? alerts.filter(isAlert) : [];
+}
+
+function readText(file: string, maxBytes: number): string | null {
+  try {
+    return readSmallRegularFile(file, maxBytes);
+  } catch {
+    return null;
+  }
+}
+
+const readJson = (file: string): unknown => parseJson(readText(file, MAX_JSON_BYTES) ?? '');
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+function isSample(value: unknown): value is Sample {
+  if (!isRecord(value)) return false;
+  const { atMs, wallMs, memory, limits, connections } = value;
+  return (
+    typeof atMs === 'number' &&
+    typeof wallMs === 'number' &&
+    isRecord(memory) &&
+    isRecord(limits) &&
+    isRecord(connections) &&
+    isRecord(connections['active'])
+  );
+}
+
+/** The id becomes the name of a folder. */
+const ALERT_ID = /^[\w-]{1,100}$/;
+
+function isAlert(value: unknown): value is Alert {
+  if (!isRecord(value)) return false;
+  const { schema, id, kind, fingerprint, service } = value;
+  return (
+    schema === 'wsguard.alert/1' &&
+    typeof id === 'string' &&
+    ALERT_ID.test(id) &&
+    isKind(kind) &&
+    typeof fingerprint === 'string' &&
+    typeof service === 'string' &&
+    ['evidence', 'also', 'against', 'snapshots'].every((field) => isRecordList(value[field]))
+  );
+}
+
+const isRecordList = (value: unknown): boolean => Array.isArray(value) && value.every(isRecord);
