@@ -1,18 +1,15 @@
 /** `KINDS`: one record for each kind of alert. Everything that asks about a kind reads it here. */
 
 import { CONDITIONS } from './conditions.ts';
-import { LEAKS } from './leaks.ts';
+import { COUNTED_LEAKS } from './counted-leaks.ts';
+import { DERIVED_LEAKS } from './derived-leaks.ts';
 import type { ConditionKind, Family, Kind, KindSpec, LeakKind } from './spec.ts';
 
 export { CONDITIONS } from './conditions.ts';
-export {
-  COUNTS_MIN_SPAN_MS,
-  COUNTS_WARM_UP_MS,
-  COUNTS_WINDOW_MS,
-  CRITICAL_TIME_TO_LIMIT,
-  LEAKS,
-} from './leaks.ts';
+export { COUNTS_MIN_SPAN_MS, COUNTS_WARM_UP_MS, COUNTS_WINDOW_MS, CRITICAL_TIME_TO_LIMIT } from './shared.ts';
 export type * from './spec.ts';
+
+export const LEAKS = { ...COUNTED_LEAKS, ...DERIVED_LEAKS } as const;
 
 export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>> = {
   ...LEAKS,

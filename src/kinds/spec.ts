@@ -2,19 +2,25 @@
 
 import type { SuspectType } from '../types/analysis.ts';
 
-export type LeakKind =
+/** Counted directly, so that each can be a cause of its own. */
+export type CountedLeakKind =
   | 'zombie-connections'
   | 'slow-consumer'
   | 'listener-accumulation'
   | 'registry-growth'
   | 'room-growth'
-  | 'queue-growth'
+  | 'queue-growth';
+
+/** May be the effect of a counted kind. */
+export type DerivedLeakKind =
   | 'retained-after-close'
   | 'unclosed-growth'
   | 'external-buffers'
   | 'native-or-compression'
   | 'heap-growth'
   | 'divergence';
+
+export type LeakKind = CountedLeakKind | DerivedLeakKind;
 
 export type ConditionKind =
   | 'memory-threshold'

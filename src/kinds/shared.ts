@@ -1,0 +1,48 @@
+/** Windows and thresholds that several leak kinds share. */
+
+import { fromPage, fromTraces, HOUR_MS, MINUTE_MS, type DetectionWindow, type Threshold } from './spec.ts';
+
+/** A process that has just started fills its pools, caches and rooms. */
+export const COUNTS_WARM_UP_MS = 6 * MINUTE_MS;
+/** A leak that matters shows within this time; a step or a finished warm-up has left the window. */
+export const COUNTS_WINDOW_MS = 30 * MINUTE_MS;
+/** Shorter spans gave wrong verdicts on the example traces. */
+export const COUNTS_MIN_SPAN_MS = 8 * MINUTE_MS;
+
+const minutes = (ms: number): string => `${ms / MINUTE_MS} min`;
+
+export const COUNTS_WINDOW: DetectionWindow = {
+  ms: COUNTS_WINDOW_MS,
+  text:
+    `The window is ${minutes(COUNTS_WINDOW_MS)}, after a warm-up of ${minutes(COUNTS_WARM_UP_MS)}. ` +
+    `The first verdict is possible ${minutes(COUNTS_WARM_UP_MS + COUNTS_MIN_SPAN_MS)} after the start.`,
+};
+
+export const least = (
+  label: string,
+  value: number,
+  unit: string,
+  more: Pick<Threshold, 'source'> & Partial<Threshold>,
+): Threshold => ({ label, is: 'at least', value, unit, severity: 'warning', ...more });
+
+/** Any leak is critical when a limit is this near. */
+export const CRITICAL_TIME_TO_LIMIT = least('time to the limit', 4 * HOUR_MS, 'ms', {
+  is: 'less than',
+  severity: 'critical',
+  source: fromPage('docs/detection.md: four hours are enough to plan a restart in daylight'),
+});
+
+export const T_STATISTIC = least('standard errors of the trend above 0', 6, '1', {
+  is: 'more than',
+  source: fromTraces('no healthy count of the example traces reached 6; OLS with Newey-West errors, 4 lags'),
+});
+
+/** The smallest rise of a count that opens an alert, by number and by share of the connections. */
+export const RISE = {
+  rise: least('rise in the window beyond what the connections explain', 10, 'entries', {
+    source: fromPage('docs/detection.md: fewer than 10 entries do not justify an alert'),
+  }),
+  riseShare: least('the same rise as a share of the mean number of connections', 0.08, '%', {
+    source: fromTraces('healthy registries of the example traces stayed below 8 %'),
+  }),
+} as const;
