@@ -1,6 +1,6 @@
 /**
- * Alerts and reports as files. Made at the first alarm, for this user only. What cannot be written is answered with
- * a code; a torn last line (a disk that filled up) is ended before the next one begins.
+ * Writes alerts and reports into WSGUARD_DIR, readable by this user only. A failed write resolves with a code. When the
+ * last line of `alerts.ndjson` is incomplete, a line break is written before the next alert.
  */
 import { constants } from 'node:fs';
 import { lstat, open, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
@@ -10,38 +10,37 @@ import type { Alert, Delivery } from '../types/index.ts';
 
 export interface FileSinkOptions {
   readonly dir: string;
+  /** Size at which `alerts.ndjson` is rotated. */
   readonly maxBytes?: number;
-  /** The application may not write there, and so neither may we. */
+  /** True when Node's permission model forbids writing to `dir`. */
   readonly isDenied?: boolean;
 }
 
 export type ReportFiles = Readonly<Partial<Record<'report.json' | 'report.txt' | 'report.html', string>>>;
 
 export interface FileSink {
-  /** One line per transition in `alerts.ndjson`. */
+  /** Appends one line to `alerts.ndjson`. */
   appendAlert(alert: Alert): Promise<Delivery>;
-  /** `<dir>/<alert id>/report.*`, each in one step: a reader sees the old file or the new one. */
+  /** Writes `<dir>/<alert id>/report.*`. Each file is replaced by a rename, so a reader never sees half of one. */
   writeReport(alertId: string, files: ReportFiles): Promise<Delivery>;
-  /** Makes the folder of an alert, for the snapshots beside the report. */
-  makeAlertDir(alertId: string): Promise<Delivery>;
-  alertDir(alertId: string): string;
 }
 
-const ALERTS = 'alerts.ndjson';
-const ALERTS_BEFORE = 'alerts.1.ndjson';
+const ALERTS_NAME = 'alerts.ndjson';
+const ROTATED_NAME = 'alerts.1.ndjson';
+/** docs/alerts.md promises this number. */
 const MAX_BYTES = 10 * 1024 * 1024;
-const FILE_MODE = 0o600;
+const PRIVATE_FILE = 0o600;
 const DELIVERED: Delivery = { outcome: 'delivered' };
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-const DENIED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ERR_ACCESS_DENIED']);
+const DISK_FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const DENIED_CODES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ERR_ACCESS_DENIED']);
 
 export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: FileSinkOptions): FileSink {
   let last: Promise<unknown> = Promise.resolve();
-  /** Whether the last line lacks its end; not known before the first one, a process may have died over it. */
-  let torn: boolean | null = null;
+  /** True when the last line has no line break. `null` before the first write: an earlier process may have died. */
+  let isTorn: boolean | null = null;
 
-  /** One after the other, so that lines stay whole and in order. */
-  function inTurn(task: () => Promise<void>): Promise<Delivery> {
+  /** Runs the tasks one after the other, so that lines stay complete and in order. */
+  function enqueue(task: () => Promise<void>): Promise<Delivery> {
     if (isDenied) return Promise.resolve(dropped({ code: 'ERR_ACCESS_DENIED' }, dir));
     const done = last.then(task).then(
       () => DELIVERED,
@@ -53,60 +52,53 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: 
 
   async function append(line: string): Promise<void> {
     makePrivateFolder(dir);
-    const path = join(dir, ALERTS);
+    const path = join(dir, ALERTS_NAME);
     const size = await sizeOf(path);
-    // Looked at right before, so that of several processes on one directory hardly two rotate one file.
-    if (size > 0 && size + line.length > maxBytes) await rename(path, join(dir, ALERTS_BEFORE));
+    // The size is read right before the rename, so that two processes rarely rotate a shared file at the same time.
+    if (size > 0 && size + line.length > maxBytes) await rename(path, join(dir, ROTATED_NAME));
     const file = await openToAppend(path);
     try {
-      torn ??= await isTorn(path);
-      const bytes = Buffer.from(torn ? `\n${line}` : line);
-      // One write of one line, appended by the kernel: whole even when a cluster shares the file.
+      isTorn ??= await lacksLineBreak(path);
+      const bytes = Buffer.from(isTorn ? `\n${line}` : line);
+      // One write with O_APPEND keeps the line complete when cluster workers share the file.
       const { bytesWritten } = await file.write(bytes);
-      torn = bytesWritten < bytes.length;
-      if (torn) throw Object.assign(new Error('disk full'), { code: 'ENOSPC' });
+      isTorn = bytesWritten < bytes.length;
+      if (isTorn) throw Object.assign(new Error('disk full'), { code: 'ENOSPC' });
     } finally {
       await file.close();
     }
   }
 
-  const alertDir = (alertId: string): string => join(dir, safeName(alertId));
-
-  async function makeAlertDir(alertId: string): Promise<void> {
-    makePrivateFolder(dir);
-    makeFolder(alertDir(alertId));
-  }
-
   return {
-    alertDir,
-    appendAlert: (alert) => inTurn(() => append(`${JSON.stringify(alert)}\n`)),
-    makeAlertDir: (alertId) => inTurn(() => makeAlertDir(alertId)),
+    appendAlert: (alert) => enqueue(() => append(`${JSON.stringify(alert)}\n`)),
     writeReport: (alertId, files) =>
-      inTurn(async () => {
-        await makeAlertDir(alertId);
-        for (const [name, text] of Object.entries(files)) await replace(join(alertDir(alertId), name), text);
+      enqueue(async () => {
+        const folder = join(dir, safeName(alertId));
+        makePrivateFolder(dir);
+        makeFolder(folder);
+        for (const [name, text] of Object.entries(files)) await replaceFile(join(folder, name), text);
       }),
   };
 }
 
 /**
- * A link that another user planted in a directory that is his too would have us write where only we may; one of our
- * own (to /dev/stdout, say) is followed.
+ * Follows a symbolic link of this user, for example to /dev/stdout. A link of another user is refused, because it could
+ * make us overwrite a file that only we may write.
  */
 async function openToAppend(path: string): Promise<FileHandle> {
   const link = await lstat(path).catch(() => null);
-  const isOurs = link?.isSymbolicLink() === true && link.uid === process.getuid?.();
+  const isOwnLink = link?.isSymbolicLink() === true && link.uid === process.getuid?.();
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  // Windows has no O_NOFOLLOW, whatever its type says: undefined counts as 0.
-  return open(path, O_APPEND | O_CREAT | O_WRONLY | (isOurs ? 0 : O_NOFOLLOW), FILE_MODE);
+  // On Windows O_NOFOLLOW is undefined although its type is number; undefined counts as 0 here.
+  return open(path, O_APPEND | O_CREAT | O_WRONLY | (isOwnLink ? 0 : O_NOFOLLOW), PRIVATE_FILE);
 }
 
-async function replace(path: string, text: string): Promise<void> {
+async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     await rm(temporary, { force: true });
-    // Made anew or not at all: what lies there under our name may be a link.
-    await writeFile(temporary, text, { mode: FILE_MODE, flag: 'wx' });
+    // `wx` fails if the file exists, because it could be a link that another user put there.
+    await writeFile(temporary, text, { mode: PRIVATE_FILE, flag: 'wx' });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -122,7 +114,7 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-async function isTorn(path: string): Promise<boolean> {
+async function lacksLineBreak(path: string): Promise<boolean> {
   const size = await sizeOf(path);
   if (size === 0) return false;
   const file = await open(path, 'r');
@@ -134,13 +126,13 @@ async function isTorn(path: string): Promise<boolean> {
   }
 }
 
-/** Ids are our own; kept alert lists are read back from disk, so nothing may climb out of the directory. */
+/** Open alerts are read back from disk, so an id must not be able to name a folder outside the directory. */
 const safeName = (alertId: string): string => alertId.replace(/[^\w-]/g, '_').slice(0, 100);
 
 function dropped(error: unknown, dir: string): Delivery {
   const { code = 'unknown', message } = error as NodeJS.ErrnoException;
   const reason = `${dir}: ${code === 'unknown' ? message : code}`;
-  if (FULL.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DISK_FULL', reason };
-  if (DENIED.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DIR_UNWRITABLE', reason };
+  if (DISK_FULL_CODES.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DISK_FULL', reason };
+  if (DENIED_CODES.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DIR_UNWRITABLE', reason };
   return { outcome: 'dropped', code: 'WSGUARD_FILE_FAILED', reason };
 }

@@ -1,96 +1,139 @@
-/** One request, one answer, a deadline. Nothing is followed, nothing is kept open, nothing rejects. */
+/**
+ * Sends one HTTP request with a deadline and signs it. Redirects are not followed, connections are not kept open, and
+ * no promise rejects.
+ */
 import { createHmac } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Clock, Stop } from '../types/index.ts';
+import type { Clock, Delivery, Stop } from '../types/index.ts';
+import type { Attempt } from './outbox.ts';
 
-export interface Outgoing {
+export interface HttpRequest {
   readonly method: 'POST' | 'PUT';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | number>>;
   readonly body: Buffer | { readonly file: string };
-  /** For the whole exchange, or without any progress where a file is sent. */
+  /** Limit for the whole exchange, or for a pause without progress while a file is sent. */
   readonly timeoutMs: number;
 }
 
-export type Reply =
+export type HttpReply =
   | { readonly outcome: 'reply'; readonly status: number; readonly retryAfterMs: number | null }
   | { readonly outcome: 'failed'; readonly reason: string };
 
-export function request(outgoing: Outgoing, clock: Clock): Promise<Reply> {
+/** Options that webhook and upload share. */
+export interface HttpTarget {
+  readonly url: string;
+  readonly secret: string | null;
+  readonly clock: Clock;
+  readonly random?: () => number;
+  readonly onRetry?: (delivery: Delivery) => void;
+}
+
+export function sendRequest(request: HttpRequest, clock: Clock): Promise<HttpReply> {
   return new Promise((resolve) => {
     let exchange: ClientRequest | null = null;
-    let stopTimer: Stop | null = null;
+    let cancelDeadline: Stop | null = null;
     const end = (): void => {
-      stopTimer?.();
+      cancelDeadline?.();
       exchange?.destroy();
     };
     const fail = (reason: string): void => {
       resolve({ outcome: 'failed', reason });
       end();
     };
-    const rearm = (): void => {
-      stopTimer?.();
-      stopTimer = clock.after(outgoing.timeoutMs, () => fail(`no answer in ${outgoing.timeoutMs} ms`));
+    const restartDeadline = (): void => {
+      cancelDeadline?.();
+      cancelDeadline = clock.after(request.timeoutMs, () => fail(`no reply in ${request.timeoutMs} ms`));
     };
     try {
-      exchange = open(outgoing, (response) => {
+      exchange = open(request, (response) => {
         resolve(replyOf(response));
-        // Read to its end, so that the receiver sees no reset; the deadline still holds.
+        // Read the response to its end, so that the receiver sees no reset. The deadline still applies.
         response.on('error', end).on('end', end).resume();
       });
-      exchange.on('error', (error) => fail(reasonOf(error)));
-      rearm();
-      write(outgoing, exchange, { onProgress: rearm, onError: (error) => fail(reasonOf(error)) });
+      exchange.on('error', (error) => fail(errorReason(error)));
+      restartDeadline();
+      sendBody(request, exchange, {
+        onProgress: restartDeadline,
+        onError: (error) => fail(errorReason(error)),
+      });
     } catch (error) {
-      fail(reasonOf(error));
+      fail(errorReason(error));
     }
   });
 }
 
-function open(outgoing: Outgoing, onResponse: (response: IncomingMessage) => void): ClientRequest {
-  const { method, url, headers } = outgoing;
-  // Loaded by scheme, and only when there is something to send.
-  const http = url.protocol === 'https:' ? require('node:https') : require('node:http');
-  const { request: start } = http as typeof import('node:http');
-  // A connection of its own: a kept one would outlive the alert, and the process has to end when it wants to.
-  const started = start(url, { method, headers, agent: false });
-  started.on('socket', (socket) => socket.unref());
-  started.on('response', onResponse);
-  return started;
+function open(request: HttpRequest, onResponse: (response: IncomingMessage) => void): ClientRequest {
+  const { method, url, headers } = request;
+  // Most processes never send anything, so http and https are loaded here.
+  const module = url.protocol === 'https:' ? require('node:https') : require('node:http');
+  const http = module as typeof import('node:http');
+  // Without an agent the connection is closed after the exchange; a kept one could delay the exit of the process.
+  const exchange = http.request(url, { method, headers, agent: false });
+  exchange.on('socket', (socket) => socket.unref());
+  exchange.on('response', onResponse);
+  return exchange;
 }
 
-interface Progress {
+interface BodyEvents {
   readonly onProgress: () => void;
   readonly onError: (error: Error) => void;
 }
 
-function write({ body }: Outgoing, to: ClientRequest, { onProgress, onError }: Progress): void {
+function sendBody({ body }: HttpRequest, exchange: ClientRequest, { onProgress, onError }: BodyEvents): void {
   if (Buffer.isBuffer(body)) {
-    to.end(body);
+    exchange.end(body);
     return;
   }
   const file = createReadStream(body.file);
   file.on('error', onError);
   file.on('data', onProgress);
-  to.on('close', () => file.destroy());
-  file.pipe(to);
+  exchange.on('close', () => file.destroy());
+  file.pipe(exchange);
 }
 
-function replyOf(response: IncomingMessage): Reply {
+function replyOf(response: IncomingMessage): HttpReply {
   const seconds = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
   return { outcome: 'reply', status: response.statusCode ?? 0, retryAfterMs };
 }
 
-/** Of several addresses that all refuse, Node makes an AggregateError without a message. */
-export function reasonOf(error: unknown): string {
+interface FailureCodes {
+  /** The attempt is repeated. */
+  readonly failed: string;
+  /** The receiver refused the item for good. */
+  readonly rejected: string;
+}
+
+/** Network errors and the statuses 408, 429 and 5xx can pass with time, so these attempts are repeated. */
+export function attemptFrom(codes: FailureCodes, reply: HttpReply): Attempt {
+  if (reply.outcome === 'failed') return { outcome: 'retry', code: codes.failed, reason: reply.reason };
+  const { status, retryAfterMs } = reply;
+  if (status >= 200 && status < 300) return { outcome: 'delivered' };
+  const reason = `HTTP status ${status}`;
+  if (status === 408 || status === 429 || status >= 500) {
+    return { outcome: 'retry', code: codes.failed, reason, retryAfterMs };
+  }
+  return { outcome: 'dropped', code: codes.rejected, reason };
+}
+
+/** When every address of a host refuses, Node throws an AggregateError with a code and without a message. */
+export function errorReason(error: unknown): string {
   const { code, message, name } = error as NodeJS.ErrnoException;
   return code ?? (message || name || 'unknown');
 }
 
-/** `t=<unix>,v1=<hex HMAC-SHA256 of "t.signed">`; the time in it lets a receiver refuse what is replayed. */
-export function signature(secret: string, signed: string, wallMs: number): string {
-  const t = Math.floor(wallMs / 1000);
-  return `t=${t},v1=${createHmac('sha256', secret).update(`${t}.${signed}`).digest('hex')}`;
+/**
+ * `{ 'X-Wsguard-Signature': 't=<unix seconds>,v1=<hex HMAC-SHA256 of "t.content">' }`, or no header without a secret.
+ * Each attempt has a new `t`, by which a receiver tells a repeated attempt from a replayed request.
+ */
+export function signatureHeader(
+  { secret, clock }: Pick<HttpTarget, 'secret' | 'clock'>,
+  content: string,
+): Record<string, string> {
+  if (secret === null) return {};
+  const t = Math.floor(clock.wallMs() / 1000);
+  const hmac = createHmac('sha256', secret).update(`${t}.${content}`).digest('hex');
+  return { 'X-Wsguard-Signature': `t=${t},v1=${hmac}` };
 }

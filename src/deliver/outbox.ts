@@ -1,67 +1,59 @@
 /**
- * What waits to be delivered: one at a time, in order, with backoff and jitter, bounded. The store is memory now;
- * a store on disk has the same four methods.
+ * Delivers items one at a time and in order. Failed attempts are repeated with backoff and jitter, for at most a day.
+ * The queue is bounded and lives in memory.
  */
 import type { Clock, Delivery, Stop } from '../types/index.ts';
 
-/** `retry` may name the time the receiver asked for. */
+/** `retryAfterMs` is the delay that the receiver asked for. */
 export type Attempt = Delivery & { readonly retryAfterMs?: number | null };
 
-export interface Waiting<T> {
+export interface OutboxOptions<T> {
+  readonly attempt: (item: T) => Promise<Attempt>;
+  readonly clock: Clock;
+  readonly maxItems: number;
+  /** A number from 0 to 1. */
+  readonly random?: () => number;
+  /** Called after a failed attempt that will be repeated. */
+  readonly onRetry?: (delivery: Delivery) => void;
+}
+
+interface PendingItem<T> {
   readonly item: T;
   readonly addedAtMs: number;
   attempts: number;
   readonly settle: (delivery: Delivery) => void;
 }
 
-export interface OutboxStore<T> {
-  readonly size: number;
-  first(): Waiting<T> | undefined;
-  add(waiting: Waiting<T>): void;
-  remove(waiting: Waiting<T>): void;
-}
-
-export interface OutboxOptions<T> {
-  readonly attempt: (item: T) => Promise<Attempt>;
-  readonly clock: Clock;
-  readonly maxItems: number;
-  readonly store?: OutboxStore<T>;
-  /** 0 to 1. */
-  readonly random?: () => number;
-  /** After an attempt that will be repeated. */
-  readonly onRetry?: (delivery: Delivery) => void;
-}
-
 const FIRST_BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 5 * 60_000;
 const MAX_AGE_MS = 24 * 3_600_000;
-/** After so many failures in a row an item goes behind the others: it may be the one that cannot be taken. */
-const ATTEMPTS_IN_FRONT = 5;
+/** An item that fails this often in a row moves to the end, so that one bad item cannot block the others. */
+const ATTEMPTS_BEFORE_MOVE = 5;
 
 export class Outbox<T> {
   readonly #options: OutboxOptions<T>;
-  readonly #store: OutboxStore<T>;
+  /** Oldest first; a Set keeps the order in which items were added. */
+  readonly #pending = new Set<PendingItem<T>>();
   readonly #unsettled = new Set<Promise<Delivery>>();
-  #busy = false;
-  #stopped = false;
-  #stopTimer: Stop | null = null;
+  #isRunning = false;
+  #isStopped = false;
+  #cancelRetry: Stop | null = null;
 
   constructor(options: OutboxOptions<T>) {
     this.#options = options;
-    this.#store = options.store ?? memoryStore<T>();
   }
 
   get size(): number {
-    return this.#store.size;
+    return this.#pending.size;
   }
 
-  /** Resolves with what became of it in the end. */
+  /** Resolves with the final outcome: delivered or dropped. */
   deliver(item: T): Promise<Delivery> {
-    if (this.#stopped) return Promise.resolve(dropped('the agent stops'));
+    if (this.#isStopped) return Promise.resolve(dropped('the agent is stopping'));
     const { maxItems, clock } = this.#options;
     const outcome = new Promise<Delivery>((settle) => {
-      while (this.#store.size >= maxItems) dropFirst(this.#store, `more than ${maxItems} waiting`);
-      this.#store.add({ item, addedAtMs: clock.nowMs(), attempts: 0, settle });
+      while (this.#pending.size >= maxItems) this.#dropOldest(`more than ${maxItems} items are pending`);
+      this.#pending.add({ item, addedAtMs: clock.nowMs(), attempts: 0, settle });
     });
     this.#unsettled.add(outcome);
     void outcome.then(() => this.#unsettled.delete(outcome));
@@ -69,83 +61,73 @@ export class Outbox<T> {
     return outcome;
   }
 
-  /** Resolves when nothing waits any more, or after that time: a process that ends gives it a moment. */
+  /** Resolves when nothing is pending, or after `limitMs`. */
   async idle(limitMs: number): Promise<void> {
     const limit = new Promise<void>((resolve) => this.#options.clock.after(limitMs, resolve));
     await Promise.race([limit, Promise.allSettled(this.#unsettled)]);
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#stopTimer?.();
-    while (this.#store.size > 0) dropFirst(this.#store, 'the agent stops');
+    this.#isStopped = true;
+    this.#cancelRetry?.();
+    while (this.#pending.size > 0) this.#dropOldest('the agent is stopping');
+  }
+
+  get #oldest(): PendingItem<T> | undefined {
+    return this.#pending.values().next().value;
   }
 
   async #run(): Promise<void> {
-    if (this.#busy) return;
-    this.#busy = true;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
     for (
-      let waiting = this.#store.first();
-      waiting !== undefined && !this.#stopped && this.#stopTimer === null;
-      waiting = this.#store.first()
+      let oldest = this.#oldest;
+      oldest !== undefined && !this.#isStopped && this.#cancelRetry === null;
+      oldest = this.#oldest
     ) {
-      this.#after(waiting, await this.#options.attempt(waiting.item).catch(broken));
+      this.#finishAttempt(oldest, await this.#options.attempt(oldest.item).catch(attemptThatThrew));
     }
-    this.#busy = false;
+    this.#isRunning = false;
   }
 
-  #after(waiting: Waiting<T>, attempt: Attempt): void {
-    if (this.#stopped) return;
+  #finishAttempt(pending: PendingItem<T>, attempt: Attempt): void {
+    if (this.#isStopped) return;
     const { clock, onRetry, random = Math.random } = this.#options;
-    const isOld = clock.nowMs() - waiting.addedAtMs > MAX_AGE_MS;
-    if (attempt.outcome !== 'retry' || isOld) {
-      this.#store.remove(waiting);
-      waiting.settle(attempt.outcome === 'retry' ? { ...attempt, outcome: 'dropped' } : attempt);
+    const isTooOld = clock.nowMs() - pending.addedAtMs > MAX_AGE_MS;
+    if (attempt.outcome !== 'retry' || isTooOld) {
+      this.#pending.delete(pending);
+      pending.settle(attempt.outcome === 'retry' ? { ...attempt, outcome: 'dropped' } : attempt);
       return;
     }
-    waiting.attempts += 1;
+    pending.attempts += 1;
     onRetry?.(attempt);
-    // It may have been dropped for want of room while it was on its way; then it is not put back.
-    if (waiting.attempts % ATTEMPTS_IN_FRONT === 0 && this.#store.first() === waiting) {
-      this.#store.remove(waiting);
-      this.#store.add(waiting);
+    // During the attempt the item may have been dropped to make room; a dropped item is not added again.
+    if (pending.attempts % ATTEMPTS_BEFORE_MOVE === 0 && this.#oldest === pending) {
+      this.#pending.delete(pending);
+      this.#pending.add(pending);
     }
-    this.#stopTimer = clock.after(backoffMs(waiting.attempts, attempt.retryAfterMs ?? 0, random()), () => {
-      this.#stopTimer = null;
+    const delayMs = backoffMs(pending.attempts, attempt.retryAfterMs ?? 0, random());
+    this.#cancelRetry = clock.after(delayMs, () => {
+      this.#cancelRetry = null;
       void this.#run();
     });
   }
+
+  #dropOldest(reason: string): void {
+    const oldest = this.#oldest;
+    if (oldest === undefined) return;
+    this.#pending.delete(oldest);
+    oldest.settle(dropped(reason));
+  }
 }
 
-function dropFirst<T>(store: OutboxStore<T>, reason: string): void {
-  const waiting = store.first();
-  if (waiting === undefined) return;
-  store.remove(waiting);
-  waiting.settle(dropped(reason));
-}
-
-/** Half of it is chance, so that a fleet does not come back in step. */
-function backoffMs(attempts: number, askedMs: number, random: number): number {
+/** Half of the delay is random, so that the processes of a fleet do not retry at the same moment. */
+function backoffMs(attempts: number, requestedMs: number, random: number): number {
   const fullMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempts - 1), MAX_BACKOFF_MS);
-  return Math.max(fullMs / 2 + (fullMs / 2) * random, Math.min(askedMs, MAX_BACKOFF_MS));
+  return Math.max(fullMs / 2 + (fullMs / 2) * random, Math.min(requestedMs, MAX_BACKOFF_MS));
 }
 
 const dropped = (reason: string): Delivery => ({ outcome: 'dropped', code: 'WSGUARD_OUTBOX', reason });
 
-const broken = (error: unknown): Attempt => ({
-  outcome: 'dropped',
-  code: 'WSGUARD_OUTBOX',
-  reason: error instanceof Error ? error.message : 'unknown',
-});
-
-function memoryStore<T>(): OutboxStore<T> {
-  const waiting = new Set<Waiting<T>>();
-  return {
-    get size() {
-      return waiting.size;
-    },
-    first: () => waiting.values().next().value,
-    add: (one) => void waiting.add(one),
-    remove: (one) => void waiting.delete(one),
-  };
-}
+const attemptThatThrew = (error: unknown): Attempt =>
+  dropped(error instanceof Error ? error.message : 'unknown');

@@ -1,14 +1,13 @@
-/** Snapshot files to WSGUARD_UPLOAD_URL: one PUT each, streamed. What is not redacted leaves only when told so. */
+/** Uploads snapshot files to WSGUARD_UPLOAD_URL, one streamed PUT for each. Unredacted files need WSGUARD_REDACT=off. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Delivery } from '../types/index.ts';
-import { reasonOf, request, signature } from './http-request.ts';
+import { attemptFrom, errorReason, sendRequest, signatureHeader, type HttpTarget } from './http-request.ts';
 import { Outbox, type Attempt } from './outbox.ts';
-import { attemptOf, type TargetOptions } from './webhook.ts';
 
-export interface UploadOptions extends TargetOptions {
+export interface UploadOptions extends HttpTarget {
   /** WSGUARD_REDACT. */
   readonly redact: 'on' | 'off';
 }
@@ -20,23 +19,24 @@ export interface UploadFile {
 }
 
 export interface Upload {
+  /** Resolves with the final outcome. */
   send(file: UploadFile): Promise<Delivery>;
-  readonly waiting: number;
-  /** Resolves when nothing waits any more, or after that time. */
+  /** Resolves when nothing is pending, or after `limitMs`. */
   idle(limitMs: number): Promise<void>;
   stop(): void;
 }
 
-/** Without a byte moving; a large file may take as long as it takes. */
+/** Longest pause without progress. A large file may take as long as it needs. */
 const IDLE_TIMEOUT_MS = 10_000;
-const MAX_WAITING = 64;
+/** docs/errors.md promises this number. */
+const MAX_PENDING = 64;
 const CODES = { failed: 'WSGUARD_UPLOAD_FAILED', rejected: 'WSGUARD_UPLOAD_REJECTED' };
 
 export function createUpload(options: UploadOptions): Upload {
   const outbox = new Outbox<UploadFile>({
     ...options,
-    maxItems: MAX_WAITING,
-    attempt: (file) => put(file, options),
+    maxItems: MAX_PENDING,
+    attempt: (file) => putFile(file, options),
   });
   return {
     async send(file) {
@@ -46,51 +46,41 @@ export function createUpload(options: UploadOptions): Upload {
       }
       return outbox.deliver(file);
     },
-    get waiting() {
-      return outbox.size;
-    },
     idle: (limitMs) => outbox.idle(limitMs),
     stop: () => outbox.stop(),
   };
 }
 
-async function put({ alertId, file }: UploadFile, { url, secret, clock }: UploadOptions): Promise<Attempt> {
+async function putFile({ alertId, file }: UploadFile, target: HttpTarget): Promise<Attempt> {
   let sha256: string;
   let bytes: number;
   try {
     bytes = (await stat(file)).size;
-    sha256 = await hashOf(file);
+    sha256 = await sha256Of(file);
   } catch (error) {
-    return { outcome: 'dropped', code: 'WSGUARD_UPLOAD_FILE', reason: `${file}: ${reasonOf(error)}` };
+    return { outcome: 'dropped', code: 'WSGUARD_UPLOAD_FILE', reason: `${file}: ${errorReason(error)}` };
   }
-  const reply = await request(
-    {
-      method: 'PUT',
-      url: targetOf(url, alertId, file),
-      headers: {
-        'Content-Type': 'application/octet-stream',
-        'Content-Length': bytes,
-        'X-Wsguard-Alert': alertId,
-        'X-Wsguard-Sha256': sha256,
-        ...(secret === null ? {} : { 'X-Wsguard-Signature': signature(secret, sha256, clock.wallMs()) }),
-      },
-      body: { file },
-      timeoutMs: IDLE_TIMEOUT_MS,
-    },
-    clock,
-  );
-  return attemptOf(CODES, reply);
+  const headers = {
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': bytes,
+    'X-Wsguard-Alert': alertId,
+    'X-Wsguard-Sha256': sha256,
+    ...signatureHeader(target, sha256),
+  };
+  const url = fileUrl(target.url, alertId, file);
+  const request = { method: 'PUT', url, headers, body: { file }, timeoutMs: IDLE_TIMEOUT_MS } as const;
+  return attemptFrom(CODES, await sendRequest(request, target.clock));
 }
 
-/** `<url>/<alert id>/<file>`, in front of a query that the URL may carry (a token of the store). */
-function targetOf(url: string, alertId: string, file: string): URL {
-  const target = new URL(url);
-  const folder = target.pathname.replace(/\/+$/, '');
-  target.pathname = `${folder}/${encodeURIComponent(alertId)}/${encodeURIComponent(basename(file))}`;
-  return target;
+/** `<url>/<alert id>/<file>`. A query of the URL, such as an access token, stays at the end. */
+function fileUrl(base: string, alertId: string, file: string): URL {
+  const url = new URL(base);
+  const folder = url.pathname.replace(/\/+$/, '');
+  url.pathname = `${folder}/${encodeURIComponent(alertId)}/${encodeURIComponent(basename(file))}`;
+  return url;
 }
 
-async function hashOf(file: string): Promise<string> {
+async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   return hash.digest('hex');

@@ -49,6 +49,7 @@ type ReportResult = (signal: Signal, result: ExportResult) => void;
 
 /** Longest time that an exit of the process waits for the collector. */
 const STOP_DEADLINE_MS = 2000;
+const NOTHING = Promise.resolve();
 
 export function startOtel(options: OtelOptions): Otel {
   const settings = readOtlpSettings(options.env);
@@ -63,7 +64,7 @@ export function startOtel(options: OtelOptions): Otel {
   const report = createReporter(options);
   const meter = metricExporter && startMetrics(options, settings, reportResults(metricExporter, report));
   const logger = logExporter && startLogs(options, logExporter, report);
-  const settle = async (tasks: readonly (Promise<void> | undefined)[]): Promise<void> => {
+  const settle = async (tasks: readonly Promise<void>[]): Promise<void> => {
     const deadline = new Promise<void>((resolve) => options.clock.after(STOP_DEADLINE_MS, resolve));
     await Promise.race([Promise.allSettled(tasks), deadline]);
   };
@@ -74,8 +75,8 @@ export function startOtel(options: OtelOptions): Otel {
     ],
     emitAlert: (alert) => logger?.emit(alert),
     droppedLogs: () => logger?.dropped() ?? 0,
-    flush: () => settle([meter?.forceFlush(), logger?.flush()]),
-    stop: () => settle([meter?.shutdown(), logger?.stop()]),
+    flush: () => settle([meter?.forceFlush() ?? NOTHING, logger?.flush() ?? NOTHING]),
+    stop: () => settle([meter?.shutdown() ?? NOTHING, logger?.stop() ?? NOTHING]),
   };
 }
 

@@ -70,8 +70,11 @@ test('reports lie in the folder of the alert, 0600, and leave no temporary file'
   expect(modeOf(join(root, 'abc'))).toBe('700');
 });
 
-test('no id climbs out of the directory', () => {
-  expect(createFileSink({ dir: '/d' }).alertDir('../../etc')).toBe('/d/______etc');
+test('an id cannot name a folder outside the directory', async () => {
+  const dir = join(root, 'wsguard');
+  await createFileSink({ dir }).writeReport('../../etc', { 'report.txt': 'x' });
+  expect(readFileSync(join(dir, '______etc', 'report.txt'), 'utf8')).toBe('x');
+  expect(readdirSync(root)).toEqual(['wsguard']);
 });
 
 test('a directory that cannot be made is an answer with a code, and the next try may succeed', async () => {

@@ -1,7 +1,7 @@
 import { Outbox, type Attempt } from '../../../src/deliver/outbox.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
-const RETRY: Attempt = { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'answered 500' };
+const RETRY: Attempt = { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'HTTP status 500' };
 const DONE: Attempt = { outcome: 'delivered' };
 
 function open(answers: (item: string, nth: number) => Attempt | Promise<Attempt>, maxItems = 10) {
@@ -80,7 +80,7 @@ test('after a day it is given up', async () => {
   const outcome = outbox.deliver('a');
   await settleAll();
   for (let i = 0; i < 25 * 12 + 20; i += 1) await advance(5 * 60_000);
-  expect(await outcome).toMatchObject({ outcome: 'dropped', reason: 'answered 500' });
+  expect(await outcome).toMatchObject({ outcome: 'dropped', reason: 'HTTP status 500' });
   expect(outbox.size).toBe(0);
 });
 
