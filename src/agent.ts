@@ -1,6 +1,6 @@
 /**
- * Composer of the application's thread, first half: asleep. The preload loads this file, the guard and the sockets'
- * channel, and nothing more until the process serves or `start()` is called.
+ * Composer of the application thread before the process serves. The preload loads this file, the guard and the hooks
+ * that must exist before the first connection. Everything else is loaded when a server listens or `start()` is called.
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
@@ -12,101 +12,90 @@ import { createGuard, type Guard } from './core/guard.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
 
-/** What any copy of this package, and the remedies, find under `Symbol.for('wsguard.agent')`. */
-export interface Handle {
-  /** Null while asleep. */
-  readonly agent: Agent | null;
-  /** Called at once when awake already. */
-  onAwake(listener: (agent: Agent) => void): void;
-  start(options: StartOptions): Agent;
-}
-
+/** The state that exists from the preload on. */
 export interface PreloadContext {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly preloadHooks: PreloadHooks;
-  /** Taken at the start: an application may empty `process.env` later. */
+  /** Copied at the preload: the application can empty `process.env` later. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Set once the log is there; faults before that are counted only. */
+  /** Logs a fault. Null until the log exists; faults before that are only counted. */
   onFault: ((part: string, error: unknown, switchedOff: boolean) => void) | null;
 }
 
-const HANDLE = Symbol.for('wsguard.agent');
-const MAX_WAITING = 100;
-const globals = globalThis as unknown as Record<symbol, Handle | undefined>;
+/** `globalThis[Symbol.for('wsguard.agent')]`: all copies of this package in one process share one agent. */
+interface AgentHandle {
+  start(options: StartOptions): Agent;
+}
 
-/** For `--require` and `--import`: sleeps until the process serves. Never throws. */
+const HANDLE = Symbol.for('wsguard.agent');
+const globals = globalThis as unknown as Record<symbol, AgentHandle | undefined>;
+
+/** Entry of `--require` and `--import`. The agent starts when the process serves. Never throws. */
 export function preload(): void {
   try {
-    // In a Worker a throwing preload would kill the application; there is nothing for us to do there.
+    // The preload also runs in the application's Workers, where an error would end the application. We watch the main
+    // thread only.
     if (isMainThread && globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
   } catch {
-    // An agent that cannot be installed is an application without an agent.
+    // The application runs without an agent.
   }
 }
 
+/** Starts the agent at once, or returns the one that runs. */
 export function start(options: StartOptions = {}): Agent {
-  const running = globals[HANDLE] ?? install(false);
-  return running.start(options);
+  const handle = globals[HANDLE] ?? install(false);
+  return handle.start(options);
 }
 
-/** The kill switch, looked at before anything else. */
+/** Reads WSGUARD_ENABLED before anything is installed. */
 const isSwitchedOff = (env: NodeJS.ProcessEnv): boolean =>
   /^(false|0|no|off)$/i.test(env['WSGUARD_ENABLED'] ?? '');
 
-function install(isPreload: boolean): Handle {
-  const waiting: ((agent: Agent) => void)[] = [];
-  let awake: RunningAgent | null = null;
-  const bed = createPreloadContext(() => wake({}));
+function install(isPreload: boolean): AgentHandle {
+  let running: RunningAgent | null = null;
+  const context = createPreloadContext(() => startOnce({}));
 
-  function wake(options: StartOptions): RunningAgent {
-    if (awake !== null) return awake;
+  function startOnce(options: StartOptions): RunningAgent {
+    if (running !== null) return running;
     const { startAgent } = require('./agent/start-agent.ts') as typeof StartAgentModule;
-    const { agent } = (awake = startAgent(bed, options, () => {
+    running = startAgent(context, options, () => {
       if (globals[HANDLE] === handle) delete globals[HANDLE];
-    }));
-    for (const listener of waiting.splice(0)) bed.guard.run('onAwake', () => listener(agent), undefined);
-    return awake;
+    });
+    return running;
   }
 
-  const handle: Handle = {
-    get agent() {
-      return awake?.agent ?? null;
-    },
-    onAwake(listener) {
-      if (awake !== null) listener(awake.agent);
-      else if (waiting.length < MAX_WAITING) waiting.push(listener);
-    },
+  const handle: AgentHandle = {
     start(options) {
-      // The settings of a preloaded process come from its environment and file: code runs too late to steer them.
-      const isLate = isPreload || awake !== null;
-      const running = wake(isLate ? {} : options);
-      if (isLate) running.ignore(options);
-      return running.agent;
+      // A preloaded agent takes its settings from the environment and the settings file, because code runs too late.
+      const isTooLate = isPreload || running !== null;
+      const { agent, warnIgnored } = startOnce(isTooLate ? {} : options);
+      if (isTooLate) warnIgnored(options);
+      return agent;
     },
   };
   globals[HANDLE] = handle;
   return handle;
 }
 
-function createPreloadContext(wake: () => void): PreloadContext {
-  const guard = createGuard(({ part, error, switchedOff }) => bed.onFault?.(part, error, switchedOff));
+function createPreloadContext(onServe: () => void): PreloadContext {
+  const guard = createGuard(({ part, error, switchedOff }) => context.onFault?.(part, error, switchedOff));
   const clock = createClock();
-  const bed: PreloadContext = {
+  const context: PreloadContext = {
     clock,
     guard,
     env: { ...process.env },
     onFault: null,
     preloadHooks: installPreloadHooks({
       guard,
-      // On a later turn: the caller of listen() waits for none of this. By then the primary of a cluster, which
-      // listens only to hand its socket to the workers, has let go of it.
+      // Starting on a later turn does not delay the caller of listen(). The primary of a cluster listens only to hand its
+      // socket to the workers; by then it no longer listens, so no agent starts there.
       onServe: (server) =>
         void clock.after(
           0,
-          guard.wrap('wake', () => (server.listening ? wake() : undefined)),
+          guard.wrap('start', () => (server.listening ? onServe() : undefined)),
         ),
     }),
   };
-  return bed;
+  return context;
 }

@@ -26,7 +26,7 @@ export const MAX_UNACKNOWLEDGED = 8;
 /** Bound on requests without a response, for a side that never responds. */
 const MAX_PENDING_REQUESTS = 64;
 
-/** What the hooks attached to, for the start line. */
+/** Servers that the hooks watch and blind spots, for the start line. */
 export interface Attached {
   readonly servers: readonly string[];
   readonly pings: boolean;

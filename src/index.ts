@@ -1,6 +1,6 @@
 /**
- * The public face. As a `--require` preload it installs the sleeping agent; everything else is loaded when it is
- * asked for, so that a process that never serves pays next to nothing.
+ * Public API of the package, and the entry of `--require`. As a preload it installs only the hooks; the agent and the two
+ * classes are loaded with their first use, so that a process that never serves pays a few milliseconds.
  */
 import { writeSync } from 'node:fs';
 import type * as AgentModule from './agent.ts';
@@ -29,29 +29,40 @@ export declare const MemoryMonitor: typeof MemoryMonitorModule.MemoryMonitor;
 export type HeapAnalyzer = HeapAnalyzerModule.HeapAnalyzer;
 export declare const HeapAnalyzer: typeof HeapAnalyzerModule.HeapAnalyzer;
 
-/** Starts the agent, or returns the one that runs. */
+/**
+ * Starts the agent and returns it; later calls return the same agent. `options` are the settings of docs/configuration.md
+ * in camel case; the environment wins over them. After a preload all options are ignored, with one warning. Never throws:
+ * an invalid setting is logged and its default stays in force.
+ */
 export function start(options?: StartOptions): Agent {
   return agentModule().start(options);
 }
 
-// Assigned by name: that is how Node's lexer learns which names an ESM `import { ... }` may ask for. It takes a name
-// back when it sees it defined with a getter, hence the function.
+// Node's lexer (cjs-module-lexer) reads these assignments to learn the names that an ESM `import { ... }` can use. It drops
+// a name that `Object.defineProperty` redefines with a getter in the same file, so the getters are defined in a function.
 exports.MemoryMonitor = undefined;
 exports.HeapAnalyzer = undefined;
-define('MemoryMonitor', () => (require('./memory-monitor.ts') as typeof MemoryMonitorModule).MemoryMonitor);
-define('HeapAnalyzer', () => (require('./heap-analyzer.ts') as typeof HeapAnalyzerModule).HeapAnalyzer);
+defineLazy(
+  'MemoryMonitor',
+  () => (require('./memory-monitor.ts') as typeof MemoryMonitorModule).MemoryMonitor,
+);
+defineLazy('HeapAnalyzer', () => (require('./heap-analyzer.ts') as typeof HeapAnalyzerModule).HeapAnalyzer);
 
-function define(name: string, get: () => unknown): void {
+function defineLazy(name: string, get: () => unknown): void {
   Object.defineProperty(exports, name, { enumerable: true, get });
 }
 
-function sayNotLoaded(error: unknown): void {
+function logNotLoaded(error: unknown): void {
   const { code, message } = error as NodeJS.ErrnoException;
+  // The same shape as the lines of core/log.ts, which may be the file that could not be loaded.
   const line = { level: 50, pid: process.pid, name: 'wsguard', code: 'WSGUARD_FAULT', part: 'load' };
   try {
-    writeSync(2, `${JSON.stringify({ ...line, error: code ?? message, msg: 'the agent was not loaded' })}\n`);
+    writeSync(
+      2,
+      `${JSON.stringify({ ...line, error: code ?? message, msg: 'the agent could not be loaded; the application runs without it' })}\n`,
+    );
   } catch {
-    // Nowhere to say it.
+    // stderr is closed or full.
   }
 }
 
@@ -63,8 +74,7 @@ if (module.isPreloading) {
   try {
     agentModule().preload();
   } catch (error) {
-    // A preload that throws ends the process; an agent that cannot load is no reason for that. `--permission` may hide
-    // some of our own files.
-    sayNotLoaded(error);
+    // A preload that throws ends the process. `--permission` can deny reading some of our own files.
+    logNotLoaded(error);
   }
 }

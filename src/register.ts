@@ -1,4 +1,4 @@
-/** For `--import @wsguard/agent/register`, where `module.isPreloading` is not set, and `--require` of this file. */
+/** Entry of `--import @wsguard/agent/register`, where `module.isPreloading` is not set. `--require` works too. */
 import { preload } from './agent.ts';
 
 preload();

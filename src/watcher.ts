@@ -217,7 +217,7 @@ class Watcher {
   }
 }
 
-export function startWatching(setup: WatcherSetup, port: Port, clock: Clock): Stop {
+export function startWatcher(setup: WatcherSetup, port: Port, clock: Clock): Stop {
   const watcher = new Watcher(setup, port, clock);
   return () => watcher.stop();
 }
@@ -230,5 +230,5 @@ if (parentPort !== null && given !== undefined) {
   // What a package prints would pile up: nobody reads these (agent/watcher-host.ts). The log does not pass here.
   process.stdout.write = process.stderr.write = () => true;
   const receive = (listener: (message: unknown) => void): void => void port.on('message', listener);
-  startWatching(setup, { post: (message) => outgoing.postMessage(message), receive }, createClock());
+  startWatcher(setup, { post: (message) => outgoing.postMessage(message), receive }, createClock());
 }

@@ -1,8 +1,9 @@
-/** `agent.on`: what a listener throws stays here. */
+/** Backs `agent.on`. An error in a listener is logged and counted, never thrown into the application. */
 import type { Guard } from '../core/guard.ts';
 import type { Dispose } from '../types/index.ts';
 import type { AgentEvents } from './api.ts';
 
+/** A listener more than this is not added: an application that adds one per connection leaks. */
 const MAX_LISTENERS = 100;
 const EVENTS: readonly (keyof AgentEvents)[] = ['alert', 'snapshot', 'report'];
 
@@ -28,7 +29,7 @@ export function createEventEmitter(guard: Guard): AgentEventEmitter {
     },
     emit(event, value) {
       for (const listener of listeners.get(event) ?? [])
-        // An async listener throws by its promise.
+        // runAsync also catches the rejection of an async listener.
         void guard.runAsync(
           `on ${event}`,
           async () => (listener as (value: unknown) => unknown)(value),

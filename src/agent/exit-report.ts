@@ -1,35 +1,30 @@
-/** At `exit` nothing asynchronous runs any more and the watcher dies with the process: what is said is said here. */
+/**
+ * The agent's work at the `exit` event: logs open alerts, deletes unredacted snapshots and the black box's samples. All of
+ * it is synchronous, because no asynchronous work runs after `exit` and the watcher thread ends with the process.
+ */
 import { rmSync } from 'node:fs';
 import type * as LockModule from '../child-process/lock.ts';
 import { blackBoxFolder, discardSamples } from '../deliver/black-box.ts';
 import type { Stop } from '../types/index.ts';
-import type { AgentContext } from './start-agent.ts';
+import type { AgentContext } from './context.ts';
 
-export function installExitReport({
-  bed,
-  log,
-  openAlerts,
-  rawFiles,
-  resolved,
-  identity,
-  ...body
-}: AgentContext): Stop {
+export function installExitReport(context: AgentContext): Stop {
+  const { preload, log, openAlerts, rawFiles, resolved, identity, mayWrite, isDirSet } = context;
   const { dir } = resolved.config;
-  const onExit = bed.guard.wrap('exit', (exitCode: number) => {
+  const onExit = preload.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
-    // Their redaction ends with the watcher.
     for (const file of rawFiles) rmSync(file, { force: true });
-    if (body.mayWrite && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
-    // An end with an `exit` event is no death: the next start must not take it for one.
-    if (body.isDirSet) discardSamples(blackBoxFolder(dir, identity.instance));
+    // Without an alert or a snapshot no child process has run, and the lock was never taken.
+    if (mayWrite && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
+    // Samples that stay would make the next start report `process-died`.
+    if (isDirSet) discardSamples(blackBoxFolder(dir, identity.instance));
   });
   process.on('exit', onExit);
   return () => void process.removeListener('exit', onExit);
 }
 
-/** Loaded only where something may have been taken or analysed. */
 function releaseLock(dir: string): void {
-  const lock = require('../child-process/lock.ts') as typeof LockModule;
-  lock.releaseLockOnExit(dir);
+  const { releaseLockOnExit } = require('../child-process/lock.ts') as typeof LockModule;
+  releaseLockOnExit(dir);
 }

@@ -1,4 +1,7 @@
-/** A snapshot of this thread's heap, through the gate. Redaction is not done here: it would stop the server. */
+/**
+ * Takes heap snapshots of the application thread, when the capture gate permits. A child process redacts the file later,
+ * because redaction on this thread would block the server.
+ */
 import { getHeapStatistics } from 'node:v8';
 import { decideCapture } from '../capture/gate.ts';
 import { availableBytes } from '../core/cgroup.ts';
@@ -9,7 +12,7 @@ import { createLimitsReader } from '../sample/limits.ts';
 import type { CaptureBudget, Clock, Failed, LearnedCost, Refused, Taken } from '../types/index.ts';
 import type { HeartbeatCounter } from './heartbeat-counter.ts';
 
-/** Of this process; the watcher's quota of rounds is the narrower one. */
+/** A bound for one process. The watcher's daily quota is lower; only `agent.snapshot()` can reach this one. */
 const MAX_FILES = 20;
 
 export interface HeapSnapshotter {
@@ -19,15 +22,22 @@ export interface HeapSnapshotter {
 interface Deps {
   readonly config: Config;
   readonly clock: Clock;
-  readonly beat: HeartbeatCounter;
+  readonly heartbeat: HeartbeatCounter;
   readonly flags: HeapFlags;
-  /** A file that is not redacted yet, and must not be left behind. */
-  readonly onRaw: (file: string) => void;
-  /** Right before: what is read next is our own doing. */
-  readonly onStop: () => void;
+  /** Called with each unredacted file: it must not outlive the process. */
+  readonly onRawFile: (file: string) => void;
+  /** The capture changes the next sample's memory and pauses. */
+  readonly beforeCapture: () => void;
 }
 
-export function createHeapSnapshotter({ config, clock, beat, flags, onRaw, onStop }: Deps): HeapSnapshotter {
+export function createHeapSnapshotter({
+  config,
+  clock,
+  heartbeat,
+  flags,
+  onRawFile,
+  beforeCapture,
+}: Deps): HeapSnapshotter {
   const limits = createLimitsReader(flags);
   const budget: CaptureBudget = {
     method: config.snapshot,
@@ -53,13 +63,13 @@ export function createHeapSnapshotter({ config, clock, beat, flags, onRaw, onSto
         learned,
       });
       if ('outcome' in permit) return permit;
-      onStop();
+      beforeCapture();
       const as = budget.redact ? 'raw' : 'final';
-      const taken = beat.excuse(() => writeInProcess({ dir: folder, label, as }, clock));
+      const taken = heartbeat.duringCapture(() => writeInProcess({ dir: folder, label, as }, clock));
       if (taken.outcome === 'written') {
         filesKept += 1;
         learned = taken.learned;
-        if (as === 'raw') onRaw(taken.file);
+        if (as === 'raw') onRawFile(taken.file);
       }
       return taken;
     },

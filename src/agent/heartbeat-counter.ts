@@ -1,50 +1,56 @@
 /**
- * The one thing both threads share: eight bytes. A count that stops while the watcher's own clock runs on means that
- * the application's thread is blocked; no message could say so.
+ * The heartbeat: a counter in shared memory that the application thread increments once a second. A counter that stands
+ * still while the watcher's clock runs shows that the application thread is blocked, when no message could be sent.
  */
 const COUNT = 0;
-const EXCUSED = 1;
+const IN_CAPTURE = 1;
 
-export const HEARTBEAT_BYTES = 8;
+const HEARTBEAT_BYTES = 2 * Int32Array.BYTES_PER_ELEMENT;
 export const HEARTBEAT_PERIOD_MS = 1_000;
+/** A watcher that did not check for this long was suspended itself, together with the machine or the process. */
+const MAX_CHECK_GAP_MS = 5 * HEARTBEAT_PERIOD_MS;
 
+/** The application thread's side. */
 export interface HeartbeatCounter {
-  bump(): void;
-  /** While it runs, silence is our own doing: a snapshot stops the thread. */
-  excuse<T>(task: () => T): T;
+  /** For `createHeartbeatMonitor` in the watcher thread. */
+  readonly memory: SharedArrayBuffer;
+  increment(): void;
+  /** Runs a capture. The agent blocks the thread itself meanwhile, so the watcher does not count this time as silence. */
+  duringCapture<T>(capture: () => T): T;
 }
 
-export function createHeartbeatCounter(memory: SharedArrayBuffer): HeartbeatCounter {
+export function createHeartbeatCounter(): HeartbeatCounter {
+  const memory = new SharedArrayBuffer(HEARTBEAT_BYTES);
   const cells = new Int32Array(memory);
   return {
-    bump: () => void Atomics.add(cells, COUNT, 1),
-    excuse(task) {
-      Atomics.store(cells, EXCUSED, 1);
+    memory,
+    increment: () => void Atomics.add(cells, COUNT, 1),
+    duringCapture(capture) {
+      Atomics.store(cells, IN_CAPTURE, 1);
       try {
-        return task();
+        return capture();
       } finally {
         Atomics.add(cells, COUNT, 1);
-        Atomics.store(cells, EXCUSED, 0);
+        Atomics.store(cells, IN_CAPTURE, 0);
       }
     },
   };
 }
 
-/** The watcher's side: told the time, returns how long the thread has been silent. */
+/** The watcher's side. The returned function takes the time and returns for how many ms the counter has stood still. */
 export function createHeartbeatMonitor(memory: SharedArrayBuffer): (nowMs: number) => number {
   const cells = new Int32Array(memory);
   let lastCount = -1;
-  let heardAtMs = 0;
-  let askedAtMs: number | null = null;
+  let lastChangeAtMs = 0;
+  let lastCheckAtMs: number | null = null;
   return (nowMs) => {
     const count = Atomics.load(cells, COUNT);
-    // A watcher that itself was not run (a suspended machine) cannot know that the other side was silent meanwhile.
-    const wasAway = askedAtMs !== null && nowMs - askedAtMs > 5 * HEARTBEAT_PERIOD_MS;
-    if (count !== lastCount || wasAway || Atomics.load(cells, EXCUSED) === 1) {
+    const wasSuspended = lastCheckAtMs !== null && nowMs - lastCheckAtMs > MAX_CHECK_GAP_MS;
+    if (count !== lastCount || wasSuspended || Atomics.load(cells, IN_CAPTURE) === 1) {
       lastCount = count;
-      heardAtMs = nowMs;
+      lastChangeAtMs = nowMs;
     }
-    askedAtMs = nowMs;
-    return nowMs - heardAtMs;
+    lastCheckAtMs = nowMs;
+    return nowMs - lastChangeAtMs;
   };
 }

@@ -1,20 +1,20 @@
-/** The agent of a process where it is switched off, or could not begin: everything answers, nothing happens. */
+/** The `Agent` of a process where the agent is switched off or could not start: every method answers, nothing runs. */
 import { composeStatus } from '../report/status.ts';
-import type { Clock, Identity } from '../types/index.ts';
+import type { Clock, Dispose, Identity } from '../types/index.ts';
 import type { Agent } from './api.ts';
 
 export function createInactiveAgent(identity: Identity, clock: Clock, reason: string): Agent {
   const startedAtMs = clock.nowMs();
-  const nothing = (): (() => void) => () => undefined;
+  const ignore = (): Dispose => () => undefined;
   const refused = { outcome: 'refused', reason } as const;
   return {
-    watchRegistry: nothing,
-    watchQueue: nothing,
-    watchRooms: nothing,
-    watchEmitter: nothing,
-    watchConnection: nothing,
-    on: nothing,
-    collectInto: nothing,
+    watchRegistry: ignore,
+    watchQueue: ignore,
+    watchRooms: ignore,
+    watchEmitter: ignore,
+    watchConnection: ignore,
+    on: ignore,
+    collectInto: ignore,
     snapshot: () => Promise.resolve(refused),
     stop: () => Promise.resolve(),
     status: () =>

@@ -1,89 +1,101 @@
-/** The agent as its user sees it. */
+/** Implements the public `Agent` on top of the sampler and the link to the watcher. */
+import { MessageChannel } from 'node:worker_threads';
 import type * as CollectIntoModule from '../export/collect-into.ts';
 import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
 import { composeStatus } from '../report/status.ts';
 import type { Dispose, Snapshot, Status } from '../types/index.ts';
 import type { Agent } from './api.ts';
-import type { AgentContext } from './start-agent.ts';
-import { hold } from './keep-alive.ts';
+import type { AgentContext } from './context.ts';
 
 const STATUS_DEADLINE_MS = 2_000;
 const STOP_DEADLINE_MS = 2_000;
-/** Longer than any capture may take, the waiting for another one included. */
+/** Longer than the longest capture together with the wait for the one before it. */
 const SNAPSHOT_DEADLINE_MS = 15 * 60_000;
-const MAX_LABEL = 60;
+const MAX_LABEL_LENGTH = 60;
 
-export function createPublicApi(body: AgentContext, undo: () => void): Agent {
-  const { sampler, events } = body;
+export function createPublicApi(context: AgentContext, undoHooks: () => void): Agent {
+  const { sampler, events } = context;
   let stopping: Promise<void> | null = null;
 
   async function status(): Promise<Status> {
-    return (await body.link?.request('status', null, STATUS_DEADLINE_MS)) ?? ownStatus(body);
+    return (await context.link?.request('status', null, STATUS_DEADLINE_MS)) ?? statusWithoutWatcher(context);
   }
   async function snapshot(label: unknown): Promise<Snapshot> {
-    return (await body.link?.request('snapshot', plainLabel(label), SNAPSHOT_DEADLINE_MS)) ?? noWatcher();
+    const request = context.link?.request('snapshot', fileLabel(label), SNAPSHOT_DEADLINE_MS);
+    return (await request) ?? NO_WATCHER;
   }
   async function stop(): Promise<void> {
-    await body.link?.request('stop', null, STOP_DEADLINE_MS);
-    body.link = null;
-    undo();
+    await context.link?.request('stop', null, STOP_DEADLINE_MS);
+    context.link = null;
+    undoHooks();
   }
 
   return {
-    watchRegistry: (name, thing) => sampler.watchRegistry(name, thing),
-    watchQueue: (name, thing, options) => sampler.watchQueue(name, thing, options),
+    watchRegistry: (name, collection) => sampler.watchRegistry(name, collection),
+    watchQueue: (name, collection, options) => sampler.watchQueue(name, collection, options),
     watchRooms: (name, rooms) => sampler.watchRooms(name, rooms),
     watchEmitter: (name, emitter) => sampler.watchEmitter(name, emitter),
     watchConnection: (socket, options) => sampler.watchConnection(socket, options),
     on: (event, listener) => events.on(event, listener),
-    status: () => hold(status()),
-    snapshot: (label) => hold(snapshot(label)),
-    collectInto: (registry) => collect(body, registry),
-    stop: () => (stopping ??= hold(stop())),
+    status: () => keepAliveDuring(status()),
+    snapshot: (label) => keepAliveDuring(snapshot(label)),
+    collectInto: (registry) => collectInto(context, registry),
+    stop: () => (stopping ??= keepAliveDuring(stop())),
   };
 }
 
-/** Read when the application is scraped, from what the watcher last said: no thread is waited for. */
-function collect(body: AgentContext, registry: RegistryLike): Dispose {
-  const { collectInto, isRegistry } = require('../export/collect-into.ts') as typeof CollectIntoModule;
+/**
+ * Keeps the process alive until `pending` settles. Our timers and ports are unref'd, so without this a process with
+ * nothing else to do would exit before the caller gets the result. All requests have deadlines.
+ */
+function keepAliveDuring<T>(pending: Promise<T>): Promise<T> {
+  const { port1 } = new MessageChannel();
+  // A MessagePort with a `message` listener is ref'd.
+  port1.on('message', () => undefined);
+  return pending.finally(() => port1.close());
+}
+
+/** A scrape reads the metrics of the last acknowledged sample; it never waits for the watcher. */
+function collectInto(context: AgentContext, registry: RegistryLike): Dispose {
+  const collecting = require('../export/collect-into.ts') as typeof CollectIntoModule;
   const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
-  if (!isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
-  const { taken, dispose } = collectInto(
+  if (!collecting.isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
+  const { taken, dispose } = collecting.collectInto(
     registry,
-    metricsFor(body.resolved.config.otelRuntime),
-    () => body.metrics ?? Promise.reject(new Error('no sample yet')),
+    metricsFor(context.resolved.config.otelRuntime),
+    () => context.metrics ?? Promise.reject(new Error('no sample yet')),
   );
   if (taken.length > 0) {
-    body.log.warn(
+    context.log.warn(
       { code: 'WSGUARD_METRICS_TAKEN', taken },
-      'metrics of these names were in the registry before',
+      'collectInto left out metrics whose names the registry already has',
     );
   }
   return dispose;
 }
 
-/** Part of a file's name. */
-const plainLabel = (label: unknown): string =>
-  (typeof label === 'string' ? label : 'manual').replace(/[^\w.-]+/g, '-').slice(0, MAX_LABEL) || 'manual';
+/** The label is part of the file name. */
+const fileLabel = (label: unknown): string =>
+  (typeof label === 'string' ? label : 'manual').replace(/[^\w.-]+/g, '-').slice(0, MAX_LABEL_LENGTH) ||
+  'manual';
 
-const noWatcher = (): Snapshot => ({
+const NO_WATCHER: Snapshot = {
   outcome: 'failed',
   code: 'WSGUARD_WATCHER_SILENT',
-  reason: 'the watcher, which decides whether a snapshot may be taken, does not answer',
-});
+  reason: 'the watcher decides whether a snapshot may be taken, and it does not respond',
+};
 
-/** What this thread knows without its watcher. */
-function ownStatus(body: AgentContext): Status {
+function statusWithoutWatcher(context: AgentContext): Status {
   return composeStatus({
-    watcher: body.link === null ? 'none' : 'silent',
-    identity: body.identity,
-    uptimeMs: body.bed.clock.wallMs() - body.startedWallMs,
-    sample: body.sampling?.last() ?? null,
+    watcher: context.link === null ? 'none' : 'silent',
+    identity: context.identity,
+    uptimeMs: context.preload.clock.wallMs() - context.startedWallMs,
+    sample: context.samplingLoop?.lastSample() ?? null,
     verdicts: [],
-    alerts: [...body.openAlerts.values()],
+    alerts: [...context.openAlerts.values()],
     timeToLimit: null,
     blind: [],
-    noThreadReason: body.host?.noThreadReason ?? null,
+    noThreadReason: context.watcherHost?.noThreadReason ?? null,
   });
 }

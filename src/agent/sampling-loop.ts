@@ -1,10 +1,10 @@
-/** One sample a period, at most so many unacknowledged, the rest dropped and counted. */
+/** Reads one sample per period and sends it to the watcher, unless too many samples are unacknowledged. */
 import { MAX_UNACKNOWLEDGED, type AppCounters, type FromApp, type Link } from '../channel.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Sample, Stop } from '../types/index.ts';
 
-/** A fifth of a second at scale 60 would be too fine for a test machine and finds nothing sooner. */
-const SHORTEST_PERIOD_MS = 250;
+/** The default interval of 15 s at time scale 60, and the smallest WSGUARD_INTERVAL_MS. */
+const MIN_PERIOD_MS = 250;
 
 interface Deps {
   readonly clock: Clock;
@@ -15,51 +15,52 @@ interface Deps {
 }
 
 export interface SamplingLoop {
-  readonly last: () => Sample | null;
+  readonly lastSample: () => Sample | null;
+  /** All samples up to `seq` are processed. */
   acknowledge(seq: number): void;
-  /** A new watcher owes nothing. */
+  /** A new watcher will not acknowledge the samples that the previous one received. */
   resetUnacknowledged(): void;
   stop: Stop;
 }
 
 export const samplingPeriodMs = (intervalMs: number, timeScale: number): number =>
-  Math.max(SHORTEST_PERIOD_MS, intervalMs / timeScale);
+  Math.max(MIN_PERIOD_MS, intervalMs / timeScale);
 
 export function startSamplingLoop({ clock, guard, periodMs, read, link }: Deps): SamplingLoop {
-  const underway = new Set<number>();
+  const unacknowledged = new Set<number>();
   let last: Sample | null = null;
-  let taken = 0;
-  let dropped = 0;
+  let takenTotal = 0;
+  let droppedTotal = 0;
   let spentMs = 0;
 
   function sampleOnce(): void {
     const startedMs = clock.nowMs();
     const sample = (last = read());
-    taken += 1;
+    takenTotal += 1;
     spentMs += clock.nowMs() - startedMs;
-    if (underway.size >= MAX_UNACKNOWLEDGED) {
-      dropped += 1;
+    if (unacknowledged.size >= MAX_UNACKNOWLEDGED) {
+      droppedTotal += 1;
       return;
     }
     const counters: AppCounters = {
-      samplesTotal: taken,
-      samplesDroppedTotal: dropped,
+      samplesTotal: takenTotal,
+      samplesDroppedTotal: droppedTotal,
       faults: guard.faults(),
       sampleMsTotal: spentMs,
     };
     link()?.send('sample', { sample, counters });
-    underway.add(sample.seq);
+    unacknowledged.add(sample.seq);
   }
 
   const tick = guard.wrap('sample', sampleOnce);
   const stop = clock.every(periodMs, tick);
   clock.after(0, tick);
   return {
-    last: () => last,
+    lastSample: () => last,
     acknowledge: (seq) => {
-      for (const waiting of underway) if (waiting <= seq) underway.delete(waiting);
+      for (const sent of unacknowledged) if (sent <= seq) unacknowledged.delete(sent);
     },
-    resetUnacknowledged: () => underway.clear(),
+    resetUnacknowledged: () => unacknowledged.clear(),
     stop,
   };
 }

@@ -1,23 +1,51 @@
-import { readFileSync } from 'node:fs';
+/** Decides whether the watcher can run in a Worker of its own. */
+import { statSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import { readSmallRegularFile } from '../core/files.ts';
+import { isAllowed } from '../core/process.ts';
 
 const MIB = 1024 ** 2;
-/** Measured on Node 20: a server that lives within 0.9 GB dies of its Worker within 1.6 GB, not within 2. */
-const WORKER_BYTES = 1_300 * MIB;
+/** Measured on Node 20: a server that needs 0.9 GB of address space dies of its Worker within 1.6 GB, not within 2 GB. */
+const WORKER_ADDRESS_SPACE_BYTES = 1_300 * MIB;
+/** Files of /proc are a few KiB. */
+const MAX_PROC_BYTES = 64 * 1024;
 
-type Read = (path: string) => string;
+type ReadFile = (path: string) => string;
+
+/** Null when a Worker can start. */
+export function noThreadReason(config: Config): string | null {
+  if (config.thread === 'off') return 'WSGUARD_THREAD=off';
+  if (!isAllowed('worker')) return 'Workers are forbidden by --permission';
+  if (!hasAddressSpaceForWorker()) return 'the address space limit (ulimit -v) leaves no room for a Worker';
+  return isWorkingDirectoryDeleted()
+    ? 'the working directory was deleted, and a Worker cannot start without it'
+    : null;
+}
 
 /**
- * Whether `ulimit -v` leaves room for the ranges that a Worker's isolate reserves. Where it does not, V8 ends the whole
- * process: there is no error to catch.
+ * True when `ulimit -v` leaves room for the address ranges that V8 reserves for a Worker. Where it does not, V8 ends the
+ * whole process and there is no error to catch.
  */
-export function hasRoomForWorker(read: Read = (path) => readFileSync(path, 'latin1')): boolean {
+export function hasAddressSpaceForWorker(
+  readFile: ReadFile = (path) => readSmallRegularFile(path, MAX_PROC_BYTES),
+): boolean {
   try {
-    const limit = /^Max address space\s+(\d+)/m.exec(read('/proc/self/limits'))?.[1];
+    const limit = /^Max address space\s+(\d+)/m.exec(readFile('/proc/self/limits'))?.[1];
     if (limit === undefined) return true;
-    const usedKib = /^VmSize:\s+(\d+)/m.exec(read('/proc/self/status'))?.[1];
-    return usedKib !== undefined && Number(limit) - Number(usedKib) * 1024 >= WORKER_BYTES;
+    const usedKib = /^VmSize:\s+(\d+)/m.exec(readFile('/proc/self/status'))?.[1];
+    return usedKib !== undefined && Number(limit) - Number(usedKib) * 1024 >= WORKER_ADDRESS_SPACE_BYTES;
   } catch {
-    // No /proc: such a limit cannot be told.
+    // Without /proc the limit is unknown.
     return true;
+  }
+}
+
+/** process.cwd() is cached on the main thread and still returns a deleted directory. A Worker asks the system and fails. */
+function isWorkingDirectoryDeleted(): boolean {
+  try {
+    statSync(process.cwd());
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
   }
 }

@@ -1,24 +1,21 @@
-/** Keeps one watcher: in a Worker of ours alone, or, where Workers are forbidden, beside the application. */
-import { statSync } from 'node:fs';
+/** Runs the watcher in a Worker and restarts it when it dies. Without Workers it runs on the application thread. */
 import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type WatcherSetup, type WatcherThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
-import { isAllowed } from '../core/process.ts';
 import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
-import { hasRoomForWorker } from './thread-support.ts';
+import { noThreadReason } from './thread-support.ts';
 
 const MAX_RESTARTS = 3;
 const RESTART_DELAY_MS = 1_000;
-/** Exporters and their buffers need about 30 MB; a leak of ours must not become the application's. */
-const HEAP_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
-/** dist/, where watcher.js lies. */
-const ROOT = join(__dirname, '..');
+/** Exporters and their buffers need about 30 MB. A leak of the agent ends the watcher and not the application. */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
+const WATCHER_FILE = join(__dirname, '..', 'watcher.js');
 
 export interface WatcherHost {
-  /** Why there is no thread; null where there is one. */
+  /** Null when the watcher runs in a thread. */
   readonly noThreadReason: string | null;
   stop(): void;
 }
@@ -27,114 +24,109 @@ interface Deps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly log: Log;
-  setup(noThreadReason: string | null, restarts: number): WatcherSetup;
-  /** A watcher began: talk to this port from now on. */
-  onPort(port: Port): void;
-  /** The last one died and there will be no other. */
-  onGaveUp(): void;
+  readonly createSetup: (how: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>) => WatcherSetup;
+  /** A watcher started; messages go through this port from now on. */
+  readonly onPort: (port: Port) => void;
+  /** The last watcher died and none will follow. */
+  readonly onGaveUp: () => void;
 }
 
-export function startWatcher(config: Config, deps: Deps): WatcherHost {
-  const forbidden = threadForbidden(config);
-  if (forbidden !== null) return startBeside(forbidden, deps);
-  let stopped = false;
-  let stopRetry = (): void => {};
-  let worker: Worker | null = null;
+export function startWatcherHost(config: Config, deps: Deps): WatcherHost {
+  const reason = noThreadReason(config);
+  if (reason !== null) return startOnThisThread(reason, deps);
+  const host = new ThreadHost(deps);
+  try {
+    host.spawn(0);
+    return host;
+  } catch (error) {
+    return startOnThisThread(`a Worker could not be started: ${(error as Error).message}`, deps);
+  }
+}
 
-  function spawn(restarts: number): void {
-    // What a Worker says by its own port Node looks at first, from 24 on in `process.env`: where the application has
-    // emptied that, each word of ours would be an uncaught exception of its.
+class ThreadHost implements WatcherHost {
+  readonly noThreadReason = null;
+  readonly #deps: Deps;
+  #worker: Worker | null = null;
+  #isStopped = false;
+  #cancelRestart = (): void => {};
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  spawn(restarts: number): void {
+    const { createSetup, onPort } = this.#deps;
+    // From Node 24 on, a message through a Worker's own port reads `process.env` of the main thread. Where the application
+    // has replaced that with null, each message would be an uncaught exception of the application.
     const { port1: incoming, port2: outgoing } = new MessageChannel();
-    const started = startWorker(deps.setup(null, restarts), outgoing);
-    worker = started;
-    let because = 'no reason given';
-    // Whatever is thrown in a Worker arrives here, `null` too.
-    started.on(
+    const worker = startWorker(createSetup({ noThreadReason: null, restarts }), outgoing);
+    this.#worker = worker;
+    let because = 'no error was reported';
+    // A Worker can throw any value, `null` too.
+    worker.on(
       'error',
       (error: unknown) => (because = error instanceof Error ? error.message : String(error)),
     );
-    started.on('exit', (code) => {
-      if (stopped) return;
-      if (restarts >= MAX_RESTARTS) {
-        deps.log.error(
-          { code: 'WSGUARD_WATCHER_GAVE_UP', because, exitCode: code },
-          'the watcher died for the fourth time, giving up',
-        );
-        deps.onGaveUp();
-        return;
-      }
-      deps.log.warn(
-        { code: 'WSGUARD_WATCHER_DIED', because, exitCode: code, restarts: restarts + 1 },
-        'the watcher died, starting another',
-      );
-      stopRetry = deps.clock.after(
-        RESTART_DELAY_MS,
-        deps.guard.wrap('watcher', () => spawn(restarts + 1)),
-      );
-    });
-    deps.onPort({
-      post: (message) => started.postMessage(message),
+    worker.on('exit', (exitCode) => this.#onExit(restarts, { because, exitCode }));
+    onPort({
+      post: (message) => worker.postMessage(message),
       receive: (listener) => incoming.on('message', listener).unref(),
     });
   }
 
-  try {
-    spawn(0);
-  } catch (error) {
-    return startBeside(`a Worker could not be started: ${(error as Error).message}`, deps);
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelRestart();
+    void this.#worker?.terminate();
   }
-  return {
-    noThreadReason: null,
-    stop() {
-      stopped = true;
-      stopRetry();
-      void worker?.terminate();
-    },
-  };
+
+  #onExit(restarts: number, exit: { because: string; exitCode: number }): void {
+    const { log, clock, guard, onGaveUp } = this.#deps;
+    if (this.#isStopped) return;
+    if (restarts >= MAX_RESTARTS) {
+      log.error(
+        { code: 'WSGUARD_WATCHER_GAVE_UP', ...exit },
+        'the watcher thread died for the fourth time and is not restarted; nothing is watched any more',
+      );
+      onGaveUp();
+      return;
+    }
+    log.warn(
+      { code: 'WSGUARD_WATCHER_DIED', ...exit, restarts: restarts + 1 },
+      'the watcher thread died and is restarted',
+    );
+    this.#cancelRestart = clock.after(
+      RESTART_DELAY_MS,
+      guard.wrap('watcher', () => this.spawn(restarts + 1)),
+    );
+  }
 }
 
 function startWorker(setup: WatcherSetup, outgoing: MessagePort): Worker {
-  // Nor is the coverage of our code any of the application's.
+  // With NODE_OPTIONS the Worker would run the application's preloads again, even with an empty execArgv. With
+  // NODE_V8_COVERAGE it would add our files to the application's coverage report.
   const { NODE_OPTIONS: _preloads, NODE_V8_COVERAGE: _coverage, ...env } = setup.env;
   const options: WorkerOptions = {
     name: 'wsguard',
     workerData: { wsguard: { setup, outgoing } satisfies WatcherThreadData },
     transferList: [outgoing],
-    // An empty execArgv still runs the preloads of NODE_OPTIONS; an env without it does not.
     execArgv: [],
     env,
-    // Not mixed into the application's output. Nobody reads these streams, since reading one keeps the process alive:
-    // the watcher writes its log to the descriptor, past them, and drops the rest.
+    // Keeps output of our packages out of the application's output. Nobody reads these streams, because a reader keeps
+    // the process alive; the watcher writes its log to file descriptor 2 and drops everything else.
     stdout: true,
     stderr: true,
-    resourceLimits: HEAP_LIMITS,
+    resourceLimits: RESOURCE_LIMITS,
   };
-  const worker = new Worker(join(ROOT, 'watcher.js'), options);
+  const worker = new Worker(WATCHER_FILE, options);
   worker.unref();
   return worker;
 }
 
-function startBeside(noThreadReason: string, deps: Deps): WatcherHost {
-  const { startWatching } = require('../watcher.ts') as typeof WatcherModule;
-  const [ours, theirs] = createPortPair(deps.clock);
-  deps.onPort(ours);
-  const stop = startWatching(deps.setup(noThreadReason, 0), theirs, deps.clock);
-  return { noThreadReason, stop };
-}
-
-function threadForbidden(config: Config): string | null {
-  if (config.thread === 'off') return 'WSGUARD_THREAD=off';
-  if (!isAllowed('worker')) return 'Workers are forbidden by --permission';
-  if (!hasRoomForWorker()) return 'the address space limit (ulimit -v) leaves no room for one';
-  return isHomeless() ? 'no Worker starts where the working directory is gone' : null;
-}
-
-/** This thread still has the name, cached; a new one asks the system for it. */
-function isHomeless(): boolean {
-  try {
-    statSync(process.cwd());
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
-  }
+function startOnThisThread(reason: string, { clock, createSetup, onPort }: Deps): WatcherHost {
+  const { startWatcher } = require('../watcher.ts') as typeof WatcherModule;
+  const [appPort, watcherPort] = createPortPair(clock);
+  onPort(appPort);
+  const stop = startWatcher(createSetup({ noThreadReason: reason, restarts: 0 }), watcherPort, clock);
+  return { noThreadReason: reason, stop };
 }

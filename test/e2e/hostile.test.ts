@@ -84,7 +84,7 @@ test('an agent that cannot begin says so, and start() is answered', async () => 
     agent.snapshot('x').then(({ outcome, reason }) => console.log(outcome + ': ' + reason));`;
   const child = startChild({ files: { 'main.js': main } });
   const [, port] = await child.printed(/listening (\d+)/);
-  await child.printed(/refused: the agent could not be started, see the log/);
+  await child.printed(/refused: the agent could not start; the log has the error/);
   expect(child.lines().map(({ code }) => code)).toEqual(['WSGUARD_FAULT']);
   expect(await answerOf(port)).toBe('ok');
 });

@@ -2,28 +2,28 @@ import { createEventEmitter } from '../../../src/agent/event-emitter.ts';
 import { createGuard } from '../../../src/core/guard.ts';
 import { alertOf } from '../../support/alerts.ts';
 
-test('what a listener throws, now or later, stays here; the others hear', async () => {
+test('an error or a rejection in a listener is a fault, and the other listeners still run', async () => {
   const faults: unknown[] = [];
   const events = createEventEmitter(
     createGuard(({ part, error }) => faults.push([part, (error as Error).message])),
   );
-  const heard: string[] = [];
+  const received: string[] = [];
   events.on('alert', () => {
-    throw new Error('now');
+    throw new Error('thrown');
   });
-  const later = (): Promise<void> => Promise.reject(new Error('later'));
-  events.on('alert', later as () => void);
-  events.on('alert', ({ id }) => void heard.push(id));
+  const rejecting = (): Promise<void> => Promise.reject(new Error('rejected'));
+  events.on('alert', rejecting as () => void);
+  events.on('alert', ({ id }) => void received.push(id));
   events.emit('alert', alertOf({ id: 'a' }));
-  expect(heard).toEqual(['a']);
+  expect(received).toEqual(['a']);
   await new Promise(setImmediate);
   expect(faults).toEqual([
-    ['on alert', 'now'],
-    ['on alert', 'later'],
+    ['on alert', 'thrown'],
+    ['on alert', 'rejected'],
   ]);
 });
 
-test('an event that does not exist is said at the call, with those that do', () => {
+test('an unknown event throws at the call and names the events that exist', () => {
   const events = createEventEmitter(createGuard(() => undefined));
   const on = (event: string, listener: () => void): unknown => events.on(event as 'alert', listener);
   expect(() => on('leak', () => undefined)).toThrow(

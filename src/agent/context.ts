@@ -1,0 +1,65 @@
+/** The state that the parts of a running agent share on the application thread. */
+import type { PreloadContext } from '../agent.ts';
+import type { FromApp, Link, WatcherSetup } from '../channel.ts';
+import type { ResolvedConfig } from '../config/schema.ts';
+import { isAllowed } from '../core/process.ts';
+import type { MetricState } from '../export/metric.ts';
+import type { Alert, Identity, Log } from '../types/index.ts';
+import type { AgentEventEmitter } from './event-emitter.ts';
+import type { HeartbeatCounter } from './heartbeat-counter.ts';
+import type { Sampler } from './sampler.ts';
+import type { SamplingLoop } from './sampling-loop.ts';
+import type { WatcherHost } from './watcher-host.ts';
+
+export interface AgentContext {
+  readonly preload: PreloadContext;
+  readonly resolved: ResolvedConfig;
+  readonly identity: Identity;
+  readonly log: Log;
+  readonly sampler: Sampler;
+  readonly events: AgentEventEmitter;
+  readonly heartbeat: HeartbeatCounter;
+  /** Keyed by alert id. The exit report and a restarted watcher need them. */
+  readonly openAlerts: Map<string, Alert>;
+  /** Snapshot files that may hold secrets because their redaction has not finished. */
+  readonly rawFiles: Set<string>;
+  readonly startedWallMs: number;
+  /** The directory is set explicitly and writable: the watcher keeps state there across restarts. */
+  readonly isDirSet: boolean;
+  readonly mayWrite: boolean;
+  /** From the watcher's last acknowledgement. */
+  metrics: MetricState | null;
+  /** Null before the watcher starts, after `stop()`, and when the watcher was given up. */
+  link: Link<FromApp> | null;
+  samplingLoop: SamplingLoop | null;
+  watcherHost: WatcherHost | null;
+}
+
+export function directoryRights({
+  config,
+  sources,
+}: ResolvedConfig): Pick<AgentContext, 'isDirSet' | 'mayWrite'> {
+  const mayWrite = isAllowed('fs.write', config.dir);
+  return { mayWrite, isDirSet: mayWrite && ['file', 'code', 'env'].includes(sources.dir) };
+}
+
+export function createWatcherSetup(
+  context: AgentContext,
+  { noThreadReason, restarts }: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>,
+): WatcherSetup {
+  const { resolved, identity, preload, heartbeat, startedWallMs, openAlerts, isDirSet, mayWrite } = context;
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(preload.env)) if (value !== undefined) env[name] = value;
+  return {
+    noThreadReason,
+    restarts,
+    config: resolved.config,
+    identity,
+    env,
+    isDirSet,
+    mayWrite,
+    startedWallMs,
+    heartbeat: noThreadReason === null ? heartbeat.memory : null,
+    openAlerts: [...openAlerts.values()],
+  };
+}

@@ -1,0 +1,75 @@
+/** The application thread's handlers of messages and requests from the watcher. */
+import type * as AllocationProfileModule from '../capture/allocation-profile.ts';
+import type { ProfileRun } from '../capture/allocation-profile.ts';
+import type { FromWatcher, MessageHandlers } from '../channel.ts';
+import type { AllocationProfile, Failed } from '../types/index.ts';
+import type { AgentContext } from './context.ts';
+import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
+import type { HeapSnapshotter } from './heap-snapshotter.ts';
+
+const FAULT: Failed = {
+  outcome: 'failed',
+  code: 'WSGUARD_CAPTURE_FAILED',
+  reason: 'the snapshot ended on a fault of the agent; the log has the error',
+};
+
+export function createMessageHandlers(context: AgentContext): MessageHandlers<FromWatcher> {
+  const { sampler, events, openAlerts, preload } = context;
+  const { guard } = preload;
+  const profile = createProfileSwitch();
+  let snapshotter: HeapSnapshotter | null = null;
+  return {
+    onMessage: {
+      ready: () => context.link?.send('attached', sampler.attached()),
+      ack: ({ seq, metrics }) => {
+        context.metrics = metrics;
+        context.samplingLoop?.acknowledge(seq);
+      },
+      suspicion: (isSuspected) => sampler.setSuspicion(isSuspected),
+      snapshot: (snapshot) => events.emit('snapshot', snapshot),
+      report: (report) => events.emit('report', report),
+      transition(alert) {
+        if (alert.event === 'closed') openAlerts.delete(alert.id);
+        else openAlerts.set(alert.id, alert);
+        events.emit('alert', alert);
+      },
+    },
+    onRequest: {
+      profile: (action) => Promise.resolve(guard.run('profile', () => profile(action), null)),
+      locateListener: ({ emitter, event }) =>
+        guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
+      pingAll: () => guard.runAsync('ping all', () => sampler.pingAll().then(() => null), null),
+      snapshot: ({ folder, label }) => {
+        const take = () => (snapshotter ??= openSnapshotter(context)).take(folder, label);
+        return Promise.resolve(guard.run('snapshot', take, FAULT));
+      },
+    },
+  };
+}
+
+/** Loads the snapshotter with the first request, because most processes never take a snapshot. */
+function openSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: AgentContext): HeapSnapshotter {
+  const { createHeapSnapshotter } = require('./heap-snapshotter.ts') as typeof HeapSnapshotterModule;
+  return createHeapSnapshotter({
+    config: resolved.config,
+    clock: preload.clock,
+    heartbeat,
+    flags: preload.preloadHooks.flags,
+    onRawFile: (file) => void rawFiles.add(file),
+    beforeCapture: () => sampler.noteMark('snapshot'),
+  });
+}
+
+/** Starts or stops the one sampling heap profile. `stop` returns it; null when none ran or it failed. */
+function createProfileSwitch(): (action: 'start' | 'stop') => AllocationProfile | null {
+  let running: ProfileRun | null = null;
+  return (action) => {
+    const result = running?.stop() ?? null;
+    running = null;
+    if (action === 'stop') return result === null || 'outcome' in result ? null : result;
+    const { startProfile } = require('../capture/allocation-profile.ts') as typeof AllocationProfileModule;
+    const started = startProfile();
+    if (!('outcome' in started)) running = started;
+    return null;
+  };
+}
