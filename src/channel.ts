@@ -18,7 +18,7 @@ import type {
   Sample,
   Snapshot,
   Status,
-  Taken,
+  UnfinishedSnapshot,
 } from './types/index.ts';
 
 /** The application thread drops and counts further samples while this many are unacknowledged. */
@@ -68,7 +68,7 @@ export interface FromWatcher {
   requests: {
     snapshot: {
       request: { readonly folder: string; readonly label: string };
-      response: Taken | Refused | Failed;
+      response: UnfinishedSnapshot | Refused | Failed;
     };
     locateListener: {
       request: { readonly emitter: string; readonly event: string };

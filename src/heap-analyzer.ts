@@ -1,77 +1,71 @@
-/** `HeapAnalyzer`: gate -> snapshot -> redaction and analysis elsewhere. Usable alone, keeps nothing alive. */
+/** `HeapAnalyzer`: takes heap snapshots of this process and analyses snapshot files. Works without the agent. */
 
-import { getHeapStatistics } from 'node:v8';
-import { finishSnapshot, runAnalysis } from './snapshot-jobs.ts';
-import type { AnalysisRefused } from './snapshot-jobs.ts';
-import { decideCapture } from './capture/gate.ts';
-import { availableBytes } from './core/cgroup.ts';
+import { HeapSnapshotter, readCaptureInputs } from './capture/heap-snapshotter.ts';
 import { listSnapshots, sweepLeftovers } from './capture/snapshot-files.ts';
-import { readCaptureInputs, writeInProcess } from './capture/write.ts';
 import { createClock } from './core/clock.ts';
 import { removeFile } from './core/folders.ts';
-import { createLimitsReader } from './sample/limits.ts';
-import type {
-  Analysis,
-  CaptureLimits,
-  CaptureReadings,
-  CaptureState,
-  Clock,
-  Dispose,
-  Failed,
-  LearnedCost,
-  Snapshot,
-} from './types/index.ts';
+import { failed } from './core/outcome.ts';
+import { createCaptureLimits, readHeapFlags } from './sample/limits.ts';
+import { finishSnapshot, runAnalysis } from './snapshot-jobs.ts';
+import type { AnalysisRefused } from './snapshot-jobs.ts';
+import type { Analysis, CaptureLimits, Clock, Dispose, Failed, Snapshot } from './types/index.ts';
 
 export interface HeapAnalyzerOptions {
+  /** Directory of the files, `./heap-snapshots` by default. It is created with the first snapshot. */
   readonly snapshotDir?: string;
-  /** Longest stop that a snapshot may cause, as predicted. */
+  /** A snapshot with a longer predicted pause is refused; 2000 ms by default. */
   readonly pauseBudgetMs?: number;
-  /** Snapshots kept in the directory: beyond it automatic ones replace the oldest of theirs, others are refused. */
+  /** Files that are kept, 10 by default. Beyond it an automatic snapshot replaces an older automatic one. */
   readonly maxSnapshots?: number;
-  /** Time between two snapshots of `watchMemory`. */
+  /** Least time between two snapshots of `watchMemory`, one hour by default. */
   readonly cooldownMs?: number;
-  /** Masks values before the file gets its name. */
+  /** Masks the values of strings before the file gets its name; true by default. */
   readonly redact?: boolean;
-  /** What became of each snapshot that nobody awaited: scheduled ones and those of `watchMemory`. */
+  /** Called with the outcome of each automatic snapshot (`scheduleSnapshots`, `watchMemory`). */
   readonly onSnapshot?: (snapshot: Snapshot) => void;
+  /** For tests. */
   readonly clock?: Clock;
+  /** For tests. */
   readonly limits?: () => CaptureLimits;
 }
 
-interface Order {
+interface Request {
   readonly label: string;
   readonly filesKept: number;
-  /** A caller awaits it. */
+  /** The process stays alive until the snapshot is finished, because a caller awaits it. */
   readonly keepAlive: boolean;
 }
 
-const LEAST_INTERVAL_MS = 10;
-const MOST_INTERVAL_MS = 2 ** 31 - 1;
-const MOST_FILES = 3;
-const WATCH_EVERY_MS = 60_000;
-/** Labels of the snapshots that nobody asked for by hand: these may be replaced. */
-const SCHEDULED = 'scheduled';
-const WATCHED = 'high-memory';
+/** `setInterval` fires without a pause for a period of 0, and for one that does not fit into 31 bits. */
+const MIN_INTERVAL_MS = 10;
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
+/** The analysis compares at most three snapshots. */
+const MAX_FILES = 3;
+const MEMORY_CHECK_MS = 60_000;
+/** Labels of automatic snapshots. Only these files may be replaced. */
+const SCHEDULED_LABEL = 'scheduled';
+const HIGH_MEMORY_LABEL = 'high-memory';
 
-function liveLimits(): () => CaptureLimits {
-  const limits = createLimitsReader({
-    execArgv: process.execArgv,
-    nodeOptions: process.env['NODE_OPTIONS'] ?? '',
-    v8: process.versions.v8,
-  });
-  return () => ({
-    ...limits.read(getHeapStatistics().heap_size_limit),
-    availableBytes: availableBytes(),
-  });
-}
-
+/**
+ * Takes heap snapshots of this process and analyses snapshot files in a child process. A snapshot that would need more
+ * memory, disk space or time than there is, is refused. Timers of this class keep no process alive.
+ *
+ * @example
+ * const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 5_000 });
+ * const before = await analyzer.takeSnapshot('before');
+ * // ... run the load that you suspect ...
+ * const after = await analyzer.takeSnapshot('after');
+ * if (before.outcome === 'written' && after.outcome === 'written')
+ *   console.log(await analyzer.analyse([before.file, after.file]));
+ */
 export class HeapAnalyzer {
   readonly snapshotDir: string;
   readonly #options: Required<Omit<HeapAnalyzerOptions, 'snapshotDir'>>;
+  readonly #snapshotter: HeapSnapshotter;
   #count = 0;
-  #running = false;
-  #learned: LearnedCost | null = null;
+  #isRunning = false;
 
+  /** @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT when `snapshotDir` is no path. */
   constructor(options: HeapAnalyzerOptions = {}) {
     this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
     if (typeof this.snapshotDir !== 'string' || this.snapshotDir === '')
@@ -83,118 +77,116 @@ export class HeapAnalyzer {
       redact: options.redact ?? true,
       onSnapshot: options.onSnapshot ?? (() => undefined),
       clock: options.clock ?? createClock(),
-      limits: options.limits ?? liveLimits(),
+      limits: options.limits ?? createCaptureLimits(readHeapFlags()),
     };
-    sweepLeftovers(this.snapshotDir, this.#options.clock.wallMs());
+    const { pauseBudgetMs, maxSnapshots: maxFiles, redact, clock, limits } = this.#options;
+    const budget = {
+      method: 'inprocess',
+      pauseBudgetMs,
+      pauseSetting: 'pauseBudgetMs',
+      maxFiles,
+      redact,
+    } as const;
+    this.#snapshotter = new HeapSnapshotter({ budget, limits, clock });
+    sweepLeftovers(this.snapshotDir, clock.wallMs());
   }
 
-  /** Snapshots written by this object. */
+  /** Number of snapshots that this object has written. */
   get snapshotCount(): number {
     return this.#count;
   }
 
-  /** Stops the process for the time it takes, when the gate allows it. Never rejects. */
+  /**
+   * Writes `heap-<epoch ms>-<label>.heapsnapshot`. The process stops for `pauseMs` of the result. Never rejects: the
+   * outcome is `written`, `refused` (with the reason, and the bytes needed and available) or `failed` (with a code).
+   */
   takeSnapshot(label = 'manual'): Promise<Snapshot> {
     return this.#take({ label, filesKept: listSnapshots(this.snapshotDir).length, keepAlive: true });
   }
 
-  /** One snapshot each period, as far as the gate allows it: `onSnapshot` is told either way. */
+  /**
+   * Requests a snapshot each `intervalMs`; `onSnapshot` gets each outcome. Returns a function that ends the schedule.
+   *
+   * @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT for less than 10 ms or more than 2^31 - 1 ms.
+   */
   scheduleSnapshots(intervalMs: number): Dispose {
-    // A timer of no length, or of more than its 31 bits, fires all the time.
-    if (!(intervalMs >= LEAST_INTERVAL_MS && intervalMs <= MOST_INTERVAL_MS))
-      throw misuse('intervalMs', `a number from ${LEAST_INTERVAL_MS} to ${MOST_INTERVAL_MS}`);
-    return this.#options.clock.every(intervalMs, () => void this.#takeAutomatic(SCHEDULED));
+    if (!(intervalMs >= MIN_INTERVAL_MS && intervalMs <= MAX_INTERVAL_MS))
+      throw misuse('intervalMs', `a number from ${MIN_INTERVAL_MS} to ${MAX_INTERVAL_MS}`);
+    return this.#options.clock.every(intervalMs, () => void this.#takeAutomatic(SCHEDULED_LABEL));
   }
 
-  /** A snapshot when old space exceeds this share of the capacity that kills; then not again for the cooldown. */
+  /**
+   * Requests a snapshot when old space is above `thresholdPercent` of the capacity that kills the process, and then not
+   * again for `cooldownMs`. It checks once a minute. Returns a function that ends the watch.
+   *
+   * @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT unless 0 < thresholdPercent <= 100.
+   */
   watchMemory(thresholdPercent: number): Dispose {
     if (!(thresholdPercent > 0 && thresholdPercent <= 100))
       throw misuse('thresholdPercent', 'a percentage above 0, at most 100');
-    const { clock, cooldownMs } = this.#options;
+    const { clock, cooldownMs, limits } = this.#options;
     let lastMs: number | null = null;
-    return clock.every(WATCH_EVERY_MS, () => {
+    return clock.every(MEMORY_CHECK_MS, () => {
       const nowMs = clock.nowMs();
       if (lastMs !== null && nowMs - lastMs < cooldownMs) return;
-      const { oldSpaceBytes, heapCapacityBytes: capacity } = this.#read();
-      if (oldSpaceBytes < (capacity * thresholdPercent) / 100) return;
+      const { oldSpaceBytes, heapCapacityBytes } = readCaptureInputs(this.snapshotDir, limits());
+      if (oldSpaceBytes < (heapCapacityBytes * thresholdPercent) / 100) return;
       lastMs = nowMs;
-      void this.#takeAutomatic(WATCHED);
+      void this.#takeAutomatic(HIGH_MEMORY_LABEL);
     });
   }
 
-  /** One file: what holds the memory; two or three in order: what grows. In a process of its own. */
+  /**
+   * Analyses one snapshot (what retains the memory) or compares two or three in the order they were taken (what grows),
+   * in a child process. Never rejects: without enough memory the outcome is `refused`, and its `command` runs the same
+   * analysis on another machine.
+   */
   analyse(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
-    const given: readonly unknown[] = typeof files === 'string' ? [files] : files;
-    const names = given.filter((file) => typeof file === 'string');
-    // A snapshot that was refused has no file, and JavaScript passes that on.
-    if (names.length < given.length || names.length === 0 || names.length > MOST_FILES) {
-      const reason = `one to three names of files, not ${given.map((file) => String(file)).join(', ')}`;
-      return Promise.resolve({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED', reason });
+    const values: readonly unknown[] = typeof files === 'string' ? [files] : files;
+    const names = values.filter((file) => typeof file === 'string');
+    // JavaScript callers pass the `file` of a refused snapshot, which is undefined.
+    if (names.length < values.length || names.length === 0 || names.length > MAX_FILES) {
+      const reason = `expected the names of one to three files, got ${values.map((file) => String(file)).join(', ')}`;
+      return Promise.resolve(failed('WSGUARD_ANALYSIS_FAILED', reason));
     }
-    return runAnalysis({
-      files: names,
-      dir: this.snapshotDir,
-      limits: this.#options.limits,
-      clock: this.#options.clock,
-      keepAlive: true,
-    });
+    const { limits, clock } = this.#options;
+    return runAnalysis({ files: names, dir: this.snapshotDir, limits, clock, keepAlive: true });
   }
 
+  /** The same as `analyse`. */
   analyze(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
     return this.analyse(files);
   }
 
   async #takeAutomatic(label: string): Promise<void> {
     const kept = listSnapshots(this.snapshotDir);
-    // The first one stays: growth is seen against it.
-    const [, ...replaceable] = kept.filter(
-      ({ file }) => file.includes(`-${SCHEDULED}.`) || file.includes(`-${WATCHED}.`),
+    // The first automatic snapshot stays, because growth is measured against it.
+    const [, oldest] = kept.filter(
+      ({ file }) => file.includes(`-${SCHEDULED_LABEL}.`) || file.includes(`-${HIGH_MEMORY_LABEL}.`),
     );
-    const oldest = replaceable[0];
-    const full = kept.length >= this.#options.maxSnapshots;
-    const filesKept = full && oldest !== undefined ? kept.length - 1 : kept.length;
+    const replaces = kept.length >= this.#options.maxSnapshots && oldest !== undefined;
+    const filesKept = replaces ? kept.length - 1 : kept.length;
     const snapshot = await this.#take({ label, filesKept, keepAlive: false });
-    if (snapshot.outcome === 'written' && full && oldest !== undefined) removeFile(oldest.file);
+    if (snapshot.outcome === 'written' && replaces) removeFile(oldest.file);
     try {
       this.#options.onSnapshot(snapshot);
     } catch {
-      // A fault of the listener is not one of the server whose timer this is.
+      // A listener that throws must not end the server whose timer this is.
     }
   }
 
-  #read(): CaptureReadings {
-    return readCaptureInputs(this.snapshotDir, this.#options.limits());
-  }
-
-  async #take({ label, filesKept, keepAlive }: Order): Promise<Snapshot> {
-    const { clock, limits, maxSnapshots, pauseBudgetMs, redact } = this.#options;
-    const state: CaptureState = {
-      running: this.#running,
-      sinceLastMs: null,
-      filesKept,
-      learned: this.#learned,
-    };
-    const budget = {
-      method: 'inprocess',
-      pauseBudgetMs,
-      pauseSetting: 'pauseBudgetMs',
-      maxFiles: maxSnapshots,
-      cooldownMs: 0,
-      redact,
-    } as const;
-    const permit = decideCapture(this.#read(), budget, state);
-    if ('outcome' in permit) return permit;
-    this.#running = true;
+  async #take({ label, filesKept, keepAlive }: Request): Promise<Snapshot> {
+    const { clock, limits, redact } = this.#options;
+    const dir = this.snapshotDir;
+    const taken = this.#snapshotter.take({ dir, label, filesKept, isRunning: this.#isRunning });
+    if (taken.outcome !== 'written') return taken;
+    this.#isRunning = true;
     try {
-      const dir = this.snapshotDir;
-      const taken = writeInProcess({ dir, label, as: redact ? 'raw' : 'final' }, clock);
-      if (taken.outcome === 'failed') return taken;
-      this.#learned = taken.learned;
       const snapshot = await finishSnapshot({ taken, redact, dir, limits, clock, keepAlive });
       if (snapshot.outcome === 'written') this.#count += 1;
       return snapshot;
     } finally {
-      this.#running = false;
+      this.#isRunning = false;
     }
   }
 }

@@ -10,10 +10,10 @@ import { failureFrom } from './core/outcome.ts';
 import { headroomBytes } from './capture/gate.ts';
 import { takeLock } from './child-process/lock.ts';
 import type { Lock } from './child-process/lock.ts';
-import { analysisRssBytes, childHeapMib, redactionRssBytes } from './capture/memory-estimate.ts';
+import { analysisRssBytes, childHeapMib, redactionRssBytes } from './capture/predict-cost.ts';
 import { sweepLeftovers, temporaryName, unpackedBytes } from './capture/snapshot-files.ts';
 import { cpuShareFor } from './child-process/cpu-share.ts';
-import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, Taken } from './types/index.ts';
+import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, UnfinishedSnapshot } from './types/index.ts';
 
 export interface ProcessOrder {
   /** Where the lock lies: one at a time among all who write there. */
@@ -30,7 +30,7 @@ export interface AnalysisOrder extends ProcessOrder {
   readonly files: readonly string[];
 }
 export interface FinishOrder extends ProcessOrder {
-  readonly taken: Taken;
+  readonly taken: UnfinishedSnapshot;
   readonly redact: boolean;
 }
 /** `command`: the same analysis on a machine that has the memory. */

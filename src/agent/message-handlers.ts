@@ -5,7 +5,7 @@ import type { FromWatcher, MessageHandlers } from '../channel.ts';
 import type { AllocationProfile, Failed } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
 import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
-import type { HeapSnapshotter } from './heap-snapshotter.ts';
+import type { TakeSnapshot } from './heap-snapshotter.ts';
 
 const FAULT: Failed = {
   outcome: 'failed',
@@ -17,7 +17,7 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
   const { sampler, events, openAlerts, preload } = context;
   const { guard } = preload;
   const profile = createProfileSwitch();
-  let snapshotter: HeapSnapshotter | null = null;
+  let takeSnapshot: TakeSnapshot | null = null;
   return {
     onMessage: {
       ready: () => context.link?.send('attached', sampler.attached()),
@@ -40,7 +40,7 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
         guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
       pingAll: () => guard.runAsync('ping all', () => sampler.pingAll().then(() => null), null),
       snapshot: ({ folder, label }) => {
-        const take = () => (snapshotter ??= openSnapshotter(context)).take(folder, label);
+        const take = () => (takeSnapshot ??= loadSnapshotter(context))(folder, label);
         return Promise.resolve(guard.run('snapshot', take, FAULT));
       },
     },
@@ -48,7 +48,7 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
 }
 
 /** Loads the snapshotter with the first request, because most processes never take a snapshot. */
-function openSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: AgentContext): HeapSnapshotter {
+function loadSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: AgentContext): TakeSnapshot {
   const { createHeapSnapshotter } = require('./heap-snapshotter.ts') as typeof HeapSnapshotterModule;
   return createHeapSnapshotter({
     config: resolved.config,

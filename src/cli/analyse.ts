@@ -6,7 +6,7 @@ import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { analyseFiles } from '../analyse/index.ts';
 import type { Progress } from '../analyse/index.ts';
 import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
-import { analysisRssBytes } from '../capture/memory-estimate.ts';
+import { analysisRssBytes } from '../capture/predict-cost.ts';
 import { unpackedBytes } from '../capture/snapshot-files.ts';
 import { createClock } from '../core/clock.ts';
 import { analysisText } from '../report/analysis-text.ts';

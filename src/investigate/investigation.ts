@@ -12,18 +12,18 @@ import { capturesEvidence } from '../kinds/index.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
 import { chooseRootCause, isClear } from './root-cause.ts';
 
-/** A leak of one object per connection is then 200 objects of one class: far above the noise of two snapshots. */
+/** Chosen, not measured: a leak of one object per connection then shows as hundreds of objects of one class. */
 const CONNECTIONS_BETWEEN_SNAPSHOTS = 200;
-/** The window of the detectors (docs/detection.md): a leak that they can see has grown within it. */
+/** Chosen: the window of the connection detectors (docs/detection.md), in which a leak that they found has grown. */
 const MAX_WAIT_MS = 15 * 60_000;
-/** Three snapshots (two waits) then take half of the time that is left until the memory limit. */
+/** Chosen so that the two waits between three snapshots take half of the time that is left until the memory limit. */
 const SHARE_OF_TIME_TO_LIMIT = 0.25;
 /** The analysis compares at most three (docs/cli.md, `wsguard analyse`). */
 const MAX_SNAPSHOTS = 3;
-/** Each snapshot stops the server. At most 18 stops a day, whatever alerts open. */
+/** Chosen: each snapshot stops the server, so at most 18 stops a day, however many alerts open. */
 const MAX_ROUNDS_PER_DAY = 6;
 const DAY_MS = 24 * 3_600_000;
-/** The profile outlives a suspicion by one detection window: one that comes and goes does not restart it each time. */
+/** Chosen: one detection window, so that a suspicion that comes and goes does not restart the profile each time. */
 const PROFILE_LINGER_MS = 15 * 60_000;
 
 const WAITING_FOR_SECOND =

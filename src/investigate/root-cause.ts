@@ -5,19 +5,19 @@
 import { KINDS } from '../kinds/index.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, ProfileLine, Suspect } from '../types/index.ts';
 
-/** The analysis calls a suspect below this a guess (docs/api.md, `Suspect.confidence`). */
+/** The confidence of a suspect that only a single snapshot shows; a suspect below it is a guess. */
 const MIN_CONFIDENCE = 0.3;
-/** From here on no third snapshot is taken: each one stops the server. */
+/** Chosen: with this confidence no further snapshot is taken, because each one stops the server. */
 const CLEAR_CONFIDENCE = 0.6;
-/** Suspects that may be preferred to the first one because they match the alert. */
+/** Chosen: only the first suspects may be preferred to the largest one because they match the alert. */
 const MAX_CANDIDATES = 3;
-/** A profile shows where live data is allocated, not what retains it, so alone it never is more than likely. */
+/** Chosen: a profile shows where live data is allocated, not what retains it, so alone it is no surer than this. */
 const MAX_PROFILE_CONFIDENCE = 0.6;
-/** A line with a smaller share of the live allocations is one among many. */
+/** Chosen: a line with a smaller share of the live allocations is one among many. */
 const MIN_SHARE = 0.3;
-/** A profile frame names the first line of its function, a suspect a line inside it. */
+/** Chosen: a profile frame names the first line of its function, a suspect a line inside it. */
 const MAX_LINES_APART = 40;
-/** With fewer connections a number per connection is noise. */
+/** Chosen: with fewer connections a number per connection is noise. */
 const MIN_CONNECTIONS_OPENED = 20;
 
 /** True when the root cause is sure enough that no further snapshot is needed. */

@@ -1,7 +1,8 @@
 /** Memory limits that bind this process: what old space may grow to, and the container's limit and usage. */
 
-import { CgroupMemory, type ReadFile } from '../core/cgroup.ts';
-import type { LimitsReading } from '../types/index.ts';
+import { getHeapStatistics } from 'node:v8';
+import { availableBytes, CgroupMemory, type ReadFile } from '../core/cgroup.ts';
+import type { CaptureLimits, LimitsReading } from '../types/index.ts';
 
 const MIB = 1024 * 1024;
 
@@ -40,6 +41,22 @@ export function createLimitsReader(
     },
   };
 }
+
+/** Reads the limits that bind a heap snapshot of this thread: those of the process, and the memory of the machine. */
+export function createCaptureLimits(flags: HeapFlags): () => CaptureLimits {
+  const limits = createLimitsReader(flags);
+  return () => ({
+    ...limits.read(getHeapStatistics().heap_size_limit),
+    availableBytes: availableBytes(),
+  });
+}
+
+/** V8 options that this process was started with. */
+export const readHeapFlags = (): HeapFlags => ({
+  execArgv: process.execArgv,
+  nodeOptions: process.env['NODE_OPTIONS'] ?? '',
+  v8: process.versions.v8,
+});
 
 /**
  * Bytes that old space may grow to. `heap_size_limit` is max-old-space-size plus three semi-spaces, and a process dies

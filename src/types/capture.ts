@@ -1,4 +1,4 @@
-/** What wanting a snapshot needs to know: readings, budget, and what earlier snapshots taught. */
+/** Types of heap snapshots and allocation profiles: inputs to the capture decision, its budget and its results. */
 
 import type { Snapshot } from './alert.ts';
 
@@ -6,76 +6,80 @@ export type Written = Extract<Snapshot, { outcome: 'written' }>;
 export type Refused = Extract<Snapshot, { outcome: 'refused' }>;
 export type Failed = Extract<Snapshot, { outcome: 'failed' }>;
 
-/** What memory there is, now. `null`: not known or no such limit. */
+/** Memory that is left for new allocations. `null`: unknown, or there is no such limit. */
 export interface Headroom {
   readonly containerBytes: number | null;
   readonly containerUsedBytes: number | null;
-  /** Physical memory that could be had without swapping. */
+  /** Physical memory that is available without swapping. */
   readonly availableBytes: number | null;
 }
 
 export interface CaptureLimits extends Headroom {
+  /** Old space that kills the process when it is full. */
   readonly heapCapacityBytes: number;
 }
 
+/** Inputs to the capture decision. */
 export interface CaptureReadings extends CaptureLimits {
-  /** Live heap as best known; `heapUsed` when there is nothing better (garbage makes it too high, never too low). */
+  /** Used bytes of all heap spaces. Garbage counts too, so it is never lower than the live heap. */
   readonly heapBytes: number;
-  /** Part of it in large objects: many bytes, few nodes. */
+  /** The part of it in large objects: many bytes, few heap nodes. */
   readonly largeObjectBytes: number;
   readonly oldSpaceBytes: number;
-  readonly rssBytes: number;
-  /** RSS that V8's heap and external memory do not explain: what malloc keeps, and may use again. */
+  /** RSS beyond V8's heap and external memory: malloc keeps it and can use it again. */
   readonly slackBytes: number;
   readonly diskFreeBytes: number | null;
   readonly nodeMajor: number;
 }
 
 export interface CaptureBudget {
+  /** WSGUARD_SNAPSHOT; `auto` is `inprocess`. */
   readonly method: 'auto' | 'inprocess' | 'off';
   readonly pauseBudgetMs: number;
-  /** What a refusal says to raise, where it is not the agent's setting. */
+  /** Name of the setting in a refusal; WSGUARD_PAUSE_BUDGET_MS when absent. */
   readonly pauseSetting?: string;
   readonly maxFiles: number;
-  readonly cooldownMs: number;
-  /** A redaction process follows, while malloc still keeps what the snapshot took. */
+  /** A redaction process follows, while malloc still keeps the memory of the snapshot. */
   readonly redact: boolean;
 }
 
-/** What this process's last snapshot was like: better than any table. */
-export interface LearnedCost {
-  readonly nodes: number;
-  /** Heap outside the large-object space when it was taken. */
-  readonly smallObjectBytes: number;
-  readonly pauseMs: number;
-  readonly fileBytes: number;
-  /** How far RSS rose; V8 frees it to malloc, which keeps nearly all of it. */
-  readonly rssGrowthBytes: number;
-}
-
-/** A snapshot just taken: `file` may still be the raw, hidden one of which redaction makes `finalFile`. */
-export interface Taken extends Written {
-  readonly finalFile: string;
-  readonly learned: LearnedCost;
-}
-
 export interface CaptureState {
-  readonly running: boolean;
-  readonly sinceLastMs: number | null;
+  readonly isRunning: boolean;
   readonly filesKept: number;
   readonly learned: LearnedCost | null;
 }
 
+/** The predicted cost of a snapshot. */
 export interface CaptureCost {
+  /** Objects, strings and other nodes of the heap graph. */
   readonly nodes: number;
   readonly pauseMs: number;
+  /** Memory that the snapshot takes while it is written. */
   readonly rssBytes: number;
   readonly fileBytes: number;
 }
 
-/** One line of the application, and what it allocated that still lives (an estimate from samples). */
+/** The measured cost of this process's last snapshot. */
+export interface LearnedCost {
+  readonly nodes: number;
+  /** Used heap outside the large-object space right before it. */
+  readonly smallObjectBytes: number;
+  readonly pauseMs: number;
+  readonly fileBytes: number;
+  /** Growth of the RSS. V8 frees the memory, but malloc keeps nearly all of it. */
+  readonly rssGrowthBytes: number;
+}
+
+/** A snapshot before redaction. `file` is its hidden temporary name, or `finalFile` without redaction. */
+export interface UnfinishedSnapshot extends Written {
+  readonly finalFile: string;
+  readonly learned: LearnedCost;
+}
+
+/** One line of code and the live bytes that it allocated, estimated from samples. */
 export interface ProfileLine {
   readonly file: string;
+  /** From 1. */
   readonly line: number;
   readonly function: string | null;
   readonly bytes: number;
@@ -84,7 +88,9 @@ export interface ProfileLine {
 }
 
 export interface AllocationProfile {
+  /** V8 takes one sample for each so many allocated bytes on average. */
   readonly intervalBytes: number;
   readonly totalBytes: number;
+  /** Largest first. */
   readonly lines: readonly ProfileLine[];
 }

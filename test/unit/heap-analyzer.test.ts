@@ -93,7 +93,7 @@ test('what a refused snapshot leaves where its file should be is an answer, not 
     await expect(analyzer.analyse(files)).resolves.toMatchObject({
       outcome: 'failed',
       code: 'WSGUARD_ANALYSIS_FAILED',
-      reason: expect.stringMatching(/^one to three names of files/),
+      reason: expect.stringMatching(/^expected the names of one to three files, got /),
     });
   }
 });

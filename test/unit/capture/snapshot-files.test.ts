@@ -2,8 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { failureFrom } from '../../../src/core/outcome.ts';
-import { analysisRssBytes, childHeapMib, redactionRssBytes } from '../../../src/capture/memory-estimate.ts';
 import {
   diskFreeBytes,
   listSnapshots,
@@ -78,37 +76,4 @@ test('disk space is that of the nearest directory there is', () => {
   const share = diskFreeBytes(join(dir, 'not', 'yet'))! / diskFreeBytes(dir)!;
   expect(share).toBeGreaterThan(0.9);
   expect(share).toBeLessThan(1.1);
-});
-
-// Measured peaks: pairs of 18, 73, 225 and 678 MB together.
-test.each([
-  [[8.7e6, 9.5e6], 89e6],
-  [[33.8e6, 39e6], 185e6],
-  [[102.6e6, 122.5e6], 368e6],
-  [[308e6, 370e6], 890e6],
-])('an analysis of %j takes about what was measured', (sizes, peak) => {
-  expect(analysisRssBytes(sizes) / peak).toBeGreaterThan(0.85);
-  expect(analysisRssBytes(sizes) / peak).toBeLessThan(1.15);
-  expect(childHeapMib(analysisRssBytes(sizes))).toBeGreaterThanOrEqual(96);
-});
-
-test('redaction takes little more than a process', () => {
-  expect(redactionRssBytes(109e6)).toBeGreaterThan(88e6);
-  expect(redactionRssBytes(109e6)).toBeLessThan(130e6);
-});
-
-test.each([
-  ['EACCES', 'WSGUARD_CAPTURE_DENIED'],
-  ['EROFS', 'WSGUARD_CAPTURE_DENIED'],
-  ['ERR_ACCESS_DENIED', 'WSGUARD_CAPTURE_DENIED'],
-  ['ENOSPC', 'WSGUARD_CAPTURE_DISK_FULL'],
-  ['EDQUOT', 'WSGUARD_CAPTURE_DISK_FULL'],
-  ['ENOTDIR', 'WSGUARD_CAPTURE_FAILED'],
-  ['WSGUARD_SNAPSHOT_META', 'WSGUARD_SNAPSHOT_META'],
-])('%s is %s', (code, ours) => {
-  expect(failureFrom(Object.assign(new Error('why'), { code }))).toEqual({
-    outcome: 'failed',
-    code: ours,
-    reason: 'why',
-  });
 });

@@ -1,0 +1,89 @@
+import {
+  analysisRssBytes,
+  childHeapMib,
+  predictCost,
+  redactionRssBytes,
+} from '../../../src/capture/predict-cost.ts';
+import type { LearnedCost } from '../../../src/types/index.ts';
+import { captureReadings, MIB } from '../../support/capture-readings.ts';
+
+// Measured with `express` and 80 MB of small objects: nodes, pause and peak RSS over the RSS before.
+test.each([
+  { nodeMajor: 20, heapMib: 83, largeMib: 14, nodes: 1_936_634, pauseMs: 7185, rssMib: 832 },
+  { nodeMajor: 22, heapMib: 81, largeMib: 14, nodes: 1_920_075, pauseMs: 7067, rssMib: 804 },
+  { nodeMajor: 24, heapMib: 73, largeMib: 7, nodes: 1_902_185, pauseMs: 4559, rssMib: 766 },
+  { nodeMajor: 26, heapMib: 70, largeMib: 7, nodes: 1_785_561, pauseMs: 3965, rssMib: 737 },
+])('Node $nodeMajor: predicts 0.95 to 1.65 times the measured cost', (measured) => {
+  const { nodeMajor, heapMib, largeMib } = measured;
+  const cost = predictCost(
+    captureReadings({ nodeMajor, heapBytes: heapMib * MIB, largeObjectBytes: largeMib * MIB }),
+    null,
+  );
+  for (const [predicted, real] of [
+    [cost.nodes, measured.nodes],
+    [cost.pauseMs, measured.pauseMs],
+    [cost.rssBytes / MIB, measured.rssMib],
+  ] as const) {
+    expect(predicted / real).toBeGreaterThan(0.95);
+    expect(predicted / real).toBeLessThan(1.65);
+  }
+});
+
+test('large objects add no nodes', () => {
+  const large = predictCost(captureReadings({ heapBytes: 512 * MIB, largeObjectBytes: 500 * MIB }), null);
+  expect(large).toEqual(predictCost(captureReadings(), null));
+});
+
+const LEARNED: LearnedCost = {
+  nodes: 100_000,
+  smallObjectBytes: 10 * MIB,
+  pauseMs: 300,
+  fileBytes: 10 * MIB,
+  rssGrowthBytes: 60 * MIB,
+};
+
+test('uses the measured cost of the last snapshot', () => {
+  const cost = predictCost(captureReadings({ heapBytes: 10 * MIB, slackBytes: 100 * MIB }), LEARNED);
+  expect(cost.nodes).toBe(100_000);
+  expect(cost.pauseMs).toBeCloseTo(300);
+  expect(cost.fileBytes).toBeCloseTo(10 * MIB);
+});
+
+test('subtracts the memory that an earlier snapshot left with malloc, as far as it is still there', () => {
+  const rss = (slackBytes: number) => predictCost(captureReadings({ slackBytes }), LEARNED).rssBytes;
+  expect(rss(100 * MIB)).toBeLessThan(rss(10 * MIB));
+  expect(rss(1000 * MIB)).toBe(rss(100 * MIB));
+  expect(rss(1000 * MIB)).toBeGreaterThanOrEqual(16 * MIB);
+});
+
+test('counts growth since the last snapshot as small objects', () => {
+  const cost = predictCost(captureReadings({ heapBytes: 43 * MIB }), LEARNED);
+  expect(cost.nodes).toBeGreaterThan(1_000_000);
+});
+
+test('predicts fewer nodes in proportion when the heap has shrunk since the last snapshot', () => {
+  expect(predictCost(captureReadings({ heapBytes: 5 * MIB }), LEARNED).nodes).toBe(50_000);
+});
+
+test('ignores a learned cost without nodes', () => {
+  expect(predictCost(captureReadings(), { ...LEARNED, nodes: 0 })).toEqual(
+    predictCost(captureReadings(), null),
+  );
+});
+
+// Measured peaks: pairs of 18, 73, 225 and 678 MB together.
+test.each([
+  [[8.7e6, 9.5e6], 89e6],
+  [[33.8e6, 39e6], 185e6],
+  [[102.6e6, 122.5e6], 368e6],
+  [[308e6, 370e6], 890e6],
+])('predicts the memory of the analysis of %j within 15 %% of the measured peak', (sizes, peak) => {
+  expect(analysisRssBytes(sizes) / peak).toBeGreaterThan(0.85);
+  expect(analysisRssBytes(sizes) / peak).toBeLessThan(1.15);
+  expect(childHeapMib(analysisRssBytes(sizes))).toBeGreaterThanOrEqual(96);
+});
+
+test('predicts little more than a process for redaction', () => {
+  expect(redactionRssBytes(109e6)).toBeGreaterThan(88e6);
+  expect(redactionRssBytes(109e6)).toBeLessThan(130e6);
+});
