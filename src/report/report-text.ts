@@ -9,14 +9,12 @@ const MAX_ROWS = 12;
 
 export function reportText(report: Report): string {
   const { alert } = report;
-  const parts = [
-    report.headline.join('\n'),
-    section('Evidence', alert.evidence.map(evidenceLine)),
-    section('Ruled out', reasonLines(alert.against)),
-    section('Also detected', reasonLines(alert.also)),
+  const { fix } = KINDS[alert.kind].advice;
+  return join([
+    alertText(report),
     section('How to fix it', [
       ...usualCause(alert),
-      KINDS[alert.kind].advice.fix,
+      fix,
       `Details: ${alert.docs} in the folder of @wsguard/agent`,
     ]),
     section('Heap snapshots', alert.snapshots.map(snapshotLine)),
@@ -24,20 +22,34 @@ export function reportText(report: Report): string {
     section('Memory and connections (UTC)', pointTable(report.samples)),
     section('Notes', report.notes),
     section('Process', identityLines(alert)),
-  ];
-  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+  ]);
 }
+
+/** The first part of report.txt: the headline, and the numbers of the alert. The pages in docs/leaks show it. */
+export const alertText = ({ headline, alert }: Report): string =>
+  join([
+    headline.join('\n'),
+    section('Evidence', alert.evidence.map(evidenceLine)),
+    section('Ruled out', reasonLines(alert.against)),
+    section('Also detected', reasonLines(alert.also)),
+  ]);
+
+const join = (parts: readonly string[]): string =>
+  `${parts
+    .filter((part) => part !== '')
+    .map((part) => part.trimEnd())
+    .join('\n\n')}\n`;
 
 const section = (title: string, lines: readonly string[]): string =>
   lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}`.trimEnd()).join('\n')}`;
 
-export function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): string {
+function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): string {
   const limit = threshold === undefined ? '' : ` (threshold ${formatValue(threshold, unit)})`;
   const window = windowMs === undefined ? '' : ` over ${formatDuration(windowMs)}`;
   return `${name}: ${formatValue(value, unit)}${limit}${window}`;
 }
 
-export const reasonLines = (reasons: Alert['against']): string[] =>
+const reasonLines = (reasons: Alert['against']): string[] =>
   reasons.map(({ kind, because }) => `${kind}: ${because}`);
 
 /** One empty line between blocks at most. */
