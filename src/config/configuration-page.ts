@@ -48,19 +48,8 @@ const PAGE_TAIL = `
 Thresholds are not settings: each was measured together with the others and with the detectors that use it. The page
 of each kind in [leaks](leaks) lists its own. The last column says whether the customary figure was kept or why not.
 
-| measure | warning | critical | customary figure |
-|---|---|---|---|
-| listeners for each connection | 2 | 5 | kept; the detector also needs half a leaked listener per closed connection |
-| connections or descriptors, share of their limit | 80 % | 95 % | kept |
-| major GCs a minute | 10 | 30 | kept for major GCs only: a healthy server does hundreds of minor ones |
-| memory, share of its limit for 10 min | 70 % and rising | 85 % | kept, as a share of the capacity that kills the process: 7 of 7 processes died before they reached 80 % of \`heap_size_limit\` |
-| growth of the post-GC heap | 50 MB/h | 100 MB/h | kept for the severity only: comparing two values of \`heapUsed\` with 100 MB/h raised alerts on 17 of 24 healthy servers |
-| event-loop delay (p99), 3 windows of 5 min | 500 ms | | kept |
-| unresponsive connections | 10 more, 8 % of the mean, 10 % of the current ones | | replaced: "memory up, connections flat" misses zombies, which count as connections, and raised alerts on 21 to 24 of 24 healthy servers |
-| registries, rooms, listeners, retained connections | 10 more, 8 % of the mean connections | | measured |
-| queues; send buffers | 500 items more; 4 MiB more | | measured |
-| Buffers; RSS beyond heap and Buffers | 4 % of memory in 30 min; 10 % and 24 MiB in 60 min | | measured |
-| time to the limit | 48 h for slow growth of the post-GC heap | 4 h; 30 min is \`exhaustion\` | measured |
+<!-- generated:thresholds -->
+<!-- /generated -->
 
 ## Secrets
 

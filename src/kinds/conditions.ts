@@ -48,7 +48,7 @@ export const CONDITIONS = {
   'memory-threshold': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'memory use stays high: 85 % of a limit for 10 min, or 70 % while the post-GC heap rises',
+    summary: 'memory use stays above 85 % of a limit for 10 min, or above 70 % while the post-GC heap rises',
     subjectNoun: 'memory limit',
     detector: 'threshold',
     isRuledOut: false,
@@ -84,7 +84,7 @@ export const CONDITIONS = {
   exhaustion: {
     family: 'condition',
     capturesEvidence: true,
-    summary: 'a memory limit is reached in less than 30 min at the present growth',
+    summary: 'at its present growth, memory reaches a limit in less than 30 min',
     subjectNoun: 'memory limit',
     detector: 'exhaustion',
     isRuledOut: false,
@@ -118,7 +118,7 @@ export const CONDITIONS = {
     retainedBy: null,
     keepsData: true,
     advice: {
-      now: 'Restart this instance now, in order: drain, then stop. Otherwise it dies in the middle of its work.',
+      now: 'Restart this instance now: drain its connections, then stop it. Otherwise it dies in the middle of its work.',
       fix: 'Look for an earlier leak alert. If there is none, look for what started when memory began to rise.',
       restart: null,
     },
@@ -127,7 +127,7 @@ export const CONDITIONS = {
   'connection-limit': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the open connections reach 80 % of the configured or real maximum',
+    summary: 'the number of open connections reaches 80 % of its limit',
     subjectNoun: 'connections',
     detector: 'connection-limit',
     isRuledOut: false,
@@ -146,7 +146,7 @@ export const CONDITIONS = {
   'descriptor-limit': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the open file descriptors reach 80 % of the soft limit',
+    summary: 'the number of open file descriptors reaches 80 % of the soft limit',
     subjectNoun: 'descriptors',
     detector: 'descriptor-limit',
     isRuledOut: false,
@@ -192,7 +192,7 @@ export const CONDITIONS = {
     retainedBy: null,
     keepsData: false,
     advice: {
-      now: 'Take load off this instance. If its memory is near the limit, restart it in order.',
+      now: 'Take load off this instance. If its memory is near the limit, drain and restart it.',
       fix: 'Allocate less per message (serialise a broadcast once), or give the heap more room: near its limit V8 collects most of the time.',
       restart: null,
     },
@@ -201,7 +201,7 @@ export const CONDITIONS = {
   'loop-lag': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the event loop is more than 500 ms late (p99) for 15 min',
+    summary: 'the event-loop delay (p99) stays above 500 ms for 15 min',
     subjectNoun: 'event loop',
     detector: 'loop-lag',
     isRuledOut: false,
@@ -223,14 +223,14 @@ export const CONDITIONS = {
     advice: {
       now: 'Take load off this instance. Each of its clients notices the delay.',
       fix: 'Find the long synchronous work with a profile (`node --cpu-prof`): JSON of large objects, crypto, a sort over all connections.',
-      restart: 'A restart ends the present work and does not remove its cause.',
+      restart: 'A restart ends the work that runs now. The same work can occur again in the new process.',
     },
     docs: 'docs/leaks/loop-lag.md',
   },
   'blocked-loop': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the event loop does not run at all',
+    summary: 'the event loop is blocked: no callback runs',
     subjectNoun: 'event loop',
     detector: null,
     isRuledOut: false,
@@ -251,14 +251,14 @@ export const CONDITIONS = {
     advice: {
       now: 'The process serves no client. If it does not recover within a minute, restart it. Look at its stack first: `kill -USR1 <pid>` opens the inspector even of a blocked process.',
       fix: 'Look for an endless or very long loop, a regular expression that backtracks, or a synchronous call to something that hangs.',
-      restart: 'A restart ends the present work and does not remove its cause.',
+      restart: 'A restart ends the work that runs now. The same work can occur again in the new process.',
     },
     docs: 'docs/leaks/blocked-loop.md',
   },
   'process-died': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the previous process ended without a shutdown; reported at the next start',
+    summary: 'the previous process ended without a shutdown (reported at the next start)',
     subjectNoun: 'process',
     detector: null,
     isRuledOut: false,

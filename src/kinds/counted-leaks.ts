@@ -15,7 +15,7 @@ export const COUNTED_LEAKS = {
   'zombie-connections': {
     family: 'leak',
     rank: 0,
-    summary: 'connections that do not reply to pings, and whose number grows',
+    summary: 'connections do not reply to pings, and their number grows',
     subjectNoun: 'transport',
     detector: 'unanswering',
     isRuledOut: true,
@@ -39,7 +39,7 @@ export const COUNTED_LEAKS = {
     },
     keepsData: false,
     advice: {
-      now: 'Restart one instance at a time. Live clients reconnect and dead connections are gone. Let the snapshot finish first.',
+      now: 'Restart one instance at a time. Live clients reconnect; dead connections disappear. Let a running snapshot finish first.',
       fix: 'Ping each connection every 30 s and terminate() each one that did not reply to the previous ping. Leave rooms and delete map entries in the close handler.',
       restart: null,
     },
@@ -48,7 +48,7 @@ export const COUNTED_LEAKS = {
   'slow-consumer': {
     family: 'leak',
     rank: 5,
-    summary: 'pending writes grow on connections whose peers still read',
+    summary: 'pending writes grow on connections whose peers read too slowly',
     subjectNoun: 'send buffers',
     detector: 'backlog',
     isRuledOut: true,
@@ -80,7 +80,7 @@ export const COUNTED_LEAKS = {
   'listener-accumulation': {
     family: 'leak',
     rank: 1,
-    summary: 'listeners of an emitter beyond a multiple of the connections, and growing',
+    summary: 'an emitter has far more listeners than there are connections, and their number grows',
     subjectNoun: 'emitter and event',
     detector: 'listeners',
     isRuledOut: true,
@@ -120,7 +120,7 @@ export const COUNTED_LEAKS = {
   'registry-growth': {
     family: 'leak',
     rank: 2,
-    summary: 'entries of a Map, Set or Array that stay after their connection closed',
+    summary: 'entries of a Map, Set or Array stay after their connection has closed',
     subjectNoun: 'registry',
     detector: 'registries',
     isRuledOut: true,
@@ -139,7 +139,7 @@ export const COUNTED_LEAKS = {
   'room-growth': {
     family: 'leak',
     rank: 3,
-    summary: 'rooms, or members of rooms, that stay after their connections closed',
+    summary: 'rooms, or members of rooms, stay after their connections have closed',
     subjectNoun: 'rooms',
     detector: 'rooms',
     isRuledOut: false,
@@ -158,7 +158,7 @@ export const COUNTED_LEAKS = {
   'queue-growth': {
     family: 'leak',
     rank: 4,
-    summary: 'items of a queue that nothing consumes, or too slowly',
+    summary: 'a queue receives items faster than they are consumed',
     subjectNoun: 'queue',
     detector: 'queues',
     isRuledOut: false,

@@ -17,7 +17,7 @@ export const DERIVED_LEAKS = {
   'retained-after-close': {
     family: 'leak',
     rank: 7,
-    summary: 'closed connections that are still in memory after two major GCs',
+    summary: 'closed connections are still in memory after two major GCs',
     subjectNoun: 'closed connections',
     detector: 'retained',
     isRuledOut: true,
@@ -66,7 +66,7 @@ export const DERIVED_LEAKS = {
   'unclosed-growth': {
     family: 'leak',
     rank: 9,
-    summary: 'connections that are opened and never closed, whose peers reply, without a plateau',
+    summary: 'connections open and never close, although their peers reply to pings',
     subjectNoun: 'connections',
     detector: 'unclosed',
     isRuledOut: false,
@@ -203,7 +203,7 @@ export const DERIVED_LEAKS = {
   'heap-growth': {
     family: 'leak',
     rank: 10,
-    summary: 'the post-GC heap grows, and no other kind explains it',
+    summary: 'the heap after major GCs grows, and no other kind explains it',
     subjectNoun: 'memory pool',
     detector: 'floor',
     isRuledOut: true,
@@ -291,7 +291,7 @@ export const DERIVED_LEAKS = {
     keepsData: true,
     advice: {
       now: 'Restart one instance at a time before the limit. Keep the snapshots.',
-      fix: 'Compare the snapshots (`npx wsguard analyse first second`). An object that is in both and has references to new objects is the root cause.',
+      fix: 'Compare the snapshots (`npx wsguard analyse first second`). The root cause is an object that is in both and refers to many new objects.',
       restart: null,
     },
     docs: 'docs/leaks/heap-growth.md',
@@ -299,7 +299,8 @@ export const DERIVED_LEAKS = {
   divergence: {
     family: 'leak',
     rank: 11,
-    summary: 'memory grows while the responsive connections stay flat; too little data for `heap-growth`',
+    summary:
+      'memory grows while the number of responsive connections stays flat; too little data for `heap-growth`',
     subjectNoun: 'memory pool',
     detector: 'divergence',
     isRuledOut: false,
@@ -326,10 +327,10 @@ export const DERIVED_LEAKS = {
       ms: 60 * MINUTE_MS,
       text: 'The window is 60 min, or the last 12 major GCs where these are rare, from the time on that the connections are steady.',
     },
-    retainedBy: { suspectType: null, text: 'not known: the evidence is thin' },
+    retainedBy: null,
     keepsData: true,
     advice: {
-      now: 'Nothing yet: observe. The evidence is thin. This alert gets a more specific kind, or it closes.',
+      now: 'Nothing yet: watch this alert. It changes to a more specific kind, or it closes.',
       fix: 'Register the containers that you suspect (`agent.watchRegistry`, `agent.watchQueue`) so that the agent counts them.',
       restart: null,
     },

@@ -1,6 +1,6 @@
 /** Builds the report of one alert. Its headline answers five questions: what, how long, restart or not, what now, which file. */
 import type { Alert, Analysis, Report, ReportPoint } from '../types/index.ts';
-import { KINDS } from '../kinds/index.ts';
+import { KINDS, capturesEvidence } from '../kinds/index.ts';
 import { formatBytes, formatDuration, formatTimeToLimit } from '../core/format.ts';
 import { redactionText, refusalText } from './snapshot-text.ts';
 
@@ -36,7 +36,8 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
 function whatHappened(alert: Alert): string {
   const { title, kind, severity, culprit, culpritBecause } = alert;
   if (alert.event === 'closed') return `${title} (${kind}). Closed: ${alert.because ?? 'no longer detected'}`;
-  const rootCause = culprit?.text ?? culpritBecause;
+  // Nothing searches for the root cause of a condition that captures no evidence.
+  const rootCause = culprit?.text ?? (capturesEvidence(kind) ? culpritBecause : undefined);
   return `${title} (${kind}, ${severity})${rootCause === undefined ? '' : `. Root cause: ${rootCause}`}`;
 }
 

@@ -1,39 +1,23 @@
-// `npm run docs`: writes the generated pages. `--check` only compares and fails where one is old.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
+// `npm run docs` writes the generated pages and blocks. `npm run docs -- --check` fails when one of them is stale.
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const build = spawnSync(process.execPath, [join(root, 'test', 'tools', 'build.mjs')], { stdio: 'inherit' });
-if (build.status !== 0) process.exit(build.status ?? 1);
-
+const isCheck = process.argv.includes('--check');
 const require = createRequire(import.meta.url);
-const dist = (name) => require(join(root, 'dist', name));
-const errorsFile = join(root, 'docs', 'errors.md');
+const tsx = require('tsx/cjs/api');
+const { PAGES, ROOT, readPage } = tsx.require('./pages.ts', fileURLToPath(import.meta.url));
 
-const pages = {
-  'configuration.md': dist('config/configuration-page.js').configurationPage(),
-  'metrics.md': dist('export/metrics-page.js').metricsPage(),
-  'errors.md': sortedErrors(readFileSync(errorsFile, 'utf8')),
-};
-
-/** The headings of docs/errors.md in order; their text is written by hand. */
-function sortedErrors(text) {
-  const [head, ...sections] = text.split(/^(?=### )/m);
-  return `${head.trimEnd()}\n\n${sections
-    .map((section) => section.trim())
-    .sort()
-    .join('\n\n')}\n`;
+let staleCount = 0;
+for (const [page, makeText] of Object.entries(PAGES)) {
+  const text = makeText();
+  if (readPage(page) === text) continue;
+  staleCount += 1;
+  if (!isCheck) writeFileSync(join(ROOT, page), text);
+  console.log(`${isCheck ? 'stale' : 'written'}: ${page}`);
 }
-
-let old = 0;
-for (const [name, text] of Object.entries(pages)) {
-  const file = join(root, 'docs', name);
-  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue;
-  old += 1;
-  if (!process.argv.includes('--check')) writeFileSync(file, text);
-  console.log(`${process.argv.includes('--check') ? 'old' : 'written'}: docs/${name}`);
+if (isCheck && staleCount > 0) {
+  console.log('Run `npm run docs`.');
+  process.exitCode = 1;
 }
-process.exitCode = process.argv.includes('--check') && old > 0 ? 1 : 0;

@@ -1,5 +1,14 @@
 /** The generated parts of README.md, docs/configuration.md and docs/leaks, filled in between their markers. */
-import { KINDS, ALL_KINDS, type Kind, type KindSpec, type Threshold } from '../../src/kinds/index.ts';
+import {
+  ALL_KINDS,
+  CONDITIONS,
+  CRITICAL_TIME_TO_LIMIT,
+  KINDS,
+  LEAKS,
+  type Kind,
+  type KindSpec,
+  type Threshold,
+} from '../../src/kinds/index.ts';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../../src/core/format.ts';
 import { buildReport } from '../../src/report/report.ts';
 import { alertText } from '../../src/report/report-text.ts';
@@ -81,7 +90,7 @@ export function leakBlocks(kind: Kind): Blocks {
     advice: [
       `**Tonight.** ${advice.now}`,
       `**Then.** ${advice.fix}`,
-      ...(advice.restart === null ? [] : [`**A restart.** ${advice.restart}`]),
+      ...(advice.restart === null ? [] : [`**Effect of a restart.** ${advice.restart}`]),
       ...(retainedBy === null ? [] : [`**Usual root cause.** ${capitalise(retainedBy.text)}.`]),
     ].join('\n\n'),
   };
@@ -105,3 +114,80 @@ export const kindTable = (): string =>
       ),
     )
     .join('\n\n');
+
+const first = (threshold: Threshold): string => amount(threshold.value, threshold.unit);
+
+/** The table of docs/configuration.md: the limits that correspond to the customary figures of docs/mission.md. */
+export function customaryTable(): string {
+  const { 'listener-accumulation': listeners, 'zombie-connections': zombies, 'queue-growth': queues } = LEAKS;
+  const { 'slow-consumer': backlog, 'external-buffers': external, 'heap-growth': heap } = LEAKS;
+  const { 'native-or-compression': native, 'registry-growth': registries } = LEAKS;
+  const { 'connection-limit': connections, 'gc-pressure': gc, 'loop-lag': loop } = CONDITIONS;
+  const { 'memory-threshold': memory, exhaustion } = CONDITIONS;
+  const rows: readonly (readonly [string, string, string, string])[] = [
+    [
+      'listeners per connection',
+      first(listeners.thresholds.perConnection),
+      first(listeners.thresholds.criticalPerConnection),
+      `kept; ${first(listeners.thresholds.leakedPerClosed)} leaked listeners per closed connection are enough too`,
+    ],
+    [
+      'connections or descriptors, share of their limit',
+      first(connections.thresholds.share),
+      first(connections.thresholds.criticalShare),
+      'kept',
+    ],
+    [
+      'major GCs per minute',
+      formatCount(gc.thresholds.perMinute.value),
+      formatCount(gc.thresholds.criticalPerMinute.value),
+      'kept for major GCs only: a healthy server runs hundreds of minor ones',
+    ],
+    [
+      'memory for 10 min, share of its limit',
+      `${first(memory.thresholds.risingShare)} and rising`,
+      first(memory.thresholds.share),
+      'kept, as a share of the heap capacity: 7 of 7 processes died before they reached 80 % of `heap_size_limit`',
+    ],
+    [
+      'growth of the post-GC heap',
+      first(heap.thresholds.growth),
+      first(heap.thresholds.criticalGrowth),
+      'kept for the severity only: comparing two values of `heapUsed` raised alerts on 17 of 24 healthy servers',
+    ],
+    ['event-loop delay (p99) for 15 min', first(loop.thresholds.delay), '', 'kept'],
+    [
+      'rise of the unresponsive connections',
+      `${formatCount(zombies.thresholds.rise.value)}, ${first(zombies.thresholds.riseShare)} of the mean and ${first(zombies.thresholds.openShare)} of the open connections`,
+      '',
+      'replaced: "memory up, connections flat" misses zombie connections, because the server counts them, and raised alerts on 21 to 24 of 24 healthy servers',
+    ],
+    [
+      'rise of registries, rooms, listeners, retained connections',
+      `${formatCount(registries.thresholds.rise.value)} and ${first(registries.thresholds.riseShare)} of the mean connections`,
+      '',
+      'measured',
+    ],
+    ['rise of a queue', first(queues.thresholds.rise), '', 'measured'],
+    ['rise of the pending writes', first(backlog.thresholds.rise), '', 'measured'],
+    [
+      'rise of Buffers in 30 min',
+      `${first(external.thresholds.fastShare)} of the memory limit or ${first(external.thresholds.fastBytes)}`,
+      '',
+      'measured',
+    ],
+    [
+      'rise of RSS beyond heap and Buffers in 60 min',
+      `${first(native.thresholds.minBytes)} and ${first(native.thresholds.riseShare)} of the memory limit`,
+      '',
+      'measured',
+    ],
+    [
+      'time to the limit of any leak',
+      '',
+      first(CRITICAL_TIME_TO_LIMIT),
+      `measured; below ${first(exhaustion.thresholds.timeToLimit)} the alert \`exhaustion\` opens`,
+    ],
+  ];
+  return table(['measure', 'warning', 'critical', 'customary figure'], rows);
+}

@@ -1,19 +1,22 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { configurationPage } from '../../../src/config/configuration-page.ts';
 import { SCHEMA } from '../../../src/config/schema.ts';
-import { metricsPage } from '../../../src/export/metrics-page.ts';
 import { ALL_KINDS } from '../../../src/kinds/index.ts';
+import { fillBlocks } from '../../tools/generated-blocks.ts';
+import { PAGES, readPage, ROOT } from '../../tools/pages.ts';
 
-const ROOT = join(__dirname, '..', '..', '..');
-const doc = (name: string): string => readFileSync(join(ROOT, 'docs', name), 'utf8');
-
-test('docs/configuration.md and docs/metrics.md are what the tables say (npm run docs)', () => {
-  expect(doc('configuration.md')).toBe(configurationPage());
-  expect(doc('metrics.md')).toBe(metricsPage());
+test.each(Object.entries(PAGES))('%s is up to date (npm run docs)', (page, makeText) => {
+  expect(readPage(page)).toBe(makeText());
 });
 
-test('every code that src can report has one heading in docs/errors.md, in order, and no heading is left over', () => {
+test('a generated block without a marker, and a marker without a block, are errors', () => {
+  const page = '<!-- generated:a -->\nold\n<!-- /generated -->\n';
+  expect(fillBlocks(page, { a: 'new' })).toBe('<!-- generated:a -->\nnew\n<!-- /generated -->\n');
+  expect(() => fillBlocks(page, { a: 'new', b: 'new' })).toThrow('no marker for b');
+  expect(() => fillBlocks(page, {})).toThrow('no generated block is called a');
+});
+
+test('docs/errors.md has one heading for each code that src reports, in order, and no other heading', () => {
   const settings = new Set<string>(Object.values(SCHEMA).map(({ env }) => env));
   const codes = new Set<string>();
   const src = join(ROOT, 'src');
@@ -25,7 +28,7 @@ test('every code that src can report has one heading in docs/errors.md, in order
       if (!settings.has(code)) codes.add(code);
     }
   }
-  const headings = [...doc('errors.md').matchAll(/^### (\S+)$/gm)].map(([, code]) => code ?? '');
+  const headings = [...readPage('docs/errors.md').matchAll(/^### (\S+)$/gm)].map(([, code]) => code ?? '');
   expect(headings).toEqual(headings.toSorted());
   expect(headings).toEqual([...codes].toSorted());
 });
@@ -34,14 +37,11 @@ const PARTS = [
   '## What it sees',
   '## The numbers',
   '## What the alert looks like',
-  '## What may look like it',
+  '## What may look like it but is not',
   '## What to do',
 ];
 
-test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md has its five parts', (kind) => {
-  const file = join(ROOT, 'docs', 'leaks', `${kind}.md`);
-  expect(existsSync(file)).toBe(true);
-  const headings = [...readFileSync(file, 'utf8').matchAll(/^## .+$/gm)].map(([heading]) => heading);
-  expect(headings).toHaveLength(PARTS.length);
-  PARTS.forEach((part, i) => expect(headings[i]?.startsWith(part)).toBe(true));
+test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md has the five parts', (kind) => {
+  const headings = [...readPage(`docs/leaks/${kind}.md`).matchAll(/^## .+$/gm)].map(([heading]) => heading);
+  expect(headings).toEqual(PARTS);
 });

@@ -1,0 +1,31 @@
+/** The pages that are generated, or have generated blocks, as they should be; `npm run docs` writes them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { configurationPage } from '../../src/config/configuration-page.ts';
+import { metricsPage } from '../../src/export/metrics-page.ts';
+import { ALL_KINDS } from '../../src/kinds/index.ts';
+import { customaryTable, fillBlocks, kindTable, leakBlocks } from './generated-blocks.ts';
+
+export const ROOT = join(__dirname, '..', '..');
+export const readPage = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
+
+/** Path below the root of the repository, and the function that makes the text. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'README.md': () => fillBlocks(readPage('README.md'), { kinds: kindTable() }),
+  'docs/configuration.md': () => fillBlocks(configurationPage(), { thresholds: customaryTable() }),
+  'docs/metrics.md': metricsPage,
+  'docs/errors.md': () => sortSections(readPage('docs/errors.md')),
+  ...Object.fromEntries(
+    ALL_KINDS.map((kind) => [
+      `docs/leaks/${kind}.md`,
+      () => fillBlocks(readPage(`docs/leaks/${kind}.md`), leakBlocks(kind)),
+    ]),
+  ),
+};
+
+/** The sections of docs/errors.md in alphabetical order; their text is written by hand. */
+function sortSections(text: string): string {
+  const [head = '', ...sections] = text.split(/^(?=### )/m);
+  const sorted = sections.map((section) => section.trim()).toSorted();
+  return `${head.trimEnd()}\n\n${sorted.join('\n\n')}\n`;
+}
