@@ -2,7 +2,10 @@
  * A leaky server and its fixed twin side by side under the bare preload, with the same clients: the leak is named with
  * its line, the twin is silent for as long. `npm run bench -- live` does the same for all of fixtures/apps.
  */
-import { LEAKS, markedLine, startCase, type Case } from '../support/lab.ts';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Report } from '../../src/types/index.ts';
+import { AGENT, LEAKS, markedLine, startCase, type Case } from '../support/lab.ts';
 import { expectValid } from '../support/schemas.ts';
 
 const FOUND_WITHIN_MS = 150_000;
@@ -29,6 +32,10 @@ describe.each(['listeners', 'registry', 'zombies'])('%s', (name) => {
       expect(named.culprit?.file).toBe(leaky.file);
       expect(leaky.app.opened()).toHaveLength(1);
       for (const line of leaky.app.transitions()) expectValid('alert', line);
+      const file = join(leaky.app.dir, named.report ?? '');
+      const { analysis } = expectValid('report', JSON.parse(readFileSync(file, 'utf8')) as Report);
+      const places = (analysis?.suspects ?? []).flatMap(({ location, maker }) => [location, maker]);
+      expect(places.filter((place) => place?.file.startsWith(dirname(AGENT)))).toEqual([]);
       expect(fixed.app.transitions()).toEqual([]);
       // Watching is all that was done: both still serve.
       for (const { app } of [leaky, fixed]) expect(app.over()).toBeNull();

@@ -16,7 +16,13 @@ export interface Search {
   readonly isAgentSkipped?: boolean;
 }
 
-const IN_ENTRIES: Search = { depth: 8, visits: 400, packagePenalty: 4, functionsOnly: false };
+const IN_ENTRIES: Search = {
+  depth: 8,
+  visits: 400,
+  packagePenalty: 4,
+  functionsOnly: false,
+  isAgentSkipped: true,
+};
 
 /**
  * Who made these entries: the function, or else the class, that most of them lead to. The application's own code
