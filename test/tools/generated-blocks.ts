@@ -5,6 +5,7 @@ import {
   CRITICAL_TIME_TO_LIMIT,
   KINDS,
   LEAKS,
+  rankOf,
   type Kind,
   type KindSpec,
   type Threshold,
@@ -100,6 +101,17 @@ const detectorText = ({ detector }: KindSpec): string =>
   detector === null
     ? 'It is an event, so no detector in `agent.status()` lists it.'
     : `\`agent.status()\` shows the answer of its detector as \`${detector}\`.`;
+
+/** The blocks of docs/detection.md. */
+export function detectionBlocks(): Blocks {
+  const ranked = ALL_KINDS.filter((kind) => KINDS[kind].family === 'leak').toSorted(
+    (a, b) => rankOf(a) - rankOf(b),
+  );
+  return {
+    'counts-window': KINDS['registry-growth'].window?.text ?? '',
+    ranking: ranked.map((kind, index) => `${index + 1}. [${kind}](leaks/${kind}.md)`).join('\n'),
+  };
+}
 
 /** README's table of kinds. */
 export const kindTable = (): string =>

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { configurationPage } from '../../src/config/configuration-page.ts';
 import { metricsPage } from '../../src/export/metrics-page.ts';
 import { ALL_KINDS } from '../../src/kinds/index.ts';
-import { customaryTable, fillBlocks, kindTable, leakBlocks } from './generated-blocks.ts';
+import { customaryTable, detectionBlocks, fillBlocks, kindTable, leakBlocks } from './generated-blocks.ts';
 
 export const ROOT = join(__dirname, '..', '..');
 export const readPage = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
@@ -14,6 +14,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'README.md': () => fillBlocks(readPage('README.md'), { kinds: kindTable() }),
   'docs/configuration.md': () => fillBlocks(configurationPage(), { thresholds: customaryTable() }),
   'docs/metrics.md': metricsPage,
+  'docs/detection.md': () => fillBlocks(readPage('docs/detection.md'), detectionBlocks()),
   'docs/errors.md': () => sortSections(readPage('docs/errors.md')),
   ...Object.fromEntries(
     ALL_KINDS.map((kind) => [
