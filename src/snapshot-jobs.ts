@@ -1,139 +1,153 @@
-/** Composer: gate -> analysis or redaction in a watched child process -> value. Usable from any thread. */
+/**
+ * Runs the two jobs that follow a snapshot, redaction and analysis, each in a supervised child process and only when
+ * there is memory for it. Works on every thread.
+ */
 
 import { renameSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { runChild } from './child-process/run-child.ts';
-import type { ChildOutcome } from './child-process/run-child.ts';
-import { cpuQuotaCores } from './core/cgroup.ts';
-import { removeFile } from './core/folders.ts';
-import { failureFrom } from './core/outcome.ts';
+import { basename } from 'node:path';
 import { headroomBytes } from './capture/gate.ts';
-import { takeLock } from './child-process/lock.ts';
-import type { Lock } from './child-process/lock.ts';
 import { analysisRssBytes, childHeapMib, redactionRssBytes } from './capture/predict-cost.ts';
 import { sweepLeftovers, temporaryName, unpackedBytes } from './capture/snapshot-files.ts';
 import { cpuShareFor } from './child-process/cpu-share.ts';
-import type { Analysis, Clock, Failed, Headroom, Refused, Snapshot, UnfinishedSnapshot } from './types/index.ts';
+import { ANALYSIS, REDACTION, type ChildEntry } from './child-process/entries.ts';
+import { takeLock, type Lock } from './child-process/lock.ts';
+import { runChild, type ChildOutcome } from './child-process/run-child.ts';
+import { cpuQuotaCores } from './core/cgroup.ts';
+import { removeFile } from './core/folders.ts';
+import { formatBytes } from './core/format.ts';
+import { failed, failureFrom, refused } from './core/outcome.ts';
+import type {
+  Analysis,
+  Clock,
+  Failed,
+  Headroom,
+  Refused,
+  Snapshot,
+  UnfinishedSnapshot,
+} from './types/index.ts';
 
-export interface ProcessOrder {
-  /** Where the lock lies: one at a time among all who write there. */
+export interface JobOptions {
+  /** The directory of the lock. Processes that share it run one job at a time. */
   readonly dir: string;
   readonly limits: () => Headroom;
   readonly clock: Clock;
   readonly deadlineMs?: number;
-  readonly onProgress?: (line: string) => void;
-  /** Someone waits for the answer: the process stays until it is there. The agent never asks for that. */
+  readonly onProgress?: (text: string) => void;
+  /** True: this process stays alive until the job is done, because a caller awaits it. The agent never sets it. */
   readonly keepAlive?: boolean;
 }
-export interface AnalysisOrder extends ProcessOrder {
+export interface AnalysisOptions extends JobOptions {
   /** One, two or three snapshots in the order they were taken. */
   readonly files: readonly string[];
 }
-export interface FinishOrder extends ProcessOrder {
+export interface FinishOptions extends JobOptions {
   readonly taken: UnfinishedSnapshot;
   readonly redact: boolean;
 }
-/** `command`: the same analysis on a machine that has the memory. */
+/** `command` runs the same analysis on a machine that has the memory. */
 export type AnalysisRefused = Refused & { readonly command: string };
 
 const MIB = 1024 * 1024;
+/** Chosen; divided by the CPU share of the child. */
 const DEADLINE_MS = 120_000;
-/** A raw file must not be lost to an analysis that happens to run. */
+/** Chosen: an analysis that is running must not make a redaction lose its raw file. */
 const REDACTION_WAIT_MS = 120_000;
 const LOCK_RETRY_MS = 250;
-/** The child is ended when less than this is left to the server. */
+/** Chosen: the child is ended when less memory is left for the server. */
 const RESERVE_BYTES = 24 * MIB;
-const HEADROOM_SHARE = 0.8;
-/** How far beyond its prediction the child may go before it is ended. */
-const OVERRUN = 1.3;
+/** Chosen: the rest covers errors of the prediction and what the server allocates meanwhile. */
+const USABLE_SHARE = 0.8;
+/** Chosen: the child is ended when it takes more than this times the predicted memory. */
+const MAX_OVERRUN = 1.3;
 
+/** The shell command that analyses copies of these files in the current directory of another machine. */
 export const laptopCommand = (files: readonly string[]): string =>
   `npx -p @wsguard/agent wsguard analyse ${files.map((file) => quote(basename(file))).join(' ')}`;
 
-export async function runAnalysis(order: AnalysisOrder): Promise<Analysis | AnalysisRefused | Failed> {
-  const command = laptopCommand(order.files);
+/** Never rejects. */
+export async function runAnalysis(options: AnalysisOptions): Promise<Analysis | AnalysisRefused | Failed> {
+  const { files } = options;
   let needBytes: number;
   try {
-    needBytes = analysisRssBytes(order.files.map(unpackedBytes));
+    needBytes = analysisRssBytes(files.map(unpackedBytes));
   } catch (error) {
     return failureFrom(error, 'WSGUARD_ANALYSIS_FAILED');
   }
-  const job = { files: order.files };
-  const outcome = await runGated(order, { entry: 'analyse/analysis-process.js', job, needBytes, waitMs: 0 });
-  if (outcome.outcome === 'refused') return { ...outcome, command };
-  if (outcome.outcome === 'failed') return outcome;
-  return readAnalysis(outcome.stdout);
+  const outcome = await runGated(options, { entry: ANALYSIS, job: { files }, needBytes, lockWaitMs: 0 });
+  if (outcome.outcome === 'refused') return { ...outcome, command: laptopCommand(files) };
+  return outcome.outcome === 'failed' ? outcome : readAnalysis(outcome.stdout);
 }
 
-/** From what `writeInProcess` took to a `Snapshot`. With `redact` the raw file is taken away whatever happens. */
-export async function finishSnapshot(order: FinishOrder): Promise<Snapshot> {
-  const { file: raw, finalFile, method, pauseMs, bytes } = order.taken;
-  if (!order.redact) return { outcome: 'written', file: raw, method, pauseMs, bytes, redacted: false };
-  const redacted = temporaryName(`${finalFile}.redacted`);
-  const clear = (): void => [raw, redacted].forEach(removeFile);
-  process.once('exit', clear);
+/** Redacts a snapshot and gives it its final name. With `redact` the raw file is removed whatever happens. */
+export async function finishSnapshot(options: FinishOptions): Promise<Snapshot> {
+  const { file: rawFile, finalFile, method, pauseMs, bytes } = options.taken;
+  if (!options.redact) return { outcome: 'written', file: rawFile, method, pauseMs, bytes, redacted: false };
+  const redactedFile = temporaryName(`${finalFile}.redacted`);
+  const removeBoth = (): void => [rawFile, redactedFile].forEach(removeFile);
+  process.once('exit', removeBoth);
   try {
-    const job = { from: raw, to: redacted, owner: process.pid };
+    const job = { from: rawFile, to: redactedFile, owner: process.pid };
     const needBytes = redactionRssBytes(bytes);
-    const task = { entry: 'capture/redaction-process.js', job, needBytes, waitMs: REDACTION_WAIT_MS };
-    const outcome = await runGated(order, task);
-    if (outcome.outcome === 'refused') {
-      return { ...outcome, reason: `not redacted, so not kept: ${outcome.reason}` };
-    }
+    const task = { entry: REDACTION, job, needBytes, lockWaitMs: REDACTION_WAIT_MS };
+    const outcome = await runGated(options, task);
+    if (outcome.outcome === 'refused')
+      return { ...outcome, reason: `removed because it could not be redacted: ${outcome.reason}` };
     if (outcome.outcome === 'failed') return outcome;
-    renameSync(redacted, finalFile);
-    const bytesLeft = statSync(finalFile).size;
-    return { outcome: 'written', file: finalFile, method, pauseMs, bytes: bytesLeft, redacted: true };
+    renameSync(redactedFile, finalFile);
+    const { size } = statSync(finalFile);
+    return { outcome: 'written', file: finalFile, method, pauseMs, bytes: size, redacted: true };
   } catch (error) {
     return failureFrom(error);
   } finally {
-    process.off('exit', clear);
-    clear();
+    process.off('exit', removeBoth);
+    removeBoth();
   }
 }
 
 interface Task {
-  readonly entry: string;
+  readonly entry: ChildEntry;
   readonly job: unknown;
   readonly needBytes: number;
-  /** For the lock. */
-  readonly waitMs: number;
+  readonly lockWaitMs: number;
 }
 
-async function runGated(order: ProcessOrder, task: Task): Promise<ChildOutcome> {
-  const { needBytes } = task;
-  const haveBytes = headroomBytes(order.limits());
-  if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * HEADROOM_SHARE) {
-    const reason = `it needs about ${mib(needBytes)} of memory, ${mib(haveBytes)} are left`;
-    return { outcome: 'refused', reason, needBytes, haveBytes: Math.round(haveBytes) };
+async function runGated(
+  options: JobOptions,
+  { entry, job, needBytes, lockWaitMs }: Task,
+): Promise<ChildOutcome> {
+  const { dir, limits, clock, onProgress, deadlineMs = DEADLINE_MS, keepAlive = false } = options;
+  const haveBytes = headroomBytes(limits());
+  if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * USABLE_SHARE) {
+    const reason = `needs ${formatBytes(needBytes)} of memory, ${formatBytes(haveBytes)} available`;
+    return refused(reason, { needBytes, haveBytes });
   }
-  const lock = await lockWithin(order, task.waitMs);
-  if (lock === null) return { outcome: 'refused', reason: 'another analysis is running in this directory' };
-  sweepLeftovers(order.dir, order.clock.wallMs());
+  const lock = await waitForLock(options, lockWaitMs);
+  if (lock === null) return refused('another analysis is running in this directory');
+  sweepLeftovers(dir, clock.wallMs());
   const share = cpuShareFor(cpuQuotaCores());
   try {
     return await runChild(
       {
-        entry: join(__dirname, task.entry),
-        job: task.job,
+        script: entry.script,
+        job,
         heapMib: childHeapMib(needBytes),
-        maxRssBytes: needBytes * OVERRUN,
+        maxRssBytes: needBytes * MAX_OVERRUN,
         reserveBytes: RESERVE_BYTES,
-        headroom: () => headroomBytes(order.limits()),
-        deadlineMs: (order.deadlineMs ?? DEADLINE_MS) / share,
+        headroom: () => headroomBytes(limits()),
+        deadlineMs: deadlineMs / share,
         share,
-        onStart: lock.hold,
-        keepAlive: order.keepAlive ?? false,
-        ...(order.onProgress === undefined ? {} : { onProgress: order.onProgress }),
+        onStart: lock.setChild,
+        keepAlive,
+        ...(onProgress === undefined ? {} : { onProgress }),
       },
-      order.clock,
+      clock,
     );
   } finally {
     lock.release();
   }
 }
 
-async function lockWithin({ dir, clock }: ProcessOrder, waitMs: number): Promise<Lock | null> {
+async function waitForLock({ dir, clock }: JobOptions, waitMs: number): Promise<Lock | null> {
   const untilMs = clock.nowMs() + waitMs;
   for (;;) {
     const lock = takeLock(dir, clock.wallMs());
@@ -147,15 +161,10 @@ function readAnalysis(text: string): Analysis | Failed {
     const analysis = JSON.parse(text) as Analysis;
     if (analysis.schema === 'wsguard.analysis/1') return analysis;
   } catch {
-    // Said below.
+    // It fails below.
   }
-  return {
-    outcome: 'failed',
-    code: 'WSGUARD_ANALYSIS_FAILED',
-    reason: 'the analysis process gave no answer',
-  };
+  return failed('WSGUARD_ANALYSIS_FAILED', 'the analysis process wrote no result');
 }
 
 const quote = (text: string): string =>
   /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-const mib = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;

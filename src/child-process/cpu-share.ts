@@ -1,39 +1,47 @@
-/** A CPU share for a child: a cgroup's quota is spent by every process in it, however nice they are. */
+/**
+ * Gives a child process a share of the CPU. A cgroup's CPU quota is for all its processes together, so a busy child would
+ * use up the server's quota however low its priority is.
+ */
 
 import type { Clock, Stop } from '../types/index.ts';
 
-/** Short turns: the quota is counted per 100 ms, and one used up stops the server for the rest of it. */
+/** The kernel counts the quota per 100 ms and halts the whole cgroup when it is used up, so turns are shorter. */
 const TURN_MS = 40;
 const MIN_RUN_MS = 4;
+/** Chosen: from two cores on a child on one of them leaves the server enough. */
+const MIN_FULL_SHARE_CORES = 2;
+/** Chosen: a job takes ten times as long with this share, and longer with less. */
+const MIN_SHARE = 0.1;
 
-/** How much of one core a child may have: little where the quota is below two cores, else all of it. */
+/** The share of one core that a child may use: a quarter of a quota below two cores, else all of it. */
 export function cpuShareFor(quotaCores: number | null): number {
-  if (quotaCores === null || quotaCores >= 2) return 1;
-  return Math.max(0.1, quotaCores / 4);
+  if (quotaCores === null || quotaCores >= MIN_FULL_SHARE_CORES) return 1;
+  return Math.max(MIN_SHARE, quotaCores / 4);
 }
 
-/** Lets `pid` run for `share` of the time. The returned function lets it run on. */
+/** Lets `pid` run for `share` of the time by SIGSTOP and SIGCONT. The returned function ends that: it runs on. */
 export function throttle(pid: number, share: number, clock: Clock): Stop {
   if (share >= 1) return () => undefined;
   const runMs = Math.max(MIN_RUN_MS, TURN_MS * share);
   const haltMs = runMs / share - runMs;
   let stopTimer: Stop = () => undefined;
   const run = (): void => {
-    if (signal(pid, 'SIGCONT')) stopTimer = clock.after(runMs, halt);
+    if (send(pid, 'SIGCONT')) stopTimer = clock.after(runMs, halt);
   };
   const halt = (): void => {
-    if (signal(pid, 'SIGSTOP')) stopTimer = clock.after(haltMs, run);
+    if (send(pid, 'SIGSTOP')) stopTimer = clock.after(haltMs, run);
   };
   run();
   return () => {
     stopTimer();
-    signal(pid, 'SIGCONT');
+    send(pid, 'SIGCONT');
   };
 }
 
-function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): boolean {
+/** False when the process has ended. */
+function send(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): boolean {
   try {
-    return process.kill(pid, name);
+    return process.kill(pid, signal);
   } catch {
     return false;
   }

@@ -1,98 +1,106 @@
-/** One analysis at a time among the processes that share a directory, and none left behind by a dead one. */
+/**
+ * Allows one child process at a time among all processes that share a directory. The lock file names its owner and its
+ * child, so that the next process can end the child of an owner that was killed.
+ */
 
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Stop } from '../types/index.ts';
+import { readSmallRegularFile } from '../core/files.ts';
 import { makePrivateFolder, removeFile } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
+import type { Stop } from '../types/index.ts';
+import { ANALYSIS, REDACTION } from './entries.ts';
 
 interface Holder {
-  /** Pids mean nothing to another container that shares the directory. */
+  /** Containers that share the directory have pids of their own. */
   readonly host: string;
   readonly owner: number;
+  /** 0 until the child is started. */
   readonly child: number;
 }
 
 export interface Lock {
-  /** The child that works under it: killed by the next one when we die without a word, halted as it may be. */
-  readonly hold: (child: number) => void;
+  /** Records the child that works under the lock. */
+  readonly setChild: (pid: number) => void;
   readonly release: Stop;
 }
 
 const NAME = '.analysis.lock';
-/** A lock without a child is one whose owner is about to start it, for so long. */
-const STARTING_MS = 10_000;
-/** Of another host no more can be told than how old it is. */
-const FOREIGN_MS = 30 * 60_000;
-const entryOf = (path: string): string => join(__dirname, '..', path);
-/** For a worker without an owner, halted in the middle of a turn as it may be. A redaction takes its raw file away. */
-const FAREWELLS = new Map<string, NodeJS.Signals>([
-  [entryOf('analyse/analysis-process.js'), 'SIGKILL'],
-  [entryOf('capture/redaction-process.js'), 'SIGCONT'],
-]);
+const MAX_LOCK_BYTES = 4096;
+const MAX_CMDLINE_BYTES = 64 * 1024;
+/** Chosen: an owner starts its child within this time. */
+const START_MS = 10_000;
+/** Chosen: the pids of another host say nothing, so its lock is valid by its age. Longer than any child may run. */
+const MAX_FOREIGN_AGE_MS = 30 * 60_000;
+const NO_LOCK: Lock = { setChild: () => undefined, release: () => undefined };
 
-/** `null`: held by a living process. Where nothing can be written there is no lock, and none is needed. */
-export function takeLock(dir: string, nowMs: number): Lock | null {
+/**
+ * Null when a living process holds the lock. In a directory where nothing can be written there is no lock, and none is
+ * needed.
+ */
+export function takeLock(dir: string, wallMs: number): Lock | null {
   const file = join(dir, NAME);
-  const write = (child: number, flag: 'w' | 'wx'): void =>
-    writeFileSync(file, JSON.stringify({ host: hostname(), owner: process.pid, child } satisfies Holder), {
-      mode: 0o600,
-      flag,
-    });
-  const lock: Lock = {
-    hold: (child) => ignoring(() => write(child, 'w')),
-    release: () => void removeFile(file),
+  const write = (child: number, flag: 'w' | 'wx'): void => {
+    const holder: Holder = { host: hostname(), owner: process.pid, child };
+    writeFileSync(file, JSON.stringify(holder), { mode: 0o600, flag });
   };
+  // The second attempt follows the removal of a stale lock.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
       makePrivateFolder(dir);
       write(0, 'wx');
-      return lock;
+      return {
+        setChild: (pid) => ignoreErrors(() => write(pid, 'w')),
+        release: () => void removeFile(file),
+      };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-        return { hold: () => undefined, release: () => undefined };
-      if (!clear(file, nowMs)) return null;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return NO_LOCK;
+      if (!removeIfStale(file, wallMs)) return null;
     }
   }
   return null;
 }
 
-/** Takes away a lock that nobody works under: its owner is dead (the child goes too), or its child is. */
-function clear(file: string, nowMs: number): boolean {
-  const holder = read(file);
-  if (holder === null) return removeFile(file);
-  const ageMs = nowMs - statSync(file).mtimeMs;
-  if (holder.host !== hostname()) return ageMs > FOREIGN_MS && removeFile(file);
-  const starting = holder.child === 0 && ageMs < STARTING_MS;
-  const farewell = starting ? null : farewellOf(holder.child);
-  if ((starting || farewell !== null) && isProcessAlive(holder.owner)) return false;
-  if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
-  return removeFile(file);
-}
-
-/** At the start: what a process that was killed left behind stays halted until somebody comes. */
-export function clearStaleLock(dir: string, nowMs: number): void {
+/** Call it at the start: the halted child of a process that was killed waits until somebody ends it. */
+export function clearStaleLock(dir: string, wallMs: number): void {
   const file = join(dir, NAME);
-  if (existsSync(file)) ignoring(() => clear(file, nowMs));
+  if (existsSync(file)) ignoreErrors(() => removeIfStale(file, wallMs));
 }
 
-/** At the end of the process, whose watcher no longer steers its child. */
+/** Call it at the exit of the owner: its watcher thread no longer supervises the child. */
 export function releaseLockOnExit(dir: string): void {
   const file = join(dir, NAME);
   const holder = existsSync(file) ? read(file) : null;
   if (holder === null || holder.owner !== process.pid || holder.host !== hostname()) return;
-  const farewell = farewellOf(holder.child);
-  if (farewell !== null) ignoring(() => process.kill(holder.child, farewell));
+  endOrphan(holder.child);
   removeFile(file);
 }
 
-/** Pids are used again: only a process that runs one of our workers is taken for ours. */
-function farewellOf(pid: number): NodeJS.Signals | null {
+/** A lock is stale when its owner or its child is dead. Ends the child of a dead owner. */
+function removeIfStale(file: string, wallMs: number): boolean {
+  const holder = read(file);
+  if (holder === null) return removeFile(file);
+  const ageMs = wallMs - statSync(file).mtimeMs;
+  if (holder.host !== hostname()) return ageMs > MAX_FOREIGN_AGE_MS && removeFile(file);
+  const isStarting = holder.child === 0 && ageMs < START_MS;
+  const hasWork = isStarting || orphanSignalOf(holder.child) !== null;
+  if (hasWork && isProcessAlive(holder.owner)) return false;
+  endOrphan(holder.child);
+  return removeFile(file);
+}
+
+function endOrphan(pid: number): void {
+  const signal = orphanSignalOf(pid);
+  if (signal !== null) ignoreErrors(() => process.kill(pid, signal));
+}
+
+/** The kernel reuses pids, so only a process that runs one of our scripts is ours. Null for every other one. */
+function orphanSignalOf(pid: number): NodeJS.Signals | null {
   try {
     if (pid <= 0) return null;
-    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return words.map((word) => FAREWELLS.get(word)).find((signal) => signal !== undefined) ?? null;
+    const words = readSmallRegularFile(`/proc/${pid}/cmdline`, MAX_CMDLINE_BYTES).split('\0');
+    return [ANALYSIS, REDACTION].find(({ script }) => words.includes(script))?.orphanSignal ?? null;
   } catch {
     return null;
   }
@@ -100,18 +108,19 @@ function farewellOf(pid: number): NodeJS.Signals | null {
 
 function read(file: string): Holder | null {
   try {
-    const { host, owner, child } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
-    const isWhole = typeof host === 'string' && typeof owner === 'number' && typeof child === 'number';
-    return isWhole ? { host, owner, child } : null;
+    const { host, owner, child } = JSON.parse(readSmallRegularFile(file, MAX_LOCK_BYTES)) as Partial<Holder>;
+    const isComplete = typeof host === 'string' && typeof owner === 'number' && typeof child === 'number';
+    return isComplete ? { host, owner, child } : null;
   } catch {
     return null;
   }
 }
 
-function ignoring(task: () => unknown): void {
+/** An analysis works without the lock, so its errors are not errors of the analysis. */
+function ignoreErrors(task: () => unknown): void {
   try {
     task();
   } catch {
-    // The lock is a courtesy; its failure must not be one of the analysis.
+    // See above.
   }
 }

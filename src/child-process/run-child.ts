@@ -1,40 +1,47 @@
-/** A child process that must not hurt its parent: watched by its RSS and by what memory is left to all. */
+/**
+ * Runs a script in a child process that must not hurt its parent. The child has the lowest priority, is the first victim
+ * of the OOM killer, and is ended when it or the machine runs short of memory, or at its deadline.
+ */
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Socket } from 'node:net';
+import { readSmallRegularFile } from '../core/files.ts';
+import { formatBytes, formatDuration } from '../core/format.ts';
+import { failed, failureFrom, refused } from '../core/outcome.ts';
 import type { Clock, Failed, Refused, Stop } from '../types/index.ts';
-import { failureFrom } from '../core/outcome.ts';
 import { throttle } from './cpu-share.ts';
 
 export interface ChildOptions {
-  /** A script; it gets `job` as JSON on stdin, answers on stdout and speaks of progress on stderr. */
-  readonly entry: string;
+  /** Gets `job` as JSON on stdin, writes its result to stdout and its progress to stderr. */
+  readonly script: string;
   readonly job: unknown;
-  /** V8's own heap; typed arrays lie outside it, hence the watch. */
+  /** Limit of V8's heap. Typed arrays are outside it, so the RSS is watched too. */
   readonly heapMib: number;
   readonly maxRssBytes: number;
-  /** Less than this left to all ends it. */
+  /** The child is ended when less memory than this is left on the machine or in the container. */
   readonly reserveBytes: number;
+  /** Memory that is left; null when unknown. */
   readonly headroom: () => number | null;
   readonly deadlineMs: number;
-  /** Of one core. */
+  /** Of one CPU core, 0 to 1. */
   readonly share: number;
-  /** False: the process may end before the child does, and takes it along. */
+  /** False: the parent may exit before the child does, and ends it then. */
   readonly keepAlive: boolean;
   readonly onStart?: (pid: number) => void;
-  readonly onProgress?: (line: string) => void;
+  readonly onProgress?: (text: string) => void;
 }
 export type ChildOutcome = { readonly outcome: 'done'; readonly stdout: string } | Refused | Failed;
 
 const WATCH_MS = 100;
 const MAX_STDOUT_BYTES = 32 << 20;
 const MAX_STDERR_BYTES = 64 << 10;
-const NICENESS = 19;
+const MAX_PROC_STATUS_BYTES = 64 << 10;
+const LOWEST_PRIORITY = 19;
 const WORST_OOM_SCORE = '1000';
-/** What a node process needs to run; NODE_OPTIONS would bring the application's preloads in, ours among them. */
+/** Variables that a Node process needs. NODE_OPTIONS is not among them: it would load the application's preloads. */
 const ENVIRONMENT = [
   'PATH',
   'HOME',
@@ -47,38 +54,40 @@ const ENVIRONMENT = [
   'SystemRoot',
 ];
 
-export function runChild(order: ChildOptions, clock: Clock): Promise<ChildOutcome> {
+/** Resolves when the child has ended. Never rejects. */
+export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutcome> {
   return new Promise((resolve) => {
     let child: ChildProcess;
     try {
-      child = start(order);
+      child = start(options);
     } catch (error) {
       resolve(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED'));
       return;
     }
-    const output = collect(child, order.onProgress);
     const stops: Stop[] = [];
-    let because: Refused | Failed | null = null;
+    let endedBecause: Refused | Failed | null = null;
     const end = (reason: Refused | Failed): void => {
-      because ??= reason;
+      endedBecause ??= reason;
       child.kill('SIGKILL');
     };
     const finish = (outcome: ChildOutcome): void => {
       for (const stop of stops.splice(0)) stop();
-      resolve(because ?? outcome);
+      resolve(endedBecause ?? outcome);
     };
+    const output = collectOutput(child, options.onProgress, () =>
+      end(failed('WSGUARD_ANALYSIS_FAILED', `wrote more than ${formatBytes(MAX_STDOUT_BYTES)}`)),
+    );
     child.on('error', (error) => finish(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED')));
     child.on('close', (code, signal) => finish(outcomeOf(code, signal, output)));
-    if (child.pid !== undefined) stops.push(...watch(child.pid, order, clock, end), dieWithUs(child));
-    output.onOverflow = () => end(failed('WSGUARD_ANALYSIS_FAILED', 'the analysis process wrote too much'));
+    if (child.pid !== undefined) stops.push(...watch(child.pid, options, clock, end), endWithParent(child));
   });
 }
 
-function start({ entry, job, heapMib, keepAlive, onStart }: ChildOptions): ChildProcess {
+function start({ script, job, heapMib, keepAlive, onStart }: ChildOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
   const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1'];
-  const child = spawn(process.execPath, [...flags, entry], {
+  const child = spawn(process.execPath, [...flags, script], {
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
     windowsHide: true,
@@ -90,36 +99,41 @@ function start({ entry, job, heapMib, keepAlive, onStart }: ChildOptions): Child
   }
   child.stdin?.end(JSON.stringify(job));
   if (child.pid !== undefined) {
-    lower(child.pid);
+    lowerPriority(child.pid);
     onStart?.(child.pid);
   }
   return child;
 }
 
-/** First to be killed when memory ends, last to get the processor. Both need no rights. */
-function lower(pid: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/oom_score_adj`, WORST_OOM_SCORE);
-  } catch {
-    // No /proc, or it has ended.
-  }
-  try {
-    setPriority(pid, NICENESS);
-  } catch {
-    // It has ended.
+/** Both need no rights. They fail without /proc, and when the child has ended already. */
+function lowerPriority(pid: number): void {
+  const tasks = [
+    () => writeFileSync(`/proc/${pid}/oom_score_adj`, WORST_OOM_SCORE),
+    () => setPriority(pid, LOWEST_PRIORITY),
+  ];
+  for (const task of tasks) {
+    try {
+      task();
+    } catch {
+      // See above.
+    }
   }
 }
 
 interface Output {
   stdout: string;
+  /** Its end only. */
   stderr: string;
-  onOverflow: () => void;
 }
 
-function collect(child: ChildProcess, onProgress: ChildOptions['onProgress']): Output {
-  const output: Output = { stdout: '', stderr: '', onOverflow: () => undefined };
+function collectOutput(
+  child: ChildProcess,
+  onProgress: ChildOptions['onProgress'],
+  onOverflow: () => void,
+): Output {
+  const output: Output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    if (output.stdout.length + text.length > MAX_STDOUT_BYTES) output.onOverflow();
+    if (output.stdout.length + text.length > MAX_STDOUT_BYTES) onOverflow();
     else output.stdout += text;
   });
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -129,35 +143,41 @@ function collect(child: ChildProcess, onProgress: ChildOptions['onProgress']): O
   return output;
 }
 
-function watch(pid: number, order: ChildOptions, clock: Clock, end: (why: Refused | Failed) => void): Stop[] {
-  const look = (): void => {
-    const rssBytes = rssOf(pid);
-    const leftBytes = order.headroom();
-    if (rssBytes !== null && rssBytes > order.maxRssBytes) {
-      end(refused('the analysis took more memory than predicted', rssBytes, order.maxRssBytes));
-    } else if (leftBytes !== null && leftBytes < order.reserveBytes) {
-      end(refused('memory ran short while the analysis was running', order.reserveBytes, leftBytes));
+function watch(
+  pid: number,
+  options: ChildOptions,
+  clock: Clock,
+  end: (because: Refused | Failed) => void,
+): Stop[] {
+  const { maxRssBytes, reserveBytes, headroom, deadlineMs, share } = options;
+  const checkMemory = (): void => {
+    const rssBytes = readRssBytes(pid);
+    const leftBytes = headroom();
+    if (rssBytes !== null && rssBytes > maxRssBytes) {
+      const reason = `ended because it took ${formatBytes(rssBytes)} of memory, the limit was ${formatBytes(maxRssBytes)}`;
+      end(refused(reason, { needBytes: rssBytes, haveBytes: maxRssBytes }));
+    } else if (leftBytes !== null && leftBytes < reserveBytes) {
+      const reason = `ended because memory ran short: needs ${formatBytes(reserveBytes)} in reserve, ${formatBytes(leftBytes)} available`;
+      end(refused(reason, { needBytes: reserveBytes, haveBytes: leftBytes }));
     }
   };
-  const late = (): void =>
-    end(failed('WSGUARD_ANALYSIS_DEADLINE', `not done after ${Math.round(order.deadlineMs / 1000)} s`));
-  return [
-    clock.every(WATCH_MS, look),
-    clock.after(order.deadlineMs, late),
-    throttle(pid, order.share, clock),
-  ];
+  const endLate = (): void =>
+    end(failed('WSGUARD_ANALYSIS_DEADLINE', `ended after ${formatDuration(deadlineMs)} without a result`));
+  return [clock.every(WATCH_MS, checkMemory), clock.after(deadlineMs, endLate), throttle(pid, share, clock)];
 }
 
-/** Where the process ends in an orderly way the child must not be left behind, least of all a halted one. */
-function dieWithUs(child: ChildProcess): Stop {
+/** An orderly exit of the parent ends the child, which may be halted at that moment. */
+function endWithParent(child: ChildProcess): Stop {
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
   return () => void process.off('exit', kill);
 }
 
-function rssOf(pid: number): number | null {
+/** Null without /proc, and when the process has ended. */
+function readRssBytes(pid: number): number | null {
   try {
-    const kib = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+    const status = readSmallRegularFile(`/proc/${pid}/status`, MAX_PROC_STATUS_BYTES);
+    const kib = /^VmRSS:\s+(\d+)/m.exec(status)?.[1];
     return kib === undefined ? null : Number(kib) * 1024;
   } catch {
     return null;
@@ -165,19 +185,18 @@ function rssOf(pid: number): number | null {
 }
 
 function outcomeOf(code: number | null, signal: NodeJS.Signals | null, output: Output): ChildOutcome {
-  // 1 is what node says of an uncaught error.
   if (code === 0) return { outcome: 'done', stdout: output.stdout };
-  const told = toldFailure(output.stdout);
-  if (told !== null) return told;
-  const said = lastWords(output.stderr);
+  const reported = reportedFailure(output.stdout);
+  if (reported !== null) return reported;
+  const line = errorLine(output.stderr);
   return failed(
-    /\bWSGUARD_[A-Z_]+/.exec(said)?.[0] ?? 'WSGUARD_ANALYSIS_FAILED',
-    signal === null ? `exit code ${code}: ${said}` : `ended by ${signal}: ${said}`,
+    /\bWSGUARD_[A-Z_]+/.exec(line)?.[0] ?? 'WSGUARD_ANALYSIS_FAILED',
+    signal === null ? `exit code ${code}: ${line}` : `ended by ${signal}: ${line}`,
   );
 }
 
-/** A worker that could not says so in JSON: `{"error":{"code","message","hint"}}`. */
-function toldFailure(stdout: string): Failed | null {
+/** The scripts report an expected failure as JSON: `{"error":{"code","message","hint"}}`. */
+function reportedFailure(stdout: string): Failed | null {
   try {
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string; hint?: string } };
     return failed(error.code, [error.message, error.hint ?? ''].join(' ').trim());
@@ -186,17 +205,8 @@ function toldFailure(stdout: string): Failed | null {
   }
 }
 
-/** Progress and stack traces surround the line that matters. */
-function lastWords(stderr: string): string {
+/** The last line that names an error. Progress comes before it and a stack trace after it. */
+function errorLine(stderr: string): string {
   const lines = stderr.trimEnd().split('\n');
   return lines.findLast((line) => /^\w*Error\b|\bWSGUARD_/.test(line)) ?? lines.at(-1) ?? '';
 }
-
-const failed = (code: string, reason: string): Failed => ({ outcome: 'failed', code, reason });
-
-const refused = (reason: string, needBytes: number, haveBytes: number): Refused => ({
-  outcome: 'refused',
-  reason,
-  needBytes: Math.round(needBytes),
-  haveBytes: Math.round(haveBytes),
-});

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The built package in a process of its own: exits, file modes and keep-alive cannot be seen from inside jest. */
+/** The built package in a process of its own: Jest cannot see its own exit, its keep-alive or V8's file modes. */
 const DIST = join(__dirname, '..', '..', 'dist');
 let dir: string;
 
@@ -20,7 +20,7 @@ afterEach(() => {
 const PRELUDE = `
   const { HeapAnalyzer } = require(${JSON.stringify(join(DIST, 'heap-analyzer.js'))});
   globalThis.kept = Array.from({ length: 200 }, (_, i) => ({ token: Buffer.from('planted-secret-' + i).toString() }));
-  const say = (value) => console.log(JSON.stringify(value));
+  const print = (value) => console.log(JSON.stringify(value));
 `;
 
 function run(script: string, env: NodeJS.ProcessEnv = {}): unknown[] {
@@ -38,10 +38,10 @@ function run(script: string, env: NodeJS.ProcessEnv = {}): unknown[] {
     .map((line) => JSON.parse(line) as unknown);
 }
 
-test('ten lines: a snapshot by hand, private, redacted, named as promised, nothing left beside it', () => {
+test('takeSnapshot writes one private, redacted file with the promised name and leaves no other file', () => {
   const [snapshot, count] = run(`
     const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 60000 });
-    analyzer.takeSnapshot('after: deploy/1').then((snapshot) => { say(snapshot); say(analyzer.snapshotCount); });
+    analyzer.takeSnapshot('after: deploy/1').then((snapshot) => { print(snapshot); print(analyzer.snapshotCount); });
   `);
   expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
   expect(count).toBe(1);
@@ -57,18 +57,18 @@ test('ten lines: a snapshot by hand, private, redacted, named as promised, nothi
   expect(JSON.parse(text)).toHaveProperty('snapshot.node_count');
 });
 
-test('without redaction it says so', () => {
+test('without redaction the outcome says so', () => {
   const [snapshot] = run(`
-    new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false }).takeSnapshot('x').then(say);
+    new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false }).takeSnapshot('x').then(print);
   `);
   expect(snapshot).toMatchObject({ outcome: 'written', redacted: false });
   const text = readFileSync((snapshot as { file: string }).file, 'utf8');
   expect(text.includes('planted-secret-7')).toBe(true);
 });
 
-test('the gate refuses with a reason, and nothing is written', () => {
+test('a refusal has a reason, and nothing is written', () => {
   const [snapshot] = run(
-    `new HeapAnalyzer({ snapshotDir: 'none', pauseBudgetMs: 1 }).takeSnapshot('x').then(say);`,
+    `new HeapAnalyzer({ snapshotDir: 'none', pauseBudgetMs: 1 }).takeSnapshot('x').then(print);`,
   );
   expect(snapshot).toMatchObject({
     outcome: 'refused',
@@ -77,27 +77,27 @@ test('the gate refuses with a reason, and nothing is written', () => {
   expect(readdirSync(dir)).not.toContain('none');
 });
 
-test('one at a time, and a bounded number of files', () => {
+test('takes one snapshot at a time and keeps a bounded number of files', () => {
   const answers = run(`
     const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 1 });
     const first = analyzer.takeSnapshot('a'), second = analyzer.takeSnapshot('b');
-    Promise.all([first, second]).then(async (both) => { both.forEach(say); say(await analyzer.takeSnapshot('c')); });
+    Promise.all([first, second]).then(async (both) => { both.forEach(print); print(await analyzer.takeSnapshot('c')); });
   `);
   expect(answers).toEqual([
     expect.objectContaining({ outcome: 'written' }),
     expect.objectContaining({ outcome: 'refused', reason: 'another snapshot is being taken' }),
-    expect.objectContaining({ outcome: 'refused', reason: '1 snapshot files are kept, the bound is 1' }),
+    expect.objectContaining({ outcome: 'refused', reason: '1 snapshot files are kept, the limit is 1' }),
   ]);
 });
 
-test('automatic snapshots beyond the bound replace the oldest of theirs but the first, never one by hand', () => {
+test('automatic snapshots beyond the limit replace the second oldest automatic one, never the first and never a requested one', () => {
   const answers = run(`
     const automatic = [];
     const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 3, onSnapshot });
-    const end = analyzer.scheduleSnapshots(50);
+    const stop = analyzer.scheduleSnapshots(50);
     function onSnapshot(snapshot) {
       if (snapshot.outcome === 'written') automatic.push(snapshot.file);
-      if (automatic.length === 4) { end(); clearTimeout(alive); say(automatic); }
+      if (automatic.length === 4) { stop(); clearTimeout(alive); print(automatic); }
     }
     const alive = setTimeout(() => {}, 600000);
     analyzer.takeSnapshot('by-hand');
@@ -110,29 +110,29 @@ test('automatic snapshots beyond the bound replace the oldest of theirs but the 
   expect(kept).toEqual([automatic?.[0], automatic?.[3]]);
 });
 
-test('a directory that cannot be made is a failure with a code', () => {
+test('a directory that cannot be created is a failure with a code', () => {
   writeFileSync(join(dir, 'taken'), '');
   const [snapshot] = run(
-    `new HeapAnalyzer({ snapshotDir: 'taken/below', pauseBudgetMs: 60000 }).takeSnapshot('x').then(say);`,
+    `new HeapAnalyzer({ snapshotDir: 'taken/below', pauseBudgetMs: 60000 }).takeSnapshot('x').then(print);`,
   );
   expect(snapshot).toMatchObject({ outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED' });
 });
 
-test('timers keep nothing alive, and preloads of the application do not run in our processes', () => {
+test('timers keep no process alive, and preloads of the application do not run in child processes', () => {
   const preload = join(dir, 'preload.cjs');
   writeFileSync(preload, `require('node:fs').appendFileSync(${JSON.stringify(join(dir, 'ran'))}, 'x');`);
   run(
     `
     const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000 });
     analyzer.scheduleSnapshots(3600000); analyzer.watchMemory(70);
-    analyzer.takeSnapshot('x').then(say);
+    analyzer.takeSnapshot('x').then(print);
   `,
     { NODE_OPTIONS: `--require ${preload}` },
   );
   expect(readFileSync(join(dir, 'ran'), 'utf8')).toBe('x');
 });
 
-test('a process that ends in the middle leaves no raw file', () => {
+test('a process that exits during the redaction leaves no raw file', () => {
   run(`
     const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000 });
     analyzer.takeSnapshot('x');

@@ -22,12 +22,12 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A child that runs `script`; it finds its job in `job`. */
-function order(script: string, over: Partial<ChildOptions> = {}): ChildOptions {
-  const entry = join(dir, 'worker.js');
-  writeFileSync(entry, `const job = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));\n${script}`);
+/** Options of a child that runs `script`, which finds its job in `job`. */
+function childOptions(script: string, over: Partial<ChildOptions> = {}): ChildOptions {
+  const file = join(dir, 'worker.js');
+  writeFileSync(file, `const job = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));\n${script}`);
   return {
-    entry,
+    script: file,
     job: { answer: 42 },
     heapMib: 64,
     maxRssBytes: 300 * MIB,
@@ -40,10 +40,10 @@ function order(script: string, over: Partial<ChildOptions> = {}): ChildOptions {
   };
 }
 
-test('the job goes in, the answer comes out, and no preload or secret of the application with it', async () => {
+test('the child gets its job and returns its result, without preloads or secrets of the application', async () => {
   process.env['NODE_OPTIONS_BEFORE'] = 'secret';
   const outcome = await runChild(
-    order(`process.stdout.write(JSON.stringify([job.answer, process.env.NODE_OPTIONS_BEFORE ?? null,
+    childOptions(`process.stdout.write(JSON.stringify([job.answer, process.env.NODE_OPTIONS_BEFORE ?? null,
       process.env.WSGUARD_ENABLED, require('node:os').getPriority()]))`),
     clock,
   );
@@ -51,72 +51,74 @@ test('the job goes in, the answer comes out, and no preload or secret of the app
   expect(outcome).toEqual({ outcome: 'done', stdout: '[42,null,"false",19]' });
 });
 
-test('it is the first to go when memory ends', async () => {
+test('the child is the first victim of the OOM killer', async () => {
   const outcome = await runChild(
-    order(
-      // It is told after it was started.
-      `const look = () => {
+    childOptions(
+      // The score is written after the child was started.
+      `const check = () => {
         const score = require('node:fs').readFileSync('/proc/self/oom_score_adj', 'utf8');
-        if (score.trim() !== '1000') setTimeout(look, 10);
+        if (score.trim() !== '1000') setTimeout(check, 10);
         else process.stdout.write(score);
       };
-      look();`,
+      check();`,
     ),
     clock,
   );
   expect(outcome).toMatchObject({ stdout: '1000\n' });
 });
 
-test('memory outside the V8 heap counts: it is ended, and told as a refusal with the bytes', async () => {
+test('memory outside the V8 heap counts: the child is ended and the refusal has the bytes', async () => {
   const outcome = await runChild(
-    order(`const all = []; setInterval(() => all.length < 100 && all.push(Buffer.alloc(${8 * MIB}, 1)), 5)`),
+    childOptions(
+      `const all = []; setInterval(() => all.length < 100 && all.push(Buffer.alloc(${8 * MIB}, 1)), 5)`,
+    ),
     clock,
   );
   expect(outcome).toMatchObject({ outcome: 'refused', haveBytes: 300 * MIB });
   expect((outcome as { needBytes: number }).needBytes).toBeGreaterThan(300 * MIB);
 });
 
-test('the memory that all share counts', async () => {
+test('the child is ended when memory runs short for the server', async () => {
   let left = 1000 * MIB;
   const outcome = await runChild(
-    order('setInterval(() => {}, 1000)', { headroom: () => (left -= 400 * MIB) }),
+    childOptions('setInterval(() => {}, 1000)', { headroom: () => (left -= 400 * MIB) }),
     clock,
   );
   expect(outcome).toMatchObject({ outcome: 'refused', needBytes: 10 * MIB });
 });
 
-test('a deadline ends it', async () => {
-  const outcome = await runChild(order('for (;;);', { deadlineMs: 300 }), clock);
+test('the child is ended at its deadline', async () => {
+  const outcome = await runChild(childOptions('for (;;);', { deadlineMs: 300 }), clock);
   expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_DEADLINE' });
 });
 
 test.each([
   [
-    'its own code is kept',
+    'its own code on stderr',
     `console.error('WSGUARD_SNAPSHOT_TRUNCATED: ends early'); process.exit(3)`,
     'TRUNCATED',
   ],
   [
-    'or said in JSON',
+    'its own code as JSON',
     `console.log('{"error":{"code":"WSGUARD_SNAPSHOT_META","message":"m"}}'); process.exit(3)`,
     'META',
   ],
   ['a fault', `throw new Error('boom')`, 'ANALYSIS_FAILED'],
   ['a signal', `process.kill(process.pid, 'SIGSEGV')`, 'ANALYSIS_FAILED'],
   [
-    'endless talk',
+    'endless output',
     `const text = 'x'.repeat(1 << 20); for (;;) require('fs').writeSync(1, text)`,
     'ANALYSIS_FAILED',
   ],
 ])('%s', async (_, script, code) => {
-  const outcome = await runChild(order(script), clock);
+  const outcome = await runChild(childOptions(script), clock);
   expect(outcome).toMatchObject({ outcome: 'failed', code: expect.stringContaining(code) });
 });
 
-test('a share of one tenth is kept to about that', async () => {
+test('a share of one tenth of the CPU is kept', async () => {
   const spin = `const until = Date.now() + 1500; while (Date.now() < until);
     const { user, system } = process.cpuUsage(); process.stdout.write(String((user + system) / 1000))`;
-  const outcome = await runChild(order(spin, { share: 0.1 }), clock);
+  const outcome = await runChild(childOptions(spin, { share: 0.1 }), clock);
   const cpuMs = Number((outcome as { stdout: string }).stdout);
   expect(cpuMs).toBeLessThan(0.4 * 1500);
 });
@@ -124,7 +126,7 @@ test('a share of one tenth is kept to about that', async () => {
 const analysis = (script: string): string => `
   const { runAnalysis } = require(${JSON.stringify(join(DIST, 'snapshot-jobs.js'))});
   const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
-  const order = { files: ['${'snapshot.heapsnapshot'}'], dir: process.cwd(), clock: createClock(),
+  const options = { files: ['${'snapshot.heapsnapshot'}'], dir: process.cwd(), clock: createClock(),
     limits: () => ({ containerBytes: null, containerUsedBytes: null, availableBytes: 4e9 }) };
   ${script}`;
 const runIn = (script: string): string => {
@@ -132,14 +134,14 @@ const runIn = (script: string): string => {
   return execFileSync(process.execPath, ['main.cjs'], { cwd: dir, encoding: 'utf8' });
 };
 
-test('refused: it says what it needs and the command for a laptop', () => {
+test('a refused analysis states its bytes and the command for another machine', () => {
   writeFileSync(join(dir, 'snapshot.heapsnapshot'), '{"snapshot":');
   const answer =
-    runIn(`order.limits = () => ({ containerBytes: 3e8, containerUsedBytes: 2.8e8, availableBytes: null });
-    runAnalysis(order).then((answer) => console.log(JSON.stringify(answer)));`);
+    runIn(`options.limits = () => ({ containerBytes: 3e8, containerUsedBytes: 2.8e8, availableBytes: null });
+    runAnalysis(options).then((answer) => console.log(JSON.stringify(answer)));`);
   expect(JSON.parse(answer)).toEqual({
     outcome: 'refused',
-    reason: expect.stringMatching(/needs about \d+ MiB of memory, 19 MiB are left/),
+    reason: expect.stringMatching(/^needs \d+(\.\d)? MiB of memory, 19\.1 MiB available$/),
     needBytes: expect.any(Number),
     haveBytes: 2e7,
     command: 'npx -p @wsguard/agent wsguard analyse snapshot.heapsnapshot',
@@ -147,28 +149,28 @@ test('refused: it says what it needs and the command for a laptop', () => {
 });
 
 test('a missing file is a failure, not a throw', () => {
-  const answer = runIn(`runAnalysis(order).then((answer) => console.log(JSON.stringify(answer)));`);
+  const answer = runIn(`runAnalysis(options).then((answer) => console.log(JSON.stringify(answer)));`);
   expect(JSON.parse(answer)).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED' });
 });
 
-test('it works from a worker thread', () => {
+test('an analysis can be requested from a worker thread', () => {
   writeFileSync(join(dir, 'snapshot.heapsnapshot'), 'no snapshot');
   writeFileSync(
     join(dir, 'thread.cjs'),
-    analysis(`order.keepAlive = true;
-      runAnalysis(order).then((answer) => require('node:worker_threads').parentPort.postMessage(answer));`),
+    analysis(`options.keepAlive = true;
+      runAnalysis(options).then((answer) => require('node:worker_threads').parentPort.postMessage(answer));`),
   );
   const answer = runIn(`const { Worker } = require('node:worker_threads');
     new Worker('./thread.cjs').on('message', (answer) => console.log(JSON.stringify(answer)));`);
   expect(JSON.parse(answer)).toMatchObject({ outcome: 'failed' });
 });
 
-test('it does not keep the process alive, and goes with it', async () => {
+test('the child does not keep the process alive, and ends with it', async () => {
   writeFileSync(
     join(dir, 'main.cjs'),
     `const { runChild } = require(${JSON.stringify(join(DIST, 'child-process', 'run-child.js'))});
      const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
-     void runChild({ ...${JSON.stringify(order(''))}, entry: './worker.js', keepAlive: false, headroom: () => null }, createClock());
+     void runChild({ ...${JSON.stringify(childOptions(''))}, script: './worker.js', keepAlive: false, headroom: () => null }, createClock());
      const timer = setInterval(() => { if (require('fs').existsSync('pid')) clearInterval(timer); }, 10);`,
   );
   writeFileSync(
@@ -179,23 +181,23 @@ test('it does not keep the process alive, and goes with it', async () => {
   const code = await new Promise((resolve) => main.on('exit', resolve));
   expect(code).toBe(0);
   const pid = Number(readFileSync(join(dir, 'pid'), 'utf8'));
-  await expect(gone(pid)).resolves.toBe(true);
+  await expect(hasEnded(pid)).resolves.toBe(true);
 });
 
-test('one at a time; what a killed process left behind is cleared, its halted child too', async () => {
+test('one lock at a time; the lock of a killed process is removed and its halted child ended', async () => {
   expect(takeLock(dir, Date.now())).not.toBeNull();
   expect(takeLock(dir, Date.now())).toBeNull();
   expect(takeLock(dir, Date.now() + 60_000)).not.toBeNull();
-  // It runs something else under the name that tells it as ours.
+  // It runs other code, under the path by which the lock knows our scripts.
   const worker = join(__dirname, '..', '..', 'src', 'analyse', 'analysis-process.js');
-  const left = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', worker], { stdio: 'ignore' });
-  process.kill(left.pid!, 'SIGSTOP');
+  const orphan = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', worker], { stdio: 'ignore' });
+  process.kill(orphan.pid!, 'SIGSTOP');
   const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }));
   writeFileSync(
     join(dir, '.analysis.lock'),
-    JSON.stringify({ host: hostname(), owner: dead, child: left.pid }),
+    JSON.stringify({ host: hostname(), owner: dead, child: orphan.pid }),
   );
-  const ended = new Promise((resolve) => left.on('exit', (_, signal) => resolve(signal)));
+  const ended = new Promise((resolve) => orphan.on('exit', (_, signal) => resolve(signal)));
   const lock = takeLock(dir, Date.now());
   expect(lock).not.toBeNull();
   await expect(ended).resolves.toBe('SIGKILL');
@@ -205,7 +207,7 @@ test('one at a time; what a killed process left behind is cleared, its halted ch
 
 const LOCK = join(DIST, 'child-process', 'lock.js');
 
-/** Begins a redaction, halts it at once and says its pid; ends when its input does. */
+/** Starts a redaction, halts it at once and prints its pid; ends when its stdin does. */
 const OWNER = `
   const { spawn } = require('node:child_process');
   const { takeLock, releaseLockOnExit } = require(${JSON.stringify(LOCK)});
@@ -214,14 +216,14 @@ const OWNER = `
   const child = spawn(process.execPath, [${JSON.stringify(join(DIST, 'capture', 'redaction-process.js'))}], { stdio });
   child.kill('SIGSTOP');
   child.stdin.end(JSON.stringify({ from: 'raw', to: 'redacted', owner: process.pid }), () => {
-    takeLock('.', Date.now()).hold(child.pid);
+    takeLock('.', Date.now()).setChild(child.pid);
     console.log(child.pid);
   });
   process.once('exit', () => releaseLockOnExit('.'));
   process.stdin.on('end', () => process.exit(0)).resume();`;
 
 test.each(['is killed', 'exits'])(
-  'a halted redaction whose owner %s goes, and its raw file too',
+  'a halted redaction whose owner %s ends, and its raw file is removed',
   async (how) => {
     writeFileSync(join(dir, 'main.cjs'), OWNER);
     const main = spawn(process.execPath, ['main.cjs'], { cwd: dir, stdio: ['pipe', 'pipe', 'inherit'] });
@@ -234,20 +236,20 @@ test.each(['is killed', 'exits'])(
     await ended;
     if (how === 'is killed')
       (require(LOCK) as typeof import('../../src/child-process/lock.ts')).clearStaleLock(dir, Date.now());
-    await expect(gone(child)).resolves.toBe(true);
+    await expect(hasEnded(child)).resolves.toBe(true);
     expect(readdirSync(dir)).toEqual(['main.cjs']);
   },
 );
 
-test('a lock of another container is believed until it is old, and no pid of it is killed', () => {
+test('a lock of another container is valid until it is old, and its pids are not killed', () => {
   const lock = join(dir, '.analysis.lock');
   writeFileSync(lock, JSON.stringify({ host: 'another', owner: 1, child: process.pid }));
   expect(takeLock(dir, Date.now())).toBeNull();
   expect(takeLock(dir, Date.now() + 31 * 60_000)).not.toBeNull();
 });
 
-/** The kernel may take a moment to end it. */
-async function gone(pid: number): Promise<boolean> {
+/** Waits until the process has ended, which takes the kernel a moment. */
+async function hasEnded(pid: number): Promise<boolean> {
   const untilMs = Date.now() + 120_000;
   while (Date.now() < untilMs) {
     const state = existsSync(`/proc/${pid}/stat`)
