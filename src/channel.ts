@@ -23,7 +23,7 @@ import type {
 
 /** The application thread drops and counts further samples while this many are unacknowledged. */
 export const MAX_UNACKNOWLEDGED = 8;
-/** Bound on requests without a response, for a side that never responds. */
+/** Bound on requests without a reply, for a side that never replies. */
 const MAX_PENDING_REQUESTS = 64;
 
 /** Servers that the hooks watch and blind spots, for the start line. */
@@ -48,9 +48,9 @@ export interface FromApp {
     attached: Attached;
   };
   requests: {
-    status: { request: null; response: Status };
-    snapshot: { request: string; response: Snapshot };
-    stop: { request: null; response: null };
+    status: { request: null; reply: Status };
+    snapshot: { request: string; reply: Snapshot };
+    stop: { request: null; reply: null };
   };
 }
 
@@ -68,14 +68,14 @@ export interface FromWatcher {
   requests: {
     snapshot: {
       request: { readonly folder: string; readonly label: string };
-      response: UnfinishedSnapshot | Refused | Failed;
+      reply: UnfinishedSnapshot | Refused | Failed;
     };
     locateListener: {
       request: { readonly emitter: string; readonly event: string };
-      response: Culprit | null;
+      reply: Culprit | null;
     };
-    pingAll: { request: null; response: null };
-    profile: { request: 'start' | 'stop'; response: AllocationProfile | null };
+    pingAll: { request: null; reply: null };
+    profile: { request: 'start' | 'stop'; reply: AllocationProfile | null };
   };
 }
 
@@ -120,27 +120,27 @@ export interface LinkDeps {
 
 interface Protocol {
   messages: object;
-  requests: { [name: string]: { request: unknown; response: unknown } } | object;
+  requests: { [name: string]: { request: unknown; reply: unknown } } | object;
 }
 type RequestOf<P extends Protocol, N extends keyof P['requests']> = P['requests'][N] extends {
   request: infer R;
 }
   ? R
   : never;
-type ResponseOf<P extends Protocol, N extends keyof P['requests']> = P['requests'][N] extends {
-  response: infer R;
+type ReplyOf<P extends Protocol, N extends keyof P['requests']> = P['requests'][N] extends {
+  reply: infer R;
 }
   ? R
   : never;
 
 export interface Link<Sent extends Protocol> {
   send<N extends keyof Sent['messages'] & string>(name: N, value: Sent['messages'][N]): void;
-  /** Resolves with null when no response came before the deadline. Never rejects. */
+  /** Resolves with null when no reply came before the deadline. Never rejects. */
   request<N extends keyof Sent['requests'] & string>(
     name: N,
     value: RequestOf<Sent, N>,
     deadlineMs: number,
-  ): Promise<ResponseOf<Sent, N> | null>;
+  ): Promise<ReplyOf<Sent, N> | null>;
   /** The other side is gone: resolves all pending requests with null. */
   close(): void;
 }
@@ -151,12 +151,12 @@ export interface MessageHandlers<Received extends Protocol> {
   onRequest: {
     [N in keyof Received['requests']]: (
       value: RequestOf<Received, N>,
-    ) => Promise<ResponseOf<Received, N> | null>;
+    ) => Promise<ReplyOf<Received, N> | null>;
   };
 }
 
 interface Envelope {
-  readonly type: 'message' | 'request' | 'response';
+  readonly type: 'message' | 'request' | 'reply';
   readonly name: string;
   readonly id: number;
   readonly value: unknown;
@@ -174,17 +174,17 @@ export function createLink<Sent extends Protocol, Received extends Protocol>(
   const post = (envelope: Envelope): void =>
     guard.run(`send ${envelope.name}`, () => port.post(envelope), undefined);
 
-  async function respond({ name, id, value }: Envelope): Promise<void> {
+  async function reply({ name, id, value }: Envelope): Promise<void> {
     const handle = async (): Promise<unknown> => (await onRequest[name]?.(value)) ?? null;
-    post({ type: 'response', name, id, value: await guard.runAsync(`respond to ${name}`, handle, null) });
+    post({ type: 'reply', name, id, value: await guard.runAsync(`reply to ${name}`, handle, null) });
   }
 
   port.receive((received) => {
     const envelope = received as Envelope;
     const { type, name, id, value } = envelope;
     if (type === 'message') guard.run(`receive ${name}`, () => onMessage[name]?.(value), undefined);
-    else if (type === 'response') pending.get(id)?.(value);
-    else void respond(envelope);
+    else if (type === 'reply') pending.get(id)?.(value);
+    else void reply(envelope);
   });
 
   return {
@@ -193,10 +193,10 @@ export function createLink<Sent extends Protocol, Received extends Protocol>(
       if (pending.size >= MAX_PENDING_REQUESTS) return Promise.resolve(null);
       const id = (lastId += 1);
       return new Promise((resolve) => {
-        const settle = (response: unknown): void => {
+        const settle = (reply: unknown): void => {
           stopTimer();
           pending.delete(id);
-          resolve(response as ResponseOf<Sent, typeof name> | null);
+          resolve(reply as ReplyOf<Sent, typeof name> | null);
         };
         const stopTimer = clock.after(deadlineMs, () => settle(null));
         pending.set(id, settle);

@@ -8,8 +8,19 @@ import { History, inScaledTime } from './detect/history.ts';
 import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
 import { growthByPool } from './detect/pools.ts';
 import { timeToLimit } from './detect/time-to-limit.ts';
+import { judgeDeath } from './detect/process-died.ts';
 import { findingsOf, ruledOut } from './detect/verdict.ts';
-import type { Alert, Because, Finding, Identity, Sample, TimeToLimit, Verdict } from './types/index.ts';
+import type { AlertUpdate } from './investigate/investigation.ts';
+import type {
+  Alert,
+  Because,
+  DeadBox,
+  Finding,
+  Identity,
+  Sample,
+  TimeToLimit,
+  Verdict,
+} from './types/index.ts';
 
 export interface DetectionDeps {
   readonly identity: Identity;
@@ -34,27 +45,26 @@ export interface DetectionResult {
   readonly confirming: boolean;
 }
 
-export type AlertUpdate = Partial<
-  Pick<Alert, 'culprit' | 'culpritBecause' | 'snapshots' | 'report' | 'kind' | 'title' | 'also' | 'against'>
->;
-
 export interface Detection {
+  /** `transitions` of the result are new; the rest repeats the last result when the sample came too early. */
   addSample(sample: Sample): DetectionResult;
-  /** The beat has been silent for so long (real ms); 0 when it is back. No sample arrives meanwhile. */
+  /** `silentMs`: real time without a heartbeat of the application thread; no sample arrives meanwhile. */
   checkHeartbeat(silentMs: number, wallMs: number): Alert[];
-  /** For what is an event, such as `process-died`. */
-  raise(finding: Finding, wallMs: number, also?: readonly Because[]): Alert[];
+  /** Opens `process-died` for a process that ended without a shutdown. `sample` is the first one of this process. */
+  reportDeath(box: DeadBox, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
+  /** Adds results of an investigation to an alert. */
   updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[];
   openAlerts(): Alert[];
+  /** Continues alerts of earlier processes or of a watcher that died. */
   restore(alerts: readonly Alert[]): void;
   closeAlerts(because: string, wallMs: number): Alert[];
 }
 
 const BLOCKED_MS = 5_000;
 
-export const createDetection = (deps: DetectionDeps): Detection => new Watched(deps);
+export const createDetection = (deps: DetectionDeps): Detection => new DetectionOfProcess(deps);
 
-class Watched implements Detection {
+class DetectionOfProcess implements Detection {
   readonly #config: DetectionDeps['config'];
   readonly #alerts: Alerts;
   readonly #history = new History();
@@ -117,17 +127,24 @@ class Watched implements Detection {
   checkHeartbeat(silentMs: number, wallMs: number): Alert[] {
     return silentMs < BLOCKED_MS
       ? this.#alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop')
-      : this.raise(blocked(silentMs), wallMs);
+      : this.#open(blocked(silentMs), wallMs);
   }
 
-  raise(finding: Finding, wallMs: number, also: readonly Because[] = []): Alert[] {
+  reportDeath(box: DeadBox, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
+    const death = judgeDeath(box, { wallMs, oomKills: limits.containerOomKills });
+    return death === null ? [] : this.#open(death.finding, wallMs, death.also);
+  }
+
+  #open(finding: Finding, wallMs: number, also: readonly Because[] = []): Alert[] {
     const nowMs = this.#history.nowMs;
     const { timeToLimit: left } = this.#latest;
     return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
   }
 
-  updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[] {
-    return this.#alerts.learn(alertId, update, wallMs);
+  updateAlert(alertId: string, { snapshot, ...update }: AlertUpdate, wallMs: number): Alert[] {
+    const before = this.openAlerts().find(({ id }) => id === alertId)?.snapshots ?? [];
+    const snapshots = snapshot === undefined ? before : [...before, snapshot];
+    return this.#alerts.learn(alertId, { ...update, snapshots }, wallMs);
   }
 
   openAlerts(): Alert[] {

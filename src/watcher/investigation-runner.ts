@@ -1,6 +1,5 @@
 /** Executes the actions of `investigate/` in the watcher and feeds their results back to it as events. */
 import type { FromWatcher, Link } from '../channel.ts';
-import type { Guard } from '../core/guard.ts';
 import {
   initialState,
   transition,
@@ -9,7 +8,10 @@ import {
   type InvestigationEvent,
   type InvestigationState,
 } from '../investigate/investigation.ts';
-import type { Alert, Analysis, Clock, Sample, Snapshot } from '../types/index.ts';
+import { mapToSource } from '../investigate/map-to-source.ts';
+import { sourceFiles } from '../analyse/locate/source-files.ts';
+import type { Alert, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
 import type { SnapshotQueue } from './snapshot-queue.ts';
 
 /** The inspector answers within milliseconds; a blocked application thread answers when it runs again. */
@@ -17,22 +19,21 @@ const REPLY_DEADLINE_MS = 30_000;
 const FAULT = 'a fault of the agent, see the log';
 
 interface Deps {
-  readonly clock: Clock;
-  readonly guard: Guard;
   readonly link: Link<FromWatcher>;
-  readonly timeScale: number;
   readonly snapshots: SnapshotQueue;
   readonly updateAlert: (alertId: string, update: AlertUpdate) => void;
   readonly attachAnalysis: (alertId: string, analysis: Analysis) => void;
 }
 
 export class InvestigationRunner {
+  readonly #context: WatcherContext;
   readonly #deps: Deps;
   #state: InvestigationState;
 
-  constructor(deps: Deps) {
+  constructor(context: WatcherContext, deps: Deps) {
+    this.#context = context;
     this.#deps = deps;
-    this.#state = initialState(deps.timeScale);
+    this.#state = initialState(context.setup.config.timeScale);
   }
 
   /** Call it with each published transition of an alert. */
@@ -49,7 +50,7 @@ export class InvestigationRunner {
   }
 
   #dispatch(event: InvestigationEvent): void {
-    const { clock, guard } = this.#deps;
+    const { clock, guard } = this.#context;
     guard.run(
       'investigation',
       () => {
@@ -65,7 +66,7 @@ export class InvestigationRunner {
     const { link, snapshots, updateAlert, attachAnalysis } = this.#deps;
     switch (action.type) {
       case 'update-alert':
-        return updateAlert(action.alertId, action.update);
+        return updateAlert(action.alertId, this.#mapCulprit(action.update));
       case 'attach-analysis':
         return attachAnalysis(action.alertId, action.analysis);
       case 'take-snapshot':
@@ -103,6 +104,13 @@ export class InvestigationRunner {
     }
   }
 
+  #mapCulprit({ culprit, ...update }: AlertUpdate): AlertUpdate {
+    if (culprit === undefined) return update;
+    const toSource = (): Culprit =>
+      mapToSource(culprit, process.cwd(), (place) => sourceFiles().original(place));
+    return { ...update, culprit: this.#context.guard.run('source map', toSource, culprit) };
+  }
+
   /** Every action that has a reply gets one, a fault included: the state machine waits for it. */
   #reply<T>(
     part: string,
@@ -110,7 +118,7 @@ export class InvestigationRunner {
     fallback: T,
     toEvent: (result: T) => InvestigationEvent,
   ): void {
-    const { guard } = this.#deps;
+    const { guard } = this.#context;
     void guard.runAsync(part, task, fallback).then((result) => this.#dispatch(toEvent(result)));
   }
 }

@@ -1,173 +1,156 @@
-/** Everything that leaves the process: log, files, webhook, upload, OTLP, the metrics page. */
+/** Everything that leaves the process: log lines, files, webhook, upload, OTLP export and the metrics page. */
 import { join } from 'node:path';
-import type { WatcherSetup } from '../channel.ts';
 import { parseResourceAttributes } from '../config/find-service.ts';
-import { createFileSink } from '../deliver/file-sink.ts';
-import { createUpload } from '../deliver/upload.ts';
-import { createWebhook } from '../deliver/webhook.ts';
-import type { MetricState } from '../export/metric.ts';
+import { createFileSink, type FileSink } from '../deliver/file-sink.ts';
+import { createUpload, type Upload } from '../deliver/upload.ts';
+import { createWebhook, type Webhook } from '../deliver/webhook.ts';
 import { metricsFor } from '../export/metrics.ts';
 import { resourceAttributes, startOtel, type Otel } from '../export/otel.ts';
 import { startPrometheusServer, type PrometheusServer } from '../export/prometheus-server.ts';
-import type { Guard } from '../core/guard.ts';
 import { reportHtml } from '../report/html/report-html.ts';
 import { buildReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
-import type { Alert, Analysis, Clock, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
+import type { Alert, Analysis, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
+import type { WatcherState } from './state.ts';
 
-interface Deps {
-  readonly setup: WatcherSetup;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly guard: Guard;
-  readonly metrics: () => MetricState;
-  readonly countDelivery: (sink: string, delivery: Delivery) => void;
-}
-
-/** A receiver that does not answer keeps an end of the agent no longer than this. */
-const CLOSE_MS = 2000;
-
-interface Story {
-  readonly points: readonly ReportPoint[];
-  readonly analysis: Analysis | null;
-}
+/** `close()` waits no longer than this for each receiver. */
+const CLOSE_DEADLINE_MS = 2000;
 
 export class Outputs {
-  /** Settles when everything that is configured runs or has been refused. */
+  /** Settles when all configured exports have started or failed. */
   readonly ready: Promise<void>;
-  readonly #deps: Deps;
-  readonly #dir: string;
-  readonly #files: ReturnType<typeof createFileSink>;
-  readonly #webhook: ReturnType<typeof createWebhook> | null;
-  readonly #upload: ReturnType<typeof createUpload> | null;
+  readonly #context: WatcherContext;
+  readonly #state: WatcherState;
+  readonly #files: FileSink;
+  readonly #webhook: Webhook | null;
+  readonly #upload: Upload | null;
   #otel: Otel | null = null;
-  #page: PrometheusServer | null = null;
+  #metricsPage: PrometheusServer | null = null;
 
-  constructor(deps: Deps) {
-    const { config } = deps.setup;
-    const { clock, guard } = deps;
-    this.#deps = deps;
-    this.#dir = config.dir;
-    this.#files = createFileSink({ dir: config.dir, isDenied: !deps.setup.mayWrite });
+  constructor(context: WatcherContext, state: WatcherState) {
+    const { setup, clock, guard } = context;
+    const { dir, webhookUrl, uploadUrl, webhookSecret, redact } = setup.config;
+    this.#context = context;
+    this.#state = state;
+    this.#files = createFileSink({ dir, isDenied: !setup.mayWrite });
     const target = (sink: string, url: string) => ({
       url,
-      secret: config.webhookSecret,
+      secret: webhookSecret,
       clock,
-      onRetry: (delivery: Delivery) => this.#note(sink, delivery),
+      onRetry: (delivery: Delivery) => this.#count(sink, delivery),
     });
-    const { webhookUrl, uploadUrl, redact } = config;
     this.#webhook = webhookUrl === null ? null : createWebhook(target('webhook', webhookUrl));
     this.#upload = uploadUrl === null ? null : createUpload({ ...target('upload', uploadUrl), redact });
     this.ready = guard.runAsync('exports', () => this.#startExports(), undefined);
   }
 
-  /** For the start line. */
-  exported(): readonly string[] {
+  /** Names of the running exports and deliveries, for the start line. */
+  destinations(): readonly string[] {
     return [
-      ...(this.#page?.outcome === 'listening' ? [`prometheus ${this.#page.url}`] : []),
+      ...(this.#metricsPage?.outcome === 'listening' ? [`prometheus ${this.#metricsPage.url}`] : []),
       ...(this.#otel?.exports ?? []).map((signal) => `otlp ${signal}`),
       ...(this.#webhook === null ? [] : ['webhook']),
       ...(this.#upload === null ? [] : ['upload']),
     ];
   }
 
-  /** Writes it; the path of its JSON below the directory, null where nothing can be written. */
-  async report(alert: Alert, { points, analysis }: Story): Promise<string | null> {
+  /** Resolves with the path of `report.json` below the directory; null when no file could be written. */
+  async writeReport(
+    alert: Alert,
+    { points, analysis }: { points: readonly ReportPoint[]; analysis: Analysis | null },
+  ): Promise<string | null> {
+    const { dir } = this.#context.setup.config;
     const path = `${alert.id}/report.json`;
-    const report = buildReport({ alert: { ...alert, report: path }, points, analysis, dir: this.#dir });
-    const written = await this.#files.writeReport(alert.id, {
+    const report = buildReport({ alert: { ...alert, report: path }, points, analysis, dir });
+    const delivery = await this.#files.writeReport(alert.id, {
       'report.json': `${JSON.stringify(report, null, 2)}\n`,
       'report.txt': reportText(report),
       'report.html': reportHtml(report),
     });
-    this.#note('file', written);
-    return written.outcome === 'delivered' ? path : null;
+    this.#count('file', delivery);
+    return delivery.outcome === 'delivered' ? path : null;
   }
 
-  /** An absolute path of what `report` gave. */
-  pathOf(report: string): string {
-    return join(this.#dir, report);
+  /** Makes the result of `writeReport` absolute. */
+  reportPath(report: string): string {
+    return join(this.#context.setup.config.dir, report);
   }
 
-  alert(alert: Alert): void {
-    say(this.#deps.log, alert);
-    this.#settle('file', this.#files.appendAlert(alert));
-    // Muted ones are recorded only.
+  /** A muted alert goes to the log and to alerts.ndjson only. */
+  sendAlert(alert: Alert): void {
+    logAlert(this.#context.log, alert);
+    this.#countWhenDone('file', this.#files.appendAlert(alert));
     if (alert.muted === true) return;
     this.#otel?.emitAlert(alert);
-    if (this.#webhook !== null) this.#settle('webhook', this.#webhook.send(alert));
+    if (this.#webhook !== null) this.#countWhenDone('webhook', this.#webhook.send(alert));
   }
 
-  file(alertId: string, snapshot: Snapshot): void {
+  uploadSnapshot(alertId: string, snapshot: Snapshot): void {
     if (this.#upload === null || snapshot.outcome !== 'written') return;
     const { file, redacted } = snapshot;
-    this.#settle('upload', this.#upload.send({ alertId, file, redacted }));
+    this.#countWhenDone('upload', this.#upload.send({ alertId, file, redacted }));
   }
 
-  /** Hands over what waits, within a bounded time. */
+  /** Flushes everything that is waiting, within a bounded time. */
   async close(): Promise<void> {
-    const waiting = [this.#otel?.stop(), this.#webhook?.idle(CLOSE_MS), this.#upload?.idle(CLOSE_MS)];
+    const pending = [
+      this.#otel?.stop(),
+      this.#webhook?.idle(CLOSE_DEADLINE_MS),
+      this.#upload?.idle(CLOSE_DEADLINE_MS),
+    ];
     this.#otel = null;
-    await Promise.all(waiting.filter((one) => one !== undefined));
+    await Promise.all(pending.filter((one) => one !== undefined));
   }
 
-  /** At once, without waiting. */
-  abandon(): void {
-    if (this.#page?.outcome === 'listening') this.#page.stop();
+  /** Stops at once and drops what is waiting. */
+  stop(): void {
+    if (this.#metricsPage?.outcome === 'listening') this.#metricsPage.stop();
     this.#webhook?.stop();
     this.#upload?.stop();
     void this.#otel?.stop();
   }
 
   async #startExports(): Promise<void> {
-    const { setup, log, clock, metrics, guard } = this.#deps;
+    const { setup, log, clock, guard } = this.#context;
     const { config, identity, env } = setup;
-    const table = metricsFor(config.otelRuntime);
-    const resource = resourceAttributes(identity, parseResourceAttributes(env['OTEL_RESOURCE_ATTRIBUTES']));
-    const common = { metrics: table, readState: metrics, resource };
-    this.#otel = guard.run(
-      'otlp',
-      () =>
-        startOtel({
-          ...common,
-          env: process.env,
-          clock,
-          version: identity.agentVersion,
-          onProblem: (problem) => log.warn({ ...problem }, 'OTLP export'),
-          onRecovered: (signal) => log.info({ signal }, 'OTLP export works again'),
-        }),
-      null,
-    );
+    const source = {
+      metrics: metricsFor(config.otelRuntime),
+      readState: () => this.#state.metrics(),
+      resource: resourceAttributes(identity, parseResourceAttributes(env['OTEL_RESOURCE_ATTRIBUTES'])),
+    };
+    const startExport = (): Otel =>
+      startOtel({
+        ...source,
+        env: process.env,
+        clock,
+        version: identity.agentVersion,
+        onProblem: (problem) => log.warn({ ...problem }, 'OTLP export does not work'),
+        onRecovered: (signal) => log.info({ signal }, 'OTLP export works again'),
+      });
+    this.#otel = guard.run('otlp', startExport, null);
     if (config.prometheusPort === null) return;
     const { prometheusHost: host, prometheusPort: port } = config;
-    const page = await startPrometheusServer({ ...common, host, port });
-    if (page.outcome === 'failed') log.error({ ...page }, 'the metrics page could not be opened');
-    this.#page = page;
+    this.#metricsPage = await startPrometheusServer({ ...source, host, port });
+    if (this.#metricsPage.outcome === 'failed')
+      log.error({ ...this.#metricsPage }, 'the metrics page could not listen on its port');
   }
 
-  #settle(sink: string, delivery: Promise<Delivery>): void {
-    void delivery.then((outcome) => this.#note(sink, outcome));
+  #countWhenDone(sink: string, delivery: Promise<Delivery>): void {
+    void delivery.then((outcome) => this.#count(sink, outcome));
   }
 
-  #note(sink: string, delivery: Delivery): void {
-    this.#deps.countDelivery(sink, delivery);
-    if (delivery.outcome !== 'delivered') this.#deps.log.error({ sink, ...delivery }, 'not delivered');
+  #count(sink: string, delivery: Delivery): void {
+    this.#state.countDelivery(sink, delivery);
+    if (delivery.outcome !== 'delivered') this.#context.log.error({ sink, ...delivery }, 'a delivery failed');
   }
 }
 
-/** One line per transition. */
-function say(log: Log, alert: Alert): void {
+function logAlert(log: Log, alert: Alert): void {
   const { event, id, kind, severity, title, culprit, culpritBecause, because, report } = alert;
-  const fields = {
-    event,
-    id,
-    kind,
-    severity,
-    culprit: culprit?.text ?? null,
-    culpritBecause,
-    because,
-    report,
-  };
   const level = event === 'closed' ? 'info' : severity === 'critical' ? 'error' : 'warn';
-  log[level](fields, title);
+  log[level](
+    { event, id, kind, severity, culprit: culprit?.text ?? null, culpritBecause, because, report },
+    title,
+  );
 }

@@ -1,38 +1,37 @@
-/** What outlives the process in WSGUARD_DIR: the black box of this one, and what earlier ones left behind. */
-import type { WatcherSetup } from '../channel.ts';
+/** State in WSGUARD_DIR that survives the process: its own black box, and the alerts and samples of earlier processes. */
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
 import { claimDeadBoxes, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
-import type { Guard } from '../core/guard.ts';
-import type { Alert, Clock, DeadBox, Sample } from '../types/index.ts';
+import type { Alert, DeadBox, Sample } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
 
 export interface Persistence {
-  /** Open when their processes ended, now this one's to continue or to close. */
-  readonly alerts: readonly Alert[];
-  /** Of processes that ended without a word. */
-  readonly dead: readonly DeadBox[];
-  sample(sample: Sample): void;
-  open(alerts: readonly Alert[]): void;
+  /** Alerts that were open when an earlier process or watcher ended. This watcher updates and closes them. */
+  readonly restoredAlerts: readonly Alert[];
+  /** Samples of processes that ended without an `exit` event. */
+  readonly deadBoxes: readonly DeadBox[];
+  writeSample(sample: Sample): void;
+  writeOpenAlerts(alerts: readonly Alert[]): void;
   close(): void;
 }
 
-export function openPersistence(setup: WatcherSetup, clock: Clock, guard: Guard): Persistence {
+/** Without an explicitly set directory nothing is read or written. */
+export function openPersistence({ setup, clock, guard }: WatcherContext): Persistence {
   const { identity, config, isDirSet, startedWallMs, restarts, openAlerts } = setup;
   const { dir } = config;
-  // A watcher that follows another one of this process has nothing to find out about those before it.
+  const guarded = <T>(task: () => T, fallback: T): T => guard.run('black box', task, fallback);
+  // The first watcher of this process has claimed the state of earlier processes.
   const isFirst = isDirSet && restarts === 0;
-  const dead = isFirst
-    ? guard.run<DeadBox[]>('black box', () => claimDeadBoxes(dir, identity, clock.wallMs()), [])
-    : [];
-  const left = isFirst ? guard.run<Alert[]>('black box', () => claimOpenAlerts(dir, identity), []) : [];
+  const deadBoxes = isFirst ? guarded(() => claimDeadBoxes(dir, identity, clock.wallMs()), []) : [];
+  const claimedAlerts = isFirst ? guarded(() => claimOpenAlerts(dir, identity), []) : [];
   const box = isDirSet
-    ? guard.run<BlackBox | null>('black box', () => openBlackBox(dir, identity, startedWallMs), null)
+    ? guarded<BlackBox | null>(() => openBlackBox(dir, identity, startedWallMs), null)
     : null;
-  const inherited = [...left, ...dead.flatMap((one) => one.openAlerts)];
+  const earlierAlerts = [...claimedAlerts, ...deadBoxes.flatMap((dead) => dead.openAlerts)];
   return {
-    dead,
-    alerts: [...openAlerts, ...inherited.map((alert) => ({ ...alert, ...identity }))],
-    sample: (sample) => guard.run('black box', () => box?.writeSample(sample), undefined),
-    open: (alerts) => guard.run('black box', () => box?.writeOpenAlerts(alerts), undefined),
-    close: () => guard.run('black box', () => box?.close(), undefined),
+    deadBoxes,
+    restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
+    writeSample: (sample) => guarded(() => box?.writeSample(sample), undefined),
+    writeOpenAlerts: (alerts) => guarded(() => box?.writeOpenAlerts(alerts), undefined),
+    close: () => guarded(() => box?.close(), undefined),
   };
 }

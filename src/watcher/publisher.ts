@@ -1,7 +1,7 @@
-/** Transitions leave one after the other, each with its report already written beside it. */
-import type { Link, FromWatcher } from '../channel.ts';
-import type { Guard } from '../core/guard.ts';
+/** Publishes alert transitions one after the other. The report of a transition is written before the alert leaves. */
+import type { FromWatcher, Link } from '../channel.ts';
 import type { Alert, Analysis } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
 import type { Outputs } from './outputs.ts';
 import type { WatcherState } from './state.ts';
 
@@ -9,62 +9,62 @@ interface Deps {
   readonly outputs: Outputs;
   readonly state: WatcherState;
   readonly link: Link<FromWatcher>;
-  readonly guard: Guard;
-  /** What follows once it is out. */
-  readonly next: (alert: Alert) => void;
+  readonly onPublished: (alert: Alert) => void;
 }
 
 export class Publisher {
+  readonly #context: WatcherContext;
   readonly #deps: Deps;
-  /** Of open alerts, whose number signals bounds. */
-  readonly #analyses = new Map<string, Analysis>();
+  /** Open alerts as they were last published. The number of open alerts is bounded by `alert/`. */
   readonly #open = new Map<string, Alert>();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #analyses = new Map<string, Analysis>();
+  #queue: Promise<void> = Promise.resolve();
 
-  constructor(deps: Deps, restored: readonly Alert[]) {
+  constructor(context: WatcherContext, deps: Deps) {
+    this.#context = context;
     this.#deps = deps;
-    for (const alert of restored) this.#open.set(alert.id, alert);
-    deps.state.alerts(this.open());
+  }
+
+  restore(alerts: readonly Alert[]): void {
+    for (const alert of alerts) this.#open.set(alert.id, alert);
+    this.#deps.state.setOpenAlerts(this.openAlerts());
   }
 
   publish(transitions: readonly Alert[]): void {
+    const { guard } = this.#context;
     for (const alert of transitions) {
-      this.#turn = this.#turn.then(() =>
-        this.#deps.guard.runAsync('publish', () => this.#publishOne(alert), undefined),
+      this.#queue = this.#queue.then(() =>
+        guard.runAsync('publish', () => this.#publishOne(alert), undefined),
       );
     }
   }
 
-  /** For the reports of this alert from now on. */
-  analysed(alertId: string, analysis: Analysis): void {
+  /** All later reports of this alert contain the analysis. */
+  attachAnalysis(alertId: string, analysis: Analysis): void {
     if (this.#open.has(alertId)) this.#analyses.set(alertId, analysis);
   }
 
-  /** As they were last published. */
-  open(): readonly Alert[] {
+  openAlerts(): readonly Alert[] {
     return [...this.#open.values()];
   }
 
-  /** When everything is out. */
+  /** Resolves when all transitions so far are published. */
   idle(): Promise<void> {
-    return this.#turn;
+    return this.#queue;
   }
 
-  async #publishOne(alert: Alert): Promise<void> {
-    const { outputs, state, link, next } = this.#deps;
-    const analysis = this.#analyses.get(alert.id) ?? null;
-    const known = withoutExcuse(alert);
-    const complete = {
-      ...known,
-      report: await outputs.report(known, { points: state.points(), analysis }),
-    };
-    this.#remember(complete);
-    state.alerts(this.open());
-    outputs.alert(complete);
-    link.send('transition', complete);
-    if (complete.report !== null)
-      link.send('report', { alertId: alert.id, file: outputs.pathOf(complete.report) });
-    next(complete);
+  async #publishOne(transition: Alert): Promise<void> {
+    const { outputs, state, link, onPublished } = this.#deps;
+    const analysis = this.#analyses.get(transition.id) ?? null;
+    const alert = withoutObsoleteReason(transition);
+    const report = await outputs.writeReport(alert, { points: state.points(), analysis });
+    const published = { ...alert, report };
+    this.#remember(published);
+    state.setOpenAlerts(this.openAlerts());
+    outputs.sendAlert(published);
+    link.send('transition', published);
+    if (report !== null) link.send('report', { alertId: alert.id, file: outputs.reportPath(report) });
+    onPublished(published);
   }
 
   #remember(alert: Alert): void {
@@ -77,8 +77,8 @@ export class Publisher {
   }
 }
 
-/** Why there is no culprit must not stand beside one. */
-function withoutExcuse(alert: Alert): Alert {
+/** `culpritBecause` says why there is no culprit, so it goes when there is one. */
+function withoutObsoleteReason(alert: Alert): Alert {
   if (alert.culprit === null) return alert;
   const { culpritBecause: _, ...rest } = alert;
   return rest;

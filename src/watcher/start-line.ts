@@ -1,45 +1,40 @@
-/** The one line at the start: what is watched, what cannot be seen and why, where things go. */
-import type { Attached, WatcherSetup } from '../channel.ts';
+/** Logs the line at startup: the watched servers, what the agent cannot see and why, and where it writes and exports. */
+import type { Attached } from '../channel.ts';
 import { noThreadBlindSpots } from '../report/status.ts';
-import type { Log } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
 
-interface Start {
-  readonly setup: WatcherSetup;
-  readonly log: Log;
-  readonly attached: Attached;
-  /** `prometheus http://127.0.0.1:9464/metrics`, `otlp http://collector:4318`, ... */
-  readonly exported: readonly string[];
-}
-
-export function logStart({ setup, log, attached, exported }: Start): void {
+/** `destinations`: `prometheus http://127.0.0.1:9464/metrics`, `otlp metrics http/protobuf`, `webhook`, ... */
+export function logStart(
+  { setup, log }: WatcherContext,
+  attached: Attached,
+  destinations: readonly string[],
+): void {
   const { config, identity, noThreadReason, restarts } = setup;
   if (restarts > 0) {
     log.warn(
       { code: 'WSGUARD_WATCHER_DIED', restarts },
-      'the watcher runs again, what it had learned is gone',
+      'the watcher runs again; detection starts from an empty window',
     );
     return;
   }
-  const blind = [...attached.blind, ...noThreadBlindSpots(noThreadReason)].map(
-    ({ what, why }) => `${what}: ${why}`,
-  );
+  const blind = [...attached.blind, ...noThreadBlindSpots(noThreadReason)];
   const fields = {
     version: identity.agentVersion,
     service: identity.service,
     instance: identity.instance,
-    attached: attached.servers,
-    cannotSee: blind,
+    servers: attached.servers,
+    cannotSee: blind.map(({ what, why }) => `${what}: ${why}`),
     writesTo: setup.mayWrite ? config.dir : null,
-    exports: exported,
+    exports: destinations,
     pings: attached.pings,
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
-  log.info(fields, sentence(fields));
+  log.info(fields, startMessage(fields));
 }
 
-interface Fields {
+interface StartFields {
   readonly service: string;
-  readonly attached: readonly string[];
+  readonly servers: readonly string[];
   readonly cannotSee: readonly string[];
   readonly writesTo: string | null;
   readonly exports: readonly string[];
@@ -47,18 +42,24 @@ interface Fields {
   readonly timeScale?: number;
 }
 
-const list = (items: readonly string[], none: string): string =>
-  items.length === 0 ? none : items.join(', ');
-
-const sentence = (fields: Fields): string =>
-  [
-    `watching ${fields.service}`,
-    `attached to ${list(fields.attached, 'no server yet')}`,
-    ...(fields.cannotSee.length === 0 ? [] : [`cannot see ${fields.cannotSee.join(', ')}`]),
-    fields.writesTo === null
-      ? 'writes nothing, which --permission denies without --allow-fs-write'
-      : `writes to ${fields.writesTo}`,
-    `exports ${list(fields.exports, 'nothing')}`,
-    fields.pings ? 'pings silent WebSocket peers' : 'sends no pings',
-    ...(fields.timeScale === undefined ? [] : [`time runs at scale ${fields.timeScale}, for tests only`]),
-  ].join('; ');
+function startMessage({
+  service,
+  servers,
+  cannotSee,
+  writesTo,
+  exports,
+  pings,
+  timeScale,
+}: StartFields): string {
+  const parts = [
+    `watching ${service}: ${servers.length === 0 ? 'no server listens yet' : servers.join(', ')}`,
+    ...(cannotSee.length === 0 ? [] : [`cannot see ${cannotSee.join(', ')}`]),
+    writesTo === null
+      ? 'writes no files, because --permission needs --allow-fs-write for its directory'
+      : `writes to ${writesTo}`,
+    exports.length === 0 ? 'exports nothing' : `exports to ${exports.join(', ')}`,
+    pings ? 'pings silent WebSocket connections' : 'sends no pings',
+    ...(timeScale === undefined ? [] : [`time scale ${timeScale}, for tests and demos only`]),
+  ];
+  return parts.join('; ');
+}

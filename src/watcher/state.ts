@@ -1,94 +1,128 @@
-/** What the watcher knows at this moment: for the metrics, for `status()` and for the reports' curves. */
-import type { AppCounters, WatcherSetup } from '../channel.ts';
-import type { MetricState } from '../export/metric.ts';
-import type { Guard } from '../core/guard.ts';
+/** The latest state of the watcher, read by the metrics, by `status()` and by the charts of reports. */
+import type { AppCounters } from '../channel.ts';
 import { Ring } from '../core/ring.ts';
 import type { DetectionResult } from '../detection.ts';
+import type { MetricState } from '../export/metric.ts';
+import { composeStatus } from '../report/status.ts';
 import type {
   Alert,
+  Blind,
   ByTransport,
   Delivery,
   ReportPoint,
   Sample,
   Snapshot,
-  TimeToLimit,
-  Verdict,
+  Status,
 } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
 
-/** An hour at the usual period; a report needs no more to show which way a curve goes. */
+/** One hour at the default interval of 15 s. */
 const MAX_POINTS = 240;
 
-export interface WatcherState {
-  sample(sample: Sample, counters: AppCounters, step: DetectionResult): void;
-  alerts(open: readonly Alert[]): void;
-  countSnapshot(snapshot: Snapshot): void;
-  readonly countDelivery: (sink: string, delivery: Delivery) => void;
-  readonly metrics: () => MetricState;
-  known(): { sample: Sample | null; verdicts: readonly Verdict[]; timeToLimit: TimeToLimit | null };
-  points(): readonly ReportPoint[];
-}
+export class WatcherState {
+  readonly #context: WatcherContext;
+  readonly #points = new Ring<ReportPoint>(MAX_POINTS);
+  readonly #snapshots = new Map<string, MetricState['snapshots'][number]>();
+  readonly #deliveries = new Map<
+    string,
+    { readonly sink: string; readonly outcome: string; readonly count: number }
+  >();
+  #sample: Sample | null = null;
+  #counters: AppCounters | null = null;
+  #detection: DetectionResult | null = null;
+  #postGcHeapBytes: number | null = null;
+  #openAlerts: readonly Alert[] = [];
+  #blind: readonly Blind[] = [];
 
-export function createWatcherState(setup: WatcherSetup, guard: Guard): WatcherState {
-  const points = new Ring<ReportPoint>(MAX_POINTS);
-  const snapshots = new Map<string, MetricState['snapshots'][number]>();
-  const deliveries = new Map<string, { sink: string; outcome: string; count: number }>();
-  let sample: Sample | null = null;
-  let counters: AppCounters | null = null;
-  let step: DetectionResult | null = null;
-  let open: readonly Alert[] = [];
-  let floorBytes: number | null = null;
+  constructor(context: WatcherContext) {
+    this.#context = context;
+  }
 
-  return {
-    sample(newSample, newCounters, newStep) {
-      sample = newSample;
-      counters = newCounters;
-      step = newStep;
-      floorBytes = newSample.gc.floor?.bytes ?? floorBytes;
-      points.push(pointOf(newSample, floorBytes));
-    },
-    alerts: (alerts) => void (open = alerts),
-    countSnapshot(snapshot) {
-      const { outcome } = snapshot;
-      const method = outcome === 'written' ? snapshot.method : 'none';
-      const count = (snapshots.get(`${outcome} ${method}`)?.count ?? 0) + 1;
-      snapshots.set(`${outcome} ${method}`, { outcome, method, count });
-    },
-    countDelivery(sink, { outcome }) {
-      const count = (deliveries.get(`${sink} ${outcome}`)?.count ?? 0) + 1;
-      deliveries.set(`${sink} ${outcome}`, { sink, outcome, count });
-    },
-    metrics: () => ({
-      sample,
-      floorBytes,
-      openAlerts: open.map(({ kind }) => ({ kind })),
-      timeToLimit: step?.timeToLimit ?? null,
-      growthBytesPerHour: step?.growthBytesPerHour ?? {},
-      snapshots: [...snapshots.values()],
+  setSample(sample: Sample, counters: AppCounters, detection: DetectionResult): void {
+    this.#sample = sample;
+    this.#counters = counters;
+    this.#detection = detection;
+    this.#postGcHeapBytes = sample.gc.floor?.bytes ?? this.#postGcHeapBytes;
+    this.#points.push(reportPoint(sample, this.#postGcHeapBytes));
+  }
+
+  setOpenAlerts(alerts: readonly Alert[]): void {
+    this.#openAlerts = alerts;
+  }
+
+  /** Used until the first sample arrives, which brings its own. */
+  setBlind(blind: readonly Blind[]): void {
+    this.#blind = blind;
+  }
+
+  countSnapshot(snapshot: Snapshot): void {
+    const { outcome } = snapshot;
+    const method = outcome === 'written' ? snapshot.method : 'none';
+    const key = `${outcome} ${method}`;
+    this.#snapshots.set(key, { outcome, method, count: (this.#snapshots.get(key)?.count ?? 0) + 1 });
+  }
+
+  countDelivery(sink: string, { outcome }: Delivery): void {
+    const key = `${sink} ${outcome}`;
+    this.#deliveries.set(key, { sink, outcome, count: (this.#deliveries.get(key)?.count ?? 0) + 1 });
+  }
+
+  /** The last hour, for the charts of a report. */
+  points(): readonly ReportPoint[] {
+    return this.#points.values;
+  }
+
+  metrics(): MetricState {
+    const { setup, guard } = this.#context;
+    const counters = this.#counters;
+    return {
+      sample: this.#sample,
+      floorBytes: this.#postGcHeapBytes,
+      openAlerts: this.#openAlerts.map(({ kind }) => ({ kind })),
+      timeToLimit: this.#detection?.timeToLimit ?? null,
+      growthBytesPerHour: this.#detection?.growthBytesPerHour ?? {},
+      snapshots: [...this.#snapshots.values()],
       agent: {
         samplesTotal: counters?.samplesTotal ?? 0,
         samplesDroppedTotal: counters?.samplesDroppedTotal ?? 0,
         watcherRestartsTotal: setup.restarts,
         faultsTotal: { ...counters?.faults, ...guard.faults() },
         cpuSecondsTotal: counters === null ? {} : { sampling: counters.sampleMsTotal / 1000 },
-        deliveries: [...deliveries.values()],
+        deliveries: [...this.#deliveries.values()],
       },
-    }),
-    known: () => ({ sample, verdicts: step?.verdicts ?? [], timeToLimit: step?.timeToLimit ?? null }),
-    points: () => points.values,
-  };
+    };
+  }
+
+  status(): Status {
+    const { setup, clock } = this.#context;
+    return composeStatus({
+      watcher: setup.noThreadReason === null ? 'running' : 'none',
+      identity: setup.identity,
+      uptimeMs: clock.wallMs() - setup.startedWallMs,
+      sample: this.#sample,
+      verdicts: this.#detection?.verdicts ?? [],
+      timeToLimit: this.#detection?.timeToLimit ?? null,
+      alerts: this.#openAlerts,
+      blind: this.#blind,
+      noThreadReason: setup.noThreadReason,
+    });
+  }
 }
 
-const pointOf = ({ wallMs, memory, connections }: Sample, floorBytes: number | null): ReportPoint => ({
+const reportPoint = (
+  { wallMs, memory, connections }: Sample,
+  postGcHeapBytes: number | null,
+): ReportPoint => ({
   wallMs,
   heapUsedBytes: memory.heapUsedBytes,
-  floorBytes,
+  floorBytes: postGcHeapBytes,
   rssBytes: memory.rssBytes,
   externalBytes: memory.externalBytes,
-  connections: sumOf(connections.active),
+  connections: sumOverTransports(connections.active),
   unanswering: connections.unanswering,
-  opened: sumOf(connections.openedTotal),
-  closed: sumOf(connections.closedTotal),
+  opened: sumOverTransports(connections.openedTotal),
+  closed: sumOverTransports(connections.closedTotal),
 });
 
-const sumOf = (byTransport: ByTransport): number =>
-  Object.values(byTransport).reduce((sum, count) => sum + count, 0);
+const sumOverTransports = (counts: ByTransport): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);

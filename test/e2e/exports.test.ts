@@ -195,7 +195,7 @@ describe('when nobody takes it, the server serves', () => {
       env: { ...QUICK, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_EXPORTER_OTLP_TIMEOUT: '300' },
     });
     expect(await serves(child)).toBe('served');
-    const line = await child.said(/OTLP export/);
+    const line = await child.said(/OTLP export does not work/);
     expect(line).toMatchObject({ code: 'WSGUARD_OTLP_EXPORT' });
     await child.said(/^watching /);
     expect(await serves(child)).toBe('served');
@@ -241,7 +241,7 @@ describe('when nobody takes it, the server serves', () => {
     await child.said(/^watching /);
     child.tell('block');
     await child.said(/has not turned/);
-    const lost = await child.said(/not delivered/);
+    const lost = await child.said(/a delivery failed/);
     expect(lost).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
     await eventually(() => asked > 0, 'the webhook to be asked');
     child.tell('free');

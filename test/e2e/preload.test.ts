@@ -62,7 +62,7 @@ describe('a process that serves', () => {
       exports: [],
       pings: true,
     });
-    expect(line['attached']).toEqual([expect.stringMatching(/http/)]);
+    expect(line['servers']).toEqual([expect.stringMatching(/http/)]);
     expect(Array.isArray(line['cannotSee'])).toBe(true);
     expect(line['timeScale']).toBeUndefined();
     expect(existsSync(join(child.cwd, '.wsguard'))).toBe(false);
@@ -285,7 +285,7 @@ describe('beside others', () => {
     });
     const line = await child.said(WATCHING);
     expect(line['writesTo']).toBeNull();
-    expect(line['msg']).toContain('writes nothing, which --permission denies');
+    expect(line['msg']).toContain('writes no files, because --permission needs --allow-fs-write');
     expect(line['cannotSee']).toEqual(['registries that were not registered: ERR_ACCESS_DENIED']);
     // The black box is written from the start where it may be.
     expect(existsSync(join(child.cwd, 'kept'))).toBe(false);

@@ -47,7 +47,7 @@ test('a watcher that dies is started again three times, then given up; the appli
     worker.on('online', () => setTimeout(() => worker.terminate(), 50));
   });`;
   const child = startChild({ files: { 'main.js': kill + SERVER }, ...PRELOAD });
-  await child.said(/giving up/);
+  await child.said(/is not restarted/);
   expect(child.stdout().match(/a watcher/g)).toHaveLength(4);
   expect(child.lines().some(({ code }) => code === 'WSGUARD_WATCHER_DIED')).toBe(true);
   const [, port] = await child.printed(/listening (\d+)/);

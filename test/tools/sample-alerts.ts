@@ -5,7 +5,6 @@ import { gunzipSync } from 'node:zlib';
 import { createTraceReader, readSampleLine } from '../../src/cli/trace.ts';
 import { createDetection } from '../../src/detection.ts';
 import { inScaledTime } from '../../src/detect/history.ts';
-import { judgeDeath } from '../../src/detect/process-died.ts';
 import type { Kind } from '../../src/kinds/index.ts';
 import type { Alert, Identity } from '../../src/types/index.ts';
 import { run, sampleAt, MINUTE, type Shape } from '../support/run.ts';
@@ -166,12 +165,10 @@ function processDied(): SampleAlert {
     sampleAt(minute, minute * MINUTE, { oldMb: 100 + 6.5 * minute }),
   );
   const owner = { identity: { ...IDENTITY, pid: 4242 }, startedWallMs: 0, bootId: null, startTicks: null };
-  const wallMs = (samples.at(-1)?.wallMs ?? 0) + MINUTE;
-  const death = judgeDeath({ owner, samples, openAlerts: [] }, { wallMs, oomKills: null });
-  if (death === null) throw new Error('the samples of a dead process give no finding');
+  const next = sampleAt(0, samples.length * MINUTE, {});
   const detection = detectionOf();
   run(0, () => ({}), { detection });
-  const [alert] = detection.raise(death.finding, wallMs, death.also);
-  if (alert === undefined) throw new Error('the finding opens no alert');
+  const [alert] = detection.reportDeath({ owner, samples, openAlerts: [] }, next);
+  if (alert === undefined) throw new Error('the samples of a dead process give no alert');
   return { alert, origin: 'the black box of a simulated process whose old space grew until it ended' };
 }

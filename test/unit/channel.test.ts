@@ -115,7 +115,7 @@ test('what an ear throws, or a port does not take, stays on this side', async ()
   const located = watcher.request('locateListener', { emitter: 'bus', event: 'message' }, 1_000);
   await settle(clock, 10);
   expect(await located).toBeNull();
-  expect(faults).toEqual(['receive suspicion', 'respond to locateListener']);
+  expect(faults).toEqual(['receive suspicion', 'reply to locateListener']);
   const port = { post: () => rethrow(), receive: () => undefined };
   const told: string[] = [];
   const deaf = createLink<FromApp, FromWatcher>(

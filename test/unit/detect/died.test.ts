@@ -2,6 +2,7 @@ import { judgeDeath } from '../../../src/detect/process-died.ts';
 import type { DeadBox } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY, MB, MINUTE, sampleAt, createTestDetection, type Shape } from '../../support/run.ts';
+import { sampleOf } from '../../support/samples.ts';
 
 const boxOf = (shape: (minute: number) => Shape, more: Partial<DeadBox> = {}): DeadBox => ({
   owner: { identity: { ...IDENTITY, pid: 77 }, startedWallMs: 0, bootId: null, startTicks: null },
@@ -42,9 +43,8 @@ test('an alert that was open goes along; a box without samples says nothing', ()
 
 test('it opens an alert at once', () => {
   const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
-  const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
-  if (death === null) throw new Error('there were samples');
-  const [alert] = createTestDetection().raise(death.finding, afterMs(box), death.also);
+  const { limits } = sampleOf();
+  const [alert] = createTestDetection().reportDeath(box, { wallMs: afterMs(box), limits });
   expect(alert).toMatchObject({
     event: 'opened',
     kind: 'process-died',

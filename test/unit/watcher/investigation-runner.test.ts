@@ -1,6 +1,7 @@
 import { createGuard } from '../../../src/core/guard.ts';
 import type { AlertUpdate } from '../../../src/investigate/investigation.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Snapshot } from '../../../src/types/index.ts';
+import type { WatcherContext } from '../../../src/watcher/context.ts';
 import { InvestigationRunner } from '../../../src/watcher/investigation-runner.ts';
 import { analysisOf, suspectOf } from '../../support/analysis.ts';
 import { alertOf } from '../../support/alerts.ts';
@@ -33,13 +34,12 @@ function start({ snapshots = [], analyses = [], profile = null, located = null }
   const attached: string[] = [];
   const requests: string[] = [];
   let taken = 0;
-  const runner = new InvestigationRunner({
-    clock,
-    guard: createGuard(() => undefined),
-    timeScale: 1,
+  const guard = createGuard(() => undefined);
+  const context = { clock, guard, setup: { config: { timeScale: 1 } } } as unknown as WatcherContext;
+  const runner = new InvestigationRunner(context, {
     link: {
       send: () => undefined,
-      hangUp: () => undefined,
+      close: () => undefined,
       request(name: string, value: unknown) {
         requests.push(`${name} ${JSON.stringify(value)}`);
         return Promise.resolve(name === 'locateListener' ? located : value === 'stop' ? profile : null);
@@ -55,6 +55,7 @@ function start({ snapshots = [], analyses = [], profile = null, located = null }
         analysed.push([...files]);
         return Promise.resolve(analyses[analysed.length - 1] ?? 'no more replies in this test');
       },
+      takeDueBaseline: () => undefined,
     },
     updateAlert: (alertId, update) => void updates.push([alertId, update]),
     attachAnalysis: (alertId) => void attached.push(alertId),
