@@ -1,112 +1,142 @@
+/** `wsguard analyse`: what retains the memory in one heap snapshot, or what grows from one snapshot to the next. */
 import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { SnapshotError } from '../heapsnapshot/errors.ts';
-import { analyseFiles } from '../analyse/index.ts';
-import type { Progress } from '../analyse/index.ts';
-import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
+import { dirname, join, resolve } from 'node:path';
+import { analyseFiles, type Progress as AnalysisProgress } from '../analyse/index.ts';
 import { analysisRssBytes } from '../capture/predict-cost.ts';
 import { unpackedBytes } from '../capture/snapshot-files.ts';
-import { createClock } from '../core/clock.ts';
+import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
+import { readSmallRegularFile } from '../core/files.ts';
+import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { analysisText } from '../report/analysis-text.ts';
+import { connectionsServed } from '../report/connection-counts.ts';
 import { analysisHtml } from '../report/html/analysis-html.ts';
-import type { Analysis, Clock } from '../types/index.ts';
-import { CliError, UsageError } from './io.ts';
-import type { CliIo } from './io.ts';
-import { withServed } from './report-beside.ts';
+import type { Analysis, ReportPoint } from '../types/index.ts';
+import {
+  CliError,
+  defineCommand,
+  EXIT_CODES,
+  FAILED_MEANING,
+  fileErrorText,
+  UsageError,
+  WRONG_USE_MEANING,
+  type CliIo,
+} from './command.ts';
+import { startProgress } from './progress.ts';
 
-const USAGE = `wsguard analyse <a> [b] [c] [--html <out>] [--json]
-  one snapshot: what holds the memory; two or three in the order they were taken: what grows
-  files may be gzipped; - reads one from standard input`;
-const MOST_FILES = 3;
-const PROGRESS_AFTER_MS = 2000;
-const PROGRESS_EVERY_MS = 1000;
+const MAX_FILES = 3;
+/** Far above the size of a report with 240 samples. */
+const MAX_REPORT_BYTES = 16 * 1024 ** 2;
 
-interface Request {
-  readonly files: readonly string[];
-  readonly html: string | null;
-  readonly json: boolean;
-}
+export const analyse = defineCommand(
+  {
+    name: 'analyse',
+    summary: 'Shows what retains the memory in a heap snapshot, or what grows between two or three.',
+    usage: ['analyse <snapshot> [second] [third] [--html <file>] [--json]'],
+    details: [
+      'Give two or three snapshots in the order in which they were taken. They may be gzipped, and one of them may be -\nfor standard input. `wsguard analyze` is the same command.',
+      'The analysis needs about 1.2 times the size of the last snapshot in memory.',
+    ],
+    maxPositionals: MAX_FILES,
+    options: {
+      html: { type: 'string', value: '<file>', help: 'Also write the analysis as a web page.' },
+      json: { type: 'boolean', help: 'Print JSON (docs/schema/analysis.schema.json).' },
+    },
+    examples: [
+      [
+        'wsguard analyse first.heapsnapshot second.heapsnapshot',
+        'Lists what grew, with the retaining path and the line of code.',
+      ],
+      ['wsguard analyse heap.heapsnapshot.gz --html heap.html', 'Lists what retains most of the memory.'],
+    ],
+    exitCodes: [
+      [EXIT_CODES.done, 'done; one snapshot, or nothing grows'],
+      [EXIT_CODES.leakFound, 'two or three snapshots, and something grows'],
+      WRONG_USE_MEANING,
+      FAILED_MEANING,
+    ],
+  },
+  async ({ values, positionals: files }, io) => {
+    if (files.length === 0) throw new UsageError('no snapshot given');
+    if (files.filter((file) => file === '-').length > 1)
+      throw new UsageError('only one snapshot can be - (standard input)');
+    if (values.html === '') throw new UsageError('--html needs a file name');
+    const analysis = withServed(await runAnalysis(files, io), files);
+    if (values.html !== undefined) await writeHtml(resolve(io.cwd, values.html), analysis);
+    io.out(values.json === true ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
+    return files.length > 1 && !analysis.clean ? EXIT_CODES.leakFound : EXIT_CODES.done;
+  },
+);
 
-export async function analyse(argv: readonly string[], io: CliIo): Promise<number> {
-  const request = readArguments(argv);
-  if (request === 'help') {
-    io.out(`${USAGE}\n`);
-    return 0;
-  }
-  const analysis = withServed(await analysed(request, io), request.files);
-  if (request.html !== null) await writeHtml(resolve(io.cwd, request.html), analysis);
-  io.out(request.json ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
-  return request.files.length > 1 && !analysis.clean ? 1 : 0;
-}
-
-function readArguments(argv: readonly string[]): Request | 'help' {
-  const files: string[] = [];
-  let html: string | null = null;
-  let json = false;
-  for (let at = 0; at < argv.length; at++) {
-    const argument = argv[at]!;
-    if (argument === '--help' || argument === '-h') return 'help';
-    if (argument === '--json') json = true;
-    else if (argument === '--html') {
-      html = argv[++at] ?? null;
-      if (html === null || html.startsWith('--')) throw new UsageError(`--html needs a file name\n${USAGE}`);
-    } else if (argument.startsWith('--html=')) html = argument.slice('--html='.length);
-    else if (argument.startsWith('-') && argument !== '-') {
-      throw new UsageError(`unknown option ${argument}\n${USAGE}`);
-    } else files.push(argument);
-  }
-  if (files.length === 0 || files.length > MOST_FILES) throw new UsageError(USAGE);
-  if (files.filter((file) => file === '-').length > 1) {
-    throw new UsageError(`only one of the files can be -\n${USAGE}`);
-  }
-  return { files, html, json };
-}
-
-async function analysed({ files }: Request, io: CliIo): Promise<Analysis> {
-  const progress = progressLine(io, createClock());
+async function runAnalysis(files: readonly string[], io: CliIo): Promise<Analysis> {
+  const progress = startProgress(io, `reading ${files[0]}`);
   try {
     return await analyseFiles(files, {
-      onProgress: progress,
+      onProgress: (step) => progress.update(progressText(step)),
       stdin: io.stdin,
-      threads: hasRoomForTwo(files),
+      threads: canReadInParallel(files),
     });
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
     throw error;
+  } finally {
+    progress.stop();
   }
 }
 
-/** A second core, and memory for two snapshots at once. A pipe has no size, and looking into it would empty it. */
-function hasRoomForTwo(files: readonly string[]): boolean {
+function progressText({ stage, file, share }: AnalysisProgress): string {
+  if (stage !== 'reading') return 'following the references';
+  return `reading ${file}${share === null ? '' : `, ${Math.floor(share * 100)} %`}`;
+}
+
+/** Needs a second core, and memory for two snapshots at once. A pipe has no size and cannot be read twice. */
+function canReadInParallel(files: readonly string[]): boolean {
   try {
     if (!files.every((file) => statSync(file).isFile())) return false;
     const cores = Math.min(availableParallelism(), cpuQuotaCores() ?? Infinity);
-    const haveBytes = Math.min(availableBytes(), process.constrainedMemory() || Infinity);
-    return cores >= 2 && analysisRssBytes(files.map(unpackedBytes)) <= haveBytes;
+    const available = Math.min(availableBytes(), process.constrainedMemory() || Infinity);
+    return cores >= 2 && analysisRssBytes(files.map(unpackedBytes)) <= available;
   } catch {
     return false;
   }
-}
-
-/** Silent for two seconds; a line a second after that. */
-function progressLine(io: CliIo, clock: Clock): (progress: Progress) => void {
-  let nextMs = clock.nowMs() + PROGRESS_AFTER_MS;
-  return ({ stage, file, share }) => {
-    const now = clock.nowMs();
-    if (now < nextMs) return;
-    nextMs = now + PROGRESS_EVERY_MS;
-    const percent = share === null ? '' : ` ${Math.floor(share * 100)} %`;
-    io.err(stage === 'reading' ? `reading ${file}${percent}\n` : `working out what holds what\n`);
-  };
 }
 
 async function writeHtml(file: string, analysis: Analysis): Promise<void> {
   try {
     await writeFile(file, analysisHtml(analysis), { mode: 0o600 });
   } catch (error) {
-    const hint = 'Check the rights of the directory and its free space.';
-    throw new CliError('WSGUARD_HTML_NOT_WRITTEN', `${file}: ${(error as Error).message}`, hint);
+    throw new CliError(
+      'WSGUARD_HTML_NOT_WRITTEN',
+      `cannot write ${file}: ${fileErrorText(error)}`,
+      'Check the permissions of the directory and its free space.',
+    );
   }
 }
+
+/**
+ * Adds the connections opened and closed between the snapshots, which the agent counted in the report.json beside them.
+ * Without such a report the analysis stays as it is.
+ */
+export function withServed(analysis: Analysis, files: readonly string[]): Analysis {
+  const folders = new Set(files.map((file) => dirname(file)));
+  const [folder] = folders;
+  if (folder === undefined || files.length < 2 || files.includes('-') || folders.size !== 1) return analysis;
+  const served = connectionsServed(readReportPoints(join(folder, 'report.json')), files);
+  return served === null ? analysis : { ...analysis, served };
+}
+
+function readReportPoints(file: string): readonly ReportPoint[] {
+  try {
+    const text = readSmallRegularFile(file, MAX_REPORT_BYTES);
+    const { schema, samples } = JSON.parse(text) as Record<string, unknown>;
+    return schema === 'wsguard.report/1' && Array.isArray(samples) ? samples.filter(isReportPoint) : [];
+  } catch {
+    return [];
+  }
+}
+
+const isReportPoint = (value: unknown): value is ReportPoint => {
+  const { wallMs, opened, closed } = Object(value) as Record<string, unknown>;
+  return [wallMs, opened, closed].every((field) => typeof field === 'number');
+};

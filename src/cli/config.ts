@@ -1,40 +1,42 @@
 /** `wsguard config`: each setting with its value and its source. */
-import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load-config.ts';
-import { configText, shownSettings } from '../config/settings-text.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
-import { UsageError, type CliIo, type Run } from './io.ts';
+import { configText, shownSettings } from '../config/settings-text.ts';
+import { defineCommand, EXIT_CODES, FAILED_MEANING, WRONG_USE_MEANING, type CliIo } from './command.ts';
 
-export const run: Run = async (argv, io) => {
-  const json = wantsJson(argv);
-  const resolved = resolveHere(io);
-  io.out(json ? `${JSON.stringify(configJson(resolved), null, 2)}\n` : `${configText(resolved)}\n`);
-  return 0;
-};
+export const config = defineCommand(
+  {
+    name: 'config',
+    summary: 'Prints each setting with its value and its source.',
+    usage: ['config [--json]'],
+    details: [
+      'Shows the settings that an agent would have if it started in this directory with this environment. Secrets are\nhidden. A line that starts with ! names a value that is ignored, and what is expected instead.',
+    ],
+    maxPositionals: 0,
+    options: { json: { type: 'boolean', help: 'Print JSON.' } },
+    examples: [
+      ['WSGUARD_INTERVAL_MS=5000 wsguard config', 'Shows the interval with the source `env`.'],
+      ['wsguard config --json', 'Prints the same for a script.'],
+    ],
+    exitCodes: [[EXIT_CODES.done, 'done, also when a value is ignored'], WRONG_USE_MEANING, FAILED_MEANING],
+  },
+  async ({ values }, io) => {
+    const resolved = loadConfigHere(io);
+    io.out(
+      values.json === true
+        ? `${JSON.stringify(configJson(resolved), null, 2)}\n`
+        : `${configText(resolved)}\n`,
+    );
+    return EXIT_CODES.done;
+  },
+);
 
-/** As an agent would that starts in this directory with this environment. */
-export const resolveHere = (io: CliIo): ResolvedConfig =>
-  loadConfig({
-    env: io.env,
-    cwd: io.cwd,
-    mainFile: null,
-    execArgv: [],
-  });
+/** The settings that an agent would have in this directory with this environment. */
+export const loadConfigHere = (io: CliIo): ResolvedConfig =>
+  loadConfig({ env: io.env, cwd: io.cwd, mainFile: null, execArgv: [] });
 
 const configJson = (resolved: ResolvedConfig) => ({
   schema: 'wsguard.config/1',
   settings: shownSettings(resolved),
   problems: resolved.problems,
 });
-
-function wantsJson(argv: readonly string[]): boolean {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: { json: { type: 'boolean', default: false } },
-    });
-    return values.json;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}

@@ -1,129 +1,131 @@
-/** What the agent would find on this machine, with this Node, these settings. Nothing is sent anywhere. */
+/** The checks of `wsguard doctor`: this Node, this machine and these settings. */
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
-import { getHeapStatistics } from 'node:v8';
 import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
-import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
-import { isAllowed } from '../core/process.ts';
 import { formatBytes } from '../core/format.ts';
-import { check, type Check } from './doctor-check.ts';
+import { isAllowed } from '../core/process.ts';
+import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
+import { check, type Check } from './doctor-report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export async function checksHere(config: Config, env: Environment): Promise<Check[]> {
+const MIN_NODE_MAJOR = 20;
+
+export async function checkMachine(config: Config, env: Environment): Promise<Check[]> {
   return [
-    nodeCheck(),
-    check(
-      'enabled',
-      config.enabled ? 'yes' : 'off',
-      config.enabled ? 'WSGUARD_ENABLED' : 'by WSGUARD_ENABLED',
-    ),
-    threadCheck(config),
-    heapCheck(),
-    containerCheck(),
-    floorCheck(),
-    inspectorCheck(),
-    kernelCheck(),
-    dirCheck(config.dir),
-    snapshotCheck(config),
-    await pageCheck(config),
-    otlpCheck(env),
-    webhookCheck(config),
-    uploadCheck(config),
+    checkNode(),
+    config.enabled
+      ? check('enabled', 'yes', 'WSGUARD_ENABLED is true')
+      : check('enabled', 'off', 'WSGUARD_ENABLED is false'),
+    checkThread(config),
+    checkHeapLimit(),
+    checkContainerLimit(),
+    checkGcProfiler(),
+    checkInspector(),
+    checkTcpTable(),
+    checkDirectory(config.dir),
+    checkSnapshots(config),
+    await checkPrometheus(config),
+    checkOtlp(env),
+    checkWebhook(config),
+    checkUpload(config),
   ];
 }
 
-function nodeCheck(): Check {
+function checkNode(): Check {
   const { node } = process.versions;
-  const major = Number(node.split('.')[0]);
-  const where = `Node ${node} on ${process.platform} ${process.arch}`;
-  return major >= 20 ? check('node', 'yes', where) : check('node', 'no', `${where}; the agent needs Node 20`);
+  const text = `Node ${node} on ${process.platform} ${process.arch}`;
+  return Number(node.split('.')[0]) >= MIN_NODE_MAJOR
+    ? check('node', 'yes', text)
+    : check('node', 'no', `${text}; the agent needs Node ${MIN_NODE_MAJOR} or later`);
 }
 
-function threadCheck({ thread }: Config): Check {
-  if (thread === 'off')
-    return check('watcher thread', 'off', 'by WSGUARD_THREAD; its work is done on the app thread');
-  if (isAllowed('worker')) return check('watcher thread', 'yes', 'a thread of its own, about 23 MB of RSS');
-  return check(
-    'watcher thread',
-    'no',
-    '--permission without --allow-worker; its work is done on the app thread',
-  );
+function checkThread({ thread }: Config): Check {
+  const consequence = "detection and delivery run on the application's thread";
+  if (thread === 'off') return check('watcher thread', 'off', `WSGUARD_THREAD is off; ${consequence}`);
+  if (isAllowed('worker')) return check('watcher thread', 'yes', 'takes about 23 MB of RSS');
+  return check('watcher thread', 'no', `Node runs with --permission without --allow-worker; ${consequence}`);
 }
 
-function heapCheck(): Check {
-  const limit = getHeapStatistics().heap_size_limit;
-  return check(
-    'heap limit',
-    'yes',
-    `${formatBytes(limit)} with the flags of this command, three semi-spaces included`,
-  );
+function checkHeapLimit(): Check {
+  const limit = v8.getHeapStatistics().heap_size_limit;
+  const text = `${formatBytes(limit)} with the flags of this command, including three semi-spaces`;
+  return check('heap limit', 'yes', text);
 }
 
-function containerCheck(): Check {
+function checkContainerLimit(): Check {
   const limit = process.constrainedMemory();
-  // Without a limit the kernel answers a huge number.
-  if (limit === 0 || limit >= totalmem())
-    return check('container limit', 'yes', 'none; only the heap limit counts');
-  return check('container limit', 'yes', formatBytes(limit));
+  // Without a limit the kernel reports a number far above the physical memory.
+  return limit === 0 || limit >= totalmem()
+    ? check('container limit', 'yes', 'none; only the heap limit counts')
+    : check('container limit', 'yes', formatBytes(limit));
 }
 
-function floorCheck(): Check {
-  if ('GCProfiler' in v8) return check('exact heap floor', 'yes', 'v8.GCProfiler');
-  return check('exact heap floor', 'no', 'this Node has no v8.GCProfiler');
+function checkGcProfiler(): Check {
+  return 'GCProfiler' in v8
+    ? check('post-GC heap', 'yes', 'measured after each major GC by v8.GCProfiler')
+    : check('post-GC heap', 'no', 'this Node has no v8.GCProfiler; update to Node 20 or later');
 }
 
-function inspectorCheck(): Check {
+function checkInspector(): Check {
   try {
     require('node:inspector');
-    return check("a listener's line", 'yes', 'the in-process inspector');
+    return check('source lines', 'yes', 'the inspector locates listeners and allocations');
   } catch {
-    return check("a listener's line", 'no', 'this Node was built without the inspector');
+    return check('source lines', 'no', 'this Node was built without the inspector, which locates listeners');
   }
 }
 
-function kernelCheck(): Check {
+function checkTcpTable(): Check {
   try {
     readFileSync('/proc/self/net/tcp');
-    return check("the kernel's word", 'yes', '/proc/net/tcp shows peers that retransmit');
+    return check('TCP state', 'yes', '/proc/net/tcp shows peers that no longer acknowledge data');
   } catch {
-    return check("the kernel's word", 'no', 'no /proc/net/tcp: SSE peers that are gone cannot be told');
+    const text = 'no /proc/net/tcp: SSE peers that disappeared cannot be detected';
+    return check('TCP state', 'no', text);
   }
 }
 
-function dirCheck(dir: string): Check {
+function checkDirectory(dir: string): Check {
   let existing = dir;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   try {
     accessSync(existing, constants.W_OK);
     const { bavail, bsize } = statfsSync(existing);
-    const made = existing === dir ? '' : ', made at the first alarm';
-    return check('directory', 'yes', `${dir}${made}; ${formatBytes(bavail * bsize)} free`);
+    const text = existing === dir ? dir : `${dir}, created at the first alert`;
+    return check('directory', 'yes', `${text}; ${formatBytes(bavail * bsize)} free`);
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    return check('directory', 'no', `${dir}: ${existing} ${code} (WSGUARD_DIR_UNWRITABLE)`);
+    const text = `${dir}: cannot write to ${existing} (${code}); set WSGUARD_DIR to another directory`;
+    return check('directory', 'no', `WSGUARD_DIR_UNWRITABLE: ${text}`);
   }
 }
 
-function snapshotCheck({ snapshot, pauseBudgetMs, redact }: Config): Check {
-  if (snapshot === 'off') return check('snapshots', 'off', 'by WSGUARD_SNAPSHOT');
-  const budget = `a pause budget of ${pauseBudgetMs} ms`;
-  const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT=off)';
-  return check('snapshots', 'yes', `${snapshot}, where memory, disk and ${budget} allow it; ${secrets}`);
+function checkSnapshots({ snapshot, pauseBudgetMs, redact }: Config): Check {
+  if (snapshot === 'off') return check('snapshots', 'off', 'WSGUARD_SNAPSHOT is off');
+  const limits = `if memory, disk and the pause budget of ${pauseBudgetMs} ms allow it`;
+  const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT is off)';
+  return check('snapshots', 'yes', `in the process, ${limits}; ${secrets}`);
 }
 
-async function pageCheck({ prometheusPort: port, prometheusHost: host }: Config): Promise<Check> {
+async function checkPrometheus({ prometheusPort: port, prometheusHost: host }: Config): Promise<Check> {
   if (port === null) return check('Prometheus page', 'off', 'WSGUARD_PROMETHEUS_PORT is not set');
   const error = await tryListen(port, host);
-  if (error === null) return check('Prometheus page', 'yes', `http://${host}:${port}/metrics`);
-  if (error === 'EADDRINUSE')
-    return check('Prometheus page', 'partly', `${port} is taken; the next free of 15`);
-  return check('Prometheus page', 'no', `${host}:${port}: ${error} (WSGUARD_PROMETHEUS_LISTEN)`);
+  if (error === null) {
+    const text = port === 0 ? `a free port of ${host}` : `http://${host}:${port}/metrics`;
+    return check('Prometheus page', 'yes', text);
+  }
+  if (error === 'EADDRINUSE') {
+    const text = `port ${port} is taken; the agent tries the next 14 ports and logs the one it uses`;
+    return check('Prometheus page', 'partly', text);
+  }
+  return check('Prometheus page', 'no', `WSGUARD_PROMETHEUS_LISTEN: ${host}:${port} (${error})`);
 }
 
+/** Resolves with the code of the error, or with `null` when the port is free. */
 const tryListen = (port: number, host: string): Promise<string | null> =>
   new Promise((resolve) => {
     const server = createServer();
@@ -131,29 +133,29 @@ const tryListen = (port: number, host: string): Promise<string | null> =>
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(null)));
   });
 
-function otlpCheck(env: Environment): Check {
+function checkOtlp(env: Environment): Check {
   const { metrics, logs, problems } = readOtlpSettings(env);
   const [problem] = problems;
   if (problem !== undefined) return check('OpenTelemetry', 'no', `${problem.code}: ${problem.reason}`);
   if (metrics === null && logs === null)
-    return check('OpenTelemetry', 'off', 'no OTEL_EXPORTER_OTLP_ENDPOINT');
-  const absent =
+    return check('OpenTelemetry', 'off', 'OTEL_EXPORTER_OTLP_ENDPOINT is not set');
+  const isMissing =
     (metrics !== null && !createMetricExporter(metrics)) || (logs !== null && !createLogExporter(logs));
-  if (absent)
-    return check('OpenTelemetry', 'no', 'WSGUARD_OTLP_PROTOCOL: the gRPC exporters are not installed');
-  return check('OpenTelemetry', 'yes', `metrics ${metrics ?? 'off'}, alerts as log records ${logs ?? 'off'}`);
+  return isMissing
+    ? check('OpenTelemetry', 'no', 'WSGUARD_OTLP_PROTOCOL: the gRPC exporters are not installed')
+    : check('OpenTelemetry', 'yes', `metrics over ${metrics ?? 'nothing'}, alerts over ${logs ?? 'nothing'}`);
 }
 
-function webhookCheck({ webhookUrl, webhookSecret }: Config): Check {
+function checkWebhook({ webhookUrl, webhookSecret }: Config): Check {
   if (webhookUrl === null) return check('webhook', 'off', 'WSGUARD_WEBHOOK_URL is not set');
-  return check(
-    'webhook',
-    'yes',
-    webhookSecret === null ? 'set, not signed (WSGUARD_WEBHOOK_SECRET)' : 'set, signed',
-  );
+  return webhookSecret === null
+    ? check('webhook', 'yes', 'set, requests not signed (WSGUARD_WEBHOOK_SECRET is not set)')
+    : check('webhook', 'yes', 'set, requests signed');
 }
 
-function uploadCheck({ uploadUrl, redact }: Config): Check {
+function checkUpload({ uploadUrl, redact }: Config): Check {
   if (uploadUrl === null) return check('upload', 'off', 'WSGUARD_UPLOAD_URL is not set');
-  return check('upload', 'yes', redact === 'on' ? 'redacted files only' : 'all files (WSGUARD_REDACT=off)');
+  return redact === 'on'
+    ? check('upload', 'yes', 'redacted files only')
+    : check('upload', 'yes', 'all files, values NOT masked (WSGUARD_REDACT is off)');
 }

@@ -1,36 +1,37 @@
-/** What /proc tells of a running process, and what the agent in it has written. Nothing is sent to the process. */
+/** The checks of `wsguard doctor --pid`: what /proc and the files of the agent show about a running process. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig, readConfigFile } from '../config/load-config.ts';
-import type { Config, ConfigProblem } from '../config/schema.ts';
-import { formatBytes } from '../core/format.ts';
+import type { Config } from '../config/schema.ts';
+import { readSmallRegularFile } from '../core/files.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
-import { check, type Check } from './doctor-check.ts';
-import { CliError } from './io.ts';
+import { CliError, fileErrorText } from './command.ts';
+import { check, type Check, type DoctorReport } from './doctor-report.ts';
 
-export interface ProcessChecks {
-  readonly checks: readonly Check[];
-  readonly problems: readonly ConfigProblem[];
-}
+const AGENT_PATTERN = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;
+/** The agent rotates alerts.ndjson at 10 MB. */
+const MAX_ALERTS_BYTES = 16 * 1024 ** 2;
+const VERSION_TIMEOUT_MS = 5000;
+/** Share of the descriptor limit from which `descriptor-limit` opens as a warning. */
+const DESCRIPTOR_WARNING_SHARE = 0.8;
 
-const AGENT = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;
-const MAX_ALERT_BYTES = 1024 * 1024;
-
-export async function checksOfProcess(pid: number): Promise<ProcessChecks> {
+export async function checkProcess(pid: number): Promise<DoctorReport> {
   const proc = `/proc/${pid}`;
-  const argv = read(pid, 'cmdline').split('\0').filter(Boolean);
-  const program = await programCheck(proc, argv);
+  const argv = readProc(pid, 'cmdline').split('\0').filter(Boolean);
+  const program = await checkProgram(proc, argv);
   let env: Record<string, string>;
   try {
-    env = environmentOf(read(pid, 'environ'));
+    env = parseEnvironment(readProc(pid, 'environ'));
   } catch (error) {
-    const detail = `${reasonOf(error)}; run as the user of the process, or as root`;
-    return { checks: [program, check('settings', 'unknown', detail)], problems: [] };
+    if (error instanceof CliError) throw error;
+    const text = `${fileErrorText(error)}; run the command as the user of the process or as root`;
+    return { checks: [program, check('settings', 'unknown', text)], problems: [] };
   }
   const cwd = readlinkSync(join(proc, 'cwd'));
-  // Looked at through its own root: in a container its paths are not ours.
+  // A process in a container has another file system, which /proc/<pid>/root shows.
   const root = join(proc, 'root');
   const { config, problems } = loadConfig({
     env,
@@ -41,29 +42,29 @@ export async function checksOfProcess(pid: number): Promise<ProcessChecks> {
   });
   const checks = [
     program,
-    loadedCheck(argv, env, config),
-    servesCheck(pid),
-    memoryCheck(pid),
-    descriptorCheck(pid),
-    check('directory', 'yes', `${config.dir}${alertSummary(join(root, config.dir), pid)}`),
+    checkAgent(argv, env, config),
+    checkPorts(pid),
+    checkMemory(pid),
+    checkDescriptors(pid),
+    check('directory', 'yes', `${config.dir}; ${describeAlerts(join(root, config.dir), pid)}`),
   ];
   return { checks, problems };
 }
 
-function read(pid: number, name: string): string {
+function readProc(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new CliError(
       'WSGUARD_DOCTOR_PID',
-      `no process ${pid}`,
-      'List the processes: ps -C node -o pid,args',
+      `there is no process ${pid}`,
+      'List the Node processes: ps -C node -o pid,args',
     );
   }
 }
 
-const environmentOf = (text: string): Record<string, string> =>
+const parseEnvironment = (text: string): Record<string, string> =>
   Object.fromEntries(
     text
       .split('\0')
@@ -71,66 +72,63 @@ const environmentOf = (text: string): Record<string, string> =>
       .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
   );
 
-async function programCheck(proc: string, argv: readonly string[]): Promise<Check> {
+async function checkProgram(proc: string, argv: readonly string[]): Promise<Check> {
   const name = basename(argv[0] ?? '');
   if (!/node/.test(name)) return check('program', 'no', `${name || 'a kernel thread'} is not Node`);
   try {
-    if (!isTrusted(proc)) return check('program', 'yes', `Node: ${programOf(argv)}`);
+    if (!mayExecute(proc)) return check('program', 'yes', `Node: ${scriptName(argv)}`);
     const { stdout } = await promisify(execFile)(join(proc, 'exe'), ['--version'], {
-      timeout: 5000,
+      timeout: VERSION_TIMEOUT_MS,
       env: {},
     });
-    return check('program', 'yes', `Node ${stdout.trim().slice(1)}: ${programOf(argv)}`);
+    return check('program', 'yes', `Node ${stdout.trim().slice(1)}: ${scriptName(argv)}`);
   } catch (error) {
-    return check('program', 'unknown', `${programOf(argv)} (${reasonOf(error)})`);
+    return check('program', 'unknown', `${scriptName(argv)} (${fileErrorText(error)})`);
   }
 }
 
-/** Its arguments may hold secrets, those of flags too. */
-function programOf(argv: readonly string[]): string {
+/** The first argument that is neither a flag nor the value of one. Other arguments may hold secrets. */
+function scriptName(argv: readonly string[]): string {
   const words = argv.slice(1);
-  const isProgram = (word: string, i: number): boolean =>
+  const isScript = (word: string, i: number): boolean =>
     !word.startsWith('-') &&
     !/^(-[rep]|--(require|import|loader|conditions|eval|print))$/.test(words[i - 1] ?? '');
-  return words.find(isProgram) ?? 'no file';
+  return words.find(isScript) ?? 'no script';
 }
 
 /**
- * To ask an executable for its version is to run it, as root maybe: only one that root or we put there, and none from
- * inside a container, where its own root could have.
+ * Reading the version runs the executable, perhaps as root. So it must belong to root or to this user, and must not
+ * lie inside a container, where the container's root could have replaced it.
  */
-function isTrusted(proc: string): boolean {
+function mayExecute(proc: string): boolean {
   const { uid } = statSync(join(proc, 'exe'));
-  const space = (of: string): string => readlinkSync(join(of, 'ns', 'mnt'));
-  return (uid === 0 || uid === process.getuid?.()) && space(proc) === space('/proc/self');
+  const mountNamespace = (process: string): string => readlinkSync(join(process, 'ns', 'mnt'));
+  return (uid === 0 || uid === process.getuid?.()) && mountNamespace(proc) === mountNamespace('/proc/self');
 }
 
-/** As it was started; what the program changed in itself later is not in /proc. */
-function loadedCheck(argv: readonly string[], env: Readonly<Record<string, string>>, config: Config): Check {
-  if (!config.enabled) return check('agent', 'off', 'by WSGUARD_ENABLED');
-  if (argv.some((part) => AGENT.test(part))) return check('agent', 'yes', 'loaded by a flag');
-  if (AGENT.test(env.NODE_OPTIONS ?? '')) return check('agent', 'yes', 'loaded by NODE_OPTIONS');
-  return check(
-    'agent',
-    'unknown',
-    'neither in its flags nor in NODE_OPTIONS; the program may call start() itself',
-  );
+/** /proc shows the command line and the environment at start, not later changes by the program. */
+function checkAgent(argv: readonly string[], env: Readonly<Record<string, string>>, config: Config): Check {
+  if (!config.enabled) return check('agent', 'off', 'WSGUARD_ENABLED is false');
+  if (argv.some((part) => AGENT_PATTERN.test(part))) return check('agent', 'yes', 'loaded by a flag of node');
+  if (AGENT_PATTERN.test(env.NODE_OPTIONS ?? '')) return check('agent', 'yes', 'loaded by NODE_OPTIONS');
+  const text = 'not loaded by a flag or NODE_OPTIONS; the program may call start() itself';
+  return check('agent', 'unknown', text);
 }
 
-/** The agent sleeps until the process serves. */
-function servesCheck(pid: number): Check {
+/** The agent wakes up when the process starts to listen. */
+function checkPorts(pid: number): Check {
   const inodes = new Set(socketInodes(pid));
-  const ports = ['tcp', 'tcp6'].flatMap((table) => listeningPorts(pid, table, inodes));
-  if (ports.length > 0)
-    return check('serves', 'yes', `TCP ${[...new Set(ports)].join(', ')}; the agent is awake`);
-  return check('serves', 'no', 'it listens on no TCP port; the agent sleeps unless a unix socket is served');
+  const ports = new Set(['tcp', 'tcp6'].flatMap((table) => listeningPorts(pid, table, inodes)));
+  return ports.size > 0
+    ? check('serves', 'yes', `TCP ${[...ports].join(', ')}; the agent is awake`)
+    : check('serves', 'no', 'listens on no TCP port; the agent sleeps, unless a unix socket is served');
 }
 
 function socketInodes(pid: number): string[] {
   const dir = `/proc/${pid}/fd`;
-  return readdirSync(dir).flatMap((fd) => {
+  return readdirSync(dir).flatMap((descriptor) => {
     try {
-      return /^socket:\[(\d+)\]$/.exec(readlinkSync(join(dir, fd)))?.[1] ?? [];
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(join(dir, descriptor)))?.[1] ?? [];
     } catch {
       return [];
     }
@@ -141,52 +139,49 @@ function listeningPorts(pid: number, table: string, inodes: ReadonlySet<string>)
   const lines = readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1);
   return lines.flatMap((line) => {
     const fields = line.trim().split(/\s+/);
-    // State 0A is LISTEN.
+    // State 0A is LISTEN; field 9 is the inode of the socket.
     if (fields[3] !== '0A' || !inodes.has(fields[9] ?? '')) return [];
     return [parseInt(fields[1]?.split(':')[1] ?? '', 16)];
   });
 }
 
-function memoryCheck(pid: number): Check {
-  const kibibytes = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(read(pid, 'status'))?.[1] ?? 0) * 1024;
-  return check(
-    'memory',
-    'yes',
-    `RSS ${formatBytes(kibibytes('VmRSS'))}, at most ${formatBytes(kibibytes('VmHWM'))}`,
-  );
+function checkMemory(pid: number): Check {
+  const status = readProc(pid, 'status');
+  const bytes = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * 1024;
+  return check('memory', 'yes', `RSS ${formatBytes(bytes('VmRSS'))}, peak ${formatBytes(bytes('VmHWM'))}`);
 }
 
-function descriptorCheck(pid: number): Check {
+function checkDescriptors(pid: number): Check {
   const open = readdirSync(`/proc/${pid}/fd`).length;
-  const limit = Number(/^Max open files\s+(\d+)/m.exec(read(pid, 'limits'))?.[1] ?? 0);
-  const works = limit > 0 && open > 0.8 * limit ? 'no' : 'yes';
-  return check('descriptors', works, `${open} of ${limit === 0 ? 'no limit' : limit}`);
+  const limit = Number(/^Max open files\s+(\d+)/m.exec(readProc(pid, 'limits'))?.[1] ?? 0);
+  if (limit === 0) return check('descriptors', 'yes', `${formatCount(open)} open, no limit`);
+  const works = open > DESCRIPTOR_WARNING_SHARE * limit ? 'no' : 'yes';
+  return check('descriptors', works, `${formatCount(open)} of ${formatCount(limit)} open`);
 }
 
-function alertSummary(dir: string, pid: number): string {
-  let lines: string[];
+function describeAlerts(dir: string, pid: number): string {
+  let text: string;
   try {
-    lines = readFileSync(join(dir, 'alerts.ndjson'), 'utf8').slice(-MAX_ALERT_BYTES).trim().split('\n');
+    text = readSmallRegularFile(join(dir, 'alerts.ndjson'), MAX_ALERTS_BYTES);
   } catch {
-    return '; no alert was written';
+    return 'no alerts written';
   }
   const open = new Map<string, Alert>();
-  for (const alert of lines.flatMap(parseAlert).filter((one) => one.pid === pid)) {
+  for (const alert of text.split('\n').flatMap(parseAlert)) {
+    if (alert.pid !== pid) continue;
     if (alert.event === 'closed') open.delete(alert.id);
     else open.set(alert.id, alert);
   }
-  if (open.size === 0) return '; no open alert of this process';
-  return `; open: ${[...open.values()].map(({ kind, title }) => `${kind} (${title})`).join('; ')}`;
+  if (open.size === 0) return 'no open alert of this process';
+  return `open alerts: ${[...open.values()].map(({ kind, title }) => `${kind} (${title})`).join('; ')}`;
 }
 
 function parseAlert(line: string): Alert[] {
   try {
-    return [JSON.parse(line) as Alert];
+    const alert = JSON.parse(line) as Alert | null;
+    return alert === null ? [] : [alert];
   } catch {
     return [];
   }
 }
-
-const reasonOf = (error: unknown): string =>
-  (error as NodeJS.ErrnoException).code ?? (error as Error).message;

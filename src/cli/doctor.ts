@@ -1,46 +1,76 @@
-/** `wsguard doctor`: what works here, or in a running process, and why not. */
-import { parseArgs } from 'node:util';
-import { problemText } from '../config/settings-text.ts';
-import type { ConfigProblem } from '../config/schema.ts';
-import { checkLines, type Check } from './doctor-check.ts';
-import { resolveHere } from './config.ts';
-import { checksHere } from './doctor-machine.ts';
-import { checksOfProcess } from './doctor-process.ts';
-import { CliError, UsageError, type Run } from './io.ts';
+/** `wsguard doctor`: what works on this machine, or in a running process, and why not. */
+import {
+  CliError,
+  defineCommand,
+  EXIT_CODES,
+  FAILED_MEANING,
+  UsageError,
+  WRONG_USE_MEANING,
+  type CliIo,
+} from './command.ts';
+import { loadConfigHere } from './config.ts';
+import { checkMachine } from './doctor-machine.ts';
+import { checkProcess } from './doctor-process.ts';
+import { doctorText, type DoctorReport } from './doctor-report.ts';
+import { startProgress } from './progress.ts';
 
-export const run: Run = async (argv, io) => {
-  const { pid, json } = options(argv);
-  let checks: readonly Check[];
-  let problems: readonly ConfigProblem[];
-  if (pid === null) {
-    const resolved = resolveHere(io);
-    problems = resolved.problems;
-    checks = await checksHere(resolved.config, io.env);
-  } else {
-    if (process.platform !== 'linux') {
-      throw new CliError('WSGUARD_DOCTOR_PID', `no /proc on ${process.platform}`, 'Run it without --pid.');
-    }
-    ({ checks, problems } = await checksOfProcess(pid));
-  }
-  if (json) io.out(`${JSON.stringify({ schema: 'wsguard.doctor/1', pid, checks, problems }, null, 2)}\n`);
-  else
+export const doctor = defineCommand(
+  {
+    name: 'doctor',
+    summary: 'Shows what works on this machine or in a running process, and why something does not.',
+    usage: ['doctor [--pid <process id>] [--json]'],
+    details: [
+      'Without --pid it checks the agent that would start in this directory with this environment. With --pid it reads what\n/proc and the files in WSGUARD_DIR show about a running process (Linux only). It sends nothing to the process and\nnothing over the network.',
+      'Each line starts with ok, partly, off (switched off by a setting), NO, or ? (cannot be checked).',
+    ],
+    maxPositionals: 0,
+    options: {
+      pid: { type: 'string', value: '<process id>', help: 'Check this running process.' },
+      json: { type: 'boolean', help: 'Print JSON.' },
+    },
+    examples: [
+      ['wsguard doctor', 'Checks this machine and the settings of this environment.'],
+      [
+        'wsguard doctor --pid 4711',
+        'Checks a running process: its agent, settings, ports, memory and open alerts.',
+      ],
+    ],
+    exitCodes: [[EXIT_CODES.done, 'done, also when a check says NO'], WRONG_USE_MEANING, FAILED_MEANING],
+  },
+  async ({ values }, io) => {
+    const pid = values.pid === undefined ? null : parsePid(values.pid);
+    const report = await runChecks(pid, io);
     io.out(
-      checkLines(checks) + problems.map((problem) => `NO     setting: ${problemText(problem)}\n`).join(''),
+      values.json === true
+        ? `${JSON.stringify({ schema: 'wsguard.doctor/1', pid, ...report }, null, 2)}\n`
+        : doctorText(report),
     );
-  return 0;
-};
+    return EXIT_CODES.done;
+  },
+);
 
-function options(argv: readonly string[]): { pid: number | null; json: boolean } {
-  let values: { pid?: string | undefined; json: boolean };
+function parsePid(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`--pid takes a process id, not ${text}`);
+  return Number(text);
+}
+
+async function runChecks(pid: number | null, io: CliIo): Promise<DoctorReport> {
+  const progress = startProgress(io, pid === null ? 'checking this machine' : `checking process ${pid}`);
   try {
-    ({ values } = parseArgs({
-      args: [...argv],
-      options: { pid: { type: 'string' }, json: { type: 'boolean', default: false } },
-    }));
-  } catch (error) {
-    throw new UsageError((error as Error).message);
+    if (pid !== null) return await checkRunning(pid);
+    const { config, problems } = loadConfigHere(io);
+    return { checks: await checkMachine(config, io.env), problems };
+  } finally {
+    progress.stop();
   }
-  if (values.pid === undefined) return { pid: null, json: values.json };
-  if (!/^[1-9]\d*$/.test(values.pid)) throw new UsageError(`--pid ${values.pid} is not a process id`);
-  return { pid: Number(values.pid), json: values.json };
+}
+
+async function checkRunning(pid: number): Promise<DoctorReport> {
+  if (process.platform !== 'linux')
+    throw new CliError(
+      'WSGUARD_DOCTOR_PID',
+      `--pid needs /proc, which ${process.platform} does not have`,
+      'Run wsguard doctor without --pid, in the directory and environment of the process.',
+    );
+  return checkProcess(pid);
 }

@@ -1,126 +1,107 @@
 #!/usr/bin/env node
-/** `wsguard`: finds the command and turns what becomes of it into an exit code. Each command is loaded alone. */
+/** The `wsguard` command: finds the subcommand, runs it and turns its errors into exit codes. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearestName } from '../config/nearest-name.ts';
-import { CliError, UsageError, type CliIo, type Run } from './io.ts';
+import {
+  CliError,
+  EXIT_CODES,
+  usageText,
+  UsageError,
+  type CliIo,
+  type Command,
+  type ExitCode,
+} from './command.ts';
 
-interface Command {
-  readonly summary: string;
-  readonly usage: string;
-  readonly example: string;
-  readonly load: () => Promise<Run>;
-}
+type LoadCommand = () => Promise<Command>;
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  analyse: {
-    summary: 'Says what holds the memory in a heap snapshot; of two or three, what grows.',
-    usage: 'wsguard analyse <a> [b] [c] [--html <out>] [--json]',
-    example: 'wsguard analyse first.heapsnapshot second.heapsnapshot',
-    load: async () => (await import('./analyse.ts')).analyse,
-  },
-  replay: {
-    summary: 'Runs the detectors over recorded samples, or over what Prometheus has kept.',
-    usage:
-      'wsguard replay <trace.csv> [--time-scale 60] [--signals all|preload] [--memory-limit <bytes>] [--json]\n' +
-      '  wsguard replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]',
-    example: 'wsguard replay --prometheus http://127.0.0.1:9090 --from 2026-11-22T00:00:00Z --json',
-    load: async () => (await import('./replay.ts')).replay,
-  },
-  redact: {
-    summary: 'Copies a snapshot without its secrets.',
-    usage: 'wsguard redact <in> <out> [--force] [--json]',
-    example: 'wsguard redact heap.heapsnapshot safe.heapsnapshot.gz',
-    load: async () => (await import('./redact.ts')).redact,
-  },
-  config: {
-    summary: 'Prints each setting with its value and where it comes from.',
-    usage: 'wsguard config [--json]',
-    example: 'WSGUARD_INTERVAL_MS=5000 wsguard config',
-    load: async () => (await import('./config.ts')).run,
-  },
-  doctor: {
-    summary: 'Says what works here, or in a running process, and why not.',
-    usage: 'wsguard doctor [--pid N] [--json]',
-    example: 'wsguard doctor --pid 4711',
-    load: async () => (await import('./doctor.ts')).run,
-  },
+/** Loaded one by one: `replay` and `analyse` take longer to load than `config` takes to run. */
+const COMMANDS: Readonly<Record<string, LoadCommand>> = {
+  analyse: async () => (await import('./analyse.ts')).analyse,
+  replay: async () => (await import('./replay.ts')).replay,
+  redact: async () => (await import('./redact.ts')).redact,
+  config: async () => (await import('./config.ts')).config,
+  doctor: async () => (await import('./doctor.ts')).doctor,
 };
-/** The American spelling is the same command. */
 const ALIASES: Readonly<Record<string, string>> = { analyze: 'analyse' };
 
-const EXIT = { done: 0, usage: 2, couldNot: 3 } as const;
-
-export async function main(argv: readonly string[], io: CliIo): Promise<number> {
-  const [given, ...rest] = argv;
-  if (given === '--version' || given === '-v') return say(io, `${version()}\n`);
-  if (given === undefined) {
-    io.err(overview());
-    return EXIT.usage;
-  }
-  if (given === 'help' || given === '--help' || given === '-h') return help(rest[0], io);
-  const command = commandOf(given);
-  if (command === undefined) return unknown(given, io);
-  if (rest.includes('--help') || rest.includes('-h')) return help(given, io);
+export async function main(argv: readonly string[], io: CliIo): Promise<ExitCode> {
+  const [name, ...rest] = argv;
   try {
-    const run = await command.load();
-    return await run(rest, io);
+    if (name === undefined) {
+      io.err(await overview());
+      return EXIT_CODES.wrongUse;
+    }
+    if (name === '--version' || name === '-v') {
+      io.out(`${version()}\n`);
+      return EXIT_CODES.done;
+    }
+    if (name === 'help' || name === '--help' || name === '-h') return await printHelp(rest[0], io);
+    const load = findCommand(name);
+    if (load === undefined) return await reportUnknownCommand(name, io);
+    const command = await load();
+    try {
+      return await command.run(rest, io);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      io.err(
+        `wsguard ${command.name}: ${error.message}\n\n${usageText(command)}\n\nSee wsguard ${command.name} --help\n`,
+      );
+      return EXIT_CODES.wrongUse;
+    }
   } catch (error) {
-    return failure(error, command, io);
+    io.err(failureText(error));
+    return EXIT_CODES.failed;
   }
 }
 
-const commandOf = (name: string): Command | undefined => {
-  const known = ALIASES[name] ?? name;
-  return Object.hasOwn(COMMANDS, known) ? COMMANDS[known] : undefined;
-};
-
-function say(io: CliIo, text: string): number {
-  io.out(text);
-  return EXIT.done;
+function findCommand(name: string): LoadCommand | undefined {
+  const commandName = ALIASES[name] ?? name;
+  return Object.hasOwn(COMMANDS, commandName) ? COMMANDS[commandName] : undefined;
 }
 
-function help(name: string | undefined, io: CliIo): number {
-  if (name === undefined) return say(io, overview());
-  const command = commandOf(name);
-  if (command === undefined) return unknown(name, io);
-  return say(io, `${command.summary}\n\n  ${command.usage}\n\nExample: ${command.example}\n`);
-}
-
-function unknown(name: string, io: CliIo): number {
-  const near = nearestName(name, [...Object.keys(COMMANDS), ...Object.keys(ALIASES)]);
-  io.err(`wsguard: no command ${name}${near === null ? '' : `; did you mean ${near}?`}\n\n${overview()}`);
-  return EXIT.usage;
-}
-
-/** Never 1: that is a leak found, and Node's own code for an uncaught exception. */
-function failure(error: unknown, command: Command, io: CliIo): number {
-  if (error instanceof UsageError) {
-    // Some commands say their usage themselves.
-    const usage = error.message.includes('wsguard ') ? '' : `  ${command.usage}\n`;
-    io.err(`wsguard: ${error.message}\n${usage}  for example: ${command.example}\n`);
-    return EXIT.usage;
+async function printHelp(name: string | undefined, io: CliIo): Promise<ExitCode> {
+  if (name === undefined) {
+    io.out(await overview());
+    return EXIT_CODES.done;
   }
-  if (error instanceof CliError) io.err(`${error.code}: ${error.message}\n  ${error.hint}\n`);
-  else io.err(unexpected(error));
-  return EXIT.couldNot;
+  const load = findCommand(name);
+  if (load === undefined) return reportUnknownCommand(name, io);
+  return (await load()).run(['--help'], io);
 }
 
-function unexpected(error: unknown): string {
+async function reportUnknownCommand(name: string, io: CliIo): Promise<ExitCode> {
+  const nearest = nearestName(name, [...Object.keys(COMMANDS), ...Object.keys(ALIASES)]);
+  const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
+  io.err(`wsguard: unknown command ${name}${hint}\n\n${await overview()}`);
+  return EXIT_CODES.wrongUse;
+}
+
+/** Never exit code 1, which means that a leak was found and is Node's code for an uncaught exception. */
+const failureText = (error: unknown): string =>
+  error instanceof CliError ? `${error.code}: ${error.message}\n  ${error.hint}\n` : unexpectedText(error);
+
+function unexpectedText(error: unknown): string {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `WSGUARD_UNEXPECTED: ${text}\n  This is a fault of wsguard; please report it with the command.\n`;
+  return `WSGUARD_UNEXPECTED: ${text}\n  This is a bug in wsguard. Please report it together with the command.\n`;
 }
 
-function overview(): string {
-  const lines = Object.entries(COMMANDS).map(
-    ([name, { summary, example }]) => `  ${name.padEnd(9)}${summary}\n           ${example}\n`,
+export const loadCommands = (): Promise<Command[]> =>
+  Promise.all(Object.values(COMMANDS).map((load) => load()));
+
+async function overview(): Promise<string> {
+  const commands = await loadCommands();
+  const lines = commands.map(
+    ({ name, summary, examples: [first] }) => `  ${name.padEnd(8)}  ${summary}\n            ${first?.[0]}\n`,
   );
-  return `wsguard ${version()}: finds what a WebSocket, Socket.IO or SSE server forgot to let go of
+  return `wsguard ${version()}: finds memory leaks in WebSocket, Socket.IO and SSE servers
 
+Commands:
 ${lines.join('')}
-  wsguard help <command>, wsguard <command> --help, wsguard --version
+  wsguard <command> --help   prints the options and examples of a command
+  wsguard --version          prints the version
 
-Exit codes: 0 done, nothing found; 1 a leak found; 2 wrong use; 3 could not (a WSGUARD_* code says why).
+Exit codes: 0 done; 1 a leak was found; 2 wrong use; 3 failed, with a WSGUARD_* code and a hint on stderr.
 `;
 }
 
@@ -130,12 +111,16 @@ function version(): string {
 }
 
 function processIo(): CliIo {
-  // A reader that has seen enough (`| head`) closes the pipe; the answer and its exit code stay the same.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // The reader of a pipe may stop early, as `head` does. The exit code stays the same.
     if (error.code === 'EPIPE') return;
-    process.stderr.write(`WSGUARD_OUTPUT: ${error.message}\n  The output could not be written.\n`);
-    process.exit(EXIT.couldNot);
+    process.stderr.write(
+      `WSGUARD_OUTPUT: cannot write to standard output: ${error.message}\n  Check the disk or the pipe it goes to.\n`,
+    );
+    process.exit(EXIT_CODES.failed);
   });
+  // There is nowhere left to report that stderr is closed.
+  process.stderr.on('error', () => undefined);
   return {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
@@ -147,11 +132,11 @@ function processIo(): CliIo {
 
 if (require.main === module) {
   process.on('uncaughtException', (error) => {
-    process.stderr.write(unexpected(error));
-    process.exit(EXIT.couldNot);
+    process.stderr.write(unexpectedText(error));
+    process.exit(EXIT_CODES.failed);
   });
   void main(process.argv.slice(2), processIo()).then((code) => {
-    // Set, not exit(): what was printed into a pipe has to get out first.
+    // process.exit() would cut off output that is still being written to a pipe.
     process.exitCode = code;
   });
 }

@@ -1,59 +1,72 @@
+/** `wsguard redact`: a copy of a heap snapshot with the values of strings masked. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { failureFrom } from '../core/outcome.ts';
 import { redactFile } from '../capture/redact-file.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
+import { failureFrom } from '../core/outcome.ts';
 import { SnapshotError } from '../heapsnapshot/errors.ts';
-import { CliError, UsageError } from './io.ts';
-import type { CliIo, Run } from './io.ts';
+import {
+  CliError,
+  defineCommand,
+  EXIT_CODES,
+  FAILED_MEANING,
+  UsageError,
+  WRONG_USE_MEANING,
+  type CliIo,
+} from './command.ts';
+import { startProgress } from './progress.ts';
 
-const USAGE = 'wsguard redact <in> <out> [--force] [--json]';
-const HINT = 'Check the rights of the output directory and its free space.';
+export const redact = defineCommand(
+  {
+    name: 'redact',
+    summary: 'Copies a heap snapshot and masks the values of its strings.',
+    usage: ['redact <input> <output> [--force] [--json]'],
+    details: [
+      'The input may be gzipped. The output is gzipped if its name ends in .gz. Both may be - (standard input and output);\nthe counts then go to stderr.',
+      'Names that the analysis needs stay readable: classes, functions, properties and files (docs/redaction.md).',
+    ],
+    maxPositionals: 2,
+    options: {
+      force: { type: 'boolean', help: 'Replace an existing output file.' },
+      json: { type: 'boolean', help: 'Print the counts as JSON.' },
+    },
+    examples: [
+      [
+        'wsguard redact heap.heapsnapshot safe.heapsnapshot.gz',
+        'Writes a copy that can be given to somebody else.',
+      ],
+    ],
+    exitCodes: [[EXIT_CODES.done, 'done'], WRONG_USE_MEANING, FAILED_MEANING],
+  },
+  async ({ values, positionals }, io) => {
+    const [input, output] = positionals;
+    if (input === undefined || output === undefined) throw new UsageError('give an input and an output');
+    const from = input === '-' ? input : resolve(io.cwd, input);
+    const to = output === '-' ? output : resolve(io.cwd, output);
+    if (from !== '-' && from === to) throw new UsageError(`input and output are the same file: ${input}`);
+    if (to !== '-' && values.force !== true && existsSync(to))
+      throw new UsageError(`${output} exists; add --force to replace it`);
+    const counts = await copy({ from, to }, io);
+    const summary =
+      values.json === true
+        ? JSON.stringify({ schema: 'wsguard.redact/1', in: input, out: output, ...counts })
+        : `${formatCount(counts.masked)} of ${formatCount(counts.strings)} strings masked, ` +
+          `${formatBytes(counts.bytes)} written to ${output}`;
+    if (to === '-') io.err(`${summary}\n`);
+    else io.out(`${summary}\n`);
+    return EXIT_CODES.done;
+  },
+);
 
-/** A copy of a snapshot without the secrets. `-` is a pipe; gzip is told by content in, by the name out. */
-export const redact: Run = async (argv, io) => {
-  const { from, to, force, json } = options(argv);
-  const source = from === '-' ? from : resolve(io.cwd, from);
-  const target = to === '-' ? to : resolve(io.cwd, to);
-  if (source !== '-' && source === target) throw new UsageError(`input and output are one file: ${from}`);
-  if (target !== '-' && !force && existsSync(target)) {
-    throw new UsageError(`${to} exists; --force replaces it`);
-  }
-  const counts = await copy(source, target);
-  const answer = json
-    ? `${JSON.stringify({ schema: 'wsguard.redact/1', in: from, out: to, ...counts })}\n`
-    : `${counts.masked} of ${counts.strings} strings masked, ${counts.bytes} bytes written to ${to}\n`;
-  say(io, target, answer);
-  return 0;
-};
-
-async function copy(from: string, to: string): ReturnType<typeof redactFile> {
+async function copy(files: { from: string; to: string }, io: CliIo): ReturnType<typeof redactFile> {
+  const progress = startProgress(io, `redacting ${files.from}`);
   try {
-    return await redactFile({ from, to });
+    return await redactFile(files);
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
     const { code, reason } = failureFrom(error);
-    throw new CliError(code, reason, HINT);
+    throw new CliError(code, reason, 'Check the permissions of the output directory and its free space.');
+  } finally {
+    progress.stop();
   }
-}
-
-/** Where the copy itself goes to standard output, the counts go to the other one. */
-function say(io: CliIo, target: string, answer: string): void {
-  if (target === '-') io.err(answer);
-  else io.out(answer);
-}
-
-function options(argv: readonly string[]): { from: string; to: string; force: boolean; json: boolean } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { force: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
-    });
-    const [from, to] = positionals;
-    if (from !== undefined && to !== undefined && positionals.length === 2) return { from, to, ...values };
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n${USAGE}`);
-  }
-  throw new UsageError(USAGE);
 }

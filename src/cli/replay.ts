@@ -1,18 +1,21 @@
-/** `wsguard replay`: the detectors over recorded samples, on the clock of the recording. */
-
-import { parseArgs } from 'node:util';
+/** `wsguard replay`: runs the detectors over recorded samples, on the clock of the recording. */
 import { createClock } from '../core/clock.ts';
 import { formatTimeToLimit } from '../core/format.ts';
 import { quantile } from '../detect/stats.ts';
 import { createDetection, type DetectionResult } from '../detection.ts';
 import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
-import { CliError, UsageError, type Run } from './io.ts';
-import { readHistory } from './prometheus.ts';
-import { openTrace } from './trace-file.ts';
-
-const USAGE =
-  'wsguard replay <trace.csv | samples.ndjson | -> [--time-scale 60] [--signals all|preload] [--memory-limit <bytes>] [--json]\n' +
-  '       wsguard replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]';
+import {
+  CliError,
+  defineCommand,
+  EXIT_CODES,
+  FAILED_MEANING,
+  UsageError,
+  WRONG_USE_MEANING,
+  type CliIo,
+} from './command.ts';
+import { startProgress, type Progress } from './progress.ts';
+import { readHistory } from './prometheus-history.ts';
+import { openTrace, RECORDING_HINT } from './trace-file.ts';
 
 interface ReplayAlert {
   readonly event: Alert['event'];
@@ -34,7 +37,7 @@ interface ReplayAlert {
 export interface Replay {
   readonly schema: 'wsguard.replay/1';
   readonly alerts: readonly ReplayAlert[];
-  /** What each detector says at the end. */
+  /** The answer of each detector at the end of the recording. */
   readonly answers: readonly StatusVerdict[];
   readonly timeToLimit: readonly { readonly tMs: number; readonly ms: number }[];
   readonly evaluationMs: { readonly median: number; readonly p99: number };
@@ -52,7 +55,124 @@ const IDENTITY: Identity = {
   nodeVersion: process.version,
 };
 
-/** One function serves replay and the live agent: this only feeds it. */
+export const replay = defineCommand(
+  {
+    name: 'replay',
+    summary: 'Runs the detectors over recorded samples, or over the history in a Prometheus.',
+    usage: [
+      'replay <recording> [--time-scale <n>] [--signals all|preload] [--memory-limit <bytes>] [--json]',
+      'replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]',
+    ],
+    details: [
+      'A recording is a file with one JSON sample per line, such as box-0.ndjson of the black box in\nWSGUARD_DIR/<instance>/, or a CSV file. It may be gzipped, and - reads standard input. The first line of a CSV file\nnames its columns: t (ms) and hu or olds (bytes of used heap or old space) are required; rss, ext, ab, opened, closed,\nclients, unresp, listeners, map, queue, rooms and members add to what the detectors can find.',
+      'With --prometheus the samples are the series of the metrics in docs/metrics.md. Without series of the agent, the\ndefault metrics of prom-client are used; they are enough for conditions, not for leaks.',
+    ],
+    maxPositionals: 1,
+    options: {
+      'time-scale': {
+        type: 'string',
+        value: '<n>',
+        help: 'WSGUARD_TIME_SCALE of the recording. Default: 1.',
+      },
+      signals: {
+        type: 'string',
+        value: 'all|preload',
+        help: 'preload: ignore collections that the application registered. Default: all.',
+      },
+      'memory-limit': {
+        type: 'string',
+        value: '<bytes>',
+        help: 'Memory limit of the container, if the recording does not have it.',
+      },
+      prometheus: { type: 'string', value: '<url>', help: 'Read the history of this Prometheus server.' },
+      from: {
+        type: 'string',
+        value: '<time>',
+        help: 'First time (ISO 8601 or Unix seconds). Default: 7 days before --to.',
+      },
+      to: { type: 'string', value: '<time>', help: 'Last time. Default: now.' },
+      selector: {
+        type: 'string',
+        value: '<labels>',
+        help: 'Labels that select one process: \'{job="chat",instance="web-3:9464"}\'.',
+      },
+      json: { type: 'boolean', help: 'Print JSON (docs/schema/replay.schema.json).' },
+    },
+    examples: [
+      [
+        'wsguard replay box-0.ndjson',
+        'Prints the alerts of a recording, and the answer of each detector at its end.',
+      ],
+      [
+        'wsguard replay --prometheus http://127.0.0.1:9090 --from 2026-11-22T00:00:00Z',
+        'Does the same for the history since that time.',
+      ],
+    ],
+    exitCodes: [
+      [EXIT_CODES.done, 'done; no leak found'],
+      [EXIT_CODES.leakFound, 'an alert of a leak kind opened'],
+      WRONG_USE_MEANING,
+      FAILED_MEANING,
+    ],
+  },
+  async ({ values, positionals: [file] }, io) => {
+    const timeScale = parsePositive(values['time-scale'] ?? '1', '--time-scale');
+    const signals = values.signals ?? 'all';
+    if (signals !== 'all' && signals !== 'preload') throw new UsageError('--signals is all or preload');
+    const limit = values['memory-limit'];
+    const memoryLimitBytes = limit === undefined ? null : parsePositive(limit, '--memory-limit');
+    const { prometheus: url, from, to, selector } = values;
+    if (file === undefined && url === undefined)
+      throw new UsageError('give a recording, or --prometheus <url>');
+    if (file !== undefined && url !== undefined)
+      throw new UsageError('give either a recording or --prometheus, not both');
+    const options = { signals, memoryLimitBytes } as const;
+    const samples =
+      url === undefined
+        ? openTrace(file ?? '-', io, options)
+        : readHistory({ ...options, timeScale, url, from, to, selector, clock: createClock() });
+    const result = await replayWithProgress(samples, timeScale, io);
+    if (result.samples === 0)
+      throw new CliError(
+        'WSGUARD_REPLAY_EMPTY',
+        url === undefined ? 'the recording has no sample' : 'Prometheus has no sample in this time',
+        url === undefined ? RECORDING_HINT : 'Check --from, --to and --selector.',
+      );
+    io.out(values.json === true ? `${JSON.stringify(result)}\n` : replayText(result));
+    return result.alerts.some(({ family }) => family === 'leak') ? EXIT_CODES.leakFound : EXIT_CODES.done;
+  },
+);
+
+function parsePositive(text: string, option: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value))
+    throw new UsageError(`${option} takes a number above 0, not ${text}`);
+  return value;
+}
+
+async function replayWithProgress(
+  samples: AsyncIterable<Sample>,
+  timeScale: number,
+  io: CliIo,
+): Promise<Replay> {
+  const progress = startProgress(io, 'reading samples');
+  try {
+    return await replaySamples(countSamples(samples, progress), timeScale);
+  } finally {
+    progress.stop();
+  }
+}
+
+async function* countSamples(samples: AsyncIterable<Sample>, progress: Progress): AsyncGenerator<Sample> {
+  let count = 0;
+  for await (const sample of samples) {
+    count += 1;
+    progress.update(`${count} samples`);
+    yield sample;
+  }
+}
+
+/** Runs the same detection as the live agent. */
 export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: number): Promise<Replay> {
   const clock = createClock();
   let ids = 0;
@@ -63,94 +183,31 @@ export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: n
   });
   const alerts: ReplayAlert[] = [];
   const timeToLimit: { tMs: number; ms: number }[] = [];
-  const costs: number[] = [];
+  const evaluationMs: number[] = [];
   let last: DetectionResult | null = null;
   let count = 0;
   for await (const sample of samples) {
-    const startedMs = clock.nowMs();
-    const step = detection.addSample(sample);
-    const isEvaluation = step.verdicts !== last?.verdicts;
-    if (isEvaluation) costs.push(clock.nowMs() - startedMs);
-    alerts.push(...step.transitions.map((alert) => told(alert, sample.atMs)));
-    if (isEvaluation && step.timeToLimit !== null)
-      timeToLimit.push({ tMs: sample.atMs, ms: step.timeToLimit.ms });
-    last = step;
+    const startMs = clock.nowMs();
+    const result = detection.addSample(sample);
+    const isEvaluation = result.verdicts !== last?.verdicts;
+    if (isEvaluation) evaluationMs.push(clock.nowMs() - startMs);
+    alerts.push(...result.transitions.map((alert) => replayAlert(alert, sample.atMs)));
+    if (isEvaluation && result.timeToLimit !== null)
+      timeToLimit.push({ tMs: sample.atMs, ms: result.timeToLimit.ms });
+    last = result;
     count += 1;
   }
   return {
     schema: 'wsguard.replay/1',
     alerts,
-    answers: (last?.verdicts ?? []).map(answered),
+    answers: (last?.verdicts ?? []).map(detectorAnswer),
     timeToLimit,
-    evaluationMs: { median: quantile(costs, 0.5), p99: quantile(costs, 0.99) },
+    evaluationMs: { median: quantile(evaluationMs, 0.5), p99: quantile(evaluationMs, 0.99) },
     samples: count,
   };
 }
 
-export const replay: Run = async (argv, io) => {
-  const { values, positionals } = parse(argv);
-  const timeScale = positive(values['time-scale'] ?? '1', '--time-scale');
-  const signals = values.signals ?? 'all';
-  if (signals !== 'all' && signals !== 'preload')
-    throw new UsageError(`--signals is all or preload\n${USAGE}`);
-  const limit = values['memory-limit'];
-  const memoryLimitBytes = limit === undefined ? null : positive(limit, '--memory-limit');
-  const [file] = positionals;
-  if ((file === undefined) === (values.prometheus === undefined) || positionals.length > 1)
-    throw new UsageError(`one recording, or --prometheus <url>\n${USAGE}`);
-  const options = { signals, memoryLimitBytes } as const;
-  const samples =
-    values.prometheus === undefined
-      ? openTrace(file ?? '-', io, options)
-      : readHistory({
-          ...options,
-          timeScale,
-          url: values.prometheus,
-          from: values.from,
-          to: values.to,
-          selector: values.selector,
-          clock: createClock(),
-        });
-  const result = await replaySamples(samples, timeScale);
-  if (result.samples === 0)
-    throw new CliError(
-      'WSGUARD_REPLAY_EMPTY',
-      'the recording holds no sample',
-      'Is it a trace? See docs/detection.md.',
-    );
-  io.out(values.json === true ? `${JSON.stringify(result)}\n` : asText(result));
-  return result.alerts.some(({ family }) => family === 'leak') ? 1 : 0;
-};
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        'time-scale': { type: 'string' },
-        signals: { type: 'string' },
-        'memory-limit': { type: 'string' },
-        json: { type: 'boolean' },
-        prometheus: { type: 'string' },
-        from: { type: 'string' },
-        to: { type: 'string' },
-        selector: { type: 'string' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-  }
-}
-
-function positive(text: string, flag: string): number {
-  const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value))
-    throw new UsageError(`${flag} takes a number above 0\n${USAGE}`);
-  return value;
-}
-
-const told = (alert: Alert, tMs: number): ReplayAlert => ({
+const replayAlert = (alert: Alert, tMs: number): ReplayAlert => ({
   event: alert.event,
   id: alert.id,
   fingerprint: alert.fingerprint,
@@ -167,7 +224,7 @@ const told = (alert: Alert, tMs: number): ReplayAlert => ({
   ...(alert.because === undefined ? {} : { because: alert.because }),
 });
 
-const answered = (verdict: DetectionResult['verdicts'][number]): StatusVerdict => ({
+const detectorAnswer = (verdict: DetectionResult['verdicts'][number]): StatusVerdict => ({
   detector: verdict.detector,
   answer: verdict.answer,
   evidence: verdict.evidence,
@@ -175,20 +232,22 @@ const answered = (verdict: DetectionResult['verdicts'][number]): StatusVerdict =
   ...('missing' in verdict && verdict.missing !== undefined ? { missing: verdict.missing } : {}),
 });
 
-function asText({ alerts, answers, samples }: Replay): string {
-  const at = (tMs: number): string => `${(tMs / 1000).toFixed(1).padStart(9)} s`;
-  const lines = alerts.map(({ tMs, event, kind, severity, title, because, timeToLimitMs: ms }) => {
-    const left =
-      ms === null
-        ? ''
-        : `, limit ${formatTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
-    return `${at(tMs)}  ${event.padEnd(7)} ${severity.padEnd(8)} ${kind}: ${title}${because === undefined ? left : ` (${because})`}`;
-  });
-  if (alerts.length === 0) lines.push(`No alarm in ${samples} samples. At the end:`);
-  else lines.push('', 'At the end:');
-  for (const { detector, answer, because, missing } of answers)
-    lines.push(
-      `  ${detector.padEnd(17)} ${answer}: ${because}${missing === undefined ? '' : ` (missing: ${missing})`}`,
-    );
-  return `${lines.join('\n')}\n`;
+function replayText({ alerts, answers, samples }: Replay): string {
+  const lines = alerts.length === 0 ? [`No alert in ${samples} samples.`] : alerts.map(alertLine);
+  const width = Math.max(0, ...answers.map(({ detector }) => detector.length));
+  const answerLines = answers.map(
+    ({ detector, answer, because, missing }) =>
+      `  ${detector.padEnd(width)}  ${answer}: ${because}${missing === undefined ? '' : ` (missing: ${missing})`}`,
+  );
+  return `${[...lines, '', 'Answer of each detector at the end:', ...answerLines].join('\n')}\n`;
+}
+
+function alertLine({ tMs, event, kind, severity, title, because, timeToLimitMs: ms }: ReplayAlert): string {
+  const seconds = `${(tMs / 1000).toFixed(1).padStart(9)} s`;
+  const limit =
+    ms === null
+      ? ''
+      : `, limit ${formatTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
+  const end = because === undefined ? limit : ` (${because})`;
+  return `${seconds}  ${event.padEnd(7)} ${severity.padEnd(8)} ${kind}: ${title}${end}`;
 }

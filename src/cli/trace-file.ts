@@ -1,16 +1,16 @@
-/** A recording as a stream of samples: CSV or lines of JSON, gzipped or not, a file or a pipe; in bounded memory. */
-
+/** Reads a recording as a stream of samples in bounded memory: CSV or JSON lines, gzipped or not, a file or a pipe. */
 import { createReadStream } from 'node:fs';
-import { createGunzip } from 'node:zlib';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import type { Sample } from '../types/index.ts';
-import { CliError, type CliIo } from './io.ts';
-import { createTraceReader, readSampleLine, type TraceOptions } from './trace.ts';
+import { CliError, fileErrorText, type CliIo } from './command.ts';
+import { createTraceReader, readSampleLine, type TraceOptions } from './trace-sample.ts';
 
-/** A row of a trace has some 300 characters; a line of a sample with hundreds of registries some 100,000. */
+/** A CSV row has about 300 characters, a JSON sample with hundreds of registries about 100,000. */
 const MAX_LINE_CHARS = 4_000_000;
-const GZIP = [0x1f, 0x8b];
-const HINT = 'Expected samples.ndjson of the agent, or a CSV that begins with its columns (t, hu, rss, ...).';
+const GZIP_MAGIC = [0x1f, 0x8b];
+export const RECORDING_HINT =
+  'A recording is a CSV file whose first line names its columns (t, hu, rss, ...), or JSON samples, one per line.';
 
 export async function* openTrace(
   file: string,
@@ -18,75 +18,85 @@ export async function* openTrace(
   options: TraceOptions,
 ): AsyncGenerator<Sample> {
   const source = file === '-' ? io.stdin : createReadStream(file);
-  let read: ((line: string) => Sample | null) | null = null;
+  let readLine: ((line: string) => Sample | null) | null = null;
   try {
     for await (const line of linesOf(source as Readable)) {
       if (line === '') continue;
-      if (read === null) {
-        read = readerOf(line, options);
+      if (readLine === null) {
+        readLine = readerFor(line, options);
         if (!line.startsWith('{')) continue;
       }
-      const sample = read(line);
+      const sample = readLine(line);
       if (sample !== null) yield sample;
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CliError('WSGUARD_REPLAY_FILE', `cannot read ${file}: ${reason}`, HINT);
+    const name = file === '-' ? 'standard input' : file;
+    throw new CliError('WSGUARD_REPLAY_FILE', `cannot read ${name}: ${fileErrorText(error)}`, RECORDING_HINT);
   }
 }
 
-function readerOf(firstLine: string, options: TraceOptions): (line: string) => Sample | null {
+/** The first line is the header of a CSV trace, or the first JSON sample. */
+function readerFor(firstLine: string, options: TraceOptions): (line: string) => Sample | null {
   if (firstLine.startsWith('{')) return (line) => readSampleLine(line, options);
   const columns = firstLine.split(',').map((name) => name.trim());
   if (!columns.includes('t') || !(columns.includes('olds') || columns.includes('hu')))
-    throw new CliError('WSGUARD_REPLAY_FORMAT', 'the first line is no header of a trace', HINT);
+    throw new CliError(
+      'WSGUARD_REPLAY_FORMAT',
+      'the first line has no column t, or neither olds nor hu',
+      RECORDING_HINT,
+    );
   return createTraceReader(firstLine, options);
 }
 
 async function* linesOf(source: Readable): AsyncGenerator<string> {
   let rest = '';
-  for await (const chunk of await unzipped(source)) {
+  for await (const chunk of await unzip(source)) {
     rest += String(chunk);
-    let from = 0;
-    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n', from)) {
-      yield rest.slice(from, end).trimEnd();
-      from = end + 1;
+    let start = 0;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n', start)) {
+      yield rest.slice(start, end).trimEnd();
+      start = end + 1;
     }
-    rest = rest.slice(from);
+    rest = rest.slice(start);
     if (rest.length > MAX_LINE_CHARS)
-      throw new CliError('WSGUARD_REPLAY_FORMAT', 'a line of more than 4,000,000 characters', HINT);
+      throw new CliError(
+        'WSGUARD_REPLAY_FORMAT',
+        'a line has more than 4,000,000 characters',
+        RECORDING_HINT,
+      );
   }
   yield rest.trimEnd();
 }
 
-/** Told by the first two bytes, not by the name: a pipe has none. */
-async function unzipped(source: Readable): Promise<Readable> {
-  const first = await firstBytes(source);
-  const isGzip = GZIP.every((byte, i) => first[i] === byte);
-  const through = isGzip ? createGunzip() : new PassThrough();
-  through.setEncoding('utf8');
-  // Errors reach the reader through `through`, which pipeline destroys with them.
-  pipeline(source, through, () => undefined);
-  return through;
+/** Detects gzip by the first two bytes, because a pipe has no name. */
+async function unzip(source: Readable): Promise<Readable> {
+  const chunk = await readFirstChunk(source);
+  const isGzip = GZIP_MAGIC.every((byte, i) => chunk[i] === byte);
+  const output = isGzip ? createGunzip() : new PassThrough();
+  output.setEncoding('utf8');
+  // pipeline destroys `output` with the error, so the reader of `output` sees it.
+  pipeline(source, output, () => undefined);
+  return output;
 }
 
-function firstBytes(source: Readable): Promise<Buffer> {
+/** The chunk is pushed back, so the stream still starts at its first byte. */
+function readFirstChunk(source: Readable): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const done = (): void => {
-      source.off('readable', look);
-      source.off('end', look);
+    const removeListeners = (): void => {
+      source.off('readable', onReadable);
+      source.off('end', onReadable);
       source.off('error', reject);
     };
-    const look = (): void => {
+    const onReadable = (): void => {
       const chunk = source.read() as Buffer | null;
       if (chunk === null && !source.readableEnded) return;
-      done();
+      removeListeners();
       if (chunk !== null) source.unshift(chunk);
       resolve(chunk ?? Buffer.alloc(0));
     };
-    source.on('readable', look);
-    source.on('end', look);
+    source.on('readable', onReadable);
+    source.on('end', onReadable);
     source.on('error', reject);
   });
 }

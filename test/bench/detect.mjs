@@ -11,7 +11,7 @@ import { costOfEvaluation } from './detect-cost.mjs';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const require = createRequire(import.meta.url);
 const { replaySamples } = require(join(root, 'dist', 'cli', 'replay.js'));
-const { createTraceReader, readSampleLine } = require(join(root, 'dist', 'cli', 'trace.js'));
+const { createTraceReader, readSampleLine } = require(join(root, 'dist', 'cli', 'trace-sample.js'));
 
 const { values: flags } = parseArgs({
   options: {

@@ -33,7 +33,7 @@ async function replayed(...argv: string[]): Promise<{ code: number; result: Repl
     env: {},
     cwd: '/',
   };
-  const code = await replay([...argv, '--json'], io);
+  const code = await replay.run([...argv, '--json'], io);
   return { code, result: expectValid('replay', JSON.parse(out) as Replay) };
 }
 

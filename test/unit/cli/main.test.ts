@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import type { CliIo } from '../../../src/cli/io.ts';
+import type { CliIo } from '../../../src/cli/command.ts';
 import { main } from '../../../src/cli/main.ts';
 
 function open(env: CliIo['env'] = {}) {
@@ -30,7 +30,7 @@ test.each([['analyse'], ['analyze'], ['replay'], ['redact'], ['config'], ['docto
     expect(await main([name, '--help'], flag.io)).toBe(0);
     expect(await main(['help', name], word.io)).toBe(0);
     expect(flag.text.out).toBe(word.text.out);
-    expect(flag.text.out).toContain('Example: ');
+    expect(flag.text.out).toContain('Examples:');
   },
 );
 

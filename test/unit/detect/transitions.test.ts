@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { replaySamples } from '../../../src/cli/replay.ts';
-import { createTraceReader } from '../../../src/cli/trace.ts';
+import { createTraceReader } from '../../../src/cli/trace-sample.ts';
 
 const TRACES = join(__dirname, '..', '..', '..', 'fixtures', 'traces');
 const MB = 1024 ** 2;

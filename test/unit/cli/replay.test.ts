@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
-import { CliError, UsageError } from '../../src/cli/io.ts';
-import { replay, type Replay } from '../../src/cli/replay.ts';
-import { createTraceReader } from '../../src/cli/trace.ts';
-import { expectValid } from '../support/schemas.ts';
-import { createTestDetection } from '../support/run.ts';
+import { CliError, UsageError } from '../../../src/cli/command.ts';
+import { replay, type Replay } from '../../../src/cli/replay.ts';
+import { createTraceReader } from '../../../src/cli/trace-sample.ts';
+import { expectValid } from '../../support/schemas.ts';
+import { createTestDetection } from '../../support/run.ts';
 
-const TRACES = join(__dirname, '..', '..', 'fixtures', 'traces');
+const TRACES = join(__dirname, '..', '..', '..', 'fixtures', 'traces');
 const trace = (id: string) => join(TRACES, `${id}.csv.gz`);
 
 async function run(argv: readonly string[], stdin: NodeJS.ReadableStream = Readable.from([])) {
   let out = '';
   const io = { out: (text: string) => (out += text), err: () => undefined, stdin, env: {}, cwd: '/' };
-  const code = await replay(argv, io);
+  const code = await replay.run(argv, io);
   return { code, out, json: () => expectValid('replay', JSON.parse(out) as Replay) };
 }
 
@@ -36,7 +36,7 @@ test('a leak: exit code 1, schema, its kind, in the clock of the trace', async (
 test('a healthy trace: exit code 0, and what each detector says', async () => {
   const { code, out } = await run([trace('H08'), '--time-scale', '60']);
   expect(code).toBe(0);
-  expect(out).toContain('No alarm in');
+  expect(out).toContain('No alert in');
   expect(out).toMatch(/registries +ok/);
 });
 

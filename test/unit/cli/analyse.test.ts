@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withServed } from '../../../src/cli/report-beside.ts';
+import { withServed } from '../../../src/cli/analyse.ts';
 import { analysisText } from '../../../src/report/analysis-text.ts';
 import type { Analysis, ReportPoint } from '../../../src/types/index.ts';
 import { analysisOf, suspectOf } from '../../support/analyses.ts';
