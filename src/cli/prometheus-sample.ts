@@ -199,14 +199,12 @@ function collectionsFrom(points: Points): Pick<Sample, 'registries' | 'queues' |
       oldestAgeMs: null,
       source,
     })),
-    rooms: points
-      .all('wsguard_room_members')
-      .map(({ labels, value }) => ({
-        name: labels['rooms'] ?? '',
-        rooms: Number.NaN,
-        members: value,
-        source,
-      })),
+    rooms: points.all('wsguard_room_members').map(({ labels, value }) => ({
+      name: labels['rooms'] ?? '',
+      rooms: Number.NaN,
+      members: value,
+      source,
+    })),
     emitters: points.all('wsguard_emitter_listeners').map(({ labels, value }) => ({
       emitter: labels['emitter'] ?? '',
       event: labels['event'] ?? '*',

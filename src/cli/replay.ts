@@ -117,31 +117,40 @@ export const replay = defineCommand(
   },
   async ({ values, positionals: [file] }, io) => {
     const timeScale = parsePositive(values['time-scale'] ?? '1', '--time-scale');
-    const signals = values.signals ?? 'all';
-    if (signals !== 'all' && signals !== 'preload') throw new UsageError('--signals is all or preload');
     const limit = values['memory-limit'];
-    const memoryLimitBytes = limit === undefined ? null : parsePositive(limit, '--memory-limit');
+    const options = {
+      signals: parseSignals(values.signals ?? 'all'),
+      memoryLimitBytes: limit === undefined ? null : parsePositive(limit, '--memory-limit'),
+    };
     const { prometheus: url, from, to, selector } = values;
-    if (file === undefined && url === undefined)
+    if (url === undefined && file === undefined)
       throw new UsageError('give a recording, or --prometheus <url>');
-    if (file !== undefined && url !== undefined)
+    if (url !== undefined && file !== undefined)
       throw new UsageError('give either a recording or --prometheus, not both');
-    const options = { signals, memoryLimitBytes } as const;
     const samples =
       url === undefined
         ? openTrace(file ?? '-', io, options)
         : readHistory({ ...options, timeScale, url, from, to, selector, clock: createClock() });
     const result = await replayWithProgress(samples, timeScale, io);
-    if (result.samples === 0)
-      throw new CliError(
-        'WSGUARD_REPLAY_EMPTY',
-        url === undefined ? 'the recording has no sample' : 'Prometheus has no sample in this time',
-        url === undefined ? RECORDING_HINT : 'Check --from, --to and --selector.',
-      );
+    if (result.samples === 0) throw emptyError(url === undefined ? 'recording' : 'history');
     io.out(values.json === true ? `${JSON.stringify(result)}\n` : replayText(result));
     return result.alerts.some(({ family }) => family === 'leak') ? EXIT_CODES.leakFound : EXIT_CODES.done;
   },
 );
+
+const emptyError = (source: 'recording' | 'history'): CliError =>
+  source === 'recording'
+    ? new CliError('WSGUARD_REPLAY_EMPTY', 'the recording has no sample', RECORDING_HINT)
+    : new CliError(
+        'WSGUARD_REPLAY_EMPTY',
+        'Prometheus has no sample in this time',
+        'Check --from, --to and --selector.',
+      );
+
+function parseSignals(text: string): 'all' | 'preload' {
+  if (text !== 'all' && text !== 'preload') throw new UsageError(`--signals is all or preload, not ${text}`);
+  return text;
+}
 
 function parsePositive(text: string, option: string): number {
   const value = Number(text);
