@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { createTraceReader, readSampleLine } from '../../src/cli/trace.ts';
+import { createTraceReader, readSampleLine } from '../../src/cli/trace-sample.ts';
 import { createDetection } from '../../src/detection.ts';
 import { inScaledTime } from '../../src/detect/history.ts';
 import type { Kind } from '../../src/kinds/index.ts';
