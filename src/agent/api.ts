@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { RegistryLike } from '../export/collect-into.ts';
+import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import type { Alert, Dispose, Snapshot, Status } from '../types/index.ts';
 
@@ -37,8 +38,8 @@ export interface Agent {
   watchRooms(name: string, rooms: RoomsMap): Dispose;
   /** Counts the listeners of each event, and their sum. The emitter is referenced weakly. */
   watchEmitter(name: string, emitter: EventEmitter): Dispose;
-  /** Counts a connection that no server of this process accepted. */
-  watchConnection(socketOrStream: Duplex, options?: { readonly id?: string }): Dispose;
+  /** Counts a connection that the agent cannot find by itself, or gives a connection an id. */
+  watchConnection(socketOrStream: Duplex, options?: WatchConnectionOptions): Dispose;
   /** Adds a listener. An error that it throws is logged and counted, and never reaches the application. */
   on<E extends keyof AgentEvents>(event: E, listener: (value: AgentEvents[E]) => void): Dispose;
   /** Resolves within 2 s. `watcher: 'silent'` means that the watcher did not respond in that time. */

@@ -1,6 +1,7 @@
 /** Serves `/metrics` at WSGUARD_PROMETHEUS_PORT. In the watcher thread it replies while the application is blocked. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { markAgentServer } from '../core/agent-server.ts';
 import type { Stop } from '../types/index.ts';
 import { collectInto, type ReadState } from './collect-into.ts';
 import type { Labels, Metric } from './metric.ts';
@@ -25,8 +26,6 @@ const MAX_SCRAPERS = 20;
 /** Drop slow clients so that they cannot use up the 20 connections. */
 const TIMEOUTS = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
 const IDLE_TIMEOUT_MS = 10_000;
-/** Marks our server, so that the agent does not watch it where it runs on the application's thread. */
-const OWN_SERVER = Symbol.for('wsguard.own');
 
 export async function startPrometheusServer(options: PrometheusOptions): Promise<PrometheusServer> {
   const { Registry } = require('prom-client') as typeof import('prom-client');
@@ -37,7 +36,7 @@ export async function startPrometheusServer(options: PrometheusOptions): Promise
     void respond(request, response, registry);
   });
   server.timeout = IDLE_TIMEOUT_MS;
-  Object.assign(server, { [OWN_SERVER]: true });
+  markAgentServer(server);
   server.maxConnections = MAX_SCRAPERS;
   server.unref();
   server.on('connection', (socket) => socket.unref());

@@ -1,32 +1,31 @@
+/** The hooks that run before the process serves: no timer and no package, a few milliseconds. */
 import type { Server } from 'node:net';
 import type { Guard } from '../core/guard.ts';
 import { EmitterTracker } from './emitters/emitter-tracker.ts';
-import { Sockets } from './connections/socket-tracker.ts';
+import { SocketTracker } from './connections/socket-tracker.ts';
 
-/** All that runs before the process serves: no timer, no package, a few ms. */
 export interface PreloadHooks {
-  readonly sockets: Sockets;
-  readonly emitterTracker: EmitterTracker;
-  /** Where V8's flags were given; read at the start, since an application may delete its environment. */
+  readonly sockets: SocketTracker;
+  readonly emitters: EmitterTracker;
+  /** V8 options of this process, read at the start because an application may delete its environment. */
   readonly flags: { readonly execArgv: readonly string[]; readonly nodeOptions: string; readonly v8: string };
   stop(): void;
 }
 
-/** `onServe` is called for each server that listens, or that has a connection, until the sampler is made. */
+/** `onServe`: see `SocketTracker`. */
 export function installPreloadHooks(deps: { guard: Guard; onServe: (server: Server) => void }): PreloadHooks {
-  const { guard } = deps;
-  const emitterTracker = new EmitterTracker(guard);
-  const sockets = new Sockets(guard, deps.onServe);
+  const emitters = new EmitterTracker(deps.guard);
+  const sockets = new SocketTracker(deps.guard, deps.onServe);
   return {
     sockets,
-    emitterTracker,
+    emitters,
     flags: {
       execArgv: [...(process.execArgv ?? [])],
       nodeOptions: process.env?.['NODE_OPTIONS'] ?? '',
       v8: process.versions.v8,
     },
-    stop: () => {
-      emitterTracker.stop();
+    stop() {
+      emitters.stop();
       sockets.stop();
     },
   };

@@ -1,160 +1,146 @@
+/** Reads the collections that the application registers: registries, queues and rooms. */
 import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../core/guard.ts';
-import { own } from './discovery/field-reader.ts';
 import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
+import { readField } from './discovery/field-reader.ts';
+import { watchArgumentError } from './watch-argument-error.ts';
 
 export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
 export type Watchable = Collection | (() => number);
 export type RoomsMap = ReadonlyMap<unknown, Collection>;
+export type RoomCounts = Omit<RoomsReading, 'name' | 'source'>;
+type QueueCounts = Omit<QueueReading, 'name' | 'source'>;
 
-/** Reads the number now; null when what was watched is gone. */
+/** Reads the current value; null when the collection was garbage collected. */
 type Read<T> = () => T | null;
 
-const MAX_WATCHED = 1_000;
-/** Members of more rooms than this are extrapolated: 5,000 set sizes take about 0.1 ms. */
-const MAX_ROOMS_SUMMED = 5_000;
-/** A field takes longer to read than a variable. */
-const MAX_OBJECTS_SUMMED = 1_000;
+const MAX_REGISTERED = 1_000;
+/** The members of further rooms are extrapolated: reading 5,000 set sizes takes about 0.1 ms. */
+const MAX_SUMMED_ROOMS = 5_000;
+/** Fewer, because a field takes longer to read than a set size. */
+const MAX_SUMMED_ROOM_OBJECTS = 1_000;
 
-/** What the application showed us; collections are held weakly, functions until their Dispose. */
+/** Collections are held weakly, functions until their Dispose. */
 export class RegisteredCollections {
   readonly #guard: Guard;
-  readonly #shown = new WeakSet<object>();
+  readonly #things = new WeakSet<object>();
   readonly #registries = new Map<string, Read<number>>();
-  readonly #queues = new Map<string, Read<Omit<QueueReading, 'name' | 'source'>>>();
-  readonly #rooms = new Map<string, Read<Omit<RoomsReading, 'name' | 'source'>>>();
+  readonly #queues = new Map<string, Read<QueueCounts>>();
+  readonly #rooms = new Map<string, Read<RoomCounts>>();
 
   constructor(guard: Guard) {
     this.#guard = guard;
   }
 
   watchRegistry(name: string, thing: Watchable): Dispose {
-    const dispose = enlist(this.#registries, name, counter(thing));
-    this.#shown.add(thing);
+    const dispose = register(this.#registries, name, counterOf(thing));
+    this.#things.add(thing);
     return dispose;
   }
 
   watchQueue(name: string, thing: Watchable, options: { oldestAgeMs?: () => number } = {}): Dispose {
-    const items = counter(thing);
+    const readItems = counterOf(thing);
     const { oldestAgeMs } = options;
     if (oldestAgeMs !== undefined && typeof oldestAgeMs !== 'function')
-      throw misuse('oldestAgeMs', oldestAgeMs);
-    this.#shown.add(thing);
-    return enlist(this.#queues, name, () => {
-      const count = items();
-      return count === null
-        ? null
-        : { items: count, oldestAgeMs: oldestAgeMs === undefined ? null : natural(oldestAgeMs()) };
+      throw watchArgumentError('oldestAgeMs', oldestAgeMs);
+    this.#things.add(thing);
+    return register(this.#queues, name, () => {
+      const items = readItems();
+      if (items === null) return null;
+      return { items, oldestAgeMs: oldestAgeMs === undefined ? null : checkedNumber(oldestAgeMs()) };
     });
   }
 
   watchRooms(name: string, map: RoomsMap): Dispose {
-    if (!isMap(map)) throw misuse('rooms', map);
-    this.#shown.add(map);
+    if (!isMap(map)) throw watchArgumentError('rooms', map);
+    this.#things.add(map);
     const ref = new WeakRef<RoomsMap>(map);
-    return enlist(this.#rooms, name, () => {
+    return register(this.#rooms, name, () => {
       const rooms = ref.deref();
-      return rooms === undefined ? null : readRooms(rooms);
+      return rooms === undefined ? null : countRooms(rooms);
     });
   }
 
   has(collection: object): boolean {
-    return this.#shown.has(collection);
+    return this.#things.has(collection);
   }
 
   read(): { registries: RegistryReading[]; queues: QueueReading[]; rooms: RoomsReading[] } {
     const source = 'app' as const;
     return {
-      registries: this.#all(this.#registries, (name, entries) => ({ name, entries, source })),
-      queues: this.#all(this.#queues, (name, queue) => ({ name, ...queue, source })),
-      rooms: this.#all(this.#rooms, (name, rooms) => ({ name, ...rooms, source })),
+      registries: this.#rows(this.#registries, (name, entries) => ({ name, entries, source })),
+      queues: this.#rows(this.#queues, (name, queue) => ({ name, ...queue, source })),
+      rooms: this.#rows(this.#rooms, (name, rooms) => ({ name, ...rooms, source })),
     };
   }
 
   stop(): void {
-    for (const watched of [this.#registries, this.#queues, this.#rooms]) watched.clear();
+    for (const registered of [this.#registries, this.#queues, this.#rooms]) registered.clear();
   }
 
-  /** A callback of the application that throws gives no row: absent beats false. */
-  #all<T, R>(watched: ReadonlyMap<string, Read<T>>, row: (name: string, value: T) => R): R[] {
+  /** A function of the application that throws has no row: a missing value is better than a wrong one. */
+  #rows<T, R>(registered: ReadonlyMap<string, Read<T>>, rowOf: (name: string, value: T) => R): R[] {
     const rows: R[] = [];
-    for (const [name, read] of watched) {
+    for (const [name, read] of registered) {
       const value = this.#guard.run(`watched ${name}`, read, null);
-      if (value !== null) rows.push(row(name, value));
+      if (value !== null) rows.push(rowOf(name, value));
     }
     return rows;
   }
 }
 
-/** The same name again replaces the former: a module may be loaded anew. */
-function enlist<T>(watched: Map<string, Read<T>>, name: string, read: Read<T>): Dispose {
-  if (typeof name !== 'string' || name === '') throw misuse('name', name);
-  if (watched.size < MAX_WATCHED || watched.has(name)) watched.set(name, read);
+/** A second registration of a name replaces the first, because an application may load a module again. */
+function register<T>(registered: Map<string, Read<T>>, name: string, read: Read<T>): Dispose {
+  if (typeof name !== 'string' || name === '') throw watchArgumentError('name', name);
+  if (registered.size < MAX_REGISTERED || registered.has(name)) registered.set(name, read);
   return () => {
-    if (watched.get(name) === read) watched.delete(name);
+    if (registered.get(name) === read) registered.delete(name);
   };
 }
 
-function counter(thing: Watchable): Read<number> {
-  if (typeof thing === 'function') return calling(thing);
-  if (isMap(thing) || isSet(thing)) return sizeOf(new WeakRef(thing));
-  if (Array.isArray(thing)) return lengthOf(new WeakRef<readonly unknown[]>(thing));
-  throw misuse('thing', thing);
+function counterOf(thing: Watchable): Read<number> {
+  if (typeof thing === 'function') return callCounter(thing);
+  if (isMap(thing) || isSet(thing)) return sizeCounter(new WeakRef(thing));
+  if (Array.isArray(thing)) return lengthCounter(new WeakRef<readonly unknown[]>(thing));
+  throw watchArgumentError('thing', thing);
 }
 
-// Functions of their own: closures made in one scope share it, and one that named `thing` would hold it for all.
-const calling = (count: () => unknown) => (): number => natural(count());
-const sizeOf = (ref: WeakRef<{ readonly size: number }>) => (): number | null => ref.deref()?.size ?? null;
-const lengthOf = (ref: WeakRef<readonly unknown[]>) => (): number | null => ref.deref()?.length ?? null;
+// Separate functions, because closures of one scope share it: one that uses `thing` would hold it for all of them.
+const callCounter = (count: () => unknown) => (): number => checkedNumber(count());
+const sizeCounter = (ref: WeakRef<{ readonly size: number }>) => (): number | null =>
+  ref.deref()?.size ?? null;
+const lengthCounter = (ref: WeakRef<readonly unknown[]>) => (): number | null => ref.deref()?.length ?? null;
 
-function natural(value: unknown): number {
-  // A count that comes later is none; its rejection, unheard, would end the process, and we called.
+function checkedNumber(value: unknown): number {
+  // An async function returns no number. Without a handler its rejection would end the process, and the agent made the call.
   if (isPromise(value)) value.catch(() => undefined);
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
-  throw new TypeError(`gave ${String(value)} where a number of at least 0 was expected`);
+  throw new TypeError(`returned ${String(value)} where a number of at least 0 was expected`);
 }
 
-export const readRooms = (rooms: RoomsMap): Omit<RoomsReading, 'name' | 'source'> =>
-  sumRooms(rooms, (room) => room, MAX_ROOMS_SUMMED);
+export const countRooms = (rooms: RoomsMap): RoomCounts => sumRooms(rooms, (room) => room, MAX_SUMMED_ROOMS);
 
-/** Rooms that are objects, with their members in this field. A getter is not run. */
-export const readRoomObjects = (
-  rooms: ReadonlyMap<unknown, unknown>,
-  field: string,
-): Omit<RoomsReading, 'name' | 'source'> => ({
-  ...sumRooms(rooms, (room) => own(room, field), MAX_OBJECTS_SUMMED),
+/** For rooms that are objects with their members in the field `field`. A getter is not called. */
+export const countRoomObjects = (rooms: ReadonlyMap<unknown, unknown>, field: string): RoomCounts => ({
+  ...sumRooms(rooms, (room) => readField(room, field), MAX_SUMMED_ROOM_OBJECTS),
   areObjects: true,
 });
 
 function sumRooms<T>(
   rooms: ReadonlyMap<unknown, T>,
   membersOf: (room: T) => unknown,
-  most: number,
+  maxRooms: number,
 ): { rooms: number; members: number } {
-  let seen = 0;
-  let members = 0;
+  let summedRooms = 0;
+  let sum = 0;
   for (const room of rooms.values()) {
-    const its = membersOf(room);
-    members += Array.isArray(its)
-      ? its.length
-      : ((its as ReadonlySet<unknown> | null | undefined)?.size ?? 0);
-    seen += 1;
-    if (seen === most) break;
+    sum += memberCount(membersOf(room));
+    summedRooms += 1;
+    if (summedRooms === maxRooms) break;
   }
-  return { rooms: rooms.size, members: seen === 0 ? 0 : Math.round((members / seen) * rooms.size) };
+  const members = summedRooms === 0 ? 0 : Math.round((sum / summedRooms) * rooms.size);
+  return { rooms: rooms.size, members };
 }
 
-const EXPECTED: Readonly<Record<string, string>> = {
-  name: 'a string that is not empty',
-  thing: 'a Map, a Set, an Array or a function that gives a number',
-  rooms: 'a Map of rooms',
-  oldestAgeMs: 'a function that gives milliseconds',
-  emitter: 'an EventEmitter',
-  connection: 'a socket or a stream',
-};
-
-/** The one thing that is thrown into the application: wrong use, at the call. */
-export function misuse(what: string, given: unknown): TypeError {
-  const error = new TypeError(`wsguard: expected ${EXPECTED[what] ?? what}, got ${typeof given}`);
-  return Object.assign(error, { code: 'WSGUARD_WATCH_ARGUMENT' });
-}
+const memberCount = (members: unknown): number =>
+  Array.isArray(members) ? members.length : ((members as ReadonlySet<unknown> | null | undefined)?.size ?? 0);

@@ -1,27 +1,35 @@
+/** Composes the hooks of a serving process: starts them, runs their sweeps, and reads them into one part of a sample. */
 import type { EventEmitter } from 'node:events';
 import type { Guard } from '../core/guard.ts';
 import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
-import { Connections } from './connections/connection-tracker.ts';
-import type { PreloadHooks } from './preload-hooks.ts';
-import { Emitters, type Named } from './emitters/listener-counts.ts';
-import { Polling } from './connections/polling-sessions.ts';
-import { connectedTo, Discovery, examples, type Handlers } from './discovery/collection-discovery.ts';
-import { nothingFound, readFound, type Found } from './discovery/library-servers.ts';
-import { KernelEvidence } from './connections/tcp-table.ts';
+import { ConnectionTracker } from './connections/connection-tracker.ts';
 import { livenessRules, type LivenessRules } from './connections/liveness.ts';
+import { PollingSessions } from './connections/polling-sessions.ts';
+import { RetainedConnections } from './connections/retained-connections.ts';
+import type { TrackedServer } from './connections/socket-tracker.ts';
+import { TcpTable } from './connections/tcp-table.ts';
+import { WsInstrumentation } from './connections/ws-instrumentation.ts';
+import {
+  CollectionDiscovery,
+  connectedIds,
+  exampleConnections,
+  type DiscoveryReading,
+  type HandlerEvents,
+} from './discovery/collection-discovery.ts';
+import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
+import { ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
 import type * as LocateModule from './inspector/locate-listeners.ts';
-import { Names } from './unique-names.ts';
+import type { PreloadHooks } from './preload-hooks.ts';
 import { RegisteredCollections } from './registered-collections.ts';
-import { Retained } from './connections/retained-connections.ts';
-import { Slices } from './slice-runner.ts';
-import { Wraps } from './connections/ws-instrumentation.ts';
+import { SliceRunner } from './slice-runner.ts';
+import { UniqueNames } from './unique-names.ts';
 
-export type HooksReading = Pick<
+export type ServerReading = Pick<
   Sample,
   'connections' | 'registries' | 'queues' | 'rooms' | 'emitters' | 'blind'
 >;
 
-export interface WatchDeps {
+export interface ServerProbesDeps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly config: { timeScale: number; ping: 'auto' | 'off'; maxConnections: number | null };
@@ -29,51 +37,50 @@ export interface WatchDeps {
 }
 
 const TICK_MS = 1_000;
-/** A tick so late means that the loop stood still: what came in meanwhile has not been read yet. */
-const STALL_MS = 500;
+/** A tick that is this late means that the event loop was blocked: the replies of that time are not read yet. */
+const MIN_STALL_MS = 500;
 const RETAINED_PER_SLICE = 500;
-/** Longer than the timers by which healthy libraries hold a closed socket. */
-const RELEASED_WITHIN_MS = 30_000;
+/** Longer than the timers by which healthy libraries keep a closed socket (15 to 30 s). */
+const RETAINED_AFTER_MS = 30_000;
 
-/** Everything that is watched once the process serves. */
-export class Watch {
-  readonly registries: RegisteredCollections;
-  readonly emitters: Emitters;
-  readonly connections: Connections;
-  readonly #deps: WatchDeps;
+export class ServerProbes {
+  readonly collections: RegisteredCollections;
+  readonly listeners: ListenerCounts;
+  readonly connections: ConnectionTracker;
+  readonly #deps: ServerProbesDeps;
   readonly #rules: LivenessRules;
-  readonly #names = new Names();
-  readonly #wraps: Wraps;
-  readonly #retained: Retained;
-  readonly #polling: Polling;
-  readonly #discovery: Discovery;
-  readonly #slices: Slices;
-  readonly #kernel: KernelEvidence;
+  readonly #names = new UniqueNames();
+  readonly #instrumentation: WsInstrumentation;
+  readonly #retained: RetainedConnections;
+  readonly #polling: PollingSessions;
+  readonly #discovery: CollectionDiscovery;
+  readonly #slices: SliceRunner;
+  readonly #tcpTable: TcpTable;
   readonly #stopTick: () => void;
   #tickedAtMs: number;
 
-  constructor(deps: WatchDeps) {
+  constructor(deps: ServerProbesDeps) {
     const { clock, guard, config, preloadHooks } = deps;
-    const { sockets, emitterTracker } = preloadHooks;
+    const { sockets, emitters } = preloadHooks;
     this.#deps = deps;
     this.#rules = livenessRules(config);
-    this.#slices = new Slices(clock, guard);
-    this.#kernel = new KernelEvidence(clock, guard, config.timeScale);
-    this.registries = new RegisteredCollections(guard);
-    this.emitters = new Emitters(emitterTracker, guard, this.#names);
-    this.#wraps = new Wraps(clock, sockets.open);
-    this.#retained = new Retained(RELEASED_WITHIN_MS / config.timeScale);
-    this.#polling = new Polling(this.#retained);
-    this.#discovery = new Discovery(this.#names);
-    this.connections = new Connections({
+    this.#slices = new SliceRunner(clock, guard);
+    this.#tcpTable = new TcpTable(clock, guard, config.timeScale);
+    this.collections = new RegisteredCollections(guard);
+    this.listeners = new ListenerCounts(emitters, guard, this.#names);
+    this.#instrumentation = new WsInstrumentation(clock, sockets.open);
+    this.#retained = new RetainedConnections(RETAINED_AFTER_MS / config.timeScale);
+    this.#polling = new PollingSessions(this.#retained);
+    this.#discovery = new CollectionDiscovery(this.#names);
+    this.connections = new ConnectionTracker({
       clock,
       guard,
       sockets,
       rules: this.#rules,
-      wraps: this.#wraps,
+      instrumentation: this.#instrumentation,
       retained: this.#retained,
     });
-    for (const socket of sockets.open.keys()) this.connections.opened(socket);
+    for (const socket of sockets.open.keys()) this.connections.socketOpened(socket);
     sockets.observe(this.connections);
     this.#tickedAtMs = clock.nowMs();
     this.#stopTick = clock.every(
@@ -82,73 +89,74 @@ export class Watch {
     );
   }
 
-  /** `majors`: major collections so far, by which closed connections are judged. */
-  read(majors: number): HooksReading {
+  /** `majorGcs`: major GCs of this process so far. Starts the next round of each sweep; later slices run by timers. */
+  read(majorGcs: number): ServerReading {
     const { clock, guard } = this.#deps;
+    const library = this.#libraryServers();
     this.#noteStall();
     void this.#sweep();
-    this.#retained.collected(majors);
-    void this.#slices.run('retained', () => this.#retained.judge(clock.nowMs(), RETAINED_PER_SLICE));
-    const found = this.#found();
-    void this.#slices.run('polling', () => this.#polling.lookSlice(found.engines, clock.nowMs()));
-    const app = this.registries.read();
-    const shared = guard.run(
-      'discovery',
-      () => this.#discovery.read((thing) => this.registries.has(thing), connectedTo(found)),
-      NOTHING_SHARED,
-    );
-    const connections = this.#population();
-    if (connections.unaskable > 0) this.#kernel.ask((peers) => this.connections.retransmits(peers));
-    this.#discover(found, connections);
+    this.#retained.setMajorGcs(majorGcs);
+    void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
+    void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
+    const registered = this.collections.read();
+    const discovered = guard.run('discovery', () => this.#readDiscovery(library), NOTHING_DISCOVERED);
+    const connections = this.#readConnections();
+    if (connections.unaskable > 0)
+      this.#tcpTable.requestRead((peers) => this.connections.setRetransmittingPeers(peers));
+    this.#searchCollections(library, connections);
     return {
       connections,
-      registries: [...app.registries, ...found.registries, ...shared.registries],
-      queues: [...app.queues, ...shared.queues],
-      rooms: [...app.rooms, ...found.rooms, ...shared.rooms],
-      emitters: this.emitters.read(this.#always(found)),
+      registries: [...registered.registries, ...library.registries, ...discovered.registries],
+      queues: [...registered.queues, ...discovered.queues],
+      rooms: [...registered.rooms, ...library.rooms, ...discovered.rooms],
+      emitters: this.listeners.read(this.#serverEmitters(library)),
       blind: this.blind(),
     };
   }
 
+  /** Pings every silent connection that may be pinged. Resolves when the time for the replies is over. */
   async pingAll(): Promise<void> {
     if (!this.#rules.pings) return;
-    // A round that is under way has passed some of them by.
+    // A sweep that is running has already passed some connections.
     await this.#sweep();
-    this.connections.askEverybody(true);
+    this.connections.setPingEveryone(true);
     await this.#sweep();
-    this.connections.askEverybody(false);
+    this.connections.setPingEveryone(false);
     await new Promise<void>((resolve) =>
-      this.#deps.clock.after(this.#rules.answerWithinMs + TICK_MS, resolve),
+      this.#deps.clock.after(this.#rules.replyWithinMs + TICK_MS, resolve),
     );
     this.#noteStall();
     await this.#sweep();
   }
 
-  locate(emitter: string, event: string): Culprit | null {
-    const found = this.emitters.find(emitter, this.#always(this.#found()));
-    return found === null ? null : this.#deps.guard.run('locate', () => locate(found, event), null);
+  /** `emitter` is a name of a reading; null when there is no such emitter. */
+  locateListeners(emitter: string, event: string): Culprit | null {
+    const target = this.listeners.find(emitter, this.#serverEmitters(this.#libraryServers()));
+    return target === null
+      ? null
+      : this.#deps.guard.run('locate', () => locateListeners(target, event), null);
   }
 
+  /** For the start line: `http on port 8080`. */
   servers(): string[] {
-    const { preloadHooks, guard } = this.#deps;
-    return preloadHooks.sockets.servers().map(({ server, kind }) => {
-      const address = guard.run('server', () => server.address(), null);
+    return this.#servers().map(({ server, kind }) => {
+      const address = this.#deps.guard.run('server', () => server.address(), null);
       if (address === null) return kind;
       return typeof address === 'string' ? `${kind} on ${address}` : `${kind} on port ${address.port}`;
     });
   }
 
   blind(): Blind[] {
-    const kinds = this.#deps.preloadHooks.sockets.servers().map(({ kind }) => kind);
-    const blind: Blind[] = [...this.emitters.blind()];
-    if (kinds.includes('http2'))
+    const blind: Blind[] = [...this.listeners.blind()];
+    if (this.#servers().some(({ kind }) => kind === 'http2'))
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
-    const { blind: kernel } = this.#kernel;
-    const inspector = this.#discovery.blind;
-    if (inspector !== null) blind.push({ what: 'registries that were not registered', why: inspector });
-    if (kernel !== null) blind.push({ what: 'retransmits (/proc/net/tcp)', why: kernel });
+    const { unavailable } = this.#discovery;
+    if (unavailable !== null)
+      blind.push({ what: 'collections that the application does not register', why: unavailable });
+    const { unreadable } = this.#tcpTable;
+    if (unreadable !== null) blind.push({ what: 'TCP retransmits (/proc/net/tcp)', why: unreadable });
     return blind;
   }
 
@@ -156,99 +164,110 @@ export class Watch {
     this.#stopTick();
     this.#slices.stop();
     this.#deps.preloadHooks.sockets.observe(null);
-    this.#wraps.stop();
+    this.#instrumentation.stop();
+    this.connections.stop();
     this.#retained.stop();
     this.#polling.stop();
-    this.registries.stop();
+    this.collections.stop();
     this.#discovery.stop();
-    this.emitters.stop();
+    this.listeners.stop();
   }
 
   #tick(): void {
     this.#noteStall();
     this.#tickedAtMs = this.#deps.clock.nowMs();
-    void this.#slices.run('newcomers', () => this.connections.greetSlice());
+    void this.#slices.run('new sockets', () => this.connections.classifySlice());
   }
 
   #sweep(): Promise<void> {
     return this.#slices.run('sweep', () => this.connections.sweepSlice());
   }
 
-  /** A reading runs before what the stall kept waiting is read, so it looks for itself. */
+  /** A reading can run before the late tick, so it checks too. */
   #noteStall(): void {
     const nowMs = this.#deps.clock.nowMs();
-    if (nowMs - this.#tickedAtMs > TICK_MS + STALL_MS) this.connections.stalled(nowMs);
+    if (nowMs - this.#tickedAtMs > TICK_MS + MIN_STALL_MS) this.connections.noteStall(nowMs);
   }
 
-  #found(): Found {
+  #servers(): TrackedServer[] {
+    return this.#deps.preloadHooks.sockets.servers();
+  }
+
+  #libraryServers(): LibraryServers {
     const { guard, preloadHooks } = this.#deps;
     return guard.run(
-      'found',
-      () => readFound(preloadHooks.emitterTracker.servers(), this.#names),
-      nothingFound(),
+      'library servers',
+      () => readLibraryServers(preloadHooks.emitters.servers(), this.#names),
+      noLibraryServers(),
     );
   }
 
-  /** The emitters on which leaks are seen without any warning of Node. */
-  #always(found: Found): Named[] {
-    const servers = this.#deps.preloadHooks.sockets.servers();
-    const http = servers.filter(({ kind }) => kind !== 'tcp');
+  /** Emitters that are shown with any number of listeners: Node's warnings do not cover them. */
+  #serverEmitters(library: LibraryServers): NamedEmitter[] {
+    const httpServers = this.#servers().filter(({ kind }) => kind !== 'tcp');
     return [
       { name: 'process', emitter: process as EventEmitter },
-      ...http.map(({ server, kind }) => ({
-        name: this.#names.of(server, `${kind} server`),
+      ...httpServers.map(({ server, kind }) => ({
+        name: this.#names.nameOf(server, `${kind} server`),
         emitter: server,
       })),
-      ...found.emitters,
+      ...library.emitters,
     ];
   }
 
-  #population(): ConnectionsReading {
-    const { config, preloadHooks, guard } = this.#deps;
-    const { active, opened, closed, ...rest } = this.connections.read();
+  #readConnections(): ConnectionsReading {
+    const { active, opened, closed, unresponsive, unknown, sendBufferBytes, slow } = this.connections.read();
     const polling = this.#polling;
-    const own = guard.run(
-      'server',
-      () => preloadHooks.sockets.servers().map(({ server }) => server.maxConnections),
-      [],
-    );
-    const set = own.filter((most) => Number.isFinite(most) && most > 0);
+    const ids = this.connections.readIds();
     return {
-      ...rest,
       active: { ...active, polling: polling.active },
       openedTotal: { ...opened, polling: polling.opened },
       closedTotal: { ...closed, polling: polling.closed },
-      unaskable: rest.unaskable + polling.active,
+      unanswering: unresponsive,
+      unaskable: unknown + polling.active,
       ...this.#retained.read(),
+      sendBufferBytes,
+      slow,
       closeCodes: { ...this.connections.closeCodes },
-      messagesSentTotal: this.#wraps.sent,
-      messagesFailedTotal: this.#wraps.failed,
-      rtt: this.#wraps.roundTrips.read(),
-      maxConnections:
-        config.maxConnections ?? (set.length === 0 ? null : set.reduce((sum, most) => sum + most, 0)),
+      messagesSentTotal: this.#instrumentation.messagesSent,
+      messagesFailedTotal: this.#instrumentation.messagesFailed,
+      rtt: this.#instrumentation.roundTrips.read(),
+      maxConnections: this.#deps.config.maxConnections ?? this.#maxConnectionsOfServers(),
+      ...(ids === null ? {} : { ids }),
     };
   }
 
-  /** Not in the turn of a reading. */
-  #discover(found: Found, { openedTotal }: ConnectionsReading): void {
+  /** Null when no server has a limit. */
+  #maxConnectionsOfServers(): number | null {
+    const limits = this.#deps.guard
+      .run('server', () => this.#servers().map(({ server }) => server.maxConnections), [])
+      .filter((limit) => Number.isFinite(limit) && limit > 0);
+    return limits.length === 0 ? null : limits.reduce((sum, limit) => sum + limit, 0);
+  }
+
+  #readDiscovery({ namespaces }: LibraryServers): DiscoveryReading {
+    return this.#discovery.read((thing) => this.collections.has(thing), connectedIds(namespaces));
+  }
+
+  /** The search runs in a later turn of the event loop than the reading. */
+  #searchCollections(library: LibraryServers, { openedTotal }: ConnectionsReading): void {
     const { clock, preloadHooks } = this.#deps;
     const opened = Object.values(openedTotal).reduce((sum, count) => sum + count, 0);
     if (!this.#discovery.isDue(opened)) return;
-    const of = (emitter: EventEmitter, ...events: string[]): Handlers => ({ emitter, events });
-    const servers = [
-      ...found.emitters.map(({ emitter }) => of(emitter, 'connection', 'request')),
-      ...found.namespaces.map((namespace) => of(namespace, 'connection')),
-      // An http server's own `connection` handler is core's.
-      ...preloadHooks.sockets.servers().map(({ server }) => of(server, 'request', 'upgrade')),
+    const handlers: HandlerEvents[] = [
+      ...library.emitters.map(({ emitter }) => ({ emitter, events: ['connection', 'request'] })),
+      ...library.namespaces.map((namespace) => ({ emitter: namespace, events: ['connection'] })),
+      // The `connection` handler of an http server is Node's own.
+      ...this.#servers().map(({ server }) => ({ emitter: server, events: ['request', 'upgrade'] })),
     ];
-    const holders = examples(preloadHooks.sockets.open, found);
-    const look = (): boolean => this.#discovery.lookSlice(opened, servers, holders);
-    clock.after(0, () => void this.#slices.run('discovery', look));
+    const examples = exampleConnections(preloadHooks.sockets.open, library.namespaces);
+    const searchSlice = (): boolean => this.#discovery.searchSlice(opened, handlers, examples);
+    clock.after(0, () => void this.#slices.run('discovery', searchSlice));
   }
 }
 
-const NOTHING_SHARED = { registries: [], queues: [], rooms: [] };
+const NOTHING_DISCOVERED: DiscoveryReading = { registries: [], queues: [], rooms: [] };
 
-/** Loaded with the first alert: most processes never have one. */
-const locate: typeof LocateModule.locateListeners = (...of) =>
-  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(...of);
+/** Loads the module with the first alert: most processes never have one. */
+const locateListeners: typeof LocateModule.locateListeners = (emitter, event) =>
+  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(emitter, event);

@@ -1,14 +1,14 @@
+/** Runs long work in slices, so that the event loop serves the application between them. */
 import type { Guard } from '../core/guard.ts';
 import type { Clock } from '../types/index.ts';
 
-/** The pause between two slices, in which the loop is the application's. */
-const BETWEEN_MS = 1;
+const PAUSE_MS = 1;
+const DONE = Promise.resolve();
 
-/** Runs long work in slices: the first at once, the next ones later; one round of each name at a time. */
-export class Slices {
+export class SliceRunner {
   readonly #clock: Clock;
   readonly #guard: Guard;
-  readonly #rounds = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, Promise<void>>();
   #stopped = false;
 
   constructor(clock: Clock, guard: Guard) {
@@ -16,21 +16,24 @@ export class Slices {
     this.#guard = guard;
   }
 
-  /** `slice` says whether the round is complete. Resolves with the round, also when it was cut short by a fault. */
+  /**
+   * Runs `slice` now, and again after a pause until it returns true. Only one round of a name runs at a time: a second call
+   * returns the promise of the first. The promise resolves also when a fault ends the round.
+   */
   run(name: string, slice: () => boolean): Promise<void> {
-    const running = this.#rounds.get(name);
+    const running = this.#running.get(name);
     if (running !== undefined) return running;
-    if (this.#step(name, slice)) return DONE;
+    if (this.#runSlice(name, slice)) return DONE;
     const round = new Promise<void>((resolve) => {
       const next = (): void => {
-        if (this.#stopped || this.#step(name, slice)) {
-          this.#rounds.delete(name);
+        if (this.#stopped || this.#runSlice(name, slice)) {
+          this.#running.delete(name);
           resolve();
-        } else this.#clock.after(BETWEEN_MS, next);
+        } else this.#clock.after(PAUSE_MS, next);
       };
-      this.#clock.after(BETWEEN_MS, next);
+      this.#clock.after(PAUSE_MS, next);
     });
-    this.#rounds.set(name, round);
+    this.#running.set(name, round);
     return round;
   }
 
@@ -38,9 +41,7 @@ export class Slices {
     this.#stopped = true;
   }
 
-  #step(name: string, slice: () => boolean): boolean {
+  #runSlice(name: string, slice: () => boolean): boolean {
     return this.#guard.run(name, slice, true);
   }
 }
-
-const DONE = Promise.resolve();

@@ -1,16 +1,19 @@
-/** Names that stay with an object and come out alike after a restart: the label, from the second on with a number. */
-export class Names {
+/** Gives each object a name that stays: its label, with a number from the second object of that label on. */
+export class UniqueNames {
   readonly #names = new WeakMap<object, string>();
   readonly #counts = new Map<string, number>();
 
-  of(thing: object, label: string): string {
-    const known = this.#names.get(thing);
-    if (known !== undefined) return known;
+  /** Objects that appear in the same order get the same names after a restart. */
+  nameOf(thing: object, label: string): string {
+    const existing = this.#names.get(thing);
+    if (existing !== undefined) return existing;
     const count = (this.#counts.get(label) ?? 0) + 1;
-    // Labels are class names at most, of which there is no end only in a test that generates classes.
-    if (this.#counts.size < 1_000) this.#counts.set(label, count);
+    if (this.#counts.size < MAX_LABELS) this.#counts.set(label, count);
     const name = count === 1 ? label : `${label} #${count}`;
     this.#names.set(thing, name);
     return name;
   }
 }
+
+/** Labels are names of classes and variables. Only a test that generates classes has more. */
+const MAX_LABELS = 1_000;

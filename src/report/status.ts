@@ -41,6 +41,7 @@ export function composeStatus(input: StatusInput): Status {
       unaskable: connections?.unaskable ?? 0,
       retained: connections?.retained ?? null,
       byTransport,
+      ...(connections?.ids === undefined ? {} : { ids: connections.ids }),
     },
     memory: memoryOf(input.sample),
     timeToLimit: input.timeToLimit,

@@ -1,56 +1,59 @@
+/** Counts the open file descriptors of this process, and reads their limit. */
 import { readFileSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import type { DescriptorsReading } from '../types/index.ts';
 
-export interface Descriptors {
-  /** Null where the system does not tell. */
+export interface DescriptorProbe {
+  /** Null where the system gives no number. */
   read(): DescriptorsReading | null;
-  /** The slow part, off the application's thread: the limit, and a listing where nothing cheaper tells. */
+  /** The slow part: reads the limit, and lists the descriptors where the system has no faster way. */
   refresh(): Promise<void>;
-  /** Why they cannot be read here. */
-  blind(): string | null;
+  /** Why descriptors cannot be read here; null when they can. */
+  unreadable(): string | null;
 }
 
 const LINUX = process.platform === 'linux';
-const OWN_TABLE = LINUX ? '/proc/self/fd' : '/dev/fd';
-/** Listing a large table makes as many strings on the application's thread; then only each tenth refresh does. */
-const MANY = 5_000;
-const SELDOM = 10;
+const DESCRIPTOR_FOLDER = LINUX ? '/proc/self/fd' : '/dev/fd';
+/** A listing creates a string per descriptor on the application's thread, so a larger table is listed less often. */
+const MAX_LISTED_EACH_TIME = 5_000;
+const LIMIT_EVERY_REFRESHES = 10;
 
-export function createDescriptors(): Descriptors {
-  let listed: number | null = null;
+export function createDescriptorProbe(): DescriptorProbe {
+  let listedCount: number | null = null;
   let limit: number | null = null;
   let refreshes = 0;
-  let denied: string | null = null;
+  let unreadable: string | null = null;
   return {
     read() {
-      const open = denied === null ? (countAtOnce() ?? listed) : null;
+      const open = unreadable === null ? (countByStat() ?? listedCount) : null;
       return open === null ? null : { open, limit };
     },
     async refresh() {
-      if (process.platform === 'win32' || denied !== null) return;
-      const seldom = refreshes++ % SELDOM === 0;
+      if (process.platform === 'win32' || unreadable !== null) return;
+      const isTenth = refreshes % LIMIT_EVERY_REFRESHES === 0;
+      refreshes += 1;
       try {
-        if (seldom) limit = softLimit();
-        if (countAtOnce() !== null || (!seldom && (listed ?? 0) > MANY)) return;
-        // The listing itself holds one.
-        listed = (await readdir(OWN_TABLE)).length - 1;
+        if (isTenth) limit = readSoftLimit();
+        if (countByStat() !== null || (!isTenth && (listedCount ?? 0) > MAX_LISTED_EACH_TIME)) return;
+        // The listing itself has one descriptor open.
+        listedCount = (await readdir(DESCRIPTOR_FOLDER)).length - 1;
       } catch (error) {
-        denied = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+        const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+        unreadable = `${DESCRIPTOR_FOLDER} cannot be read (${code})`;
       }
     },
-    blind: () => denied,
+    unreadable: () => unreadable,
   };
 }
 
-/** Since Linux 6.2 the size of this directory is the number of open descriptors; 0 before. */
-function countAtOnce(): number | null {
+/** Since Linux 6.2 the size of this folder is the number of open descriptors. Older kernels report 0. */
+function countByStat(): number | null {
   if (!LINUX) return null;
-  const size = statSync(OWN_TABLE, { throwIfNoEntry: false })?.size ?? 0;
+  const size = statSync(DESCRIPTOR_FOLDER, { throwIfNoEntry: false })?.size ?? 0;
   return size > 0 ? size : null;
 }
 
-function softLimit(): number | null {
+function readSoftLimit(): number | null {
   if (!LINUX) return null;
   const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
   return line?.[1] === undefined ? null : Number(line[1]);

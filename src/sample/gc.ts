@@ -1,20 +1,21 @@
+/** Counts GCs, and reads the post-GC heap: old space right after each major GC, as V8's GCProfiler records it. */
 import { GCProfiler } from 'node:v8';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Floor, GcReading } from '../types/index.ts';
-import { isYoung } from './memory.ts';
+import { isYoungSpace } from './memory.ts';
 
-export interface Gc {
+export interface GcProbe {
   read(): GcReading;
   stop(): void;
 }
 
-type Statistics = NonNullable<ReturnType<GCProfiler['stop']>>['statistics'][number];
+type GcEvent = NonNullable<ReturnType<GCProfiler['stop']>>['statistics'][number];
 
-/** The profiler hoards 3-4 KB an event and hands them over as JSON (about 20 us each), so it is emptied each second. */
-const EMPTY_EVERY_MS = 1_000;
+/** The profiler keeps 3 to 4 KB per GC until it is stopped, and takes about 20 us per GC to return them. */
+const COLLECT_EVERY_MS = 1_000;
 
-/** Exact heap after each major collection: no callback is early enough, the profiler notes it inside V8. */
-export function watchGc(clock: Clock, guard: Guard): Gc {
+/** Uses the profiler, because every callback about a GC runs later, when the heap has grown again. */
+export function createGcProbe(clock: Clock, guard: Guard): GcProbe {
   let minorTotal = 0;
   let majorTotal = 0;
   let incrementalTotal = 0;
@@ -23,26 +24,26 @@ export function watchGc(clock: Clock, guard: Guard): Gc {
   let profiler = new GCProfiler();
   profiler.start();
 
-  function note(event: Statistics): void {
-    // V8's own names: Scavenge, MinorMarkCompact, MarkSweepCompact, IncrementalMarking, ProcessWeakCallbacks.
+  function addEvent(event: GcEvent): void {
     pauseMsTotal += event.cost / 1_000;
+    // V8's names are Scavenge, MinorMarkCompact, MarkSweepCompact, IncrementalMarking and ProcessWeakCallbacks.
     if (event.gcType === 'MarkSweepCompact') {
       majorTotal += 1;
-      floor = { atMs: clock.nowMs(), bytes: oldBytes(event) };
+      floor = { atMs: clock.nowMs(), bytes: oldSpaceBytesAfter(event) };
     } else if (event.gcType === 'IncrementalMarking') incrementalTotal += 1;
     else if (event.gcType !== 'ProcessWeakCallbacks') minorTotal += 1;
   }
-  function empty(): void {
-    const seen = profiler.stop()?.statistics ?? [];
+  function collectEvents(): void {
+    const events = profiler.stop()?.statistics ?? [];
     profiler = new GCProfiler();
     profiler.start();
-    for (const event of seen) note(event);
+    for (const event of events) addEvent(event);
   }
 
-  const stopTimer = clock.every(EMPTY_EVERY_MS, guard.wrap('gc', empty));
+  const stopTimer = clock.every(COLLECT_EVERY_MS, guard.wrap('gc', collectEvents));
   return {
     read() {
-      empty();
+      collectEvents();
       const reading = { minorTotal, majorTotal, incrementalTotal, pauseMsTotal, floor };
       floor = null;
       return reading;
@@ -54,10 +55,10 @@ export function watchGc(clock: Clock, guard: Guard): Gc {
   };
 }
 
-function oldBytes(event: Statistics): number {
+function oldSpaceBytesAfter(event: GcEvent): number {
   let bytes = 0;
   for (const space of event.afterGC.heapSpaceStatistics) {
-    if (!isYoung(space.spaceName)) bytes += space.spaceUsedSize;
+    if (!isYoungSpace(space.spaceName)) bytes += space.spaceUsedSize;
   }
   return bytes;
 }

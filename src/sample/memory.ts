@@ -1,17 +1,18 @@
+/** Reads the memory of this process. */
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import type { MemoryReading } from '../types/index.ts';
 
-/** Young objects come and go with the load; what stays is everywhere else. */
-export const isYoung = (spaceName: string): boolean =>
+/** Objects in the young spaces come and go with the load; objects that stay are in the other spaces. */
+export const isYoungSpace = (spaceName: string): boolean =>
   spaceName === 'new_space' || spaceName === 'new_large_object_space';
 
-/** About 20 us. Never getHeapCodeStatistics (up to 10 ms) nor smaps_rollup (up to 24 ms). */
+/** Takes about 20 us. `getHeapCodeStatistics` (up to 10 ms) and smaps_rollup (up to 24 ms) are too slow here. */
 export function readMemory(): MemoryReading {
   const usage = process.memoryUsage();
   const heap = getHeapStatistics();
   let oldSpaceBytes = 0;
   for (const space of getHeapSpaceStatistics()) {
-    if (!isYoung(space.space_name)) oldSpaceBytes += space.space_used_size;
+    if (!isYoungSpace(space.space_name)) oldSpaceBytes += space.space_used_size;
   }
   return {
     heapUsedBytes: usage.heapUsed,

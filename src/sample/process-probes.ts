@@ -1,29 +1,30 @@
+/** Composes the probes of the process itself: memory, limits, GC, event loop and descriptors, whatever it serves. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Guard } from '../core/guard.ts';
-import type { Blind, Clock, GcReading, Sample } from '../types/index.ts';
-import { createDescriptors, type Descriptors } from './descriptors.ts';
-import { watchGc, type Gc } from './gc.ts';
+import type { Blind, Clock, GcReading, LoopReading, Sample } from '../types/index.ts';
+import { createDescriptorProbe, type DescriptorProbe } from './descriptors.ts';
+import { createGcProbe, type GcProbe } from './gc.ts';
 import { createLimitsReader, type HeapFlags, type LimitsReader } from './limits.ts';
-import { watchLoop, type Loop } from './loop.ts';
 import { readMemory } from './memory.ts';
 
 export type ProcessReading = Pick<Sample, 'memory' | 'limits' | 'gc' | 'loop' | 'descriptors'>;
 
 const NO_GC: GcReading = { minorTotal: 0, majorTotal: 0, incrementalTotal: 0, pauseMsTotal: 0, floor: null };
 
-/** What is true of the process, whatever it serves. A probe that cannot run here gives nothing and is counted. */
+/** A probe that cannot run here has an empty reading, and the guard counts its fault. */
 export class ProcessProbes {
   readonly #guard: Guard;
   readonly #limits: LimitsReader;
-  readonly #gc: Gc | null;
-  readonly #loop: Loop | null;
-  readonly #descriptors: Descriptors = createDescriptors();
+  readonly #gc: GcProbe | null;
+  readonly #loop: LoopProbe | null;
+  readonly #descriptors: DescriptorProbe = createDescriptorProbe();
 
   constructor(deps: { clock: Clock; guard: Guard; flags: HeapFlags }) {
     const { clock, guard, flags } = deps;
     this.#guard = guard;
     this.#limits = createLimitsReader(flags);
-    this.#gc = guard.run('gc', () => watchGc(clock, guard), null);
-    this.#loop = guard.run('loop', () => watchLoop(), null);
+    this.#gc = guard.run('gc', () => createGcProbe(clock, guard), null);
+    this.#loop = guard.run('loop', () => createLoopProbe(), null);
     this.#refresh();
   }
 
@@ -43,9 +44,10 @@ export class ProcessProbes {
 
   blind(): Blind[] {
     const blind: Blind[] = [];
-    if (this.#gc === null) blind.push({ what: 'garbage collections', why: 'v8.GCProfiler is not there' });
-    const descriptors = this.#descriptors.blind();
-    if (descriptors !== null) blind.push({ what: 'open descriptors', why: descriptors });
+    if (this.#gc === null)
+      blind.push({ what: 'garbage collections', why: 'v8.GCProfiler is not available in this runtime' });
+    const unreadable = this.#descriptors.unreadable();
+    if (unreadable !== null) blind.push({ what: 'open descriptors', why: unreadable });
     return blind;
   }
 
@@ -57,4 +59,31 @@ export class ProcessProbes {
   #refresh(): void {
     void this.#guard.runAsync('descriptors', () => this.#descriptors.refresh(), undefined);
   }
+}
+
+interface LoopProbe {
+  /** Event loop delay since the last reading; null with too few measurements for a percentile. */
+  read(): LoopReading | null;
+  stop(): void;
+}
+
+const RESOLUTION_MS = 20;
+const MIN_MEASUREMENTS = 5;
+
+function createLoopProbe(): LoopProbe {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  histogram.enable();
+  // The histogram measures the time between two of its timers, which includes the interval of the timer.
+  const delayMs = (ns: number): number => Math.max(0, ns / 1e6 - RESOLUTION_MS);
+  return {
+    read() {
+      const hasEnough = histogram.count >= MIN_MEASUREMENTS;
+      const reading = hasEnough
+        ? { delayP99Ms: delayMs(histogram.percentile(99)), delayMaxMs: delayMs(histogram.max) }
+        : null;
+      histogram.reset();
+      return reading;
+    },
+    stop: () => void histogram.disable(),
+  };
 }

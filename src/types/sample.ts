@@ -82,6 +82,15 @@ export interface ConnectionsReading {
   readonly rtt: RttReading | null;
   /** What the server itself allows: `server.maxConnections` or WSGUARD_MAX_CONNECTIONS. */
   readonly maxConnections: number | null;
+  /** Only when the application gave ids with `watchConnection`. */
+  readonly ids?: ConnectionIds;
+}
+
+/** Ids of up to three connections of each group, as examples. A connection without an id is in no list. */
+export interface ConnectionIds {
+  readonly unanswering: readonly string[];
+  readonly slow: readonly string[];
+  readonly retained: readonly string[];
 }
 
 /** `app`: registered by the application; `found`: reached by the preload alone. Replay's `preload` hides `app`. */

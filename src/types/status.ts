@@ -1,7 +1,7 @@
 /** `status()` and what composers hand around. */
 
 import type { Alert } from './alert.ts';
-import type { Blind, ByTransport } from './sample.ts';
+import type { Blind, ByTransport, ConnectionIds } from './sample.ts';
 import type { Answer, Evidence, TimeToLimit } from './verdict.ts';
 
 export type Stop = () => void;
@@ -40,6 +40,7 @@ export interface Status {
     readonly unaskable: number;
     readonly retained: number | null;
     readonly byTransport: ByTransport;
+    readonly ids?: ConnectionIds;
   };
   readonly memory: MemoryStats;
   readonly timeToLimit: TimeToLimit | null;

@@ -71,7 +71,7 @@ function install(turns) {
     every: (ms, task) => real.every(ms, timed(task)),
   };
   const input = { env: {}, code: {}, readFile: () => '', cwd: '/', mainFile: null, execArgv: [] };
-  const { config } = dist('config/load').loadConfig(input);
+  const { config } = dist('config/load-config').loadConfig(input);
   return () => dist('agent/sampler').createSampler({ clock, guard, config, preloadHooks });
 }
 

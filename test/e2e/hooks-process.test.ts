@@ -150,11 +150,13 @@ test('under the permission model what cannot be read is said', () => {
   const flag = major >= 24 ? '--permission' : '--experimental-permission';
   const nodeArgs = [flag, `--allow-fs-read=${ROOT}/*`, ...(major >= 25 ? ['--allow-net'] : [])];
   const { blind, faults } = run('permission', nodeArgs, '3');
-  const why = 'ERR_ACCESS_DENIED';
   expect(blind).toEqual([
-    { what: 'registries that were not registered', why },
-    { what: 'retransmits (/proc/net/tcp)', why },
-    { what: 'open descriptors', why },
+    {
+      what: 'collections that the application does not register',
+      why: 'the inspector is not available (ERR_ACCESS_DENIED)',
+    },
+    { what: 'TCP retransmits (/proc/net/tcp)', why: 'it cannot be read (ERR_ACCESS_DENIED)' },
+    { what: 'open descriptors', why: '/proc/self/fd cannot be read (ERR_ACCESS_DENIED)' },
   ]);
   expect(faults).toEqual([]);
 });

@@ -286,7 +286,9 @@ describe('beside others', () => {
     const line = await child.said(WATCHING);
     expect(line['writesTo']).toBeNull();
     expect(line['msg']).toContain('writes no files, because --permission needs --allow-fs-write');
-    expect(line['cannotSee']).toEqual(['registries that were not registered: ERR_ACCESS_DENIED']);
+    expect(line['cannotSee']).toEqual([
+      'collections that the application does not register: the inspector is not available (ERR_ACCESS_DENIED)',
+    ]);
     // The black box is written from the start where it may be.
     expect(existsSync(join(child.cwd, 'kept'))).toBe(false);
     expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);

@@ -261,7 +261,7 @@ const scenarios = {
     const bus = new EventEmitter();
     const heard = new Promise((resolve) => bus.on('x', resolve));
     bus.emit('x', 'heard');
-    return { heard: await heard, calls, buses: hooks.preloadHooks.emitterTracker.buses().length };
+    return { heard: await heard, calls, buses: hooks.preloadHooks.emitters.buses().length };
   },
 
   /** An application that breaks what we lean on goes on as it would without us. */

@@ -1,244 +1,282 @@
+/** Tracks what each open socket carries and whether its peer responds, by events and by sweeps in slices. */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Guard } from '../../core/guard.ts';
-import type { Clock, Dispose } from '../../types/index.ts';
-import { NEVER, createConnection, type Connection } from './connection.ts';
+import type { Clock, ConnectionIds, Dispose } from '../../types/index.ts';
+import { NEVER, createConnection, readSocket, type Connection } from './connection.ts';
+import { ConnectionTotals, type ConnectionSums } from './connection-totals.ts';
 import {
-  hear,
-  isAskDue,
-  isHeartbeat,
+  applyReading,
+  evaluateLiveness,
+  hasHeartbeat,
+  isPingDue,
   isSilent,
   isSlow,
-  judge,
-  type Askable,
   type LivenessRules,
+  type PingRound,
+  type ProbeState,
 } from './liveness.ts';
+import { MAX_EXAMPLE_IDS, type RetainedConnections } from './retained-connections.ts';
+import type { SocketObserver, SocketTracker } from './socket-tracker.ts';
 import { peerKey } from './tcp-table.ts';
-import type { Retained } from './retained-connections.ts';
-import type { Sockets } from './socket-tracker.ts';
-import { signsOf } from './signs.ts';
-import { eventStreamOf } from './sse.ts';
-import { Tally, type Population } from './connection-totals.ts';
-import { Transports } from './transport-detector.ts';
-import { closeCodeName, isOpen, webSocketOf, type WebSocketLike, type Wraps } from './ws-instrumentation.ts';
+import { TransportDetector } from './transport-detector.ts';
+import { WatchedConnections, type WatchConnectionOptions } from './watched-connections.ts';
+import { closeCodeLabel, isOpen, type WebSocketLike } from './web-socket.ts';
+import type { WsInstrumentation } from './ws-instrumentation.ts';
 
-export interface ConnectionsDeps {
+export interface ConnectionTrackerDeps {
   readonly clock: Clock;
   readonly guard: Guard;
-  readonly sockets: Sockets;
+  readonly sockets: SocketTracker;
   readonly rules: LivenessRules;
-  readonly wraps: Wraps;
-  readonly retained: Retained;
+  readonly instrumentation: WsInstrumentation;
+  readonly retained: RetainedConnections;
 }
 
-/** How many of those that may be asked are asked in a round under suspicion. */
+/** Connections that one round under suspicion pings (docs/architecture.md). */
 const SUSPICION_SAMPLE = 200;
-/** A handler may take its time before it answers an upgrade: until then the socket may still become a WebSocket. */
-const UNDECIDED_MS = 60_000;
-/** Bounds of a slice: the loop is not held longer. */
-const SLICE_CONNECTIONS = 1_000;
-const SLICE_MS = 1;
-const CLOCK_EVERY = 16;
-/** In a storm the rest is named by the next sweep. */
-const MAX_NEWCOMERS = 20_000;
+/** A slice ends after either bound, so that it does not block the event loop for longer. */
+const MAX_SLICE_CONNECTIONS = 1_000;
+const MAX_SLICE_MS = 1;
+const CLOCK_EVERY_CONNECTIONS = 16;
+/** A bound against a storm of connections: the next sweep classifies the rest. */
+const MAX_NEW_SOCKETS = 20_000;
 
-/** What the open sockets are, how they answer, and what closed; kept current by events and by sliced sweeps. */
-export class Connections {
+export class ConnectionTracker implements SocketObserver {
   readonly closeCodes: Record<string, number> = {};
-  readonly #deps: ConnectionsDeps;
-  readonly #tally = new Tally();
-  readonly #transports = new Transports();
-  readonly #onWsClose: (code: number) => void;
+  readonly #deps: ConnectionTrackerDeps;
+  readonly #totals = new ConnectionTotals();
+  readonly #watched = new WatchedConnections();
+  readonly #transports = new TransportDetector((socket) => this.#watched.has(socket));
+  readonly #onWebSocketClose: (code: number) => void;
   #sweep: Iterator<Socket> | null = null;
-  #newcomers: Socket[] = [];
-  #greeting: Socket[] = [];
-  #retransmitting: ReadonlySet<string> = new Set();
-  #everybody = false;
-  #suspicion = false;
+  #newSockets: Socket[] = [];
+  /** The new sockets that `classifySlice` works on. */
+  #classifying: Socket[] = [];
+  #retransmittingPeers: ReadonlySet<string> = new Set();
+  #pingsEveryone = false;
+  #isSuspicious = false;
   #stalledUntilMs = 0;
 
-  constructor(deps: ConnectionsDeps) {
+  constructor(deps: ConnectionTrackerDeps) {
     this.#deps = deps;
-    this.#onWsClose = deps.guard.wrap('close code', (code) => {
-      const name = closeCodeName(code);
-      this.closeCodes[name] = (this.closeCodes[name] ?? 0) + 1;
+    this.#onWebSocketClose = deps.guard.wrap('close code', (code) => {
+      const label = closeCodeLabel(code);
+      this.closeCodes[label] = (this.closeCodes[label] ?? 0) + 1;
     });
   }
 
-  read(): Population {
-    return this.#tally.read();
+  read(): ConnectionSums {
+    return this.#totals.read();
   }
 
-  suspect(on: boolean): void {
-    this.#suspicion = on;
+  /** Null when the application has never given an id. */
+  readIds(): ConnectionIds | null {
+    if (!this.#watched.hasUsedIds) return null;
+    const unanswering: string[] = [];
+    const slow: string[] = [];
+    const ids = { unanswering, slow, retained: this.#deps.retained.retainedIds };
+    const sums = this.#totals.read();
+    if (sums.unresponsive + sums.slow === 0) return ids;
+    for (const { id, socket } of this.#watched.named()) {
+      const connection = this.#deps.sockets.open.get(socket);
+      if (!connection || id === null) continue;
+      const isUnresponsive = connection.liveness === 'unresponsive';
+      if (isUnresponsive && unanswering.length < MAX_EXAMPLE_IDS) unanswering.push(id);
+      if (this.#totals.isSlow(connection) && slow.length < MAX_EXAMPLE_IDS) slow.push(id);
+    }
+    return ids;
   }
-  /** The next sweep asks every silent connection that may be asked. */
-  askEverybody(on: boolean): void {
-    this.#everybody = on;
+
+  /** Under suspicion a sample of the silent connections is pinged once a minute. */
+  setSuspicion(on: boolean): void {
+    this.#isSuspicious = on;
   }
-  stalled(untilMs: number): void {
+
+  /** While on, a sweep pings every silent connection that may be pinged. */
+  setPingEveryone(on: boolean): void {
+    this.#pingsEveryone = on;
+  }
+
+  /** The event loop was blocked until now: replies that came meanwhile are not read yet. */
+  noteStall(untilMs: number): void {
     this.#stalledUntilMs = untilMs;
   }
 
-  /** Follows a socket by the application's wish, whatever server it came from. */
-  handOver(socket: Socket): Dispose {
-    const { sockets } = this.#deps;
-    this.#transports.handOver(socket);
-    sockets.add(socket);
+  /** Keys of `retransmittingPeers`; the next sweep applies them. */
+  setRetransmittingPeers(peers: ReadonlySet<string>): void {
+    this.#retransmittingPeers = peers;
+  }
+
+  /**
+   * Tracks a connection that the application names, whatever server accepted it. After Dispose the connection counts only
+   * if the agent would have found it by itself.
+   */
+  watch(socketOrStream: Duplex, options?: WatchConnectionOptions): Dispose {
+    const { watch, replaced } = this.#watched.add(socketOrStream, options);
+    const { socket } = watch;
+    if (replaced !== null) this.#dropUnlessDetected(replaced);
+    if (socket.destroyed) this.#watched.end(watch);
+    else this.#deps.sockets.add(socket);
     return () => {
-      const connection = sockets.open.get(socket);
-      sockets.open.delete(socket);
-      if (connection) this.#tally.close(connection);
+      if (this.#watched.end(watch)) this.#dropUnlessDetected(socket);
     };
   }
 
-  /** Who has the kernel sending again (`hooks/kernel.ts`); applied by the next sweep. */
-  retransmits(peers: ReadonlySet<string>): void {
-    this.#retransmitting = peers;
+  /** The socket is classified later: before its first bytes nothing is known about it. */
+  socketOpened(socket: Socket): void {
+    if (this.#newSockets.length < MAX_NEW_SOCKETS) this.#newSockets.push(socket);
   }
 
-  /** A socket is named at its first looks, not on the spot: nothing is known of it before its first bytes. */
-  opened(socket: Socket): void {
-    if (this.#newcomers.length < MAX_NEWCOMERS) this.#newcomers.push(socket);
-  }
-
-  /** One slice over the newcomers; true when each had its look. */
-  greetSlice(): boolean {
-    if (this.#greeting.length === 0) {
-      this.#greeting = this.#newcomers;
-      this.#newcomers = [];
+  /** Runs before the libraries handle the close, while the socket still shows what it carries. */
+  socketClosed(socket: Socket, knownConnection: Connection | null): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const connection = knownConnection ?? this.#classify(socket, nowMs);
+    if (connection !== null) {
+      this.#close(connection, nowMs);
+      if (connection.transport === 'websocket')
+        (connection.appObject as WebSocketLike).on('close', this.#onWebSocketClose);
     }
-    return this.#slice(() => this.#greeting.pop());
+    this.#watched.forget(socket);
   }
 
-  /** One slice of a sweep; true when the round is complete. Sockets may come and go between two slices. */
+  /** One slice over the new sockets; true when all are done. */
+  classifySlice(): boolean {
+    if (this.#classifying.length === 0) {
+      this.#classifying = this.#newSockets;
+      this.#newSockets = [];
+    }
+    return this.#slice(() => this.#classifying.pop());
+  }
+
+  /** One slice of a sweep over all open sockets; true when the sweep is complete. Sockets may open and close between. */
   sweepSlice(): boolean {
     const sweep = (this.#sweep ??= this.#deps.sockets.open.keys());
-    const done = this.#slice(() => {
+    const isDone = this.#slice(() => {
       const next = sweep.next();
       return next.done ? undefined : next.value;
     });
-    if (done) this.#sweep = null;
-    return done;
+    if (isDone) this.#sweep = null;
+    return isDone;
+  }
+
+  stop(): void {
+    this.#watched.stop();
   }
 
   #slice(next: () => Socket | undefined): boolean {
     const { clock, guard } = this.#deps;
     const startMs = clock.nowMs();
     let fault: unknown = null;
-    let done = false;
-    for (let seen = 1; seen <= SLICE_CONNECTIONS; seen += 1) {
+    let isDone = false;
+    for (let count = 1; count <= MAX_SLICE_CONNECTIONS; count += 1) {
       const socket = next();
-      done = socket === undefined;
+      isDone = socket === undefined;
       if (socket === undefined) break;
       try {
-        this.#look(socket, startMs);
+        this.#update(socket, startMs);
       } catch (error) {
         fault = error;
       }
-      if (seen % CLOCK_EVERY === 0 && clock.nowMs() - startMs > SLICE_MS) break;
+      if (count % CLOCK_EVERY_CONNECTIONS === 0 && clock.nowMs() - startMs > MAX_SLICE_MS) break;
     }
+    // One fault a slice reaches the guard: the other connections of the slice are done by then.
     if (fault !== null) guard.run('connection', () => rethrow(fault), undefined);
-    return done;
+    return isDone;
   }
 
-  /** Called on the spot, before the libraries hear of the close: what the socket carries is still there. */
-  closed(socket: Socket, connection: Connection | null): void {
-    const nowMs = this.#deps.clock.nowMs();
-    const was = connection ?? this.#classify(socket, nowMs);
-    if (was === null) return;
-    this.#forget(was, nowMs);
-    if (was.transport === 'websocket') (was.holder as WebSocketLike).on('close', this.#onWsClose);
-  }
-
-  #look(socket: Socket, nowMs: number): void {
+  #update(socket: Socket, nowMs: number): void {
     const { open } = this.#deps.sockets;
     const known = open.get(socket);
     if (known === undefined) return;
     if (socket.destroyed) {
-      // Its `close` is due at once; one that never comes was stripped of its listeners.
-      this.#deps.sockets.drop(socket);
+      // `close` follows at once, unless the application removed all listeners of the socket.
+      this.#deps.sockets.remove(socket);
       return;
     }
-    const same = known !== null && !this.#becameOther(known, nowMs);
-    const connection = same ? known : this.#classify(socket, nowMs);
-    if (!same) open.set(socket, connection);
-    if (connection !== null) this.#follow(connection, nowMs);
+    let connection = known;
+    if (known === null || this.#transports.hasChanged(known, nowMs)) {
+      if (known !== null) this.#close(known, nowMs);
+      connection = this.#classify(socket, nowMs);
+      open.set(socket, connection);
+    }
+    if (connection !== null) this.#probe(connection, nowMs);
   }
 
-  #follow(connection: Connection, nowMs: number): void {
+  #probe(connection: Connection, nowMs: number): void {
     const { rules } = this.#deps;
-    const beforeBytes = connection.waitingBytes;
-    hear(connection, signsOf(connection), nowMs);
-    this.#tally.waiting(connection.waitingBytes - beforeBytes);
-    connection.retransmitting = this.#retransmitting.size > 0 && this.#isRetransmitting(connection);
-    const askable = this.#askable(connection, nowMs);
+    const beforeBytes = connection.sendBufferBytes;
+    applyReading(connection, readSocket(connection), nowMs);
+    this.#totals.addSendBuffer(connection.sendBufferBytes - beforeBytes);
+    connection.retransmitting = this.#retransmittingPeers.size > 0 && this.#isRetransmitting(connection);
+    const probe = this.#probeState(connection, nowMs);
     const time = { nowMs, stalledUntilMs: this.#stalledUntilMs };
-    this.#tally.judged(connection, judge(connection, askable, rules, time));
-    this.#tally.slow(connection, isSlow(connection, rules, nowMs));
-    if (!askable.byUs || !isSilent(connection, rules, nowMs)) return;
-    if (isAskDue(connection, rules, this.#round(nowMs))) this.#ask(connection, nowMs);
+    this.#totals.setLiveness(connection, evaluateLiveness(connection, probe, rules, time));
+    this.#totals.setSlow(connection, isSlow(connection, rules, nowMs));
+    if (!probe.canPing || !isSilent(connection, rules, nowMs)) return;
+    if (isPingDue(connection, rules, this.#pingRound(nowMs))) this.#ping(connection, nowMs);
   }
 
-  /** Only where nobody asks: the table was read some time ago, and an answer is better evidence. */
+  /** Only for connections that nobody pings: a reply to a ping is better evidence than a table that was read earlier. */
   #isRetransmitting(connection: Connection): boolean {
     if (connection.transport === 'websocket' && this.#deps.rules.pings) return false;
     const key = peerKey(connection.socket);
-    return key !== null && this.#retransmitting.has(key);
+    return key !== null && this.#retransmittingPeers.has(key);
   }
 
-  #ask(connection: Connection, nowMs: number): void {
-    connection.pingedAtMs = nowMs;
-    if (connection.askedAtMs === NEVER) connection.askedAtMs = nowMs;
-    this.#deps.wraps.ping(connection.holder as WebSocketLike);
+  #ping(connection: Connection, nowMs: number): void {
+    connection.agentPingAtMs = nowMs;
+    if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = nowMs;
+    this.#deps.instrumentation.ping(connection.appObject as WebSocketLike);
   }
 
-  #round(nowMs: number): { nowMs: number; everybody: boolean; sampled: boolean } {
-    const share = SUSPICION_SAMPLE / Math.max(1, this.#tally.active('websocket'));
-    const sampled = this.#suspicion && (share >= 1 || Math.random() < share);
-    return { nowMs, everybody: this.#everybody, sampled };
+  #pingRound(nowMs: number): PingRound {
+    const share = SUSPICION_SAMPLE / Math.max(1, this.#totals.active('websocket'));
+    const isSampled = this.#isSuspicious && (share >= 1 || Math.random() < share);
+    return { nowMs, everyone: this.#pingsEveryone, isSampled };
   }
 
-  /** The ping rules of docs/architecture.md: a WebSocket that the application does not probe and that has no socket timeout. */
-  #askable(connection: Connection, nowMs: number): Askable {
-    const { rules, wraps } = this.#deps;
-    const { socket } = connection;
-    const held = {
-      paused: socket.isPaused(),
-      hungUp: connection.transport !== 'sse' && socket.readableEnded,
-    };
-    if (!rules.pings || connection.transport !== 'websocket' || held.paused) return { byUs: false, ...held };
-    if (!isSilent(connection, rules, nowMs)) return { byUs: true, ...held };
-    const ws = connection.holder as WebSocketLike;
-    const watched = isHeartbeat(connection, rules, nowMs) || wraps.appHearsPongs(ws, connection);
-    return { byUs: isOpen(ws) && !socket.timeout && !watched, ...held };
+  /**
+   * The agent pings only a WebSocket that the application neither pings nor listens to for pongs, and whose socket has no
+   * timeout (docs/architecture.md).
+   */
+  #probeState(connection: Connection, nowMs: number): ProbeState {
+    const { rules, instrumentation } = this.#deps;
+    const { socket, transport } = connection;
+    const isPaused = socket.isPaused();
+    const hasPeerEnded = transport !== 'sse' && socket.readableEnded;
+    if (!rules.pings || transport !== 'websocket' || isPaused)
+      return { canPing: false, isPaused, hasPeerEnded };
+    if (!isSilent(connection, rules, nowMs)) return { canPing: true, isPaused, hasPeerEnded };
+    const ws = connection.appObject as WebSocketLike;
+    const isAppProbing =
+      hasHeartbeat(connection, rules, nowMs) || instrumentation.hasAppPongListener(ws, connection);
+    return { canPing: isOpen(ws) && !socket.timeout && !isAppProbing, isPaused, hasPeerEnded };
   }
 
   #classify(socket: Socket, nowMs: number): Connection | null {
-    const carried = this.#transports.of(socket);
-    if (carried === 'again') this.opened(socket);
-    if (carried === null || carried === 'again') return null;
-    const connection = createConnection(socket, carried.transport, carried.holder, nowMs);
-    this.#tally.open(connection);
-    if (carried.transport === 'websocket') this.#deps.wraps.discover(carried.holder as WebSocketLike);
+    const detected = this.#transports.detect(socket);
+    if (detected === 'pending') this.socketOpened(socket);
+    if (detected === null || detected === 'pending') return null;
+    const connection = createConnection(socket, detected.transport, detected.appObject, nowMs);
+    this.#totals.addOpened(connection);
+    if (detected.transport === 'websocket')
+      this.#deps.instrumentation.instrument(detected.appObject as WebSocketLike);
     return connection;
   }
 
-  /** An event stream that ended on a connection kept alive; an upgrade that took its time to become a WebSocket. */
-  #becameOther(connection: Connection, nowMs: number): boolean {
-    const { socket, transport, holder } = connection;
-    const other =
-      transport === 'sse'
-        ? eventStreamOf(socket) !== holder
-        : transport === 'upgraded' &&
-          nowMs - connection.openedAtMs < UNDECIDED_MS &&
-          webSocketOf(socket) !== null;
-    if (other) this.#forget(connection, nowMs);
-    return other;
+  #close(connection: Connection, nowMs: number): void {
+    this.#totals.addClosed(connection);
+    this.#deps.retained.addClosed(connection.appObject, nowMs, this.#watched.idOf(connection.socket));
   }
 
-  #forget(connection: Connection, nowMs: number): void {
-    this.#tally.close(connection);
-    this.#deps.retained.note(connection.holder, nowMs);
+  /** After the end of a watch: stops counting a connection that was counted only because it was watched. */
+  #dropUnlessDetected(socket: Socket): void {
+    const { open } = this.#deps.sockets;
+    const connection = open.get(socket);
+    if (!connection || this.#transports.detect(socket) !== null) return;
+    open.set(socket, null);
+    this.#totals.addClosed(connection);
   }
 }
 

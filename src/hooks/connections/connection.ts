@@ -1,37 +1,37 @@
+/** The record of one open connection: numbers beside the objects that the server keeps anyway. */
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';
+import type { WebSocketLike } from './web-socket.ts';
 
-/** `unknown` cannot be asked, and is never counted as `no`. */
-export type Answering = 'yes' | 'no' | 'unknown';
+/** `unknown`: the connection cannot be probed. It never counts as `unresponsive`. */
+export type Liveness = 'responsive' | 'unresponsive' | 'unknown';
 
-/** What is kept of one open connection: numbers only beside the objects that the server holds anyway. */
 export interface Connection {
   readonly socket: Socket;
-  transport: Transport;
+  readonly transport: Transport;
   /** The WebSocket or the response that an application would keep; the socket itself where neither is known. */
-  holder: object;
+  readonly appObject: object;
   readonly openedAtMs: number;
-  answering: Answering;
-  /** Bytes waiting in the process to be sent. */
-  waitingBytes: number;
+  liveness: Liveness;
+  /** Bytes that wait in this process to be sent. */
+  sendBufferBytes: number;
   bytesRead: number;
-  /** When bytes last came back. */
-  heardAtMs: number;
-  /** The oldest ask without an answer; NEVER when there is none. */
-  askedAtMs: number;
-  /** Our own last ping. */
-  pingedAtMs: number;
-  /** The application's last ping. */
-  appPingedAtMs: number;
-  /** The ping whose pong gives a round trip; NEVER once it came. */
-  roundTripFromMs: number;
-  /** Bytes that the kernel has taken, when that last grew, and what was waiting then. */
-  takenBytes: number;
-  takenAtMs: number;
-  waitingAtTakenBytes: number;
-  /** The kernel's own word: it keeps sending the same bytes again. */
+  /** Time of the last sweep that saw new bytes from the peer. */
+  receivedAtMs: number;
+  /** Time of the oldest ping without a reply; NEVER when there is none. */
+  unansweredPingAtMs: number;
+  agentPingAtMs: number;
+  appPingAtMs: number;
+  /** Time of the ping whose pong gives a round trip; NEVER after that pong. */
+  roundTripStartMs: number;
+  /** Bytes that the kernel has accepted, the time when they last grew, and the send buffer at that time. */
+  flushedBytes: number;
+  flushedAtMs: number;
+  sendBufferAtFlushBytes: number;
+  /** The kernel keeps sending the same bytes again (`tcp-table.ts`). */
   retransmitting: boolean;
-  listensForPong: boolean;
+  /** The instrumentation has its `pong` listener on this WebSocket. */
+  hasPongListener: boolean;
 }
 
 export const NEVER = -1;
@@ -39,26 +39,57 @@ export const NEVER = -1;
 export function createConnection(
   socket: Socket,
   transport: Transport,
-  holder: object,
+  appObject: object,
   nowMs: number,
 ): Connection {
   return {
     socket,
     transport,
-    holder,
+    appObject,
     openedAtMs: nowMs,
-    answering: 'yes',
-    waitingBytes: 0,
+    liveness: 'responsive',
+    sendBufferBytes: 0,
     bytesRead: socket.bytesRead,
-    heardAtMs: nowMs,
-    askedAtMs: NEVER,
-    pingedAtMs: NEVER,
-    appPingedAtMs: NEVER,
-    roundTripFromMs: NEVER,
-    takenBytes: 0,
-    takenAtMs: nowMs,
-    waitingAtTakenBytes: 0,
+    receivedAtMs: nowMs,
+    unansweredPingAtMs: NEVER,
+    agentPingAtMs: NEVER,
+    appPingAtMs: NEVER,
+    roundTripStartMs: NEVER,
+    flushedBytes: 0,
+    flushedAtMs: nowMs,
+    sendBufferAtFlushBytes: 0,
     retransmitting: false,
-    listensForPong: false,
+    hasPongListener: false,
   };
 }
+
+export interface SocketReading {
+  readonly bytesRead: number;
+  readonly sendBufferBytes: number;
+  /** Bytes that the kernel accepted. Read only while the send buffer is or was in use, else 0. */
+  readonly flushedBytes: number;
+}
+
+interface CountingSocket extends Socket {
+  readonly _bytesDispatched?: number;
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
+}
+
+/** Reads the counters of a socket in less than a microsecond. */
+export function readSocket(connection: Connection): SocketReading {
+  const socket = connection.socket as CountingSocket;
+  const sendBufferBytes =
+    connection.transport === 'websocket'
+      ? (connection.appObject as WebSocketLike).bufferedAmount
+      : socket.writableLength;
+  const isBufferInUse = sendBufferBytes > 0 || connection.sendBufferBytes > 0;
+  return {
+    bytesRead: socket.bytesRead,
+    sendBufferBytes,
+    flushedBytes: isBufferInUse ? flushedBytes(socket) : 0,
+  };
+}
+
+/** `bytesWritten` is not used, because its getter walks the complete write queue. */
+const flushedBytes = (socket: CountingSocket): number =>
+  (socket._bytesDispatched ?? 0) - (socket._handle?.writeQueueSize ?? 0);

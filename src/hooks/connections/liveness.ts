@@ -1,124 +1,128 @@
-import { NEVER, type Answering, type Connection } from './connection.ts';
+/** Decides from numbers alone whether a peer is responsive, slow or silent, and whether the agent may ping it. */
+import { NEVER, type Connection, type Liveness, type SocketReading } from './connection.ts';
 
-/** The ping rules of docs/architecture.md, with the time scale already applied. */
+/** Times of the ping rules in docs/architecture.md, with the time scale applied. */
 export interface LivenessRules {
   readonly pings: boolean;
-  /** Silent for so long: asked, if it may be. */
-  readonly silentMs: number;
-  readonly askEveryMs: number;
-  readonly askEveryUnderSuspicionMs: number;
-  /** Asked, and nothing came back for so long: no answer. */
-  readonly answerWithinMs: number;
-  /** The application's pings are a heartbeat while the last is no older. */
+  /** A peer from which nothing came for this long is silent. */
+  readonly silentAfterMs: number;
+  readonly pingEveryMs: number;
+  readonly pingEveryUnderSuspicionMs: number;
+  /** A ping without a reply for this long makes the peer unresponsive. */
+  readonly replyWithinMs: number;
+  /** The application's pings count as a heartbeat while the last one is no older. */
   readonly heartbeatWithinMs: number;
 }
 
 const MINUTE_MS = 60_000;
-/** A round trip does not scale with the clock of a test. */
-const SHORTEST_ANSWER_MS = 2_000;
+/** A round trip does not become faster with WSGUARD_TIME_SCALE. */
+const MIN_REPLY_WITHIN_MS = 2_000;
 
 export function livenessRules(config: { timeScale: number; ping: 'auto' | 'off' }): LivenessRules {
   const minutes = (count: number): number => (count * MINUTE_MS) / config.timeScale;
   return {
     pings: config.ping === 'auto',
-    silentMs: minutes(3),
-    askEveryMs: minutes(5),
-    askEveryUnderSuspicionMs: minutes(1),
-    answerWithinMs: Math.max(minutes(1), SHORTEST_ANSWER_MS),
+    silentAfterMs: minutes(3),
+    pingEveryMs: minutes(5),
+    pingEveryUnderSuspicionMs: minutes(1),
+    replyWithinMs: Math.max(minutes(1), MIN_REPLY_WITHIN_MS),
     heartbeatWithinMs: minutes(10),
   };
 }
 
-/** What one look at a socket shows. */
-export interface Signs {
-  readonly bytesRead: number;
-  readonly waitingBytes: number;
-  /** Bytes that the kernel took; read only while something waits or has just waited. */
-  readonly takenBytes: number;
-}
-
-/** Bytes that came back prove life, whoever asked; bytes that the kernel took while others waited prove a reader. */
-export function hear(connection: Connection, signs: Signs, nowMs: number): void {
-  if (signs.bytesRead !== connection.bytesRead) {
-    connection.bytesRead = signs.bytesRead;
-    connection.heardAtMs = nowMs;
-    connection.askedAtMs = NEVER;
+/**
+ * Notes what a reading of the socket proves. Bytes from the peer prove that it lives, whoever pinged. Bytes that the
+ * kernel accepted while others waited prove that the peer reads.
+ */
+export function applyReading(connection: Connection, reading: SocketReading, nowMs: number): void {
+  if (reading.bytesRead !== connection.bytesRead) {
+    connection.bytesRead = reading.bytesRead;
+    connection.receivedAtMs = nowMs;
+    connection.unansweredPingAtMs = NEVER;
     connection.retransmitting = false;
   }
-  const waitedBefore = connection.waitingBytes > 0;
-  connection.waitingBytes = signs.waitingBytes;
-  if (!waitedBefore && signs.waitingBytes === 0) {
-    connection.takenAtMs = nowMs;
+  const hadSendBuffer = connection.sendBufferBytes > 0;
+  connection.sendBufferBytes = reading.sendBufferBytes;
+  if (!hadSendBuffer && reading.sendBufferBytes === 0) {
+    connection.flushedAtMs = nowMs;
     return;
   }
-  const { takenBytes } = signs;
-  if (takenBytes === connection.takenBytes && signs.waitingBytes > 0) return;
-  // An ask stands in the same queue: its time runs anew while the queue moves.
-  if (waitedBefore && connection.askedAtMs !== NEVER) connection.askedAtMs = nowMs;
-  connection.takenBytes = takenBytes;
-  connection.takenAtMs = nowMs;
-  connection.waitingAtTakenBytes = signs.waitingBytes;
+  const { flushedBytes } = reading;
+  if (flushedBytes === connection.flushedBytes && reading.sendBufferBytes > 0) return;
+  // A ping waits in the same queue. Its time starts again while the queue moves.
+  if (hadSendBuffer && connection.unansweredPingAtMs !== NEVER) connection.unansweredPingAtMs = nowMs;
+  connection.flushedBytes = flushedBytes;
+  connection.flushedAtMs = nowMs;
+  connection.sendBufferAtFlushBytes = reading.sendBufferBytes;
 }
 
-/** What may be asked of this connection, and what keeps it from answering, at this moment. */
-export interface Askable {
-  /** The rules of docs/architecture.md allow a ping of the agent; the schedule is checked elsewhere. */
-  readonly byUs: boolean;
-  /** The application has stopped reading: silence is its own doing. */
-  readonly paused: boolean;
-  /** The peer has ended its side of an upgraded connection and the server keeps its own open. */
-  readonly hungUp: boolean;
+/** State of a connection that decides whether it can be probed, and what its silence means. */
+export interface ProbeState {
+  /** The agent may ping it, apart from the schedule. */
+  readonly canPing: boolean;
+  /** The application has stopped reading, so it hears no reply. */
+  readonly isPaused: boolean;
+  /** The peer has ended its side of an upgraded connection, and the server keeps its own side open. */
+  readonly hasPeerEnded: boolean;
 }
 
-export function judge(connection: Connection, askable: Askable, rules: LivenessRules, time: Time): Answering {
-  const { nowMs } = time;
-  if (connection.retransmitting || askable.hungUp) return 'no';
-  if (connection.askedAtMs !== NEVER && !askable.paused) {
-    const sinceMs = Math.max(connection.askedAtMs, time.stalledUntilMs);
-    if (nowMs - sinceMs > rules.answerWithinMs) return 'no';
-  }
-  const asks = askable.byUs || isHeartbeat(connection, rules, nowMs);
-  if (!asks && isStuck(connection, rules, nowMs)) return 'no';
-  if (connection.transport === 'sse') return 'unknown';
-  if (nowMs - connection.heardAtMs <= rules.silentMs) return 'yes';
-  return asks && !askable.paused ? 'yes' : 'unknown';
-}
-
-export interface Time {
+export interface LivenessTime {
   readonly nowMs: number;
-  /** The end of our own last stall: no peer is blamed for an answer that we did not read. */
+  /** End of the last stall of this event loop: replies that arrived during a stall are not read yet. */
   readonly stalledUntilMs: number;
 }
 
-export const isHeartbeat = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
-  connection.appPingedAtMs !== NEVER && nowMs - connection.appPingedAtMs <= rules.heartbeatWithinMs;
-
-/** Write evidence, the only kind there is of a peer that is never asked: its queue grows and none of it goes out. */
-const isStuck = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
-  connection.waitingBytes > connection.waitingAtTakenBytes && nowMs - connection.takenAtMs > rules.silentMs;
-
-/** More than this waits, and the peer still reads. */
-const SLOW_BYTES = 64 * 1024;
-export const isSlow = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
-  connection.waitingBytes > SLOW_BYTES &&
-  connection.answering !== 'no' &&
-  nowMs - connection.takenAtMs <= rules.silentMs;
-
-export const isSilent = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
-  nowMs - connection.heardAtMs >= rules.silentMs;
-
-/** Is our own ping to this silent connection due? Who may be asked at all was decided before. */
-export function isAskDue(connection: Connection, rules: LivenessRules, round: AskRound): boolean {
-  const { nowMs } = round;
-  const sinceAskMs = connection.pingedAtMs === NEVER ? Infinity : nowMs - connection.pingedAtMs;
-  if (round.everybody) return connection.askedAtMs === NEVER;
-  return sinceAskMs >= rules.askEveryMs || (round.sampled && sinceAskMs >= rules.askEveryUnderSuspicionMs);
+export function evaluateLiveness(
+  connection: Connection,
+  probe: ProbeState,
+  rules: LivenessRules,
+  { nowMs, stalledUntilMs }: LivenessTime,
+): Liveness {
+  if (connection.retransmitting || probe.hasPeerEnded) return 'unresponsive';
+  if (connection.unansweredPingAtMs !== NEVER && !probe.isPaused) {
+    const sinceMs = Math.max(connection.unansweredPingAtMs, stalledUntilMs);
+    if (nowMs - sinceMs > rules.replyWithinMs) return 'unresponsive';
+  }
+  const isProbed = probe.canPing || hasHeartbeat(connection, rules, nowMs);
+  if (!isProbed && isSendStuck(connection, rules, nowMs)) return 'unresponsive';
+  if (connection.transport === 'sse') return 'unknown';
+  if (nowMs - connection.receivedAtMs <= rules.silentAfterMs) return 'responsive';
+  return isProbed && !probe.isPaused ? 'responsive' : 'unknown';
 }
 
-export interface AskRound {
+export const hasHeartbeat = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  connection.appPingAtMs !== NEVER && nowMs - connection.appPingAtMs <= rules.heartbeatWithinMs;
+
+/** For a peer that nobody pings, a send buffer that grows while nothing leaves it is the only sign. */
+const isSendStuck = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  connection.sendBufferBytes > connection.sendBufferAtFlushBytes &&
+  nowMs - connection.flushedAtMs > rules.silentAfterMs;
+
+/** Send buffer from which a connection counts as slow: 64 KiB (docs/metrics.md). */
+const MIN_SLOW_BYTES = 64 * 1024;
+
+/** True when the peer still reads, but more than 64 KiB wait for it. */
+export const isSlow = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  connection.sendBufferBytes > MIN_SLOW_BYTES &&
+  connection.liveness !== 'unresponsive' &&
+  nowMs - connection.flushedAtMs <= rules.silentAfterMs;
+
+export const isSilent = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  nowMs - connection.receivedAtMs >= rules.silentAfterMs;
+
+export interface PingRound {
   readonly nowMs: number;
-  /** Before an alert opens. */
-  readonly everybody: boolean;
-  /** Under suspicion, and this one is in the sample. */
-  readonly sampled: boolean;
+  /** Before an alert opens, every silent connection is pinged. */
+  readonly everyone: boolean;
+  /** Under suspicion, and this connection is in the sample. */
+  readonly isSampled: boolean;
+}
+
+/** Whether the schedule wants a ping to this silent connection now. The caller checks that it may be pinged at all. */
+export function isPingDue(connection: Connection, rules: LivenessRules, round: PingRound): boolean {
+  if (round.everyone) return connection.unansweredPingAtMs === NEVER;
+  const sincePingMs = connection.agentPingAtMs === NEVER ? Infinity : round.nowMs - connection.agentPingAtMs;
+  return (
+    sincePingMs >= rules.pingEveryMs || (round.isSampled && sincePingMs >= rules.pingEveryUnderSuspicionMs)
+  );
 }

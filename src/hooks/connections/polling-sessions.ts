@@ -1,7 +1,7 @@
+/** Counts the long-polling sessions of engine.io. They have no socket of their own, only an entry in `clients`. */
 import type { EventEmitter } from 'node:events';
-import type { Retained } from './retained-connections.ts';
+import type { RetainedConnections } from './retained-connections.ts';
 
-/** A client by long polling has no socket of its own: the server's list is the only place that knows it. */
 export interface EngineServer extends EventEmitter {
   readonly clientsCount: number;
   readonly clients: Readonly<Record<string, EngineSocket>>;
@@ -11,23 +11,25 @@ interface EngineSocket {
 }
 interface Session {
   readonly ref: WeakRef<EngineSocket>;
-  round: number;
+  /** Last scan that saw the session. */
+  scan: number;
 }
 
+/** A bound on memory: each session costs a WeakRef and a map entry. */
 const MAX_SESSIONS = 50_000;
-/** A new one takes up to 4 us, its WeakRef and its place in the map included. */
+/** A new session takes up to 4 us with its WeakRef and map entry, so a slice takes about 1 ms. */
 const SLICE_SESSIONS = 250;
 
-export class Polling {
+export class PollingSessions {
   opened = 0;
   closed = 0;
-  readonly #retained: Retained;
+  readonly #retained: RetainedConnections;
   readonly #sessions = new Map<string, Session>();
-  #looking: Iterator<number, void> | null = null;
-  #round = 0;
+  #steps: Iterator<number, void> | null = null;
+  #scan = 0;
   #nowMs = 0;
 
-  constructor(retained: Retained) {
+  constructor(retained: RetainedConnections) {
     this.#retained = retained;
   }
 
@@ -36,64 +38,64 @@ export class Polling {
   }
 
   /**
-   * One slice of a look; true when it is complete. A look compares the sessions with those of the last one: what came and
-   * went in between is not seen. Sessions may come and go between two slices.
+   * One slice of a scan; true when the scan is complete. A scan compares the sessions with those of the scan before, so it
+   * misses sessions that opened and closed in between. Sessions may open and close between two slices.
    */
-  lookSlice(engines: readonly EngineServer[], nowMs: number): boolean {
-    const looking = (this.#looking ??= this.#look(engines));
+  scanSlice(engines: readonly EngineServer[], nowMs: number): boolean {
+    const steps = (this.#steps ??= this.#scanSteps(engines));
     this.#nowMs = nowMs;
-    for (let left = SLICE_SESSIONS; left > 0;) {
-      const next = looking.next();
-      if (next.done) {
-        this.#looking = null;
+    for (let budget = SLICE_SESSIONS; budget > 0;) {
+      const step = steps.next();
+      if (step.done) {
+        this.#steps = null;
         return true;
       }
-      left -= next.value;
+      budget -= step.value;
     }
     return false;
   }
 
   stop(): void {
-    this.#looking = null;
+    this.#steps = null;
     this.#sessions.clear();
   }
 
-  /** Gives what each step took of a slice. */
-  *#look(engines: readonly EngineServer[]): Generator<number, void> {
-    this.#round += 1;
+  /** Yields the cost of each step, in sessions. */
+  *#scanSteps(engines: readonly EngineServer[]): Generator<number, void> {
+    this.#scan += 1;
     for (const { clients, clientsCount } of engines) {
-      // The names of 10,000 are listed in one go, which takes a millisecond: in a turn of its own.
-      const alone = clientsCount > SLICE_SESSIONS ? SLICE_SESSIONS : 0;
-      yield alone;
+      // Listing 10,000 keys takes a millisecond, so a large list gets a slice of its own.
+      const listingCost = clientsCount > SLICE_SESSIONS ? SLICE_SESSIONS : 0;
+      yield listingCost;
       const ids = Object.keys(clients);
-      yield alone;
+      yield listingCost;
       for (const id of ids) {
-        this.#see(id, clients[id]);
+        this.#note(id, clients[id]);
         yield 1;
       }
     }
     for (const [id, session] of this.#sessions) {
-      if (session.round !== this.#round) this.#leave(id, session);
+      if (session.scan !== this.#scan) this.#close(id, session);
       yield 1;
     }
   }
 
-  #see(id: string, socket: EngineSocket | undefined): void {
+  #note(id: string, socket: EngineSocket | undefined): void {
     if (socket?.transport?.name !== 'polling') return;
     const session = this.#sessions.get(id);
-    if (session !== undefined) session.round = this.#round;
+    if (session !== undefined) session.scan = this.#scan;
     else if (this.#sessions.size < MAX_SESSIONS) {
       this.opened += 1;
-      this.#sessions.set(id, { ref: new WeakRef(socket), round: this.#round });
+      this.#sessions.set(id, { ref: new WeakRef(socket), scan: this.#scan });
     }
   }
 
-  #leave(id: string, session: Session): void {
+  #close(id: string, session: Session): void {
     this.#sessions.delete(id);
     this.closed += 1;
     const socket = session.ref.deref();
-    // One that is no longer polling went on by WebSocket, and counts there.
+    // A session that upgraded to a WebSocket is still open and is counted there.
     if (socket !== undefined && socket.transport?.name === 'polling')
-      this.#retained.note(socket, this.#nowMs);
+      this.#retained.addClosed(socket, this.#nowMs);
   }
 }

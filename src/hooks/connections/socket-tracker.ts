@@ -1,20 +1,22 @@
+/** Tracks servers and accepted sockets through two `diagnostics_channel`s of Node, from the preload on. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { isAgentServer } from '../../core/agent-server.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Connection } from './connection.ts';
 
-/** A `pipe` is a tool's private channel (tsx has one); every other kind is serving. */
-export type ServerKind = 'http' | 'https' | 'http2' | 'tcp' | 'pipe';
+/** `ignored`: a private pipe of a tool (tsx has one), or a server of the agent. Every other kind serves clients. */
+export type ServerKind = 'http' | 'https' | 'http2' | 'tcp' | 'ignored';
 
-export interface WatchedServer {
+export interface TrackedServer {
   readonly server: Server;
   readonly kind: ServerKind;
 }
 
 export interface SocketObserver {
-  opened(socket: Socket): void;
-  closed(socket: Socket, connection: Connection | null): void;
+  socketOpened(socket: Socket): void;
+  socketClosed(socket: Socket, connection: Connection | null): void;
 }
 
 interface AcceptedSocket extends Socket {
@@ -23,87 +25,89 @@ interface AcceptedSocket extends Socket {
 
 const LISTENING = 'tracing:net.server.listen:asyncEnd';
 const ACCEPTED = 'net.server.socket';
-/** Servers come and go in a test runner; a server process has a handful. */
+/** A server process has a handful of servers; a test runner makes and drops many. */
 const MAX_SERVERS = 200;
 
-/** By shape, since `instanceof` would load http into every npm and npx that inherits NODE_OPTIONS. */
+/** Reads the shape, because `instanceof` would load http into every npm and npx that inherits NODE_OPTIONS. */
 export function kindOf(server: Server): ServerKind {
+  if (isAgentServer(server)) return 'ignored';
   if ('headersTimeout' in server) return isSecure(server) ? 'https' : 'http';
   if ('updateSettings' in server) return 'http2';
-  return typeof server.address() === 'string' ? 'pipe' : 'tcp';
+  return typeof server.address() === 'string' ? 'ignored' : 'tcp';
 }
 
 const isSecure = (server: Server): boolean => 'setSecureContext' in server;
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
-/** The part that sleeps in every process: two core channels, no timer, nothing held but open sockets. */
-export class Sockets {
-  /** Every open socket of a serving server, and what the sampler has made of it; held until `close` only. */
+export class SocketTracker {
+  /** The open sockets, each with its connection once that is known. A socket is held until its `close` only. */
   readonly open = new Map<Socket, Connection | null>();
   readonly #guard: Guard;
   readonly #onServe: (server: Server) => void;
   readonly #kinds = new WeakMap<Server, ServerKind>();
   readonly #onListening: (message: unknown) => void;
   readonly #onAccepted: (message: unknown) => void;
-  readonly #onSecure: (socket: TLSSocket) => void;
+  readonly #onSecureConnection: (socket: TLSSocket) => void;
   readonly #onClose: (this: Socket) => void;
   #servers: WeakRef<Server>[] = [];
   #observer: SocketObserver | null = null;
-  /** Until then each new server asks to wake up: the first one may only be handed on (a cluster's primary). */
-  #awake = false;
+  #isAdopted = false;
 
+  /**
+   * `onServe` is called for each new server until `adoptExisting`: the first one may be only handed on, as in the primary
+   * of a cluster.
+   */
   constructor(guard: Guard, onServe: (server: Server) => void) {
     this.#guard = guard;
     this.#onServe = onServe;
     this.#onListening = guard.wrap('server listens', (message) => {
       const { server } = message as { server: Server };
-      if (!this.#kinds.has(server)) this.#meet(server);
+      if (!this.#kinds.has(server)) this.#addServer(server);
     });
     this.#onAccepted = guard.wrap('socket accepted', (message) => {
       this.#accept((message as { socket: AcceptedSocket }).socket);
     });
-    this.#onSecure = guard.wrap('secure connection', (socket) => this.add(socket));
-    const drop = (socket: Socket): void => this.drop(socket);
-    // One function for all sockets: a closure each would cost every connection its bytes.
+    this.#onSecureConnection = guard.wrap('secure connection', (socket) => this.add(socket));
+    const remove = (socket: Socket): void => this.remove(socket);
+    // One function for all sockets: a closure for each would cost memory per connection.
     this.#onClose = function onClose() {
-      drop(this);
+      remove(this);
     };
     subscribe(LISTENING, this.#onListening);
     subscribe(ACCEPTED, this.#onAccepted);
   }
 
-  /** Hears of each socket that opened or closed, on the spot. */
+  /** The observer is called synchronously for each socket that opens or closes. */
   observe(observer: SocketObserver | null): void {
     this.#observer = observer;
   }
 
-  servers(): WatchedServer[] {
-    return this.#alive().map((server) => ({ server, kind: this.#kinds.get(server) ?? 'tcp' }));
+  servers(): TrackedServer[] {
+    return this.#liveServers().map((server) => ({ server, kind: this.#kinds.get(server) ?? 'tcp' }));
   }
 
-  /** Follows a socket: an accepted one, or one that the application hands over. */
   add(socket: Socket): void {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
     socket.on('close', this.#onClose);
-    this.#observer?.opened(socket);
+    this.#observer?.socketOpened(socket);
   }
 
-  /** Forgets a socket: closed, or destroyed though its `close` never reached us (listeners can be stripped). */
-  drop(socket: Socket): void {
+  /** For a closed socket, or a destroyed one whose listeners the application removed before its `close`. */
+  remove(socket: Socket): void {
     const connection = this.open.get(socket);
     if (connection === undefined) return;
     this.open.delete(socket);
     if (this.#observer === null) return;
-    this.#guard.run('socket closed', () => this.#observer?.closed(socket, connection), undefined);
+    this.#guard.run('socket closed', () => this.#observer?.socketClosed(socket, connection), undefined);
   }
 
-  /** Servers and sockets that were there before us, as far as Node lists them. */
+  /** Adds servers and sockets that are older than the agent, as far as Node lists them. */
   adoptExisting(): void {
-    this.#awake = true;
+    this.#isAdopted = true;
     const handles = this.#guard.run('existing', activeHandles, []);
     for (const handle of handles) {
-      if (isServer(handle) && !this.#kinds.has(handle)) this.#meet(handle);
+      if (isServer(handle) && !this.#kinds.has(handle)) this.#addServer(handle);
     }
     for (const handle of handles) {
       if (!isServer(handle)) this.#accept(handle as AcceptedSocket);
@@ -114,7 +118,8 @@ export class Sockets {
     unsubscribe(LISTENING, this.#onListening);
     unsubscribe(ACCEPTED, this.#onAccepted);
     this.#observer = null;
-    for (const server of this.#alive()) server.removeListener('secureConnection', this.#onSecure);
+    for (const server of this.#liveServers())
+      server.removeListener('secureConnection', this.#onSecureConnection);
     for (const socket of this.open.keys()) socket.removeListener('close', this.#onClose);
     this.open.clear();
   }
@@ -122,28 +127,28 @@ export class Sockets {
   #accept(socket: AcceptedSocket): void {
     const server = socket._server;
     if (server === null || server === undefined) return;
-    const kind = this.#kinds.get(server) ?? this.#meet(server);
-    if (kind !== 'pipe' && !isSecure(server)) this.add(socket);
+    const kind = this.#kinds.get(server) ?? this.#addServer(server);
+    if (kind !== 'ignored' && !isSecure(server)) this.add(socket);
   }
 
-  #meet(server: Server): ServerKind {
+  #addServer(server: Server): ServerKind {
     const kind = this.#guard.run<ServerKind>('server', () => kindOf(server), 'tcp');
     this.#kinds.set(server, kind);
-    if (kind === 'pipe') return kind;
+    if (kind === 'ignored') return kind;
     if (this.#servers.length >= MAX_SERVERS) this.#servers = this.#servers.filter((ref) => ref.deref());
     if (this.#servers.length < MAX_SERVERS) this.#servers.push(new WeakRef(server));
-    // Under TLS the channel shows the raw socket, which has no link to its TLSSocket.
-    if (isSecure(server)) server.on('secureConnection', this.#onSecure);
-    if (!this.#awake) this.#guard.run('wake', () => this.#onServe(server), undefined);
+    // With TLS the channel publishes the raw socket, which has no link to its TLSSocket.
+    if (isSecure(server)) server.on('secureConnection', this.#onSecureConnection);
+    if (!this.#isAdopted) this.#guard.run('wake', () => this.#onServe(server), undefined);
     return kind;
   }
 
-  #alive(): Server[] {
+  #liveServers(): Server[] {
     return this.#servers.map((ref) => ref.deref()).filter((server) => server !== undefined);
   }
 }
 
-/** Documented as deprecated, never removed, and the only list of sockets accepted before us. */
+/** Node's documentation calls it deprecated, but it is the only list of sockets that Node accepted before the agent. */
 function activeHandles(): object[] {
   const list = (process as unknown as { _getActiveHandles?: () => object[] })._getActiveHandles;
   return typeof list === 'function' ? list.call(process) : [];

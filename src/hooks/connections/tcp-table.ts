@@ -1,58 +1,64 @@
+/** Finds connections whose peer is unreachable in the kernel's TCP table (/proc/net/tcp): their bytes are retransmitted. */
 import { open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Guard } from '../../core/guard.ts';
 import type { Clock } from '../../types/index.ts';
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
-/** About 2 us a line: 64 KiB are 430 lines, under a millisecond between two reads. */
+/** 64 KiB are about 430 lines of 2 us each, so parsing one chunk takes less than a millisecond. */
 const CHUNK_BYTES = 64 * 1024;
-/** The table is the whole network namespace's; beyond this it costs more than it tells. */
+/** The table lists the whole network namespace. At 2 us a line 50,000 lines take 100 ms; longer tables are not read. */
 const MAX_LINES = 50_000;
+/** Timer 01 is the retransmit timer. A slow reader has 04, the zero-window probe. */
 const RETRANSMIT_TIMER = '01';
+/** One or two retransmits happen on a healthy network. */
 const MIN_RETRANSMITS = 3;
-const MINUTE_MS = 60_000;
-const SHORTEST_PERIOD_MS = 5_000;
+const READ_EVERY_MS = 60_000;
+const MIN_READ_EVERY_MS = 5_000;
 
-/** Read at most once a minute, and only where somebody cannot be asked. */
-export class KernelEvidence {
+/** Reads the table at most once a minute. */
+export class TcpTable {
   readonly #clock: Clock;
   readonly #guard: Guard;
   readonly #periodMs: number;
   #readAtMs = -Infinity;
-  #blind: string | null = null;
+  #unreadable: string | null = null;
 
   constructor(clock: Clock, guard: Guard, timeScale: number) {
     this.#clock = clock;
     this.#guard = guard;
-    this.#periodMs = Math.max(MINUTE_MS / timeScale, SHORTEST_PERIOD_MS);
+    this.#periodMs = Math.max(READ_EVERY_MS / timeScale, MIN_READ_EVERY_MS);
   }
 
-  /** Why the table cannot be read here. */
-  get blind(): string | null {
-    return this.#blind;
+  /** Why the table cannot be read here; null when it can. */
+  get unreadable(): string | null {
+    return this.#unreadable;
   }
 
-  ask(onPeers: (peers: ReadonlySet<string>) => void): void {
+  /** Starts a read when one is due. `onPeers` receives the keys of `retransmittingPeers`. */
+  requestRead(onPeers: (peers: ReadonlySet<string>) => void): void {
     const nowMs = this.#clock.nowMs();
-    if (process.platform !== 'linux' || this.#blind !== null || nowMs - this.#readAtMs < this.#periodMs)
-      return;
+    const isDue = nowMs - this.#readAtMs >= this.#periodMs;
+    if (process.platform !== 'linux' || this.#unreadable !== null || !isDue) return;
     this.#readAtMs = nowMs;
-    void this.#guard.runAsync('kernel', () => this.#read(onPeers), undefined);
+    void this.#guard.runAsync('tcp table', () => this.#read(onPeers), undefined);
   }
 
   async #read(onPeers: (peers: ReadonlySet<string>) => void): Promise<void> {
-    const peers = await retransmittingPeers().catch(
-      (error: NodeJS.ErrnoException) => error.code ?? 'unreadable',
+    const peers = await retransmittingPeers().catch((error: NodeJS.ErrnoException) =>
+      unreadableBecause(error.code),
     );
-    if (typeof peers === 'string') this.#blind = peers;
-    else if (peers === null) this.#blind = 'too many connections in this network namespace';
+    if (typeof peers === 'string') this.#unreadable = peers;
+    else if (peers === null) this.#unreadable = 'it has more than 50,000 connections';
     else onPeers(peers);
   }
 }
 
+const unreadableBecause = (code = 'unknown error'): string => `it cannot be read (${code})`;
+
 /**
- * Ends of the connections whose last bytes the kernel keeps sending again: the one sign of a cut network that needs no
- * answer. Keys as `peerKey` makes them; null when the table is too long to be read here.
+ * Keys (`peerKey`) of the connections whose last bytes the kernel keeps sending again: a sign of a cut network that needs
+ * no reply from the peer. Null when the table is too long.
  */
 export async function retransmittingPeers(
   tables: readonly string[] = TABLES,
@@ -73,14 +79,14 @@ async function scan(table: string, peers: Set<string>): Promise<boolean> {
   if (file === null) return true;
   try {
     const chunk = Buffer.alloc(CHUNK_BYTES);
-    let rest = '';
+    let partialLine = '';
     for (let lines = 0; lines < MAX_LINES;) {
       const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, null);
       if (bytesRead === 0) return true;
-      const parts = (rest + chunk.toString('latin1', 0, bytesRead)).split('\n');
-      rest = parts.pop() ?? '';
-      lines += parts.length;
-      for (const line of parts) note(line, peers);
+      const complete = (partialLine + chunk.toString('latin1', 0, bytesRead)).split('\n');
+      partialLine = complete.pop() ?? '';
+      lines += complete.length;
+      for (const line of complete) noteLine(line, peers);
     }
     return false;
   } finally {
@@ -88,8 +94,8 @@ async function scan(table: string, peers: Set<string>): Promise<boolean> {
   }
 }
 
-/** `sl local rem st tx:rx tr:when retrnsmt uid timeout inode` */
-function note(line: string, peers: Set<string>): void {
+/** The columns are `sl local rem st tx:rx tr:when retrnsmt uid timeout inode`. */
+function noteLine(line: string, peers: Set<string>): void {
   const [, local, remote, , , timer, retransmits] = line.trim().split(/\s+/);
   if (local === undefined || remote === undefined || timer === undefined || retransmits === undefined) return;
   if (!timer.startsWith(RETRANSMIT_TIMER) || Number.parseInt(retransmits, 16) < MIN_RETRANSMITS) return;
@@ -97,14 +103,17 @@ function note(line: string, peers: Set<string>): void {
   peers.add(`${port} ${remote}`);
 }
 
-/** The table's spelling of a connection's far end: each 32-bit word of the address in the host's byte order. */
+/**
+ * Key of a connection: its local port and its peer as the table writes it, each 32-bit word of the address in the byte
+ * order of the host (little endian).
+ */
 export function peerKey({ localPort, remoteAddress, remotePort }: Socket): string | null {
   if (localPort === undefined || remoteAddress === undefined || remotePort === undefined) return null;
   const bytes = addressBytes(remoteAddress);
   if (bytes === null) return null;
   let hex = '';
-  for (let at = 0; at < bytes.length; at += 4) {
-    for (let back = 3; back >= 0; back -= 1) hex += hexByte(bytes[at + back] ?? 0);
+  for (let word = 0; word < bytes.length; word += 4) {
+    for (let byte = 3; byte >= 0; byte -= 1) hex += hexByte(bytes[word + byte] ?? 0);
   }
   return `${localPort} ${hex}:${remotePort.toString(16).padStart(4, '0').toUpperCase()}`;
 }
@@ -112,6 +121,7 @@ export function peerKey({ localPort, remoteAddress, remotePort }: Socket): strin
 const hexByte = (byte: number): string => byte.toString(16).padStart(2, '0').toUpperCase();
 
 function addressBytes(address: string): number[] | null {
+  // A link-local address can end with its interface: `fe80::1%eth0`.
   const bare = address.split('%', 1)[0] ?? '';
   if (!bare.includes(':')) return bare.split('.').map(Number);
   const v4 = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(bare);
@@ -121,9 +131,9 @@ function addressBytes(address: string): number[] | null {
   const [before = '', after] = (v4 === null ? bare : (v4[1] ?? '')).split('::');
   const head = words(before.replace(/:$/, ''));
   const rest = [...words((after ?? '').replace(/:$/, '')), ...tail];
-  const fill = 16 - head.length - rest.length;
-  if (fill < 0) return null;
-  return [...head, ...Array.from({ length: fill }, () => 0), ...rest];
+  const zeros = 16 - head.length - rest.length;
+  if (zeros < 0) return null;
+  return [...head, ...Array.from({ length: zeros }, () => 0), ...rest];
 }
 
 const twoBytes = (word: number): number[] => [(word >> 8) & 0xff, word & 0xff];

@@ -1,50 +1,98 @@
+/** Tells which transport a socket carries by the objects that Node and ws attach to it. */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';
-import { eventStreamOf, isAnswered, isParsed } from './sse.ts';
-import { webSocketOf } from './ws-instrumentation.ts';
+import type { Connection } from './connection.ts';
+import { isWebSocket, type WebSocketLike } from './web-socket.ts';
 
-export interface Carried {
+export interface DetectedTransport {
   readonly transport: Transport;
-  readonly holder: object;
+  readonly appObject: object;
 }
 
-interface ServedSocket extends Socket {
+interface HttpSocket extends Socket {
   readonly server?: object | null;
   readonly alpnProtocol?: string | false;
+  /** Node's HTTP parser stays on a socket until an upgrade removes it. */
+  readonly parser?: unknown;
+  /** The response that is being written; null between two responses. */
+  readonly _httpMessage?: (ServerResponse & { readonly _header?: string | null }) | null;
 }
 
-/** Tells what a socket carries by what lies on it; never on the path of a message. */
-export class Transports {
-  /** Sockets without an HTTP parser that were seen once: an upgrade may be under way. */
-  readonly #bare = new WeakSet<Socket>();
-  /** Sockets that the application handed over, which need no server of ours. */
-  readonly #handedOver = new WeakSet<Socket>();
+/** A handler may delay its answer to an upgrade. Until then the socket can still become a WebSocket. */
+const UNDECIDED_MS = 60_000;
+/** Each copy of ws in the process has a symbol of its own: socket.io alone brings two copies. */
+const MAX_SYMBOLS = 20;
+const EVENT_STREAM = /^content-type:[ \t]*text\/event-stream/im;
 
-  handOver(socket: Socket): void {
-    this.#handedOver.add(socket);
+export class TransportDetector {
+  readonly #webSocketSymbols: symbol[] = [];
+  /** Sockets without an HTTP parser that one call has seen: an upgrade may be in progress. */
+  readonly #pendingUpgrades = new WeakSet<Socket>();
+  readonly #isWatched: (socket: Socket) => boolean;
+
+  /** `isWatched`: the application passed the socket to `watchConnection`, so it needs no HTTP server. */
+  constructor(isWatched: (socket: Socket) => boolean) {
+    this.#isWatched = isWatched;
   }
 
-  /** `again`: nothing can be said yet, a second look will tell. */
-  of(socket: Socket): Carried | 'again' | null {
-    const asUpgraded: Carried = { transport: 'upgraded', holder: socket };
-    const handedOver = this.#handedOver.has(socket);
-    const parsed = isParsed(socket);
-    const ws = parsed ? null : webSocketOf(socket);
-    if (ws !== null) return { transport: 'websocket', holder: ws };
-    if (parsed || isAnswered(socket)) {
-      const response = eventStreamOf(socket);
-      if (response !== null) return { transport: 'sse', holder: response };
-      return handedOver ? asUpgraded : null;
+  /** Null: no connection to count. `pending`: the socket does not show its transport yet; call again later. */
+  detect(socket: Socket): DetectedTransport | 'pending' | null {
+    const isWatched = this.#isWatched(socket);
+    const { parser, _httpMessage: response } = socket as HttpSocket;
+    const ws = parser ? null : this.#findWebSocket(socket);
+    if (ws !== null) return { transport: 'websocket', appObject: ws };
+    // A response without a parser: some routers send upgrades through their routes (@fastify/websocket).
+    if (parser || response) {
+      const stream = eventStreamOf(socket);
+      if (stream !== null) return { transport: 'sse', appObject: stream };
+      return isWatched ? { transport: 'upgraded', appObject: socket } : null;
     }
-    if (handedOver) return asUpgraded;
+    if (isWatched) return { transport: 'upgraded', appObject: socket };
     if (!isUpgradeable(socket)) return null;
-    if (this.#bare.has(socket)) return asUpgraded;
+    if (this.#pendingUpgrades.has(socket)) return { transport: 'upgraded', appObject: socket };
     if (socket.destroyed) return null;
-    this.#bare.add(socket);
-    return 'again';
+    this.#pendingUpgrades.add(socket);
+    return 'pending';
+  }
+
+  /** True when an event stream ended on a kept-alive socket, or an upgrade has become a WebSocket since. */
+  hasChanged({ socket, transport, appObject, openedAtMs }: Connection, nowMs: number): boolean {
+    if (transport === 'sse') return eventStreamOf(socket) !== appObject;
+    return (
+      transport === 'upgraded' && nowMs - openedAtMs < UNDECIDED_MS && this.#findWebSocket(socket) !== null
+    );
+  }
+
+  /**
+   * ws stores the WebSocket on its socket under a symbol described `websocket`, in minified bundles too. The symbol is a
+   * private detail of ws, so the value must also look like a WebSocket.
+   */
+  #findWebSocket(socket: Socket): WebSocketLike | null {
+    const fields = socket as unknown as Record<symbol, unknown>;
+    for (const symbol of this.#webSocketSymbols) {
+      const value = fields[symbol];
+      if (isWebSocket(value)) return value;
+    }
+    for (const symbol of Object.getOwnPropertySymbols(socket)) {
+      const value = symbol.description === 'websocket' ? fields[symbol] : null;
+      if (!isWebSocket(value)) continue;
+      const symbols = this.#webSocketSymbols;
+      if (symbols.length < MAX_SYMBOLS && !symbols.includes(symbol)) symbols.push(symbol);
+      return value;
+    }
+    return null;
   }
 }
 
-/** Of an HTTP/1 server: a plain TCP server's sockets, and HTTP/2 sessions, are not ours to name. */
-const isUpgradeable = (socket: ServedSocket): boolean =>
-  Boolean(socket.server && 'headersTimeout' in socket.server) && socket.alpnProtocol !== 'h2';
+/** The unfinished event stream on a socket. After `writeHead(200, {...})` only the raw header has the content type. */
+function eventStreamOf(socket: Socket): ServerResponse | null {
+  const { _httpMessage: response } = socket as HttpSocket;
+  if (!response || response.writableEnded) return null;
+  const header = response._header;
+  return typeof header === 'string' && EVENT_STREAM.test(header) ? response : null;
+}
+
+/** Only sockets of HTTP/1 servers: those of a plain TCP server and HTTP/2 sessions are not counted. */
+const isUpgradeable = ({ server, alpnProtocol }: HttpSocket): boolean =>
+  Boolean(server && 'headersTimeout' in server) && alpnProtocol !== 'h2';

@@ -1,24 +1,114 @@
+/** The connections that the application passes to `agent.watchConnection`, and the ids that it gives them. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { misuse } from '../registered-collections.ts';
+import { watchArgumentError } from '../watch-argument-error.ts';
 
-interface Handed {
-  /** Of a ws WebSocket. */
+export interface WatchConnectionOptions {
+  /**
+   * Names the connection in `status().connections.ids`. Ids are equal when their first 64 characters are, and a second
+   * call with the same id replaces the first.
+   */
+  readonly id?: string;
+}
+
+interface Watch {
+  readonly socket: Socket;
+  readonly id: string | null;
+}
+
+/** Further connections are watched without their ids. */
+const MAX_IDS = 10_000;
+const MAX_ID_LENGTH = 64;
+
+export class WatchedConnections {
+  readonly #watches = new WeakMap<Socket, Watch>();
+  readonly #byId = new Map<string, Watch>();
+  #hasUsedIds = false;
+
+  /** True once the application has given an id. */
+  get hasUsedIds(): boolean {
+    return this.#hasUsedIds;
+  }
+
+  /** `replaced` is the socket of an earlier call with this id. Throws a TypeError for a wrong argument. */
+  add(
+    socketOrStream: Duplex,
+    options: WatchConnectionOptions = {},
+  ): { watch: Watch; replaced: Socket | null } {
+    const socket = socketUnder(socketOrStream);
+    const id = options.id === undefined ? null : boundedId(options.id);
+    const former = id === null ? undefined : this.#byId.get(id);
+    if (former !== undefined) this.#remove(former);
+    const earlier = this.#watches.get(socket);
+    if (earlier !== undefined) this.#remove(earlier);
+    const watch = { socket, id: this.#byId.size < MAX_IDS ? id : null };
+    this.#watches.set(socket, watch);
+    if (watch.id !== null) {
+      this.#hasUsedIds = true;
+      this.#byId.set(watch.id, watch);
+    }
+    return { watch, replaced: former === undefined || former.socket === socket ? null : former.socket };
+  }
+
+  /** False when a later call has replaced this watch, or its connection has closed. */
+  end(watch: Watch): boolean {
+    if (this.#watches.get(watch.socket) !== watch) return false;
+    this.#remove(watch);
+    return true;
+  }
+
+  has(socket: Socket): boolean {
+    return this.#watches.has(socket);
+  }
+
+  idOf(socket: Socket): string | null {
+    return this.#watches.get(socket)?.id ?? null;
+  }
+
+  /** Call it when the socket has closed: the ids hold their sockets. */
+  forget(socket: Socket): void {
+    const watch = this.#watches.get(socket);
+    if (watch !== undefined) this.#remove(watch);
+  }
+
+  /** The open connections that have an id. */
+  named(): Iterable<Watch> {
+    return this.#byId.values();
+  }
+
+  stop(): void {
+    this.#byId.clear();
+  }
+
+  #remove(watch: Watch): void {
+    this.#watches.delete(watch.socket);
+    if (watch.id !== null) this.#byId.delete(watch.id);
+  }
+}
+
+interface WithSocket {
+  /** On a ws WebSocket. */
   readonly _socket?: unknown;
-  /** Of a request or response, and of a connection of the package `websocket`. */
+  /** On a request, a response, and a connection of the package `websocket`. */
   readonly socket?: unknown;
 }
 
-/** The socket under what the application hands over: itself, a WebSocket's, a response's; else misuse. */
-export function socketOf(connection: Duplex): Socket {
-  const { _socket, socket } = connection as Handed;
+/** The socket under a WebSocket, a request, a response or a stream. */
+function socketUnder(connection: Duplex): Socket {
+  const { _socket, socket } = (connection ?? {}) as WithSocket;
   for (const candidate of [_socket, socket, connection]) {
     if (isStream(candidate)) return candidate as Socket;
   }
-  throw misuse('connection', connection);
+  throw watchArgumentError('connection', connection);
 }
 
-const isStream = (value: unknown): boolean => {
+function isStream(value: unknown): boolean {
   const { pipe, on, write } = (value ?? {}) as Record<string, unknown>;
   return typeof pipe === 'function' && typeof on === 'function' && typeof write === 'function';
-};
+}
+
+/** Ids are data of the application: without control characters they cannot break a line of a log or a terminal. */
+function boundedId(id: unknown): string {
+  if (typeof id !== 'string' || id === '') throw watchArgumentError('id', id);
+  return id.slice(0, MAX_ID_LENGTH).replace(/\p{Cc}/gu, '\uFFFD');
+}

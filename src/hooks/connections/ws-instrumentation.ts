@@ -1,177 +1,148 @@
-import type { EventEmitter } from 'node:events';
+/** Counts messages and round trips: wraps `send` and `ping` once per prototype, with one shared `pong` listener. */
 import type { Socket } from 'node:net';
-import type { Clock } from '../../types/index.ts';
+import type { Clock, RttReading } from '../../types/index.ts';
 import { NEVER, type Connection } from './connection.ts';
-import { createRoundTrips, type RoundTrips } from './round-trips.ts';
-
-/** What ws 6, 7 and 8 share and we rely on. */
-export interface WebSocketLike extends EventEmitter {
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  readonly _socket?: Socket | null;
-  readonly _isServer?: boolean;
-  ping(data?: unknown, mask?: boolean, callback?: (error?: Error) => void): void;
-  send(...args: unknown[]): void;
-}
-
-const OPEN = 1;
-export const isOpen = (ws: WebSocketLike): boolean => ws.readyState === OPEN;
-
-/** One symbol for each copy of ws in the process: socket.io alone brings two. */
-const symbols: symbol[] = [];
-const MAX_SYMBOLS = 20;
-
-/**
- * An upgraded socket carries its WebSocket under a symbol described `websocket`, in minified bundles too. It is a private
- * detail of ws, so what is found must look like a WebSocket.
- */
-export function webSocketOf(socket: Socket): WebSocketLike | null {
-  const fields = socket as unknown as Record<symbol, unknown>;
-  for (const symbol of symbols) {
-    const value = fields[symbol];
-    if (isWebSocket(value)) return value;
-  }
-  for (const symbol of Object.getOwnPropertySymbols(socket)) {
-    if (symbol.description !== 'websocket' || !isWebSocket(fields[symbol])) continue;
-    if (symbols.length < MAX_SYMBOLS && !symbols.includes(symbol)) symbols.push(symbol);
-    return fields[symbol];
-  }
-  return null;
-}
-
-function isWebSocket(value: unknown): value is WebSocketLike {
-  if (typeof value !== 'object' || value === null) return false;
-  const { readyState, ping, send } = value as Record<string, unknown>;
-  return typeof readyState === 'number' && typeof ping === 'function' && typeof send === 'function';
-}
+import { OPEN, type WebSocketLike } from './web-socket.ts';
 
 type Method = (this: WebSocketLike, ...args: unknown[]) => unknown;
 
-/** Wraps `send` and `ping` once per prototype found: integers only, nothing per connection but one shared listener. */
-export class Wraps {
-  sent = 0;
-  failed = 0;
-  readonly roundTrips: RoundTrips = createRoundTrips();
+export class WsInstrumentation {
+  messagesSent = 0;
+  messagesFailed = 0;
+  readonly roundTrips = new RoundTripHistogram();
   readonly #clock: Clock;
-  readonly #open: ReadonlyMap<Socket, Connection | null>;
-  readonly #known = new WeakSet<object>();
-  readonly #pings = new WeakMap<object, Method>();
+  readonly #connections: ReadonlyMap<Socket, Connection | null>;
+  readonly #checkedPrototypes = new WeakSet<object>();
+  readonly #originalPings = new WeakMap<object, Method>();
   readonly #undo: (() => void)[] = [];
   readonly #onPong: (this: WebSocketLike) => void;
 
-  constructor(clock: Clock, open: ReadonlyMap<Socket, Connection | null>) {
+  constructor(clock: Clock, connections: ReadonlyMap<Socket, Connection | null>) {
     this.#clock = clock;
-    this.#open = open;
-    const answered = (ws: WebSocketLike): void => this.#answered(ws);
+    this.#connections = connections;
+    const notePong = (ws: WebSocketLike): void => this.#notePong(ws);
     this.#onPong = function onPong() {
-      answered(this);
+      notePong(this);
     };
   }
 
-  /** Cheap for a prototype that is known. */
-  discover(ws: WebSocketLike): void {
+  /** Wraps the class of this WebSocket; costs one lookup when it is wrapped already. */
+  instrument(ws: WebSocketLike): void {
     const proto = Object.getPrototypeOf(ws) as object;
-    if (this.#known.has(proto)) return;
-    this.#known.add(proto);
+    if (this.#checkedPrototypes.has(proto)) return;
+    this.#checkedPrototypes.add(proto);
     const owner = ownerOf(proto, 'send');
-    if (owner !== null && !this.#pings.has(owner)) this.#wrap(owner);
+    if (owner !== null && !this.#originalPings.has(owner)) this.#wrap(owner);
   }
 
-  /** A ping of ours: by the original method, so that it is not taken for the application's. */
+  /** Sends a ping by the original method, so that it does not count as a ping of the application. */
   ping(ws: WebSocketLike): void {
     const owner = ownerOf(Object.getPrototypeOf(ws) as object, 'send');
-    const original = owner === null ? undefined : this.#pings.get(owner);
+    const original = owner === null ? undefined : this.#originalPings.get(owner);
     if (original === undefined) ws.ping();
     else original.call(ws);
   }
 
-  /** Does the application itself hear this connection's pongs? */
-  appHearsPongs(ws: WebSocketLike, connection: Connection): boolean {
-    return ws.listenerCount('pong') > (connection.listensForPong ? 1 : 0);
+  hasAppPongListener(ws: WebSocketLike, connection: Connection): boolean {
+    return ws.listenerCount('pong') > (connection.hasPongListener ? 1 : 0);
   }
 
   stop(): void {
     for (const undo of this.#undo) undo();
-    for (const connection of this.#open.values()) {
-      if (connection?.listensForPong)
-        (connection.holder as WebSocketLike).removeListener('pong', this.#onPong);
+    for (const connection of this.#connections.values()) {
+      if (connection?.hasPongListener)
+        (connection.appObject as WebSocketLike).removeListener('pong', this.#onPong);
     }
   }
 
   #wrap(owner: object): void {
     const proto = owner as { send: Method; ping: Method };
     const { send, ping } = proto;
-    this.#pings.set(owner, ping);
-    const count = this as { sent: number; failed: number };
+    this.#originalPings.set(owner, ping);
+    const counts = this as { messagesSent: number; messagesFailed: number };
     const wrappedSend: Method = function (this) {
-      // The same copy of ws may serve clients of this process, which are not its connections.
+      // Clients in this process can use the same copy of ws. They are not connections of the server.
       if (this._isServer !== false) {
-        if (this.readyState === OPEN) count.sent += 1;
-        else count.failed += 1;
+        if (this.readyState === OPEN) counts.messagesSent += 1;
+        else counts.messagesFailed += 1;
       }
-      // oxlint-disable-next-line prefer-rest-params -- the number of arguments decides how ws reads them
+      // oxlint-disable-next-line prefer-rest-params -- ws reads its arguments by their number
       return Reflect.apply(send, this, arguments);
     };
-    const pinged = (ws: WebSocketLike): void => this.#pinged(ws);
+    const notePing = (ws: WebSocketLike): void => this.#notePing(ws);
     const wrappedPing: Method = function (this) {
-      pinged(this);
+      notePing(this);
       // oxlint-disable-next-line prefer-rest-params -- as above
       return Reflect.apply(ping, this, arguments);
     };
-    for (const [name, wrapped, original] of [
-      ['send', wrappedSend, send],
-      ['ping', wrappedPing, ping],
-    ] as const) {
-      Object.defineProperty(wrapped, 'name', { value: original.name });
-      Object.defineProperty(wrapped, 'length', { value: original.length });
-      proto[name] = wrapped;
-      this.#undo.push(() => {
-        if (proto[name] === wrapped) proto[name] = original;
-      });
-    }
+    this.#replace(proto, 'send', wrappedSend);
+    this.#replace(proto, 'ping', wrappedPing);
   }
 
-  #pinged(ws: WebSocketLike): void {
+  #replace(proto: { send: Method; ping: Method }, name: 'send' | 'ping', wrapped: Method): void {
+    const original = proto[name];
+    Object.defineProperty(wrapped, 'name', { value: original.name });
+    Object.defineProperty(wrapped, 'length', { value: original.length });
+    proto[name] = wrapped;
+    this.#undo.push(() => {
+      if (proto[name] === wrapped) proto[name] = original;
+    });
+  }
+
+  #notePing(ws: WebSocketLike): void {
     try {
-      const connection = ws._socket ? this.#open.get(ws._socket) : null;
+      const connection = ws._socket ? this.#connections.get(ws._socket) : null;
       if (!connection || ws.readyState !== OPEN) return;
       const nowMs = this.#clock.nowMs();
-      connection.appPingedAtMs = nowMs;
-      if (connection.askedAtMs === NEVER) connection.askedAtMs = nowMs;
-      connection.roundTripFromMs = nowMs;
-      if (connection.listensForPong) return;
-      connection.listensForPong = true;
+      connection.appPingAtMs = nowMs;
+      if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = nowMs;
+      connection.roundTripStartMs = nowMs;
+      if (connection.hasPongListener) return;
+      connection.hasPongListener = true;
       ws.on('pong', this.#onPong);
     } catch {
-      // A subclass with a getter that throws: its ping must go out all the same.
+      // A subclass may have a getter that throws. The application's ping is sent all the same.
     }
   }
 
-  #answered(ws: WebSocketLike): void {
-    const connection = ws._socket ? this.#open.get(ws._socket) : null;
-    if (!connection || connection.roundTripFromMs === NEVER) return;
-    this.roundTrips.add((this.#clock.nowMs() - connection.roundTripFromMs) / 1_000);
-    connection.roundTripFromMs = NEVER;
-    connection.askedAtMs = NEVER;
+  #notePong(ws: WebSocketLike): void {
+    const connection = ws._socket ? this.#connections.get(ws._socket) : null;
+    if (!connection || connection.roundTripStartMs === NEVER) return;
+    this.roundTrips.add((this.#clock.nowMs() - connection.roundTripStartMs) / 1_000);
+    connection.roundTripStartMs = NEVER;
+    connection.unansweredPingAtMs = NEVER;
   }
 }
 
-/** A subclass may inherit the method: it is wrapped where it lives, once for all classes below. */
+/** The prototype that has the method itself: wrapped there, once for all its subclasses. */
 function ownerOf(proto: object, method: string): object | null {
-  for (let at: object | null = proto; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    if (Object.hasOwn(at, method)) return at;
+  let owner: object | null = proto;
+  while (owner !== null && !Object.hasOwn(owner, method))
+    owner = Object.getPrototypeOf(owner) as object | null;
+  return owner;
+}
+
+const BOUNDS_SECONDS: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export class RoundTripHistogram {
+  readonly #bucketCounts = Array.from({ length: BOUNDS_SECONDS.length + 1 }, () => 0);
+  #count = 0;
+  #sumSeconds = 0;
+
+  add(seconds: number): void {
+    if (!(seconds >= 0)) return;
+    const index = BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
+    const bucket = index === -1 ? BOUNDS_SECONDS.length : index;
+    this.#bucketCounts[bucket] = (this.#bucketCounts[bucket] ?? 0) + 1;
+    this.#count += 1;
+    this.#sumSeconds += seconds;
   }
-  return null;
-}
 
-/** Registered codes as they are; clients choose the others, so each thousand is one name. */
-export function closeCodeName(code: number): string {
-  if (code >= 4_000 && code <= 4_999) return '4xxx';
-  if (code >= 3_000 && code <= 3_999) return '3xxx';
-  return REGISTERED.has(code) ? String(code) : 'other';
+  /** Null before the first round trip. */
+  read(): RttReading | null {
+    if (this.#count === 0) return null;
+    let total = 0;
+    const counts = this.#bucketCounts.map((count) => (total += count));
+    return { boundsSeconds: BOUNDS_SECONDS, counts, sumSeconds: this.#sumSeconds };
+  }
 }
-
-/** RFC 6455 and the IANA registry. */
-const REGISTERED = new Set([
-  1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 1015,
-]);

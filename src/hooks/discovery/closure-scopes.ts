@@ -1,65 +1,65 @@
+/** Finds the collections in the scopes that functions close over: a handler closes over its application's registries. */
 import { isMap, isProxy, isSet } from 'node:util/types';
-import type { Fields } from './field-reader.ts';
-import { inspect, type Inspection } from '../inspector/inspector-session.ts';
+import { withInspector, type InspectorSession } from '../inspector/inspector-session.ts';
+import type { FieldReader } from './field-reader.ts';
 
-/** A collection and how the application's code would name it: `clients`, `manager.connections`. */
-export interface Variable {
+/** A collection and its name in the application's code: `clients`, `manager.connections`. */
+export interface NamedCollection {
   readonly name: string;
   readonly collection: object;
 }
 
-const MAX_VARIABLES = 200;
-const MAX_DEPTH = 8;
+const MAX_VARIABLES_PER_SCOPE = 200;
+/** A bound function has a target, which can be bound itself. */
+const MAX_BOUND_LAYERS = 8;
 
 export const isCollection = (value: unknown): value is object =>
   isMap(value) || isSet(value) || (Array.isArray(value) && !isProxy(value));
 
-/**
- * The Maps, Sets and Arrays in the scopes that these functions close over, and one level below in plain objects there.
- * It is how a registry is reached that no one registered: the handler of a connection closes over it.
- */
-export const collectionsAround = (functions: readonly object[], fields: Fields): Variable[] =>
+/** The Maps, Sets and Arrays that are variables there, or fields of plain objects there. */
+export const collectionsInScopes = (functions: readonly object[], fields: FieldReader): NamedCollection[] =>
   functions.length === 0
     ? []
-    : inspect((inspection) => functions.flatMap((closure) => collectionsOf(inspection, closure, fields)));
+    : withInspector((session) => functions.flatMap((closure) => collectionsOf(session, closure, fields)));
 
-function collectionsOf(inspection: Inspection, closure: object, fields: Fields): Variable[] {
-  const found: Variable[] = [];
-  let { internal } = inspection.describe(closure);
-  for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
-    const idOf = (name: string): string | undefined =>
+function collectionsOf(session: InspectorSession, closure: object, fields: FieldReader): NamedCollection[] {
+  const collections: NamedCollection[] = [];
+  let { internal } = session.describe(closure);
+  for (let layer = 0; layer < MAX_BOUND_LAYERS; layer += 1) {
+    const objectId = (name: string): string | undefined =>
       internal.find((property) => property.name === name)?.value?.objectId;
-    const [self, target, scopes] = ['[[BoundThis]]', '[[TargetFunction]]', '[[Scopes]]'].map(idOf);
-    if (self !== undefined) addBound(found, inspection.fetch(self), fields);
-    if (scopes !== undefined) addScopes(found, inspection.fetch(scopes), fields);
+    const [boundThis, target, scopes] = ['[[BoundThis]]', '[[TargetFunction]]', '[[Scopes]]'].map(objectId);
+    if (boundThis !== undefined) addBoundThis(collections, session.fetch(boundThis), fields);
+    if (scopes !== undefined) addScopes(collections, session.fetch(scopes), fields);
     if (target === undefined) break;
-    internal = inspection.describeRemote(target).internal;
+    internal = session.describeRemote(target).internal;
   }
-  return found;
+  return collections;
 }
 
-/** Of a bound method: its object goes by the name of its class. */
-function addBound(found: Variable[], self: unknown, fields: Fields): void {
-  const name = (self as { constructor?: { name?: unknown } } | null)?.constructor?.name;
-  addFields(found, { name: typeof name === 'string' && name !== '' ? name : 'this', value: self }, fields);
+/** The object of a bound method is named after its class. */
+function addBoundThis(collections: NamedCollection[], self: unknown, fields: FieldReader): void {
+  const className = (self as { constructor?: { name?: unknown } } | null)?.constructor?.name;
+  const name = typeof className === 'string' && className !== '' ? className : 'this';
+  addFields(collections, { name, value: self }, fields);
 }
 
-/** An array of `{ description, object }` from the inside out, the global scope last. */
-function addScopes(found: Variable[], scopes: unknown, fields: Fields): void {
+/** `scopes` is an array of `{ description, object }`, the innermost scope first and the global scope last. */
+function addScopes(collections: NamedCollection[], scopes: unknown, fields: FieldReader): void {
   if (typeof scopes !== 'object' || scopes === null) return;
-  // An array without a prototype, hence without an iterator.
+  // The array has no prototype and so no iterator.
   for (const scope of Object.values<{ readonly object?: unknown }>(scopes as Record<string, never>)) {
     if (typeof scope?.object !== 'object' || scope.object === null || scope.object === globalThis) continue;
-    for (const name of Object.keys(scope.object).slice(0, MAX_VARIABLES)) {
-      const value = variable(scope.object as Record<string, unknown>, name);
-      if (isCollection(value)) found.push({ name, collection: value });
-      else addFields(found, { name, value }, fields);
+    for (const name of Object.keys(scope.object).slice(0, MAX_VARIABLES_PER_SCOPE)) {
+      const value = readVariable(scope.object as Record<string, unknown>, name);
+      if (isCollection(value)) collections.push({ name, collection: value });
+      else addFields(collections, { name, value }, fields);
     }
   }
 }
 
-/** A `const` that its line has not reached yet throws when it is read. */
-function variable(scope: Record<string, unknown>, name: string): unknown {
+/** Reading a `const` before its declaration has run throws. */
+function readVariable(scope: Record<string, unknown>, name: string): unknown {
   try {
     return scope[name];
   } catch {
@@ -67,18 +67,18 @@ function variable(scope: Record<string, unknown>, name: string): unknown {
   }
 }
 
-function addFields(found: Variable[], { name, value }: Named, fields: Fields): void {
-  if (typeof value !== 'object' || value === null || isProxy(value) || isCoreOrServer(value)) return;
-  for (const [field, own] of fields.of(value)) {
-    if (isCollection(own)) found.push({ name: `${name}.${field}`, collection: own });
-  }
-}
-
-interface Named {
+interface NamedValue {
   readonly name: string;
   readonly value: unknown;
 }
 
-/** Streams, sockets, servers, requests: theirs are not the application's registries, or are known already. */
+function addFields(collections: NamedCollection[], { name, value }: NamedValue, fields: FieldReader): void {
+  if (typeof value !== 'object' || value === null || isProxy(value) || isCoreOrServer(value)) return;
+  for (const [field, fieldValue] of fields.fieldsOf(value)) {
+    if (isCollection(fieldValue)) collections.push({ name: `${name}.${field}`, collection: fieldValue });
+  }
+}
+
+/** Collections of streams, sockets, requests and servers are not the application's, or `library-servers.ts` reads them. */
 const isCoreOrServer = (value: object): boolean =>
   ['pipe', 'listen', 'handleUpgrade', 'setHeader', 'sids', 'clientsCount'].some((name) => name in value);

@@ -1,126 +1,131 @@
-/** What a collection is, told by its first entries without running code of the application. */
-
+/** Tells from its first entries what a collection is used for, without running code of the application. */
 import { isMap, isProxy, isSet } from 'node:util/types';
-import type { Fields } from './field-reader.ts';
 import type { Collection } from '../registered-collections.ts';
 import { isCollection } from './closure-scopes.ts';
+import type { FieldReader } from './field-reader.ts';
 
-/** The sockets that are connected to one namespace of Socket.IO: some of their ids, and whether one is among them. */
-export interface Connected {
-  readonly some: readonly string[];
+/** `rooms.members`: rooms that are objects, with their members in the field of this name. */
+export type CollectionRole = 'registry' | 'rooms' | `rooms.${string}` | 'queue';
+
+/** The connected sockets of one namespace of Socket.IO, by their ids. */
+export interface ConnectedIds {
+  readonly samples: readonly string[];
   has(id: string): boolean;
 }
-/** What one look knows beside the collection itself. */
-export interface Known {
-  readonly fields: Fields;
-  readonly connected: readonly Connected[];
-  /** Whether connections are kept by this key somewhere. */
-  readonly isId: (key: string) => boolean;
-}
-/** `rooms.members`: rooms that are objects, with their members in the field of this name. */
-export type Role = 'registry' | 'rooms' | `rooms.${string}` | 'queue';
 
-/** A collection tells what it is by its first entries once it has this many. */
-const ENTRIES_TO_TELL = 3;
-/** Shorter keys, and numbers, are the same as others by chance. */
-const ID_CHARS = 8;
-/** Of a Map the last entry is behind all others. */
-const MOST_TO_PASS = 2_000;
+export interface RoleContext {
+  readonly fields: FieldReader;
+  readonly connected: readonly ConnectedIds[];
+  /** True when some registry has a connection under this key. */
+  readonly isConnectionKey: (key: string) => boolean;
+}
+
+/** A smaller collection, or a smaller sample of ids, gives no answer. */
+const MIN_ENTRIES = 3;
+/** Shorter keys, and numbers, can be equal to ids by chance. */
+const MIN_ID_CHARS = 8;
+/** The last entries of a Map or Set can only be reached by iteration over all others. */
+const MAX_ITERATED_ENTRIES = 2_000;
 
 export const sizeOf = (collection: object): number =>
   Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
 
 /**
- * By the first entries: connections or what holds one; collections of such or of their ids, or objects with one; an
- * array of plain values is a queue. Null while it cannot be told.
+ * A registry has connections, or objects with one, or ids of connections as keys. Rooms are collections of connections or
+ * of their ids, or objects with such a collection. A queue is an array of plain values. Null: too few entries to tell.
  */
-export function roleOf(collection: object, known: Known): Role | 'other' | null {
-  if (sizeOf(collection) < ENTRIES_TO_TELL || known.fields.spent) return null;
-  const all = collection as Collection;
-  // What leaks keeps its oldest entries, and those are empty by then: the newest tell.
-  return roleBy(firstEntries(all), all, known) ?? roleBy(lastEntries(all), all, known);
+export function collectionRole(collection: object, context: RoleContext): CollectionRole | 'other' | null {
+  if (sizeOf(collection) < MIN_ENTRIES || context.fields.isExhausted) return null;
+  const entries = collection as Collection;
+  // The oldest entries of a leaking collection can be rooms that are empty by now, so the newest are read too.
+  return (
+    roleOfEntries(firstEntries(entries), entries, context) ??
+    roleOfEntries(lastEntries(entries), entries, context)
+  );
 }
 
 type Entry = readonly [unknown, unknown];
 
-function roleBy(entries: readonly Entry[], collection: Collection, known: Known): Role | 'other' | null {
+function roleOfEntries(
+  entries: readonly Entry[],
+  collection: Collection,
+  context: RoleContext,
+): CollectionRole | 'other' | null {
   if (entries.length === 0) return null;
-  const { fields, connected } = known;
-  const holdsConnection = (value: unknown): boolean => isHolder(value, fields);
-  if (entries.some(([key, value]) => holdsConnection(key) || holdsConnection(value))) return 'registry';
-  const kept = isKeptById(collection, connected);
-  if (kept !== false) return kept === null ? null : 'registry';
+  const { fields, connected } = context;
+  if (entries.some(([key, value]) => hasConnection(key, fields) || hasConnection(value, fields)))
+    return 'registry';
+  const isKeyed = isKeyedByConnection(collection, connected);
+  if (isKeyed !== false) return isKeyed === null ? null : 'registry';
   const values = entries.map(([, value]) => value);
   const inner = values.filter(isCollection);
-  const ofConnections = areRooms(inner, known);
-  if (ofConnections === true) return isMap(collection) ? 'rooms' : 'other';
+  const innerAreRooms = areRooms(inner, context);
+  if (innerAreRooms === true) return isMap(collection) ? 'rooms' : 'other';
   if (isMap(collection)) {
-    if (inner.length === entries.length) return ofConnections === null ? null : 'other';
-    const field = membersField(values, known);
+    if (inner.length === entries.length) return innerAreRooms === null ? null : 'other';
+    const field = membersField(values, context);
     return field === null ? null : field === false ? 'other' : `rooms.${field}`;
   }
-  return Array.isArray(collection) && inner.length === 0 && values.every(isPlain) ? 'queue' : 'other';
+  return Array.isArray(collection) && inner.length === 0 && values.every(isPlainValue) ? 'queue' : 'other';
 }
 
-/** In which field such objects keep connections, or their ids; false: in none, null: it cannot be told yet. */
-function membersField(objects: readonly unknown[], known: Known): string | false | null {
-  const rooms = new Map<string, object[]>();
-  for (const thing of objects) {
-    if (typeof thing !== 'object' || thing === null || isCollection(thing)) continue;
-    for (const [name, value] of known.fields.of(thing))
-      if (isCollection(value)) rooms.set(name, [...(rooms.get(name) ?? []), value]);
+/** The field in which these objects have connections or their ids; false: there is none, null: too few to tell. */
+function membersField(objects: readonly unknown[], context: RoleContext): string | false | null {
+  const collectionsByField = new Map<string, object[]>();
+  for (const object of objects) {
+    if (typeof object !== 'object' || object === null || isCollection(object)) continue;
+    for (const [name, value] of context.fields.fieldsOf(object)) {
+      if (!isCollection(value)) continue;
+      collectionsByField.set(name, [...(collectionsByField.get(name) ?? []), value]);
+    }
   }
-  const judged = [...rooms].map(([name, inner]) => [name, areRooms(inner, known)] as const);
-  const undecided = judged.some(([, are]) => are === null) ? null : false;
-  return judged.find(([, are]) => are === true)?.[0] ?? undecided;
+  let isUndecided = false;
+  for (const [name, collections] of collectionsByField) {
+    const answer = areRooms(collections, context);
+    if (answer === true) return name;
+    isUndecided ||= answer === null;
+  }
+  return isUndecided ? null : false;
 }
 
-/** Collections of connections or of their ids; null while their members may be ids and are too few to tell. */
-function areRooms(inner: readonly object[], { fields, isId }: Known): boolean | null {
-  const holds = (members: object): boolean =>
-    firstEntries(members as Collection).some((entry) => entry.some((one) => isHolder(one, fields)));
-  if (inner.some(holds)) return true;
-  const members = membersOf(inner);
-  if (!members.every(isIdLike)) return false;
-  return areConnected(members, isId) ? true : null;
-}
-
-const membersOf = (rooms: readonly object[]): unknown[] =>
-  rooms.flatMap((room) =>
-    firstEntries(room as Collection).map(([key, value]) => (isMap(room) ? key : value)),
+/** Null: the members can be ids of connections, but are too few to tell. */
+function areRooms(rooms: readonly object[], { fields, isConnectionKey }: RoleContext): boolean | null {
+  const roomEntries = rooms.map((room) => firstEntries(room as Collection));
+  if (roomEntries.flat(2).some((value) => hasConnection(value, fields))) return true;
+  const members = rooms.flatMap((room, index) =>
+    (roomEntries[index] ?? []).map(([key, value]) => (isMap(room) ? key : value)),
   );
+  if (!members.every(isIdLike)) return false;
+  // All members, because a list of permitted users has ids too, but not only of connected ones.
+  return members.length >= MIN_ENTRIES && members.every(isConnectionKey) ? true : null;
+}
 
 const isIdLike = (member: unknown): member is string =>
-  typeof member === 'string' && member.length >= ID_CHARS;
+  typeof member === 'string' && member.length >= MIN_ID_CHARS;
 
-/** All of them: who may read a document is a list of ids too, and not of those alone who are connected. */
-const areConnected = (members: readonly string[], isId: Known['isId']): boolean =>
-  members.length >= ENTRIES_TO_TELL && members.every(isId);
-
-/** Null while too few are connected to tell. An id of Socket.IO is one connection's and never comes again. */
-function isKeptById(collection: object, connected: readonly Connected[]): boolean | null {
+/** True when half of the connected ids are keys: Socket.IO gives an id to one connection only. Null: too few connected. */
+function isKeyedByConnection(collection: object, connected: readonly ConnectedIds[]): boolean | null {
   if (connected.length === 0 || Array.isArray(collection)) return false;
-  const enough = connected.filter(({ some }) => some.length >= ENTRIES_TO_TELL);
-  if (enough.length === 0) return null;
+  const withSamples = connected.filter(({ samples }) => samples.length >= MIN_ENTRIES);
+  if (withSamples.length === 0) return null;
   const keys = collection as ReadonlySet<string>;
-  return enough.some(({ some }) => some.filter((id) => keys.has(id)).length * 2 > some.length);
+  return withSamples.some(({ samples }) => samples.filter((id) => keys.has(id)).length * 2 > samples.length);
 }
 
 const entriesOf = (collection: Collection): Iterable<Entry> =>
-  isMap(collection) ? collection : pairs(collection as Iterable<unknown>);
+  isMap(collection) ? collection : withoutKeys(collection as Iterable<unknown>);
 
-function* pairs(values: Iterable<unknown>): Generator<Entry> {
+function* withoutKeys(values: Iterable<unknown>): Generator<Entry> {
   for (const value of values) yield [null, value];
 }
 
-const firstEntries = (collection: Collection): Entry[] => [...take(entriesOf(collection), ENTRIES_TO_TELL)];
+const firstEntries = (collection: Collection): Entry[] => [...take(entriesOf(collection), MIN_ENTRIES)];
 
-/** None where it takes long to get there. */
 const lastEntries = (collection: Collection): Entry[] =>
-  sizeOf(collection) > MOST_TO_PASS ? [] : [...entriesOf(collection)].slice(-ENTRIES_TO_TELL);
+  sizeOf(collection) > MAX_ITERATED_ENTRIES ? [] : [...entriesOf(collection)].slice(-MIN_ENTRIES);
 
-export function* take<T>(values: Iterable<T>, most: number): Generator<T> {
-  let left = most;
+export function* take<T>(values: Iterable<T>, count: number): Generator<T> {
+  let left = count;
   for (const value of values) {
     yield value;
     left -= 1;
@@ -128,22 +133,24 @@ export function* take<T>(values: Iterable<T>, most: number): Generator<T> {
   }
 }
 
-/** A WebSocket, a socket, a response, a Socket.IO socket; or an object with one in a field of its own. */
-function isHolder(value: unknown, fields: Fields): boolean {
-  // A Proxy answers by code of the application.
+/** A connection, or an object with a connection in an own field. A Proxy is skipped: its traps are code of the application. */
+function hasConnection(value: unknown, fields: FieldReader): boolean {
   if (typeof value !== 'object' || value === null || isProxy(value)) return false;
   if (isConnection(value)) return true;
   if (isCollection(value) || isMap(value) || isSet(value)) return false;
   return fields
-    .of(value)
-    .some(([, own]) => typeof own === 'object' && own !== null && !isProxy(own) && isConnection(own));
+    .fieldsOf(value)
+    .some(
+      ([, field]) => typeof field === 'object' && field !== null && !isProxy(field) && isConnection(field),
+    );
 }
 
+/** A WebSocket, a socket, a response or a Socket.IO socket. */
 const isConnection = (value: object): boolean =>
   ('readyState' in value && 'send' in value) ||
   'remoteAddress' in value ||
   'writeHead' in value ||
   ('handshake' in value && 'emit' in value);
 
-const isPlain = (value: unknown): boolean =>
+const isPlainValue = (value: unknown): boolean =>
   typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value));

@@ -1,37 +1,45 @@
-/** Of strings so much is looked at: a slice would keep the whole alive. */
-const CHARS = 64;
-/** So many items seen to leave, at half of the readings, make a queue; a history that is cut now and then does not. */
-const ENOUGH = { times: 10, share: 0.5 } as const;
+/** Detects whether the application removes items from the front of an array, which makes the array a queue. */
 
-/** Does somebody take from the front of this array? By the item that stands there from reading to reading, held weakly. */
-export class Front {
-  #before: WeakRef<object> | number | null = null;
-  #readings = 0;
-  #left = 0;
-  #isTaken = false;
+/** Only the start of a string is hashed, and no part is kept: a slice would keep the complete string alive. */
+const HASHED_CHARS = 64;
+/** Below both bounds the array is a history that the application cuts from time to time. */
+const MIN_REMOVALS = 10;
+const MIN_REMOVAL_SHARE = 0.5;
 
-  /** True for good once it was taken from often: a consumer that stops later is what we are here for. */
-  isTaken(items: readonly unknown[]): boolean {
-    if (this.#isTaken) return true;
-    const now = items[0];
-    if (this.#before !== null) {
-      this.#readings += 1;
-      if (!isSame(this.#before, now)) this.#left += 1;
+/** An object is marked by a weak reference, a string by its hash, other values by null. */
+type ItemMark = WeakRef<object> | number | null;
+
+/** Compares the first item of an array from reading to reading. */
+export class ConsumerDetector {
+  #previous: ItemMark = null;
+  #comparisons = 0;
+  #removals = 0;
+  #hasConsumer = false;
+
+  /** Stays true once it is true: a queue whose consumer stops is a leak that the agent must report. */
+  update(items: readonly unknown[]): boolean {
+    if (this.#hasConsumer) return true;
+    const first = items[0];
+    if (this.#previous !== null) {
+      this.#comparisons += 1;
+      if (!isSameItem(this.#previous, first)) this.#removals += 1;
     }
-    this.#before = markOf(now);
-    this.#isTaken = this.#left >= ENOUGH.times && this.#left >= ENOUGH.share * this.#readings;
-    return this.#isTaken;
+    this.#previous = markOf(first);
+    this.#hasConsumer =
+      this.#removals >= MIN_REMOVALS && this.#removals >= MIN_REMOVAL_SHARE * this.#comparisons;
+    return this.#hasConsumer;
   }
 }
 
-/** Two equal strings in a row look like one that stayed: then it is a list for longer. */
-const isSame = (before: WeakRef<object> | number, now: unknown): boolean =>
-  now !== undefined && (typeof before === 'number' ? before === markOf(now) : before.deref() === now);
+/** Two equal strings in a row look like one string that stayed, which only delays the detection. */
+const isSameItem = (mark: WeakRef<object> | number, item: unknown): boolean =>
+  item !== undefined && (typeof mark === 'number' ? mark === markOf(item) : mark.deref() === item);
 
-function markOf(item: unknown): WeakRef<object> | number | null {
+function markOf(item: unknown): ItemMark {
   if (typeof item === 'object' && item !== null) return new WeakRef(item);
   if (typeof item !== 'string') return null;
-  let mark = item.length;
-  for (let i = 0; i < Math.min(CHARS, item.length); i += 1) mark = (mark * 31 + item.charCodeAt(i)) | 0;
-  return mark;
+  let hash = item.length;
+  for (let index = 0; index < Math.min(HASHED_CHARS, item.length); index += 1)
+    hash = (hash * 31 + item.charCodeAt(index)) | 0;
+  return hash;
 }

@@ -1,45 +1,44 @@
+/** Reads the own fields of the application's objects without running its code and at a bounded cost. */
 import { isProxy } from 'node:util/types';
 
 export type Field = readonly [name: string, value: unknown];
 
-const MOST = 50;
-/** An object with more names is a map in all but its class, and no holder of collections. */
-const LARGE = 1_000;
-/** Listing names takes up to a microsecond each (by `getOwnPropertyNames` twice that), and there is no way to ask how many there are. */
-const NAMES_PER_LOOK = 20_000;
+const MAX_FIELDS = 50;
+/** An object with more names is used as a map and is no holder of collections. */
+const MAX_NAMES = 1_000;
+/** Listing takes up to 1 us a name (`getOwnPropertyNames` 2 us), and JavaScript cannot count names without listing them. */
+const NAMES_PER_PASS = 20_000;
 
-/**
- * The own fields of the application's objects, read without running its code, at a bounded price: an object of
- * a million keys is listed once in the life of the process, a Buffer, each of whose bytes is a field, never.
- */
-export class Fields {
-  readonly #large = new WeakSet<object>();
-  #left = NAMES_PER_LOOK;
+/** Lists an object of a million keys only once in the life of the process, and never a Buffer: each byte is a field. */
+export class FieldReader {
+  readonly #largeObjects = new WeakSet<object>();
+  #namesLeft = NAMES_PER_PASS;
 
-  /** Before each look. */
-  renew(): void {
-    this.#left = NAMES_PER_LOOK;
+  /** Call it before each pass over objects. */
+  startPass(): void {
+    this.#namesLeft = NAMES_PER_PASS;
   }
 
-  /** Large objects have used up what one look may cost: the rest is for the next one. */
-  get spent(): boolean {
-    return this.#left <= 0;
+  /** True when large objects have used up this pass: the next pass reads the rest. */
+  get isExhausted(): boolean {
+    return this.#namesLeft <= 0;
   }
 
-  of(value: object): Field[] {
-    if (this.spent || isProxy(value) || ArrayBuffer.isView(value) || this.#large.has(value)) return [];
+  fieldsOf(value: object): Field[] {
+    if (this.isExhausted || isProxy(value) || ArrayBuffer.isView(value) || this.#largeObjects.has(value))
+      return [];
     const names = Object.keys(value);
-    if (names.length > LARGE) {
-      this.#large.add(value);
-      this.#left -= names.length;
+    if (names.length > MAX_NAMES) {
+      this.#largeObjects.add(value);
+      this.#namesLeft -= names.length;
       return [];
     }
-    return names.slice(0, MOST).map((name) => [name, own(value, name)]);
+    return names.slice(0, MAX_FIELDS).map((name) => [name, readField(value, name)]);
   }
 }
 
-/** A getter has no value here. A module's export that is not there yet throws. */
-export function own(value: unknown, name: string): unknown {
+/** The value of an own field; undefined for a getter, a Proxy, and an export of a module that is still loading. */
+export function readField(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || isProxy(value)) return undefined;
   try {
     return Object.getOwnPropertyDescriptor(value, name)?.value;

@@ -1,28 +1,34 @@
+/** Reads servers of ws, engine.io and `websocket`, and adapters of Socket.IO. Their shape survives bundling and minifying. */
 import type { EventEmitter } from 'node:events';
 import { isMap, isSet } from 'node:util/types';
 import type { RegistryReading, RoomsReading } from '../../types/index.ts';
 import type { EngineServer } from '../connections/polling-sessions.ts';
-import type { Names } from '../unique-names.ts';
-import { readRooms, type RoomsMap } from '../registered-collections.ts';
+import type { NamedEmitter } from '../emitters/listener-counts.ts';
+import { countRooms, type RoomsMap } from '../registered-collections.ts';
+import type { UniqueNames } from '../unique-names.ts';
 
-/** Servers and adapters told apart by shape, which survives bundling and minifying; class names do not. */
-export interface Found {
+/** A namespace of Socket.IO. The application's `connection` handlers are its listeners. */
+export interface Namespace extends EventEmitter {
+  /** The connected sockets by their ids. */
+  readonly sockets: ReadonlyMap<string, object>;
+}
+
+export interface LibraryServers {
   readonly registries: RegistryReading[];
   readonly rooms: RoomsReading[];
   readonly engines: EngineServer[];
-  /** Socket.IO's, on which an application hears of connections. */
-  readonly namespaces: EventEmitter[];
-  readonly emitters: { readonly name: string; readonly emitter: EventEmitter }[];
+  readonly namespaces: Namespace[];
+  readonly emitters: NamedEmitter[];
 }
 
-interface Shape {
+interface ServerShape {
   readonly clientsCount?: unknown;
   readonly sids?: unknown;
   readonly rooms?: unknown;
   readonly nsp?: { readonly name?: unknown; readonly sockets?: unknown };
 }
 
-export const nothingFound = (): Found => ({
+export const noLibraryServers = (): LibraryServers => ({
   registries: [],
   rooms: [],
   engines: [],
@@ -30,43 +36,48 @@ export const nothingFound = (): Found => ({
   emitters: [],
 });
 
-export function readFound(things: readonly object[], names: Names): Found {
-  const found = nothingFound();
-  for (const thing of things) {
-    const shape = thing as Shape;
-    if (typeof shape.clientsCount === 'number') readEngine(thing as EngineServer, names, found);
-    else if (isMap(shape.sids)) readAdapter(thing as EventEmitter, names, found);
-    else readServer(thing as EventEmitter, names, found);
+export function readLibraryServers(servers: readonly object[], names: UniqueNames): LibraryServers {
+  const reading = noLibraryServers();
+  for (const server of servers) {
+    const { clientsCount, sids } = server as ServerShape;
+    if (typeof clientsCount === 'number') addEngine(reading, server as EngineServer, names);
+    else if (isMap(sids)) addAdapter(reading, server as EventEmitter, names);
+    else addWebSocketServer(reading, server as EventEmitter, names);
   }
-  return found;
+  return reading;
 }
 
-function readEngine(engine: EngineServer, names: Names, found: Found): void {
-  const name = names.of(engine, 'engine.io');
-  found.engines.push(engine);
-  found.emitters.push({ name, emitter: engine });
-  found.registries.push({ name: `${name} clients`, entries: engine.clientsCount, source: 'found' });
+function addEngine(reading: LibraryServers, engine: EngineServer, names: UniqueNames): void {
+  const name = names.nameOf(engine, 'engine.io');
+  reading.engines.push(engine);
+  reading.emitters.push({ name, emitter: engine });
+  reading.registries.push({ name: `${name} clients`, entries: engine.clientsCount, source: 'found' });
 }
 
-/** `sids` are the same rooms by their members: whoever stays in it stays in a room, and the rooms are what to tell. */
-function readAdapter(adapter: EventEmitter, names: Names, found: Found): void {
-  const { nsp, rooms } = adapter as Shape;
-  const name = names.of(adapter, `socket.io ${typeof nsp?.name === 'string' ? nsp.name : ''}`.trim());
-  if (isMap(rooms)) found.rooms.push({ name, ...readRooms(rooms as RoomsMap), source: 'found' });
+/** `sids` has the same rooms by member, so it is not read: a member that stays there stays in its rooms too. */
+function addAdapter(reading: LibraryServers, adapter: EventEmitter, names: UniqueNames): void {
+  const { nsp, rooms } = adapter as ServerShape;
+  const label = typeof nsp?.name === 'string' ? `socket.io ${nsp.name}` : 'socket.io';
+  const name = names.nameOf(adapter, label.trim());
+  if (isMap(rooms)) reading.rooms.push({ name, ...countRooms(rooms as RoomsMap), source: 'found' });
   if (isMap(nsp?.sockets)) {
-    found.namespaces.push(nsp as unknown as EventEmitter);
-    found.registries.push({ name: `${name} sockets`, entries: nsp.sockets.size, source: 'found' });
+    reading.namespaces.push(nsp as unknown as Namespace);
+    reading.registries.push({ name: `${name} sockets`, entries: nsp.sockets.size, source: 'found' });
   }
 }
 
-/** ws keeps a Set (none with `clientTracking: false`); the package `websocket` arrays of connections and of requests. */
-function readServer(server: EventEmitter, names: Names, found: Found): void {
-  const ofWs = 'shouldHandle' in server;
-  const name = names.of(server, ofWs ? 'ws' : 'websocket');
-  found.emitters.push({ name, emitter: server });
+/** ws has a Set (none with `clientTracking: false`); `websocket` has arrays of connections and of requests. */
+function addWebSocketServer(reading: LibraryServers, server: EventEmitter, names: UniqueNames): void {
+  const name = names.nameOf(server, 'shouldHandle' in server ? 'ws' : 'websocket');
+  reading.emitters.push({ name, emitter: server });
   for (const field of ['clients', 'connections', 'pendingRequests']) {
-    const held = (server as unknown as Record<string, unknown>)[field];
-    const entries = isSet(held) ? held.size : Array.isArray(held) ? held.length : null;
-    if (entries !== null) found.registries.push({ name: `${name} ${field}`, entries, source: 'found' });
+    const collection = (server as unknown as Record<string, unknown>)[field];
+    const entries = isSet(collection)
+      ? collection.size
+      : Array.isArray(collection)
+        ? collection.length
+        : null;
+    if (entries === null) continue;
+    reading.registries.push({ name: `${name} ${field}`, entries, source: 'found' });
   }
 }

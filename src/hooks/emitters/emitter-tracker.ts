@@ -1,77 +1,71 @@
+/**
+ * Tracks emitters from their construction on, all held weakly. It wraps `EventEmitter.init`, which the constructor of every
+ * emitter calls in any packaging: one lookup by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
+ */
 import EventEmitter from 'node:events';
 import type { Guard } from '../../core/guard.ts';
 
-export interface Flagged {
+export interface FlaggedEmitter {
   readonly target: object;
-  readonly type: string | symbol | null;
+  /** The event of Node's warning; null for a raised limit. */
+  readonly event: string | symbol | null;
 }
 
-type Role = 'server' | 'bus' | 'ignored';
-interface Kin {
-  readonly role: Role;
-  kept: number;
+type ClassRole = 'server' | 'bus' | 'ignored';
+interface TrackedClass {
+  readonly role: ClassRole;
+  keptCount: number;
 }
 type Init = (this: object, options?: unknown) => void;
 type SetMaxListeners = (this: EventEmitter, limit: number) => EventEmitter;
 
-/** A class that has more than 50 is one object per connection or request, and its singletons were born first. */
-const KEPT = { bus: { perClass: 50, inAll: 1_000 }, server: { perClass: 100, inAll: 200 } } as const;
+/**
+ * A class with more than 50 instances is one object per connection or request. Objects that live as long as the process
+ * are among the first of their class.
+ */
+const LIMITS = { bus: { perClass: 50, total: 1_000 }, server: { perClass: 100, total: 200 } } as const;
 const MAX_FLAGGED = 300;
 const NODE_DEFAULT_LIMIT = 10;
 
-const has = (proto: object, name: string): boolean =>
-  typeof (proto as Record<string, unknown>)[name] === 'function';
-
-function roleOf(proto: object): Role {
-  if (has(proto, 'handleUpgrade') || (has(proto, 'addAll') && has(proto, 'delAll'))) return 'server';
-  // Streams, sockets and core servers: far too many, and reached in other ways.
-  if (has(proto, 'pipe') || has(proto, 'listen')) return 'ignored';
-  return 'bus';
-}
-
-/**
- * Emitters seen from their birth on, all held weakly. Wraps `EventEmitter.init`, which the constructor of every emitter
- * runs whatever the packaging: one look-up by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
- */
 export class EmitterTracker {
   readonly #guard: Guard;
-  readonly #kin = new WeakMap<object, Kin>();
+  readonly #classes = new WeakMap<object, TrackedClass>();
   readonly #servers: WeakRef<object>[] = [];
   readonly #buses: WeakRef<object>[] = [];
-  readonly #flagged: { readonly ref: WeakRef<object>; readonly type: string | symbol | null }[] = [];
+  readonly #flagged: { readonly ref: WeakRef<object>; readonly event: string | symbol | null }[] = [];
   readonly #undo: (() => void)[] = [];
-  #active = true;
+  #isActive = true;
 
   constructor(guard: Guard) {
     this.#guard = guard;
     guard.run('emitter tracker', () => this.#wrapInit(), undefined);
     guard.run('emitter tracker', () => this.#wrapSetMaxListeners(), undefined);
-    const onWarning = guard.wrap('emitter tracker', (warning: Error) => this.#warned(warning));
+    const onWarning = guard.wrap('emitter tracker', (warning: Error) => this.#noteWarning(warning));
     process.on('warning', onWarning);
     this.#undo.push(() => process.removeListener('warning', onWarning));
   }
 
-  /** Servers of ws, engine.io and `websocket`, and adapters of Socket.IO. */
+  /** Servers of ws, engine.io and the package `websocket`, and adapters of Socket.IO. */
   servers(): object[] {
-    return alive(this.#servers);
+    return live(this.#servers);
   }
 
-  /** The first of each class: a bus or a client that lives as long as the process is among them. */
+  /** The first emitters of each class. */
   buses(): EventEmitter[] {
-    return alive(this.#buses) as EventEmitter[];
+    return live(this.#buses) as EventEmitter[];
   }
 
-  /** Emitters that Node warned of (`type` is the event), or whose limit was raised or taken away. */
-  flagged(): Flagged[] {
-    return this.#flagged.flatMap(({ ref, type }) => {
+  /** Emitters and EventTargets that Node warned about, and emitters whose limit was raised or removed. */
+  flagged(): FlaggedEmitter[] {
+    return this.#flagged.flatMap(({ ref, event }) => {
       const target = ref.deref();
-      return target === undefined ? [] : [{ target, type }];
+      return target === undefined ? [] : [{ target, event }];
     });
   }
 
   stop(): void {
-    // Whoever wrapped after us keeps a working chain: ours then only passes on.
-    this.#active = false;
+    // A later wrapper still calls ours, which then only calls the original.
+    this.#isActive = false;
     for (const undo of this.#undo) undo();
     for (const list of [this.#servers, this.#buses, this.#flagged]) list.length = 0;
   }
@@ -80,10 +74,10 @@ export class EmitterTracker {
     const emitter = EventEmitter as unknown as { init: Init };
     const original = emitter.init;
     if (typeof original !== 'function') return;
-    const note = (born: object): void => this.#note(born);
+    const noteEmitter = (created: object): void => this.#noteEmitter(created);
     const init: Init = function init(this, options) {
       original.call(this, options);
-      note(this);
+      noteEmitter(this);
     };
     emitter.init = init;
     this.#undo.push(() => {
@@ -94,10 +88,10 @@ export class EmitterTracker {
   #wrapSetMaxListeners(): void {
     const proto = EventEmitter.prototype as { setMaxListeners: SetMaxListeners };
     const original = proto.setMaxListeners;
-    const note = (emitter: object, limit: number): void => this.#limited(emitter, limit);
+    const noteLimit = (emitter: object, limit: number): void => this.#noteLimit(emitter, limit);
     const setMaxListeners: SetMaxListeners = function setMaxListeners(this, limit) {
       const result = original.call(this, limit);
-      note(this, limit);
+      noteLimit(this, limit);
       return result;
     };
     proto.setMaxListeners = setMaxListeners;
@@ -106,46 +100,62 @@ export class EmitterTracker {
     });
   }
 
-  #note(emitter: object): void {
-    if (!this.#active) return;
+  #noteEmitter(emitter: object): void {
+    if (!this.#isActive) return;
     try {
       const proto = Object.getPrototypeOf(emitter) as object;
-      const its = this.#kin.get(proto) ?? this.#meet(proto);
-      if (its.role === 'ignored' || its.kept >= KEPT[its.role].perClass) return;
-      const list = its.role === 'bus' ? this.#buses : this.#servers;
-      if (list.length >= KEPT[its.role].inAll) return;
-      its.kept += 1;
+      const tracked = this.#classes.get(proto) ?? this.#addClass(proto);
+      if (tracked.role === 'ignored' || tracked.keptCount >= LIMITS[tracked.role].perClass) return;
+      const list = tracked.role === 'bus' ? this.#buses : this.#servers;
+      if (list.length >= LIMITS[tracked.role].total) return;
+      tracked.keptCount += 1;
       list.push(new WeakRef(emitter));
     } catch {
-      // An object so strange that it has no readable prototype; its constructor must not fail for our sake.
+      // A Proxy can throw when its prototype is read. The application's constructor must not fail because of the agent.
     }
   }
 
-  #meet(proto: object): Kin {
-    const met: Kin = { role: this.#guard.run('emitter tracker', () => roleOf(proto), 'ignored'), kept: 0 };
-    this.#kin.set(proto, met);
-    return met;
+  #addClass(proto: object): TrackedClass {
+    const role = this.#guard.run('emitter tracker', () => roleOf(proto), 'ignored');
+    const tracked: TrackedClass = { role, keptCount: 0 };
+    this.#classes.set(proto, tracked);
+    return tracked;
   }
 
-  #limited(emitter: object, limit: number): void {
-    // A stream has its limit raised per connection by some frameworks; that is not a bus.
-    if (!this.#active || (limit !== 0 && !(limit > NODE_DEFAULT_LIMIT))) return;
-    this.#guard.run('emitter tracker', () => has(emitter, 'pipe') || this.#flag(emitter, null), undefined);
+  #noteLimit(emitter: object, limit: number): void {
+    if (!this.#isActive || (limit !== 0 && !(limit > NODE_DEFAULT_LIMIT))) return;
+    // Some frameworks raise the limit of a stream for each connection; those streams are no buses.
+    this.#guard.run(
+      'emitter tracker',
+      () => hasMethod(emitter, 'pipe') || this.#flag(emitter, null),
+      undefined,
+    );
   }
 
-  #warned(warning: Error): void {
+  #noteWarning(warning: Error): void {
     if (warning.name !== 'MaxListenersExceededWarning') return;
     const { emitter, target, type } = warning as unknown as Record<string, unknown>;
     const subject = emitter ?? target;
     if (typeof subject === 'object' && subject !== null) this.#flag(subject, type as string | symbol);
   }
 
-  #flag(target: object, type: string | symbol | null): void {
+  #flag(target: object, event: string | symbol | null): void {
     if (this.#flagged.length >= MAX_FLAGGED) return;
-    if (this.#flagged.some((entry) => entry.type === type && entry.ref.deref() === target)) return;
-    this.#flagged.push({ ref: new WeakRef(target), type });
+    if (this.#flagged.some((entry) => entry.event === event && entry.ref.deref() === target)) return;
+    this.#flagged.push({ ref: new WeakRef(target), event });
   }
 }
 
-const alive = (refs: readonly WeakRef<object>[]): object[] =>
+function roleOf(proto: object): ClassRole {
+  const isServer = hasMethod(proto, 'handleUpgrade');
+  const isSocketIoAdapter = hasMethod(proto, 'addAll') && hasMethod(proto, 'delAll');
+  if (isServer || isSocketIoAdapter) return 'server';
+  // Streams, sockets and servers of Node are too many, and other hooks find them.
+  return hasMethod(proto, 'pipe') || hasMethod(proto, 'listen') ? 'ignored' : 'bus';
+}
+
+const hasMethod = (thing: object, name: string): boolean =>
+  typeof (thing as Record<string, unknown>)[name] === 'function';
+
+const live = (refs: readonly WeakRef<object>[]): object[] =>
   refs.map((ref) => ref.deref()).filter((value) => value !== undefined);

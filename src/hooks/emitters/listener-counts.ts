@@ -1,46 +1,44 @@
+/** Reads listener counts per event and in sum: with per-id event names each event has one listener, but the sum grows. */
 import EventEmitter, { getEventListeners } from 'node:events';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
+import type { UniqueNames } from '../unique-names.ts';
+import { watchArgumentError } from '../watch-argument-error.ts';
 import type { EmitterTracker } from './emitter-tracker.ts';
-import type { Names } from '../unique-names.ts';
-import { misuse } from '../registered-collections.ts';
 
-export interface Named {
+export interface NamedEmitter {
   readonly name: string;
   readonly emitter: EventEmitter;
 }
-interface Probed extends Named {
+interface CountedEmitter extends NamedEmitter {
   readonly source: Source;
-  /** Shown from the first sample on, not only once it has grown. */
-  readonly always: boolean;
 }
 
-/** An emitter that nobody named is shown once it ever had so many listeners. */
-const WORTH_SHOWING = 8;
-const MAX_EVENTS_EACH = 20;
+/** Other emitters are shown from this many listeners on, and events too. */
+const MIN_SHOWN_LISTENERS = 8;
+const MAX_EVENTS_PER_EMITTER = 20;
 const MAX_ROWS = 400;
-/** Listing more names than this holds the loop; each of them has one listener at least. */
-const MAX_NAMES_LISTED = 2_000;
+/** Naming more events blocks the loop: 100,000 names take 10 ms. */
+const MAX_LISTED_EVENTS = 2_000;
 
-/** Listener counts per event and summed: per-id event names keep every single event at one. */
-export class Emitters {
-  readonly #emitterTracker: EmitterTracker;
+export class ListenerCounts {
+  readonly #tracker: EmitterTracker;
   readonly #guard: Guard;
-  readonly #names: Names;
+  readonly #names: UniqueNames;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
-  /** Emitters that once had enough; they stay in view when they shrink. */
+  /** Emitters that once had enough listeners. They stay shown when they lose some. */
   readonly #shown = new WeakSet<EventEmitter>();
 
-  constructor(emitterTracker: EmitterTracker, guard: Guard, names: Names) {
-    this.#emitterTracker = emitterTracker;
+  constructor(tracker: EmitterTracker, guard: Guard, names: UniqueNames) {
+    this.#tracker = tracker;
     this.#guard = guard;
     this.#names = names;
   }
 
   watch(name: string, emitter: EventEmitter): Dispose {
-    if (typeof name !== 'string' || name === '') throw misuse('name', name);
+    if (typeof name !== 'string' || name === '') throw watchArgumentError('name', name);
     if (typeof (emitter as Partial<EventEmitter> | null)?.eventNames !== 'function')
-      throw misuse('emitter', emitter);
+      throw watchArgumentError('emitter', emitter);
     const ref = new WeakRef(emitter);
     this.#watched.set(name, ref);
     return () => {
@@ -48,29 +46,29 @@ export class Emitters {
     };
   }
 
-  /** `always`: what is probed whatever it looks like: http servers, WebSocket servers, engines, `process`. */
-  read(always: readonly Named[]): EmitterReading[] {
+  /** `servers` are shown with any number of listeners: http and WebSocket servers, engines, `process`. */
+  read(servers: readonly NamedEmitter[]): EmitterReading[] {
     const rows: EmitterReading[] = [];
-    for (const probed of this.#all(always)) {
-      rows.push(...this.#guard.run('emitters', () => this.#rows(probed), []));
+    for (const counted of this.#all(servers)) {
+      rows.push(...this.#guard.run('emitters', () => rowsOf(counted), []));
     }
-    for (const row of this.#guard.run('emitters', () => this.#targets(), [])) rows.push(row);
-    // The sums first, so that what is cut is the smallest single event.
+    for (const row of this.#guard.run('emitters', () => this.#eventTargetRows(), [])) rows.push(row);
+    // A cut then drops the smallest rows. A sum is never below one of its events.
     return rows.sort((a, b) => b.listeners - a.listeners).slice(0, MAX_ROWS);
   }
 
-  find(name: string, always: readonly Named[]): EventEmitter | null {
-    return this.#all(always).find((probed) => probed.name === name)?.emitter ?? null;
+  find(name: string, servers: readonly NamedEmitter[]): EventEmitter | null {
+    return this.#all(servers).find((counted) => counted.name === name)?.emitter ?? null;
   }
 
-  /** Node's own warning is one way to an emitter; without it only what was seen being born is in view. */
+  /** Without Node's warnings the agent sees only the first emitters of each class. */
   blind(): Blind[] {
     const limit = EventEmitter.defaultMaxListeners;
     if (limit > 0 && limit < Infinity) return [];
     return [
       {
-        what: 'listeners of emitters beyond the first 50 of a class',
-        why: `EventEmitter.defaultMaxListeners is ${limit}: Node warns of none`,
+        what: 'listeners of emitters beyond the first 50 of each class',
+        why: `EventEmitter.defaultMaxListeners is ${limit}, so Node does not warn about them`,
       },
     ];
   }
@@ -79,63 +77,64 @@ export class Emitters {
     this.#watched.clear();
   }
 
-  #all(always: readonly Named[]): Probed[] {
+  #all(servers: readonly NamedEmitter[]): CountedEmitter[] {
     const seen = new Set<EventEmitter>();
-    const all: Probed[] = [];
-    const add = (
-      emitter: EventEmitter | undefined,
-      name: () => string,
-      how: Pick<Probed, 'source' | 'always'>,
-    ) => {
+    const all: CountedEmitter[] = [];
+    const add = (emitter: EventEmitter | undefined, name: string, source: Source): void => {
       if (emitter === undefined || seen.has(emitter)) return;
       seen.add(emitter);
-      if (how.always || this.#isWorth(emitter)) all.push({ emitter, name: name(), ...how });
+      all.push({ emitter, name, source });
     };
-    for (const [name, ref] of this.#watched) add(ref.deref(), () => name, { source: 'app', always: true });
-    for (const { name, emitter } of always) add(emitter, () => name, { source: 'found', always: true });
-    const found = { source: 'found', always: false } as const;
-    for (const { target } of this.#emitterTracker.flagged()) {
-      if (isEmitter(target)) add(target, () => this.#names.of(target, className(target)), found);
-    }
-    for (const bus of this.#emitterTracker.buses())
-      add(bus, () => this.#names.of(bus, className(bus)), found);
+    const addIfLarge = (emitter: EventEmitter): void => {
+      if (seen.has(emitter)) return;
+      if (this.#isShown(emitter)) add(emitter, this.#names.nameOf(emitter, className(emitter)), 'found');
+      else seen.add(emitter);
+    };
+    for (const [name, ref] of this.#watched) add(ref.deref(), name, 'app');
+    for (const { name, emitter } of servers) add(emitter, name, 'found');
+    for (const { target } of this.#tracker.flagged()) if (isEmitter(target)) addIfLarge(target);
+    for (const bus of this.#tracker.buses()) addIfLarge(bus);
     return all;
   }
 
-  #isWorth(emitter: EventEmitter): boolean {
+  #isShown(emitter: EventEmitter): boolean {
     if (this.#shown.has(emitter)) return true;
-    const worth = this.#guard.run('emitters', () => countOf(emitter).sum >= WORTH_SHOWING, false);
-    if (worth) this.#shown.add(emitter);
-    return worth;
+    const isLarge = this.#guard.run(
+      'emitters',
+      () => countListeners(emitter).sum >= MIN_SHOWN_LISTENERS,
+      false,
+    );
+    if (isLarge) this.#shown.add(emitter);
+    return isLarge;
   }
 
-  #rows({ name, emitter, source }: Probed): EmitterReading[] {
-    const { sum, names, events } = countOf(emitter);
-    const single = events
-      .filter(([, listeners]) => listeners >= WORTH_SHOWING)
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, MAX_EVENTS_EACH)
-      .map(([event, listeners]) => ({
-        emitter: name,
-        event: String(event),
-        listeners,
-        eventNames: null,
-        source,
-      }));
-    return [{ emitter: name, event: '*', listeners: sum, eventNames: names, source }, ...single];
-  }
-
-  /** EventTargets (an AbortSignal, say) count by event only, and only those that Node warned of are known. */
-  #targets(): EmitterReading[] {
+  /** An EventTarget (an AbortSignal, for example) has counts per event only, and only for events that Node warned about. */
+  #eventTargetRows(): EmitterReading[] {
     const rows: EmitterReading[] = [];
-    for (const { target, type } of this.#emitterTracker.flagged()) {
-      if (isEmitter(target) || typeof type !== 'string') continue;
-      const listeners = getEventListeners(target as EventTarget, type).length;
-      const emitter = this.#names.of(target, className(target));
-      rows.push({ emitter, event: type, listeners, eventNames: null, source: 'found' });
+    for (const { target, event } of this.#tracker.flagged()) {
+      if (isEmitter(target) || typeof event !== 'string') continue;
+      const listeners = getEventListeners(target as EventTarget, event).length;
+      const emitter = this.#names.nameOf(target, className(target));
+      rows.push({ emitter, event, listeners, eventNames: null, source: 'found' });
     }
     return rows;
   }
+}
+
+function rowsOf({ name, emitter, source }: CountedEmitter): EmitterReading[] {
+  const { sum, eventCount, perEvent } = countListeners(emitter);
+  const eventRows = perEvent
+    .filter(([, listeners]) => listeners >= MIN_SHOWN_LISTENERS)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MAX_EVENTS_PER_EMITTER)
+    .map(([event, listeners]) => ({
+      emitter: name,
+      event: String(event),
+      listeners,
+      eventNames: null,
+      source,
+    }));
+  return [{ emitter: name, event: '*', listeners: sum, eventNames: eventCount, source }, ...eventRows];
 }
 
 const isEmitter = (target: object): target is EventEmitter =>
@@ -146,27 +145,29 @@ function className(thing: object): string {
     const { name } = thing.constructor;
     if (typeof name === 'string' && name !== '') return name;
   } catch {
-    // A constructor that is none, or that throws: the emitter has its listeners all the same.
+    // A getter `constructor` can throw. The listeners are counted all the same.
   }
   return 'EventEmitter';
 }
 
-interface Count {
+interface ListenerCount {
   readonly sum: number;
-  readonly names: number;
-  readonly events: readonly (readonly [string | symbol, number])[];
+  readonly eventCount: number;
+  /** Empty for an emitter with too many events to list. */
+  readonly perEvent: readonly (readonly [string | symbol, number])[];
 }
 
-export function countOf(emitter: EventEmitter): Count {
-  // Core's own counter, since naming 100,000 events to count them takes 10 ms.
-  const counted = (emitter as { readonly _eventsCount?: unknown })._eventsCount;
-  if (typeof counted === 'number' && counted > MAX_NAMES_LISTED) {
-    return { sum: counted, names: counted, events: [] };
+export function countListeners(emitter: EventEmitter): ListenerCount {
+  // Node's own counter of event names. Each name has at least one listener.
+  const eventCount = (emitter as { readonly _eventsCount?: unknown })._eventsCount;
+  if (typeof eventCount === 'number' && eventCount > MAX_LISTED_EVENTS) {
+    return { sum: eventCount, eventCount, perEvent: [] };
   }
-  // By the original methods: a class may have replaced its own.
+  // The original methods, because a class may have overridden its own.
   const { prototype } = EventEmitter;
-  const events = prototype.eventNames
+  const perEvent = prototype.eventNames
     .call(emitter)
     .map((event) => [event, prototype.listenerCount.call(emitter, event)] as const);
-  return { sum: events.reduce((sum, [, count]) => sum + count, 0), names: events.length, events };
+  const sum = perEvent.reduce((total, [, count]) => total + count, 0);
+  return { sum, eventCount: perEvent.length, perEvent };
 }

@@ -1,4 +1,6 @@
+/** A session with this process's own inspector, which shows scopes and locations of functions. Node pauses nothing for it. */
 import { Session } from 'node:inspector';
+import { runInThisContext } from 'node:vm';
 
 export interface RemoteProperty {
   readonly name: string;
@@ -20,11 +22,25 @@ interface ParsedScript {
   readonly sourceMapURL?: string;
 }
 
-const SHELF = Symbol.for('wsguard.shelf');
-const scope = globalThis as unknown as Record<symbol, unknown>;
+/** Objects pass between JavaScript and the inspector through this global, which exists only during a session. */
+const EXCHANGE = Symbol.for('wsguard.inspector');
+const EXCHANGE_EXPRESSION = "globalThis[Symbol.for('wsguard.inspector')]";
+/** The inspector evaluates in the main context. A test runner can run this file in another one, with another global. */
+const globals = runInThisContext('globalThis') as Record<symbol, unknown>;
 
-/** What this process' own inspector tells of its functions. All within one job: no line of the application runs. */
-export class Inspection {
+/** Runs `task` with a session. Everything is synchronous, so no line of the application runs in between. */
+export function withInspector<T>(task: (session: InspectorSession) => T): T {
+  const session = new Session();
+  session.connect();
+  try {
+    return task(new InspectorSession(session));
+  } finally {
+    delete globals[EXCHANGE];
+    session.disconnect();
+  }
+}
+
+export class InspectorSession {
   readonly #session: Session;
 
   constructor(session: Session) {
@@ -32,34 +48,35 @@ export class Inspection {
   }
 
   describe(thing: object): RemoteFunction {
-    scope[SHELF] = thing;
-    const expression = "globalThis[Symbol.for('wsguard.shelf')]";
-    const found = this.#ask<{ result: { objectId?: string } }>('Runtime.evaluate', {
-      expression,
+    globals[EXCHANGE] = thing;
+    const reply = this.#post<{ result: { objectId?: string } }>('Runtime.evaluate', {
+      expression: EXCHANGE_EXPRESSION,
       silent: true,
     });
-    return this.describeRemote(found?.result.objectId);
+    return this.describeRemote(reply?.result.objectId);
   }
 
   describeRemote(objectId: string | undefined): RemoteFunction {
     if (objectId === undefined) return { own: [], internal: [] };
-    const params = { objectId, ownProperties: true };
-    const found = this.#ask<{ result: RemoteProperty[]; internalProperties?: RemoteProperty[] }>(
+    const reply = this.#post<{ result: RemoteProperty[]; internalProperties?: RemoteProperty[] }>(
       'Runtime.getProperties',
-      params,
+      { objectId, ownProperties: true },
     );
-    return { own: found?.result ?? [], internal: found?.internalProperties ?? [] };
+    return { own: reply?.result ?? [], internal: reply?.internalProperties ?? [] };
   }
 
-  /** The object itself, out of the inspector's hands. */
+  /** The JavaScript object behind an id of the inspector. */
   fetch(objectId: string): unknown {
-    const functionDeclaration = "function () { globalThis[Symbol.for('wsguard.shelf')] = this; }";
-    delete scope[SHELF];
-    this.#ask('Runtime.callFunctionOn', { objectId, functionDeclaration, silent: true });
-    return scope[SHELF];
+    delete globals[EXCHANGE];
+    this.#post('Runtime.callFunctionOn', {
+      objectId,
+      functionDeclaration: `function () { ${EXCHANGE_EXPRESSION} = this; }`,
+      silent: true,
+    });
+    return globals[EXCHANGE];
   }
 
-  /** The debugger tells of the scripts as it is enabled, and only then. */
+  /** The scripts by their ids. The debugger reports the scripts while it is being enabled, and only then. */
   scripts(): ReadonlyMap<string, Script> {
     const scripts = new Map<string, Script>();
     const onParsed = ({ params }: { params: ParsedScript }): void => {
@@ -72,23 +89,12 @@ export class Inspection {
     return scripts;
   }
 
-  /** `post` answers before it returns, since the inspected thread is this one. */
-  #ask<T>(method: string, params: object): T | null {
-    let answer: T | null = null;
+  /** `post` calls its callback before it returns, because the inspected thread is this thread. */
+  #post<T>(method: string, params: object): T | null {
+    let reply: T | null = null;
     this.#session.post(method, params, (error: Error | null, result: object | undefined) => {
-      if (error === null) answer = result as T;
+      if (error === null) reply = result as T;
     });
-    return answer;
-  }
-}
-
-export function inspect<T>(task: (inspection: Inspection) => T): T {
-  const session = new Session();
-  session.connect();
-  try {
-    return task(new Inspection(session));
-  } finally {
-    delete scope[SHELF];
-    session.disconnect();
+    return reply;
   }
 }

@@ -1,146 +1,165 @@
+/** Locates the listeners of an emitter: function, file and line, read from the functions themselves by the inspector. */
 import EventEmitter from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isAllowed } from '../../core/process.ts';
 import type { Culprit } from '../../types/index.ts';
-import { throughInlineMap } from './inline-source-map.ts';
+import { mapThroughInlineMap } from './inline-source-map.ts';
 import {
-  inspect,
-  type Inspection,
+  withInspector,
+  type InspectorSession,
   type RemoteFunction,
   type RemoteProperty,
   type Script,
 } from './inspector-session.ts';
 
-/** So many of the last listeners are looked at: a leak has made most of what is there. */
-const LOOKED_AT = 25;
-const MAX_NAMES = 2_000;
+/** A leak has added most of the newest listeners, so a sample of the newest is enough. */
+const MAX_SAMPLED_LISTENERS = 25;
+const MAX_EVENT_NAMES = 2_000;
+/** A listener can be bound, wrapped, and both several times. */
+const MAX_LAYERS = 6;
+/** Names that lodash and similar libraries give to their wrappers, and to the variable with the wrapped function. */
+const WRAPPER_NAME = /^(?:debounced|throttled|wrapped|wrapper|memoized|invokeFunc)$/;
+const WRAPPED_VARIABLE = /^(?:func|fn|callback|listener|handler)$/;
+/** Confidence when all sampled listeners share one location. */
+const MAX_CONFIDENCE = 0.95;
 
-interface Place {
+interface FunctionLocation {
   readonly scriptId: string;
+  /** From 1, as the column. */
   readonly line: number;
   readonly column: number;
-  readonly name: string | null;
-  votes: number;
+  readonly functionName: string | null;
 }
 
 /**
- * Function, file and line of the listeners that most are copies of, read from the functions themselves through the
- * inspector of this process; null where `--permission` denies it.
+ * The location that most of the newest listeners of `event` share; `*` stands for the event with most listeners. Null where
+ * there are none or `--permission` denies the inspector.
  */
 export function locateListeners(emitter: EventEmitter, event: string): Culprit | null {
-  const functions = newestListeners(emitter, event);
-  if (functions.length === 0 || !isAllowed('inspector')) return null;
-  return inspect((inspection) => {
-    const scripts = inspection.scripts();
-    const places = new Map<string, Place>();
-    for (const listener of functions) vote(places, placeOf(inspection, listener));
-    const place = [...places.values()].sort((a, b) => b.votes - a.votes)[0];
-    if (place === undefined) return null;
-    return culprit(place, scripts.get(place.scriptId), { event, share: place.votes / functions.length });
+  const listeners = newestListeners(emitter, event);
+  if (listeners.length === 0 || !isAllowed('inspector')) return null;
+  return withInspector((session) => {
+    const scripts = session.scripts();
+    const locations = listeners.flatMap((listener) => locationOf(session, listener) ?? []);
+    const { location, count } = mostFrequent(locations);
+    if (location === null) return null;
+    return culpritAt(location, scripts.get(location.scriptId), { event, share: count / listeners.length });
   });
 }
 
 function newestListeners(emitter: EventEmitter, event: string): object[] {
+  // The original methods, because a class may have overridden its own.
   const { prototype } = EventEmitter;
-  const newest = (name: string | symbol): object[] =>
-    prototype.listeners.call(emitter, name).slice(-LOOKED_AT);
-  const all = prototype.eventNames.call(emitter);
-  if (event !== '*') return newest(all.find((name) => String(name) === event) ?? event);
-  const names = all.slice(-MAX_NAMES);
-  const counts = names.map((name) => prototype.listenerCount.call(emitter, name));
-  const most = counts.indexOf(Math.max(...counts));
-  const top = names[most];
-  if (top === undefined) return [];
-  if ((counts[most] ?? 0) > LOOKED_AT) return newest(top);
-  // One name per user or request: each has a listener or two.
-  return names.slice(-LOOKED_AT).flatMap(newest);
+  const newestOf = (name: string | symbol): object[] =>
+    prototype.listeners.call(emitter, name).slice(-MAX_SAMPLED_LISTENERS);
+  const names = prototype.eventNames.call(emitter);
+  if (event !== '*') return newestOf(names.find((name) => String(name) === event) ?? event);
+  const newestNames = names.slice(-MAX_EVENT_NAMES);
+  const counts = newestNames.map((name) => prototype.listenerCount.call(emitter, name));
+  const maxCount = Math.max(...counts);
+  const topName = newestNames[counts.indexOf(maxCount)];
+  if (topName === undefined) return [];
+  if (maxCount > MAX_SAMPLED_LISTENERS) return newestOf(topName);
+  // Event names that contain an id of a user or request have one or two listeners each.
+  return newestNames.slice(-MAX_SAMPLED_LISTENERS).flatMap(newestOf);
 }
 
-interface Location {
+interface RemoteLocation {
   readonly scriptId: string;
   readonly lineNumber: number;
   readonly columnNumber?: number;
 }
 
-function placeOf(inspection: Inspection, listener: object): Place | null {
-  let seen = inspection.describe(listener);
-  let place: Place | null = null;
-  for (let depth = 0; depth < MOST_LAYERS; depth += 1) {
-    const location = valueOf(seen.internal, '[[FunctionLocation]]')?.value as Location | undefined;
-    place = location === undefined ? place : placeAt(location, valueOf(seen.own, 'name')?.value);
-    // A bound function has no place of its own, only its target has; the place of a wrapper is its library's.
+function locationOf(session: InspectorSession, listener: object): FunctionLocation | null {
+  let remote = session.describe(listener);
+  let location: FunctionLocation | null = null;
+  for (let layer = 0; layer < MAX_LAYERS; layer += 1) {
+    const remoteLocation = valueOf(remote.internal, '[[FunctionLocation]]')?.value as
+      RemoteLocation | undefined;
+    if (remoteLocation !== undefined)
+      location = toLocation(remoteLocation, valueOf(remote.own, 'name')?.value);
+    // A bound function has no location, but its target has. The location of a wrapper is in its library.
     const inner =
-      location === undefined
-        ? valueOf(seen.internal, '[[TargetFunction]]')?.objectId
-        : wrapped(inspection, seen, place?.name ?? '');
-    if (inner === undefined) return place;
-    seen = inspection.describeRemote(inner);
+      remoteLocation === undefined
+        ? valueOf(remote.internal, '[[TargetFunction]]')?.objectId
+        : wrappedFunction(session, remote, location?.functionName ?? '');
+    if (inner === undefined) return location;
+    remote = session.describeRemote(inner);
   }
-  return place;
+  return location;
 }
 
-const placeAt = ({ scriptId, lineNumber, columnNumber = 0 }: Location, name: unknown): Place => ({
+const toLocation = (
+  { scriptId, lineNumber, columnNumber = 0 }: RemoteLocation,
+  name: unknown,
+): FunctionLocation => ({
   scriptId,
   line: lineNumber + 1,
   column: columnNumber + 1,
-  name: typeof name === 'string' && name !== '' ? name : null,
-  votes: 1,
+  functionName: typeof name === 'string' && name !== '' ? name : null,
 });
 
-/** Lodash and its kin name their wrappers alike, and keep what they wrap in a variable of the scope around them. */
-function wrapped(inspection: Inspection, { internal }: RemoteFunction, name: string): string | undefined {
-  if (!WRAPPER.test(name)) return undefined;
-  const scopes = inspection.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).own;
-  const variables = inspection.describeRemote(valueOf(scopes, '0')?.objectId).own;
-  const inner = variables.find(
-    (variable) => WRAPPED.test(variable.name) && variable.value?.type === 'function',
+/** The object id of the function that a wrapper keeps in a variable of its innermost scope. */
+function wrappedFunction(
+  session: InspectorSession,
+  { internal }: RemoteFunction,
+  name: string,
+): string | undefined {
+  if (!WRAPPER_NAME.test(name)) return undefined;
+  const scopes = session.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).own;
+  const variables = session.describeRemote(valueOf(scopes, '0')?.objectId).own;
+  const wrapped = variables.find(
+    (variable) => WRAPPED_VARIABLE.test(variable.name) && variable.value?.type === 'function',
   );
-  return inner?.value?.objectId;
+  return wrapped?.value?.objectId;
 }
-const WRAPPER = /^(?:debounced|throttled|wrapped|wrapper|memoized|invokeFunc)$/;
-const WRAPPED = /^(?:func|fn|callback|listener|handler)$/;
-const MOST_LAYERS = 6;
 
 const valueOf = (properties: readonly RemoteProperty[], name: string): RemoteProperty['value'] =>
   properties.find((property) => property.name === name)?.value;
 
-function vote(places: Map<string, Place>, place: Place | null): void {
-  if (place === null) return;
-  const key = `${place.scriptId}:${place.line}:${place.column}`;
-  const known = places.get(key);
-  if (known === undefined) places.set(key, place);
-  else known.votes += 1;
+function mostFrequent(locations: readonly FunctionLocation[]): {
+  location: FunctionLocation | null;
+  count: number;
+} {
+  const counts = new Map<string, { location: FunctionLocation; count: number }>();
+  for (const location of locations) {
+    const key = `${location.scriptId}:${location.line}:${location.column}`;
+    const counted = counts.get(key);
+    if (counted === undefined) counts.set(key, { location, count: 1 });
+    else counted.count += 1;
+  }
+  return [...counts.values()].sort((a, b) => b.count - a.count)[0] ?? { location: null, count: 0 };
 }
 
-function culprit(
-  place: Place,
+function culpritAt(
+  location: FunctionLocation,
   script: Script | undefined,
   { event, share }: { event: string; share: number },
 ): Culprit {
+  const { line, column, functionName } = location;
   const url = script?.url ?? '';
-  const ran = url.startsWith('file:') ? fileURLToPath(url) : url;
-  const known = ran !== '';
-  const { line, column } = place;
-  const written = known ? throughInlineMap(script?.sourceMapUrl ?? '', { file: ran, line, column }) : null;
-  const at = written ?? { file: ran, line };
-  const name = place.name ?? 'an anonymous function';
+  const file = url.startsWith('file:') ? fileURLToPath(url) : url;
+  const mapped = file === '' ? null : mapThroughInlineMap(script?.sourceMapUrl ?? '', { file, line, column });
+  const shown = mapped ?? { file, line };
+  const subject = event === '*' ? 'listener' : `listener of '${event}'`;
   return {
-    text: `${event === '*' ? 'listener' : `listener of '${event}'`}: ${name} at ${known ? at.file : 'unknown'}:${at.line}`,
+    text: `${subject}: ${functionName ?? 'an anonymous function'} at ${shown.file || 'unknown'}:${shown.line}`,
     name: event,
-    file: known ? at.file : null,
-    line: at.line,
-    // A place that was led back has none, so that nobody leads it back again.
-    ...(written === null ? { column } : {}),
-    function: place.name,
-    package: packageOf(ran),
-    confidence: known ? Math.round(share * 95) / 100 : 0,
+    file: shown.file || null,
+    line: shown.line,
+    // A mapped location has no column: with a column the watcher would map it a second time.
+    ...(mapped === null ? { column } : {}),
+    function: functionName,
+    package: packageOf(file),
+    confidence: file === '' ? 0 : Math.round(share * MAX_CONFIDENCE * 100) / 100,
   };
 }
 
+/** The package of a file in `node_modules`; null for the application's own files. */
 function packageOf(file: string): string | null {
   const parts = file.split(/[\\/]/);
-  const at = parts.lastIndexOf('node_modules');
-  const [scope, name] = at === -1 ? [] : parts.slice(at + 1);
+  const index = parts.lastIndexOf('node_modules');
+  const [scope, name] = index === -1 ? [] : parts.slice(index + 1);
   if (scope === undefined) return null;
   return scope.startsWith('@') ? `${scope}/${name ?? ''}` : scope;
 }

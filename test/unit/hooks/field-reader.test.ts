@@ -1,51 +1,68 @@
-import { Fields } from '../../../src/hooks/discovery/field-reader.ts';
+import { FieldReader, readField } from '../../../src/hooks/discovery/field-reader.ts';
 
 const withNames = (count: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));
 
-test('own fields with their values; a getter is not run, an inherited field is none', () => {
+test('own fields have their values; a getter is not called and an inherited field is not listed', () => {
   const value = Object.create({ inherited: 1 }) as object;
   Object.assign(value, { clients: 'map', rooms: null });
-  Object.defineProperty(value, 'trap', {
+  Object.defineProperty(value, 'getter', {
     enumerable: true,
     get() {
       throw new Error('code of the application');
     },
   });
-  expect(new Fields().of(value)).toEqual([
+  expect(new FieldReader().fieldsOf(value)).toEqual([
     ['clients', 'map'],
     ['rooms', null],
-    ['trap', undefined],
+    ['getter', undefined],
   ]);
 });
 
-test('a Buffer has no fields, though each of its bytes is one; a Proxy is not asked', () => {
+test('a Buffer has no fields, and a Proxy is not read', () => {
   const trap = (): never => {
     throw new Error('trap');
   };
-  const fields = new Fields();
-  expect(fields.of(Buffer.alloc(100))).toEqual([]);
-  expect(fields.of(new Float64Array(100))).toEqual([]);
-  expect(fields.of(new Proxy({}, { ownKeys: trap, getOwnPropertyDescriptor: trap }))).toEqual([]);
+  const proxy = new Proxy({}, { ownKeys: trap, getOwnPropertyDescriptor: trap });
+  const fields = new FieldReader();
+  expect(fields.fieldsOf(Buffer.alloc(100))).toEqual([]);
+  expect(fields.fieldsOf(new Float64Array(100))).toEqual([]);
+  expect(fields.fieldsOf(proxy)).toEqual([]);
+  expect(readField(proxy, 'x')).toBeUndefined();
 });
 
-test('an object used as a map is passed by, and never listed again', () => {
-  const fields = new Fields();
+test('the first 50 fields of an object are read', () => {
+  const fields = new FieldReader().fieldsOf(withNames(60));
+  expect(fields).toHaveLength(50);
+  expect(fields.at(-1)).toEqual(['name 49', 49]);
+});
+
+test('an object that is used as a map is skipped, and never listed again', () => {
+  const fields = new FieldReader();
   const users = withNames(5_000);
-  expect(fields.of(users)).toEqual([]);
+  expect(fields.fieldsOf(users)).toEqual([]);
   for (const name of Object.keys(users).slice(1)) delete users[name];
-  expect(fields.of(users)).toEqual([]);
-  expect(fields.of({ ...users })).toEqual([['name 0', 0]]);
+  expect(fields.fieldsOf(users)).toEqual([]);
+  expect(fields.fieldsOf({ ...users })).toEqual([['name 0', 0]]);
 });
 
-test('large objects cost one look no more than its share; the next look has as much again', () => {
-  const fields = new Fields();
-  fields.of(withNames(15_000));
-  expect(fields.of({ small: 1 })).toEqual([['small', 1]]);
-  fields.of(withNames(15_000));
-  expect(fields.spent).toBe(true);
-  expect(fields.of({ small: 1 })).toEqual([]);
-  fields.renew();
-  expect(fields.spent).toBe(false);
-  expect(fields.of({ small: 1 })).toEqual([['small', 1]]);
+test('large objects cost one pass no more than its budget; the next pass has the same budget again', () => {
+  const fields = new FieldReader();
+  fields.fieldsOf(withNames(15_000));
+  expect(fields.fieldsOf({ small: 1 })).toEqual([['small', 1]]);
+  fields.fieldsOf(withNames(15_000));
+  expect(fields.isExhausted).toBe(true);
+  expect(fields.fieldsOf({ small: 1 })).toEqual([]);
+  fields.startPass();
+  expect(fields.isExhausted).toBe(false);
+  expect(fields.fieldsOf({ small: 1 })).toEqual([['small', 1]]);
+});
+
+test.each([
+  ['a value that is no object', 5, undefined],
+  ['null', null, undefined],
+  ['a field', { members: 5 }, 5],
+  ['a missing field', {}, undefined],
+])('readField: %s', (_case, value, expected) => {
+  expect(readField(value, 'members')).toBe(expected);
 });

@@ -1,159 +1,221 @@
-import { NEVER, type Connection } from '../../../src/hooks/connections/connection.ts';
+import { NEVER, type Connection, type SocketReading } from '../../../src/hooks/connections/connection.ts';
 import {
-  hear,
-  isAskDue,
+  applyReading,
+  evaluateLiveness,
+  hasHeartbeat,
+  isPingDue,
+  isSilent,
   isSlow,
-  judge,
   livenessRules,
-  type Askable,
-  type Signs,
+  type PingRound,
+  type ProbeState,
 } from '../../../src/hooks/connections/liveness.ts';
+import { connectionWith } from '../../support/connections.ts';
 
 const MINUTE_MS = 60_000;
 const rules = livenessRules({ timeScale: 1, ping: 'auto' });
-const ask: Askable = { byUs: true, paused: false, hungUp: false };
-const deaf: Askable = { byUs: false, paused: false, hungUp: false };
-
-const peer = (more: Partial<Connection> = {}): Connection => ({
-  socket: {} as Connection['socket'],
-  transport: 'websocket',
-  holder: {},
-  openedAtMs: 0,
-  answering: 'yes',
-  waitingBytes: 0,
+const pingable: ProbeState = { canPing: true, isPaused: false, hasPeerEnded: false };
+const unpingable: ProbeState = { canPing: false, isPaused: false, hasPeerEnded: false };
+const reading = (fields: Partial<SocketReading> = {}): SocketReading => ({
   bytesRead: 100,
-  heardAtMs: 0,
-  askedAtMs: NEVER,
-  pingedAtMs: NEVER,
-  appPingedAtMs: NEVER,
-  roundTripFromMs: NEVER,
-  takenBytes: 0,
-  takenAtMs: 0,
-  waitingAtTakenBytes: 0,
-  retransmitting: false,
-  listensForPong: false,
-  ...more,
+  sendBufferBytes: 0,
+  flushedBytes: 0,
+  ...fields,
 });
-const signs = (more: Partial<Signs> = {}): Signs => ({
-  bytesRead: 100,
-  waitingBytes: 0,
-  takenBytes: 0,
-  ...more,
-});
-const at = (minutes: number, stalledUntilMs = 0) => ({ nowMs: minutes * MINUTE_MS, stalledUntilMs });
-const round = (minutes: number, more = {}) => ({
+const timeAt = (minutes: number, stalledUntilMs = 0) => ({ nowMs: minutes * MINUTE_MS, stalledUntilMs });
+const roundAt = (minutes: number, fields: Partial<PingRound> = {}): PingRound => ({
   nowMs: minutes * MINUTE_MS,
-  everybody: false,
-  sampled: false,
-  ...more,
+  everyone: false,
+  isSampled: false,
+  ...fields,
 });
 
-describe('answering', () => {
-  test.each<[string, Partial<Connection>, Askable, number, Connection['answering']]>([
-    ['bytes came within three minutes', { heardAtMs: 0 }, deaf, 3, 'yes'],
-    ['silent for longer, may be asked', { heardAtMs: 0 }, ask, 4, 'yes'],
-    ['silent for longer, cannot be asked', { heardAtMs: 0 }, deaf, 4, 'unknown'],
-    ['asked a minute ago', { askedAtMs: 4 * MINUTE_MS }, ask, 5, 'yes'],
-    ['asked more than a minute ago', { askedAtMs: 4 * MINUTE_MS }, ask, 5.1, 'no'],
+describe('evaluateLiveness', () => {
+  test.each<[string, Partial<Connection>, ProbeState, number, Connection['liveness']]>([
+    ['bytes arrived three minutes ago', {}, unpingable, 3, 'responsive'],
+    ['silent for longer, the agent may ping', {}, pingable, 4, 'responsive'],
+    ['silent for longer, the agent may not ping', {}, unpingable, 4, 'unknown'],
+    ['pinged a minute ago', { unansweredPingAtMs: 4 * MINUTE_MS }, pingable, 5, 'responsive'],
+    ['pinged more than a minute ago', { unansweredPingAtMs: 4 * MINUTE_MS }, pingable, 5.1, 'unresponsive'],
     [
-      'asked by the application, which pings',
-      { askedAtMs: 4 * MINUTE_MS, appPingedAtMs: 5 * MINUTE_MS },
-      deaf,
+      'pinged more than a minute ago by the application',
+      { unansweredPingAtMs: 4 * MINUTE_MS, appPingAtMs: 5 * MINUTE_MS },
+      unpingable,
       5.1,
-      'no',
+      'unresponsive',
     ],
-    ['asked, but we do not read', { askedAtMs: 4 * MINUTE_MS }, { ...ask, paused: true }, 9, 'unknown'],
-    ['a quiet event stream', { transport: 'sse' }, deaf, 1, 'unknown'],
-    ['a foreign upgrade that talks', { transport: 'upgraded', heardAtMs: 8 * MINUTE_MS }, deaf, 9, 'yes'],
-    ['a silent foreign upgrade', { transport: 'upgraded' }, deaf, 9, 'unknown'],
+    ['silent, but the application pings', { appPingAtMs: 4 * MINUTE_MS }, unpingable, 5, 'responsive'],
     [
-      'a peer that hung up',
-      { transport: 'upgraded', heardAtMs: 9 * MINUTE_MS },
-      { ...deaf, hungUp: true },
+      'pinged, but the application does not read',
+      { unansweredPingAtMs: 4 * MINUTE_MS },
+      { ...pingable, isPaused: true },
       9,
-      'no',
+      'unknown',
     ],
-    ['the kernel sends again', { transport: 'sse', retransmitting: true }, deaf, 1, 'no'],
+    ['a quiet event stream', { transport: 'sse' }, unpingable, 1, 'unknown'],
     [
-      'a backlog that grows and does not move',
-      { transport: 'sse', waitingBytes: 9, waitingAtTakenBytes: 5 },
-      deaf,
+      'an upgrade by another library that sends',
+      { transport: 'upgraded', receivedAtMs: 8 * MINUTE_MS },
+      unpingable,
+      9,
+      'responsive',
+    ],
+    ['a silent upgrade by another library', { transport: 'upgraded' }, unpingable, 9, 'unknown'],
+    [
+      'a peer that ended its side',
+      { transport: 'upgraded', receivedAtMs: 9 * MINUTE_MS },
+      { ...unpingable, hasPeerEnded: true },
+      9,
+      'unresponsive',
+    ],
+    [
+      'bytes that the kernel retransmits',
+      { transport: 'sse', retransmitting: true },
+      unpingable,
+      1,
+      'unresponsive',
+    ],
+    [
+      'a send buffer that grows while nothing leaves it',
+      { transport: 'sse', sendBufferBytes: 9, sendBufferAtFlushBytes: 5 },
+      unpingable,
       4,
-      'no',
+      'unresponsive',
     ],
     [
-      'a backlog that does not grow',
-      { transport: 'sse', waitingBytes: 5, waitingAtTakenBytes: 5 },
-      deaf,
+      'the same for less than three minutes',
+      { transport: 'sse', sendBufferBytes: 9, sendBufferAtFlushBytes: 5 },
+      unpingable,
+      3,
+      'unknown',
+    ],
+    [
+      'a send buffer that does not grow',
+      { transport: 'sse', sendBufferBytes: 5, sendBufferAtFlushBytes: 5 },
+      unpingable,
       4,
       'unknown',
     ],
-  ])('%s', (_what, ...[more, askable, minutes, answering]) => {
-    expect(judge(peer(more), askable, rules, at(minutes))).toBe(answering);
+    [
+      'a send buffer that grows on a connection that the agent may ping',
+      { sendBufferBytes: 9, sendBufferAtFlushBytes: 5 },
+      pingable,
+      4,
+      'responsive',
+    ],
+  ])('%s', (_case, ...[fields, probe, minutes, expected]) => {
+    expect(evaluateLiveness(connectionWith(fields), probe, rules, timeAt(minutes))).toBe(expected);
   });
 
-  test('no peer is blamed for an answer that came in while our own loop stood still', () => {
-    const asked = peer({ askedAtMs: 4 * MINUTE_MS });
-    expect(judge(asked, ask, rules, at(6, 5.9 * MINUTE_MS))).toBe('yes');
-    expect(judge(asked, ask, rules, at(7, 5.9 * MINUTE_MS))).toBe('no');
-  });
-});
-
-describe('hearing', () => {
-  test('bytes prove life, whoever asked', () => {
-    const asked = peer({ askedAtMs: 5, retransmitting: true });
-    hear(asked, signs({ bytesRead: 106 }), 1_000);
-    expect(asked).toMatchObject({ heardAtMs: 1_000, askedAtMs: NEVER, retransmitting: false });
-  });
-
-  test('a queue that moves gives the ask that stands in it new time', () => {
-    const slow = peer({ askedAtMs: 5, waitingBytes: 900, takenBytes: 100 });
-    hear(slow, signs({ waitingBytes: 800, takenBytes: 200 }), 1_000);
-    expect(slow).toMatchObject({ askedAtMs: 1_000, takenAtMs: 1_000, takenBytes: 200 });
-  });
-
-  test('a queue that stands does not', () => {
-    const stuck = peer({ askedAtMs: 5, waitingBytes: 900, takenBytes: 100 });
-    hear(stuck, signs({ waitingBytes: 999, takenBytes: 100 }), 1_000);
-    expect(stuck).toMatchObject({ askedAtMs: 5, takenAtMs: 0, waitingBytes: 999 });
+  test('a peer gets new time for its reply after the event loop was blocked', () => {
+    const pinged = connectionWith({ unansweredPingAtMs: 4 * MINUTE_MS });
+    const stalledUntilMs = 5.9 * MINUTE_MS;
+    expect(evaluateLiveness(pinged, pingable, rules, timeAt(6, stalledUntilMs))).toBe('responsive');
+    expect(evaluateLiveness(pinged, pingable, rules, timeAt(7, stalledUntilMs))).toBe('unresponsive');
   });
 });
 
-describe('asking', () => {
-  test('at most once in five minutes', () => {
-    expect(isAskDue(peer(), rules, round(3))).toBe(true);
-    expect(isAskDue(peer({ pingedAtMs: 3 * MINUTE_MS }), rules, round(7.9))).toBe(false);
-    expect(isAskDue(peer({ pingedAtMs: 3 * MINUTE_MS }), rules, round(8))).toBe(true);
+describe('applyReading', () => {
+  test('new bytes prove that the peer is alive, whoever pinged', () => {
+    const pinged = connectionWith({ unansweredPingAtMs: 5, retransmitting: true });
+    applyReading(pinged, reading({ bytesRead: 106 }), 1_000);
+    expect(pinged).toMatchObject({
+      bytesRead: 106,
+      receivedAtMs: 1_000,
+      unansweredPingAtMs: NEVER,
+      retransmitting: false,
+    });
   });
 
-  test('once a minute where it is in the sample under suspicion', () => {
-    const pinged = peer({ pingedAtMs: 3 * MINUTE_MS });
-    expect(isAskDue(pinged, rules, round(3.9, { sampled: true }))).toBe(false);
-    expect(isAskDue(pinged, rules, round(4, { sampled: true }))).toBe(true);
+  test('without new bytes the ping stays unanswered', () => {
+    const pinged = connectionWith({ unansweredPingAtMs: 5 });
+    applyReading(pinged, reading(), 1_000);
+    expect(pinged).toMatchObject({ receivedAtMs: 0, unansweredPingAtMs: 5, flushedAtMs: 1_000 });
   });
 
-  test('before an alert everybody who has no open question', () => {
-    const pinged = { pingedAtMs: 3 * MINUTE_MS };
-    expect(isAskDue(peer(pinged), rules, round(3.1, { everybody: true }))).toBe(true);
-    const open = peer({ ...pinged, askedAtMs: 3 * MINUTE_MS });
-    expect(isAskDue(open, rules, round(3.1, { everybody: true }))).toBe(false);
+  test('a send buffer that moves gives the ping in it new time', () => {
+    const slow = connectionWith({ unansweredPingAtMs: 5, sendBufferBytes: 900, flushedBytes: 100 });
+    applyReading(slow, reading({ sendBufferBytes: 800, flushedBytes: 200 }), 1_000);
+    expect(slow).toMatchObject({
+      unansweredPingAtMs: 1_000,
+      flushedAtMs: 1_000,
+      flushedBytes: 200,
+      sendBufferBytes: 800,
+      sendBufferAtFlushBytes: 800,
+    });
+  });
+
+  test('a send buffer that stands still does not', () => {
+    const stuck = connectionWith({ unansweredPingAtMs: 5, sendBufferBytes: 900, flushedBytes: 100 });
+    applyReading(stuck, reading({ sendBufferBytes: 999, flushedBytes: 100 }), 1_000);
+    expect(stuck).toMatchObject({ unansweredPingAtMs: 5, flushedAtMs: 0, sendBufferBytes: 999 });
+  });
+
+  test('the first bytes in the send buffer start its measurement', () => {
+    const writing = connectionWith({ unansweredPingAtMs: 5 });
+    applyReading(writing, reading({ sendBufferBytes: 700, flushedBytes: 50 }), 1_000);
+    expect(writing).toMatchObject({
+      unansweredPingAtMs: 5,
+      flushedBytes: 50,
+      flushedAtMs: 1_000,
+      sendBufferAtFlushBytes: 700,
+    });
+  });
+
+  test('a send buffer that became empty counts as moving', () => {
+    const emptied = connectionWith({ sendBufferBytes: 700, flushedBytes: 50, sendBufferAtFlushBytes: 700 });
+    applyReading(emptied, reading({ flushedBytes: 50 }), 1_000);
+    expect(emptied).toMatchObject({ sendBufferBytes: 0, flushedAtMs: 1_000, sendBufferAtFlushBytes: 0 });
   });
 });
 
-test('the schedule scales with the time scale, a round trip does not', () => {
-  expect(livenessRules({ timeScale: 60, ping: 'off' })).toEqual({
-    pings: false,
-    silentMs: 3_000,
-    askEveryMs: 5_000,
-    askEveryUnderSuspicionMs: 1_000,
-    answerWithinMs: 2_000,
-    heartbeatWithinMs: 10_000,
+describe('isPingDue', () => {
+  const pingedAt3 = { agentPingAtMs: 3 * MINUTE_MS };
+
+  test.each<[string, Partial<Connection>, PingRound, boolean]>([
+    ['never pinged', {}, roundAt(3), true],
+    ['pinged less than five minutes ago', pingedAt3, roundAt(7.9), false],
+    ['pinged five minutes ago', pingedAt3, roundAt(8), true],
+    ['in the sample, pinged less than a minute ago', pingedAt3, roundAt(3.9, { isSampled: true }), false],
+    ['in the sample, pinged a minute ago', pingedAt3, roundAt(4, { isSampled: true }), true],
+    ['everyone is pinged', pingedAt3, roundAt(3.1, { everyone: true }), true],
+    [
+      'everyone is pinged, but a ping is unanswered',
+      { ...pingedAt3, unansweredPingAtMs: 3 * MINUTE_MS },
+      roundAt(3.1, { everyone: true }),
+      false,
+    ],
+  ])('%s', (_case, fields, round, expected) => {
+    expect(isPingDue(connectionWith(fields), rules, round)).toBe(expected);
   });
 });
 
-test('slow is a peer that still reads behind more than 64 KiB', () => {
-  const behind = peer({ waitingBytes: 70_000, takenAtMs: 4 * MINUTE_MS });
+test('a connection is silent from three minutes without bytes on', () => {
+  expect(isSilent(connectionWith(), rules, 3 * MINUTE_MS - 1)).toBe(false);
+  expect(isSilent(connectionWith(), rules, 3 * MINUTE_MS)).toBe(true);
+});
+
+test('pings of the application are a heartbeat for ten minutes', () => {
+  expect(hasHeartbeat(connectionWith(), rules, 0)).toBe(false);
+  expect(hasHeartbeat(connectionWith({ appPingAtMs: 0 }), rules, 10 * MINUTE_MS)).toBe(true);
+  expect(hasHeartbeat(connectionWith({ appPingAtMs: 0 }), rules, 10 * MINUTE_MS + 1)).toBe(false);
+});
+
+test('a slow peer still reads, and more than 64 KiB wait for it', () => {
+  const behind = connectionWith({ sendBufferBytes: 65_537, flushedAtMs: 4 * MINUTE_MS });
   expect(isSlow(behind, rules, 5 * MINUTE_MS)).toBe(true);
   expect(isSlow(behind, rules, 8 * MINUTE_MS)).toBe(false);
-  expect(isSlow({ ...behind, waitingBytes: 60_000 }, rules, 5 * MINUTE_MS)).toBe(false);
+  expect(isSlow({ ...behind, sendBufferBytes: 65_536 }, rules, 5 * MINUTE_MS)).toBe(false);
+  expect(isSlow({ ...behind, liveness: 'unresponsive' }, rules, 5 * MINUTE_MS)).toBe(false);
+});
+
+test('WSGUARD_TIME_SCALE shortens the schedule, but not a round trip', () => {
+  expect(livenessRules({ timeScale: 60, ping: 'off' })).toEqual({
+    pings: false,
+    silentAfterMs: 3_000,
+    pingEveryMs: 5_000,
+    pingEveryUnderSuspicionMs: 1_000,
+    replyWithinMs: 2_000,
+    heartbeatWithinMs: 10_000,
+  });
 });

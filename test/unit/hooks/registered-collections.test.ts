@@ -10,20 +10,20 @@ const onRejection = (reason: unknown): void => void rejections.push(reason);
 beforeAll(() => void process.on('unhandledRejection', onRejection));
 afterAll(() => void process.off('unhandledRejection', onRejection));
 
-test('a callback that answers later gives no row, and its rejection is nobody else’s', async () => {
+test('an async function has no row, and its rejection reaches nobody', async () => {
   const faults: string[] = [];
   const registries = new RegisteredCollections(createGuard(({ part }) => faults.push(part)));
   const later = (): Promise<number> => Promise.reject(new Error('the database is down'));
   registries.watchRegistry('later', later as unknown as Watchable);
   registries.watchQueue('queue', () => 1, { oldestAgeMs: later as unknown as () => number });
   expect(registries.read()).toEqual({ registries: [], queues: [], rooms: [] });
-  // Node tells of a rejection when the microtasks have run.
+  // Node reports an unhandled rejection after the microtasks.
   await new Promise(setImmediate);
   expect(rejections).toEqual([]);
   expect(faults).toEqual(['watched later', 'watched queue']);
 });
 
-test('a room that is not there yet counts none', () => {
+test('a room that is null or undefined has no members', () => {
   const registries = new RegisteredCollections(createGuard(() => undefined));
   const rooms = new Map<string, unknown>([
     ['a', new Set([1, 2])],

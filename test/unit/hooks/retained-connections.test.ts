@@ -1,65 +1,163 @@
-import { Retained } from '../../../src/hooks/connections/retained-connections.ts';
+import { RetainedConnections } from '../../../src/hooks/connections/retained-connections.ts';
 
-/** Judges until done, counting the slices. */
-function judge(retained: Retained, nowMs: number, most = 1_000): number {
+const MIN_AGE_MS = 30_000;
+/** Checks until done; returns the number of slices. */
+function check(retained: RetainedConnections, nowMs: number, maxEntries = 1_000): number {
   let slices = 1;
-  while (!retained.judge(nowMs, most)) slices += 1;
+  while (!retained.checkSlice(nowMs, maxEntries)) slices += 1;
   return slices;
 }
-const MIN_AGE_MS = 30_000;
+const closedObjects = (count: number): object[] => Array.from({ length: count }, (_, n) => ({ n }));
 
-test('alive after two major collections is retained; after one it is only not collected yet', () => {
-  const retained = new Retained(MIN_AGE_MS);
-  const kept = Array.from({ length: 5 }, () => ({}));
-  for (const holder of kept) retained.note(holder, 0);
-  retained.collected(1);
-  judge(retained, 60_000);
+test('alive after two major GCs is retained; alive after one is only not collected yet', () => {
+  const retained = new RetainedConnections(MIN_AGE_MS);
+  const kept = closedObjects(5);
+  for (const object of kept) retained.addClosed(object, 0);
+  retained.setMajorGcs(1);
+  check(retained, 60_000);
   expect(retained.read()).toEqual({ retained: null, uncollected: 5 });
-  retained.collected(2);
-  judge(retained, 70_000);
+  retained.setMajorGcs(2);
+  check(retained, 70_000);
   expect(retained.read()).toEqual({ retained: 5, uncollected: 5 });
+  expect(kept).toHaveLength(5);
 });
 
-test('what closed a moment ago is not judged, however many collections there were', () => {
-  const retained = new Retained(MIN_AGE_MS);
-  const kept = {};
-  retained.note(kept, 0);
-  retained.collected(5);
-  judge(retained, 20_000);
+test('a connection that closed a moment ago is not retained, whatever the number of GCs', () => {
+  const retained = new RetainedConnections(MIN_AGE_MS);
+  const [kept] = closedObjects(1) as [object];
+  retained.addClosed(kept, 0);
+  retained.setMajorGcs(5);
+  check(retained, 20_000);
   expect(retained.read()).toEqual({ retained: 0, uncollected: 1 });
-  retained.collected(6);
-  judge(retained, 40_000);
+  retained.setMajorGcs(6);
+  check(retained, 40_000);
   expect(retained.read()).toMatchObject({ retained: 1 });
-  expect(kept).toEqual({});
+  expect(kept).toBeDefined();
 });
 
-test('nothing is looked at until there was a collection', () => {
-  const retained = new Retained(MIN_AGE_MS);
-  const kept = {};
-  retained.note(kept, 0);
-  expect(retained.judge(90_000, 1)).toBe(true);
+test('a connection that closed after the last GC is not checked', () => {
+  const retained = new RetainedConnections(0);
+  const [first, second] = closedObjects(2) as [object, object];
+  retained.addClosed(first, 0);
+  retained.setMajorGcs(2);
+  retained.addClosed(second, 1);
+  check(retained, 60_000);
+  expect(retained.read()).toEqual({ retained: 1, uncollected: 1 });
+  expect([first, second]).toHaveLength(2);
+});
+
+test('without a GC nothing is checked', () => {
+  const retained = new RetainedConnections(MIN_AGE_MS);
+  const [kept] = closedObjects(1) as [object];
+  retained.addClosed(kept, 0);
+  expect(retained.checkSlice(90_000, 1)).toBe(true);
   expect(retained.read()).toEqual({ retained: null, uncollected: 0 });
-  expect(kept).toEqual({});
+  expect(kept).toBeDefined();
 });
 
-test('judging goes in slices', () => {
-  const retained = new Retained(MIN_AGE_MS);
-  const kept = Array.from({ length: 1_000 }, () => ({}));
-  for (const holder of kept) retained.note(holder, 0);
-  retained.collected(2);
-  expect(judge(retained, 60_000, 100)).toBe(11);
+test('a check runs in slices', () => {
+  const retained = new RetainedConnections(MIN_AGE_MS);
+  const kept = closedObjects(1_000);
+  for (const object of kept) retained.addClosed(object, 0);
+  retained.setMajorGcs(2);
+  expect(check(retained, 60_000, 100)).toBe(11);
   expect(retained.read()).toEqual({ retained: 1_000, uncollected: 1_000 });
+  expect(kept).toHaveLength(1_000);
 });
 
-test('of more than it can hold a random part stands for all', () => {
-  const retained = new Retained(MIN_AGE_MS);
-  const kept = Array.from({ length: 50_000 }, () => ({}));
-  for (const holder of kept) retained.note(holder, 0);
-  retained.collected(2);
-  judge(retained, 60_000);
+test('a reading changes only when a check is complete', () => {
+  const retained = new RetainedConnections(0);
+  const kept = closedObjects(20);
+  for (const object of kept) retained.addClosed(object, 0);
+  retained.setMajorGcs(2);
+  expect(retained.checkSlice(60_000, 10)).toBe(false);
+  expect(retained.read()).toEqual({ retained: null, uncollected: 0 });
+  check(retained, 60_000);
+  expect(retained.read()).toEqual({ retained: 20, uncollected: 20 });
+  expect(kept).toHaveLength(20);
+});
+
+test('with more closes than entries a random sample stands for all of them', () => {
+  const retained = new RetainedConnections(MIN_AGE_MS);
+  const kept = closedObjects(50_000);
+  for (const object of kept) retained.addClosed(object, 0);
+  retained.setMajorGcs(2);
+  check(retained, 60_000);
   const estimate = retained.read().retained ?? 0;
-  // Some 10,000 stand for 50,000: the standard error is about 1 %.
+  // About 10,000 entries stand for 50,000: the standard error is about 1 %.
   expect(estimate).toBeGreaterThan(45_000);
   expect(estimate).toBeLessThan(55_000);
   expect(kept).toHaveLength(50_000);
+});
+
+describe('with weak references that the test clears', () => {
+  const cleared = new Set<object>();
+  const RealWeakRef = globalThis.WeakRef;
+  beforeAll(() => {
+    globalThis.WeakRef = class<T extends object> {
+      readonly #target: T;
+      constructor(target: T) {
+        this.#target = target;
+      }
+      deref(): T | undefined {
+        return cleared.has(this.#target) ? undefined : this.#target;
+      }
+    } as unknown as typeof WeakRef;
+  });
+  afterAll(() => {
+    globalThis.WeakRef = RealWeakRef;
+  });
+
+  test('a collected connection is no longer counted', () => {
+    const retained = new RetainedConnections(0);
+    const closed = closedObjects(10);
+    for (const object of closed) retained.addClosed(object, 0);
+    for (const object of closed.slice(0, 7)) cleared.add(object);
+    retained.setMajorGcs(2);
+    check(retained, 60_000);
+    expect(retained.read()).toEqual({ retained: 3, uncollected: 3 });
+    for (const object of closed) cleared.add(object);
+    retained.setMajorGcs(3);
+    check(retained, 60_000);
+    expect(retained.read()).toEqual({ retained: 0, uncollected: 0 });
+  });
+
+  test('the sample ends when most entries were collected', () => {
+    const retained = new RetainedConnections(0);
+    const early = closedObjects(20_000);
+    for (const object of early) retained.addClosed(object, 0);
+    for (const object of early) cleared.add(object);
+    retained.setMajorGcs(2);
+    check(retained, 60_000, 100_000);
+    const late = closedObjects(100);
+    for (const object of late) retained.addClosed(object, 60_000);
+    retained.setMajorGcs(4);
+    check(retained, 120_000, 100_000);
+    expect(retained.read()).toEqual({ retained: 100, uncollected: 100 });
+  });
+});
+
+test('the ids of up to three retained connections are listed', () => {
+  const retained = new RetainedConnections(0);
+  const kept = closedObjects(6);
+  kept.forEach((object, index) => retained.addClosed(object, 0, index < 5 ? `user ${index}` : null));
+  retained.setMajorGcs(1);
+  check(retained, 60_000);
+  expect(retained.retainedIds).toEqual([]);
+  retained.setMajorGcs(2);
+  check(retained, 60_000);
+  expect(retained.retainedIds).toHaveLength(3);
+  expect(new Set(retained.retainedIds).size).toBe(3);
+  expect(kept.map((_, index) => `user ${index}`)).toEqual(expect.arrayContaining([...retained.retainedIds]));
+});
+
+test('stop drops all entries', () => {
+  const retained = new RetainedConnections(0);
+  const kept = closedObjects(3);
+  for (const object of kept) retained.addClosed(object, 0);
+  retained.stop();
+  retained.setMajorGcs(2);
+  check(retained, 60_000);
+  expect(retained.read()).toEqual({ retained: 0, uncollected: 0 });
+  expect(kept).toHaveLength(3);
 });

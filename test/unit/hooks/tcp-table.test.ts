@@ -9,19 +9,19 @@ const HEADER =
 const line = (local: string, remote: string, timer: string, retransmits: string): string =>
   `   0: ${local} ${remote} 01 00000000:00000000 ${timer}:00000014 ${retransmits}     0        0 1 1 0 20 4 30 10 -1\n`;
 const table = (name: string, text: string): string => {
-  const file = join(mkdtempSync(join(tmpdir(), 'wsguard-kernel-')), name);
+  const file = join(mkdtempSync(join(tmpdir(), 'wsguard-tcp-table-')), name);
   writeFileSync(file, text);
   return file;
 };
 const socket = (localPort: number, remoteAddress: string, remotePort: number): Socket =>
   ({ localPort, remoteAddress, remotePort }) as Socket;
 
-test('peers whose bytes the kernel sends again are told from slow ones and fresh ones', async () => {
+test('peers with retransmits are listed; slow readers and healthy peers are not', async () => {
   const v4 = table(
     'tcp',
     HEADER +
       line('0100007F:1F90', '0200000A:D431', '01', '00000003') +
-      // Under three retransmits, a zero-window probe (a slow reader), and no timer at all.
+      // Fewer than three retransmits, a zero-window probe (a slow reader), and no timer.
       line('0100007F:1F90', '0200000A:D432', '01', '00000002') +
       line('0100007F:1F90', '0200000A:D433', '04', '00000009') +
       line('0100007F:1F90', '0200000A:D434', '00', '00000000'),
@@ -36,11 +36,11 @@ test.each([
   ['::1', '00000000000000000000000001000000'],
   ['2001:db8::8a2e:370:7334', 'B80D0120000000002E8A000034737003'],
   ['fe80::1%eth0', '000080FE000000000000000001000000'],
-])('%s in the spelling of /proc/net/tcp6', (address, hex) => {
+])('%s as /proc/net/tcp6 writes it', (address, hex) => {
   expect(peerKey(socket(443, address, 256))).toBe(`443 ${hex}:0100`);
 });
 
-test('lines across the borders of a chunk are read whole', async () => {
+test('a line that spans two chunks is read as one', async () => {
   const many = Array.from({ length: 3_000 }, (_, index) =>
     line('0100007F:1F90', `0200000A:${(20_000 + index).toString(16).toUpperCase()}`, '01', '00000004'),
   );
@@ -48,11 +48,11 @@ test('lines across the borders of a chunk are read whole', async () => {
   expect(peers?.size).toBe(3_000);
 });
 
-test('a table too long to be worth its reading is refused', async () => {
+test('a table with more than 50,000 lines is not read to its end', async () => {
   const long = HEADER + line('0100007F:1F90', '0200000A:D431', '00', '00000000').repeat(60_000);
   expect(await retransmittingPeers([table('tcp', long)])).toBeNull();
 });
 
-test('a socket that is gone has no key', () => {
+test('a closed socket has no key', () => {
   expect(peerKey({} as Socket)).toBeNull();
 });
