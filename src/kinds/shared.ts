@@ -39,7 +39,7 @@ export const T_STATISTIC = least('standard errors of the trend above 0', 6, '1',
 
 /** The smallest rise of a count that opens an alert, by number and by share of the connections. */
 export const RISE = {
-  rise: least('rise in the window beyond what the connections explain', 10, 'entries', {
+  rise: least('rise in the window beyond what the connections explain', 10, '1', {
     source: fromPage('docs/detection.md: fewer than 10 entries do not justify an alert'),
   }),
   riseShare: least('the same rise as a share of the mean number of connections', 0.08, '%', {

@@ -37,7 +37,7 @@ export type Kind = LeakKind | ConditionKind;
 /** A leak may start captures of evidence. A condition opens an alert and never claims a leak. */
 export type Family = 'leak' | 'condition';
 
-/** Where a number comes from: something we measured, the recorded traces, or a page of this repository. */
+/** The source of a number: something we measured, the recorded traces, or a page of this repository. */
 export interface Source {
   readonly from: 'measurement' | 'traces' | 'page';
   readonly text: string;
@@ -49,7 +49,7 @@ export interface Threshold {
   readonly label: string;
   readonly is: 'at least' | 'more than' | 'at most' | 'less than';
   readonly value: number;
-  /** `By`, `By/h`, `ms`, `1` (a ratio), `%` (`value` is a share from 0 to 1), or the noun that is counted. */
+  /** `By`, `By/h`, `ms`, `1` (a ratio or a number), `%` (`value` is a share from 0 to 1), or the noun that is counted. */
   readonly unit: string;
   /** The severity that this number sets. `warning`: the alert does not open without it. */
   readonly severity: 'warning' | 'critical';
@@ -86,7 +86,7 @@ interface CommonSpec {
   readonly thresholds: Readonly<Record<string, Threshold>>;
   /** Null for a kind that is an event. */
   readonly window: DetectionWindow | null;
-  /** What usually retains the objects. `suspectType` is the analysis' word for it, where one type stands out. */
+  /** The usual retainer of the objects. `suspectType` is its type in an analysis, if one type stands out. */
   readonly retainedBy: { readonly suspectType: SuspectType | null; readonly text: string } | null;
   /** The kind keeps data, so the line that allocates most of the retained bytes is a likely root cause. */
   readonly keepsData: boolean;

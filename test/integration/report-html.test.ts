@@ -14,24 +14,24 @@ import { eventually } from '../support/eventually.ts';
 /** Time for a page of 10,000 rows on a busy machine. */
 const DEADLINE_MS = 120_000;
 const EVIL = `<script>globalThis.wasRun = true</script><img src="http://127.0.0.1:9/x" onerror="wasRun = true">`;
-const POINTS = Array.from({ length: 60 }, (_, at) => ({
-  wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
-  heapUsedBytes: (50 + at) * 1e6,
-  floorBytes: (40 + at) * 1e6,
+const POINTS = Array.from({ length: 60 }, (_, index) => ({
+  wallMs: Date.UTC(2026, 10, 22) + index * 60_000,
+  heapUsedBytes: (50 + index) * 1e6,
+  floorBytes: (40 + index) * 1e6,
   rssBytes: 2e8,
   externalBytes: 1,
   connections: 100,
-  unanswering: at,
+  unanswering: index,
 }));
 const rows = (count: number) =>
-  Array.from({ length: count }, (_, at) => classRow(at === 0 ? EVIL : `Class${at}`));
+  Array.from({ length: count }, (_, index) => classRow(index === 0 ? EVIL : `Class${index}`));
 
-const STEPS = Array.from({ length: 30 }, (_, at) => ({
-  text: at === 9 ? EVIL : '.aLongFieldName',
-  is: at === 9 ? EVIL : `${'Long'.repeat(20)}Class`,
-  state: at < 10 ? ('not-leaking' as const) : at < 20 ? ('unknown' as const) : ('leaking' as const),
-  because: at % 10 === 9 ? `${EVIL} ${'because'.repeat(20)}` : null,
-  isSuspect: at > 9 && at < 21,
+const STEPS = Array.from({ length: 30 }, (_, index) => ({
+  text: index === 9 ? EVIL : '.aLongFieldName',
+  is: index === 9 ? EVIL : `${'Long'.repeat(20)}Class`,
+  state: index < 10 ? ('not-leaking' as const) : index < 20 ? ('unknown' as const) : ('leaking' as const),
+  because: index % 10 === 9 ? `${EVIL} ${'because'.repeat(20)}` : null,
+  isSuspect: index > 9 && index < 21,
 }));
 const SHARED = [{ with: [{ rank: 2, name: `${EVIL} ${'long'.repeat(60)}` }], bytes: 3e6 }];
 

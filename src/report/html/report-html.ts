@@ -82,7 +82,7 @@ function rootCause(alert: Alert, suspect: Suspect | null, analysis: Analysis | n
 
 function pointCharts(samples: readonly ReportPoint[]): Markup | null {
   const wallMs = samples.map((point) => point.wallMs);
-  return chartSection('Before the alert', [
+  return chartSection('Before the alert (times in UTC)', [
     drawChart({
       title: 'Memory',
       unit: 'bytes',
@@ -106,12 +106,13 @@ function pointCharts(samples: readonly ReportPoint[]): Markup | null {
 }
 
 function evidenceSection({ evidence, against, also }: Alert): Markup {
+  const hasWindow = evidence.some(({ windowMs }) => windowMs !== undefined);
   const row = ({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): Markup =>
     markup`<tr>
       <td class="name"><code>${name}</code></td>
       <td class="number">${formatValue(value, unit)}</td>
       <td class="number">${threshold === undefined ? '' : formatValue(threshold, unit)}</td>
-      <td class="number">${windowMs === undefined ? '' : formatDuration(windowMs)}</td>
+      ${hasWindow ? markup`<td class="number">${windowMs === undefined ? '' : formatDuration(windowMs)}</td>` : null}
     </tr>`;
   const list = (title: string, reasons: Alert['against']): Markup | null =>
     reasons.length === 0
@@ -120,7 +121,7 @@ function evidenceSection({ evidence, against, also }: Alert): Markup {
   return markup`<h2>Evidence</h2>
     <div class="scroll">
       <table>
-        <thead><tr><th>Metric</th><th class="number">Value</th><th class="number">Threshold</th><th class="number">Window</th></tr></thead>
+        <thead><tr><th>Metric</th><th class="number">Value</th><th class="number">Threshold</th>${hasWindow ? markup`<th class="number">Window</th>` : null}</tr></thead>
         <tbody>${evidence.map(row)}</tbody>
       </table>
     </div>

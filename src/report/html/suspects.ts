@@ -8,7 +8,7 @@ import type { Markup } from './markup.ts';
 import { hasSuspectReference, retainingPath } from './retaining-path.ts';
 
 const MAX_ROWS = 50;
-/** A page of 10,000 rows opens in Chromium within a second; more rows make the filter slow. */
+/** More rows make a page slow to open. test/integration/report-html.test.ts opens a page with this many. */
 const MAX_CLASSES = 10_000;
 /** A shorter table needs no filter. */
 const MIN_ROWS_FOR_FILTER = 20;

@@ -13,14 +13,14 @@ const EVIL = `<script>alert(1)</script>"'&<img src=x onerror=alert(1)>`;
 const NO_EVIL = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;&lt;img src=x onerror=alert(1)&gt;';
 
 const points = (count: number): ReportPoint[] =>
-  Array.from({ length: count }, (_, at) => ({
-    wallMs: Date.UTC(2026, 10, 22) + at * 60_000,
-    heapUsedBytes: (50 + at) * 1_000_000,
-    floorBytes: at % 2 === 0 ? (40 + at) * 1_000_000 : null,
+  Array.from({ length: count }, (_, index) => ({
+    wallMs: Date.UTC(2026, 10, 22) + index * 60_000,
+    heapUsedBytes: (50 + index) * 1_000_000,
+    floorBytes: index % 2 === 0 ? (40 + index) * 1_000_000 : null,
     rssBytes: 200_000_000,
     externalBytes: 1,
     connections: 100,
-    unanswering: at,
+    unanswering: index,
   }));
 const report = (alert: Partial<Alert> = {}, analysis = analysisOf()) =>
   buildReport({
@@ -210,7 +210,7 @@ test('one snapshot is never called clean or leaking; a clean pair gives the reas
 });
 
 test('the class table lists 10,000 rows with a filter and counts the rest', () => {
-  const classes = Array.from({ length: 10_003 }, (_, at) => classRow(`Class${at}`));
+  const classes = Array.from({ length: 10_003 }, (_, index) => classRow(`Class${index}`));
   const page = analysisHtml(analysisOf({ classes }));
   expect(page.match(/<code>Class\d+<\/code>/g)).toHaveLength(10_000);
   expect(page).toContain('3 more rows are not shown');
