@@ -1,9 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { builtinModules } from 'node:module';
-import { dirname, join, posix } from 'node:path';
+/** The rules of docs/architecture.md, checked on the import graph of `src`. */
+import {
+  closure,
+  imports,
+  isPackage,
+  isSource,
+  readSource,
+  roomOf,
+  sourceFiles,
+  type Import,
+} from '../support/source-graph.ts';
 
-const SRC = join(__dirname, '..', '..', 'src');
-
+const BASE = ['core', 'types', 'kinds', 'config', 'heapsnapshot'];
 const STAGES = [
   'hooks',
   'sample',
@@ -11,14 +18,73 @@ const STAGES = [
   'alert',
   'capture',
   'investigate',
+  'child-process',
   'analyse',
   'report',
   'export',
   'deliver',
-  'child-process',
 ];
-const BASE_FOLDERS = ['core', 'types', 'heapsnapshot', 'config', 'kinds'];
+/**
+ * Composers wire stages together. Each may import the base, itself, and the rooms and files named here. A file of the
+ * root is a room of its own.
+ */
+const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
+  'index.ts': ['agent', 'agent.ts', 'memory-monitor.ts', 'heap-analyzer.ts'],
+  'register.ts': ['agent.ts'],
+  'agent.ts': ['agent', 'hooks'],
+  agent: [
+    'agent.ts',
+    'channel.ts',
+    'watcher.ts',
+    'hooks',
+    'sample',
+    'capture',
+    'child-process',
+    'export',
+    'report',
+    'deliver',
+  ],
+  'channel.ts': ['export'],
+  'watcher.ts': ['watcher', 'channel.ts', 'detection.ts', 'agent'],
+  watcher: [
+    'channel.ts',
+    'detection.ts',
+    'snapshot-jobs.ts',
+    'investigate',
+    'analyse',
+    'child-process',
+    'report',
+    'export',
+    'deliver',
+  ],
+  'detection.ts': ['detect', 'alert', 'investigate'],
+  'snapshot-jobs.ts': ['capture', 'child-process'],
+  'memory-monitor.ts': ['hooks', 'sample', 'detect', 'report'],
+  'heap-analyzer.ts': ['sample', 'capture', 'snapshot-jobs.ts'],
+  cli: ['detection.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
+};
+
+/** Where code runs: the entries of each place. */
+const ENTRIES = {
+  application: ['index.ts', 'register.ts'],
+  watcher: ['watcher.ts'],
+  child: ['analyse/analysis-process.ts', 'analyse/second-thread-entry.ts', 'capture/redaction-process.ts'],
+  commandLine: ['cli/main.ts'],
+  /** `npm run docs` writes pages from these. */
+  documentation: ['config/configuration-page.ts', 'export/metrics-page.ts'],
+} as const;
+const PLACES = {
+  // Without Workers the watcher runs on the application thread. It may load packages there too.
+  application: closure(ENTRIES.application, { cut: ['watcher.ts'] }),
+  watcher: closure(ENTRIES.watcher),
+  child: closure(ENTRIES.child),
+  commandLine: closure(ENTRIES.commandLine),
+  documentation: closure(ENTRIES.documentation),
+};
+
+/** Pure files compute from their arguments: no `node:` module, no package, no clock. */
 const PURE = [
+  /^kinds\//,
   /^detect\//,
   /^alert\//,
   /^report\//,
@@ -27,104 +93,143 @@ const PURE = [
   /^export\/metrics\.ts$/,
   /^analyse\/(?!(?:index|graph\/read|second-thread|second-thread-entry|analysis-process|locate\/source-files|locate\/source-maps)\.ts$)/,
 ];
-/** What runs on the application's thread: it loads no package at all. */
-const APP_THREAD = [
-  /^index\.ts$/,
-  /^register\.ts$/,
-  /^agent/,
-  /^hooks\//,
-  /^sample\//,
-  /^capture\/write\.ts$/,
-  /^memory-monitor\.ts$/,
-];
 
-interface Import {
-  readonly file: string;
-  readonly target: string;
-  readonly typeOnly: boolean;
-  readonly lazy: boolean;
-}
+const isBase = (file: string): boolean => BASE.includes(roomOf(file));
+const isStage = (file: string): boolean => STAGES.includes(roomOf(file));
+const isPure = (file: string): boolean => PURE.some((pattern) => pattern.test(file));
+const describeImport = ({ file, target }: Import): string => `${file} imports ${target}`;
+const sourceImports = imports.filter(({ target }) => isSource(target));
 
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .map((name) => name.split('\\').join('/'))
-  .filter((name) => name.endsWith('.ts'));
+test('the graph is read completely', () => {
+  expect(sourceFiles.length).toBeGreaterThan(150);
+  expect(sourceImports.length).toBeGreaterThan(500);
+  const missing = sourceImports.filter(({ target }) => !sourceFiles.includes(target));
+  expect(missing.map(describeImport)).toEqual([]);
+});
 
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(SRC, file), 'utf8');
-  const found: Import[] = [];
-  for (const match of text.matchAll(/^(?:import|export)\s+(type\s+)?[^'"`;]*?from\s+'([^']+)'/gm)) {
-    found.push({
-      file,
-      target: resolve(file, match[2] ?? ''),
-      typeOnly: match[1] !== undefined,
-      lazy: false,
+test('every room is base, stage or composer, and the root has fewer than ten files', () => {
+  const known = [...BASE, ...STAGES, ...Object.keys(COMPOSERS)];
+  expect([...new Set(sourceFiles.map(roomOf))].filter((room) => !known.includes(room))).toEqual([]);
+  expect(sourceFiles.filter((file) => !file.includes('/')).length).toBeLessThan(10);
+});
+
+describe('imports', () => {
+  test('the base imports the base', () => {
+    const breaches = sourceImports.filter(({ file, target }) => isBase(file) && !isBase(target));
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
+
+  test('a stage imports the base and its own room', () => {
+    const breaches = sourceImports.filter(
+      ({ file, target }) => isStage(file) && !isBase(target) && roomOf(target) !== roomOf(file),
+    );
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
+
+  test('a stage knows the settings as types only', () => {
+    const breaches = sourceImports.filter(
+      ({ file, target, isTypeOnly }) => isStage(file) && roomOf(target) === 'config' && !isTypeOnly,
+    );
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
+
+  test('a composer imports only what it is listed for', () => {
+    const breaches = sourceImports.filter(({ file, target }) => {
+      const allowed = COMPOSERS[roomOf(file)];
+      return (
+        allowed !== undefined &&
+        !isBase(target) &&
+        roomOf(target) !== roomOf(file) &&
+        !allowed.includes(roomOf(target))
+      );
     });
-  }
-  for (const match of text.matchAll(/(?:require|import)\(\s*'([^']+)'\s*\)/g)) {
-    found.push({ file, target: resolve(file, match[1] ?? ''), typeOnly: false, lazy: true });
-  }
-  return found;
-}
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
 
-const resolve = (file: string, target: string): string =>
-  target.startsWith('.') ? posix.normalize(posix.join(dirname(file), target)) : target;
+  test('every permission of a composer is used', () => {
+    const unused = Object.entries(COMPOSERS).flatMap(([composer, allowed]) =>
+      allowed
+        .filter(
+          (room) =>
+            !sourceImports.some(({ file, target }) => roomOf(file) === composer && roomOf(target) === room),
+        )
+        .map((room) => `${composer}: ${room}`),
+    );
+    expect(unused).toEqual([]);
+  });
 
-const isOurs = (target: string): boolean => target.endsWith('.ts');
-const isBuiltin = (target: string): boolean => target.startsWith('node:') || builtinModules.includes(target);
-const folderOf = (file: string): string => (file.includes('/') ? (file.split('/')[0] ?? '') : '');
-const isBase = (file: string): boolean => BASE_FOLDERS.includes(folderOf(file));
-const isStage = (file: string): boolean => STAGES.includes(folderOf(file));
+  test('a pure file imports no module of Node and no package', () => {
+    const breaches = imports.filter(
+      ({ file, target, isTypeOnly }) => isPure(file) && !isSource(target) && !isTypeOnly,
+    );
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
 
-const all = files.flatMap(importsOf);
-
-test('there is something to check', () => {
-  expect(files.length).toBeGreaterThan(5);
-  expect(all.length).toBeGreaterThan(3);
+  test('a package is loaded with its first use, never with the file that uses it', () => {
+    const breaches = imports.filter(
+      ({ target, isTypeOnly, isLazy }) => isPackage(target) && !isTypeOnly && !isLazy,
+    );
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
 });
 
-test('a stage imports base, types and its own folder, never another stage or a composer', () => {
-  const breaches = all.filter(
-    ({ file, target }) =>
-      isStage(file) && isOurs(target) && !isBase(target) && folderOf(target) !== folderOf(file),
-  );
+describe('places', () => {
+  test('every file runs somewhere, or holds only types that such a file uses', () => {
+    const places = Object.values(PLACES);
+    const withTypes = closure(Object.values(ENTRIES).flat(), { withTypes: true });
+    const declaresValue = /^(?:export )?(?:default |async |abstract )*(?:const|let|function|class|enum)\b/m;
+    const dead = sourceFiles.filter((file) => {
+      if (places.some((place) => place.has(file))) return false;
+      return !withTypes.has(file) || declaresValue.test(readSource(file));
+    });
+    expect(dead).toEqual([]);
+  });
+
+  test('the application thread names no package', () => {
+    const breaches = imports.filter(
+      ({ file, target, isTypeOnly }) => PLACES.application.has(file) && isPackage(target) && !isTypeOnly,
+    );
+    // The log is used in both threads and loads pino in the watcher only; test/e2e/closure.test.ts proves it.
+    expect(breaches.map(describeImport)).toEqual(['core/log.ts imports pino']);
+  });
+
+  test('only the watcher host starts the watcher on the application thread', () => {
+    const importers = imports.filter(({ target, isTypeOnly }) => target === 'watcher.ts' && !isTypeOnly);
+    expect(importers.map(describeImport)).toEqual(['agent/watcher-host.ts imports watcher.ts']);
+  });
+
+  test('hooks and probes run on the application thread only', () => {
+    const rooms = ['hooks', 'sample'];
+    const breaches = [...PLACES.watcher, ...PLACES.child, ...PLACES.commandLine].filter((file) =>
+      rooms.includes(roomOf(file)),
+    );
+    expect(breaches).toEqual([]);
+  });
+
+  test('the application thread neither analyses a snapshot nor delivers', () => {
+    const breaches = [...PLACES.application].filter((file) =>
+      ['analyse', 'heapsnapshot', 'investigate', 'alert', 'deliver'].includes(roomOf(file)),
+    );
+    // At `exit` the application thread marks the black box, because the watcher may be gone.
+    expect(breaches).toEqual(['deliver/black-box.ts']);
+  });
+
+  test('the watcher reads source maps and analyses no snapshot', () => {
+    const files = [...PLACES.watcher].filter((file) => roomOf(file) === 'analyse');
+    expect(files.length).toBeLessThan(6);
+    expect(files.filter((file) => !/^analyse\/(?:locate|graph)\//.test(file))).toEqual([]);
+    expect([...PLACES.watcher].filter((file) => roomOf(file) === 'heapsnapshot')).toEqual([]);
+  });
+
+  test('a child process and the command line share no file with the running agent', () => {
+    const rooms = ['agent', 'agent.ts', 'watcher', 'watcher.ts', 'channel.ts'];
+    const breaches = [...PLACES.child, ...PLACES.commandLine].filter((file) => rooms.includes(roomOf(file)));
+    expect(breaches).toEqual([]);
+  });
+});
+
+test('only core/clock.ts reads the time and creates timers', () => {
+  const pattern = /Date\.now\(|performance\.now\(|new Date\(\)|(?<![.\w])set(?:Interval|Timeout)\(/;
+  const breaches = sourceFiles.filter((file) => file !== 'core/clock.ts' && pattern.test(readSource(file)));
   expect(breaches).toEqual([]);
-});
-
-test('stages know the settings as types only', () => {
-  expect(
-    all.filter(({ file, target, typeOnly }) => isStage(file) && folderOf(target) === 'config' && !typeOnly),
-  ).toEqual([]);
-});
-
-test('base imports base only', () => {
-  expect(all.filter(({ file, target }) => isBase(file) && isOurs(target) && !isBase(target))).toEqual([]);
-});
-
-test('pure files touch neither node nor a package nor the clock', () => {
-  const isPure = (file: string): boolean => PURE.some((pattern) => pattern.test(file));
-  expect(all.filter(({ file, target, typeOnly }) => isPure(file) && !isOurs(target) && !typeOnly)).toEqual(
-    [],
-  );
-  const readsTime = files.filter(
-    (file) =>
-      isPure(file) && /Date\.now|performance\.now|new Date\(\)/.test(readFileSync(join(SRC, file), 'utf8')),
-  );
-  expect(readsTime).toEqual([]);
-});
-
-test('nothing on the app thread names a package', () => {
-  const onAppThread = (file: string): boolean =>
-    APP_THREAD.some((pattern) => pattern.test(file)) || isBase(file);
-  const named = all.filter(
-    ({ file, target, typeOnly }) => onAppThread(file) && !typeOnly && !isOurs(target) && !isBuiltin(target),
-  );
-  expect(named.filter(({ file }) => file !== 'core/log.ts')).toEqual([]);
-});
-
-test('only clock.ts makes timers and reads the time', () => {
-  const pattern = /Date\.now\(|performance\.now\(|(?<![.\w])setInterval\(|(?<![.\w])setTimeout\(/;
-  const offenders = files.filter(
-    (file) => file !== 'core/clock.ts' && pattern.test(readFileSync(join(SRC, file), 'utf8')),
-  );
-  expect(offenders).toEqual([]);
 });
