@@ -2,6 +2,11 @@
 /** The `wsguard` command: finds the subcommand, runs it and turns its errors into exit codes. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type * as AnalyseModule from './analyse.ts';
+import type * as ConfigModule from './config.ts';
+import type * as DoctorModule from './doctor.ts';
+import type * as RedactModule from './redact.ts';
+import type * as ReplayModule from './replay.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import {
   CliError,
@@ -13,15 +18,13 @@ import {
   type ExitCode,
 } from './command.ts';
 
-type LoadCommand = () => Promise<Command>;
-
 /** Loaded one by one: `replay` and `analyse` take longer to load than `config` takes to run. */
-const COMMANDS: Readonly<Record<string, LoadCommand>> = {
-  analyse: async () => (await import('./analyse.ts')).analyse,
-  replay: async () => (await import('./replay.ts')).replay,
-  redact: async () => (await import('./redact.ts')).redact,
-  config: async () => (await import('./config.ts')).config,
-  doctor: async () => (await import('./doctor.ts')).doctor,
+const COMMANDS: Readonly<Record<string, () => Command>> = {
+  analyse: () => (require('./analyse.ts') as typeof AnalyseModule).analyse,
+  replay: () => (require('./replay.ts') as typeof ReplayModule).replay,
+  redact: () => (require('./redact.ts') as typeof RedactModule).redact,
+  config: () => (require('./config.ts') as typeof ConfigModule).config,
+  doctor: () => (require('./doctor.ts') as typeof DoctorModule).doctor,
 };
 const ALIASES: Readonly<Record<string, string>> = { analyze: 'analyse' };
 
@@ -29,7 +32,7 @@ export async function main(argv: readonly string[], io: CliIo): Promise<ExitCode
   const [name, ...rest] = argv;
   try {
     if (name === undefined) {
-      io.err(await overview());
+      io.err(overview());
       return EXIT_CODES.wrongUse;
     }
     if (name === '--version' || name === '-v') {
@@ -38,8 +41,8 @@ export async function main(argv: readonly string[], io: CliIo): Promise<ExitCode
     }
     if (name === 'help' || name === '--help' || name === '-h') return await printHelp(rest[0], io);
     const load = findCommand(name);
-    if (load === undefined) return await reportUnknownCommand(name, io);
-    const command = await load();
+    if (load === undefined) return reportUnknownCommand(name, io);
+    const command = load();
     try {
       return await command.run(rest, io);
     } catch (error) {
@@ -55,25 +58,25 @@ export async function main(argv: readonly string[], io: CliIo): Promise<ExitCode
   }
 }
 
-function findCommand(name: string): LoadCommand | undefined {
+function findCommand(name: string): (() => Command) | undefined {
   const commandName = ALIASES[name] ?? name;
   return Object.hasOwn(COMMANDS, commandName) ? COMMANDS[commandName] : undefined;
 }
 
 async function printHelp(name: string | undefined, io: CliIo): Promise<ExitCode> {
   if (name === undefined) {
-    io.out(await overview());
+    io.out(overview());
     return EXIT_CODES.done;
   }
   const load = findCommand(name);
   if (load === undefined) return reportUnknownCommand(name, io);
-  return (await load()).run(['--help'], io);
+  return load().run(['--help'], io);
 }
 
-async function reportUnknownCommand(name: string, io: CliIo): Promise<ExitCode> {
+function reportUnknownCommand(name: string, io: CliIo): ExitCode {
   const nearest = nearestName(name, [...Object.keys(COMMANDS), ...Object.keys(ALIASES)]);
   const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
-  io.err(`wsguard: unknown command ${name}${hint}\n\n${await overview()}`);
+  io.err(`wsguard: unknown command ${name}${hint}\n\n${overview()}`);
   return EXIT_CODES.wrongUse;
 }
 
@@ -86,11 +89,10 @@ function unexpectedText(error: unknown): string {
   return `WSGUARD_UNEXPECTED: ${text}\n  This is a bug in wsguard. Please report it together with the command.\n`;
 }
 
-export const loadCommands = (): Promise<Command[]> =>
-  Promise.all(Object.values(COMMANDS).map((load) => load()));
+export const loadCommands = (): Command[] => Object.values(COMMANDS).map((load) => load());
 
-async function overview(): Promise<string> {
-  const commands = await loadCommands();
+function overview(): string {
+  const commands = loadCommands();
   const lines = commands.map(
     ({ name, summary, examples: [first] }) => `  ${name.padEnd(8)}  ${summary}\n            ${first?.[0]}\n`,
   );

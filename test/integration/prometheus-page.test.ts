@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { startPrometheusServer, type PrometheusServer } from '../../src/export/prometheus-server.ts';
 import type { MetricState } from '../../src/export/metric.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
-import { metricsPage } from '../../src/export/metrics-page.ts';
+import { metricsPage } from '../tools/metrics-page.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { stateOf } from '../support/metric-state.ts';

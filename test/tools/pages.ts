@@ -1,8 +1,9 @@
 /** The pages that are generated, or have generated blocks, as they should be; `npm run docs` writes them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { configurationPage } from '../../src/config/configuration-page.ts';
-import { metricsPage } from '../../src/export/metrics-page.ts';
+import { cliPage } from './cli-page.ts';
+import { configurationPage } from './configuration-page.ts';
+import { metricsPage } from './metrics-page.ts';
 import { ALL_KINDS } from '../../src/kinds/index.ts';
 import { customaryTable, detectionBlocks, fillBlocks, kindTable, leakBlocks } from './generated-blocks.ts';
 
@@ -12,6 +13,7 @@ export const readPage = (page: string): string => readFileSync(join(ROOT, page),
 /** Path below the root of the repository, and the function that makes the text. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'README.md': () => fillBlocks(readPage('README.md'), { kinds: kindTable() }),
+  'docs/cli.md': cliPage,
   'docs/configuration.md': () => fillBlocks(configurationPage(), { thresholds: customaryTable() }),
   'docs/metrics.md': metricsPage,
   'docs/detection.md': () => fillBlocks(readPage('docs/detection.md'), detectionBlocks()),

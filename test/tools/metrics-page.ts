@@ -1,6 +1,6 @@
 /** The page docs/metrics.md, generated from the table of metrics. A test compares the two. */
-import { MAX_SERIES, type Metric } from './metric.ts';
-import { METRICS } from './metrics.ts';
+import { MAX_SERIES, type Metric } from '../../src/export/metric.ts';
+import { METRICS } from '../../src/export/metrics.ts';
 
 export function metricsPage(): string {
   const ours = METRICS.filter(({ runtime }) => !runtime);

@@ -1,7 +1,7 @@
 /** The page docs/configuration.md, generated from the table of settings. A test compares the two. */
-import { describeExpected, type AnySetting } from './parse-setting.ts';
-import { SCHEMA } from './schema.ts';
-import { valueText } from './settings-text.ts';
+import { describeExpected, type AnySetting } from '../../src/config/parse-setting.ts';
+import { SCHEMA } from '../../src/config/schema.ts';
+import { valueText } from '../../src/config/settings-text.ts';
 
 export function configurationPage(): string {
   const rows = Object.entries(SCHEMA).map(([name, spec]) => settingRow(name, spec));
