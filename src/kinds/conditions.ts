@@ -201,7 +201,7 @@ export const CONDITIONS = {
   'loop-lag': {
     family: 'condition',
     capturesEvidence: false,
-    summary: 'the event-loop delay (p99) stays above 500 ms for 15 min',
+    summary: 'the event-loop delay (p99) stays above 500 ms',
     subjectNoun: 'event loop',
     detector: 'loop-lag',
     isRuledOut: false,

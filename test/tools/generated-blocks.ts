@@ -66,7 +66,7 @@ function thresholdTable({ thresholds }: KindSpec): string {
     rows.set(label, row);
   }
   return table(
-    ['number', 'warning', 'critical', 'where it comes from'],
+    ['quantity', 'warning', 'critical', 'source'],
     [...rows].map(([label, { warning, critical, source }]) => [label, warning, critical, linked(source)]),
   );
 }
@@ -84,10 +84,10 @@ export function leakBlocks(kind: Kind): Blocks {
   return {
     summary: [
       `**${capitalise(spec.summary)}.**`,
-      `${spec.family === 'leak' ? 'A leak' : 'A condition, not a leak'}. ${detectorText(spec)}`,
+      `This is a ${spec.family === 'leak' ? 'leak' : 'condition, not a leak'}. ${detectorText(spec)}`,
     ].join('\n\n'),
     thresholds: [thresholdTable(spec), ...(window === null ? [] : [window.text])].join('\n\n'),
-    alert: `The first part of \`report.txt\`, from ${origin}:\n\n\`\`\`text\n${alertText(report)}\`\`\``,
+    alert: `The start of the report (\`report.txt\`) for ${origin}:\n\n\`\`\`text\n${alertText(report)}\`\`\``,
     advice: [
       `**Tonight.** ${advice.now}`,
       `**Then.** ${advice.fix}`,
@@ -100,7 +100,7 @@ export function leakBlocks(kind: Kind): Blocks {
 const detectorText = ({ detector }: KindSpec): string =>
   detector === null
     ? 'It is an event, so no detector in `agent.status()` lists it.'
-    : `\`agent.status()\` shows the answer of its detector as \`${detector}\`.`;
+    : `Its detector is called \`${detector}\` in \`agent.status()\`.`;
 
 /** The blocks of docs/detection.md. */
 export function detectionBlocks(): Blocks {

@@ -18,7 +18,7 @@ export function retainingPath(suspect: Suspect): Markup {
       markup`<li class="${isSuspect ? 'suspect' : ''}"><code class="step ${state}" title="${is}: ${STATE_LABELS[state]}">${text}</code></li>`,
   );
   return markup`<ol class="path" aria-label="Retaining path">${boxes}</ol>
-    <p class="key"><i class="suspect"></i>The leak is at a dotted reference: the object before it is expected, the object behind it is leaked or unknown.</p>
+    <p class="key"><i class="suspect"></i>The leak is at one of the dotted references, between the last expected object and the first leaked one.</p>
     <p class="small soft">Retained by this path: <code>${retained}</code></p>
     ${stateTable(steps)}`;
 }

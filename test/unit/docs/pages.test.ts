@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '../../../src/config/schema.ts';
-import { ALL_KINDS } from '../../../src/kinds/index.ts';
-import { fillBlocks } from '../../tools/generated-blocks.ts';
+import { ALL_KINDS, KINDS, type Threshold } from '../../../src/kinds/index.ts';
+import { fillBlocks, limitText } from '../../tools/generated-blocks.ts';
 import { PAGES, readPage, ROOT } from '../../tools/pages.ts';
 
 test.each(Object.entries(PAGES))('%s is up to date (npm run docs)', (page, makeText) => {
@@ -44,4 +44,10 @@ const PARTS = [
 test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md has the five parts', (kind) => {
   const headings = [...readPage(`docs/leaks/${kind}.md`).matchAll(/^## .+$/gm)].map(([heading]) => heading);
   expect(headings).toEqual(PARTS);
+});
+
+test.each(ALL_KINDS.map((kind) => [kind]))('the numbers in the summary of %s are its thresholds', (kind) => {
+  const { summary, thresholds, window } = KINDS[kind];
+  const limits = [...Object.values<Threshold>(thresholds).map(limitText), window?.text ?? ''].join('; ');
+  for (const [number] of summary.matchAll(/\d+ (?:%|ms|min)/g)) expect(limits).toContain(number);
 });
