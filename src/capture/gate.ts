@@ -14,7 +14,7 @@ import { predictCost, redactionRssBytes } from './predict-cost.ts';
 
 export interface CaptureAllowed {
   readonly outcome: 'allowed';
-  /** As predicted. */
+  /** The predicted cost. */
   readonly cost: CaptureCost;
 }
 

@@ -1,4 +1,4 @@
-/** A redacted copy of a snapshot file: plain or gzipped, from a pipe or into one, a chunk at a time. */
+/** Copies a snapshot file without its secrets, chunk by chunk: plain or gzipped, from a pipe or into one. */
 
 import { renameSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -12,41 +12,48 @@ import { REDACTION_RULES } from './redaction-rules.ts';
 import { removeFile } from '../core/folders.ts';
 import { temporaryName } from './snapshot-files.ts';
 
-export interface RedactFileOrder {
+export interface RedactionJob {
   /** A path; `-` is standard input or output. */
   readonly from: string;
   readonly to: string;
 }
 
+/** Chosen: the fastest level. */
 const GZIP_LEVEL = 1;
 
-/** The output gets its name when it is complete. Throws `SnapshotError` for a bad input, `errno`s for the output. */
-export async function redactFile({ from, to }: RedactFileOrder): Promise<RewriteCounts> {
-  const { chunks } = await readSnapshot(from, process.stdin);
-  const ready: Uint8Array[] = [];
-  const rewriter = new Rewriter(REDACTION_RULES, (bytes) => ready.push(bytes));
-  async function* redacted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      rewriter.write(chunk);
-      yield* ready.splice(0);
-    }
-    rewriter.end();
-    yield* ready.splice(0);
-  }
-  if (to === '-') {
-    await pipeline(Readable.from(redacted()), process.stdout, { end: false });
-    return rewriter.counts;
-  }
+/**
+ * The output gets its name when it is complete. Rejects with a `SnapshotError` when the input is no snapshot, and with
+ * the error of the file system when the output cannot be written.
+ */
+export async function redactFile({ from, to }: RedactionJob): Promise<RewriteCounts> {
+  if (to === '-') return copyRedacted(from, (copy) => pipeline(copy, process.stdout, { end: false }));
   const temporary = temporaryName(to);
-  // Opened before anything can fail: a stream opens its file later, even after it was given up.
+  // Opened first: an output that cannot be opened must not leave the input open. A write stream of a path would open its
+  // file in a later turn, even when it was destroyed before.
   const handle = await open(temporary, 'wx', 0o600);
-  const gzip = to.endsWith('.gz') ? [createGzip({ level: GZIP_LEVEL })] : [];
   try {
-    await pipeline([Readable.from(redacted()), ...gzip, handle.createWriteStream()]);
+    const gzip = to.endsWith('.gz') ? [createGzip({ level: GZIP_LEVEL })] : [];
+    const counts = await copyRedacted(from, (copy) => pipeline([copy, ...gzip, handle.createWriteStream()]));
     renameSync(temporary, to);
-    return rewriter.counts;
+    return counts;
   } finally {
     await handle.close();
     removeFile(temporary);
   }
+}
+
+async function copyRedacted(from: string, write: (copy: Readable) => Promise<void>): Promise<RewriteCounts> {
+  const { chunks } = await readSnapshot(from, process.stdin);
+  const pending: Uint8Array[] = [];
+  const rewriter = new Rewriter(REDACTION_RULES, (bytes) => pending.push(bytes));
+  async function* redacted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      rewriter.write(chunk);
+      yield* pending.splice(0);
+    }
+    rewriter.end();
+    yield* pending.splice(0);
+  }
+  await write(Readable.from(redacted()));
+  return rewriter.counts;
 }

@@ -1,70 +1,78 @@
-/** The rules of redaction, pure: which strings of a snapshot are names, and which names may be read. */
+/** The rules of redaction: which strings of a snapshot are names, and which of these stay readable. Pure. */
 
 import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
 import { USE } from '../heapsnapshot/uses.ts';
-import { isRandomWord } from './random-words.ts';
+import { isRandomWord } from './is-random-word.ts';
 
-/** Their names are data: the text itself, or a pattern that may be built from it. */
+/** The name of such a node is data: the text itself, or a pattern that may be made of it. */
 const VALUE_NODES = new Set(['string', 'concatenated string', 'sliced string', 'regexp']);
-/** Their names are given at run time: a class by `name` or `Symbol.toStringTag`, a symbol by its description. */
-const GIVEN_NODES = new Set(['object', 'symbol', 'bigint']);
+/** The name of such a node is set at run time: by a class's `name`, `Symbol.toStringTag` or a symbol's description. */
+const RUNTIME_NAME_NODES = new Set(['object', 'symbol', 'bigint']);
 
-const DICTIONARY_KEYS = 16;
-/** A module's exports and a class's methods are functions under their names; listeners by event name are too. */
-const DICTIONARY_KEYS_OF_FUNCTIONS = 64;
-const SAME_KIND_SHARE = 0.8;
-/** Rows of a table come in hundreds; dictionaries with the very same keys (subscribers by topic) in tens. */
+/** Chosen: an object with fewer keys has fields, whatever it looks like. */
+const MIN_DICTIONARY_KEYS = 16;
+/** Higher for functions, because exports of a module, methods of a class and listeners by event are functions by name. */
+const MIN_DICTIONARY_KEYS_OF_FUNCTIONS = 64;
+/** Chosen: the share of values of one kind in a dictionary. */
+const MIN_SAME_KIND_SHARE = 0.8;
+/** Chosen: rows of a table come in hundreds, dictionaries with equal keys (subscribers by topic) in tens. */
 const SHAPE_COUNT = 64;
 
 const MAX_NAME_LENGTH = 80;
-/** `sha256` and `x509`, but no year, no postcode, no number of a customer. */
+/** Allows `sha256` and `x509`, but no year, postcode or customer number. */
 const MAX_DIGITS = 3;
 
-/** `get size`, `#private`, `content-type`, `user:join`, `Symbol.iterator`; no spaces, quotes, `@`, `=`, `?`, `%`. */
+/** Allows `get size`, `#private`, `content-type`, `user:join` and `Symbol.iterator`; no quotes, `@`, `=`, `?`, `%`. */
 const NAME = /^(?:[gs]et )?[#$\p{L}_][\p{L}\p{N}_$]*(?:[-.:/][$\p{L}\p{N}_]+)*$/u;
-/** `user:421`, `room.7`: whatever the word says, the number is of someone. */
+/** In `user:421` or `room.7` the number identifies somebody. */
 const NUMBERED = /[:/.]\p{N}+(?=[-.:/]|$)/u;
 const SYMBOL = /^<symbol (.*)>$/s;
-/** A class may carry what V8 adds to it: `global (global*)`. */
+/** V8 appends a note to some class names: `global (global*)`. */
 const DECORATED = /^([\w$]+)((?: \([\w$*]*\))?)$/;
-/** Names that V8 and Node give to objects of their own, spaces and all; `system / Context` is on every path. */
+/** Names that V8 and Node give to their own objects. `system / Context` is on every retaining path. */
 const BUILT_IN =
   /^(?:(?:system|Node) \/ [\w:<>, ()*&~-]+|(?:[\w-]+ )+(?:Iterator|Helper)|<symbol>|\([a-z -]+\))$/;
 
+/** A field, class, function or event name of source text stays readable; everything that may identify data does not. */
 export function isReadableName(text: string): boolean {
   if (text.length > MAX_NAME_LENGTH || !NAME.test(text) || NUMBERED.test(text)) return false;
   if ((text.match(/\p{N}/gu)?.length ?? 0) > MAX_DIGITS) return false;
   return !text.split(/[-.:/_ #$]/).some(isRandomWord);
 }
 
-/** An ephemeron's edge says both names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */
+/** The edge of a WeakMap entry has two names: `5 / part of key (A @1) -> value (B @3) pair in WeakMap (table @4)`. */
 const EPHEMERON = /^(.*part of key \()(.*)( @\d+\) -> value \()(.*)( @\d+\) pair in .*)$/s;
 
-/** Modules are named by their URL: of `file:///srv/app.mjs?token=…` the path is needed, of `data:` nothing is. */
+/** Scripts are named by their URL. The analysis needs the path of `file:///srv/app.mjs?token=…`, nothing of `data:`. */
 const QUERY = /\b((?:file|https?|wss?|blob):[^\s?#]*)[?#]\S*/g;
 const CREDENTIALS = /\b((?:https?|wss?):\/\/)[^\s/@]*@/g;
 const DATA_URL = /\bdata:[^,\s]*,.*$/s;
 
+/** A word of V8, Node or the source text. */
 function fixedName(text: string): string {
   const parts = EPHEMERON.exec(text)?.slice(1);
   if (parts === undefined)
     return text.replace(DATA_URL, 'data:masked').replace(QUERY, '$1').replace(CREDENTIALS, '$1masked@');
-  return parts.map((part, at) => (at % 2 === 0 || givenName(part) !== null ? part : 'masked')).join('');
+  return parts
+    .map((part, index) => (index % 2 === 0 || runtimeName(part) !== null ? part : 'masked'))
+    .join('');
 }
 
-function givenName(text: string): string | null {
+/** A name that was set at run time; null masks it. */
+function runtimeName(text: string): string | null {
   const symbol = SYMBOL.exec(text)?.[1];
   if (symbol !== undefined) return isReadableName(symbol) ? text : '<symbol masked>';
   const bare = DECORATED.exec(text)?.[1] ?? text;
   return text === '' || BUILT_IN.test(text) || isReadableName(bare) ? text : null;
 }
 
+/** For `heapsnapshot/rewrite.ts`. */
 export const REDACTION_RULES: RewriteRules = {
-  nodeName: (type) => (VALUE_NODES.has(type) ? 0 : GIVEN_NODES.has(type) ? USE.given : USE.fixed),
+  nodeName: (type) => (VALUE_NODES.has(type) ? 0 : RUNTIME_NAME_NODES.has(type) ? USE.given : USE.fixed),
   edgeName: (type) => (type === 'property' ? USE.given : USE.fixed),
   isDictionary: (keys, sameKind, ofFunctions) =>
-    keys >= (ofFunctions ? DICTIONARY_KEYS_OF_FUNCTIONS : DICTIONARY_KEYS) &&
-    sameKind >= keys * SAME_KIND_SHARE,
+    keys >= (ofFunctions ? MIN_DICTIONARY_KEYS_OF_FUNCTIONS : MIN_DICTIONARY_KEYS) &&
+    sameKind >= keys * MIN_SAME_KIND_SHARE,
   shapeCount: SHAPE_COUNT,
-  name: (text, use) => ((use & USE.fixed) === 0 ? givenName(text) : fixedName(text)),
+  name: (text, use) => ((use & USE.fixed) === 0 ? runtimeName(text) : fixedName(text)),
 };

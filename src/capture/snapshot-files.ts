@@ -1,4 +1,4 @@
-/** The directory of the files: made private, bounded, and cleared of what a dead process left half done. */
+/** Names, sizes and leftovers of the snapshot files in a directory. */
 
 import { closeSync, existsSync, openSync, readSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -6,14 +6,22 @@ import { removeFile } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 
 const MAX_LABEL_LENGTH = 60;
-const LEFTOVER_MS = 30 * 60_000;
-/** Snapshots compress 7 to 15 times; only for files over 4 GB, whose gzip trailer says nothing. */
-const GZIP_RATIO = 15;
-const SNAPSHOT = /^heap-\d+-.+\.heapsnapshot(\.gz)?$/;
+/** Chosen: longer than any redaction runs. */
+const MIN_LEFTOVER_AGE_MS = 30 * 60_000;
+const GZIP_MAGIC = 0x1f8b;
+/** Header and trailer of an empty gzip file. */
+const MIN_GZIP_BYTES = 18;
+/** Snapshots compress to a seventh to a fifteenth (measured). */
+const MAX_GZIP_RATIO = 15;
+const SNAPSHOT = /^heap-(\d+)-.+\.heapsnapshot(\.gz)?$/;
 const TEMPORARY = /^\..+\.(\d+)\.tmp$/;
 
-/** A file name's part: what is not a letter, digit, dash, dot or underscore becomes a dash. */
-export function sanitiseLabel(label: string): string {
+/** `heap-<epoch ms>-<label>.heapsnapshot`. A label has letters, digits, `-`, `_` and `.` only. */
+export const snapshotName = (wallMs: number, label: string): string =>
+  `heap-${Math.round(wallMs)}-${safeLabel(label)}.heapsnapshot`;
+
+/** Other characters become dashes, and `..` and a dot at either end are removed. */
+export function safeLabel(label: string): string {
   const safe = label
     .replace(/[^\w.-]+/g, '-')
     .replace(/\.{2,}/g, '.')
@@ -22,85 +30,86 @@ export function sanitiseLabel(label: string): string {
   return safe === '' ? 'snapshot' : safe;
 }
 
-export const snapshotName = (wallMs: number, label: string): string =>
-  `heap-${Math.round(wallMs)}-${sanitiseLabel(label)}.heapsnapshot`;
-
-/** Beside the file, hidden, with our pid: the next process can tell leftovers from work in progress. */
+/** A hidden name beside the file, with the pid of this process: `sweepLeftovers` finds it when the process is dead. */
 export const temporaryName = (file: string): string =>
   join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
 
-/** Bytes that we may still write there, of the nearest ancestor that exists; null where it cannot be told. */
+/** Disk space that this user may use in the directory, or in its nearest ancestor that exists; null when unknown. */
 export function diskFreeBytes(dir: string): number | null {
-  let at = dir;
-  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  let folder = dir;
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
   try {
-    const { bavail, bsize } = statfsSync(at);
+    const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize;
   } catch {
     return null;
   }
 }
 
-export interface Kept {
+export interface SnapshotFile {
   readonly file: string;
   readonly bytes: number;
-  readonly atMs: number;
+  /** The time in its name, epoch milliseconds. */
+  readonly wallMs: number;
 }
 
-/** Snapshots in the directory, oldest first. */
-export function listSnapshots(dir: string): Kept[] {
-  const kept: Kept[] = [];
+/** The snapshots in the directory, oldest first. */
+export function listSnapshots(dir: string): SnapshotFile[] {
+  const snapshots: SnapshotFile[] = [];
   for (const name of namesIn(dir)) {
-    if (!SNAPSHOT.test(name)) continue;
+    const wallMs = SNAPSHOT.exec(name)?.[1];
+    if (wallMs === undefined) continue;
     const file = join(dir, name);
     const stat = statSync(file, { throwIfNoEntry: false });
-    if (stat?.isFile() === true) kept.push({ file, bytes: stat.size, atMs: Number(/\d+/.exec(name)?.[0]) });
+    if (stat?.isFile() === true) snapshots.push({ file, bytes: stat.size, wallMs: Number(wallMs) });
   }
-  return kept.sort((a, b) => a.atMs - b.atMs);
+  return snapshots.sort((a, b) => a.wallMs - b.wallMs);
 }
 
 /**
- * Takes away temporary files, there and one level below, whose process is gone: they may hold raw values. Young ones
- * stay: where containers share the directory a pid of another one looks dead.
+ * Removes temporary files whose process is dead, in the directory and one level below: they may contain secrets. Young
+ * files stay, because the process of another container that shares the directory looks dead here. Returns what it removed.
  */
-export function sweepLeftovers(dir: string, nowMs: number): string[] {
-  const swept: string[] = [];
+export function sweepLeftovers(dir: string, wallMs: number): string[] {
+  const removed: string[] = [];
   for (const folder of [dir, ...namesIn(dir).map((name) => join(dir, name))]) {
     for (const name of namesIn(folder)) {
       const file = join(folder, name);
-      if (isLeftover(file, nowMs) && removeFile(file)) swept.push(file);
+      if (isLeftover(file, wallMs) && removeFile(file)) removed.push(file);
     }
   }
-  return swept;
+  return removed;
 }
 
-function isLeftover(file: string, nowMs: number): boolean {
+function isLeftover(file: string, wallMs: number): boolean {
   const pid = Number(TEMPORARY.exec(basename(file))?.[1] ?? 0);
   if (pid === 0 || pid === process.pid || isProcessAlive(pid)) return false;
   const stat = statSync(file, { throwIfNoEntry: false });
-  return stat?.isFile() === true && nowMs - stat.mtimeMs > LEFTOVER_MS;
+  return stat?.isFile() === true && wallMs - stat.mtimeMs > MIN_LEFTOVER_AGE_MS;
 }
 
-/** Unpacked size: a gzip file says it modulo 4 GiB in its last four bytes. */
+/** Size of the file without compression. The last four bytes of a gzip file are that size modulo 4 GiB. */
 export function unpackedBytes(file: string): number {
   const { size } = statSync(file);
   const descriptor = openSync(file, 'r');
   try {
     const magic = Buffer.alloc(2);
     readSync(descriptor, magic, 0, 2, 0);
-    if (magic.readUInt16BE() !== 0x1f8b || size < 18) return size;
+    if (magic.readUInt16BE() !== GZIP_MAGIC || size < MIN_GZIP_BYTES) return size;
     const trailer = Buffer.alloc(4);
     readSync(descriptor, trailer, 0, 4, size - 4);
-    const said = trailer.readUInt32LE();
-    return said < size ? size * GZIP_RATIO : said;
+    const bytes = trailer.readUInt32LE();
+    // Smaller than the compressed file: the size is beyond 4 GiB.
+    return bytes < size ? size * MAX_GZIP_RATIO : bytes;
   } finally {
     closeSync(descriptor);
   }
 }
 
-function namesIn(dir: string): string[] {
+/** Empty when the folder cannot be read. */
+function namesIn(folder: string): string[] {
   try {
-    return readdirSync(dir);
+    return readdirSync(folder);
   } catch {
     return [];
   }

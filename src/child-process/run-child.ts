@@ -26,7 +26,7 @@ export interface ChildOptions {
   /** Memory that is left; null when unknown. */
   readonly headroom: () => number | null;
   readonly deadlineMs: number;
-  /** Of one CPU core, 0 to 1. */
+  /** The part of one CPU core that the child may use, 0 to 1. */
   readonly share: number;
   /** False: the parent may exit before the child does, and ends it then. */
   readonly keepAlive: boolean;

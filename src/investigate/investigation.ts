@@ -87,7 +87,7 @@ interface Round {
   readonly folderAlertId: string;
   readonly alerts: ReadonlyMap<string, RoundAlert>;
   readonly snapshots: readonly Snapshot[];
-  /** Of the written ones. */
+  /** The files of the written snapshots. */
   readonly files: readonly string[];
   /** Connections opened since the start of the process, at each request for a snapshot. */
   readonly openedAtSnapshot: readonly number[];
@@ -122,7 +122,7 @@ export interface InvestigationState {
   /** Within the last day. */
   readonly roundsStartedAtMs: readonly number[];
   readonly profile: ProfileState;
-  /** By the last sample. */
+  /** Since the start of the process, in the last sample. */
   readonly connectionsOpened: number;
   readonly emitters: Sample['emitters'];
 }

@@ -1,7 +1,7 @@
 import { Session } from 'node:inspector';
 import { startProfile } from '../../../src/capture/allocation-profile.ts';
-import { summariseProfile } from '../../../src/capture/profile-lines.ts';
-import type { ProfileNode } from '../../../src/capture/profile-lines.ts';
+import { summariseProfile } from '../../../src/capture/allocation-profile.ts';
+import type { ProfileNode } from '../../../src/capture/allocation-profile.ts';
 
 const frame = (
   functionName: string,
@@ -10,7 +10,7 @@ const frame = (
   children: readonly ProfileNode[] = [],
 ): ProfileNode => ({ callFrame: { functionName, url, lineNumber: 40 }, selfSize, children });
 
-test('bytes go to the nearest line of the application, through packages and node', () => {
+test('bytes count for the nearest line of the application, through frames of packages and Node', () => {
   const head = frame('(root)', '', 10, [
     frame('emit', 'node:events', 20, [
       frame('onMessage', 'file:///app/my%20server.mjs', 30, [
@@ -35,22 +35,22 @@ test('bytes go to the nearest line of the application, through packages and node
   });
 });
 
-test('a deep tree does not end the stack', () => {
+test('a deep tree does not overflow the stack', () => {
   let node = frame('leaf', '/app/a.js', 1);
   for (let i = 0; i < 50_000; i += 1) node = frame('again', '/app/a.js', 1, [node]);
   expect(summariseProfile(node, 1, '/app/node_modules/@wsguard/agent/dist/').totalBytes).toBe(50_001);
 });
 
-test('the real thing names the line that fills an array, and may be stopped twice', () => {
+test('a real profile names the line that fills an array, and may be stopped twice', () => {
   const run = startProfile();
   if ('outcome' in run) throw new Error(run.reason);
   const kept = Array.from({ length: 400 }, (_, i) => Array.from({ length: 20_000 }, () => ({ i })));
-  const found = run.stop();
-  if ('outcome' in found) throw new Error(found.reason);
+  const profile = run.stop();
+  if ('outcome' in profile) throw new Error(profile.reason);
   expect(kept.length).toBe(400);
-  expect(found.totalBytes).toBeGreaterThan(50_000_000);
-  expect(found.lines[0]?.file).toContain('profile.test.ts');
-  expect(run.stop()).toBe(found);
+  expect(profile.totalBytes).toBeGreaterThan(50_000_000);
+  expect(profile.lines[0]?.file).toContain('profile.test.ts');
+  expect(run.stop()).toBe(profile);
 });
 
 test("skips the agent's own frames; bytes of a library alone count for the library", () => {
@@ -62,7 +62,7 @@ test("skips the agent's own frames; bytes of a library alone count for the libra
   expect(lines.map(({ file }) => file)).toEqual(['/app/node_modules/ws/lib/websocket.js']);
 });
 
-test('a profile that the application runs is left to it', () => {
+test('does not start while a profile of the application runs', () => {
   const session = new Session();
   session.connect();
   const failures: unknown[] = [];

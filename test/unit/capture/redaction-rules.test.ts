@@ -8,11 +8,11 @@ import type { Style } from '../../support/heap-snapshot-builder.ts';
 function redact(bytes: Uint8Array, chunkBytes = bytes.length): string {
   const out: Uint8Array[] = [];
   const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
-  // As the reader does it: a Buffer that is filled again as soon as it was taken.
+  // The reader reuses its buffer too.
   const chunk = Buffer.alloc(chunkBytes);
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    const length = Math.min(chunkBytes, bytes.length - at);
-    chunk.set(bytes.subarray(at, at + length));
+  for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
+    const length = Math.min(chunkBytes, bytes.length - offset);
+    chunk.set(bytes.subarray(offset, offset + length));
     rewriter.write(chunk.subarray(0, length));
     chunk.fill(0);
   }
@@ -41,7 +41,7 @@ test.each([
   'perMessageDeflate',
   'SharedArrayBuffer',
   'isIPv6',
-])('%s may be read as a name', (name) => {
+])('%s is readable as a name', (name) => {
   expect(isReadableName(name)).toBe(true);
 });
 
@@ -65,7 +65,7 @@ test.each([
   'qwzkxvbnmhjtrp',
   'x'.repeat(81),
   '',
-])('%s may not', (name) => {
+])('%s is not readable', (name) => {
   expect(isReadableName(name)).toBe(false);
 });
 
@@ -78,17 +78,17 @@ test.each([
   ['base36', 16, `${LOWER}0123456789`, 0.02],
   ['letters', 16, MIXED, 0.05],
   ['hexadecimal', 16, '0123456789abcdef', 0.001],
-])('of random %s of %i characters hardly one reads as a name', (_, length, alphabet, most) => {
+])('hardly any random %s token of %i characters is readable', (_, length, alphabet, maxShare) => {
   const character = fc.constantFrom(...alphabet.split(''));
   const tokens = fc.sample(fc.array(character, { minLength: length, maxLength: length }), {
     numRuns: 4000,
     seed: 7,
   });
   const kept = tokens.filter((token) => isReadableName(token.join('')));
-  expect(kept.length / tokens.length).toBeLessThan(most);
+  expect(kept.length / tokens.length).toBeLessThan(maxShare);
 });
 
-describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style) => {
+describe.each<Style>(['node20', 'node26'])('a snapshot in the format of %s', (style) => {
   const heap = new HeapSnapshotBuilder(style);
   const root = heap.node('synthetic', '(GC roots)');
   const server = heap.node('object', 'ChatServer');
@@ -136,7 +136,7 @@ describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style)
     expect(strings).toEqual(expect.arrayContaining(['/app/server-2024-11.js', '<symbol kHandle>']));
   });
 
-  test('masks values, map keys, dictionary keys, patterns, given descriptions', () => {
+  test('masks values, map keys, dictionary keys, patterns and names set at run time', () => {
     for (const secret of [
       'map-key',
       'slash',
@@ -155,7 +155,7 @@ describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style)
     ]);
   });
 
-  test('changes nothing but strings, and not their number', () => {
+  test('changes only strings, and not their number', () => {
     const [before, after] = [raw.toString('utf8'), redacted].map(
       (text) => JSON.parse(text) as Record<string, unknown>,
     );
@@ -163,18 +163,18 @@ describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style)
     expect(strings.length).toBe(stringsOf(raw.toString('utf8')).length);
   });
 
-  test('keeps the length of what it masks: an escape is one character, a surrogate pair two', () => {
+  test('a masked string keeps its length: an escape counts as one character, a surrogate pair as two', () => {
     const text = 'quote " slash \\ nl \n é 😀 tab\t 42';
     const masked = strings.find((each) => each.length === text.length && each.endsWith('00'));
     expect(masked).toBeDefined();
   });
 
-  test('keeps nothing of a chunk: a reader fills its buffer again', () => {
+  test('keeps no reference to a chunk, because a reader reuses its buffer', () => {
     const out: Uint8Array[] = [];
     const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
     const buffer = Buffer.alloc(100);
-    for (let at = 0; at < raw.length; at += buffer.length) {
-      const length = raw.copy(buffer, 0, at, at + buffer.length);
+    for (let offset = 0; offset < raw.length; offset += buffer.length) {
+      const length = raw.copy(buffer, 0, offset, offset + buffer.length);
       rewriter.write(buffer.subarray(0, length));
       buffer.fill(0);
     }
@@ -182,12 +182,12 @@ describe.each<Style>(['node20', 'node26'])('a snapshot as %s writes it', (style)
     expect(Buffer.concat(out).toString('utf8')).toBe(redacted);
   });
 
-  test('does not depend on where chunks end', () => {
+  test('gives the same result for chunks of any size', () => {
     for (const chunkBytes of [1, 2, 3, 7, 64, 1000]) expect(redact(raw, chunkBytes)).toBe(redacted);
   });
 });
 
-test('objects of one shape are not dictionaries, however alike their fields are', () => {
+test('objects of one shape are not dictionaries, however similar their fields are', () => {
   const heap = new HeapSnapshotBuilder();
   const root = heap.node('synthetic', '');
   for (let i = 0; i < 64; i += 1) {
@@ -203,7 +203,7 @@ test('objects of one shape are not dictionaries, however alike their fields are'
   expect(strings).not.toContain('street');
 });
 
-test('dictionaries that have the same keys are not a shape', () => {
+test('dictionaries with the same keys are not a shape', () => {
   const heap = new HeapSnapshotBuilder();
   const root = heap.node('synthetic', '');
   for (let i = 0; i < 20; i += 1) {
@@ -217,7 +217,7 @@ test('dictionaries that have the same keys are not a shape', () => {
   expect(redact(heap.toBuffer()).includes('persona')).toBe(false);
 });
 
-test('listeners by event name are read up to a number, and then are data too', () => {
+test('event names of listeners are readable up to 63 of them, and data from 64 on', () => {
   const withEvents = (count: number): string => {
     const heap = new HeapSnapshotBuilder();
     const events = heap.node('object', 'Object');
@@ -240,11 +240,11 @@ test.each([
   '<symbol>',
   '(concatenated string)',
   'global (global*)',
-])('%s, a class of V8 or Node, stays', (name) => {
+])('%s, a class of V8 or Node, stays readable', (name) => {
   expect(REDACTION_RULES.name(name, USE.given)).toBe(name);
 });
 
-test('a word of V8 stays, whatever it looks like', () => {
+test('a word of V8 stays readable, even when it looks random', () => {
   expect(REDACTION_RULES.name('system / Map (ConsOneByteString)', USE.fixed)).toContain('ConsOneByteString');
 });
 
@@ -255,11 +255,11 @@ test.each([
   ['data:text/javascript;base64,aHVudGVyMg==', 'data:masked'],
   ['data:text/javascript,export const password = "hunter2";\nexport default 1;', 'data:masked'],
   ['/srv/app/what?.js', '/srv/app/what?.js'],
-])('of a script named %s stays %s', (name, left) => {
-  expect(REDACTION_RULES.name(name, USE.fixed)).toBe(left);
+])('a script named %s becomes %s', (name, readable) => {
+  expect(REDACTION_RULES.name(name, USE.fixed)).toBe(readable);
 });
 
-test('a name beyond any table is an error, not memory', () => {
+test('a name index beyond the string table is an error and takes no memory', () => {
   const text = new HeapSnapshotBuilder().toString();
   expect(text).toContain('"strings"');
   const heap = new HeapSnapshotBuilder();

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import {
   diskFreeBytes,
   listSnapshots,
-  sanitiseLabel,
+  safeLabel,
   snapshotName,
   sweepLeftovers,
   temporaryName,
@@ -29,23 +29,23 @@ test.each([
   ['', 'snapshot'],
   ['x'.repeat(200), 'x'.repeat(60)],
 ])('label %j becomes %j', (label, safe) => {
-  expect(sanitiseLabel(label)).toBe(safe);
+  expect(safeLabel(label)).toBe(safe);
   expect(snapshotName(1_700_000_000_000.4, label)).toBe(`heap-1700000000000-${safe}.heapsnapshot`);
 });
 
-test('snapshots are listed by the time in their names, and nothing else is', () => {
+test('lists snapshots by the time in their names, and no other file', () => {
   for (const name of ['heap-30-b.heapsnapshot', 'heap-4-a.heapsnapshot.gz', 'mine.heapsnapshot', 'x.json']) {
     writeFileSync(join(dir, name), name);
   }
   mkdirSync(join(dir, 'heap-1-dir.heapsnapshot'));
-  expect(listSnapshots(dir).map(({ atMs, bytes }) => [atMs, bytes])).toEqual([
+  expect(listSnapshots(dir).map(({ wallMs, bytes }) => [wallMs, bytes])).toEqual([
     [4, 24],
     [30, 22],
   ]);
   expect(listSnapshots(join(dir, 'none'))).toEqual([]);
 });
 
-test('leftovers of dead processes go when they are old, here and one level below; work in progress stays', () => {
+test('removes old temporary files of dead processes here and one level below; those of living processes stay', () => {
   const dead = 2 ** 30;
   const below = join(dir, 'alert');
   mkdirSync(below);
@@ -63,7 +63,7 @@ test('leftovers of dead processes go when they are old, here and one level below
   expect(sweepLeftovers(join(dir, 'none'), 0)).toEqual([]);
 });
 
-test('the unpacked size of gzip is in its last bytes', () => {
+test('the unpacked size of a gzip file is in its last four bytes', () => {
   const plain = join(dir, 'plain');
   writeFileSync(plain, Buffer.alloc(5000));
   writeFileSync(`${plain}.gz`, gzipSync(Buffer.alloc(5000)));
@@ -71,8 +71,8 @@ test('the unpacked size of gzip is in its last bytes', () => {
   expect(unpackedBytes(`${plain}.gz`)).toBe(5000);
 });
 
-test('disk space is that of the nearest directory there is', () => {
-  // Others write to the same disk meanwhile.
+test('free disk space is that of the nearest directory that exists', () => {
+  // Other processes write to the same disk meanwhile.
   const share = diskFreeBytes(join(dir, 'not', 'yet'))! / diskFreeBytes(dir)!;
   expect(share).toBeGreaterThan(0.9);
   expect(share).toBeLessThan(1.1);
