@@ -1,0 +1,203 @@
+import { channel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttp2Server } from 'node:http2';
+import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { markAgentServer } from '../../../src/core/agent-server.ts';
+import { createGuard } from '../../../src/core/guard.ts';
+import { kindOf, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
+import { connectionWith, FakeSocket } from '../../support/connections.ts';
+
+/** The members of a server that the tracker reads. */
+class FakeServer extends EventEmitter {
+  headersTimeout = 60_000;
+  listening = true;
+  listen(): void {}
+  address(): unknown {
+    return { port: 8080 };
+  }
+  get asServer(): Server {
+    return this as unknown as Server;
+  }
+}
+const listens = (server: FakeServer): void =>
+  channel('tracing:net.server.listen:asyncEnd').publish({ server });
+const accepts = (server: FakeServer | null): FakeSocket => {
+  const socket = Object.assign(new FakeSocket(), { _server: server });
+  channel('net.server.socket').publish({ socket });
+  return socket;
+};
+
+const faults: string[] = [];
+const guard = createGuard(({ part }) => faults.push(part));
+const onServe = jest.fn<void, [Server]>();
+let tracker: SocketTracker;
+beforeEach(() => {
+  onServe.mockReset();
+  tracker = new SocketTracker(guard, onServe);
+});
+afterEach(() => {
+  tracker.stop();
+  expect(faults.splice(0)).toEqual([]);
+});
+
+describe('kindOf', () => {
+  test.each<[string, Server]>([
+    ['http', createHttpServer()],
+    ['https', createHttpsServer() as unknown as Server],
+    ['http2', createHttp2Server() as unknown as Server],
+  ])('%s', (kind, server) => {
+    expect(kindOf(server)).toBe(kind);
+  });
+
+  test('a TCP port serves, a unix socket without http does not', () => {
+    const server = createTcpServer();
+    const address = jest.spyOn(server, 'address');
+    address.mockReturnValue({ port: 1, address: '', family: '' });
+    expect(kindOf(server)).toBe('tcp');
+    address.mockReturnValue('/tmp/a.sock');
+    expect(kindOf(server)).toBe('ignored');
+  });
+
+  test('a server of the agent does not count', () => {
+    const server = createHttpServer();
+    markAgentServer(server);
+    expect(kindOf(server)).toBe('ignored');
+  });
+});
+
+describe('servers', () => {
+  test('a server that listens is reported once and listed', () => {
+    const server = new FakeServer();
+    listens(server);
+    listens(server);
+    expect(onServe.mock.calls).toEqual([[server]]);
+    expect(tracker.servers()).toEqual([{ server, kind: 'http' }]);
+  });
+
+  test('a server is found by its first connection too', () => {
+    const server = new FakeServer();
+    const socket = accepts(server);
+    expect(onServe.mock.calls).toEqual([[server]]);
+    expect([...tracker.open]).toEqual([[socket, null]]);
+  });
+
+  test('a server of the agent is neither reported nor listed, and its sockets are not open', () => {
+    const server = new FakeServer();
+    markAgentServer(server.asServer);
+    listens(server);
+    accepts(server);
+    expect(onServe).not.toHaveBeenCalled();
+    expect(tracker.servers()).toEqual([]);
+    expect(tracker.open.size).toBe(0);
+  });
+
+  test('no more than 200 servers are listed', () => {
+    const servers = Array.from({ length: 210 }, () => new FakeServer());
+    servers.forEach(listens);
+    expect(tracker.servers()).toHaveLength(200);
+  });
+
+  test('after adoptExisting new servers are no longer reported', () => {
+    tracker.adoptExisting();
+    onServe.mockReset();
+    listens(new FakeServer());
+    expect(onServe).not.toHaveBeenCalled();
+    expect(tracker.servers().length).toBeGreaterThan(0);
+  });
+});
+
+describe('sockets', () => {
+  const opened = jest.fn<void, [Socket]>();
+  const closed = jest.fn<void, [Socket, unknown]>();
+  beforeEach(() => {
+    opened.mockReset();
+    closed.mockReset();
+    tracker.observe({ socketOpened: opened, socketClosed: closed });
+  });
+
+  test('a socket is open from its acceptance to its close, and the observer is called for both', () => {
+    const socket = accepts(new FakeServer());
+    expect(opened.mock.calls).toEqual([[socket]]);
+    const connection = connectionWith();
+    tracker.open.set(socket.asSocket, connection);
+    socket.emit('close');
+    expect(closed.mock.calls).toEqual([[socket, connection]]);
+    expect(tracker.open.size).toBe(0);
+    socket.emit('close');
+    expect(closed).toHaveBeenCalledTimes(1);
+  });
+
+  test('all sockets share one close listener', () => {
+    const server = new FakeServer();
+    const [first, second] = [accepts(server), accepts(server)];
+    expect(first.listeners('close')).toHaveLength(1);
+    expect(first.listeners('close')).toEqual(second.listeners('close'));
+  });
+
+  test('a socket that belongs to no server, and a destroyed one, are not open', () => {
+    accepts(null);
+    const destroyed = Object.assign(new FakeSocket(), { destroyed: true });
+    tracker.add(destroyed.asSocket);
+    expect(tracker.open.size).toBe(0);
+    expect(opened).not.toHaveBeenCalled();
+  });
+
+  test('a socket that is added twice has one listener', () => {
+    const socket = new FakeSocket();
+    tracker.add(socket.asSocket);
+    tracker.add(socket.asSocket);
+    expect(socket.listenerCount('close')).toBe(1);
+    expect(opened).toHaveBeenCalledTimes(1);
+  });
+
+  test('with TLS the decrypted socket is open, not the raw one', () => {
+    const server = Object.assign(new FakeServer(), { setSecureContext: () => undefined });
+    accepts(server);
+    expect(tracker.open.size).toBe(0);
+    const secure = new FakeSocket();
+    server.emit('secureConnection', secure);
+    expect([...tracker.open.keys()]).toEqual([secure]);
+    tracker.stop();
+    expect(server.listenerCount('secureConnection')).toBe(0);
+  });
+
+  test('a fault of the observer stays in the guard', () => {
+    closed.mockImplementation(() => {
+      throw new Error('a fault');
+    });
+    const socket = accepts(new FakeServer());
+    expect(() => socket.emit('close')).not.toThrow();
+    expect(faults.splice(0)).toEqual(['socket closed']);
+  });
+
+  test('stop removes the listeners and unsubscribes', () => {
+    const socket = accepts(new FakeServer());
+    tracker.stop();
+    expect(socket.listenerCount('close')).toBe(0);
+    expect(tracker.open.size).toBe(0);
+    opened.mockReset();
+    accepts(new FakeServer());
+    expect(opened).not.toHaveBeenCalled();
+    expect(channel('net.server.socket').hasSubscribers).toBe(false);
+  });
+});
+
+test('adoptExisting finds servers and sockets that are older than the tracker', async () => {
+  tracker.stop();
+  const server = createTcpServer();
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = connect((server.address() as { port: number }).port, '127.0.0.1');
+  const socket = await accepted;
+  tracker = new SocketTracker(guard, onServe);
+  expect(tracker.open.size).toBe(0);
+  tracker.adoptExisting();
+  expect(tracker.servers()).toContainEqual({ server, kind: 'tcp' });
+  expect(tracker.open.has(socket)).toBe(true);
+  expect(tracker.open.has(client)).toBe(false);
+  client.destroy();
+  socket.destroy();
+  server.close();
+});
