@@ -39,7 +39,7 @@ export const COUNTED_LEAKS = {
     },
     keepsData: false,
     advice: {
-      now: 'Restart one instance at a time. Live clients reconnect; dead connections disappear. Let a running snapshot finish first.',
+      now: 'Restart one instance at a time. Live clients reconnect; the zombie connections are gone. Let a running snapshot finish first.',
       fix: 'Ping each connection every 30 s and terminate() each one that did not reply to the previous ping. Leave rooms and delete map entries in the close handler.',
       restart: null,
     },
@@ -80,7 +80,7 @@ export const COUNTED_LEAKS = {
   'listener-accumulation': {
     family: 'leak',
     rank: 1,
-    summary: 'an emitter has far more listeners than there are connections, and their number grows',
+    summary: 'an emitter has more listeners than there are connections, and their number grows',
     subjectNoun: 'emitter and event',
     detector: 'listeners',
     isRuledOut: true,

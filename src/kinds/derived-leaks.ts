@@ -210,7 +210,7 @@ export const DERIVED_LEAKS = {
     isCounted: false,
     thresholds: {
       majorGcs: least('major GCs in the window', 5, 'major GCs', {
-        source: fromTraces('fewer points gave false alarms on healthy example traces'),
+        source: fromTraces('fewer points gave false alerts on healthy example traces'),
       }),
       span: least('time between the first and the last of them', 20 * MINUTE_MS, 'ms', {
         source: fromTraces('a warm-up takes up to 20 min'),
@@ -231,7 +231,7 @@ export const DERIVED_LEAKS = {
       longSpan: least('or duration of the growth', 50 * MINUTE_MS, 'ms', {
         group: 'near or long',
         source: fromTraces(
-          'healthy caches fill for up to 45 min; with 40 min one more of 64 healthy runs alarms',
+          'healthy caches fill for up to 45 min; with 40 min one more of 64 healthy runs raises an alert',
         ),
       }),
       timeToCapacity: least('time until the heap capacity is reached', 4 * HOUR_MS, 'ms', {
