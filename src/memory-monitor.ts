@@ -17,7 +17,7 @@ import { Ring } from './core/ring.ts';
 import { createLimitsReader } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
 import { ProcessProbes } from './sample/process-probes.ts';
-import { UNKNOWN_CONNECTIONS } from './types/index.ts';
+import { UNKNOWN_CONNECTIONS } from './types/sample.ts';
 import type {
   Clock,
   Dispose,

@@ -1,5 +1,5 @@
 /** Converts the metrics of one instant (the agent's, else the defaults of prom-client) into a sample. Pure. */
-import { TRANSPORTS, type ByTransport, type Sample } from '../types/index.ts';
+import { TRANSPORTS, type ByTransport, type Sample } from '../types/sample.ts';
 import { DEFAULT_SEMI_SPACES_BYTES, nullIfNaN, type TraceOptions } from './trace-sample.ts';
 
 export interface Point {

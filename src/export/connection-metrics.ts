@@ -1,5 +1,5 @@
 /** The metrics of connections, and of the collections that hold entries for them. Pure. */
-import { TRANSPORTS, type ByTransport } from '../types/index.ts';
+import { TRANSPORTS, type ByTransport } from '../types/sample.ts';
 import { histogram, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 
 const transports = (reading: ByTransport | undefined): Point[] =>

@@ -165,6 +165,11 @@ describe('imports', () => {
     expect(breaches.map(describeImport)).toEqual([]);
   });
 
+  test('types/index.ts is imported for its types only, so that no process loads its nine files', () => {
+    const breaches = imports.filter(({ target, isTypeOnly }) => target === 'types/index.ts' && !isTypeOnly);
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
+
   test('a package is loaded with its first use, never with the file that uses it', () => {
     const breaches = imports.filter(
       ({ target, isTypeOnly, isLazy }) => isPackage(target) && !isTypeOnly && !isLazy,

@@ -1,5 +1,5 @@
 /** Sums over all connections. Each change updates them, so they are right between two slices of a sweep too. */
-import { TRANSPORTS, type ByTransport, type Transport } from '../../types/index.ts';
+import { TRANSPORTS, type ByTransport, type Transport } from '../../types/sample.ts';
 import type { Connection, Liveness } from './connection.ts';
 
 type Counts = Record<Transport, number>;
