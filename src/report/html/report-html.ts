@@ -60,8 +60,12 @@ function suspectOf({ culprit }: Alert, analysis: Analysis | null): Suspect | nul
 /** Null for a condition that captures no evidence: nothing searches for its root cause. */
 function rootCause(alert: Alert, suspect: Suspect | null, analysis: Analysis | null): Markup | null {
   const { culprit, culpritBecause, kind } = alert;
-  if (suspect !== null)
-    return markup`<h2>Root cause</h2>${suspectCard(suspect, analysis ?? { connections: null })}`;
+  if (suspect !== null) {
+    const card = suspectCard(suspect, analysis ?? { connections: null });
+    return culprit === null
+      ? markup`<h2>Main suspect</h2>${card}<p class="soft">${capitalise(culpritBecause ?? '')}</p>`
+      : markup`<h2>Root cause</h2>${card}`;
+  }
   if (culprit === null) {
     if (!capturesEvidence(kind)) return null;
     const { retainedBy } = KINDS[kind];

@@ -1,5 +1,4 @@
 import { ALL_KINDS, KINDS, adviceText } from '../../../src/kinds/index.ts';
-import { formatBytes, formatDuration, formatTimeToLimit, formatValue } from '../../../src/core/format.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportText } from '../../../src/report/report-text.ts';
 import type { Alert, ReportPoint } from '../../../src/types/index.ts';
@@ -145,39 +144,4 @@ test('every kind has advice, a page and a report', () => {
     expect(KINDS[kind].docs).toBe(`docs/leaks/${kind}.md`);
     expect(report({ kind }).headline).toHaveLength(5);
   }
-});
-
-test.each([
-  [0, '0 B'],
-  [1023, '1023 B'],
-  [1536, '1.5 KiB'],
-  [2_040_109_466, '1.9 GiB'],
-  [300 * 1024 * 1024, '300 MiB'],
-  [-2048, '-2.0 KiB'],
-])('%d bytes are %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
-
-test.each([
-  [9, '9 ms'],
-  [45_000, '45 s'],
-  [42 * 60_000, '42 min'],
-  [6 * 3_600_000, '6 h'],
-  [6.7 * 3_600_000, '6 h 42 min'],
-  [30 * 3_600_000, '30 h'],
-  [96 * 3_600_000, '4 days'],
-])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
-
-test('ranges of the time to the limit', () => {
-  const of = (ms: number, lowMs: number, highMs: number | null) =>
-    formatTimeToLimit({ ms, lowMs, highMs, limit: 'heap' });
-  expect(of(2_520_000, 1_800_000, 3_900_000)).toBe('in about 42 min (30 to 65)');
-  expect(of(45_000, 30_000, null)).toBe('in about 45 s (at least 30)');
-  expect(of(6 * 3_600_000, 4.5 * 3_600_000, 9 * 3_600_000)).toBe('in about 6 h (4.5 to 9)');
-  expect(of(0, 0, 0)).toBe('now');
-});
-
-test('values by their unit', () => {
-  expect(formatValue(52_428_800, 'By/h')).toBe('50.0 MiB/h');
-  expect(formatValue(0.974, 'listeners per connection')).toBe('0.97 listeners per connection');
-  expect(formatValue(0.87, '1')).toBe('0.87');
-  expect(formatValue(2048, 'By')).toBe('2.0 KiB');
 });
