@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { analyseFiles } from '../../src/analyse/index.ts';
+import { analyseFiles } from '../support/analyse-files.ts';
 import { LEAKS } from '../../src/analyse/verdict/known.ts';
 import type { Analysis } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
