@@ -108,8 +108,8 @@ async function writeHtml(file: string, analysis: Analysis): Promise<void> {
   } catch (error) {
     throw new CliError(
       'WSGUARD_HTML_NOT_WRITTEN',
-      `cannot write ${file}: ${fileErrorText(error)}`,
-      'Check the permissions of the directory and its free space.',
+      `cannot write ${file}: ${fileErrorText(error, 'write')}`,
+      'Check that the directory exists, its permissions and its free space.',
     );
   }
 }

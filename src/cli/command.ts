@@ -160,7 +160,8 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
 };
 
 /** The reason of a failed file operation in words. */
-export function fileErrorText(error: unknown): string {
+export function fileErrorText(error: unknown, operation: 'read' | 'write' = 'read'): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
-  return FILE_ERRORS[code] ?? message ?? String(error);
+  if (code === 'ENOENT' && operation === 'write') return 'the directory does not exist';
+  return FILE_ERRORS[code] ?? message;
 }

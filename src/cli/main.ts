@@ -48,7 +48,7 @@ export async function main(argv: readonly string[], io: CliIo): Promise<ExitCode
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       io.err(
-        `wsguard ${command.name}: ${error.message}\n\n${usageText(command)}\n\nSee wsguard ${command.name} --help\n`,
+        `wsguard ${command.name}: ${error.message}\n\n${usageText(command)}\n\nwsguard ${command.name} --help explains the options.\n`,
       );
       return EXIT_CODES.wrongUse;
     }

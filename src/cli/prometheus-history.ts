@@ -1,17 +1,17 @@
 /** Reads the metrics that a Prometheus server scraped, as samples: `wsguard replay --prometheus <url>`. */
-import type { Clock, Sample } from '../types/index.ts';
+import type { Sample } from '../types/index.ts';
 import { CliError } from './command.ts';
 import { createPointReader, METRIC_NAMES, type Point } from './prometheus-sample.ts';
 import type { TraceOptions } from './trace-sample.ts';
 
 export interface HistoryOptions extends TraceOptions {
-  readonly url: string;
-  readonly from: string | undefined;
-  readonly to: string | undefined;
+  readonly url: URL;
+  /** Unix seconds. */
+  readonly fromS: number;
+  readonly toS: number;
   /** Labels in PromQL: `{job="chat",instance="a:9464"}`. */
-  readonly selector: string | undefined;
+  readonly selector: string;
   readonly timeScale: number;
-  readonly clock: Clock;
 }
 
 /** The default interval of the agent. */
@@ -19,7 +19,6 @@ const STEP_S = 15;
 const MIN_STEP_S = 0.25;
 /** Prometheus refuses more than 11,000 points per series. Fewer points keep a reply with hundreds of series small. */
 const MAX_POINTS_PER_QUERY = 2_000;
-const DEFAULT_RANGE_S = 7 * 24 * 3600;
 const TIMEOUT_MS = 30_000;
 
 interface Series {
@@ -28,10 +27,7 @@ interface Series {
 }
 
 export async function* readHistory(options: HistoryOptions): AsyncGenerator<Sample> {
-  const toS = options.to === undefined ? Math.floor(options.clock.wallMs() / 1000) : parseTime(options.to);
-  const fromS = options.from === undefined ? toS - DEFAULT_RANGE_S : parseTime(options.from);
-  if (!(fromS < toS))
-    throw new CliError('WSGUARD_REPLAY_TIME', '--from is not before --to', 'Swap the two times.');
+  const { fromS, toS } = options;
   const readPoints = createPointReader(options);
   const stepS = Math.max(MIN_STEP_S, STEP_S / options.timeScale);
   let process: string | null = null;
@@ -57,7 +53,7 @@ interface QueryReply {
 
 async function query(options: HistoryOptions, { startS, endS, stepS }: Range): Promise<Series[]> {
   const { url, headers } = queryTarget(options.url);
-  const labels = (options.selector ?? '').trim().replace(/^\{|\}$/g, '');
+  const labels = options.selector.trim().replace(/^\{|\}$/g, '');
   const body = new URLSearchParams({
     query: `{__name__=~"${METRIC_NAMES.join('|')}"${labels === '' ? '' : `,${labels}`}}`,
     start: String(startS),
@@ -87,27 +83,18 @@ async function query(options: HistoryOptions, { startS, endS, stepS }: Range): P
 }
 
 /** fetch refuses URLs with a user and password, so these become a header. */
-function queryTarget(text: string): { url: URL; headers: Record<string, string> } {
-  let url: URL;
-  try {
-    url = new URL(`${text.replace(/\/+$/, '')}/api/v1/query_range`);
-  } catch {
-    throw new CliError(
-      'WSGUARD_REPLAY_PROMETHEUS',
-      `${text} is not a URL`,
-      'Give the URL of the Prometheus server, such as http://127.0.0.1:9090.',
-    );
-  }
+function queryTarget(server: URL): { url: URL; headers: Record<string, string> } {
+  const url = new URL(`${server.href.replace(/\/+$/, '')}/api/v1/query_range`);
   if (url.username === '') return { url, headers: {} };
   const authorization = `Basic ${btoa(`${url.username}:${decodeURIComponent(url.password)}`)}`;
   url.username = url.password = '';
   return { url, headers: { authorization } };
 }
 
-/** The message of fetch is only "fetch failed"; its cause has the code. */
+/** The message of fetch is only "fetch failed"; its cause has the reason. */
 function requestErrorText(error: unknown): string {
-  const { message, cause } = error as Error & { cause?: { code?: string } };
-  return cause?.code ?? message ?? String(error);
+  const { message, cause } = error as Error & { cause?: { code?: string; message?: string } };
+  return cause?.code ?? cause?.message ?? message;
 }
 
 /** Labels that separate the series of one process. All other labels identify the process. */
@@ -161,15 +148,4 @@ function groupByTime(series: readonly Series[]): [seconds: number, points: Point
     }
   }
   return [...times].toSorted(([a], [b]) => a - b);
-}
-
-/** Unix seconds. */
-function parseTime(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text) / 1000;
-  if (Number.isFinite(seconds)) return seconds;
-  throw new CliError(
-    'WSGUARD_REPLAY_TIME',
-    `${text} is not a time`,
-    'Use ISO 8601 (2026-11-22T00:00:00Z) or Unix seconds.',
-  );
 }

@@ -1,5 +1,5 @@
 /** `wsguard redact`: a copy of a heap snapshot with the values of strings masked. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { redactFile } from '../capture/redact-file.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
@@ -10,6 +10,7 @@ import {
   defineCommand,
   EXIT_CODES,
   FAILED_MEANING,
+  fileErrorText,
   UsageError,
   WRONG_USE_MEANING,
   type CliIo,
@@ -44,14 +45,16 @@ export const redact = defineCommand(
     const from = input === '-' ? input : resolve(io.cwd, input);
     const to = output === '-' ? output : resolve(io.cwd, output);
     if (from !== '-' && from === to) throw new UsageError(`input and output are the same file: ${input}`);
-    if (to !== '-' && values.force !== true && existsSync(to))
+    const existing = to === '-' ? undefined : statSync(to, { throwIfNoEntry: false });
+    if (existing?.isDirectory() === true) throw new UsageError(`${output} is a directory; give a file name`);
+    if (existing !== undefined && values.force !== true)
       throw new UsageError(`${output} exists; add --force to replace it`);
     const counts = await copy({ from, to }, io);
     const summary =
       values.json === true
         ? JSON.stringify({ schema: 'wsguard.redact/1', in: input, out: output, ...counts })
         : `${formatCount(counts.masked)} of ${formatCount(counts.strings)} strings masked, ` +
-          `${formatBytes(counts.bytes)} written to ${output}`;
+          `${formatBytes(counts.bytes)} written to ${to === '-' ? 'standard output' : output}`;
     if (to === '-') io.err(`${summary}\n`);
     else io.out(`${summary}\n`);
     return EXIT_CODES.done;
@@ -64,8 +67,11 @@ async function copy(files: { from: string; to: string }, io: CliIo): ReturnType<
     return await redactFile(files);
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
-    const { code, reason } = failureFrom(error);
-    throw new CliError(code, reason, 'Check the permissions of the output directory and its free space.');
+    throw new CliError(
+      failureFrom(error).code,
+      `cannot write ${files.to}: ${fileErrorText(error, 'write')}`,
+      'Check that the directory exists, its permissions and its free space.',
+    );
   } finally {
     progress.stop();
   }

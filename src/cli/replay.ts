@@ -14,7 +14,7 @@ import {
   type CliIo,
 } from './command.ts';
 import { startProgress, type Progress } from './progress.ts';
-import { readHistory } from './prometheus-history.ts';
+import { readHistory, type HistoryOptions } from './prometheus-history.ts';
 import { openTrace, RECORDING_HINT } from './trace-file.ts';
 
 interface ReplayAlert {
@@ -122,17 +122,17 @@ export const replay = defineCommand(
       signals: parseSignals(values.signals ?? 'all'),
       memoryLimitBytes: limit === undefined ? null : parsePositive(limit, '--memory-limit'),
     };
-    const { prometheus: url, from, to, selector } = values;
-    if (url === undefined && file === undefined)
+    const history = parseHistory(values, createClock().wallMs());
+    if (history === null && file === undefined)
       throw new UsageError('give a recording, or --prometheus <url>');
-    if (url !== undefined && file !== undefined)
+    if (history !== null && file !== undefined)
       throw new UsageError('give either a recording or --prometheus, not both');
     const samples =
-      url === undefined
+      history === null
         ? openTrace(file ?? '-', io, options)
-        : readHistory({ ...options, timeScale, url, from, to, selector, clock: createClock() });
+        : readHistory({ ...options, ...history, timeScale });
     const result = await replayWithProgress(samples, timeScale, io);
-    if (result.samples === 0) throw emptyError(url === undefined ? 'recording' : 'history');
+    if (result.samples === 0) throw emptyError(history === null ? 'recording' : 'history');
     io.out(values.json === true ? `${JSON.stringify(result)}\n` : replayText(result));
     return result.alerts.some(({ family }) => family === 'leak') ? EXIT_CODES.leakFound : EXIT_CODES.done;
   },
@@ -146,6 +146,39 @@ const emptyError = (source: 'recording' | 'history'): CliError =>
         'Prometheus has no sample in this time',
         'Check --from, --to and --selector.',
       );
+
+const DEFAULT_RANGE_S = 7 * 24 * 3600;
+
+interface HistoryArguments {
+  readonly prometheus?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly selector?: string;
+}
+
+/** `null` without --prometheus. */
+function parseHistory(
+  { prometheus, from, to, selector = '' }: HistoryArguments,
+  wallMs: number,
+): Pick<HistoryOptions, 'url' | 'fromS' | 'toS' | 'selector'> | null {
+  if (prometheus === undefined) {
+    if (from !== undefined || to !== undefined || selector !== '')
+      throw new UsageError('--from, --to and --selector need --prometheus');
+    return null;
+  }
+  if (!URL.canParse(prometheus)) throw new UsageError(`--prometheus takes a URL, not ${prometheus}`);
+  const toS = to === undefined ? Math.floor(wallMs / 1000) : parseTime(to, '--to');
+  const fromS = from === undefined ? toS - DEFAULT_RANGE_S : parseTime(from, '--from');
+  if (!(fromS < toS)) throw new UsageError('--from must be before --to');
+  return { url: new URL(prometheus), fromS, toS, selector };
+}
+
+/** Unix seconds. */
+function parseTime(text: string, option: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text) / 1000;
+  if (Number.isFinite(seconds)) return seconds;
+  throw new UsageError(`${option} takes a time such as 2026-11-22T00:00:00Z or Unix seconds, not ${text}`);
+}
 
 function parseSignals(text: string): 'all' | 'preload' {
   if (text !== 'all' && text !== 'preload') throw new UsageError(`--signals is all or preload, not ${text}`);

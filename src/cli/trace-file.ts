@@ -10,7 +10,7 @@ import { createTraceReader, readSampleLine, type TraceOptions } from './trace-sa
 const MAX_LINE_CHARS = 4_000_000;
 const GZIP_MAGIC = [0x1f, 0x8b];
 export const RECORDING_HINT =
-  'A recording is a CSV file whose first line names its columns (t, hu, rss, ...), or JSON samples, one per line.';
+  'A recording has one JSON sample per line, or is a CSV file whose first line names its columns (t, hu, rss, ...).';
 
 export async function* openTrace(
   file: string,
@@ -43,7 +43,7 @@ function readerFor(firstLine: string, options: TraceOptions): (line: string) => 
   if (!columns.includes('t') || !(columns.includes('olds') || columns.includes('hu')))
     throw new CliError(
       'WSGUARD_REPLAY_FORMAT',
-      'the first line has no column t, or neither olds nor hu',
+      'the first line is not a header with the columns t, and hu or olds',
       RECORDING_HINT,
     );
   return createTraceReader(firstLine, options);

@@ -11,6 +11,7 @@ export interface ShownSetting {
 
 const SETTINGS = Object.keys(SCHEMA) as Setting[];
 const HIDDEN = '(set, hidden)';
+export const NOT_SET = '(not set)';
 
 export function shownSettings({ config, sources }: ResolvedConfig): ShownSetting[] {
   return SETTINGS.map((setting) => {
@@ -36,9 +37,9 @@ export function configText(resolved: ResolvedConfig): string {
 export const problemText = ({ setting, source, value, expected }: ConfigProblem): string =>
   `${setting} (${source}): ${value} is ignored, expected ${expected}`;
 
-/** A value as one word; `-` when it is not set. */
+/** The value as text; `(not set)` for `null` and an empty list. */
 export function valueText(value: unknown): string {
-  if (value === null) return '-';
-  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(',');
+  if (value === null) return NOT_SET;
+  if (Array.isArray(value)) return value.length === 0 ? NOT_SET : value.join(',');
   return String(value as string | number | boolean);
 }

@@ -1,7 +1,7 @@
 /** The page docs/configuration.md, generated from the table of settings. A test compares the two. */
 import { describeExpected, type AnySetting } from '../../src/config/parse-setting.ts';
 import { SCHEMA } from '../../src/config/schema.ts';
-import { valueText } from '../../src/config/settings-text.ts';
+import { NOT_SET, valueText } from '../../src/config/settings-text.ts';
 
 export function configurationPage(): string {
   const rows = Object.entries(SCHEMA).map(([name, spec]) => settingRow(name, spec));
@@ -14,7 +14,7 @@ ${PAGE_TAIL}`;
 }
 
 function settingRow(name: string, spec: AnySetting): string {
-  const unset = valueText(spec.default) === '-';
+  const unset = valueText(spec.default) === NOT_SET;
   const defaultText = spec.defaultText ?? (unset ? 'none' : `\`${valueText(spec.default)}\``);
   const expected = describeExpected(spec).replace(/\|/g, '\\|');
   return `| \`${spec.env}\`<br>\`${name}\` | ${defaultText} | ${expected} | ${spec.meaning} |`;

@@ -33,6 +33,13 @@ test('docs/errors.md has one heading for each code that src reports, in order, a
   expect(headings).toEqual([...codes].toSorted());
 });
 
+test('each code of docs/errors.md says what happened, why, and what to do', () => {
+  const [, ...sections] = readPage('docs/errors.md').split(/^### /m);
+  expect(sections.length).toBeGreaterThan(40);
+  for (const section of sections)
+    expect(section).toMatch(/^WSGUARD_[A-Z_]+\n\n- What happened: .+\.\n- Why: .+\.\n- What to do: .+\.\n+$/);
+});
+
 const PARTS = [
   '## What it sees',
   '## The numbers',
