@@ -1,52 +1,52 @@
-/** What `start()` returns, used as an application would, over the built package. */
+/** The agent that `start()` returns, used by real applications with the built package. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Snapshot, Status } from '../../src/types/index.ts';
-import { AGENT, endAll, startChild } from '../support/child.ts';
+import { AGENT, endChildren, startChild } from '../support/child.ts';
 
-afterEach(endAll);
+afterEach(endChildren);
 
 const WS = JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'ws'));
 const PROM = JSON.stringify(join(__dirname, '..', '..', 'node_modules', 'prom-client'));
 const HEAD = `
 const { start } = require(${JSON.stringify(AGENT)});
 const { WebSocketServer, WebSocket } = require(${WS});
-const say = (name, value) => console.log(name + ' ' + JSON.stringify(value));
+const print = (name, value) => console.log(name + ' ' + JSON.stringify(value));
 const wss = new WebSocketServer({ port: 0 });
 `;
 const valueOf = <T>([, text]: RegExpMatchArray): T => JSON.parse(text ?? '') as T;
 
-test('start() is idempotent, and names once the settings that come too late', async () => {
+test('start() is idempotent and warns once about settings that it ignores', async () => {
   const child = startChild({
     files: {
       'main.js': `${HEAD}
         const agent = start({ intervalMs: 1000, service: 'first' });
-        say('same', [start(), start({ service: 'second', intervalMs: 1000, ping: 'off' }), start({ service: 'third' })]
+        print('same', [start(), start({ service: 'second', intervalMs: 1000, ping: 'off' }), start({ service: 'third' })]
           .map((again) => again === agent));`,
     },
     env: { WSGUARD_SERVICE: '' },
   });
-  expect(valueOf(await child.printed(/same (.*)/))).toEqual([true, true, true]);
-  await child.said(/^watching first/);
-  const late = child.lines().filter(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED');
-  expect(late.map(({ ignored }) => ignored)).toEqual([['service', 'ping']]);
+  expect(valueOf(await child.stdoutMatch(/same (.*)/))).toEqual([true, true, true]);
+  await child.logLine(/^watching first/);
+  const warnings = child.logLines().filter(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED');
+  expect(warnings.map(({ ignored }) => ignored)).toEqual([['service', 'ping']]);
 });
 
-test('after the preload start() returns the running agent and steers nothing', async () => {
+test('after a preload start() returns the running agent and ignores its options', async () => {
   const child = startChild({
     files: {
-      'main.js': `${HEAD} start({ service: 'late' }).status().then((status) => say('status', status));`,
+      'main.js': `${HEAD} start({ service: 'late' }).status().then((status) => print('status', status));`,
     },
     nodeArgs: ['--require', AGENT],
   });
-  const status = valueOf<Status>(await child.printed(/status (.*)/));
+  const status = valueOf<Status>(await child.stdoutMatch(/status (.*)/));
   expect(status).toMatchObject({ watcher: 'running', service: 'test' });
-  expect(child.lines().find(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED')?.['ignored']).toEqual([
+  expect(child.logLines().find(({ code }) => code === 'WSGUARD_SETTINGS_IGNORED')?.['ignored']).toEqual([
     'service',
   ]);
 });
 
-test('status() says what is watched, judged and not seen', async () => {
+test('status() has connections, registered collections and a verdict of each detector', async () => {
   const child = startChild({
     files: {
       'main.js': `${HEAD}
@@ -54,11 +54,11 @@ test('status() says what is watched, judged and not seen', async () => {
         agent.watchRegistry('sessions', new Map([[1, 1], [2, 2]]));
         wss.on('listening', () => new WebSocket('ws://127.0.0.1:' + wss.address().port));
         setInterval(() => agent.status().then((status) => {
-          if (status.connections.active === 1 && 'sessions' in status.memory.registries) say('status', status);
+          if (status.connections.active === 1 && 'sessions' in status.memory.registries) print('status', status);
         }), 100);`,
     },
   });
-  const status = valueOf<Status>(await child.printed(/status (.*)/));
+  const status = valueOf<Status>(await child.stdoutMatch(/status (.*)/));
   expect(status).toMatchObject({
     watcher: 'running',
     connections: { active: 1, unanswering: 0, byTransport: { websocket: 1 } },
@@ -71,7 +71,7 @@ test('status() says what is watched, judged and not seen', async () => {
   expect(status.verdicts.every(({ because }) => typeof because === 'string')).toBe(true);
 });
 
-test('a watcher that does not answer is said after two seconds', async () => {
+test('status() resolves with watcher silent after two seconds without a reply', async () => {
   const child = startChild({
     files: {
       'main.js': `
@@ -80,47 +80,47 @@ test('a watcher that does not answer is said after two seconds', async () => {
         const agent = start({ intervalMs: 250 });
         setTimeout(() => {
           const before = Date.now();
-          agent.status().then((status) => say('status', { ...status, afterMs: Date.now() - before }));
+          agent.status().then((status) => print('status', { ...status, afterMs: Date.now() - before }));
         }, 500);`,
     },
   });
-  const status = valueOf<Status & { afterMs: number }>(await child.printed(/status (.*)/));
+  const status = valueOf<Status & { afterMs: number }>(await child.stdoutMatch(/status (.*)/));
   expect(status.watcher).toBe('silent');
   expect(status.afterMs).toBeGreaterThanOrEqual(1_900);
   expect(status.memory.heapUsed).toBeGreaterThan(0);
 });
 
-test('snapshot(label) goes through the gate; what listeners throw stays with the agent', async () => {
+test('snapshot(label) goes through the gate, and an error in a listener harms nobody', async () => {
   const main = `${HEAD}
     const agent = start();
     agent.on('snapshot', () => { throw new Error('the fault of a listener'); });
-    agent.on('snapshot', ({ outcome }) => say('heard', outcome));
-    agent.snapshot('by hand').then((snapshot) => say('snapshot', snapshot));`;
+    agent.on('snapshot', ({ outcome }) => print('event', outcome));
+    agent.snapshot('by hand').then((snapshot) => print('snapshot', snapshot));`;
   const written = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '20000' } });
-  const snapshot = valueOf<Snapshot>(await written.printed(/snapshot (.*)/));
+  const snapshot = valueOf<Snapshot>(await written.stdoutMatch(/snapshot (.*)/));
   expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
   const file = snapshot.outcome === 'written' ? snapshot.file : '';
   expect(file).toMatch(/\/\.wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readdirSync(join(file, '..')).filter((name) => name.includes('tmp'))).toEqual([]);
-  await written.printed(/heard "written"/);
+  await written.stdoutMatch(/event "written"/);
   expect(written.process.exitCode).toBeNull();
 
   const refused = startChild({ files: { 'main.js': main }, env: { WSGUARD_SNAPSHOT: 'off' } });
-  expect(valueOf(await refused.printed(/snapshot (.*)/))).toMatchObject({
+  expect(valueOf(await refused.stdoutMatch(/snapshot (.*)/))).toMatchObject({
     outcome: 'refused',
     reason: expect.stringContaining('WSGUARD_SNAPSHOT=off') as string,
   });
   expect(existsSync(join(refused.cwd, '.wsguard', 'snapshots'))).toBe(false);
 });
 
-test("collectInto puts the same names into the application's own registry, and takes them out again", async () => {
+test('collectInto adds the metrics to a registry of the application and removes them again', async () => {
   const child = startChild({
     files: {
       'main.js': `${HEAD}
         const { Registry, Gauge } = require(${PROM});
         const registry = new Registry();
-        new Gauge({ name: 'ws_connections_active', help: 'the own one of the application', registers: [registry] }).set(7);
+        new Gauge({ name: 'ws_connections_active', help: 'a metric of the application', registers: [registry] }).set(7);
         const agent = start({ intervalMs: 250 });
         const dispose = agent.collectInto(registry);
         const timer = setInterval(async () => {
@@ -128,15 +128,15 @@ test("collectInto puts the same names into the application's own registry, and t
           if (!/^wsguard_heap_used_bytes [1-9]/m.test(page)) return;
           clearInterval(timer);
           dispose();
-          say('pages', [page, await registry.metrics()]);
+          print('pages', [page, await registry.metrics()]);
         }, 100);`,
     },
   });
-  const [before, after] = valueOf<[string, string]>(await child.printed(/pages (.*)/));
+  const [before, after] = valueOf<[string, string]>(await child.stdoutMatch(/pages (.*)/));
   expect(before).toMatch(/^ws_connections_active 7$/m);
   expect(before).toMatch(/^wsguard_alert_active\{kind="heap-growth"\} 0$/m);
   expect(after).not.toMatch(/wsguard_/);
-  expect(child.lines().find(({ code }) => code === 'WSGUARD_METRICS_TAKEN')?.['taken']).toEqual([
+  expect(child.logLines().find(({ code }) => code === 'WSGUARD_METRICS_TAKEN')?.['taken']).toEqual([
     'ws_connections_active',
   ]);
 });
@@ -182,7 +182,7 @@ test('stop() undoes every hook', async () => {
         });`,
     },
   });
-  const [during, after] = valueOf<[string[], string[]]>(await child.printed(/changed (.*)/));
+  const [during, after] = valueOf<[string[], string[]]>(await child.stdoutMatch(/changed (.*)/));
   expect(during).toEqual(expect.arrayContaining(['patched', 'listeners', 'channels', 'symbol']));
   expect(after).toEqual([]);
   expect(await child.exited).toEqual({ code: 0, signal: null });
@@ -191,10 +191,8 @@ test('stop() undoes every hook', async () => {
 test.each([
   ['a thread', {}, 'refused,running,failed,false'],
   ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }, 'refused,none,failed,true'],
-])(
-  'with %s what is awaited is answered though nothing else keeps the process alive',
-  async (_, env, said) => {
-    const main = `
+])('with %s the pending promises of the agent keep the process alive', async (_, env, output) => {
+  const main = `
     const agent = require(${JSON.stringify(AGENT)}).start();
     (async () => {
       const { outcome } = await agent.snapshot('last');
@@ -203,8 +201,7 @@ test.each([
       const { outcome: after } = await agent.snapshot('later');
       console.log([outcome, watcher, after, blind.some(({ what }) => what === 'a blocked loop')].join());
     })();`;
-    const child = startChild({ files: { 'main.js': main }, env: { ...env, WSGUARD_SNAPSHOT: 'off' } });
-    expect(await child.exited).toEqual({ code: 0, signal: null });
-    expect(child.stdout()).toContain(said);
-  },
-);
+  const child = startChild({ files: { 'main.js': main }, env: { ...env, WSGUARD_SNAPSHOT: 'off' } });
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.stdout()).toContain(output);
+});

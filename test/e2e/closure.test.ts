@@ -1,9 +1,9 @@
 /** The files that each way of using the package really loads on the application thread, read from `require.cache`. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT, endAll, ROOT, startChild, type Child } from '../support/child.ts';
+import { AGENT, endChildren, ROOT, startChild, type Child } from '../support/child.ts';
 
-afterEach(endAll);
+afterEach(endChildren);
 
 const DIST = join(ROOT, 'dist');
 const PRELOAD = ['--require', AGENT];
@@ -23,7 +23,7 @@ interface Loaded {
 }
 
 async function loadedBy(child: Child): Promise<Loaded> {
-  const [, text] = await child.printed(/loaded (\[.*\])/);
+  const [, text] = await child.stdoutMatch(/loaded (\[.*\])/);
   const files = (JSON.parse(text ?? '[]') as string[]).filter((file) => !file.startsWith(child.cwd));
   return {
     own: files.filter((file) => file.startsWith(DIST)).map((file) => file.slice(DIST.length + 1)),
@@ -58,7 +58,7 @@ test('a preload that does not serve loads no module of Node for servers, child p
     files: { 'main.js': `console.log('builtins ' + JSON.stringify(process.moduleLoadList));` },
     nodeArgs: PRELOAD,
   });
-  const [, text] = await child.printed(/builtins (\[.*\])/);
+  const [, text] = await child.stdoutMatch(/builtins (\[.*\])/);
   const names = (JSON.parse(text ?? '[]') as string[]).map((name) => name.replace(/^NativeModule /, ''));
   expect(names).toContain('diagnostics_channel');
   expect(

@@ -5,12 +5,12 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, blocksWhenTold, endAll, ROOT, startChild, whenTold } from '../support/child.ts';
+import { AGENT, blockOnTrigger, endChildren, ROOT, startChild, onTrigger } from '../support/child.ts';
 import { describeWith, startComponent, type Collector } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { schemaErrors } from '../support/schemas.ts';
 
-afterEach(endAll);
+afterEach(endChildren);
 
 const module_ = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));
 const PRELOAD = ['--require', AGENT];
@@ -43,7 +43,7 @@ else require('./server.js');
 const QUICK = { WSGUARD_INTERVAL_MS: '500', OTEL_METRIC_EXPORT_INTERVAL: '500' };
 
 async function serves(child: ReturnType<typeof startChild>): Promise<string> {
-  const [, port] = await child.printed(/listening (\d+)/);
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
   return (await fetch(`http://127.0.0.1:${port}/`)).text();
 }
 
@@ -96,7 +96,7 @@ describeWith(['collector'], 'to the real collector', () => {
     expect(instances.size).toBe(4);
     const pages = await eventually(() => {
       const found = child
-        .lines()
+        .logLines()
         .map((line) => String(line['exports']).match(/http:\S+?\/metrics/)?.[0])
         .filter((url) => url !== undefined);
       return found.length >= 4 ? found : null;
@@ -136,16 +136,16 @@ describe('a webhook', () => {
     const stops = `
       const agent = require(${JSON.stringify(AGENT)}).start();
       setInterval(() => undefined, 1000);
-      ${blocksWhenTold("void agent.stop().then(() => console.log('stopped'));")}`;
+      ${blockOnTrigger("void agent.stop().then(() => console.log('stopped'));")}`;
     const child = startChild({
       files: { 'server.js': SERVER + stops },
       env: { ...QUICK, WSGUARD_WEBHOOK_URL: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/` },
     });
-    await child.said(/^watching /);
-    child.tell('block');
+    await child.logLine(/^watching /);
+    child.trigger('block');
     await eventually(() => heard.length > 0, 'the alert');
-    child.tell('free');
-    await child.printed(/stopped/);
+    child.trigger('free');
+    await child.stdoutMatch(/stopped/);
     hook.close();
     hook.closeAllConnections();
     expect(heard.map(({ event, kind }) => `${event} ${kind}`)).toEqual([
@@ -180,8 +180,8 @@ describe('when nobody takes it, the server serves', () => {
       },
     });
     expect(await serves(child)).toBe('served');
-    await child.said(/^watching /);
-    const named = child.lines().filter(({ code }) => code === 'WSGUARD_SETTING');
+    await child.logLine(/^watching /);
+    const named = child.logLines().filter(({ code }) => code === 'WSGUARD_SETTING');
     expect(new Set(named.map((line) => line['setting']))).toEqual(
       new Set(['WSGUARD_INTERVAL_MS', 'WSGUARD_WEBHOOK_URL', 'WSGUARD_CONFIG', 'WSGUARD_PROMETEUS_PORT']),
     );
@@ -195,11 +195,11 @@ describe('when nobody takes it, the server serves', () => {
       env: { ...QUICK, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_EXPORTER_OTLP_TIMEOUT: '300' },
     });
     expect(await serves(child)).toBe('served');
-    const line = await child.said(/OTLP export does not work/);
+    const line = await child.logLine(/OTLP export does not work/);
     expect(line).toMatchObject({ code: 'WSGUARD_OTLP_EXPORT' });
-    await child.said(/^watching /);
+    await child.logLine(/^watching /);
     expect(await serves(child)).toBe('served');
-    expect(child.lines().filter(({ code }) => code === 'WSGUARD_OTLP_EXPORT')).toHaveLength(1);
+    expect(child.logLines().filter(({ code }) => code === 'WSGUARD_OTLP_EXPORT')).toHaveLength(1);
   });
 
   test('a metrics port that is taken: the next one, said in the start line', async () => {
@@ -213,7 +213,7 @@ describe('when nobody takes it, the server serves', () => {
       env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: String(port) },
     });
     expect(await serves(child)).toBe('served');
-    const url = /http:\S+?\/metrics/.exec(String((await child.said(/^watching /))['exports']))?.[0] ?? '';
+    const url = /http:\S+?\/metrics/.exec(String((await child.logLine(/^watching /))['exports']))?.[0] ?? '';
     expect(Number(new URL(url).port)).toBeGreaterThan(port);
     await eventually(
       async () =>
@@ -229,7 +229,7 @@ describe('when nobody takes it, the server serves', () => {
     let asked = 0;
     hanging.on('request', () => (asked += 1));
     const child = startChild({
-      files: { 'server.js': SERVER + blocksWhenTold() },
+      files: { 'server.js': SERVER + blockOnTrigger() },
       nodeArgs: PRELOAD,
       env: {
         ...QUICK,
@@ -238,14 +238,14 @@ describe('when nobody takes it, the server serves', () => {
       },
     });
     // A loop that stands still is an alert at once.
-    await child.said(/^watching /);
-    child.tell('block');
-    await child.said(/has not turned/);
-    const lost = await child.said(/a delivery failed/);
+    await child.logLine(/^watching /);
+    child.trigger('block');
+    await child.logLine(/has not turned/);
+    const lost = await child.logLine(/a delivery failed/);
     expect(lost).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
     await eventually(() => asked > 0, 'the webhook to be asked');
-    child.tell('free');
-    await child.printed(/free/);
+    child.trigger('free');
+    await child.stdoutMatch(/free/);
     expect(await serves(child)).toBe('served');
   });
 
@@ -261,7 +261,7 @@ describe('when nobody takes it, the server serves', () => {
     // The device that is always full stands in for the file.
     symlinkSync('/dev/full', join(dir, 'alerts.ndjson'));
     const child = startChild({
-      files: { 'server.js': SERVER + blocksWhenTold() },
+      files: { 'server.js': SERVER + blockOnTrigger() },
       nodeArgs: PRELOAD,
       env: {
         ...QUICK,
@@ -269,26 +269,26 @@ describe('when nobody takes it, the server serves', () => {
         WSGUARD_DIR: dir,
       },
     });
-    await child.said(/^watching /);
-    child.tell('block');
-    const coded = (wanted: string) => () => child.lines().some(({ code }) => code === wanted);
+    await child.logLine(/^watching /);
+    child.trigger('block');
+    const coded = (wanted: string) => () => child.logLines().some(({ code }) => code === wanted);
     await eventually(coded('WSGUARD_DISK_FULL'), 'the full disk to be said');
     await eventually(() => asked >= 2, 'the webhook to be asked again');
     await eventually(coded('WSGUARD_WEBHOOK_FAILED'), 'the failing webhook to be said');
-    child.tell('free');
-    await child.printed(/free/);
+    child.trigger('free');
+    await child.stdoutMatch(/free/);
     expect(await serves(child)).toBe('served');
   });
 
   test('the metrics page answers while the application is stuck', async () => {
     const child = startChild({
-      files: { 'server.js': SERVER + whenTold('stick', "console.log('stuck now'); for (;;);") },
+      files: { 'server.js': SERVER + onTrigger('stick', "console.log('stuck now'); for (;;);") },
       nodeArgs: PRELOAD,
       env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: '0' },
     });
-    const url = /http:\S+?\/metrics/.exec(String((await child.said(/^watching /))['exports']))?.[0] ?? '';
-    child.tell('stick');
-    await child.printed(/stuck now/);
+    const url = /http:\S+?\/metrics/.exec(String((await child.logLine(/^watching /))['exports']))?.[0] ?? '';
+    child.trigger('stick');
+    await child.stdoutMatch(/stuck now/);
     const page = await (await fetch(url)).text();
     expect(page).toContain('wsguard_rss_bytes');
     await eventually(

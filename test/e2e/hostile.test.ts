@@ -1,14 +1,14 @@
-/** Applications that break what the agent leans on: each is served as without it, and watched as far as that goes. */
+/** Applications that break what the agent depends on. Each must run as without the agent, and be watched if possible. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endAll, ROOT, startChild, until, whenTold } from '../support/child.ts';
+import { AGENT, endChildren, ROOT, startChild, until, onTrigger } from '../support/child.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 
-afterEach(endAll);
+afterEach(endChildren);
 
-/** Only `net`: more of Node than that does not stand what is done here. */
+/** Uses `net` only, because other modules of Node fail under what these tests break. */
 const SERVER = `
 const net = require('node:net');
 const server = net.createServer((socket) => socket.end('ok'));
@@ -30,66 +30,66 @@ async function answerOf(port: string | undefined): Promise<string> {
 
 test.each([
   [
-    'takes its working directory away',
+    'deletes its working directory',
     `const fs = require('node:fs'); fs.rmSync(process.cwd(), { recursive: true });`,
   ],
-  ['empties process.env', 'server.on("listening", () => { process.env = null; });'],
+  ['sets process.env to null', 'server.on("listening", () => { process.env = null; });'],
   ['deletes process.env', 'server.on("listening", () => { delete process.env; });'],
   ['has no arguments', 'process.argv = undefined;'],
-  ['hides its handles', `process._getActiveHandles = () => { throw new Error('none'); };`],
-  ['refuses an address', `server.address = () => { throw new Error('none'); };`],
+  ['breaks process._getActiveHandles', `process._getActiveHandles = () => { throw new Error('none'); };`],
+  ['breaks server.address()', `server.address = () => { throw new Error('none'); };`],
   [
     'has no Worker',
     `require('node:worker_threads').Worker = class { constructor() { throw new Error('none'); } };`,
   ],
-  ['takes all listeners away', 'process.removeAllListeners();'],
+  ['removes all listeners of process', 'process.removeAllListeners();'],
   [
-    'replaces time',
+    'replaces timers and Date.now',
     'for (const name of ["setTimeout", "setInterval"]) globalThis[name] = () => 1; Date.now = () => NaN;',
   ],
   [
-    'pollutes Object',
+    'pollutes Object.prototype',
     'Object.prototype.kind = "x"; Object.prototype.secret = true; Object.prototype.env = {};',
   ],
 ])('an application that %s', async (_, breaks) => {
   const child = startChild({ files: { 'main.js': SERVER + breaks }, nodeArgs: ['--require', AGENT] });
-  const [, port] = await child.printed(/listening (\d+)/);
-  await child.said(WATCHING);
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
+  await child.logLine(WATCHING);
   expect(await answerOf(port)).toBe('ok');
   expect(child.process.exitCode).toBeNull();
 });
 
-// Node 24 looks into `process.env` at each word of a Worker; whoever says one must not end the application with it.
+// From Node 24 on, each message through a Worker's own port reads `process.env` of the main thread.
 for (const name of ['node24', 'node26'] as const) {
   describeWith([name], `an application on ${name}`, () => {
-    test('that takes process.env away', async () => {
+    test('that sets process.env to null', async () => {
       const { path } = await startComponent(name);
       const child = startChild({
         files: { 'main.js': `${SERVER} server.on('listening', () => { process.env = null; });` },
         command: path,
         args: ['--require', AGENT, 'main.js'],
       });
-      const [, port] = await child.printed(/listening (\d+)/);
-      await child.said(WATCHING);
+      const [, port] = await child.stdoutMatch(/listening (\d+)/);
+      await child.logLine(WATCHING);
       expect(await answerOf(port)).toBe('ok');
       expect(child.process.exitCode).toBeNull();
     });
   });
 }
 
-test('an agent that cannot begin says so, and start() is answered', async () => {
+test('an agent that cannot start logs that, and start() returns an inactive agent', async () => {
   const main = `${SERVER}
     globalThis.SharedArrayBuffer = undefined;
     const agent = require(${JSON.stringify(AGENT)}).start();
     agent.snapshot('x').then(({ outcome, reason }) => console.log(outcome + ': ' + reason));`;
   const child = startChild({ files: { 'main.js': main } });
-  const [, port] = await child.printed(/listening (\d+)/);
-  await child.printed(/refused: the agent could not start; the log has the error/);
-  expect(child.lines().map(({ code }) => code)).toEqual(['WSGUARD_FAULT']);
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
+  await child.stdoutMatch(/refused: the agent could not start; the log has the error/);
+  expect(child.logLines().map(({ code }) => code)).toEqual(['WSGUARD_FAULT']);
   expect(await answerOf(port)).toBe('ok');
 });
 
-test('a watcher that cannot be started again is given up without a word into the application', async () => {
+test('a watcher that cannot be restarted is a fault in the log and no error in the application', async () => {
   const breaks = `
     const workers = require('node:worker_threads');
     process.once('worker', (worker) => {
@@ -97,31 +97,31 @@ test('a watcher that cannot be started again is given up without a word into the
       worker.terminate();
     });`;
   const child = startChild({ files: { 'main.js': breaks + SERVER }, nodeArgs: ['--require', AGENT] });
-  const [, port] = await child.printed(/listening (\d+)/);
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
   await until(
-    () => child.lines().find(({ code }) => code === 'WSGUARD_FAULT'),
+    () => child.logLines().find(({ code }) => code === 'WSGUARD_FAULT'),
     () => child.stderr(),
   );
   expect(await answerOf(port)).toBe('ok');
 });
 
-test('a directory that can never be made is said, and the process ends when it wants to', async () => {
+test('a directory that can never be created does not keep the process alive', async () => {
   const child = startChild({
-    files: { 'main.js': SERVER + whenTold('close', 'server.close();') },
+    files: { 'main.js': SERVER + onTrigger('close', 'server.close();') },
     nodeArgs: ['--require', AGENT],
     env: { WSGUARD_DIR: '/proc/nowhere' },
   });
-  await child.said(WATCHING);
-  child.tell('close');
+  await child.logLine(WATCHING);
+  child.trigger('close');
   expect(await child.exited).toEqual({ code: 0, signal: null });
 });
 
-test('an end while a snapshot is redacted leaves nothing behind that is not', async () => {
+test('an exit during redaction leaves no unredacted snapshot', async () => {
   const main = `
     globalThis.much = Array.from({ length: 100000 }, (_, i) => ({ i, text: 'text ' + i }));
     const { existsSync, readdirSync } = require('node:fs');
     const agent = require(${JSON.stringify(AGENT)}).start();
-    agent.snapshot('x').then(({ outcome }) => console.log('done too early: ' + outcome));
+    agent.snapshot('x').then(({ outcome }) => console.log('too early: ' + outcome));
     const raw = /x\\.heapsnapshot\\.\\d+\\.tmp$/;
     setInterval(() => {
       const names = existsSync('.wsguard/snapshots') ? readdirSync('.wsguard/snapshots') : [];
@@ -135,32 +135,32 @@ test('an end while a snapshot is redacted leaves nothing behind that is not', as
 });
 
 test.each([
-  // It may be done before it looks.
+  // The redaction can finish before it checks its owner.
   ['died', 1, [0, 3], []],
-  ['lives', process.pid, [0], ['raw', 'redacted']],
-])('a redaction whose owner %s', (_, owner, statuses, left) => {
+  ['runs', process.pid, [0], ['raw', 'redacted']],
+])('a redaction whose owner %s', (_, owner, statuses, remaining) => {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-redaction-'));
   const [from, to] = [join(dir, 'raw'), join(dir, 'redacted')];
-  // Not of this process, whose heap is as large as the tests before left it.
+  // A fresh process has a small heap; the heap of this one holds all the tests.
   spawnSync(process.execPath, ['-e', 'require("node:v8").writeHeapSnapshot(process.argv[1])', from]);
   const worker = join(ROOT, 'dist', 'capture', 'redaction-process.js');
   const { status } = spawnSync(process.execPath, [worker], { input: JSON.stringify({ from, to, owner }) });
   expect(statuses).toContain(status);
-  expect(readdirSync(dir).toSorted()).toEqual(left);
+  expect(readdirSync(dir).toSorted()).toEqual(remaining);
   rmSync(dir, { recursive: true });
 });
 
-/** The page counts the five clients that the server keeps in a map which nobody registered. */
-async function allClientsAreFound(child: ReturnType<typeof startChild>): Promise<void> {
-  const { exports } = (await child.said(WATCHING)) as unknown as { exports: string[] };
-  const url = exports.flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? [])[0] ?? '';
+/** Waits until /metrics counts the five clients in a Map that the application did not register. */
+async function untilMapIsDiscovered(child: ReturnType<typeof startChild>): Promise<void> {
+  const { exports } = (await child.logLine(WATCHING)) as unknown as { exports: string[] };
+  const url = exports.flatMap((name) => /prometheus (\S+)/.exec(name)?.[1] ?? [])[0] ?? '';
   await until(
     async () => (/registry="clients"\} 5/.test(await (await fetch(url)).text()) ? true : undefined),
     () => child.stderr(),
   );
 }
 
-test('registries are found without running code of the application: a Proxy is passed by', async () => {
+test('the discovery of collections runs no code of the application, such as traps of a Proxy', async () => {
   const main = `
     const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
     const trap = () => { console.log('a trap was run'); throw new Error('trap'); };
@@ -180,12 +180,12 @@ test('registries are found without running code of the application: a Proxy is p
     nodeArgs: ['--require', AGENT],
     env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
   });
-  await allClientsAreFound(child);
+  await untilMapIsDiscovered(child);
   expect(child.stdout()).toBe('');
-  expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+  expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
 
-test('large things that a handler closes over hold nobody up: Buffers, objects used as maps', async () => {
+test('a large Buffer or object in the scope of a handler does not block the discovery', async () => {
   const main = `
     const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
     const [clients, table, frame] = [new Map(), {}, Buffer.alloc(30000000)];
@@ -202,18 +202,18 @@ test('large things that a handler closes over hold nobody up: Buffers, objects u
     nodeArgs: ['--max-old-space-size=150', '--require', AGENT],
     env: { WSGUARD_TIME_SCALE: '60', WSGUARD_PROMETHEUS_PORT: '0' },
   });
-  await allClientsAreFound(child);
+  await untilMapIsDiscovered(child);
   expect(child.process.exitCode).toBeNull();
-  expect(child.lines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+  expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
 
-test('an address space in which a Worker would end the process: it is watched without one', async () => {
+test('an address space limit that leaves no room for a Worker: the watcher runs without a thread', async () => {
   const child = startChild({
     files: { 'main.js': SERVER },
     command: 'sh',
     args: ['-c', 'ulimit -v 1400000 && exec "$0" --require "$1" main.js', process.execPath, AGENT],
   });
-  const [, port] = await child.printed(/listening (\d+)/);
-  expect(JSON.stringify((await child.said(WATCHING))['cannotSee'])).toContain('ulimit -v');
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
+  expect(JSON.stringify((await child.logLine(WATCHING))['cannotSee'])).toContain('ulimit -v');
   expect(await answerOf(port)).toBe('ok');
 });

@@ -1,15 +1,15 @@
-/** What outlives a process in WSGUARD_DIR, found by the next one. */
+/** State in WSGUARD_DIR that the next process finds: samples of a process that was killed, and open alerts. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endAll, startChild, type Child } from '../support/child.ts';
+import { endChildren, startChild, type Child } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
 
 let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-restart-'))));
 afterEach(async () => {
-  await endAll();
+  await endChildren();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -20,13 +20,13 @@ const start = (more = ''): Child =>
   });
 const isLeak = (kind: string): boolean => kind === 'registry-growth';
 
-test('after a SIGKILL the next start tells of the death and goes on with the open alert', async () => {
+test('after a SIGKILL the next process reports process-died and continues the open alert', async () => {
   const first = start();
   const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
-  // It is remembered right after it is told.
+  // The alert is written to open-alerts.json right after it is published.
   await eventually(
     () => readdirSync(dir, { recursive: true }).some((name) => /open-alerts\.json$/.test(String(name))),
-    'a memory',
+    'the file of open alerts',
   );
   first.process.kill('SIGKILL');
   await first.exited;
@@ -36,18 +36,18 @@ test('after a SIGKILL the next start tells of the death and goes on with the ope
   expect(death).toMatchObject({ event: 'opened', family: 'condition', pid: second.process.pid });
   expect(death.title).toContain(`pid ${first.process.pid}`);
   expect(death.also.map(({ kind }) => kind)).toContain('registry-growth');
-  const goesOn = await alertWhere(
+  const continued = await alertWhere(
     second,
     ({ id, pid }) => id === opened.id && pid === second.process.pid,
     dir,
   );
-  expect(goesOn).toMatchObject({ event: 'updated', fingerprint: opened.fingerprint });
+  expect(continued).toMatchObject({ event: 'updated', fingerprint: opened.fingerprint });
   expect(alertsOf(second, dir).filter(({ event, kind }) => event === 'opened' && isLeak(kind))).toHaveLength(
     1,
   );
 });
 
-test('an end with an exit event is no death, and its open alert is not forgotten', async () => {
+test('a process that ends with an exit event is not reported as died, and its open alert continues', async () => {
   const first = start(
     "agent.on('alert', ({ kind }) => kind === 'registry-growth' && setTimeout(() => process.exit(0), 500));",
   );
@@ -59,7 +59,7 @@ test('an end with an exit event is no death, and its open alert is not forgotten
   expect(alertsOf(second, dir).filter(({ kind }) => kind === 'process-died')).toEqual([]);
 });
 
-test('a process beside it that lives is neither dead nor robbed of its alert', async () => {
+test('the alert of a process that still runs stays with it', async () => {
   const first = start();
   const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
   const second = start();

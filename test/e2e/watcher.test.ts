@@ -1,12 +1,12 @@
-/** The watcher thread in real processes: what it tells while the application is stuck, dies, or may have no thread. */
+/** The watcher in real processes: while the application is blocked, when its thread dies, and without a thread. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../../src/types/index.ts';
-import { AGENT, blocksWhenTold, endAll, startChild, until, type Child } from '../support/child.ts';
+import { AGENT, blockOnTrigger, endChildren, startChild, until, type Child } from '../support/child.ts';
 import { alertWhere, LEAK } from '../support/leak.ts';
 import { expectValid } from '../support/schemas.ts';
 
-afterEach(endAll);
+afterEach(endChildren);
 
 const PRELOAD = { nodeArgs: ['--require', AGENT] };
 const SERVER = `
@@ -15,42 +15,44 @@ const server = http.createServer((request, response) => response.end('ok'));
 server.listen(0, () => console.log('listening ' + server.address().port));
 `;
 const WATCHING = /^watching /;
-const page = async (child: Child): Promise<string> => {
-  const line = await child.said(WATCHING);
-  const [url] = (line['exports'] as string[]).flatMap((said) => /prometheus (\S+)/.exec(said)?.[1] ?? []);
-  if (url === undefined) throw new Error(`no page in ${JSON.stringify(line)}`);
+
+const metricsUrl = async (child: Child): Promise<string> => {
+  const line = await child.logLine(WATCHING);
+  const [url] = (line['exports'] as string[]).flatMap((name) => /prometheus (\S+)/.exec(name)?.[1] ?? []);
+  if (url === undefined) throw new Error(`no metrics page in ${JSON.stringify(line)}`);
   return url;
 };
-test('a blocked application still answers /metrics, and the block is an alert that closes again', async () => {
+
+test('/metrics works while the application is blocked, and the block is an alert that closes', async () => {
   const child = startChild({
-    files: { 'main.js': SERVER + blocksWhenTold() },
+    files: { 'main.js': SERVER + blockOnTrigger() },
     env: { WSGUARD_PROMETHEUS_PORT: '0' },
     ...PRELOAD,
   });
-  const url = await page(child);
-  child.tell('block');
-  await child.printed(/blocking/);
+  const url = await metricsUrl(child);
+  child.trigger('block');
+  await child.stdoutMatch(/blocking/);
   const text = await (await fetch(url)).text();
   expect(text).toMatch(/^wsguard_heap_used_bytes [1-9]/m);
   const opened = await alertWhere(child, ({ event }) => event === 'opened');
   expect(child.stdout()).not.toMatch(/free/);
   expect(opened).toMatchObject({ kind: 'blocked-loop', family: 'condition', severity: 'critical' });
-  child.tell('free');
-  await child.printed(/free/);
+  child.trigger('free');
+  await child.stdoutMatch(/free/);
   const closed = await alertWhere(child, ({ event }) => event === 'closed');
   expect(closed.id).toBe(opened.id);
 });
 
-test('a watcher that dies is started again three times, then given up; the application runs on', async () => {
+test('a watcher thread that dies is restarted three times, and the application keeps running', async () => {
   const kill = `process.on('worker', (worker) => {
     console.log('a watcher');
     worker.on('online', () => setTimeout(() => worker.terminate(), 50));
   });`;
   const child = startChild({ files: { 'main.js': kill + SERVER }, ...PRELOAD });
-  await child.said(/is not restarted/);
+  await child.logLine(/is not restarted/);
   expect(child.stdout().match(/a watcher/g)).toHaveLength(4);
-  expect(child.lines().some(({ code }) => code === 'WSGUARD_WATCHER_DIED')).toBe(true);
-  const [, port] = await child.printed(/listening (\d+)/);
+  expect(child.logLines().some(({ code }) => code === 'WSGUARD_WATCHER_DIED')).toBe(true);
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
   expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('ok');
 });
 
@@ -65,13 +67,13 @@ test('an alert survives the watcher that opened it', async () => {
     env: { WSGUARD_TIME_SCALE: '180', WSGUARD_SNAPSHOT: 'off' },
   });
   const opened = await alertWhere(child, ({ event }) => event === 'opened');
-  await child.said(/runs again/);
+  await child.logLine(/runs again/);
   const after = child.stdout().length;
   const status = await until(
     () => {
-      const said = child.stdout().slice(after).split('\n');
-      const found = said.filter((line) => line.startsWith('STATUS ') && line.endsWith('}'));
-      return found.map((line) => JSON.parse(line.slice(7)) as Status).find(({ alerts }) => alerts.length > 0);
+      const output = child.stdout().slice(after).split('\n');
+      const lines = output.filter((line) => line.startsWith('STATUS ') && line.endsWith('}'));
+      return lines.map((line) => JSON.parse(line.slice(7)) as Status).find(({ alerts }) => alerts.length > 0);
     },
     () => child.stdout().slice(after),
   );
@@ -82,7 +84,7 @@ test.each([
   ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }],
   ['a thread', {}],
 ])(
-  'with %s a leak on a real ws server ends in an alert, a report and a refusal that is explained',
+  'with %s a leak on a real ws server opens an alert with a report and the reason for the refused snapshot',
   async (_, env) => {
     const child = startChild({
       files: { 'main.js': LEAK },
@@ -106,7 +108,7 @@ test.each([
       schema: 'wsguard.report/1',
     });
     expect(readFileSync(report.replace('.json', '.txt'), 'utf8')).toMatch(/clients/);
-    const metrics = await (await fetch(await page(child))).text();
+    const metrics = await (await fetch(await metricsUrl(child))).text();
     expect(metrics).toMatch(/^wsguard_alert_active\{kind="registry-growth"\} 1$/m);
   },
 );

@@ -1,4 +1,4 @@
-/** A node process under test, and the lines that the agent said on its stderr. */
+/** Starts an application under test in a child process, and reads its stdout and the agent's log lines on stderr. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 export const ROOT = join(__dirname, '..', '..');
 export const AGENT = join(ROOT, 'dist', 'index.js');
 export const REGISTER = join(ROOT, 'dist', 'register.js');
-/** Only met by what fails: a machine may be slow. */
+/** Reached only by a test that fails. Machines can be slow, so it is long. */
 const DEADLINE_MS = 120_000;
 
 export interface Line {
@@ -20,37 +20,37 @@ export interface Line {
 
 export interface Child {
   readonly process: ChildProcess;
-  /** Where it runs; files of the test lie there too. */
+  /** A temporary directory with the files of the test, unless the options say otherwise. */
   readonly cwd: string;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   stdout(): string;
   stderr(): string;
-  /** For programs with `whenTold`. */
-  tell(word: string): void;
-  /** What the agent said. */
-  lines(): Line[];
-  /** Until a line of the agent's matches. */
-  said(pattern: RegExp): Promise<Line>;
-  /** Until stdout matches. */
-  printed(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** Runs the code of `onTrigger(word, code)` in the child. */
+  trigger(word: string): void;
+  /** Log lines of the agent so far. */
+  logLines(): Line[];
+  /** Waits for a log line whose message matches. */
+  logLine(pattern: RegExp): Promise<Line>;
+  /** Waits until stdout matches. */
+  stdoutMatch(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
 export interface ChildOptions {
-  /** Files to write beside it: name -> text. The first one is run unless `args` says otherwise. */
+  /** Files to write into the directory: name to text. Node runs the first one unless `args` is given. */
   readonly files: Readonly<Record<string, string>>;
   readonly nodeArgs?: readonly string[];
   readonly args?: readonly string[];
   readonly command?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Nothing is inherited, as under `env -i`. */
+  /** The child inherits no environment variable, as under `env -i`. */
   readonly bare?: boolean;
   readonly cwd?: string;
 }
 
 const started = new Set<Child>();
 
-/** For `afterEach`: ends what a test left behind, and takes its files away. */
-export async function endAll(): Promise<void> {
+/** For `afterEach`: kills all children of a test and deletes their files. */
+export async function endChildren(): Promise<void> {
   for (const child of started) {
     killGroup(child.process.pid);
     await child.exited;
@@ -59,12 +59,12 @@ export async function endAll(): Promise<void> {
   started.clear();
 }
 
-/** Wrappers such as npm leave their child behind, which would hold the pipes. */
+/** Kills the process group, because the child of a wrapper such as npm would survive and keep the pipes open. */
 function killGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }
 
@@ -88,7 +88,7 @@ export function startChild(options: ChildOptions): Child {
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
     child.on('close', (code, signal) => resolve({ code, signal })),
   );
-  const lines = (): Line[] => stderr.split('\n').flatMap(parseLine);
+  const logLines = (): Line[] => stderr.split('\n').flatMap(parseLine);
   const both = (): string => `stdout:\n${stdout}\nstderr:\n${stderr}`;
   const running: Child = {
     process: child,
@@ -96,34 +96,34 @@ export function startChild(options: ChildOptions): Child {
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
-    tell: (word) => writeFileSync(join(folder, word), ''),
-    lines,
-    said: (pattern) =>
+    trigger: (word) => writeFileSync(join(folder, word), ''),
+    logLines,
+    logLine: (pattern) =>
       until(
-        () => lines().find(({ msg }) => pattern.test(msg)),
-        () => `${pattern} said\n${both()}`,
+        () => logLines().find(({ msg }) => pattern.test(msg)),
+        () => `a log line ${pattern}\n${both()}`,
       ),
-    printed: (pattern) =>
+    stdoutMatch: (pattern) =>
       until(
         () => pattern.exec(stdout) ?? undefined,
-        () => `${pattern} printed\n${both()}`,
+        () => `${pattern} in stdout\n${both()}`,
       ),
   };
   started.add(running);
   return running;
 }
 
-/** Text for a program: it runs `code` when the test says `word`, never at a time that a slow start would miss. */
-export const whenTold = (word: string, code: string): string => `
-const waiting_${word} = setInterval(() => {
+/** Source text that runs `code` when the test calls `child.trigger(word)`. */
+export const onTrigger = (word: string, code: string): string => `
+const poll_${word} = setInterval(() => {
   if (!require('node:fs').existsSync(require('node:path').join(__dirname, '${word}'))) return;
-  clearInterval(waiting_${word});
+  clearInterval(poll_${word});
   ${code}
 }, 20);`;
 
-/** Text for a program: from one word to the other it does nothing else. */
-export const blocksWhenTold = (then = ''): string =>
-  whenTold(
+/** Source text that blocks the event loop from `trigger('block')` to `trigger('free')`. */
+export const blockOnTrigger = (then = ''): string =>
+  onTrigger(
     'block',
     `console.log('blocking');
     while (!require('node:fs').existsSync(require('node:path').join(__dirname, 'free')));
@@ -140,7 +140,7 @@ function parseLine(text: string): Line[] {
   }
 }
 
-/** Asks again and again; there is no fixed time to wait for. */
+/** Polls until `probe` returns a value. `what` describes the expectation in the error message. */
 export async function until<T>(
   probe: () => T | undefined | Promise<T | undefined>,
   what: () => string,

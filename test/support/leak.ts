@@ -1,11 +1,11 @@
-/** A leak on a real ws server, as text to run, and the alerts that came of it. */
+/** The source text of a leaking ws server, and readers of the alerts that it causes. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alert } from '../../src/types/index.ts';
 import { AGENT, ROOT, until, type Child } from './child.ts';
 import { expectValid } from './schemas.ts';
 
-/** A registry that is never cleaned, fed by real connections, under the name that its owner gave it. */
+/** A ws server that adds each of its connections to the registry `clients` and never deletes one. */
 export const LEAK = `
 const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});
 const agent = require(${JSON.stringify(AGENT)}).start();
