@@ -139,7 +139,7 @@ export const CONDITIONS = {
     advice: {
       now: 'Add an instance, or raise the limit if memory and descriptors allow it.',
       fix: 'Refuse new connections above the limit with close code 1013 (try again later) instead of degrading the service for all clients.',
-      restart: 'A restart moves the connections to other instances; later they come back.',
+      restart: 'the connections move to other instances and come back later',
     },
     docs: 'docs/leaks/connection-limit.md',
   },
@@ -159,7 +159,7 @@ export const CONDITIONS = {
       now: 'Raise the limit for new processes (`ulimit -n`, LimitNOFILE) and restart one instance at a time. At the limit accept() fails for every client.',
       fix: 'If descriptors grow while connections do not, sockets or files stay open: list them with `ls -l /proc/<pid>/fd`.',
       restart:
-        'A restart releases all descriptors. If the process does not close them, they run out again after the same time.',
+        'all descriptors are free; if the process does not close them, they run out again after the same time',
     },
     docs: 'docs/leaks/descriptor-limit.md',
   },
@@ -223,7 +223,7 @@ export const CONDITIONS = {
     advice: {
       now: 'Take load off this instance. Each of its clients notices the delay.',
       fix: 'Find the long synchronous work with a profile (`node --cpu-prof`): JSON of large objects, crypto, a sort over all connections.',
-      restart: 'A restart ends the work that runs now. The same work can occur again in the new process.',
+      restart: 'the work that runs now has ended; the same work can occur again',
     },
     docs: 'docs/leaks/loop-lag.md',
   },
@@ -251,7 +251,7 @@ export const CONDITIONS = {
     advice: {
       now: 'The process serves no client. If it does not recover within a minute, restart it. Look at its stack first: `kill -USR1 <pid>` opens the inspector even of a blocked process.',
       fix: 'Look for an endless or very long loop, a regular expression that backtracks, or a synchronous call to something that hangs.',
-      restart: 'A restart ends the work that runs now. The same work can occur again in the new process.',
+      restart: 'the work that runs now has ended; the same work can occur again',
     },
     docs: 'docs/leaks/blocked-loop.md',
   },
@@ -277,7 +277,7 @@ export const CONDITIONS = {
     advice: {
       now: 'Nothing: the process runs again. Read the last alert before its death; it says what memory did.',
       fix: 'After exit code 137 or an `oom_kill` the container was full: compare its limit with `--max-old-space-size` plus 30 % for buffers and stacks.',
-      restart: 'The process has already been restarted.',
+      restart: 'the process has already been restarted',
     },
     docs: 'docs/leaks/process-died.md',
   },

@@ -70,7 +70,7 @@ export interface Advice {
   readonly now: string;
   /** For the next day: the change of code or of settings. */
   readonly fix: string;
-  /** Effect of a restart. Null where growth starts again from zero, so that a restart buys time. */
+  /** The state after a restart, as the end of a sentence. Null where the growth starts again from zero. */
   readonly restart: string | null;
 }
 

@@ -23,7 +23,7 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
     headline: [
       `What: ${whatHappened(alert)}`,
       `Time left: ${timeLeft(alert)}`,
-      `Restart: ${effectOfRestart(alert)}`,
+      `After a restart: ${effectOfRestart(alert)}`,
       `Now: ${KINDS[alert.kind].advice.now}`,
       `File: ${fileToCopy(alert, dir)}`,
     ],

@@ -91,7 +91,7 @@ export function leakBlocks(kind: Kind): Blocks {
     advice: [
       `**Tonight.** ${advice.now}`,
       `**Then.** ${advice.fix}`,
-      ...(advice.restart === null ? [] : [`**Effect of a restart.** ${advice.restart}`]),
+      ...(advice.restart === null ? [] : [`**After a restart.** ${capitalise(advice.restart)}.`]),
       ...(retainedBy === null ? [] : [`**Usual root cause.** ${capitalise(retainedBy.text)}.`]),
     ].join('\n\n'),
   };

@@ -25,7 +25,7 @@ test('the headline: what, time left, effect of a restart, what to do now, which 
   expect(text.split('\n').slice(0, 6)).toEqual([
     'What: 1,912 of 2,410 connections do not reply to pings (zombie-connections, warning). Root cause: `clients` in server.js:41 keeps every connection',
     "Time left: the process reaches 85 % of V8's heap limit in about 42 min (30 to 65)",
-    'Restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
+    'After a restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
     `Now: ${KINDS['zombie-connections'].advice.now}`,
     'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, secrets masked; then run npx wsguard analyse)',
     '',
