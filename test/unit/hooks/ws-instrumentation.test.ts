@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Connection } from '../../../src/hooks/connections/connection.ts';
 import { NEVER } from '../../../src/hooks/connections/connection.ts';
@@ -6,7 +7,7 @@ import { RoundTripHistogram, WsInstrumentation } from '../../../src/hooks/connec
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { connectionWith, fakeWebSocketClass, FakeSocket } from '../../support/connections.ts';
 
-const pongTo = (ws: object): void => void (ws as { emit(event: string): void }).emit('pong');
+const pongTo = (ws: object): boolean => (ws as EventEmitter).emit('pong');
 
 function setUp() {
   const clock = createFakeClock();

@@ -1,0 +1,65 @@
+import { EventEmitter } from 'node:events';
+import { readLibraryServers } from '../../../src/hooks/discovery/library-servers.ts';
+import { UniqueNames } from '../../../src/hooks/unique-names.ts';
+
+const source = 'found';
+const emitterWith = (fields: object): EventEmitter => Object.assign(new EventEmitter(), fields);
+const read = (...servers: object[]) => readLibraryServers(servers, new UniqueNames());
+
+test('a ws server has its clients', () => {
+  const server = emitterWith({ shouldHandle: () => true, clients: new Set([1, 2]) });
+  expect(read(server)).toEqual({
+    registries: [{ name: 'ws clients', entries: 2, source }],
+    rooms: [],
+    engines: [],
+    namespaces: [],
+    emitters: [{ name: 'ws', emitter: server }],
+  });
+});
+
+test('a ws server without client tracking has no registry', () => {
+  const server = emitterWith({ shouldHandle: () => true, clients: undefined });
+  expect(read(server)).toMatchObject({ registries: [], emitters: [{ name: 'ws' }] });
+});
+
+test('a server of the package websocket has connections and pending requests', () => {
+  const server = emitterWith({ connections: [1, 2, 3], pendingRequests: [1] });
+  expect(read(server).registries).toEqual([
+    { name: 'websocket connections', entries: 3, source },
+    { name: 'websocket pendingRequests', entries: 1, source },
+  ]);
+});
+
+test('an engine has its number of clients', () => {
+  const engine = emitterWith({ clientsCount: 4, clients: {} });
+  const reading = read(engine);
+  expect(reading.registries).toEqual([{ name: 'engine.io clients', entries: 4, source }]);
+  expect(reading.engines).toEqual([engine]);
+  expect(reading.emitters).toEqual([{ name: 'engine.io', emitter: engine }]);
+});
+
+test('an adapter of Socket.IO has rooms, and its namespace has sockets', () => {
+  const nsp = emitterWith({ name: '/chat', sockets: new Map([['a', {}]]) });
+  const rooms = new Map([
+    ['lobby', new Set(['a', 'b'])],
+    ['a', new Set(['a'])],
+  ]);
+  const reading = read(emitterWith({ sids: new Map(), rooms, nsp }));
+  expect(reading.rooms).toEqual([{ name: 'socket.io /chat', rooms: 2, members: 3, source }]);
+  expect(reading.registries).toEqual([{ name: 'socket.io /chat sockets', entries: 1, source }]);
+  expect(reading.namespaces).toEqual([nsp]);
+});
+
+test('an adapter without a namespace has rooms only', () => {
+  const reading = read(emitterWith({ sids: new Map(), rooms: new Map() }));
+  expect(reading.rooms).toEqual([{ name: 'socket.io', rooms: 0, members: 0, source }]);
+  expect(reading.namespaces).toEqual([]);
+});
+
+test('two servers of one library have different names', () => {
+  const server = () => emitterWith({ shouldHandle: () => true, clients: new Set() });
+  expect(read(server(), server()).registries.map(({ name }) => name)).toEqual([
+    'ws clients',
+    'ws #2 clients',
+  ]);
+});
