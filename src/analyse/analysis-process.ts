@@ -1,29 +1,29 @@
 /**
- * Entry of the analysis process. `node analysis-process.js '{"files":[…]}'`, or the same JSON on stdin with `-`: the `Analysis`
- * as JSON on stdout; progress as JSON lines on stderr; a failure as `{"error":{code,message,hint}}` on stdout, exit 3.
+ * Entry of the analysis process: `node analysis-process.js '{"files":[…]}'`, or `-` with the same JSON on stdin. Writes the
+ * `Analysis` as JSON to stdout and progress as JSON lines to stderr. On failure it writes `{"error":{code,message,hint}}`
+ * to stdout and exits with 3.
  */
 import { SnapshotError } from '../heapsnapshot/errors.ts';
 import { analyseFiles } from './index.ts';
 
-const COULD_NOT = 3;
+const EXIT_FAILED = 3;
 
 async function main(): Promise<void> {
-  const { files } = JSON.parse(await request()) as { files: string[] };
-  let told = '';
+  const { files } = JSON.parse(await readRequest()) as { files: string[] };
+  let lastLine = '';
   const analysis = await analyseFiles(files, {
     onProgress(progress) {
-      const percent = progress.share === null ? null : Math.floor(progress.share * 100);
-      const line = JSON.stringify({
-        progress: { ...progress, share: percent === null ? null : percent / 100 },
-      });
-      if (line !== told) process.stderr.write(`${line}\n`);
-      told = line;
+      // In whole percent, so that a large file writes at most a hundred lines.
+      const share = progress.share === null ? null : Math.floor(progress.share * 100) / 100;
+      const line = JSON.stringify({ progress: { ...progress, share } });
+      if (line !== lastLine) process.stderr.write(`${line}\n`);
+      lastLine = line;
     },
   });
   await write(JSON.stringify(analysis));
 }
 
-async function request(): Promise<string> {
+async function readRequest(): Promise<string> {
   const [, , argument = '-'] = process.argv;
   if (argument !== '-') return argument;
   const parts: Buffer[] = [];
@@ -39,5 +39,5 @@ main().catch(async (error: unknown) => {
     error instanceof SnapshotError ? error : { code: 'WSGUARD_ANALYSIS_FAULT', hint: '' };
   const message = error instanceof Error ? error.message : String(error);
   await write(JSON.stringify({ error: { code, message, hint } }));
-  process.exitCode = COULD_NOT;
+  process.exitCode = EXIT_FAILED;
 });

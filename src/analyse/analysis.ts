@@ -1,121 +1,126 @@
+/** Combines graph, comparison and verdicts into an `Analysis`. */
+import { formatBytes, formatCount, formatSpot } from '../core/format.ts';
 import type { Analysis, ExpectedGrowth, Suspect } from '../types/index.ts';
 import { classRows, duplicatedStrings, externalRows, takeCensus } from './compare/census.ts';
-import { countConnections, findAccepted } from './verdict/connections.ts';
-import { countHoldings } from './compare/entries.ts';
-import type { Holdings } from './compare/entries.ts';
-import { graphOf } from './graph/graph.ts';
+import { countConnections, findAcceptedSockets } from './compare/connections.ts';
+import { NO_CONTAINERS, measureContainers } from './compare/containers.ts';
+import type { SnapshotMatch } from './compare/growth.ts';
+import { idsAgree, matchByIds, matchByPath } from './compare/matching.ts';
+import type { EarlierSnapshot } from './compare/matching.ts';
+import { buildGraph } from './graph/graph.ts';
 import type { Heap } from './graph/heap.ts';
-import type { Pairing } from './compare/growth.ts';
-import { idsAgree, matchByIds } from './compare/match.ts';
-import type { Packages } from './verdict/known.ts';
-import { findNative } from './verdict/native.ts';
-import { pairByPath } from './compare/pair.ts';
-import type { Scripts } from './locate/scripts.ts';
-import type { Earlier } from './compare/match.ts';
-import { formatSpot } from './locate/sources.ts';
+import type { Scripts } from './graph/scripts.ts';
 import type { Sources } from './locate/sources.ts';
-import { findHeld, findHolders } from './verdict/single.ts';
+import type { Packages } from './verdict/known-leaks.ts';
+import { findNativeGrowth } from './verdict/native-growth.ts';
+import { findHolders, findLargeContainers } from './verdict/single-snapshot.ts';
 import { findSuspects } from './verdict/suspects.ts';
 
-type Found = Omit<Analysis, 'schema' | 'snapshots'>;
+type AnalysisResult = Omit<Analysis, 'schema' | 'snapshots'>;
 
-/** Earlier snapshots in their order, and a way to read one again should its whole graph be needed. */
-export interface Before {
-  readonly earlier: readonly Earlier[];
-  readonly again: (at: number) => Promise<Heap>;
+export interface EarlierSnapshots {
+  /** In the order in which they were taken. */
+  readonly earlier: readonly EarlierSnapshot[];
+  /** Reads one of them again, because matching by path needs its whole graph. */
+  readonly readAgain: (index: number) => Promise<Heap>;
 }
 
-export function analyseOne(heap: Heap, sources: Sources): Found {
-  const graph = graphOf(heap);
-  const now = countHoldings(heap);
-  const nothing = { nodes: new Uint32Array(0), entries: new Uint32Array(0), storeBytes: new Float64Array(0) };
-  const first = {
-    before: new Uint8Array(heap.nodeCount),
-    earlier: nothing,
-    now,
+export function analyseSingle(heap: Heap, sources: Sources): AnalysisResult {
+  const graph = buildGraph(heap);
+  const first: SnapshotMatch = {
+    earlierNode: new Uint8Array(heap.nodeCount),
+    earlier: NO_CONTAINERS,
+    current: measureContainers(heap),
     isExact: true,
   };
   const packages = packagesOf(graph.scripts, sources);
   const comparison = { graph, first, middle: null, censuses: null, sources, packages };
-  const suspects = findHeld(comparison);
+  const suspects = findLargeContainers(comparison);
   const census = takeCensus(heap);
   return {
     suspects,
     growing: [],
     clean: false,
-    because: becauseOfOne(suspects, duplicatedStrings(heap)),
+    because: singleSentence(suspects, duplicatedStrings(heap)),
     matchedBy: null,
-    holders: findHolders(comparison, now),
+    holders: findHolders(comparison),
     classes: classRows(census, null),
     external: externalRows(census, null),
-    connections: countConnections(findAccepted(heap), null),
+    connections: countConnections(findAcceptedSockets(heap), null),
   };
 }
 
-function becauseOfOne([first]: readonly Suspect[], strings: { copies: number; bytes: number }): string {
-  const what =
+function singleSentence(
+  [first]: readonly Suspect[],
+  { copies, bytes }: { copies: number; bytes: number },
+): string {
+  const suspect =
     first === undefined
-      ? 'Nothing in it holds closed sockets or a crowd of listeners.'
-      : `Most suspicious: ${first.name}, ${first.objects} ${first.entries}.`;
-  return `${what} ${strings.copies} strings are copies of others (${Math.round(strings.bytes / 1024)} KiB). What grows, a second snapshot shows.`;
+      ? 'No container in it has closed sockets or many listeners.'
+      : `Most suspicious: ${first.name}, ${formatCount(first.objects)} ${first.entries}.`;
+  const strings = `${formatCount(copies)} strings are copies of others (${formatBytes(bytes)}).`;
+  return `${suspect} ${strings} Compare it with a second snapshot to see what grows.`;
 }
 
-export async function analyseGrowth(heap: Heap, before: Before, sources: Sources): Promise<Found> {
-  // The graph first: it needs the most memory, and gives most of that back.
-  const graph = graphOf(heap);
-  const now = countHoldings(heap);
-  const first = await pairWith(heap, now, before, 0);
-  const middle = before.earlier.length > 1 ? await pairWith(heap, now, before, 1) : null;
+export async function analyseGrowth(
+  heap: Heap,
+  { earlier, readAgain }: EarlierSnapshots,
+  sources: Sources,
+): Promise<AnalysisResult> {
+  // The graph comes first: it needs the most memory and releases most of it.
+  const graph = buildGraph(heap);
+  const current = measureContainers(heap);
+  const matchWith = async (index: number): Promise<SnapshotMatch> => {
+    const snapshot = earlier[index]!;
+    const isExact = idsAgree(heap, snapshot);
+    const earlierNode = isExact ? matchByIds(heap, snapshot) : matchByPath(await readAgain(index), heap);
+    return { earlierNode, earlier: snapshot.sizes, current, isExact };
+  };
+  const first = await matchWith(0);
+  const middle = earlier.length > 1 ? await matchWith(1) : null;
   const census = takeCensus(heap);
-  const earlier = before.earlier[0]!.census;
-  const censuses = { now: census, earlier, middle: before.earlier[1]?.census ?? null };
+  const { census: earlierCensus, accepted } = earlier[0]!;
+  const censuses = { current: census, earlier: earlierCensus, middle: earlier[1]?.census ?? null };
   const packages = packagesOf(graph.scripts, sources);
   const comparison = { graph, first, middle, censuses, sources, packages };
   const { suspects: containers, growing } = findSuspects(comparison);
-  const suspects = containers.length > 0 ? containers : findNative(comparison, earlier);
+  const suspects = containers.length > 0 ? containers : findNativeGrowth(comparison, earlierCensus);
   return {
     suspects,
     growing,
     clean: suspects.length === 0,
-    because: becauseOf(suspects, growing),
+    because: growthSentence(suspects, growing),
     matchedBy: first.isExact ? 'id' : 'path',
     holders: [],
-    classes: classRows(census, earlier),
-    external: externalRows(census, earlier),
-    connections: countConnections(findAccepted(heap), {
-      accepted: before.earlier[0]!.accepted,
-      before: first.isExact ? first.before : null,
+    classes: classRows(census, earlierCensus),
+    external: externalRows(census, earlierCensus),
+    connections: countConnections(findAcceptedSockets(heap), {
+      accepted,
+      earlierNode: first.isExact ? first.earlierNode : null,
     }),
   };
 }
 
-async function pairWith(heap: Heap, now: Holdings, { earlier, again }: Before, at: number): Promise<Pairing> {
-  const that = earlier[at]!;
-  const isExact = idsAgree(heap, that);
-  const before = isExact ? matchByIds(heap, that) : pairByPath(await again(at), heap);
-  return { before, earlier: that.holdings, now, isExact };
+function growthSentence([first]: readonly Suspect[], growing: readonly ExpectedGrowth[]): string {
+  if (first !== undefined) {
+    const location = first.location === null ? '' : ` (${formatSpot(first.location)})`;
+    return `${first.name} gained ${formatCount(first.objects)} entries${location}: ${first.path.join('')}.`;
+  }
+  const [expected] = growing;
+  if (expected === undefined) return 'No container grew.';
+  const { name, objects, because } = expected;
+  return `No container grew unexpectedly. ${name} gained ${formatCount(objects)} entries, but ${because}.`;
 }
 
+/** The packages that have at least one function in the heap. */
 function packagesOf(scripts: Scripts, sources: Sources): Packages {
   const packages = new Map<string, string[]>();
   for (const file of scripts.userFiles()) {
-    const found = /^(.+)@([^@]+)$/.exec(sources.packageOf(file) ?? '');
-    if (found === null) continue;
-    const [, name, version] = found as unknown as [string, string, string];
+    const [, name, version] = /^(.+)@([^@]+)$/.exec(sources.packageOf(file) ?? '') ?? [];
+    if (name === undefined || version === undefined) continue;
     const versions = packages.get(name) ?? [];
     if (!versions.includes(version)) versions.push(version);
     packages.set(name, versions);
   }
   return packages;
-}
-
-function becauseOf([first]: readonly Suspect[], growing: readonly ExpectedGrowth[]): string {
-  if (first !== undefined) {
-    const at = first.location === null ? '' : ` (${formatSpot(first.location)})`;
-    return `${first.name} gained ${first.objects} entries${at}: ${first.path.join('')}.`;
-  }
-  const [excused] = growing;
-  const but =
-    excused === undefined ? '' : ` ${excused.name} grew by ${excused.objects}, but ${excused.because}.`;
-  return `Nothing that was there before holds more than it did.${but}`;
 }

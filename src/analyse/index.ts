@@ -1,58 +1,71 @@
+/**
+ * `analyseFiles`: the analysis of heap snapshots. The rooms depend on each other in one direction:
+ *
+ * - `graph`: one heap as a graph; dominators, retaining paths, scripts.
+ * - `compare`, on `graph`: containers, what grew between two snapshots, groups of it.
+ * - `locate`, on `compare`: source lines of containers and of their entries.
+ * - `verdict`, on `locate`: suspects with their evidence, expected growth.
+ *
+ * `analysis.ts` combines them; `read-snapshots.ts`, `analysis-process.ts` and `locate/source-files.ts` do the I/O. The order
+ * is enforced by test/unit/architecture.test.ts.
+ */
 import type { Analysis } from '../types/index.ts';
-import { analyseGrowth, analyseOne } from './analysis.ts';
-import { readBeside } from './second-thread.ts';
+import { analyseGrowth, analyseSingle } from './analysis.ts';
 import type { Heap } from './graph/heap.ts';
-import { readEarlier, readHeap, summaryOf } from './graph/read.ts';
-import type { ReadOptions, Remembered } from './graph/read.ts';
 import { sourceFiles } from './locate/source-files.ts';
+import { readEarlierFile, readEarlierFilesInThread, readHeap, summaryOf } from './read-snapshots.ts';
+import type { EarlierFile, ReadOptions } from './read-snapshots.ts';
 
-export type { Progress } from './graph/read.ts';
+export type { Progress } from './read-snapshots.ts';
 
 export interface AnalyseOptions extends ReadOptions {
-  /** Earlier snapshots are read on a second thread: the answer is the same, sooner. Not beside a server. */
+  /** Reads earlier snapshots on a second thread: faster, with the same result. Not for use next to a server. */
   readonly threads?: boolean;
 }
 
 /**
- * One snapshot: what holds the memory. Two or three in the order in which they were taken: what grows.
- * Throws `SnapshotError`. Takes about 1.2 times the size of the last file in memory: run it in a process of its own.
+ * One snapshot: the containers that retain its memory. Two or three in the order in which they were taken: the containers
+ * that grew. Throws `SnapshotError`. It needs about 1.2 times the size of the last file in memory, so run it in a process
+ * of its own.
  */
 export async function analyseFiles(
   files: readonly string[],
   options: AnalyseOptions = {},
 ): Promise<Analysis> {
   const last = files.at(-1)!;
-  const [before, heap] = await readAll(files.slice(0, -1), last, options);
+  const [earlierFiles, heap] = await readAll(files.slice(0, -1), last, options);
   options.onProgress?.({ stage: 'working', file: last, share: null });
-  const again = (at: number): Promise<Heap> => readHeap(files[at]!, options);
+  const readAgain = (index: number): Promise<Heap> => readHeap(files[index]!, options);
   const sources = sourceFiles();
-  const earlier = before.map((each) => each.earlier);
-  const summaries = [...before.map(({ summary }) => summary), summaryOf(last, heap)];
-  const found =
-    earlier.length === 0 ? analyseOne(heap, sources) : await analyseGrowth(heap, { earlier, again }, sources);
-  return { schema: 'wsguard.analysis/1', snapshots: summaries, ...found };
+  const earlier = earlierFiles.map((file) => file.earlier);
+  const summaries = [...earlierFiles.map(({ summary }) => summary), summaryOf(last, heap)];
+  const result =
+    earlier.length === 0
+      ? analyseSingle(heap, sources)
+      : await analyseGrowth(heap, { earlier, readAgain }, sources);
+  return { schema: 'wsguard.analysis/1', snapshots: summaries, ...result };
 }
 
 async function readAll(
   files: readonly string[],
   last: string,
   options: AnalyseOptions,
-): Promise<[Remembered[], Heap]> {
-  // Standard input belongs to this thread.
+): Promise<[EarlierFile[], Heap]> {
+  // A thread cannot read the standard input of the main thread.
   if (options.threads !== true || files.length === 0 || files.includes('-')) {
-    return [await readInTurn(files, options), await readHeap(last, options)];
+    return [await readInOrder(files, options), await readHeap(last, options)];
   }
-  const [before, heap] = await Promise.allSettled([
-    readBeside(files, options.onProgress),
+  const [earlier, heap] = await Promise.allSettled([
+    readEarlierFilesInThread(files, options.onProgress),
     readHeap(last, options),
   ]);
-  if (before.status === 'rejected') throw before.reason;
+  if (earlier.status === 'rejected') throw earlier.reason;
   if (heap.status === 'rejected') throw heap.reason;
-  return [before.value ?? (await readInTurn(files, options)), heap.value];
+  return [earlier.value ?? (await readInOrder(files, options)), heap.value];
 }
 
-async function readInTurn(files: readonly string[], options: ReadOptions): Promise<Remembered[]> {
-  const all: Remembered[] = [];
-  for (const file of files) all.push(await readEarlier(file, options));
-  return all;
+async function readInOrder(files: readonly string[], options: ReadOptions): Promise<EarlierFile[]> {
+  const read: EarlierFile[] = [];
+  for (const file of files) read.push(await readEarlierFile(file, options));
+  return read;
 }

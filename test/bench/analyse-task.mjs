@@ -30,7 +30,7 @@ function sumBytes() {
 
 function parse() {
   const { Tokenizer } = require(join(dist, 'heapsnapshot', 'tokenizer.js'));
-  const { HeapBuilder } = require(join(dist, 'analyse', 'graph', 'parse.js'));
+  const { HeapBuilder } = require(join(dist, 'analyse', 'graph', 'heap-builder.js'));
   return () => {
     const builder = new HeapBuilder();
     const tokenizer = new Tokenizer(builder);

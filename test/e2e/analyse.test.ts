@@ -56,11 +56,11 @@ test('two snapshots with a leak: 1, and the culprit with file and line first', a
 });
 
 describe('earlier snapshots read on a second thread', () => {
-  const { analyseFiles, readBeside } = {
+  const { analyseFiles, readEarlierFilesInThread } = {
     ...(require(join(ROOT, 'dist', 'analyse', 'index.js')) as typeof import('../../src/analyse/index.ts')),
     ...(require(
-      join(ROOT, 'dist', 'analyse', 'second-thread.js'),
-    ) as typeof import('../../src/analyse/second-thread.ts')),
+      join(ROOT, 'dist', 'analyse', 'read-snapshots.js'),
+    ) as typeof import('../../src/analyse/read-snapshots.ts')),
   };
   const outcome = (files: readonly string[], threads: boolean): Promise<unknown> =>
     analyseFiles(files, { threads }).catch(({ code, message }: { code: string; message: string }) => ({
@@ -69,7 +69,7 @@ describe('earlier snapshots read on a second thread', () => {
     }));
 
   test('it is the thread that does it', async () => {
-    expect((await readBeside([a, b]))?.map(({ summary }) => summary.file)).toEqual([a, b]);
+    expect((await readEarlierFilesInThread([a, b]))?.map(({ summary }) => summary.file)).toEqual([a, b]);
   });
 
   test('the answer is the same, for three files and gzipped ones too', async () => {

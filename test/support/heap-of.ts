@@ -1,5 +1,5 @@
 import type { Heap } from '../../src/analyse/graph/heap.ts';
-import { HeapBuilder } from '../../src/analyse/graph/parse.ts';
+import { HeapBuilder } from '../../src/analyse/graph/heap-builder.ts';
 import { Tokenizer } from '../../src/heapsnapshot/tokenizer.ts';
 import type { HeapSnapshotBuilder } from './heap-snapshot-builder.ts';
 

@@ -68,7 +68,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
 const ENTRIES = {
   application: ['index.ts', 'register.ts'],
   watcher: ['watcher.ts'],
-  child: ['analyse/analysis-process.ts', 'analyse/second-thread-entry.ts', 'capture/redaction-process.ts'],
+  child: ['analyse/analysis-process.ts', 'analyse/read-snapshots.ts', 'capture/redaction-process.ts'],
   commandLine: ['cli/main.ts'],
   /** `npm run docs` writes pages from these. */
   documentation: ['config/configuration-page.ts', 'export/metrics-page.ts'],
@@ -91,8 +91,11 @@ const PURE = [
   /^capture\/gate\.ts$/,
   /^investigate\/(?!map-to-source\.ts$)/,
   /^export\/metrics\.ts$/,
-  /^analyse\/(?!(?:index|graph\/read|second-thread|second-thread-entry|analysis-process|locate\/source-files|locate\/source-maps)\.ts$)/,
+  /^analyse\/(?!(?:index|read-snapshots|analysis-process|locate\/source-files)\.ts$)/,
 ];
+
+/** The rooms of `analyse` import only those before them; the files beside the rooms combine them. */
+const ANALYSE_ROOMS = ['graph', 'compare', 'locate', 'verdict'];
 
 const isBase = (file: string): boolean => BASE.includes(roomOf(file));
 const isStage = (file: string): boolean => STAGES.includes(roomOf(file));
@@ -122,6 +125,17 @@ describe('imports', () => {
   test('a stage imports the base and its own room', () => {
     const breaches = sourceImports.filter(
       ({ file, target }) => isStage(file) && !isBase(target) && roomOf(target) !== roomOf(file),
+    );
+    expect(breaches.map(describeImport)).toEqual([]);
+  });
+
+  test('the rooms of the analyser import only the rooms before them', () => {
+    const orderOf = (file: string): number => ANALYSE_ROOMS.indexOf(file.split('/')[1] ?? '');
+    const inRooms = sourceImports.filter(({ file }) => roomOf(file) === 'analyse' && orderOf(file) >= 0);
+    expect(new Set(inRooms.map(({ file }) => orderOf(file))).size).toBe(ANALYSE_ROOMS.length);
+    const breaches = inRooms.filter(
+      ({ file, target }) =>
+        roomOf(target) === 'analyse' && (orderOf(target) < 0 || orderOf(target) > orderOf(file)),
     );
     expect(breaches.map(describeImport)).toEqual([]);
   });

@@ -1,26 +1,35 @@
+/** `Census`: the number of objects and bytes of each class in a snapshot, and the rows of it that an analysis reports. */
 import type { ClassRow } from '../../types/index.ts';
 import { NODE, sizeOf } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
-export interface Tally {
+export interface ClassCount {
   objects: number;
   bytes: number;
 }
-/** Objects by class, native parts and roots by name, everything else by its type. */
-export type Census = ReadonlyMap<string, Tally>;
+/** By class name for objects, by `native <name>` for native objects and roots, by `(<type>)` for all other nodes. */
+export type Census = ReadonlyMap<string, ClassCount>;
 
-const MOST_ROWS = 30;
+export interface Censuses {
+  readonly current: Census;
+  readonly earlier: Census;
+  /** The middle one of three snapshots. */
+  readonly middle: Census | null;
+}
+
+const MAX_ROWS = 30;
 const TYPE_NAMES = Object.keys(NODE);
-/** Their number and size say what the engine is doing, not what the program keeps. */
-const OF_ENGINE = new Set(['(code)', '(hidden)', '(object shape)', '(synthetic)', '(other)']);
+const NATIVE = 'native ';
+/** Objects of the engine. Their number says nothing about the program. */
+const ENGINE_TYPES = new Set(['(code)', '(hidden)', '(object shape)', '(synthetic)', '(other)']);
 
 export function takeCensus(heap: Heap): Census {
   const { nodeCount, nodeType, nodeName } = heap;
-  // By the index of the name: a Map asked twenty million times is a second of work.
+  // Columns by name index: twenty million lookups in a Map take a second.
   const objects = new Uint32Array(heap.names.count);
   const objectBytes = new Float64Array(heap.names.count);
-  const natives = new Map<number, Tally>();
-  const byType = TYPE_NAMES.map((): Tally => ({ objects: 0, bytes: 0 }));
+  const natives = new Map<number, ClassCount>();
+  const byType = TYPE_NAMES.map((): ClassCount => ({ objects: 0, bytes: 0 }));
   for (let node = 0; node < nodeCount; node++) {
     const type = nodeType[node]!;
     const name = nodeName[node]!;
@@ -30,24 +39,24 @@ export function takeCensus(heap: Heap): Census {
       objectBytes[name]! += size;
       continue;
     }
-    let tally = byType[type]!;
+    let count = byType[type]!;
     if (type === NODE.native || type === NODE.synthetic) {
-      tally = natives.get(name) ?? { objects: 0, bytes: 0 };
-      if (tally.objects === 0) natives.set(name, tally);
+      count = natives.get(name) ?? { objects: 0, bytes: 0 };
+      if (count.objects === 0) natives.set(name, count);
     }
-    tally.objects++;
-    tally.bytes += size;
+    count.objects++;
+    count.bytes += size;
   }
-  const census = new Map<string, Tally>();
+  const census = new Map<string, ClassCount>();
   objects.forEach((count, name) => {
     if (count > 0) add(census, heap.names.text(name), { objects: count, bytes: objectBytes[name]! });
   });
-  for (const [name, tally] of natives) add(census, `${NATIVE}${heap.names.text(name)}`, tally);
-  byType.forEach((tally, type) => tally.objects > 0 && add(census, `(${TYPE_NAMES[type]})`, tally));
+  for (const [name, count] of natives) add(census, `${NATIVE}${heap.names.text(name)}`, count);
+  byType.forEach((count, type) => count.objects > 0 && add(census, `(${TYPE_NAMES[type]})`, count));
   return census;
 }
 
-function add(census: Map<string, Tally>, name: string, { objects, bytes }: Tally): void {
+function add(census: Map<string, ClassCount>, name: string, { objects, bytes }: ClassCount): void {
   const sum = census.get(name);
   if (sum === undefined) census.set(name, { objects, bytes });
   else {
@@ -56,45 +65,38 @@ function add(census: Map<string, Tally>, name: string, { objects, bytes }: Tally
   }
 }
 
-const NATIVE = 'native ';
-
-/** Under which name a node of our type, with that name of its own, is counted. */
-export function censusName(heap: Heap, type: number, name: number): string {
+/** The key in a census for nodes of this type and name index. */
+export function censusKey(heap: Heap, type: number, name: number): string {
   if (type === NODE.object) return heap.names.text(name);
-  if (type === NODE.native || type === NODE.synthetic) return `${NATIVE}${heap.names.text(name)}`;
+  if (type === NODE.native || type === NODE.synthetic) return nativeKey(heap.names.text(name));
   return `(${TYPE_NAMES[type]})`;
 }
 
-/** How many more of a name there are than there were. */
-export const gainedOf = ({ now, earlier }: Censuses, key: string): number =>
-  (now.get(key)?.objects ?? 0) - (earlier.get(key)?.objects ?? 0);
+export const nativeKey = (name: string): string => `${NATIVE}${name}`;
 
-export interface Censuses {
-  readonly now: Census;
-  readonly earlier: Census;
-  /** Of the snapshot in between when there are three. */
-  readonly middle: Census | null;
+/** Number of objects gained since the earlier snapshot; negative when there are fewer. */
+export const gainedObjects = ({ current, earlier }: Censuses, key: string): number =>
+  (current.get(key)?.objects ?? 0) - (earlier.get(key)?.objects ?? 0);
+
+/** The classes that gained most bytes, or, with a single snapshot, that have most bytes. */
+export function classRows(current: Census, earlier: Census | null): ClassRow[] {
+  return rows(current, earlier)
+    .filter(({ name }) => !ENGINE_TYPES.has(name) && !name.startsWith(NATIVE))
+    .slice(0, MAX_ROWS);
 }
 
-/** The classes that changed most, or, with one snapshot, that weigh most. */
-export function classRows(now: Census, earlier: Census | null): ClassRow[] {
-  return rows(now, earlier)
-    .filter(({ name }) => !OF_ENGINE.has(name) && !name.startsWith(NATIVE))
-    .slice(0, MOST_ROWS);
-}
+const MIN_EXTERNAL_BYTES = 64 << 10;
 
-const LEAST_EXTERNAL_BYTES = 64 << 10;
-
-/** What lies outside the JavaScript heap and is known to the snapshot: ArrayBuffers, TLS, zlib, handles. */
-export function externalRows(now: Census, earlier: Census | null): ClassRow[] {
-  return rows(now, earlier)
-    .filter(({ name, bytes }) => name.startsWith(NATIVE) && bytes >= LEAST_EXTERNAL_BYTES)
+/** Memory outside the JavaScript heap that the snapshot lists: ArrayBuffers, TLS, zlib, handles. */
+export function externalRows(current: Census, earlier: Census | null): ClassRow[] {
+  return rows(current, earlier)
+    .filter(({ name, bytes }) => name.startsWith(NATIVE) && bytes >= MIN_EXTERNAL_BYTES)
     .map((row) => ({ ...row, name: row.name.slice(NATIVE.length) }))
-    .slice(0, MOST_ROWS);
+    .slice(0, MAX_ROWS);
 }
 
-function rows(now: Census, earlier: Census | null): ClassRow[] {
-  const all = [...now].map(([name, { objects, bytes }]) => {
+function rows(current: Census, earlier: Census | null): ClassRow[] {
+  const all = [...current].map(([name, { objects, bytes }]) => {
     const before = earlier?.get(name) ?? { objects: 0, bytes: 0 };
     const growth =
       earlier === null ? null : { objects: objects - before.objects, bytes: bytes - before.bytes };
@@ -103,7 +105,7 @@ function rows(now: Census, earlier: Census | null): ClassRow[] {
   return all.sort((a, b) => (b.growth?.bytes ?? b.bytes) - (a.growth?.bytes ?? a.bytes));
 }
 
-/** Texts of which many copies are alive; the text itself is a value and stays out. */
+/** Number and size of strings with the same text as another one. The text is data and is not returned. */
 export function duplicatedStrings(heap: Heap): { copies: number; bytes: number } {
   const { nodeCount, nodeType, nodeName } = heap;
   const seen = new Uint8Array(heap.names.count);

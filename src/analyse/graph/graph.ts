@@ -1,27 +1,73 @@
-import { findDominators } from './dominators.ts';
-import type { Dominators } from './dominators.ts';
-import { turnRound } from './edges.ts';
-import type { Incoming } from './edges.ts';
+/** `Graph`: a heap with its dominator tree, incoming edges, shortest retaining paths and scripts. */
+import { findDominators, findIncomingEdges } from './dominators.ts';
+import type { DominatorTree, IncomingEdges } from './dominators.ts';
+import { NONE, isStrong } from './heap.ts';
 import type { Heap } from './heap.ts';
-import { shortestPaths } from './reach.ts';
-import type { Reach } from './reach.ts';
-import { Scripts } from '../locate/scripts.ts';
+import { Scripts } from './scripts.ts';
 
-/** One snapshot with everything that was worked out about it. */
 export interface Graph {
   readonly heap: Heap;
-  readonly incoming: Incoming;
-  readonly dominators: Dominators;
-  readonly reach: Reach;
+  readonly incoming: IncomingEdges;
+  readonly dominators: DominatorTree;
+  readonly paths: ShortestPaths;
   readonly scripts: Scripts;
-  /** A column of memory for whoever comes next. */
-  readonly spare: Uint32Array<ArrayBuffer>;
+  /** A column of one number per node that any algorithm may overwrite. */
+  readonly scratch: Uint32Array<ArrayBuffer>;
 }
 
-export function graphOf(heap: Heap): Graph {
-  const incoming = turnRound(heap);
+export function buildGraph(heap: Heap): Graph {
+  const incoming = findIncomingEdges(heap);
   const dominators = findDominators(heap, incoming);
-  const [viaEdge, queue] = dominators.spare;
-  const reach = shortestPaths(heap, [viaEdge, queue]);
-  return { heap, incoming, dominators, reach, scripts: new Scripts(heap), spare: queue };
+  const [edgeInto, queue] = dominators.scratch;
+  const paths = findShortestPaths(heap, [edgeInto, queue]);
+  return { heap, incoming, dominators, paths, scripts: new Scripts(heap), scratch: queue };
+}
+
+/** A breadth-first tree: one of the shortest paths from the root to each node. */
+export interface ShortestPaths {
+  /** By node: the last edge of its path; NONE for the root and for unreachable nodes. */
+  readonly edgeInto: Uint32Array;
+}
+
+/** Uses the two columns: the first one becomes the result, the second one is free again afterwards. */
+function findShortestPaths(
+  heap: Heap,
+  [edgeInto, queue]: readonly [Uint32Array, Uint32Array],
+): ShortestPaths {
+  const { firstEdge, edgeLabel, edgeTo } = heap;
+  edgeInto.fill(NONE);
+  queue[0] = 0;
+  let tail = 1;
+  for (let head = 0; head < tail; head++) {
+    const node = queue[head]!;
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
+      const to = edgeTo[edge]!;
+      if (to === 0 || edgeInto[to] !== NONE || !isStrong(edgeLabel[edge]!, node)) continue;
+      edgeInto[to] = edge;
+      queue[tail++] = to;
+    }
+  }
+  return { edgeInto };
+}
+
+/**
+ * The node before this one on its shortest path; NONE for the root and for unreachable nodes. It is found by binary
+ * search, which saves a column: few nodes are looked up.
+ */
+export function pathParent(
+  { firstEdge, nodeCount }: Heap,
+  { edgeInto }: ShortestPaths,
+  node: number,
+): number {
+  const edge = edgeInto[node]!;
+  if (edge === NONE) return NONE;
+  let low = 0;
+  let high = nodeCount - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (firstEdge[middle]! <= edge) low = middle;
+    else high = middle - 1;
+  }
+  // Nodes without edges have the same `firstEdge` as the next node; the search ends at the last one, which has the edge.
+  return low;
 }

@@ -1,82 +1,124 @@
+/** `NameTable`: the strings of a snapshot that are names (classes, functions, fields, variables, scripts). */
 import { decodeString } from '../../heapsnapshot/json.ts';
 
+/** Names that the analysis itself looks for. Their string indexes are stored while the snapshot is read. */
+const INTERNED = [
+  '<symbol kHandle>',
+  'FinalizationRegistry',
+  'Socket',
+  'TimersList',
+  '__proto__',
+  '_events',
+  '_idleNext',
+  '_idlePrev',
+  '_onTimeout',
+  '_repeat',
+  '_server',
+  'bound_function',
+  'bound_this',
+  'callback',
+  'constructor',
+  'context',
+  'fn',
+  'func',
+  'handler',
+  'listener',
+  'map',
+  'name',
+  'previous',
+  'prototype',
+  'script',
+  'script_or_debug_info',
+  'shared',
+  'table',
+] as const;
+
+export type InternedName = (typeof INTERNED)[number];
+const INTERNED_NAMES: ReadonlySet<string> = new Set(INTERNED);
+const MAX_INTERNED_BYTES = Math.max(...INTERNED.map((name) => name.length));
+
 const BLOCK_BYTES = 1 << 20;
-/** Longer names are cut: V8 itself cuts at 1,024 characters. */
-const NAME_LIMIT_BYTES = 8 << 10;
+/** Longer names are cut. V8 itself cuts names at 1,024 characters. */
+const MAX_NAME_BYTES = 8 << 10;
 const LENGTH_BYTES = 2;
 
 /**
- * Texts of the strings that name something: classes, functions, fields, variables, scripts. The values of string
- * objects (97 % of the table of a data-heavy heap) are not among them, so they never enter our memory.
+ * Keeps only the strings that nodes and edges use as names. The values of string objects (97 % of the string table of a
+ * heap with much data) are not stored, so they cost no memory and no value can reach the output.
  */
-export class Names {
-  private readonly wanted: Uint8Array;
-  /** Offset in the pool plus one; 0: not kept. Made when the first string comes, so its size is known. */
-  private at = new Float64Array(0);
-  private readonly blocks: Uint8Array[] = [];
-  private used = BLOCK_BYTES;
-  private readonly decoded = new Map<number, string>();
-  private readonly words = new Map<string, number>();
-  private highest = -1;
-  count = 0;
+export class NameTable {
+  /** One bit for each string index: it is the name of a node or an edge. */
+  readonly #used: Uint8Array;
+  /** Offset in the pool plus one; 0: not stored. Allocated at the first string, when the highest index is known. */
+  #offsets = new Float64Array(0);
+  readonly #blocks: Uint8Array[] = [];
+  #blockFill = BLOCK_BYTES;
+  readonly #decoded = new Map<number, string>();
+  readonly #interned = new Map<string, number>();
+  #highest = -1;
+  #count = 0;
 
-  constructor(most: number) {
-    this.wanted = new Uint8Array((most >>> 3) + 1);
+  /** `maxNames`: the highest string index that `markUsed` accepts. */
+  constructor(maxNames: number) {
+    this.#used = new Uint8Array((maxNames >>> 3) + 1);
   }
 
-  want(index: number): void {
-    const { wanted } = this;
-    const byte = wanted[index >>> 3]!;
+  /** Number of strings in the snapshot, stored or not. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Call for all names before the first `store`: the string table is the last section of the file. */
+  markUsed(index: number): void {
+    const used = this.#used;
+    const byte = used[index >>> 3]!;
     const bit = 1 << (index & 7);
     if ((byte & bit) !== 0) return;
-    wanted[index >>> 3] = byte | bit;
-    if (index > this.highest) this.highest = index;
+    used[index >>> 3] = byte | bit;
+    if (index > this.#highest) this.#highest = index;
   }
 
-  isWanted(index: number): boolean {
-    return (this.wanted[index >>> 3]! & (1 << (index & 7))) !== 0;
-  }
-
-  keep(index: number, data: Uint8Array, start: number, end: number): void {
-    this.count = index + 1;
-    if (index > this.highest || !this.isWanted(index)) return;
-    if (this.at.length === 0) this.at = new Float64Array(this.highest + 1);
-    const length = Math.min(end - start, NAME_LIMIT_BYTES);
-    if (this.used + LENGTH_BYTES + length > BLOCK_BYTES) {
-      this.blocks.push(new Uint8Array(BLOCK_BYTES));
-      this.used = 0;
+  store(index: number, data: Uint8Array, start: number, end: number): void {
+    this.#count = index + 1;
+    if (index > this.#highest || (this.#used[index >>> 3]! & (1 << (index & 7))) === 0) return;
+    if (this.#offsets.length === 0) this.#offsets = new Float64Array(this.#highest + 1);
+    const length = Math.min(end - start, MAX_NAME_BYTES);
+    if (this.#blockFill + LENGTH_BYTES + length > BLOCK_BYTES) {
+      this.#blocks.push(new Uint8Array(BLOCK_BYTES));
+      this.#blockFill = 0;
     }
-    const block = this.blocks[this.blocks.length - 1]!;
-    this.at[index] = (this.blocks.length - 1) * BLOCK_BYTES + this.used + 1;
-    block[this.used] = length & 255;
-    block[this.used + 1] = length >>> 8;
-    block.set(data.subarray(start, start + length), this.used + LENGTH_BYTES);
-    this.used += LENGTH_BYTES + length;
+    const block = this.#blocks[this.#blocks.length - 1]!;
+    this.#offsets[index] = (this.#blocks.length - 1) * BLOCK_BYTES + this.#blockFill + 1;
+    block[this.#blockFill] = length & 255;
+    block[this.#blockFill + 1] = length >>> 8;
+    block.set(data.subarray(start, start + length), this.#blockFill + LENGTH_BYTES);
+    this.#blockFill += LENGTH_BYTES + length;
+    if (end - start <= MAX_INTERNED_BYTES) {
+      const text = decodeString(data, start, end);
+      if (INTERNED_NAMES.has(text)) this.#interned.set(text, index);
+    }
   }
 
   has(index: number): boolean {
-    return index < this.at.length && this.at[index] !== 0;
+    return index < this.#offsets.length && this.#offsets[index] !== 0;
   }
 
+  /** Empty for a string that is no name. */
   text(index: number): string {
-    const known = this.decoded.get(index);
-    if (known !== undefined) return known;
+    const decoded = this.#decoded.get(index);
+    if (decoded !== undefined) return decoded;
     if (!this.has(index)) return '';
-    const offset = this.at[index]! - 1;
-    const block = this.blocks[Math.floor(offset / BLOCK_BYTES)]!;
+    const offset = this.#offsets[index]! - 1;
+    const block = this.#blocks[Math.floor(offset / BLOCK_BYTES)]!;
     const start = offset % BLOCK_BYTES;
     const length = block[start]! + (block[start + 1]! << 8);
     const text = decodeString(block, start + LENGTH_BYTES, start + LENGTH_BYTES + length);
-    this.decoded.set(index, text);
+    this.#decoded.set(index, text);
     return text;
   }
 
-  /** The index of a well-known name, or -1. V8 writes each distinct text once. */
-  word(text: string): number {
-    return this.words.get(text) ?? -1;
-  }
-
-  learnWord(text: string, index: number): void {
-    this.words.set(text, index);
+  /** The string index of an interned name, or -1 when the snapshot does not contain it. V8 writes each text once. */
+  indexOf(name: InternedName): number {
+    return this.#interned.get(name) ?? -1;
   }
 }

@@ -1,132 +1,243 @@
+/** Finds the source location of a suspect: the line that adds the entries, else the owner of the container. */
 import type { SuspectType } from '../../types/index.ts';
-import { findAddLine, isNamedBefore } from './add-line.ts';
-import { findCreator, unwrap } from './creators.ts';
-import type { Group } from '../compare/fold.ts';
+import type { GrowthGroup } from '../compare/groups.ts';
 import type { Graph } from '../graph/graph.ts';
-import { findOwner } from './owner.ts';
-import type { Owner } from './owner.ts';
-import { className } from './path.ts';
-import type { Step } from './path.ts';
-import { EDGE, EDGE_MASK, NODE, edgeText } from '../graph/heap.ts';
-import { isPackageFile } from './scripts.ts';
-import type { Place } from './scripts.ts';
-import { isContext } from './variable.ts';
+import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeTarget, edgeText } from '../graph/heap.ts';
+import {
+  firstFunctionOf,
+  isContext,
+  isTableRow,
+  stepSource,
+  variableAtStep,
+  variableOf,
+  weakMapTable,
+} from '../graph/retaining-path.ts';
+import type { Step, Variable } from '../graph/retaining-path.ts';
+import { isPackageFile, isUserFile } from '../graph/scripts.ts';
+import type { CodePosition } from '../graph/scripts.ts';
+import { findAddLine } from './add-line.ts';
+import { findCreator, unwrapFunction } from './creator.ts';
+import type { CreatorSearch } from './creator.ts';
+import { isNamedBefore } from './pattern-search.ts';
 import type { Sources } from './sources.ts';
 
-/** What a line is sought for. */
-export interface Wanted {
-  readonly group: Group;
+export interface LocateRequest {
+  readonly group: GrowthGroup;
   readonly type: SuspectType;
   /** Some of the entries. */
   readonly sample: readonly number[];
 }
 
-/** Their functions are what was added, so their own line is the one to look at. */
-const FUNCTIONS: readonly SuspectType[] = ['Listeners', 'Timers', 'Promises', 'List'];
-
-export interface Located {
-  /** The line to look at: who adds, else who holds, else what is near. */
-  readonly place: Place | null;
-  /** Who made the entries, when it is someone else. */
-  readonly maker: Place | null;
+export interface SuspectPositions {
+  /** The line that adds the entries, else the owner of the container, else code near it. */
+  readonly position: CodePosition | null;
+  /** The code that creates the entries, when it is another. */
+  readonly creator: CodePosition | null;
 }
+
+/** The entries of these types are functions or lead to them, so the function's own line is the one to report. */
+const FUNCTION_TYPES: readonly SuspectType[] = ['Listeners', 'Timers', 'Promises', 'List'];
 
 export function locate(
   graph: Graph,
-  before: Uint32Array | Uint8Array | null,
+  earlierNode: Uint32Array | Uint8Array | null,
   sources: Sources,
-  wanted: Wanted,
-): Located {
-  const { group, type, sample } = wanted;
-  if (type === 'Listeners' && isOfNode(graph, sample[0])) {
-    // `source.pipe(response)`, `for await (… of on(hub, …))`: the call is what can be changed.
+  request: LocateRequest,
+): SuspectPositions {
+  const { group, type, sample } = request;
+  if (type === 'Listeners' && isNodesListener(graph, sample[0])) {
+    // `source.pipe(response)`, `for await (… of on(hub, …))`: Node adds the listener, the application makes the call.
     const owner = findOwner(graph, group.steps);
-    const call = owner === null ? null : addingPlace(graph, owner, sources);
-    if (call !== null) return { place: call, maker: null };
+    const call = owner === null ? null : addPosition(graph, owner, sources);
+    if (call !== null) return { position: call, creator: null };
   }
-  const added =
-    inChain(graph, wanted) ?? (FUNCTIONS.includes(type) ? findCreator(graph, before, sample, ADDED) : null);
-  if (FUNCTIONS.includes(type) && added !== null) return { place: added, maker: null };
-  const maker = added ?? findCreator(graph, before, sample);
-  const place = holderPlace(graph, sources, group, maker);
-  if (place === null) return { place: maker ?? nearby(graph, group), maker: null };
-  const isSame = maker === null || (maker.file === place.file && maker.line === place.line);
-  return { place, maker: isSame ? null : maker };
+  const entryFunction =
+    chainCreator(graph, request) ??
+    (FUNCTION_TYPES.includes(type) ? findCreator(graph, earlierNode, sample, FUNCTIONS) : null);
+  if (FUNCTION_TYPES.includes(type) && entryFunction !== null)
+    return { position: entryFunction, creator: null };
+  const creator = entryFunction ?? findCreator(graph, earlierNode, sample);
+  const position = containerPosition(graph, sources, group, creator);
+  if (position === null) return { position: creator ?? nearbyPosition(graph, group), creator: null };
+  const isSame = creator === null || (creator.file === position.file && creator.line === position.line);
+  return { position, creator: isSame ? null : creator };
 }
-const isOfNode = ({ heap, scripts }: Graph, listener: number | undefined): boolean =>
+
+const isNodesListener = ({ heap, scripts }: Graph, listener: number | undefined): boolean =>
   listener !== undefined &&
   heap.nodeType[listener] === NODE.closure &&
-  scripts.userPlace(unwrap(heap, listener)) === null;
+  scripts.userPosition(unwrapFunction(heap, listener)) === null;
 
-const ADDED = { depth: 8, visits: 400, packagePenalty: 4, functionsOnly: true };
+const FUNCTIONS: CreatorSearch = { depth: 8, maxNodes: 400, packagePenalty: 4, functionsOnly: true };
 
-function holderPlace(graph: Graph, sources: Sources, { steps }: Group, maker: Place | null): Place | null {
+function containerPosition(
+  graph: Graph,
+  sources: Sources,
+  { steps }: GrowthGroup,
+  creator: CodePosition | null,
+): CodePosition | null {
   const owner = findOwner(graph, steps);
-  if (owner === null) return ofGlobal(graph, sources, steps, maker);
-  const adding = addingPlace(graph, owner, sources);
-  if (adding !== null) return adding;
-  const isOwnCode = maker !== null && !isPackageFile(maker.file);
-  return isOwnCode && isPackageFile(owner.place.file) ? maker : owner.place;
+  if (owner === null) return globalPosition(graph, sources, steps, creator);
+  const add = addPosition(graph, owner, sources);
+  if (add !== null) return add;
+  const isApplications = creator !== null && !isPackageFile(creator.file);
+  return isApplications && isPackageFile(owner.position.file) ? creator : owner.position;
 }
 
-/** A property of `globalThis` may be filled in any file; the one that makes the entries is the likeliest. */
-function ofGlobal(graph: Graph, sources: Sources, steps: readonly Step[], maker: Place | null): Place | null {
-  const at = steps.findIndex(({ node }) => className(graph.heap, node) === 'globalThis');
-  const first = steps[at + 1];
-  if (at < 0 || first === undefined || (graph.heap.edgeLabel[first.edge]! & EDGE_MASK) !== EDGE.property)
-    return null;
+const MAX_FILES = 200;
+
+/** Any file can add to a property of `globalThis`. The file that creates the entries is searched first. */
+function globalPosition(
+  graph: Graph,
+  sources: Sources,
+  steps: readonly Step[],
+  creator: CodePosition | null,
+): CodePosition | null {
+  const index = steps.findIndex(({ node }) => className(graph.heap, node) === 'globalThis');
+  const property = steps[index + 1];
+  if (index < 0 || property === undefined) return null;
+  if ((graph.heap.edgeLabel[property.edge]! & EDGE_TYPE_MASK) !== EDGE.property) return null;
   const files = graph.scripts.userFiles().filter((file) => !isPackageFile(file));
-  const names = [edgeText(graph.heap, first.edge)];
-  for (const file of [...(maker === null ? [] : [maker.file]), ...files.slice(0, MOST_FILES)]) {
-    const place = { file, line: 1, column: 1, function: null };
-    const adding = addingPlace(graph, { place, names, inside: 0, parents: [] }, sources);
-    if (adding !== null) return adding;
+  const names = [{ name: edgeText(graph.heap, property.edge), isVariable: null }];
+  for (const file of [...(creator === null ? [] : [creator.file]), ...files.slice(0, MAX_FILES)]) {
+    const position = { file, line: 1, column: 1, function: null };
+    const add = addPosition(graph, { position, names, depth: 0, parents: [] }, sources);
+    if (add !== null) return add;
   }
   return null;
 }
-const MOST_FILES = 200;
 
-/** Who holds it, and nothing else. */
-export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step[]): Place | null {
+/** The line that adds to a container, else its owner; the entries are not looked at. */
+export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step[]): CodePosition | null {
   const owner = findOwner(graph, steps);
-  return owner === null ? null : (addingPlace(graph, owner, sources) ?? owner.place);
+  return owner === null ? null : (addPosition(graph, owner, sources) ?? owner.position);
 }
 
-/** Of a chain the function nearest to its holder, whoever wrote it: the links themselves know nothing. */
-function inChain(graph: Graph, { group }: Wanted): Place | null {
+const MAX_OWNERS = 20;
+const CHAIN: CreatorSearch = { depth: 8, maxNodes: 4000, packagePenalty: 0, functionsOnly: true };
+
+/** The function nearest to the owner of a chain, in packages too: the links themselves refer to no function. */
+function chainCreator(graph: Graph, { group }: LocateRequest): CodePosition | null {
   if (group.how !== 'chain') return null;
-  const holders = group.members.slice(0, MOST_HOLDERS).map(({ node }) => node);
-  // A function that keeps the chain in a variable is its holder, not its maker.
-  const isVariable = graph.heap.nodeType[holders[0]!] === NODE.closure || isContext(graph, holders[0]!);
-  return findCreator(graph, null, isVariable ? [group.steps.at(-1)!.node] : holders, IN_CHAIN);
+  const owners = group.members.slice(0, MAX_OWNERS).map(({ node }) => node);
+  // A function that has the chain in a variable is its owner, not its creator.
+  const isVariable = graph.heap.nodeType[owners[0]!] === NODE.closure || isContext(graph, owners[0]!);
+  return findCreator(graph, null, isVariable ? [group.steps.at(-1)!.node] : owners, CHAIN);
 }
-const MOST_HOLDERS = 20;
-const IN_CHAIN = { depth: 8, visits: 4000, packagePenalty: 0, functionsOnly: true };
-/** From a socket to the listeners that the application put on its WebSocket; farther away lies everything. */
-const NEARBY = { depth: 5, visits: 3000, packagePenalty: 6, functionsOnly: false, isAgentSkipped: true };
 
-/** A container of Node's own: whose socket or stream is it? A package that wraps them all says less than the application. */
-function nearby(graph: Graph, { steps }: Group): Place | null {
-  let inPackage: Place | null = null;
+/** A socket is 5 steps from the listeners that the application adds to its WebSocket. Farther away is everything. */
+const NEARBY: CreatorSearch = {
+  depth: 5,
+  maxNodes: 3000,
+  packagePenalty: 6,
+  functionsOnly: false,
+  skipAgent: true,
+};
+
+/**
+ * For a container of Node's own: the code that uses its socket or stream. The application's code is preferred, because
+ * one package may wrap all sockets.
+ */
+function nearbyPosition(graph: Graph, { steps }: GrowthGroup): CodePosition | null {
+  let inPackage: CodePosition | null = null;
   for (const { node } of [...steps].reverse()) {
-    const place = findCreator(graph, null, [node], NEARBY);
-    if (place !== null && !isPackageFile(place.file)) return place;
-    inPackage ??= place;
+    const position = findCreator(graph, null, [node], NEARBY);
+    if (position !== null && !isPackageFile(position.file)) return position;
+    inPackage ??= position;
   }
   return inPackage;
 }
 
-function addingPlace({ scripts }: Graph, owner: Owner, sources: Sources): Place | null {
-  const { place, names, inside, parents } = owner;
-  for (const from of [place, ...parents]) {
-    const text = sources.text(from.file);
-    for (const [at, name] of text === null ? [] : names.entries()) {
-      const spot = findAddLine(text!, name, from, at === 0 ? inside : 0);
-      if (spot === null) continue;
-      const around = scripts.functionAt(from.file, spot.line, spot.column);
-      const isAround = around !== null && isNamedBefore(text!, around, spot.line);
-      return { file: from.file, ...spot, function: isAround ? around : null };
+function addPosition({ scripts }: Graph, owner: Owner, sources: Sources): CodePosition | null {
+  const { position, names, depth, parents } = owner;
+  for (const from of [position, ...parents]) {
+    const { file } = from;
+    for (const [index, { name, isVariable }] of names.entries()) {
+      const query = { name, isVariable, from, depth: index === 0 ? depth : 0 };
+      const add = findAddLine(sources, file, query);
+      if (add === null) continue;
+      const enclosing = scripts.functionAt(file, add.line, add.column);
+      const text = sources.text(file) ?? '';
+      const isEnclosing = enclosing !== null && isNamedBefore(text, enclosing, add);
+      return { file, ...add, function: isEnclosing ? enclosing : null };
     }
   }
   return null;
+}
+
+/** The code that owns a container: the class that has it in a field, or the first function that sees its variable. */
+export interface Owner {
+  readonly position: CodePosition;
+  /** The variables and fields between that code and the container, the nearest to the container first. */
+  readonly names: readonly OwnedName[];
+  /** How many lookups lead from the first name to the container: 1 for `rooms.get(…)`. */
+  readonly depth: number;
+  /** Superclasses of the owner. */
+  readonly parents: readonly CodePosition[];
+}
+
+interface OwnedName {
+  readonly name: string;
+  readonly isVariable: boolean | null;
+}
+
+const CAN_OWN: ReadonlySet<number> = new Set([NODE.object, NODE.closure]);
+/** Containers below these fields belong to Node. Code names the emitter, the target or the stream instead. */
+const NODE_FIELDS = new Set(['_events', '_readableState', '_writableState', '<symbol kEvents>']);
+
+/** Null when the nearest class or function is Node's own: then nothing tells which user code owns the container. */
+export function findOwner(graph: Graph, steps: readonly Step[]): Owner | null {
+  const { heap, scripts } = graph;
+  let names: readonly OwnedName[] = [];
+  let depth = 0;
+  for (let index = steps.length - 1; index >= 0; index--) {
+    const { edge } = steps[index]!;
+    const source = stepSource(steps, index);
+    const variable = variableFor(graph, steps[index]!, source);
+    if (variable !== null) return variableOwner(variable, names, depth + variable.depth);
+    const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
+    if (edgeType === EDGE.property || edgeType === EDGE.context) {
+      const name = edgeText(heap, edge);
+      names = NODE_FIELDS.has(name) ? [] : [...names, { name, isVariable: edgeType === EDGE.context }];
+    } else if (names.length === 0 && isTableRow(heap, edge, source)) depth++;
+    const type = heap.nodeType[source];
+    if (names.length === 0 || !CAN_OWN.has(type ?? -1)) continue;
+    const position = isContext(graph, source) ? firstFunctionOf(graph, source) : scripts.position(source);
+    if (position === null) continue;
+    if (isUserFile(position.file)) return { position, names, depth, parents: superclasses(graph, source) };
+    // An object of a Node class, such as an emitter: the variable that refers to it.
+    const instance = variableOf(graph, source);
+    if (instance !== null) return variableOwner(instance, names, depth);
+    if (!NODE_FIELDS.has(edgeText(heap, steps[Math.max(0, index - 1)]!.edge))) return null;
+  }
+  return null;
+}
+
+/** The variable that refers to the node of a step, or to the WeakMap that it is a value of. */
+function variableFor(graph: Graph, step: Step, source: number): (Variable & { depth: number }) | null {
+  const variable = variableAtStep(graph, step, source);
+  if (variable !== null) return { ...variable, depth: 0 };
+  const weakMap = weakMapTable(graph, step.edge)?.variable ?? null;
+  return weakMap === null ? null : { ...weakMap, depth: 1 };
+}
+
+const variableOwner = ({ position, name }: Variable, names: readonly OwnedName[], depth: number): Owner => ({
+  position,
+  names: [...names, { name, isVariable: true }],
+  depth,
+  parents: [],
+});
+
+const MAX_SUPERCLASSES = 5;
+
+function superclasses({ heap, scripts }: Graph, instance: number): CodePosition[] {
+  const positions: CodePosition[] = [];
+  let prototype = edgeTarget(heap, instance, '__proto__');
+  for (let level = 0; level < MAX_SUPERCLASSES && prototype >= 0; level++) {
+    prototype = edgeTarget(heap, prototype, '__proto__');
+    const constructor = edgeTarget(heap, prototype, 'constructor');
+    const position = constructor < 0 ? null : scripts.userPosition(constructor);
+    if (position !== null) positions.push(position);
+  }
+  return positions;
 }

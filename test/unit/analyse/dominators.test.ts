@@ -1,14 +1,14 @@
+/** Dominators and retained sizes, compared with a naive algorithm on random graphs. */
 import fc from 'fast-check';
-import { findDominators } from '../../../src/analyse/graph/dominators.ts';
-import { isStrong, turnRound } from '../../../src/analyse/graph/edges.ts';
-import { EDGE, NONE } from '../../../src/analyse/graph/heap.ts';
+import { findDominators, findIncomingEdges } from '../../../src/analyse/graph/dominators.ts';
+import { EDGE, NONE, isStrong } from '../../../src/analyse/graph/heap.ts';
 import type { Heap } from '../../../src/analyse/graph/heap.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import type { EdgeType } from '../../support/heap-snapshot-builder.ts';
 import { heapOf } from '../../support/heap-of.ts';
 
-/** The definition, turned into loops: no clever part to be wrong in. */
-function slowDominators(heap: Heap): { parent: number[]; retained: number[] } {
+/** The definition of dominators as plain loops, as the reference for the fast algorithm. */
+function slowDominators(heap: Heap): { parent: number[]; retainedSize: number[] } {
   const incoming: number[][] = Array.from({ length: heap.nodeCount }, () => []);
   const reached = new Set([0]);
   for (const node of reached) {
@@ -33,21 +33,21 @@ function slowDominators(heap: Heap): { parent: number[]; retained: number[] } {
     }
   }
   const parent = Array.from<number>({ length: heap.nodeCount }).fill(NONE);
-  const retained = Array.from(heap.selfSize);
+  const retainedSize = Array.from(heap.selfSize);
   parent[0] = 0;
   for (const node of all.slice(1)) {
     const strict = [...sets.get(node)!].filter((each) => each !== node);
     parent[node] = strict.find((each) => sets.get(each)!.size === strict.length)!;
-    for (const each of strict) retained[each]! += heap.selfSize[node]!;
+    for (const each of strict) retainedSize[each]! += heap.selfSize[node]!;
   }
-  return { parent, retained };
+  return { parent, retainedSize };
 }
 
 function expectExact(heap: Heap): void {
-  const fast = findDominators(heap, turnRound(heap));
+  const fast = findDominators(heap, findIncomingEdges(heap));
   const slow = slowDominators(heap);
   expect(Array.from(fast.parent)).toEqual(slow.parent);
-  expect(Array.from(fast.retained)).toEqual(slow.retained);
+  expect(Array.from(fast.retainedSize)).toEqual(slow.retainedSize);
 }
 
 const TYPES: readonly EdgeType[] = [
@@ -82,9 +82,9 @@ test('dominators and retained sizes are exact on random graphs', () => {
   );
 });
 
-test('a list a million long needs no recursion, and its head retains all of it', () => {
+test('a linked list of a million nodes does not overflow the stack, and its head retains all of it', () => {
   const count = 1_000_000;
-  // Its columns by hand: the text of such a file would cost more than what is tested.
+  // Built as columns, because the text of such a file would take most of the time.
   const firstEdge = new Uint32Array(count + 2);
   const edgeTo = new Uint32Array(2 * count);
   let edges = 0;
@@ -105,12 +105,12 @@ test('a list a million long needs no recursion, and its head retains all of it',
     edgeLabel: new Uint32Array(edges).fill(EDGE.property),
     edgeTo,
   };
-  const { parent, retained } = findDominators(heap, turnRound(heap));
+  const { parent, retainedSize } = findDominators(heap, findIncomingEdges(heap));
   expect(parent[count]).toBe(count - 1);
-  expect(retained[1]).toBe(count * 10);
+  expect(retainedSize[1]).toBe(count * 10);
 });
 
-test('what 100,000 objects share belongs to their common holder', () => {
+test('an object that 100,000 entries share is dominated by their container', () => {
   const builder = new HeapSnapshotBuilder();
   const root = builder.node('synthetic', '', { selfSize: 0 });
   const holder = builder.node('object', 'Map');
@@ -121,12 +121,12 @@ test('what 100,000 objects share belongs to their common holder', () => {
     builder.edge(holder, 'element', at, entry).edge(entry, 'property', 'config', shared);
   }
   const heap = heapOf(builder);
-  const { parent, retained } = findDominators(heap, turnRound(heap));
+  const { parent, retainedSize } = findDominators(heap, findIncomingEdges(heap));
   expect(parent[shared]).toBe(holder);
-  expect(retained[holder]).toBe(16 + 777 + 100_000 * 16);
+  expect(retainedSize[holder]).toBe(16 + 777 + 100_000 * 16);
 });
 
-test("a WeakMap's value lives by its key, not by the table", () => {
+test("a WeakMap's value is retained by its key, not by the table", () => {
   const builder = new HeapSnapshotBuilder();
   const root = builder.node('synthetic', '', { selfSize: 0 });
   const table = builder.node('array', '(WeakMap table)');
@@ -137,8 +137,8 @@ test("a WeakMap's value lives by its key, not by the table", () => {
   builder.edge(table, 'weak', '2', key).edge(table, 'internal', name, value);
   builder.edge(key, 'internal', name, value);
   const heap = heapOf(builder);
-  const { parent, retained } = findDominators(heap, turnRound(heap));
+  const { parent, retainedSize } = findDominators(heap, findIncomingEdges(heap));
   expect(parent[value]).toBe(key);
-  expect(retained[key]).toBe(516);
-  expect(retained[table]).toBe(16);
+  expect(retainedSize[key]).toBe(516);
+  expect(retainedSize[table]).toBe(16);
 });

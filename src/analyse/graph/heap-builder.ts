@@ -1,0 +1,309 @@
+/** `HeapBuilder`: fills the columns of a `Heap` while the tokenizer reads a snapshot. */
+import { SnapshotError } from '../../heapsnapshot/errors.ts';
+import { decodeString } from '../../heapsnapshot/json.ts';
+import type { SnapshotHeader } from '../../heapsnapshot/meta.ts';
+import type { NumberSection, SnapshotSink } from '../../heapsnapshot/sink.ts';
+import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, HUGE_SIZE, MAX_EDGE_NAME, NODE, isNamedEdge } from './heap.ts';
+import type { Heap, Locations } from './heap.ts';
+import { NameTable } from './names.ts';
+
+// Local constants: an imported name is read from its module object at each use, here for each node or edge.
+const TYPE_BITS = EDGE_TYPE_BITS;
+const MAX_LABEL_NAME = MAX_EDGE_NAME;
+const { string: STRING, 'concatenated string': CONCATENATED, 'sliced string': SLICED } = NODE;
+
+/** V8 names the edges to a WeakMap's value like this. */
+const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMap \(table @(\d+)\)$/s;
+const MIN_EPHEMERON_BYTES = 50;
+/** Each value in the file takes at least one digit and one comma. */
+const MIN_BYTES_PER_VALUE = 2;
+/** A header that promises more values than this per byte is damaged; with fewer, the copy was probably cut off. */
+const MAX_VALUES_PER_BYTE = 1000;
+/** Strings beyond one name for each node and edge: allocation traces use a few. */
+const MAX_SURPLUS_STRINGS = 1 << 20;
+
+export class HeapBuilder implements SnapshotSink {
+  readonly #sizeBytes: number;
+  #header: SnapshotHeader | null = null;
+  #nodeTypes = new Uint8Array(0);
+  #edgeTypes = new Uint8Array(0);
+  #row = 0;
+  #edgeSum = 0;
+  #selfBytes = 0;
+  readonly #hugeSizes = new Map<number, number>();
+  #names = new NameTable(0);
+  #maxNames = 0;
+  #highestName = 0;
+  /** String index of an ephemeron edge's name -> id of the WeakMap's table. */
+  readonly #ephemerons = new Map<number, number>();
+  #nodeType = new Uint8Array(0);
+  #nodeName = new Uint32Array(0);
+  #nodeId = new Uint32Array(0);
+  #selfSize = new Uint32Array(0);
+  #firstEdge = new Uint32Array(0);
+  #edgeLabel = new Uint32Array(0);
+  #edgeTo = new Uint32Array(0);
+  readonly #locations = new LocationRows();
+
+  /** `sizeBytes`: the maximum size of the unpacked file. Larger counts in the header are refused. */
+  constructor(sizeBytes = Infinity) {
+    this.#sizeBytes = sizeBytes;
+  }
+
+  header(header: SnapshotHeader): void {
+    const { layout, nodeCount, edgeCount } = header;
+    const values = nodeCount * layout.nodeFields + edgeCount * layout.edgeFields;
+    if (values * MIN_BYTES_PER_VALUE > this.#sizeBytes || nodeCount === 0) {
+      const isCut = nodeCount > 0 && values < this.#sizeBytes * MAX_VALUES_PER_BYTE;
+      throw new SnapshotError(
+        isCut ? 'WSGUARD_SNAPSHOT_TRUNCATED' : 'WSGUARD_SNAPSHOT_COUNTS',
+        `the header promises ${nodeCount} nodes and ${edgeCount} edges, more than the file can contain`,
+      );
+    }
+    this.#header = header;
+    this.#maxNames = Math.min(nodeCount + edgeCount + MAX_SURPLUS_STRINGS, MAX_EDGE_NAME);
+    this.#nodeTypes = typeNumbers(layout.nodeTypes, NODE, NODE.other);
+    this.#edgeTypes = typeNumbers(layout.edgeTypes, EDGE, EDGE.other);
+    try {
+      this.#names = new NameTable(this.#maxNames);
+      this.#nodeType = new Uint8Array(nodeCount);
+      this.#nodeName = new Uint32Array(nodeCount);
+      this.#nodeId = new Uint32Array(nodeCount);
+      this.#selfSize = new Uint32Array(nodeCount);
+      this.#firstEdge = new Uint32Array(nodeCount + 1);
+      this.#edgeLabel = new Uint32Array(edgeCount);
+      this.#edgeTo = new Uint32Array(edgeCount);
+    } catch {
+      throw new SnapshotError(
+        'WSGUARD_SNAPSHOT_TOO_LARGE',
+        `not enough memory for ${nodeCount} nodes and ${edgeCount} edges`,
+      );
+    }
+  }
+
+  numbers(section: NumberSection, values: Float64Array, count: number): void {
+    if (section === 'nodes') this.#addNodes(values, count);
+    else if (section === 'edges') this.#addEdges(values, count);
+    else this.#addLocations(values, count);
+  }
+
+  sectionEnd(name: string): void {
+    if (name === 'nodes') {
+      this.#row = 0;
+      if (this.#edgeSum !== this.#header!.edgeCount) {
+        throw new SnapshotError(
+          'WSGUARD_SNAPSHOT_COUNTS',
+          `the nodes have ${this.#edgeSum} edges in total, the header says ${this.#header!.edgeCount}`,
+        );
+      }
+    } else if (name === 'edges') this.#markScriptNames();
+    else if (name === 'strings' && this.#names.count <= this.#highestName) {
+      throw new SnapshotError(
+        'WSGUARD_SNAPSHOT_STRINGS',
+        `a name has the index ${this.#highestName}, but there are only ${this.#names.count} strings`,
+      );
+    }
+  }
+
+  string(index: number, data: Uint8Array, start: number, end: number): void {
+    if (index > this.#highestName + MAX_SURPLUS_STRINGS) {
+      throw new SnapshotError(
+        'WSGUARD_SNAPSHOT_STRINGS',
+        `there are more than ${index} strings, but the highest name has the index ${this.#highestName}`,
+      );
+    }
+    this.#names.store(index, data, start, end);
+    if (end - start < MIN_EPHEMERON_BYTES || !this.#names.has(index) || !isDigit(data[start]!)) return;
+    const table = EPHEMERON.exec(decodeString(data, start, end))?.[1];
+    if (table !== undefined) this.#ephemerons.set(index, Number(table));
+  }
+
+  finish(): Heap {
+    this.#weakenEphemerons();
+    return {
+      nodeCount: this.#nodeType.length,
+      edgeCount: this.#edgeTo.length,
+      nodeType: this.#nodeType,
+      nodeName: this.#nodeName,
+      nodeId: this.#nodeId,
+      selfSize: this.#selfSize,
+      hugeSizes: this.#hugeSizes,
+      firstEdge: this.#firstEdge,
+      edgeLabel: this.#edgeLabel,
+      edgeTo: this.#edgeTo,
+      names: this.#names,
+      locations: this.#locations.sorted(),
+      selfBytes: this.#selfBytes,
+    };
+  }
+
+  #addNodes(values: Float64Array, count: number): void {
+    const { nodeFields, node } = this.#header!.layout;
+    const {
+      type: typeField,
+      name: nameField,
+      id: idField,
+      selfSize: sizeField,
+      edgeCount: edgesField,
+    } = node;
+    const nodeTypes = this.#nodeTypes;
+    const nodeType = this.#nodeType;
+    const nodeName = this.#nodeName;
+    const nodeId = this.#nodeId;
+    const selfSize = this.#selfSize;
+    const firstEdge = this.#firstEdge;
+    const names = this.#names;
+    const maxNames = this.#maxNames;
+    let row = this.#row;
+    let edgeSum = this.#edgeSum;
+    let selfBytes = this.#selfBytes;
+    let highestName = this.#highestName;
+    for (let at = 0; at < count; at += nodeFields, row++) {
+      const type = nodeTypes[values[at + typeField]!];
+      if (type === undefined) throw unlistedType('node', values[at + typeField]!);
+      const name = values[at + nameField]!;
+      const size = values[at + sizeField]!;
+      if (name > highestName) {
+        if (name > maxNames) throw nameOutOfRange(name);
+        highestName = name;
+      }
+      nodeType[row] = type;
+      nodeName[row] = name;
+      nodeId[row] = values[at + idField]!;
+      selfSize[row] = size < HUGE_SIZE ? size : HUGE_SIZE;
+      if (size >= HUGE_SIZE) this.#hugeSizes.set(row, size);
+      if (type !== STRING && type !== CONCATENATED && type !== SLICED) {
+        names.markUsed(name);
+      }
+      edgeSum += values[at + edgesField]!;
+      firstEdge[row + 1] = edgeSum;
+      selfBytes += size;
+    }
+    this.#row = row;
+    this.#edgeSum = edgeSum;
+    this.#selfBytes = selfBytes;
+    this.#highestName = highestName;
+  }
+
+  #addEdges(values: Float64Array, count: number): void {
+    const { edgeFields, edge, nodeFields } = this.#header!.layout;
+    const { type: typeField, nameOrIndex: nameField, toNode: toField } = edge;
+    const edgeTypes = this.#edgeTypes;
+    const edgeLabel = this.#edgeLabel;
+    const edgeTo = this.#edgeTo;
+    const names = this.#names;
+    const maxNames = this.#maxNames;
+    const nodeCount = this.#nodeType.length;
+    const perField = 1 / nodeFields;
+    let row = this.#row;
+    let highestName = this.#highestName;
+    for (let at = 0; at < count; at += edgeFields, row++) {
+      const type = edgeTypes[values[at + typeField]!];
+      if (type === undefined) throw unlistedType('edge', values[at + typeField]!);
+      let name = values[at + nameField]!;
+      const target = values[at + toField]!;
+      if (isNamedEdge(type)) {
+        if (name > highestName) {
+          if (name > maxNames) throw nameOutOfRange(name);
+          highestName = name;
+        }
+        names.markUsed(name);
+      } else if (name > MAX_LABEL_NAME) name = MAX_LABEL_NAME;
+      // A multiplication takes a third of the time of a division. The check below refuses offsets inside a row.
+      const to = (target * perField + 0.5) >>> 0;
+      if (to * nodeFields !== target || to >= nodeCount) {
+        throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', `edge ${row} points to ${target}`);
+      }
+      edgeLabel[row] = (name << TYPE_BITS) | type;
+      edgeTo[row] = to;
+    }
+    this.#row = row;
+    this.#highestName = highestName;
+  }
+
+  #addLocations(values: Float64Array, count: number): void {
+    const { locationFields, location, nodeFields } = this.#header!.layout;
+    const { node, scriptId, line, column } = this.#locations;
+    for (let at = 0; at < count; at += locationFields) {
+      const index = values[at + location!.objectIndex]! / nodeFields;
+      if (!Number.isInteger(index) || index >= this.#nodeType.length) {
+        throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', `a location points to the node ${index}`);
+      }
+      node.push(index);
+      scriptId.push(values[at + location!.scriptId]!);
+      line.push(values[at + location!.line]!);
+      column.push(values[at + location!.column]!);
+    }
+  }
+
+  /** Script and function names are string values that `code` nodes (Script, SharedFunctionInfo) point to. */
+  #markScriptNames(): void {
+    const nodeType = this.#nodeType;
+    const firstEdge = this.#firstEdge;
+    const edgeTo = this.#edgeTo;
+    for (let node = 0; node < nodeType.length; node++) {
+      if (nodeType[node] !== NODE.code) continue;
+      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+        const to = edgeTo[edge]!;
+        if (nodeType[to] === NODE.string) this.#names.markUsed(this.#nodeName[to]!);
+      }
+    }
+  }
+
+  /** A WeakMap's value lives as long as its key. V8 writes an edge from the key and one from the table; the latter is weak. */
+  #weakenEphemerons(): void {
+    const ephemerons = this.#ephemerons;
+    const firstEdge = this.#firstEdge;
+    const edgeLabel = this.#edgeLabel;
+    const nodeId = this.#nodeId;
+    if (ephemerons.size === 0) return;
+    for (let node = 0; node < nodeId.length; node++) {
+      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+        const label = edgeLabel[edge]!;
+        if ((label & EDGE_TYPE_MASK) !== EDGE.internal) continue;
+        if (ephemerons.get(label >>> EDGE_TYPE_BITS) === nodeId[node])
+          edgeLabel[edge] = (label & ~EDGE_TYPE_MASK) | EDGE.weak;
+      }
+    }
+  }
+}
+
+/** Rows of the `locations` section: a few for each function and object, a small part of the file. */
+class LocationRows {
+  readonly node: number[] = [];
+  readonly scriptId: number[] = [];
+  readonly line: number[] = [];
+  readonly column: number[] = [];
+
+  /** V8 writes them in the order of its traversal; `locationIndex` needs them sorted by node. */
+  sorted(): Locations {
+    const order = Uint32Array.from(this.node.keys()).sort((a, b) => this.node[a]! - this.node[b]!);
+    const column = (values: readonly number[]): Uint32Array => Uint32Array.from(order, (row) => values[row]!);
+    return {
+      node: column(this.node),
+      scriptId: column(this.scriptId),
+      line: column(this.line),
+      column: column(this.column),
+    };
+  }
+}
+
+/** Type numbers of the file -> numbers of `NODE` or `EDGE`. */
+function typeNumbers(
+  names: readonly string[],
+  numbers: Readonly<Record<string, number>>,
+  other: number,
+): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(names, (name) => numbers[name] ?? other);
+}
+
+const unlistedType = (what: string, type: number): SnapshotError =>
+  new SnapshotError(
+    'WSGUARD_SNAPSHOT_META',
+    `a ${what} has the type ${type}, which the header does not list`,
+  );
+
+const nameOutOfRange = (index: number): SnapshotError =>
+  new SnapshotError('WSGUARD_SNAPSHOT_STRINGS', `a name has the index ${index}`);
+
+const isDigit = (byte: number): boolean => byte >= 48 && byte <= 57;

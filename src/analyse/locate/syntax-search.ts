@@ -1,0 +1,392 @@
+/** Finds in a syntax tree the line that adds entries to a container, and the code that removes entries at a limit. */
+import { offsetAt } from './sources.ts';
+import type { SourcePosition } from './sources.ts';
+import {
+  child,
+  childList,
+  declaringScope,
+  enclosingClass,
+  functionOrClassAt,
+  patternNames,
+} from './syntax-tree.ts';
+import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
+
+/** The container whose additions are searched. */
+export interface ContainerQuery {
+  /** A variable, a field, a private field `#name`, or `<symbol description>`. */
+  readonly name: string;
+  /** True for a variable, false for a field, null when unknown. */
+  readonly isVariable?: boolean | null;
+  /** The class that has the field, or a function that sees the variable. */
+  readonly from?: SourcePosition | null;
+  /** 0: the container has that name. 1: it lies inside, as in `rooms.get(id)` or `shards[n]`. And so on. */
+  readonly depth?: number;
+}
+
+/** Methods that add entries. `splice` counts with at least three arguments: with fewer it only removes. */
+const ADD_METHODS = new Set([
+  'set',
+  'add',
+  'push',
+  'unshift',
+  'append',
+  'enqueue',
+  'on',
+  'addListener',
+  'prependListener',
+  'prependOnceListener',
+  'once',
+  'subscribe',
+  'pipe',
+  'addEventListener',
+]);
+/** Functions that add listeners to their first argument. */
+const LISTENING_FUNCTIONS = new Set(['on', 'once', 'finished', 'pipeline', 'addAbortListener']);
+/** Methods that return an entry, which may itself be a container. */
+const LOOKUP_METHODS = new Set(['get', 'at']);
+const MAX_ALIASES = 8;
+
+/** An expression that evaluates to the container, or to a container inside it at `depth`. */
+interface Reference {
+  readonly node: SyntaxNode;
+  readonly depth: number;
+}
+
+/** How sure an addition is; a lower number wins over any number of higher ones. */
+const ADDITION = { call: 0, keyed: 1, replaced: 2, listening: 3, created: 4 } as const;
+
+interface Addition extends Reference {
+  readonly kind: (typeof ADDITION)[keyof typeof ADDITION];
+}
+
+/** The offset of the expression that adds; null when the tree has none. */
+export function findAddition(tree: SyntaxTree, query: ContainerQuery): number | null {
+  const offset = query.from == null ? -1 : offsetAt(tree.text, query.from);
+  const owner = offset < 0 ? null : functionOrClassAt(tree, offset);
+  const { exact, others } = referencesTo(tree, query, owner);
+  const additions = additionsTo(tree, exact);
+  const best = bestAddition(additions, query.depth ?? 0, offset);
+  if (best !== null && best.kind !== ADDITION.created) return best.node.start;
+  const fallback = bestAddition(additionsTo(tree, others), query.depth ?? 0, offset);
+  if (fallback !== null && (best === null || fallback.kind < best.kind)) return fallback.node.start;
+  return best?.node.start ?? null;
+}
+
+/** Prefers the right depth, then the kind of addition, then the first one behind the offset. */
+function bestAddition(additions: readonly Addition[], depth: number, offset: number): Addition | null {
+  const rank = (addition: Addition): number => {
+    const isEntry = addition.kind === ADDITION.call || addition.kind === ADDITION.keyed;
+    if (!isEntry) return 10 + addition.kind;
+    return addition.depth === depth ? addition.kind : 2 + Math.abs(addition.depth - depth);
+  };
+  let best: Addition | null = null;
+  for (const addition of additions) {
+    if (best === null || rank(addition) < rank(best)) best = addition;
+    else if (rank(addition) > rank(best)) continue;
+    else if (best.node.start < offset && addition.node.start >= offset) best = addition;
+  }
+  return best;
+}
+
+/**
+ * `exact`: the variable of that name in the scope of the owner, or the field of that name, in the class of the owner when
+ * it is accessed by `this`. `others`: the same name anywhere.
+ */
+function referencesTo(
+  tree: SyntaxTree,
+  { name, isVariable = null }: ContainerQuery,
+  owner: SyntaxNode | null,
+): { exact: Reference[]; others: Reference[] } {
+  const symbol = /^<symbol (\w{2,40})>$/.exec(name)?.[1];
+  if (symbol !== undefined) return { exact: symbolReferences(tree, symbol), others: [] };
+  const scope = owner?.parent === undefined ? null : declaringScope(tree, name, owner.parent);
+  const ownerClass = owner === null ? null : classOf(owner);
+  const exact: Reference[] = [];
+  const others: Reference[] = [];
+  for (const occurrence of tree.occurrences.get(name) ?? []) {
+    const reference = referenceAt(occurrence);
+    if (reference === null) continue;
+    const { node } = reference;
+    const isExact =
+      node.type === 'Identifier'
+        ? isVariable !== false &&
+          (scope === null ? isVariable === true : declaringScope(tree, name, node) === scope)
+        : isVariable !== true && !isOfOtherClass(node, ownerClass);
+    (isExact ? exact : others).push(reference);
+  }
+  return { exact, others };
+}
+
+const classOf = (node: SyntaxNode): SyntaxNode | null =>
+  node.type === 'ClassDeclaration' || node.type === 'ClassExpression' ? node : enclosingClass(node);
+
+/** `this.name` inside another class than the owner's. */
+function isOfOtherClass(node: SyntaxNode, ownerClass: SyntaxNode | null): boolean {
+  if (ownerClass === null || child(node, 'object')?.type !== 'ThisExpression') return false;
+  const inClass = enclosingClass(node);
+  return inClass !== null && inClass !== ownerClass;
+}
+
+/** The expression that an occurrence of the name belongs to; null when it is no access to a container. */
+function referenceAt(node: SyntaxNode): Reference | null {
+  const parent = node.parent;
+  switch (parent?.type) {
+    case 'MemberExpression': {
+      const isProperty = parent['property'] === node;
+      if (isProperty && (parent['computed'] !== true || node.type === 'Literal'))
+        return { node: parent, depth: 0 };
+      return node.type === 'Identifier' ? { node, depth: 0 } : null;
+    }
+    case 'PropertyDefinition':
+      if (parent['key'] === node && parent['computed'] !== true) return { node: parent, depth: 0 };
+      break;
+    case 'Property':
+      // `const { clients: all } = hub`: the variable `all` is the container.
+      if (parent['key'] === node && parent['computed'] !== true) {
+        if (parent.parent?.type === 'ObjectPattern') return destructured(parent);
+        if (parent['value'] !== node) return null;
+      }
+      break;
+    case 'MethodDefinition':
+    case 'LabeledStatement':
+    case 'BreakStatement':
+    case 'ContinueStatement':
+    case 'ImportSpecifier':
+    case 'ExportSpecifier':
+      return null;
+    default:
+  }
+  return node.type === 'Identifier' ? { node, depth: 0 } : null;
+}
+
+function destructured(property: SyntaxNode): Reference | null {
+  const value = child(property, 'value');
+  const target = value?.type === 'AssignmentPattern' ? child(value, 'left') : value;
+  return target?.type === 'Identifier' ? { node: property, depth: 0 } : null;
+}
+
+/** `[kFree]`, by the variable that the symbol is assigned to, else by a variable whose name ends like the symbol. */
+function symbolReferences(tree: SyntaxTree, symbol: string): Reference[] {
+  const variables = new Set<string>();
+  for (const literal of tree.occurrences.get(symbol) ?? []) {
+    const call = literal.parent;
+    const callee = child(call, 'callee');
+    const isSymbol = callee?.['name'] === 'Symbol' || child(callee, 'object')?.['name'] === 'Symbol';
+    const target = child(call?.parent, 'id') ?? child(call?.parent, 'left');
+    if (literal.type === 'Literal' && isSymbol && target !== null) variables.add(lastName(target));
+  }
+  const isName = (name: string): boolean =>
+    variables.size > 0 ? variables.has(name) : name.toLowerCase().endsWith(symbol.toLowerCase());
+  const references: Reference[] = [];
+  for (const [name, occurrences] of tree.occurrences) {
+    if (!isName(name)) continue;
+    for (const occurrence of occurrences) {
+      const key =
+        occurrence.parent?.type === 'MemberExpression' && occurrence.parent['computed'] !== true
+          ? occurrence.parent
+          : occurrence;
+      const member = key.parent;
+      const isKey = member?.['computed'] === true && (member['property'] === key || member['key'] === key);
+      if (isKey) references.push({ node: member, depth: 0 });
+    }
+  }
+  return references;
+}
+
+/** Follows each reference outwards: lookups inside it, aliases of it, and the calls and assignments that add to it. */
+function additionsTo(tree: SyntaxTree, references: readonly Reference[]): Addition[] {
+  const additions: Addition[] = [];
+  const aliases = new Set<string>();
+  const pending = [...references];
+  for (const reference of pending) {
+    for (let current: Reference | null = reference; current !== null;) {
+      const step: Step = stepFrom(current);
+      if (step.addition !== null)
+        additions.push({ ...current, node: step.node ?? reference.node, kind: step.addition });
+      if (step.alias !== null && aliases.size < MAX_ALIASES) {
+        const scope = declaringScope(tree, step.alias, current.node);
+        const key = `${step.alias} ${scope?.start} ${current.depth}`;
+        if (!aliases.has(key) && scope !== null) {
+          aliases.add(key);
+          for (const occurrence of tree.occurrences.get(step.alias) ?? []) {
+            const use = referenceAt(occurrence);
+            if (use?.node !== occurrence || occurrence.start <= current.node.start) continue;
+            if (declaringScope(tree, step.alias, occurrence) === scope)
+              pending.push({ ...use, depth: current.depth });
+          }
+        }
+      }
+      current = step.next;
+    }
+  }
+  return additions.sort((a, b) => a.node.start - b.node.start);
+}
+
+interface Step {
+  /** The enclosing expression that evaluates to the same container or to one inside it. */
+  readonly next: Reference | null;
+  readonly addition: Addition['kind'] | null;
+  /** The expression that adds, when it is not the reference itself. */
+  readonly node: SyntaxNode | null;
+  /** The variable that the reference is assigned to. */
+  readonly alias: string | null;
+}
+
+const result = (fields: Partial<Step>): Step => ({
+  next: null,
+  addition: null,
+  node: null,
+  alias: null,
+  ...fields,
+});
+
+function stepFrom({ node, depth }: Reference): Step {
+  const parent = node.parent;
+  if (node.type === 'PropertyDefinition') return result({ addition: ADDITION.created });
+  if (node.type === 'Property') return result({ alias: patternNames(child(node, 'value'))[0] ?? null });
+  switch (parent?.type) {
+    case 'ChainExpression':
+    case 'ParenthesizedExpression':
+    case 'AwaitExpression':
+    case 'LogicalExpression':
+      return result({ next: { node: parent, depth } });
+    case 'ConditionalExpression':
+      return parent['test'] === node ? result({}) : result({ next: { node: parent, depth } });
+    case 'MemberExpression':
+      return parent['object'] === node ? memberStep(parent, depth) : result({});
+    case 'VariableDeclarator':
+      if (parent['id'] === node) return result(child(parent, 'init') ? { addition: ADDITION.created } : {});
+      return result({ alias: identifierName(child(parent, 'id')) });
+    case 'AssignmentPattern':
+      return parent['left'] === node ? result({ addition: ADDITION.created }) : result({});
+    case 'AssignmentExpression':
+      return assignmentStep(parent, node, depth);
+    case 'CallExpression':
+      return argumentStep(parent, node);
+    default:
+      return result({});
+  }
+}
+
+/** `container.push(…)`, `container.get(…)`, `container[key]` and `container.tail`. */
+function memberStep(member: SyntaxNode, depth: number): Step {
+  const call = callOf(member);
+  const isComputed = member['computed'] === true;
+  const method = isComputed ? null : lastName(child(member, 'property'));
+  if (call !== null && method !== null) {
+    const isSplice = method === 'splice' && childList(call, 'arguments').length > 2;
+    if (ADD_METHODS.has(method) || isSplice) return result({ addition: ADDITION.call, node: call });
+    return LOOKUP_METHODS.has(method) ? result({ next: { node: call, depth: depth + 1 } }) : result({});
+  }
+  const assignment = member.parent;
+  const isTarget = assignment?.type === 'AssignmentExpression' && assignment['left'] === member;
+  if (isComputed) {
+    const next = { node: member, depth: depth + 1 };
+    const isAdding = isTarget && assignment['operator'] !== '-=';
+    return isAdding ? result({ next, addition: ADDITION.keyed, node: assignment }) : result({ next });
+  }
+  return isTarget && isGrowing(assignment)
+    ? result({ addition: ADDITION.replaced, node: assignment })
+    : result({});
+}
+
+function assignmentStep(assignment: SyntaxNode, node: SyntaxNode, depth: number): Step {
+  const next = { node: assignment, depth };
+  if (assignment['right'] === node) return result({ next, alias: identifierName(child(assignment, 'left')) });
+  const addition = isGrowing(assignment) ? ADDITION.replaced : ADDITION.created;
+  return result({ next, addition, node: assignment });
+}
+
+/** `text += line`, `list = list.concat(entry)`, `list = [...list, entry]`. */
+function isGrowing(assignment: SyntaxNode): boolean {
+  if (assignment['operator'] === '+=') return true;
+  const right = child(assignment, 'right');
+  if (assignment['operator'] !== '=' || right === null) return false;
+  const callee = child(right, 'callee');
+  if (callee !== null && lastName(child(callee, 'property')) === 'concat') return true;
+  return [...childList(right, 'elements'), ...childList(right, 'properties')].some(
+    ({ type }) => type === 'SpreadElement',
+  );
+}
+
+/** `on(emitter, 'event')`, also as the iterable of a `for await`. */
+function argumentStep(call: SyntaxNode, node: SyntaxNode): Step {
+  if (childList(call, 'arguments')[0] !== node) return result({});
+  const loop = call.parent;
+  const isIterated = loop?.type === 'ForOfStatement' && loop['right'] === call;
+  const isListening = LISTENING_FUNCTIONS.has(identifierName(child(call, 'callee')) ?? '');
+  return isIterated || isListening ? result({ addition: ADDITION.listening, node: call }) : result({});
+}
+
+/** The call of a method, also behind `?.`. */
+function callOf(member: SyntaxNode): SyntaxNode | null {
+  const above = member.parent?.type === 'ChainExpression' ? member.parent.parent : member.parent;
+  const isCallee = above?.type === 'CallExpression' && above['callee'] !== undefined;
+  return isCallee && (above['callee'] === member || above['callee'] === member.parent) ? above : null;
+}
+
+const identifierName = (node: SyntaxNode | null): string | null =>
+  node?.type === 'Identifier' ? (node['name'] as string) : null;
+
+/** The name of a variable, or of the last property of a member expression. */
+function lastName(node: SyntaxNode | null): string {
+  const property = child(node, 'property');
+  return String((property ?? node)?.['name'] ?? '');
+}
+
+const REMOVE_METHODS = new Set(['delete', 'shift', 'pop', 'splice', 'clear']);
+
+/**
+ * The offset of a comparison of the container's size in whose branch entries are removed: `if (cache.size > 100)
+ * cache.delete(oldest)`. Null without one. A comparison alone is no limit, because it may only warn or refuse.
+ */
+export function findEviction(tree: SyntaxTree, name: string): number | null {
+  const references = (tree.occurrences.get(name) ?? []).map(referenceAt).filter((each) => each !== null);
+  const removals = references.filter(({ node }) => isRemoval(node));
+  for (const { node } of references) {
+    const comparison = sizeComparison(node);
+    const branches = comparison === null ? [] : guardedBranches(comparison);
+    const isEvicting = branches.some(({ start, end }) =>
+      removals.some((removal) => start <= removal.node.start && removal.node.end <= end),
+    );
+    if (isEvicting) return node.start;
+  }
+  return null;
+}
+
+/** `container.shift()`, `container.length = 0`, `container.length -= 1` */
+function isRemoval(node: SyntaxNode): boolean {
+  const member = node.parent;
+  if (member?.type !== 'MemberExpression' || member['object'] !== node) return false;
+  const name = lastName(child(member, 'property'));
+  if (callOf(member) !== null) return REMOVE_METHODS.has(name);
+  return (
+    name === 'length' && member.parent?.type === 'AssignmentExpression' && member.parent['left'] === member
+  );
+}
+
+/** `container.size > limit`, `limit <= container.length`, `container.length === limit` */
+function sizeComparison(node: SyntaxNode): SyntaxNode | null {
+  const member = node.parent;
+  if (member?.type !== 'MemberExpression' || member['object'] !== node) return null;
+  if (!/^(size|length)$/.test(lastName(child(member, 'property')))) return null;
+  const comparison = member.parent;
+  if (comparison?.type !== 'BinaryExpression') return null;
+  const operators = comparison['left'] === member ? /^(>=?|={2,3})$/ : /^(<=?|={2,3})$/;
+  return operators.test(String(comparison['operator'])) ? comparison : null;
+}
+
+/** The code that runs when the comparison is true. */
+function guardedBranches(comparison: SyntaxNode): SyntaxNode[] {
+  const branches: (SyntaxNode | null)[] = [];
+  let condition = comparison;
+  let parent = condition.parent;
+  for (; parent?.type === 'LogicalExpression'; parent = parent.parent) {
+    if (parent['operator'] === '&&' && parent['left'] === condition) branches.push(child(parent, 'right'));
+    condition = parent;
+  }
+  if (parent?.['test'] === condition) {
+    branches.push(child(parent, 'consequent') ?? child(parent, 'body'), child(parent, 'update'));
+  }
+  return branches.filter((branch) => branch !== null);
+}

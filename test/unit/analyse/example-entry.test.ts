@@ -1,0 +1,27 @@
+import { findOddballs } from '../../../src/analyse/graph/heap.ts';
+import { findExampleEntry } from '../../../src/analyse/verdict/example-entry.ts';
+import { heapOf } from '../../support/heap-of.ts';
+import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
+
+test('the example is an entry with a closed socket, although the newest hundred entries have open ones', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '');
+  const server = builder.node('object', 'Server');
+  const handle = builder.node('object', 'TCP');
+  const none = builder.node('hidden', 'null');
+  const entries = Array.from({ length: 300 }, (_, at) => {
+    const entry = builder.node('object', 'Session');
+    const socket = builder.node('object', 'Socket');
+    builder.edge(root, 'element', at, entry).edge(entry, 'property', 'socket', socket);
+    builder.edge(socket, 'property', '<symbol kHandle>', at < 100 ? handle : none);
+    builder.edge(socket, 'property', 'server', server);
+    return entry;
+  });
+  const heap = heapOf(builder);
+  const context = { heap, oddballs: findOddballs(heap) };
+  const example = findExampleEntry(context, new Uint8Array(heap.nodeCount), entries);
+  expect(entries.indexOf(example?.entry ?? -1)).toBeGreaterThanOrEqual(100);
+  expect(example?.below).toEqual([
+    { text: '.socket', is: 'Socket', state: 'leaking', because: 'a closed socket: its handle is null' },
+  ]);
+});

@@ -1,0 +1,131 @@
+import { countConnections, findAcceptedSockets } from '../../../src/analyse/compare/connections.ts';
+import { findOddballs } from '../../../src/analyse/graph/heap.ts';
+import { countSockets, objectState } from '../../../src/analyse/verdict/object-state.ts';
+import { heapOf } from '../../support/heap-of.ts';
+import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
+import type { Style } from '../../support/heap-snapshot-builder.ts';
+
+/** The constants have a name of their own only in later files; the list of roots has told them apart in all. */
+function start(style: Style) {
+  const builder = new HeapSnapshotBuilder(style);
+  const root = builder.node('synthetic', '');
+  const roots = builder.node('synthetic', '(Read-only roots)');
+  builder.edge(root, 'element', 1, roots);
+  const constant = (name: string): number => {
+    const node = builder.node('hidden', style === 'node20' ? 'system / Oddball' : name);
+    builder.edge(roots, 'internal', `${name}_value`, node);
+    return node;
+  };
+  const constants = {
+    null: constant('null'),
+    undefined: constant('undefined'),
+    true: constant('true'),
+    false: constant('false'),
+  };
+  let fields = 0;
+  const object = (
+    name: string,
+    values: Readonly<Record<string, number | keyof typeof constants>>,
+  ): number => {
+    const node = builder.node('object', name);
+    builder.edge(root, 'property', `f${fields++}`, node);
+    for (const [field, value] of Object.entries(values)) {
+      builder.edge(node, 'property', field, typeof value === 'number' ? value : constants[value]);
+    }
+    return node;
+  };
+  return { builder, object };
+}
+
+const STYLES: readonly Style[] = ['node20', 'node26'];
+
+test.each(STYLES)('%s: what an object is and its fields say whether it should be there', (style) => {
+  const { builder, object } = start(style);
+  const handle = object('TCP', {});
+  const server = object('Server', { _handle: handle, pauseOnConnect: 'false' });
+  const closed = object('Socket', { '<symbol kHandle>': 'null', _server: server });
+  const open = object('Socket', { '<symbol kHandle>': handle, _server: server });
+  const expected: readonly [number, string][] = [
+    [closed, 'leaking'],
+    [open, 'not-leaking'],
+    [server, 'not-leaking'],
+    [object('Server', { _handle: 'null', pauseOnConnect: 'false' }), 'unknown'],
+    // A client's socket may never have been connected, a stream of HTTP/2 may wait for its handle.
+    [object('Socket', { '<symbol kHandle>': 'null', _server: 'null' }), 'unknown'],
+    [object('ServerHttp2Stream', { '<symbol kHandle>': 'undefined' }), 'unknown'],
+    [object('TLSSocket', { '<symbol kHandle>': 'null', _server: 'null', server }), 'leaking'],
+    [object('WebSocket', { _receiver: handle, _socket: closed }), 'leaking'],
+    [object('WebSocket', { _receiver: handle, _socket: open }), 'unknown'],
+    [object('Session', { socket: closed }), 'unknown'],
+    [object('ServerResponse', { outputData: handle, _closed: 'true' }), 'leaking'],
+    [object('ServerResponse', { outputData: handle, _closed: 'false' }), 'unknown'],
+    [object('IncomingMessage', { rawHeaders: handle, complete: 'true', socket: closed }), 'leaking'],
+    [object('IncomingMessage', { rawHeaders: handle, complete: 'true', socket: open }), 'unknown'],
+    [object('Socket', { nsp: handle, client: handle, connected: 'false' }), 'leaking'],
+    [object('Socket', { nsp: handle, client: handle, connected: 'true' }), 'unknown'],
+    [object('Timeout', { _idleTimeout: handle, _destroyed: 'true' }), 'leaking'],
+    [object('Timeout', { _idleTimeout: handle, _destroyed: 'false' }), 'unknown'],
+    [object('global', {}), 'not-leaking'],
+    [object('Object', { connected: 'false', _closed: 'true', _destroyed: 'true' }), 'unknown'],
+  ];
+  const heap = heapOf(builder);
+  const context = { heap, oddballs: findOddballs(heap) };
+  expect(expected.map(([node]) => [node, objectState(context, node).state])).toEqual(expected);
+  // No state without its reason.
+  for (const [node, state] of expected) {
+    if (state !== 'unknown') expect(objectState(context, node).because).not.toBeNull();
+  }
+});
+
+test.each(STYLES)('%s: accepted connections are counted by what each was and is', (style) => {
+  const { builder, object } = start(style);
+  const handle = object('TCP', {});
+  const server = object('Server', {});
+  const socket = (state: number | 'null', of: number | 'null' = server): number =>
+    object('Socket', { '<symbol kHandle>': state, _server: of });
+  const [stays, closes] = [socket(handle), socket('null')];
+  const [came, cameAndWent] = [socket(handle), socket('null')];
+  // Not accepted here, and not Node's.
+  socket(handle, 'null');
+  object('Socket', { nsp: server });
+  const heap = heapOf(builder);
+  const now = findAcceptedSockets(heap);
+  expect([...now.nodes]).toEqual([stays, closes, came, cameAndWent]);
+  const earlierNode = new Uint32Array(heap.nodeCount);
+  earlierNode[stays] = 7;
+  earlierNode[closes] = 8;
+  const accepted = { nodes: Uint32Array.of(6, 7, 90), isClosed: Uint8Array.of(0, 0, 1) };
+  const counts = { open: 2, closed: 2, before: { open: 2, closed: 1 } };
+  const since = { opened: 1, openedAndClosed: 1, closed: 1, released: 1 };
+  expect(countConnections(now, { accepted, earlierNode })).toEqual({ ...counts, since });
+  expect(countConnections(now, { accepted, earlierNode: null })).toEqual({ ...counts, since: null });
+  expect(countConnections(now, null)).toEqual({ open: 2, closed: 2, before: null, since: null });
+});
+
+test('where no server accepted anything nothing is said', () => {
+  const { builder } = start('node26');
+  expect(countConnections(findAcceptedSockets(heapOf(builder)), null)).toBeNull();
+});
+
+test('sockets below entries: the handle of a closed socket is null, which Node 20 names differently', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '');
+  const entryWith = (handle: number): number => {
+    const entry = builder.node('object', 'Session');
+    const socket = builder.node('object', 'Socket');
+    builder.edge(root, 'element', entry, entry).edge(entry, 'property', 'socket', socket);
+    builder.edge(socket, 'property', '<symbol kHandle>', handle);
+    return entry;
+  };
+  const entries = [
+    entryWith(builder.node('object', 'TCP')),
+    entryWith(builder.node('object', 'TCP')),
+    entryWith(builder.node('hidden', 'null')),
+    entryWith(builder.node('hidden', 'system / Oddball')),
+    builder.node('object', 'Session'),
+  ];
+  // An entry with a closed and an open socket counts as closed.
+  const both = entryWith(builder.node('object', 'TCP'));
+  builder.edge(both, 'property', 'last', entries[2]!);
+  expect(countSockets(heapOf(builder), [...entries, both])).toEqual({ closed: 3, open: 2 });
+});
