@@ -2,9 +2,8 @@ import {
   createLink,
   createPortPair,
   type FromApp,
-  type MessageHandlers,
-  type Link,
   type FromWatcher,
+  type MessageHandlers,
 } from '../../src/channel.ts';
 import { createGuard } from '../../src/core/guard.ts';
 import type { Culprit, Status } from '../../src/types/index.ts';
@@ -20,6 +19,9 @@ const CULPRIT: Culprit = {
   confidence: 0.9,
 };
 
+const throwFault = (): never => {
+  throw new Error('a fault');
+};
 const never = (): Promise<never> => new Promise(() => undefined);
 const settle = async (clock: FakeClock, ms: number): Promise<void> => {
   for (let turn = 0; turn < 5; turn += 1) {
@@ -28,20 +30,22 @@ const settle = async (clock: FakeClock, ms: number): Promise<void> => {
   }
 };
 
-function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
+type Receive = (name: string, value: unknown) => void;
+
+function connect(receive: Receive = () => undefined, locate: () => Promise<Culprit | null> = never) {
   const clock = createFakeClock();
   const [appPort, watcherPort] = createPortPair(clock);
   const faults: string[] = [];
   const guard = createGuard(({ part }) => faults.push(part));
-  const hear = (name: string) => (value: unknown) => void heard.push([name, value]);
-  const appEars: MessageHandlers<FromWatcher> = {
+  const on = (name: string) => (value: unknown) => receive(name, value);
+  const appHandlers: MessageHandlers<FromWatcher> = {
     onMessage: {
-      ready: hear('ready'),
-      ack: hear('ack'),
-      transition: hear('transition'),
-      snapshot: hear('snapshot'),
-      report: hear('report'),
-      suspicion: hear('suspicion'),
+      ready: on('ready'),
+      ack: on('ack'),
+      transition: on('transition'),
+      snapshot: on('snapshot'),
+      report: on('report'),
+      suspicion: on('suspicion'),
     },
     onRequest: {
       locateListener: locate,
@@ -50,37 +54,34 @@ function connect(heard: unknown[], locate: () => Promise<Culprit | null>) {
       pingAll: () => Promise.reject(new Error('a fault')),
     },
   };
-  const watcherEars: MessageHandlers<FromApp> = {
-    onMessage: { sample: hear('sample'), attached: hear('attached') },
+  const watcherHandlers: MessageHandlers<FromApp> = {
+    onMessage: { sample: on('sample'), attached: on('attached') },
     onRequest: {
       status: () => Promise.resolve({ watcher: 'running' } as Status),
       snapshot: never,
       stop: never,
     },
   };
-  const app: Link<FromApp> = createLink<FromApp, FromWatcher>({ port: appPort, clock, guard }, appEars);
-  const watcher: Link<FromWatcher> = createLink<FromWatcher, FromApp>(
-    { port: watcherPort, clock, guard },
-    watcherEars,
-  );
+  const app = createLink<FromApp, FromWatcher>({ port: appPort, clock, guard }, appHandlers);
+  const watcher = createLink<FromWatcher, FromApp>({ port: watcherPort, clock, guard }, watcherHandlers);
   return { clock, app, watcher, faults };
 }
 
-test('what is told arrives on a later turn, in order', async () => {
-  const heard: unknown[] = [];
-  const { clock, watcher } = connect(heard, never);
+test('messages arrive on a later turn, in order', async () => {
+  const received: unknown[] = [];
+  const { clock, watcher } = connect((name, value) => received.push([name, value]));
   watcher.send('suspicion', true);
   watcher.send('ready', null);
-  expect(heard).toEqual([]);
+  expect(received).toEqual([]);
   await settle(clock, 1);
-  expect(heard).toEqual([
+  expect(received).toEqual([
     ['suspicion', true],
     ['ready', null],
   ]);
 });
 
-test('a question is answered, whichever side asks', async () => {
-  const { clock, app, watcher } = connect([], () => Promise.resolve(CULPRIT));
+test('both sides can send a request and get the reply', async () => {
+  const { clock, app, watcher } = connect(undefined, () => Promise.resolve(CULPRIT));
   const located = watcher.request('locateListener', { emitter: 'bus', event: 'message' }, 1_000);
   const status = app.request('status', null, 1_000);
   await settle(clock, 10);
@@ -88,51 +89,54 @@ test('a question is answered, whichever side asks', async () => {
   expect(await status).toEqual({ watcher: 'running' });
 });
 
-test('a side that stays silent or fails is an answer of null, at the deadline or at once', async () => {
-  const { clock, app, watcher } = connect([], never);
-  let isLate: unknown = 'waiting';
-  void app.request('stop', null, 2_000).then((answer) => (isLate = answer));
+test('a request resolves with null at its deadline, or at once when its handler fails', async () => {
+  const { clock, app, watcher } = connect();
+  let reply: unknown = 'pending';
+  void app.request('stop', null, 2_000).then((value) => (reply = value));
   const failed = watcher.request('pingAll', null, 60_000);
   await settle(clock, 100);
   expect(await failed).toBeNull();
-  expect(isLate).toBe('waiting');
+  expect(reply).toBe('pending');
   await settle(clock, 2_000);
-  expect(isLate).toBeNull();
+  expect(reply).toBeNull();
 });
 
-test('questions without an answer are bounded', async () => {
-  const { clock, app } = connect([], never);
-  const waiting = Array.from({ length: 64 }, () => app.request('stop', null, 60_000));
-  const [answer] = await Promise.all([app.request('stop', null, 60_000), settle(clock, 1)]);
-  expect(answer).toBeNull();
-  expect(waiting).toHaveLength(64);
+test('at most 64 requests are pending; a further one resolves with null at once', async () => {
+  const { clock, app } = connect();
+  let settledCount = 0;
+  for (let sent = 0; sent < 64; sent += 1)
+    void app.request('stop', null, 60_000).then(() => (settledCount += 1));
+  const [reply] = await Promise.all([app.request('stop', null, 60_000), settle(clock, 1)]);
+  expect(reply).toBeNull();
+  expect(settledCount).toBe(0);
 });
 
-test('what an ear throws, or a port does not take, stays on this side', async () => {
-  const heard = { push: () => rethrow() } as unknown as unknown[];
-  const { clock, app, watcher, faults } = connect(heard, () => rethrow());
+test('an error in a handler is a fault and is not thrown', async () => {
+  const { clock, watcher, faults } = connect(throwFault, throwFault);
   watcher.send('suspicion', true);
   const located = watcher.request('locateListener', { emitter: 'bus', event: 'message' }, 1_000);
   await settle(clock, 10);
   expect(await located).toBeNull();
   expect(faults).toEqual(['receive suspicion', 'reply to locateListener']);
-  const port = { post: () => rethrow(), receive: () => undefined };
-  const told: string[] = [];
-  const deaf = createLink<FromApp, FromWatcher>(
-    { port, clock, guard: createGuard(({ part }) => told.push(part)) },
+});
+
+test('an error of the port is a fault and is not thrown', () => {
+  const faults: string[] = [];
+  const link = createLink<FromApp, FromWatcher>(
+    {
+      port: { post: throwFault, receive: () => undefined },
+      clock: createFakeClock(),
+      guard: createGuard(({ part }) => faults.push(part)),
+    },
     { onMessage: {}, onRequest: {} } as unknown as MessageHandlers<FromWatcher>,
   );
-  deaf.send('attached', { servers: [], pings: true, blind: [] });
-  expect(told).toEqual(['send attached']);
-  expect(app).toBeDefined();
+  link.send('attached', { servers: [], pings: true, blind: [] });
+  expect(faults).toEqual(['send attached']);
 });
-const rethrow = (): never => {
-  throw new Error('a fault');
-};
 
-test('when the other side is gone, nobody waits for its deadline', async () => {
-  const { app } = connect([], never);
-  const waiting = app.request('snapshot', 'x', 60_000);
+test('close() resolves pending requests with null before their deadlines', async () => {
+  const { app } = connect();
+  const pending = app.request('snapshot', 'x', 60_000);
   app.close();
-  expect(await waiting).toBeNull();
+  expect(await pending).toBeNull();
 });
