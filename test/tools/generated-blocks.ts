@@ -13,6 +13,7 @@ import {
 import { formatBytes, formatCount, formatDuration, formatShare } from '../../src/core/format.ts';
 import { buildReport } from '../../src/report/report.ts';
 import { alertText } from '../../src/report/report-text.ts';
+import type { Alert, Culprit, Snapshot } from '../../src/types/index.ts';
 import { sampleAlert } from './sample-alerts.ts';
 
 export type Blocks = Readonly<Record<string, string>>;
@@ -111,6 +112,43 @@ export function detectionBlocks(): Blocks {
     'counts-window': KINDS['registry-growth'].window?.text ?? '',
     ranking: ranked.map((kind, index) => `${index + 1}. [${kind}](leaks/${kind}.md)`).join('\n'),
   };
+}
+
+const SNAPSHOT: Snapshot = {
+  outcome: 'written',
+  file: '/srv/chat/.wsguard/a1b2c3/heap-1795341600000-2.heapsnapshot',
+  method: 'inprocess',
+  pauseMs: 464,
+  bytes: 8_808_038,
+  redacted: true,
+};
+const ROOT_CAUSE: Culprit = {
+  text: '`context.registry` in server.js:41 retains every connection',
+  name: 'context.registry',
+  file: '/srv/chat/server.js',
+  line: 41,
+  function: 'onConnection',
+  package: null,
+  confidence: 0.9,
+};
+
+/** The example in docs/alerts.md: a real alert, with a snapshot and a root cause as an investigation adds them. */
+export function alertExample(): Blocks {
+  const { culpritBecause: _, ...opened } = sampleAlert('registry-growth').alert;
+  const updated: Alert = {
+    ...opened,
+    event: 'updated',
+    n: 1,
+    culprit: ROOT_CAUSE,
+    snapshots: [SNAPSHOT],
+    report: `${opened.id}/report.json`,
+  };
+  const fields = Object.entries(updated).map(([name, value]: [string, unknown]) =>
+    Array.isArray(value) && value.length > 0
+      ? `  "${name}": [\n${value.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]`
+      : `  "${name}": ${JSON.stringify(value)}`,
+  );
+  return { alert: `\`\`\`json\n{\n${fields.join(',\n')}\n}\n\`\`\`` };
 }
 
 /** README's table of kinds. */

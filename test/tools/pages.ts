@@ -5,7 +5,14 @@ import { cliPage } from './cli-page.ts';
 import { configurationPage } from './configuration-page.ts';
 import { metricsPage } from './metrics-page.ts';
 import { ALL_KINDS } from '../../src/kinds/index.ts';
-import { customaryTable, detectionBlocks, fillBlocks, kindTable, leakBlocks } from './generated-blocks.ts';
+import {
+  alertExample,
+  customaryTable,
+  detectionBlocks,
+  fillBlocks,
+  kindTable,
+  leakBlocks,
+} from './generated-blocks.ts';
 
 export const ROOT = join(__dirname, '..', '..');
 export const readPage = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
@@ -13,6 +20,7 @@ export const readPage = (page: string): string => readFileSync(join(ROOT, page),
 /** Path below the root of the repository, and the function that makes the text. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'README.md': () => fillBlocks(readPage('README.md'), { kinds: kindTable() }),
+  'docs/alerts.md': () => fillBlocks(readPage('docs/alerts.md'), alertExample()),
   'docs/cli.md': cliPage,
   'docs/configuration.md': () => fillBlocks(configurationPage(), { thresholds: customaryTable() }),
   'docs/metrics.md': metricsPage,

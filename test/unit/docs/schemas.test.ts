@@ -20,6 +20,7 @@ import { alertOf } from '../../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../../support/analyses.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { HOUR, MINUTE, sampleAt, createTestDetection } from '../../support/run.ts';
+import { sampleAlert } from '../../tools/sample-alerts.ts';
 import { readSchema, SCHEMA_NAMES, schemaErrors, type SchemaName } from '../../support/schemas.ts';
 
 type Json = Record<string, unknown>;
@@ -273,6 +274,10 @@ describe('a real alert', () => {
       expect(schemaErrors('report', { ...report, alert: { ...report.alert, kind: 'x' } })).not.toEqual([]);
     }
   });
+});
+
+test.each(ALL_KINDS.map((kind) => [kind]))('a real alert of kind %s is valid', (kind) => {
+  expect(schemaErrors('alert', sampleAlert(kind).alert)).toEqual([]);
 });
 
 test('a real analysis is valid, and a wrong one is refused', async () => {
