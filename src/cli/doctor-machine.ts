@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
-import { formatBytes, formatDuration } from '../core/format.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
 import { isAllowed } from '../core/process.ts';
 import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
 import { check, type Check } from './doctor-report.ts';
@@ -106,7 +106,7 @@ function checkDirectory(dir: string): Check {
 
 function checkSnapshots({ snapshot, pauseBudgetMs, redact }: Config): Check {
   if (snapshot === 'off') return check('snapshots', 'off', 'WSGUARD_SNAPSHOT is off');
-  const limits = `if memory, disk and the pause budget of ${formatDuration(pauseBudgetMs)} allow it`;
+  const limits = `if memory, disk and the pause budget of ${formatCount(pauseBudgetMs)} ms allow it`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT is off)';
   return check('snapshots', 'yes', `in the process, ${limits}; ${secrets}`);
 }
