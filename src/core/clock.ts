@@ -1,9 +1,9 @@
+/** The only file that reads the time and creates timers. Every timer is unref'd, so that none keeps the process alive. */
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../types/index.ts';
 
-/** The only place that reads the time or makes a timer; every timer is unref'd (a guest keeps nothing alive). */
 export function createClock(): Clock {
-  // Taken once: an application under test may replace the globals with fake ones later.
+  // Tests of the application can replace the globals with fake timers later.
   const { setInterval, setTimeout, clearInterval, clearTimeout } = globalThis;
   const now = Date.now;
   const monotonic = performance.now.bind(performance);

@@ -1,20 +1,25 @@
-/** Runs our code inside the host: never throws into it, counts faults, switches a part off after repeated ones. */
+/**
+ * The guard runs the agent's code inside the application. An error of ours is counted and never thrown into the
+ * application; a part of the agent that fails repeatedly is switched off.
+ */
 export interface Guard {
-  /** Runs `task`; on a fault returns `fallback`. A part that is switched off is not run at all. */
+  /** Returns the result of `task`; `fallback` after an error, and always for a part that is switched off. */
   run<T>(part: string, task: () => T, fallback: T): T;
-  /** The same as a function to hand to the host. */
+  /** A function for the application to call, such as an event listener or a timer callback. */
   wrap<A extends readonly unknown[]>(part: string, task: (...args: A) => void): (...args: A) => void;
-  /** For work that ends later; resolves with `fallback` on a fault. */
+  /** Resolves with `fallback` after an error or a rejection. Never rejects. */
   runAsync<T>(part: string, task: () => Promise<T>, fallback: T): Promise<T>;
+  /** Number of faults by part. */
   faults(): Readonly<Record<string, number>>;
   isOff(part: string): boolean;
 }
 
+/** Called with the first fault of a row, and with the one that switches the part off. */
 export type OnFault = (fault: { part: string; error: unknown; switchedOff: boolean }) => void;
 
-/** So many faults in a row switch a part off; one success starts the count again. */
-const FAULTS_BEFORE_OFF = 5;
-/** Parts are named in our own code, so this is a bound against a mistake of ours. */
+/** This many faults without a success between them switch a part off. */
+const MAX_FAULTS_IN_A_ROW = 5;
+/** The names of parts are constants in our code; the bound guards against a name with a variable in it. */
 const MAX_PARTS = 200;
 
 export function createGuard(onFault: OnFault): Guard {
@@ -27,13 +32,13 @@ export function createGuard(onFault: OnFault): Guard {
     const row = (inARow.get(part) ?? 0) + 1;
     total.set(part, (total.get(part) ?? 0) + 1);
     inARow.set(part, row);
-    const switchedOff = row >= FAULTS_BEFORE_OFF;
+    const switchedOff = row >= MAX_FAULTS_IN_A_ROW;
     if (switchedOff) off.add(part);
     if (row > 1 && !switchedOff) return;
     try {
       onFault({ part, error, switchedOff });
     } catch {
-      // Where even telling fails, silence is the only harmless answer.
+      // The log itself fails, so there is no place to report it.
     }
   }
 

@@ -1,19 +1,15 @@
-/** A window of the last `capacity` values; what falls out is counted. */
+/** `Ring` keeps the last `capacity` values, oldest first. */
 export class Ring<T> {
-  readonly capacity: number;
-  #values: T[] = [];
-  #dropped = 0;
+  readonly #capacity: number;
+  readonly #values: T[] = [];
 
   constructor(capacity: number) {
-    this.capacity = capacity;
+    this.#capacity = capacity;
   }
 
   push(value: T): void {
     this.#values.push(value);
-    if (this.#values.length > this.capacity) {
-      this.#values.shift();
-      this.#dropped += 1;
-    }
+    if (this.#values.length > this.#capacity) this.#values.shift();
   }
 
   get values(): readonly T[] {
@@ -22,13 +18,5 @@ export class Ring<T> {
 
   get last(): T | undefined {
     return this.#values.at(-1);
-  }
-
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  clear(): void {
-    this.#values = [];
   }
 }

@@ -30,7 +30,7 @@ test('an error becomes its type, message and code', () => {
   expect(lines[0]?.error).toEqual({ type: 'TypeError', message: 'bad', code: 'EBAD' });
 });
 
-test('levels', () => {
+test('lines below the level are not written, and silent writes none', () => {
   const { log, lines } = open('app', 'warn');
   log.debug({}, 'a');
   log.info({}, 'b');
@@ -41,17 +41,17 @@ test('levels', () => {
   expect(silent.lines).toEqual([]);
 });
 
-test('repeats are counted, not printed; the count comes with the next line after ten minutes', () => {
+test('repeats within ten minutes are counted, and the next line has the count', () => {
   const { log, lines, clock } = open('app');
-  for (let i = 0; i < 5; i += 1) log.warn({ code: 'WSGUARD_X', tries: i }, 'not delivered');
-  log.warn({ code: 'WSGUARD_Y' }, 'not delivered');
+  for (let i = 0; i < 5; i += 1) log.warn({ code: 'WSGUARD_X', tries: i }, 'a delivery failed');
+  log.warn({ code: 'WSGUARD_Y' }, 'a delivery failed');
   expect(lines).toHaveLength(2);
   clock.advance(10 * 60_000);
-  log.warn({ code: 'WSGUARD_X', tries: 9 }, 'not delivered');
+  log.warn({ code: 'WSGUARD_X', tries: 9 }, 'a delivery failed');
   expect(lines[2]).toMatchObject({ tries: 9, repeated: 4 });
 });
 
-test('what cannot be written disturbs nobody', () => {
+test('a line that cannot be serialized or written is dropped without an error', () => {
   const loop: Record<string, unknown> = {};
   loop.self = loop;
   const { log } = open('app');
