@@ -5,7 +5,7 @@ const ROOT = join(__dirname, '..', '..');
 const CHILD = join(ROOT, 'test', 'support', 'hooks-child.cjs');
 beforeAll(() => void execFileSync(process.execPath, [join(ROOT, 'test', 'tools', 'build.mjs')]));
 
-/** The child must end by itself: a guest keeps nothing alive. */
+/** The child must end by itself: the agent keeps no process alive. */
 function run(scenario: string, nodeArgs: readonly string[] = [], ...args: string[]): Record<string, unknown> {
   const child = spawnSync(process.execPath, [...nodeArgs, CHILD, scenario, ...args], {
     encoding: 'utf8',
@@ -18,7 +18,7 @@ function run(scenario: string, nodeArgs: readonly string[] = [], ...args: string
   return JSON.parse(child.stdout) as Record<string, unknown>;
 }
 
-test('listeners have a function, a file and a line: bound, by once, debounced, and under per-id names too', () => {
+test('listeners have a function, a file and a line, also when they are bound, debounced, or one per user', () => {
   const { located } = run('locate');
   expect(located).toEqual([
     expect.objectContaining({
@@ -34,7 +34,7 @@ test('listeners have a function, a file and a line: bound, by once, debounced, a
   ]);
 });
 
-test('a listener in code that was transpiled in memory is led back to the line that was written', () => {
+test('a listener in code that was transpiled in memory is mapped to the written line', () => {
   const written = `interface Tick {
   readonly price: number;
 }
@@ -55,7 +55,7 @@ type Subscribe = (bus: { on(event: string, listener: (tick: Tick) => void): void
     confidence: 0.95,
     faults: [],
   });
-  // Without a map in the code the place there, column and all, for the watcher to lead back.
+  // Without an inline map: the line and column in the code that runs. The watcher can map it.
   expect(run('locate-transpiled', [], written, 'none')).toMatchObject({
     line: 1,
     column: expect.any(Number),
@@ -71,7 +71,7 @@ const lineOf = (text: string): number => {
   );
 };
 
-test('registries, rooms and queues are found through what handlers close over, and called by their names', () => {
+test('registries, rooms and queues that handlers close over are found, with the names of the code', () => {
   const source = 'found';
   expect(run('discovery')).toEqual({
     registries: [
@@ -79,32 +79,32 @@ test('registries, rooms and queues are found through what handlers close over, a
       { name: 'Manager.connections', entries: 4, source },
       { name: 'clients', entries: 4, source },
     ],
-    // Neither a constant, nor a cache of plain values, nor closures, nor what belongs to one connection.
+    // A constant, a cache of plain values, closures, and the array of one connection are no queues.
     queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, isTaken: false, source }],
     rooms: [
       { name: 'rooms', rooms: 4, members: 4, source },
       { name: 'topics', rooms: 4, members: 4, areObjects: true, source },
     ],
-    once: [{ name: 'by hand', entries: 4, source: 'app' }],
-    kept: [4, 4],
+    notTwice: [{ name: 'by hand', entries: 4, source: 'app' }],
+    sizes: [4, 4],
     faults: [],
   });
 });
 
-test('what is kept by the ids of Socket.IO sockets is a registry, what is kept by a name of its own is none', () => {
+test('a collection with ids of Socket.IO sockets as keys is a registry; one with other keys is none', () => {
   const source = 'found';
   expect(run('discovery-by-id')).toEqual({
     registries: [
       { name: 'presence', entries: 4, source },
       { name: 'typing', entries: 4, source },
     ],
-    // Members that are ids of connections make rooms; those that are anybody's do not.
+    // `channels` has ids of connections as members. `readers` has other users too, so it is no rooms.
     rooms: [{ name: 'channels', rooms: 4, members: 4, source }],
     faults: [],
   });
 });
 
-test("Node's warnings lead to emitters beyond the first of a class, and to EventTargets", () => {
+test("Node's warnings lead to emitters beyond the first 50 of a class, and to EventTargets", () => {
   expect(run('warnings')).toMatchObject({
     crowd: [
       ['*', 20, 1],
@@ -117,35 +117,35 @@ test("Node's warnings lead to emitters beyond the first of a class, and to Event
 test('stop undoes every hook', () => {
   expect(run('stop')).toEqual({
     changed: ['init', 'setMaxListeners', 'send', 'ping', 'warning'],
-    left: [],
+    notRestored: [],
     pongListeners: 1,
-    closeListenersTaken: 1,
+    closeListenersRemoved: 1,
     channels: [false, false],
-    held: 0,
+    openSockets: 0,
     served: 'still served',
     faults: [],
   });
 });
 
-test('who wrapped after us keeps a working chain when we stop', () => {
-  expect(run('wrappedAfterUs')).toEqual({ heard: 'heard', calls: 1, buses: 0, faults: [] });
+test('a later wrapper of somebody else works after stop', () => {
+  expect(run('wrapped-later')).toEqual({ received: 'received', calls: 1, buses: 0, faults: [] });
 });
 
-test('an application that breaks what we lean on goes on being served', () => {
+test('an application that breaks methods that the hooks use is served as before', () => {
   const seen = run('hostile');
   expect(seen).toMatchObject({ echoed: 'served', heap: true });
   expect(seen['parts']).toContain('connection');
 });
 
-test('a late start finds the server and the connections that were there', () => {
+test('a late start finds the servers and connections that are older', () => {
   expect(run('late')).toEqual({ servers: 1, faults: [] });
 });
 
-test('it wakes for what serves, not for a private pipe', () => {
-  expect(run('wakes')).toEqual({ woken: ['httpOnPipe', 'tcp', 'http2'], faults: [] });
+test('servers wake the agent, a private pipe does not', () => {
+  expect(run('wake')).toEqual({ woken: ['httpOnPipe', 'tcp', 'http2'], faults: [] });
 });
 
-test('under the permission model what cannot be read is said', () => {
+test('with the permission model the agent reports what it cannot see', () => {
   const [major = 0] = process.versions.node.split('.').map(Number);
   const flag = major >= 24 ? '--permission' : '--experimental-permission';
   const nodeArgs = [flag, `--allow-fs-read=${ROOT}/*`, ...(major >= 25 ? ['--allow-net'] : [])];

@@ -22,16 +22,16 @@ import type { Transport } from '../../src/types/index.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { listen, startSampling, type Sampling } from '../support/sampling.ts';
 
-/** A client that is there until `leave`. */
+/** A client that is connected until `leave`. */
 interface Client {
   leave(): void;
 }
-interface Kind {
+interface Library {
   readonly transport: Transport;
-  /** Serves on `server` or on one of its own; resolves with the port. */
+  /** Starts a server; resolves with its port. */
   serve(): Promise<{ port: number; close(): void }>;
   client(port: number): Promise<Client>;
-  /** The registry found without help, when there is one. */
+  /** Name of the registry that the agent finds by itself, where there is one. */
   readonly registry?: string;
 }
 
@@ -117,7 +117,7 @@ const eventStream = (_request: unknown, response: import('node:http').ServerResp
   response.write('data: hello\n\n');
 };
 
-const KINDS: Record<string, Kind> = {
+const LIBRARIES: Record<string, Library> = {
   'ws 8': { transport: 'websocket', serve: wsOf('ws'), client: wsClient, registry: 'ws clients' },
   'ws 7': { transport: 'websocket', serve: wsOf('ws7'), client: wsClient, registry: 'ws clients' },
   'ws 6': { transport: 'websocket', serve: wsOf('ws6'), client: wsClient, registry: 'ws clients' },
@@ -164,8 +164,8 @@ const KINDS: Record<string, Kind> = {
     client: (port) => wsClient(port, 'wss'),
     registry: 'ws clients',
   },
-  // As @fastify/websocket does: the upgrade goes through the routes of requests, with a response of its own.
-  'ws behind a router that answers upgrades': {
+  // @fastify/websocket sends an upgrade through the routes of requests, with a response.
+  'ws behind a router that gives upgrades a response': {
     transport: 'websocket',
     serve: () => {
       const wss = new WebSocketServer({ noServer: true });
@@ -277,27 +277,33 @@ const KINDS: Record<string, Kind> = {
   },
 };
 
-describe.each(Object.entries(KINDS))('%s', (_name, kind) => {
+describe.each(Object.entries(LIBRARIES))('%s', (_name, library) => {
   let sampling: Sampling;
   afterEach(() => sampling.sampler.stop());
 
-  test('connections are counted as they come, leave and are cut off', async () => {
+  test('connections are counted when they open and when they close', async () => {
     sampling = startSampling();
-    const server = await kind.serve();
+    const server = await library.serve();
     expect(sampling.served()).toBe(1);
-    const clients = await Promise.all(Array.from({ length: 5 }, () => kind.client(server.port)));
-    const there = await sampling.until('5', ({ connections }) => connections.active[kind.transport] === 5);
-    expect(there.connections.openedTotal).toEqual({ ...NONE, [kind.transport]: 5 });
-    if (kind.registry !== undefined) {
-      expect(there.registries).toContainEqual({ name: kind.registry, entries: 5, source: 'found' });
+    const clients = await Promise.all(Array.from({ length: 5 }, () => library.client(server.port)));
+    const opened = await sampling.until(
+      '5',
+      ({ connections }) => connections.active[library.transport] === 5,
+    );
+    expect(opened.connections.openedTotal).toEqual({ ...NONE, [library.transport]: 5 });
+    if (library.registry !== undefined) {
+      expect(opened.registries).toContainEqual({ name: library.registry, entries: 5, source: 'found' });
     }
     clients[0]?.leave();
     clients[1]?.leave();
-    const after = await sampling.until('3', ({ connections }) => connections.active[kind.transport] === 3);
-    expect(after.connections.closedTotal).toEqual({ ...NONE, [kind.transport]: 2 });
-    expect(after.connections.unanswering).toBe(0);
+    const closed = await sampling.until(
+      '3',
+      ({ connections }) => connections.active[library.transport] === 3,
+    );
+    expect(closed.connections.closedTotal).toEqual({ ...NONE, [library.transport]: 2 });
+    expect(closed.connections.unanswering).toBe(0);
     for (const client of clients.slice(2)) client.leave();
-    await sampling.until('none', ({ connections }) => connections.active[kind.transport] === 0);
+    await sampling.until('none', ({ connections }) => connections.active[library.transport] === 0);
     server.close();
     expect(sampling.guard.faults()).toEqual({});
   });

@@ -1,6 +1,6 @@
 'use strict';
-/* oxlint-disable typescript/unbound-method -- what is patched is compared as it lies on its prototype */
-// One scenario in a process of its own, on the built files; prints what it saw as one line of JSON.
+/* oxlint-disable typescript/unbound-method -- the scenario `stop` compares methods on their prototypes */
+// Runs one scenario on the built files in a process of its own, and prints its result as one line of JSON.
 const { join } = require('node:path');
 const { EventEmitter } = require('node:events');
 const http = require('node:http');
@@ -26,10 +26,11 @@ const listening = (server) =>
 const turns = async (count) => {
   for (let i = 0; i < count; i += 1) await new Promise(setImmediate);
 };
-async function until(look) {
+/** Calls `read` until it returns a truthy value. */
+async function until(read) {
   for (;;) {
-    const found = look();
-    if (found) return found;
+    const value = read();
+    if (value) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -92,7 +93,7 @@ const scenarios = {
     sampler.stop();
     return { located };
   },
-  /** As tsx does it: what runs is not what lies on the disk under its name, and carries its map in itself. */
+  /** tsx transpiles in memory: the script has the name of a file on disk, but other code, and its map is inside it. */
   async 'locate-transpiled'(written, sourcemap) {
     const { transformSync } = require('esbuild');
     const { runInThisContext } = require('node:vm');
@@ -105,7 +106,7 @@ const scenarios = {
     return locateListeners(bus, 'tick');
   },
 
-  /** What the application's handlers close over, by the names of its own code, without a call of its own. */
+  /** Collections that the application's handlers close over, with the names of its code. It registers none of them. */
   async discovery() {
     const hooks = install();
     const { WebSocketServer, WebSocket } = require('ws');
@@ -113,7 +114,7 @@ const scenarios = {
     const rooms = new Map();
     const topics = new Map();
     const jobs = [];
-    const colours = ['red', 'green', 'blue', 'black'];
+    const colors = ['red', 'green', 'blue', 'black'];
     const cache = new Map([1, 2, 3, 4].map((id) => [id, { id }]));
     const tasks = [];
     class Manager {
@@ -129,12 +130,12 @@ const scenarios = {
     const wss = new WebSocketServer({ server });
     const manager = new Manager(wss);
     wss.on('connection', (ws) => {
-      const own = [];
+      const messages = [];
       clients.set(clients.size, { ws });
       rooms.set(`room ${rooms.size}`, new Set([ws]));
       topics.set(`topic ${topics.size}`, { history: ['hi'], members: new Set([ws]) });
-      tasks.push(() => ws.close(1000, colours[0]));
-      ws.on('message', (data) => own.push(data) && jobs.push({ data, cached: cache.get(1) }));
+      tasks.push(() => ws.close(1000, colors[0]));
+      ws.on('message', (data) => messages.push(data) && jobs.push({ data, cached: cache.get(1) }));
     });
     const port = await listening(server);
     const sampler = sample(hooks);
@@ -144,21 +145,21 @@ const scenarios = {
     const {
       registries,
       queues,
-      rooms: found,
+      rooms: roomRows,
     } = await until(() => {
-      const seen = sampler.read();
-      return seen.queues.some(({ items }) => items === 20) && clients.size === 4 && seen;
+      const reading = sampler.read();
+      return reading.queues.some(({ items }) => items === 20) && clients.size === 4 && reading;
     });
     sampler.watchRegistry('by hand', clients);
-    const once = sampler.read().registries.filter(({ name }) => name === 'clients' || name === 'by hand');
+    const notTwice = sampler.read().registries.filter(({ name }) => name === 'clients' || name === 'by hand');
     sampler.stop();
     peers.forEach((peer) => peer.terminate());
     wss.close();
     server.close();
-    return { registries, queues, rooms: found, once, kept: [manager.connections.size, tasks.length] };
+    return { registries, queues, rooms: roomRows, notTwice, sizes: [manager.connections.size, tasks.length] };
   },
 
-  /** What is kept by the id of a Socket.IO socket is kept for each connection, whatever it is. */
+  /** Socket.IO gives an id to one connection only, so a collection with ids as keys has an entry for each connection. */
   async 'discovery-by-id'() {
     const hooks = install();
     const { Server } = require('socket.io');
@@ -181,10 +182,11 @@ const scenarios = {
     const peers = Array.from({ length: 4 }, () =>
       io(`http://127.0.0.1:${port}/chat`, { transports: ['websocket'], forceNew: true }),
     );
-    const own = ({ name }) => /^(presence|typing|profiles|channels|readers)$/.test(name);
+    const isOfApplication = ({ name }) => /^(presence|typing|profiles|channels|readers)$/.test(name);
     const { registries, rooms } = await until(() => {
-      const seen = sampler.read();
-      const [registries, rooms] = [seen.registries.filter(own), seen.rooms.filter(own)];
+      const reading = sampler.read();
+      const registries = reading.registries.filter(isOfApplication);
+      const rooms = reading.rooms.filter(isOfApplication);
       return registries.length > 0 && rooms.length > 0 && presence.size === 4 && { registries, rooms };
     });
     sampler.stop();
@@ -193,7 +195,7 @@ const scenarios = {
     return { registries, rooms };
   },
 
-  /** Node's own warnings lead to emitters that were not kept at birth, and to EventTargets. */
+  /** Node's warnings lead to emitters beyond the first 50 of a class, and to EventTargets. */
   async warnings() {
     const hooks = install();
     const sampler = sample(hooks);
@@ -203,15 +205,15 @@ const scenarios = {
     const target = new EventTarget();
     for (let i = 0; i < 20; i += 1) target.addEventListener('stop', () => {});
     await turns(5);
-    const seen = { crowd: rows(sampler, 'Crowd'), target: rows(sampler, 'EventTarget') };
+    const result = { crowd: rows(sampler, 'Crowd'), target: rows(sampler, 'EventTarget') };
     sampler.stop();
-    return seen;
+    return result;
   },
 
-  /** After stop() everything that was patched is what it was, and nothing keeps the process alive. */
+  /** stop() restores every patched method, and nothing keeps the process alive. */
   async stop() {
     const { WebSocket } = require('ws');
-    const look = () => ({
+    const readState = () => ({
       init: EventEmitter.init,
       setMaxListeners: EventEmitter.prototype.setMaxListeners,
       send: WebSocket.prototype.send,
@@ -219,7 +221,7 @@ const scenarios = {
       warning: process.listenerCount('warning'),
       exit: process.listenerCount('exit'),
     });
-    const before = look();
+    const before = readState();
     const hooks = install();
     const pair = await wsPair();
     const sampler = sample(hooks, { timeScale: 1000 });
@@ -227,29 +229,29 @@ const scenarios = {
     pair.ws.on('pong', () => {});
     pair.ws.ping();
     await until(() => sampler.read().connections.rtt !== null);
-    const during = look();
+    const during = readState();
     const changed = Object.keys(before).filter((name) => before[name] !== during[name]);
-    const own = pair.ws._socket.listenerCount('close');
+    const closeListeners = pair.ws._socket.listenerCount('close');
     sampler.stop();
-    const after = look();
-    const seen = {
+    const after = readState();
+    const result = {
       changed,
-      left: Object.keys(before).filter((name) => before[name] !== after[name]),
+      notRestored: Object.keys(before).filter((name) => before[name] !== after[name]),
       pongListeners: pair.ws.listenerCount('pong'),
-      closeListenersTaken: own - pair.ws._socket.listenerCount('close'),
+      closeListenersRemoved: closeListeners - pair.ws._socket.listenerCount('close'),
       channels: ['net.server.socket', 'tracing:net.server.listen:asyncEnd'].map((name) =>
         require('node:diagnostics_channel').hasSubscribers(name),
       ),
-      held: hooks.preloadHooks.sockets.open.size,
+      openSockets: hooks.preloadHooks.sockets.open.size,
     };
     pair.client.send('still served');
-    seen.served = String(await new Promise((resolve) => pair.ws.on('message', resolve)));
+    result.served = String(await new Promise((resolve) => pair.ws.on('message', resolve)));
     pair.end();
-    return seen;
+    return result;
   },
 
-  /** Whoever wrapped after us keeps a working chain, through us, when we stop. */
-  async wrappedAfterUs() {
+  /** Another wrapper around the agent's wrapper works after stop(). */
+  async 'wrapped-later'() {
     const hooks = install();
     const ours = EventEmitter.init;
     let calls = 0;
@@ -259,12 +261,12 @@ const scenarios = {
     };
     hooks.preloadHooks.stop();
     const bus = new EventEmitter();
-    const heard = new Promise((resolve) => bus.on('x', resolve));
-    bus.emit('x', 'heard');
-    return { heard: await heard, calls, buses: hooks.preloadHooks.emitters.buses().length };
+    const received = new Promise((resolve) => bus.on('x', resolve));
+    bus.emit('x', 'received');
+    return { received: await received, calls, buses: hooks.preloadHooks.emitters.buses().length };
   },
 
-  /** An application that breaks what we lean on goes on as it would without us. */
+  /** An application that breaks methods that the hooks use is served as without the agent. */
   async hostile() {
     const hooks = install();
     const on = EventEmitter.prototype.on;
@@ -285,7 +287,8 @@ const scenarios = {
     strange.setMaxListeners(0);
     for (let i = 0; i < 20; i += 1) strange.on('x', () => {});
     const pair = await wsPair();
-    delete process.env; // before it listens Node's own cluster would fail
+    // Not before the server listens: Node's own cluster module would fail.
+    delete process.env;
     process.execArgv = undefined;
     const sampler = sample(hooks, { timeScale: 1000 });
     await until(() => sampler.read().connections.active.websocket === 1);
@@ -301,17 +304,17 @@ const scenarios = {
     );
     pair.ws.on('message', (data) => pair.ws.send(data));
     pair.client.send('served');
-    const seen = {
+    const result = {
       echoed: await echoed,
       heap: memory.heapUsedBytes > 0 && limits.heapCapacityBytes > 0,
       parts: [...new Set(faults.map((fault) => fault.split(':')[0]))],
     };
     sampler.stop();
     pair.end();
-    return seen;
+    return result;
   },
 
-  /** A start() in code finds the server and the connections that were there before. */
+  /** A late start() finds the servers and connections that are older. */
   async late() {
     const pair = await wsPair();
     const hooks = install();
@@ -335,8 +338,9 @@ const scenarios = {
     const get = () => http.get({ host: '127.0.0.1', port, agent: false }, (response) => response.resume());
     const requests = [get(), get()];
     const { blind } = await until(() => {
-      const seen = sampler.read();
-      return seen.connections.active.sse === 2 && seen.blind.length >= Number(process.argv[3]) && seen;
+      const reading = sampler.read();
+      const hasAll = reading.blind.length >= Number(process.argv[3]);
+      return reading.connections.active.sse === 2 && hasAll && reading;
     });
     sampler.stop();
     requests.forEach((request) => request.destroy());
@@ -344,8 +348,8 @@ const scenarios = {
     return { blind };
   },
 
-  /** A private pipe, of tsx say, does not wake us; a unix socket with http on it does, a TCP port too. */
-  async wakes() {
+  /** A server that serves wakes the agent: http on a unix socket, or a TCP port. A private pipe (of tsx, for example) does not. */
+  async wake() {
     const net = require('node:net');
     const guard = createGuard(() => {});
     const woken = [];
@@ -372,6 +376,6 @@ const scenarios = {
   },
 };
 
-void scenarios[process.argv[2]](...process.argv.slice(3)).then((seen) =>
-  process.stdout.write(`${JSON.stringify({ ...seen, faults })}\n`),
+void scenarios[process.argv[2]](...process.argv.slice(3)).then((result) =>
+  process.stdout.write(`${JSON.stringify({ ...result, faults })}\n`),
 );

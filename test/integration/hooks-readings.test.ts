@@ -1,13 +1,15 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer } from 'node:http';
+import { Agent, createServer, get, type IncomingMessage } from 'node:http';
+import { PassThrough } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Server as SocketIo } from 'socket.io';
 import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
+import { startPrometheusServer } from '../../src/export/prometheus-server.ts';
 import type { EmitterReading, Sample } from '../../src/types/index.ts';
 import { eventually } from '../support/eventually.ts';
-import { listen, startSampling, type Sampling } from '../support/sampling.ts';
+import { listen, muteClient, startSampling, type Sampling } from '../support/sampling.ts';
 
 let sampling: Sampling;
 const open: { close(): unknown }[] = [];
@@ -20,8 +22,8 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Major collections with turns of the loop between them, and a reading after each. */
-async function collectTwice(): Promise<Sample> {
+/** Three major GCs with turns of the event loop between them, and a reading after each. */
+async function collectThrice(): Promise<Sample> {
   let sample = sampling.sampler.read();
   for (let i = 0; i < 3; i += 1) {
     for (let turns = 0; turns < 5; turns += 1) await turn();
@@ -38,7 +40,8 @@ async function serve(onConnection: (ws: WebSocket) => void): Promise<number> {
   open.push(wss, server, { close: () => server.closeAllConnections() });
   return listen(server);
 }
-async function comeAndGo(
+/** Connects clients one after the other; each leaves at once. */
+async function connectAndLeave(
   port: number,
   count: number,
   leave = (ws: WebSocket) => ws.close(1000),
@@ -53,45 +56,45 @@ async function comeAndGo(
 const rowOf = (sample: Sample, emitter: string, event: string): EmitterReading | undefined =>
   sample.emitters.find((row) => row.emitter === emitter && row.event === event);
 
-test('of closed connections those that the application keeps are counted, the others are not', async () => {
+test('closed connections that the application keeps are retained, the others are not', async () => {
   sampling = startSampling({ timeScale: 10_000 });
   const kept: WebSocket[] = [];
   let seen = 0;
   const port = await serve((ws) => {
     if (seen++ % 4 === 0) kept.push(ws);
   });
-  await comeAndGo(port, 40);
+  await connectAndLeave(port, 40);
   await sampling.until('all closed', ({ connections }) => connections.closedTotal.websocket === 40);
   const collectUntil = (retained: number): Promise<Sample> =>
     eventually(async () => {
-      const seen = await collectTwice();
+      const seen = await collectThrice();
       return seen.connections.retained === retained ? seen : null;
-    }, `${retained} kept`);
+    }, `${retained} retained`);
   await collectUntil(10);
   kept.length = 0;
   const sample = await collectUntil(0);
   expect(sample.connections.uncollected).toBe(0);
 });
 
-test('nothing is said of what is kept before two major collections were seen', async () => {
+test('there is no number of retained connections before two major GCs', async () => {
   sampling = startSampling({ timeScale: 10_000 });
   const { majorTotal } = sampling.sampler.read().gc;
   const port = await serve(() => undefined);
-  await comeAndGo(port, 2);
+  await connectAndLeave(port, 2);
   const { gc, connections } = sampling.sampler.read();
-  // Nobody can keep V8 from collecting by itself meanwhile.
+  // V8 may run GCs by itself in the meantime.
   expect(connections.retained === null).toBe(gc.majorTotal - majorTotal < 2);
 });
 
-test('close codes: registered ones as they are, the ranges that clients choose as one', async () => {
+test('close codes: registered codes as they are, and one label for each range that clients choose', async () => {
   sampling = startSampling();
   const port = await serve(() => undefined);
-  await comeAndGo(port, 2, (ws) => ws.close(1000));
-  await comeAndGo(port, 1, (ws) => ws.close(3456));
-  await comeAndGo(port, 1, (ws) => ws.close(4001));
-  await comeAndGo(port, 1, (ws) => ws.close(4999));
-  await comeAndGo(port, 1, (ws) => ws.terminate());
-  await comeAndGo(port, 1, (ws) => ws.close());
+  await connectAndLeave(port, 2, (ws) => ws.close(1000));
+  await connectAndLeave(port, 1, (ws) => ws.close(3456));
+  await connectAndLeave(port, 1, (ws) => ws.close(4001));
+  await connectAndLeave(port, 1, (ws) => ws.close(4999));
+  await connectAndLeave(port, 1, (ws) => ws.terminate());
+  await connectAndLeave(port, 1, (ws) => ws.close());
   const sample = await sampling.until(
     '7 closed',
     ({ connections }) => connections.closedTotal.websocket === 7,
@@ -99,19 +102,19 @@ test('close codes: registered ones as they are, the ranges that clients choose a
   expect(sample.connections.closeCodes).toEqual({ 1000: 2, 1005: 1, 1006: 1, '3xxx': 1, '4xxx': 2 });
 });
 
-test('messages: sent by the server are counted, those of a client in the same process are not', async () => {
+test('messages of the server are counted, those of a client in the same process are not', async () => {
   sampling = startSampling();
   let peer: WebSocket | null = null;
   const port = await serve((ws) => (peer = ws));
   const client = new WebSocket(`ws://127.0.0.1:${port}`);
   await once(client, 'open');
-  await sampling.until('known', ({ connections }) => connections.active.websocket === 1);
+  await sampling.until('the connection', ({ connections }) => connections.active.websocket === 1);
   const server = peer as unknown as WebSocket;
-  const heard = once(client, 'message');
-  client.send('not ours');
+  const received = once(client, 'message');
+  client.send('from a client');
   server.send('one');
   server.send(Buffer.from('two'), { binary: true }, () => undefined);
-  await heard;
+  await received;
   client.terminate();
   await once(server, 'close');
   const failure = new Promise((resolve) => server.send('too late', resolve));
@@ -120,7 +123,7 @@ test('messages: sent by the server are counted, those of a client in the same pr
   expect(connections).toMatchObject({ messagesSentTotal: 2, messagesFailedTotal: 1 });
 });
 
-test('a bus of the application is found though it was silenced', () => {
+test('an emitter without a listener limit is found', () => {
   sampling = startSampling();
   const bus = new EventEmitter();
   bus.setMaxListeners(0);
@@ -130,7 +133,7 @@ test('a bus of the application is found though it was silenced', () => {
   expect(rowOf(sample, 'EventEmitter', '*')).toMatchObject({ listeners: 40, eventNames: 1 });
 });
 
-test('per-id event names hide nothing: the sum over the emitter and the number of names show', () => {
+test('an emitter with an event name per user has their sum and the number of names', () => {
   sampling = startSampling();
   class Feed extends EventEmitter {}
   const feed = new Feed();
@@ -139,7 +142,7 @@ test('per-id event names hide nothing: the sum over the emitter and the number o
   expect(rowOf(sample, 'Feed', '*')).toMatchObject({ listeners: 3_000, eventNames: 3_000 });
 });
 
-test('a limit taken away for all emitters is said to blind what it blinds', () => {
+test('defaultMaxListeners = 0 is reported, because Node then warns about no emitter', () => {
   sampling = startSampling();
   const before = EventEmitter.defaultMaxListeners;
   try {
@@ -154,7 +157,7 @@ test('a limit taken away for all emitters is said to blind what it blinds', () =
   }
 });
 
-test('http servers, WebSocket servers, engines and the process are probed without any reason', async () => {
+test('http servers, WebSocket servers, engines and the process are always shown', async () => {
   sampling = startSampling();
   const server = createServer();
   const socketIo = new SocketIo(server);
@@ -177,19 +180,19 @@ test('rooms of Socket.IO and their members are found', async () => {
   );
   open.push({ close: () => clients.forEach((client) => client.disconnect()) });
   await Promise.all(clients.map((client) => new Promise<void>((resolve) => client.on('connect', resolve))));
-  // Each socket is in a room of its own, in the lobby and in the room of its user.
+  // Each socket is in three rooms: its own, the lobby, and that of its user.
   const sample = await sampling.until('7 rooms', ({ rooms }) =>
     rooms.some(({ rooms: count }) => count === 7),
   );
   expect(sample.rooms).toEqual([{ name: 'socket.io /', rooms: 7, members: 9, source: 'found' }]);
-  // Who is in which is the same again, and no registry of its own.
+  // `sids` of the adapter has the same rooms by member, and is no registry.
   expect(sample.registries.map(({ name }) => name).toSorted()).toEqual([
     'engine.io clients',
     'socket.io / sockets',
   ]);
 });
 
-test('what the application shows: registries, queues, rooms, emitters; weakly held, disposable', async () => {
+test('registered registries, queues, rooms and emitters are read, held weakly, until their Dispose', async () => {
   sampling = startSampling();
   const { sampler } = sampling;
   const byId = new Map([[1, 'a']]);
@@ -221,39 +224,40 @@ test('what the application shows: registries, queues, rooms, emitters; weakly he
   expect(sampler.read().queues).toEqual([]);
 });
 
-test('wrong use is thrown at the call, with a code', () => {
+test('a wrong argument is thrown at the call, with a code', () => {
   sampling = startSampling();
   const { sampler } = sampling;
   const code = 'WSGUARD_WATCH_ARGUMENT';
-  const wrong = (call: () => unknown): unknown => {
+  const codeOf = (call: () => unknown): unknown => {
     try {
       return call();
     } catch (error) {
       return (error as { code?: string }).code;
     }
   };
-  expect(wrong(() => sampler.watchRegistry('plain', {} as never))).toBe(code);
-  expect(wrong(() => sampler.watchRegistry('', new Map()))).toBe(code);
-  expect(wrong(() => sampler.watchRooms('rooms', [] as never))).toBe(code);
-  expect(wrong(() => sampler.watchEmitter('bus', {} as never))).toBe(code);
-  expect(wrong(() => sampler.watchConnection({} as never))).toBe(code);
+  expect(codeOf(() => sampler.watchRegistry('plain', {} as never))).toBe(code);
+  expect(codeOf(() => sampler.watchRegistry('', new Map()))).toBe(code);
+  expect(codeOf(() => sampler.watchRooms('rooms', [] as never))).toBe(code);
+  expect(codeOf(() => sampler.watchEmitter('bus', {} as never))).toBe(code);
+  expect(codeOf(() => sampler.watchConnection({} as never))).toBe(code);
+  expect(codeOf(() => sampler.watchConnection(new PassThrough(), { id: '' }))).toBe(code);
 });
 
-test('a callback that throws or lies gives no row, and never reaches the application', () => {
+test('a function of the application that throws or returns no number has no row', () => {
   sampling = startSampling();
   const { sampler, guard } = sampling;
   sampler.watchRegistry('throws', () => {
     throw new Error('from the application');
   });
-  sampler.watchRegistry('lies', () => Number.NaN);
+  sampler.watchRegistry('returns NaN', () => Number.NaN);
   sampler.watchRegistry('works', () => 1);
   for (let i = 0; i < 8; i += 1) {
     expect(sampler.read().registries).toEqual([{ name: 'works', entries: 1, source: 'app' }]);
   }
-  expect(guard.faults()).toEqual({ 'watched throws': 5, 'watched lies': 5 });
+  expect(guard.faults()).toEqual({ 'watched throws': 5, 'watched returns NaN': 5 });
 });
 
-test('a connection handed over is followed whatever server it came from', async () => {
+test('a watched connection is counted whatever server accepted it', async () => {
   sampling = startSampling();
   const { createServer: createTcp, connect } = await import('node:net');
   const server = createTcp();
@@ -263,8 +267,51 @@ test('a connection handed over is followed whatever server it came from', async 
   const peer = connect(port, '127.0.0.1');
   const [socket] = (await accepted) as [import('node:net').Socket];
   const dispose = sampling.sampler.watchConnection(socket);
-  await sampling.until('it', ({ connections }) => connections.active.upgraded === 1);
+  await sampling.until('the connection', ({ connections }) => connections.active.upgraded === 1);
   dispose();
   expect(sampling.sampler.read().connections.active.upgraded).toBe(0);
   peer.destroy();
+});
+
+test('the ids of retained and unresponsive connections are in the reading', async () => {
+  sampling = startSampling({ timeScale: 600 });
+  const kept: WebSocket[] = [];
+  const port = await serve((ws) => {
+    sampling.sampler.watchConnection(ws as never, { id: `user ${kept.length}` });
+    kept.push(ws);
+  });
+  await connectAndLeave(port, 1);
+  const mute = await muteClient(port);
+  open.push({ close: () => mute.destroy() });
+  await sampling.until('unresponsive', ({ connections }) => connections.unanswering === 1);
+  const sample = await eventually(async () => {
+    const seen = await collectThrice();
+    return seen.connections.retained === 1 ? seen : null;
+  }, 'one retained');
+  const ids = { unanswering: ['user 1'], slow: [], retained: ['user 0'] };
+  expect(sample.connections.ids).toEqual(ids);
+  expect(kept).toHaveLength(2);
+});
+
+test("the server of the agent's own metrics is not counted as a server of the application", async () => {
+  sampling = startSampling();
+  const page = await startPrometheusServer({
+    host: '127.0.0.1',
+    port: 0,
+    metrics: [],
+    readState: () => Promise.reject(new Error('no sample yet')),
+    resource: {},
+  });
+  if (page.outcome !== 'listening') throw new Error(page.reason);
+  open.push({ close: page.stop });
+  const agent = new Agent({ keepAlive: true });
+  open.push({ close: () => agent.destroy() });
+  const [response] = (await once(get(page.url, { agent }), 'response')) as [IncomingMessage];
+  await once(response.resume(), 'end');
+  const { connections, emitters } = sampling.sampler.read();
+  expect(connections.maxConnections).toBeNull();
+  expect(emitters.map(({ emitter }) => emitter)).not.toContain('http server');
+  expect(sampling.sampler.attached().servers).toEqual([]);
+  expect(sampling.preloadHooks.sockets.open.size).toBe(0);
+  expect(sampling.served()).toBe(0);
 });
