@@ -19,12 +19,12 @@ export function endOfString(data: Uint8Array, from: number, end: number): number
 /** Index behind the object that begins at `from`, or -1. */
 export function endOfObject(data: Uint8Array, from: number, end: number): number {
   let depth = 0;
-  for (let at = from; at < end; at++) {
+  for (let at = from; at < end; at += 1) {
     const byte = data[at];
     if (byte === QUOTE) {
       at = endOfString(data, at + 1, end);
       if (at < 0) return -1;
-    } else if (byte === BRACE_OPEN) depth++;
+    } else if (byte === BRACE_OPEN) depth += 1;
     else if (byte === BRACE_CLOSE && --depth <= 0) return at + 1;
   }
   return -1;

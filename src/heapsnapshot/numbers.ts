@@ -62,7 +62,7 @@ export function scanNumbers(data: Uint8Array, cursor: Cursor, out: Float64Array,
       }
       if (data[at] !== COMMA) throw syntax(data, at, cursor);
     }
-    at++;
+    at += 1;
     out[count++] = value;
   }
   stop(cursor, at, count);
@@ -77,13 +77,13 @@ function stop(cursor: Cursor, at: number, filled: number): void {
 function endOfNegative(data: Uint8Array, start: number): number {
   if (data[start] !== MINUS) return start;
   let at = start + 1;
-  while (data[at]! >= ZERO && data[at]! <= ZERO + 9) at++;
+  while (data[at]! >= ZERO && data[at]! <= ZERO + 9) at += 1;
   return at;
 }
 
 export function skipBlanks(data: Uint8Array, from: number): number {
   let at = from;
-  while (isBlank(data[at]!)) at++;
+  while (isBlank(data[at]!)) at += 1;
   return at;
 }
 
@@ -96,6 +96,6 @@ function decodeLong(data: Uint8Array, start: number, end: number, cursor: Cursor
   const first = data[start] === MINUS ? start + 1 : start;
   if (first === end || end - first > MAX_DIGITS) throw syntax(data, start, cursor);
   let value = 0;
-  for (let at = first; at < end; at++) value = value * 10 + (data[at]! - ZERO);
+  for (let at = first; at < end; at += 1) value = value * 10 + (data[at]! - ZERO);
   return first === start ? value : 2 ** 32 - value;
 }

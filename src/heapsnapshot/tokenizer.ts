@@ -104,7 +104,7 @@ export class Tokenizer {
 
   private readHeader(): boolean {
     const { cursor, data } = this;
-    for (let at = 0; at < FRONT.length && at < cursor.end; at++) {
+    for (let at = 0; at < FRONT.length && at < cursor.end; at += 1) {
       if (data[at] !== FRONT.charCodeAt(at)) throw notOne();
     }
     const end = endOfObject(data, FRONT.length, cursor.end);
@@ -191,9 +191,9 @@ export class Tokenizer {
   private readSkipped(): boolean {
     const { cursor, data } = this;
     let at = cursor.at;
-    for (; at < cursor.end && this.depth > 0; at++) {
+    for (; at < cursor.end && this.depth > 0; at += 1) {
       const byte = data[at];
-      if (byte === OPEN) this.depth++;
+      if (byte === OPEN) this.depth += 1;
       else if (byte === CLOSE) this.depth--;
       else if (byte === QUOTE || byte === BRACE_OPEN) throw syntax(data, at, cursor);
     }

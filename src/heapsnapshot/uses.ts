@@ -82,7 +82,7 @@ export class Uses {
     this.closeOwner();
     for (const { firstKey, keys, shape } of this.bags) {
       if ((this.shapes.get(shape) ?? 0) < this.rules.shapeCount) continue;
-      for (let at = firstKey; at < firstKey + keys; at++) this.mark(this.bagKeys[at]!, USE.given);
+      for (let at = firstKey; at < firstKey + keys; at += 1) this.mark(this.bagKeys[at]!, USE.given);
     }
   }
 
@@ -98,7 +98,7 @@ export class Uses {
       this.nodeType[this.nodes] = type;
       this.nodeName[this.nodes] = name;
       this.nodeEdges[this.nodes] = values[at + node.edgeCount]!;
-      this.nodes++;
+      this.nodes += 1;
       this.mark(name, this.nodeUse[type] ?? 0);
     }
   }
@@ -128,7 +128,7 @@ export class Uses {
 
   private nextOwner(): void {
     this.closeOwner();
-    this.owner++;
+    this.owner += 1;
     if (this.owner >= this.nodes) {
       throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', 'there are more edges than the nodes lay claim to');
     }
@@ -142,7 +142,7 @@ export class Uses {
     if (this.looksLikeDictionary()) this.keepBag();
     else {
       const use = this.edgeUse[this.propertyType]!;
-      for (let key = 0; key < this.ownKeys; key++) this.mark(this.ownNames[key]!, use);
+      for (let key = 0; key < this.ownKeys; key += 1) this.mark(this.ownNames[key]!, use);
     }
     this.ownKeys = 0;
   }
@@ -153,7 +153,7 @@ export class Uses {
     const kinds = new Map<number, number>();
     let most = 0;
     let kindOfMost = 0;
-    for (let key = 0; key < keys; key++) {
+    for (let key = 0; key < keys; key += 1) {
       const target = this.ownTargets[key]!;
       const type = this.nodeType[target] ?? 0;
       // Objects are of a kind by their class, everything else (strings, functions, numbers) by its type.
@@ -171,7 +171,7 @@ export class Uses {
     const firstKey = this.bagKeyCount;
     this.bagKeys = grow(this.bagKeys, firstKey + keys);
     let shape = keys;
-    for (let key = 0; key < keys; key++) {
+    for (let key = 0; key < keys; key += 1) {
       const name = this.ownNames[key]!;
       this.bagKeys[this.bagKeyCount++] = name;
       shape = (Math.imul(shape ^ name, 0x01000193) + (shape >>> 15)) | 0;
@@ -181,7 +181,7 @@ export class Uses {
   }
 
   private mark(string: number, use: number): void {
-    this.names++;
+    this.names += 1;
     if (string >= this.use.length) {
       if (string > this.names + STRING_SLACK) {
         throw new SnapshotError('WSGUARD_SNAPSHOT_STRINGS', `a name is string ${string}, beyond any table`);

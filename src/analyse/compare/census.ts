@@ -7,7 +7,7 @@ export interface ClassCount {
   objects: number;
   bytes: number;
 }
-/** By class name for objects, by `native <name>` for native objects and roots, by `(<type>)` for all other nodes. */
+/** The key is the class of objects, `native <name>` of native objects and roots, `(<type>)` of all other nodes. */
 export type Census = ReadonlyMap<string, ClassCount>;
 
 export interface Censuses {
@@ -30,12 +30,12 @@ export function takeCensus(heap: Heap): Census {
   const objectBytes = new Float64Array(heap.names.count);
   const natives = new Map<number, ClassCount>();
   const byType = TYPE_NAMES.map((): ClassCount => ({ objects: 0, bytes: 0 }));
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = 0; node < nodeCount; node += 1) {
     const type = nodeType[node]!;
     const name = nodeName[node]!;
     const size = sizeOf(heap, node);
     if (type === NODE.object) {
-      objects[name]!++;
+      objects[name]! += 1;
       objectBytes[name]! += size;
       continue;
     }
@@ -44,7 +44,7 @@ export function takeCensus(heap: Heap): Census {
       count = natives.get(name) ?? { objects: 0, bytes: 0 };
       if (count.objects === 0) natives.set(name, count);
     }
-    count.objects++;
+    count.objects += 1;
     count.bytes += size;
   }
   const census = new Map<string, ClassCount>();
@@ -111,11 +111,11 @@ export function duplicatedStrings(heap: Heap): { copies: number; bytes: number }
   const seen = new Uint8Array(heap.names.count);
   let copies = 0;
   let bytes = 0;
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = 0; node < nodeCount; node += 1) {
     if (nodeType[node] !== NODE.string) continue;
     const name = nodeName[node]!;
     if (seen[name] === 1) {
-      copies++;
+      copies += 1;
       bytes += sizeOf(heap, node);
     }
     seen[name] = 1;

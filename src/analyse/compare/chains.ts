@@ -47,7 +47,7 @@ export function findChains(
   const oldDominator = scratch.fill(NONE);
   const byDominator = new Map<number, NewObjects>();
   const { order } = dominators;
-  for (let i = 0; i < order.length; i++) {
+  for (let i = 0; i < order.length; i += 1) {
     const node = order[i]!;
     const parent = dominators.parent[node]!;
     const isOld = earlierNode[node] !== 0;
@@ -73,7 +73,7 @@ export function findChains(
 
 function addObject(heap: Heap, below: NewObjects, node: number): void {
   const number = classNumber(heap, node);
-  below.objects++;
+  below.objects += 1;
   below.classCounts.set(number, (below.classCounts.get(number) ?? 0) + 1);
   below.bytes += sizeOf(heap, node);
   const maxSample = heap.nodeType[node] === NODE.closure ? MAX_SAMPLE * 2 : MAX_SAMPLE;
@@ -156,7 +156,7 @@ function markNewEntries(
   const isNew = (node: number): boolean => earlierNode === null || earlierNode[node] === 0;
   for (const { node } of growth) {
     for (const entry of entriesOf(heap, node)) if (isNew(entry)) marked[entry] = 1;
-    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
       const to = heap.edgeTo[edge]!;
       if (heap.nodeType[to] === NODE.array && isNew(to)) marked[to] = 1;
     }
@@ -174,10 +174,10 @@ const CLEARED_CELLS_OFFSET = 3;
 function markPendingFinalizers(heap: Heap, marked: Uint8Array): void {
   const { nodeCount, nodeType, nodeName, names, firstEdge, edgeLabel, edgeTo } = heap;
   const registryName = names.indexOf('FinalizationRegistry');
-  for (let node = 0; node < nodeCount && registryName >= 0; node++) {
+  for (let node = 0; node < nodeCount && registryName >= 0; node += 1) {
     if (nodeName[node] !== registryName || nodeType[node] !== NODE.object) continue;
     let contextField = Infinity;
-    for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+    for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1) {
       if ((edgeLabel[edge]! & EDGE_TYPE_MASK) !== EDGE.hidden) continue;
       const to = edgeTo[edge]!;
       const field = Number(edgeText(heap, edge));

@@ -20,7 +20,7 @@ export function findAcceptedSockets(heap: Heap): AcceptedSockets {
   const nodes: number[] = [];
   const isClosed: number[] = [];
   const oddballs = findOddballs(heap);
-  for (let node = 0; node < nodeCount && socketName >= 0; node++) {
+  for (let node = 0; node < nodeCount && socketName >= 0; node += 1) {
     if (nodeName[node] !== socketName || nodeType[node] !== NODE.object) continue;
     const handle = edgeTarget(heap, node, '<symbol kHandle>');
     const server = edgeTarget(heap, node, '_server');
@@ -34,7 +34,7 @@ export function findAcceptedSockets(heap: Heap): AcceptedSockets {
 /** The first snapshot's sockets, and the matching of nodes when the ids of both files agree. */
 export interface EarlierSockets {
   readonly accepted: AcceptedSockets;
-  /** By node of the current snapshot: the earlier node plus one; 0 for new nodes. Null when ids do not agree. */
+  /** Node of the current snapshot -> earlier node plus one; 0 for new nodes. Null when ids do not agree. */
   readonly earlierNode: Uint32Array | Uint8Array | null;
 }
 
@@ -63,15 +63,15 @@ function changesSince(
 ): NonNullable<ConnectionCount['since']> {
   const wasClosed = new Map([...earlier.nodes].map((node, index) => [node, earlier.isClosed[index] === 1]));
   let [opened, openedAndClosed, closed, kept] = [0, 0, 0, 0];
-  for (let index = 0; index < current.nodes.length; index++) {
+  for (let index = 0; index < current.nodes.length; index += 1) {
     const isClosed = current.isClosed[index] === 1;
     const was = wasClosed.get(earlierNode[current.nodes[index]!]! - 1);
     if (was === undefined) {
-      if (isClosed) openedAndClosed++;
-      else opened++;
+      if (isClosed) openedAndClosed += 1;
+      else opened += 1;
     } else {
-      kept++;
-      if (isClosed && !was) closed++;
+      kept += 1;
+      if (isClosed && !was) closed += 1;
     }
   }
   return { opened, openedAndClosed, closed, released: earlier.nodes.length - kept };

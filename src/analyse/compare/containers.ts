@@ -20,18 +20,18 @@ export function measureContainers(heap: Heap): ContainerSizes {
   const nodes: number[] = [];
   const entries: number[] = [];
   const storeBytes: number[] = [];
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = 0; node < nodeCount; node += 1) {
     const type = nodeType[node]!;
     if (type !== NODE.object && type !== NODE.closure) continue;
     let count = 0;
     let bytes = 0;
     let fields = 0;
-    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
       const edgeType = edgeLabel[edge]! & EDGE_TYPE_MASK;
       const targetType = nodeType[edgeTo[edge]!]!;
       // `undefined` and holes are hidden nodes: an array that is allocated at its full length has no entries yet.
-      if (edgeType === EDGE.element && targetType !== NODE.hidden) count++;
-      else if (edgeType === EDGE.property) fields++;
+      if (edgeType === EDGE.element && targetType !== NODE.hidden) count += 1;
+      else if (edgeType === EDGE.property) fields += 1;
       else if (edgeType === EDGE.internal && targetType === NODE.array) {
         const store = edgeTo[edge]!;
         bytes += selfSize[store]!;
@@ -39,7 +39,7 @@ export function measureContainers(heap: Heap): ContainerSizes {
       }
     }
     if (fields > MAX_RECORD_FIELDS) count += fields;
-    if (isTimersList(heap, node)) for (const _ of timersIn(heap, node)) count++;
+    if (isTimersList(heap, node)) for (const _ of timersIn(heap, node)) count += 1;
     if (count === 0 && bytes === 0) continue;
     nodes.push(node);
     entries.push(count);
@@ -73,9 +73,9 @@ function tableEntries(heap: Heap, store: number): number {
   const { firstEdge, edgeLabel, edgeTo, nodeType } = heap;
   if (!isTable(heap, store)) return 0;
   let count = 0;
-  for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge++) {
+  for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge += 1) {
     const isInternal = (edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.internal;
-    if (isInternal && nodeType[edgeTo[edge]!] !== NODE.hidden) count++;
+    if (isInternal && nodeType[edgeTo[edge]!] !== NODE.hidden) count += 1;
   }
   return count;
 }

@@ -107,7 +107,7 @@ function stepsToChain(graph: Graph, { node, sample }: Chain): readonly Step[] {
   const { heap, paths } = graph;
   const steps = stepsTo(heap, paths, node);
   let owner = node;
-  for (let level = 0; level < MAX_CHAIN_LEVELS; level++) {
+  for (let level = 0; level < MAX_CHAIN_LEVELS; level += 1) {
     const head = chainHead(graph, owner, sample);
     const edge = head === null ? -1 : fieldEdge(heap, owner, head);
     if (head === null || edge < 0) return steps;
@@ -145,7 +145,7 @@ function chainHead({ dominators }: Graph, owner: number, sample: readonly number
 }
 
 function fieldEdge(heap: Heap, from: number, to: number): number {
-  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge += 1) {
     const type = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const isField = type === EDGE.property || type === EDGE.context || edgeText(heap, edge) === 'context';
     if (isField && heap.edgeTo[edge] === to) return edge;
@@ -213,7 +213,7 @@ function nextLink(
 ): number {
   const shape = edgeTarget(heap, link, 'map');
   if (shape < 0 || heap.nodeType[link] !== NODE.object) return -1;
-  for (let edge = heap.firstEdge[link]!; edge < heap.firstEdge[link + 1]!; edge++) {
+  for (let edge = heap.firstEdge[link]!; edge < heap.firstEdge[link + 1]!; edge += 1) {
     const to = heap.edgeTo[edge]!;
     if ((heap.edgeLabel[edge]! & EDGE_TYPE_MASK) !== EDGE.property) continue;
     if (earlierNode[to] !== 0 || visited.has(to)) continue;
@@ -225,7 +225,7 @@ function nextLink(
 /** A row of a Map's table is key, value, link; of a Set's key, link. Only a Map has two references side by side. */
 function isMapTable(heap: Heap, table: number): boolean {
   let last = -1;
-  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge++) {
+  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge += 1) {
     const label = heap.edgeLabel[edge]!;
     if ((label & EDGE_TYPE_MASK) !== EDGE.internal) continue;
     const index = Number(heap.names.text(label >>> EDGE_TYPE_BITS));
@@ -268,10 +268,10 @@ export function entriesPerReference(heap: Heap, type: SuspectType, container: nu
   const table = edgeTarget(heap, container, 'table');
   // Rows are key, value, link, so keys, values and links each have the same index modulo 3.
   const perColumn = [0, 0, 0];
-  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge++) {
+  for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge += 1) {
     const label = heap.edgeLabel[edge]!;
     const index = Number(heap.names.text(label >>> EDGE_TYPE_BITS));
-    if ((label & EDGE_TYPE_MASK) === EDGE.internal && Number.isInteger(index)) perColumn[index % 3]!++;
+    if ((label & EDGE_TYPE_MASK) === EDGE.internal && Number.isInteger(index)) perColumn[index % 3]! += 1;
   }
   const sum = perColumn[0]! + perColumn[1]! + perColumn[2]!;
   return sum === 0 ? 1 : Math.max(...perColumn) / sum;
@@ -280,10 +280,10 @@ export function entriesPerReference(heap: Heap, type: SuspectType, container: nu
 /** The duration of a timer list: Node keeps the lists in an object whose keys are the milliseconds. */
 export function timerDurationMs({ heap, incoming }: Graph, list: number): number | null {
   let durationMs: number | null = null;
-  for (let i = incoming.start[list]!; i < incoming.start[list + 1]!; i++) {
+  for (let i = incoming.start[list]!; i < incoming.start[list + 1]!; i += 1) {
     const from = incoming.from[i]!;
     if (nodeText(heap, from) !== 'Object') continue;
-    for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+    for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge += 1) {
       const isElement = (heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.element;
       if (isElement && heap.edgeTo[edge] === list) durationMs = Number(edgeText(heap, edge));
     }

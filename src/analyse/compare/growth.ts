@@ -6,9 +6,9 @@ import type { ContainerSizes } from './containers.ts';
 
 /** The current snapshot, matched with an earlier one. */
 export interface SnapshotMatch {
-  /** By node: the node of the earlier snapshot plus one; 0 for new nodes. */
+  /** Node -> node of the earlier snapshot plus one; 0 for new nodes. */
   readonly earlierNode: Uint32Array | Uint8Array;
-  /** By nodes of the earlier snapshot. */
+  /** Its nodes are those of the earlier snapshot. */
   readonly earlier: ContainerSizes;
   readonly current: ContainerSizes;
   /** True when nodes were matched by id. Matching by path takes an old object for a new one when its path changed. */
@@ -36,7 +36,7 @@ const MIN_NEW_ENTRIES = 50;
 
 export function findGrowth(heap: Heap, { earlierNode, earlier, current }: SnapshotMatch): Growth[] {
   const growth: Growth[] = [];
-  for (let index = 0; index < current.nodes.length; index++) {
+  for (let index = 0; index < current.nodes.length; index += 1) {
     const node = current.nodes[index]!;
     if (heap.nodeType[node] !== NODE.object) continue;
     const entries = current.entries[index]!;
@@ -74,9 +74,9 @@ export function subtractReplaced(match: SnapshotMatch, growth: readonly Growth[]
 /** Entries of the earlier containers that no longer exist, the largest first. */
 function entriesOfGone({ earlierNode, earlier: { nodes, entries } }: SnapshotMatch): number[] {
   const exists = new Uint8Array((nodes.at(-1) ?? 0) + 2);
-  for (let node = 0; node < earlierNode.length; node++) exists[earlierNode[node]!] = 1;
+  for (let node = 0; node < earlierNode.length; node += 1) exists[earlierNode[node]!] = 1;
   const gone: number[] = [];
-  for (let index = 0; index < nodes.length; index++) {
+  for (let index = 0; index < nodes.length; index += 1) {
     if (entries[index]! >= MIN_NEW_ENTRIES && exists[nodes[index]! + 1] === 0) gone.push(entries[index]!);
   }
   return gone.sort((a, b) => b - a);

@@ -60,14 +60,14 @@ export function toEarlierSnapshot(heap: Heap): EarlierSnapshot {
 function indexIds({ nodeId, nodeCount }: Heap): IdTable {
   const limit = MAX_IDS_PER_NODE * nodeCount + MIN_ID_LIMIT;
   let highest = 0;
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = 0; node < nodeCount; node += 1) {
     const id = nodeId[node]!;
     if (id > highest && id <= limit) highest = id;
   }
   try {
     const counted = new Uint32Array(highest + 1);
     const hashed = new Map<number, number>();
-    for (let node = 0; node < nodeCount; node++) {
+    for (let node = 0; node < nodeCount; node += 1) {
       const id = nodeId[node]!;
       if (id <= highest) counted[id] = node + 1;
       else hashed.set(id, node + 1);
@@ -78,13 +78,13 @@ function indexIds({ nodeId, nodeCount }: Heap): IdTable {
   }
 }
 
-/** By node of `heap`: the node of the earlier snapshot plus one; 0 for new nodes. */
+/** Node of `heap` -> node of the earlier snapshot plus one; 0 for new nodes. */
 export function matchByIds(
   { nodeId, nodeCount }: Heap,
   { ids: { counted, hashed } }: EarlierSnapshot,
 ): Uint32Array {
   const earlierNode = new Uint32Array(nodeCount);
-  for (let node = 0; node < nodeCount; node++) {
+  for (let node = 0; node < nodeCount; node += 1) {
     const id = nodeId[node]!;
     if (id < counted.length) earlierNode[node] = counted[id]!;
     else if (hashed.size > 0) earlierNode[node] = hashed.get(id) ?? 0;
@@ -103,12 +103,12 @@ export function idsAgree(heap: Heap, earlier: EarlierSnapshot): boolean {
   for (const id of sampled.keys()) mask[id >>> 3]! |= 1 << (id & 7);
   let withId = 0;
   let sameClass = 0;
-  for (let node = 0; node < heap.nodeCount; node++) {
+  for (let node = 0; node < heap.nodeCount; node += 1) {
     const id = heap.nodeId[node]!;
     if (id > highest || (mask[id >>> 3]! & (1 << (id & 7))) === 0) continue;
     const { type, name } = sampled.get(id)!;
-    withId++;
-    if (heap.nodeType[node] === type && nodeText(heap, node) === name) sameClass++;
+    withId += 1;
+    if (heap.nodeType[node] === type && nodeText(heap, node) === name) sameClass += 1;
   }
   return withId >= earlier.sample.length * MIN_SHARE_WITH_ID && sameClass >= withId * MIN_SHARE_SAME_CLASS;
 }
@@ -130,7 +130,7 @@ class ParallelWalk {
   readonly earlierNode: Uint32Array;
   readonly #earlier: Heap;
   readonly #later: Heap;
-  /** By earlier node: 1 when it has its match. */
+  /** Earlier node -> 1 when it has its match. */
   readonly #matched: Uint8Array;
   /** Matched nodes of `later` in the order of matching. */
   readonly #queue: Uint32Array;
@@ -157,7 +157,7 @@ class ParallelWalk {
     const stable: number[] = [];
     const transient: number[] = [];
     for (let head = 0, nextStable = 0, nextTransient = 0; ;) {
-      for (; head < this.#tail; head++) {
+      for (; head < this.#tail; head += 1) {
         const node = this.#queue[head]!;
         if (node === 0 || this.#later.nodeType[node] !== NODE.synthetic) this.#matchChildren(node);
         else if (TRANSIENT_ROOTS.test(nodeText(this.#later, node))) transient.push(node);
@@ -190,8 +190,8 @@ class ParallelWalk {
       if (this.#edgeKey(earlier, earlierEdge) !== this.#edgeKey(later, edge)) break;
       if (this.#isSameClass(earlierEdge, edge))
         this.#match(earlier.edgeTo[earlierEdge]!, later.edgeTo[edge]!);
-      earlierEdge++;
-      edge++;
+      earlierEdge += 1;
+      edge += 1;
     }
     if (earlierEdge === earlierEnd || edge === end) return;
     const unmatched = new Map<string, number[]>();
@@ -202,7 +202,7 @@ class ParallelWalk {
       if (list === undefined) unmatched.set(key, [i]);
       else list.push(i);
     }
-    for (let i = edge; i < end; i++) {
+    for (let i = edge; i < end; i += 1) {
       if (!isStrong(later.edgeLabel[i]!, node)) continue;
       const match = unmatched.get(this.#childKey(later, i, isByOrder))?.pop();
       if (match !== undefined) this.#match(earlier.edgeTo[match]!, later.edgeTo[i]!);

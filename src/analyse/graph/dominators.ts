@@ -18,17 +18,17 @@ export function findIncomingEdges(heap: Heap): IncomingEdges {
   const { nodeCount, firstEdge, edgeLabel, edgeTo } = heap;
   const start = new Uint32Array(nodeCount + 2);
   // `end` is read once for each node: reading it for each edge costs a quarter of the time.
-  for (let node = 0, edge = 0; node < nodeCount; node++) {
-    for (const end = firstEdge[node + 1]!; edge < end; edge++) {
+  for (let node = 0, edge = 0; node < nodeCount; node += 1) {
+    for (const end = firstEdge[node + 1]!; edge < end; edge += 1) {
       const to = edgeTo[edge]!;
-      if (to !== node && keepsAlive(edgeLabel[edge]!, node)) start[to + 2]!++;
+      if (to !== node && keepsAlive(edgeLabel[edge]!, node)) start[to + 2]! += 1;
     }
   }
-  for (let node = 0; node < nodeCount; node++) start[node + 2]! += start[node + 1]!;
+  for (let node = 0; node < nodeCount; node += 1) start[node + 2]! += start[node + 1]!;
   const from = new Uint32Array(start[nodeCount + 1]!);
   // start[to + 1] is the next free index of `to`. After the last edge it is the end, so start[to] is the start.
-  for (let node = 0, edge = 0; node < nodeCount; node++) {
-    for (const end = firstEdge[node + 1]!; edge < end; edge++) {
+  for (let node = 0, edge = 0; node < nodeCount; node += 1) {
+    for (const end = firstEdge[node + 1]!; edge < end; edge += 1) {
       const to = edgeTo[edge]!;
       if (to !== node && keepsAlive(edgeLabel[edge]!, node)) from[start[to + 1]!++] = node;
     }
@@ -64,15 +64,15 @@ export function findDominators(heap: Heap, incoming: IncomingEdges): DominatorTr
     retainedSize[order[parent[i]!]!]! += retainedSize[order[i]!]!;
   }
   // Converts depth-first numbers to nodes in place; `number` is not needed any more.
-  for (let i = 0; i < order.length; i++) number[order[i]!] = order[parent[i]!]!;
+  for (let i = 0; i < order.length; i += 1) number[order[i]!] = order[parent[i]!]!;
   return { order, parent: number, retainedSize, scratch: [parent, traversal.scratch] };
 }
 
 interface Traversal {
   readonly order: Uint32Array;
-  /** By node: its depth-first number. */
+  /** Node -> depth-first number. */
   readonly number: Uint32Array;
-  /** By depth-first number: the number of the parent in the depth-first tree. */
+  /** Depth-first number -> number of the parent in the depth-first tree. */
   readonly treeParent: Column;
   readonly scratch: Column;
 }
@@ -117,7 +117,7 @@ function semiNca(traversal: Traversal, incoming: IncomingEdges, memory: ArrayBuf
   for (let i = count - 1; i > 0; i--) {
     const node = order[i]!;
     let lowest = treeParent[i]!;
-    for (let edge = start[node]!, end = start[node + 1]!; edge < end; edge++) {
+    for (let edge = start[node]!, end = start[node + 1]!; edge < end; edge += 1) {
       const from = number[sources[edge]!]!;
       if (from === UNREACHED) continue;
       const candidate = from <= i ? from : lowestSemidominator(forest, from, i);
@@ -126,7 +126,7 @@ function semiNca(traversal: Traversal, incoming: IncomingEdges, memory: ArrayBuf
     semi[i] = lowest;
     label[i] = lowest;
   }
-  for (let i = 1; i < count; i++) {
+  for (let i = 1; i < count; i += 1) {
     let dominator = treeParent[i]!;
     while (dominator > semi[i]!) dominator = treeParent[dominator]!;
     treeParent[i] = dominator;

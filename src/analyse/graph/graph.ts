@@ -25,7 +25,7 @@ export function buildGraph(heap: Heap): Graph {
 
 /** A breadth-first tree: one of the shortest paths from the root to each node. */
 export interface ShortestPaths {
-  /** By node: the last edge of its path; NONE for the root and for unreachable nodes. */
+  /** Node -> last edge of its path; NONE for the root and for unreachable nodes. */
   readonly edgeInto: Uint32Array;
 }
 
@@ -38,9 +38,9 @@ function findShortestPaths(
   edgeInto.fill(NONE);
   queue[0] = 0;
   let tail = 1;
-  for (let head = 0; head < tail; head++) {
+  for (let head = 0; head < tail; head += 1) {
     const node = queue[head]!;
-    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
       const to = edgeTo[edge]!;
       if (to === 0 || edgeInto[to] !== NONE || !isStrong(edgeLabel[edge]!, node)) continue;
       edgeInto[to] = edge;

@@ -158,24 +158,24 @@ export class HeapBuilder implements SnapshotSink {
     let edgeSum = this.#edgeSum;
     let selfBytes = this.#selfBytes;
     let highestName = this.#highestName;
-    for (let at = 0; at < count; at += nodeFields, row++) {
-      const type = nodeTypes[values[at + typeField]!];
-      if (type === undefined) throw unlistedType('node', values[at + typeField]!);
-      const name = values[at + nameField]!;
-      const size = values[at + sizeField]!;
+    for (let offset = 0; offset < count; offset += nodeFields, row += 1) {
+      const type = nodeTypes[values[offset + typeField]!];
+      if (type === undefined) throw unlistedType('node', values[offset + typeField]!);
+      const name = values[offset + nameField]!;
+      const size = values[offset + sizeField]!;
       if (name > highestName) {
         if (name > maxNames) throw nameOutOfRange(name);
         highestName = name;
       }
       nodeType[row] = type;
       nodeName[row] = name;
-      nodeId[row] = values[at + idField]!;
+      nodeId[row] = values[offset + idField]!;
       selfSize[row] = size < HUGE_SIZE ? size : HUGE_SIZE;
       if (size >= HUGE_SIZE) this.#hugeSizes.set(row, size);
       if (type !== STRING && type !== CONCATENATED && type !== SLICED) {
         names.markUsed(name);
       }
-      edgeSum += values[at + edgesField]!;
+      edgeSum += values[offset + edgesField]!;
       firstEdge[row + 1] = edgeSum;
       selfBytes += size;
     }
@@ -197,11 +197,11 @@ export class HeapBuilder implements SnapshotSink {
     const perField = 1 / nodeFields;
     let row = this.#row;
     let highestName = this.#highestName;
-    for (let at = 0; at < count; at += edgeFields, row++) {
-      const type = edgeTypes[values[at + typeField]!];
-      if (type === undefined) throw unlistedType('edge', values[at + typeField]!);
-      let name = values[at + nameField]!;
-      const target = values[at + toField]!;
+    for (let offset = 0; offset < count; offset += edgeFields, row += 1) {
+      const type = edgeTypes[values[offset + typeField]!];
+      if (type === undefined) throw unlistedType('edge', values[offset + typeField]!);
+      let name = values[offset + nameField]!;
+      const target = values[offset + toField]!;
       if (isNamedEdge(type)) {
         if (name > highestName) {
           if (name > maxNames) throw nameOutOfRange(name);
@@ -224,15 +224,15 @@ export class HeapBuilder implements SnapshotSink {
   #addLocations(values: Float64Array, count: number): void {
     const { locationFields, location, nodeFields } = this.#header!.layout;
     const { node, scriptId, line, column } = this.#locations;
-    for (let at = 0; at < count; at += locationFields) {
-      const index = values[at + location!.objectIndex]! / nodeFields;
+    for (let offset = 0; offset < count; offset += locationFields) {
+      const index = values[offset + location!.objectIndex]! / nodeFields;
       if (!Number.isInteger(index) || index >= this.#nodeType.length) {
         throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', `a location points to the node ${index}`);
       }
       node.push(index);
-      scriptId.push(values[at + location!.scriptId]!);
-      line.push(values[at + location!.line]!);
-      column.push(values[at + location!.column]!);
+      scriptId.push(values[offset + location!.scriptId]!);
+      line.push(values[offset + location!.line]!);
+      column.push(values[offset + location!.column]!);
     }
   }
 
@@ -241,9 +241,9 @@ export class HeapBuilder implements SnapshotSink {
     const nodeType = this.#nodeType;
     const firstEdge = this.#firstEdge;
     const edgeTo = this.#edgeTo;
-    for (let node = 0; node < nodeType.length; node++) {
+    for (let node = 0; node < nodeType.length; node += 1) {
       if (nodeType[node] !== NODE.code) continue;
-      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1) {
         const to = edgeTo[edge]!;
         if (nodeType[to] === NODE.string) this.#names.markUsed(this.#nodeName[to]!);
       }
@@ -257,8 +257,8 @@ export class HeapBuilder implements SnapshotSink {
     const edgeLabel = this.#edgeLabel;
     const nodeId = this.#nodeId;
     if (ephemerons.size === 0) return;
-    for (let node = 0; node < nodeId.length; node++) {
-      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge++) {
+    for (let node = 0; node < nodeId.length; node += 1) {
+      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1) {
         const label = edgeLabel[edge]!;
         if ((label & EDGE_TYPE_MASK) !== EDGE.internal) continue;
         if (ephemerons.get(label >>> EDGE_TYPE_BITS) === nodeId[node])

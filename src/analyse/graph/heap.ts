@@ -107,7 +107,7 @@ export function edgeText(heap: Heap, edge: number): string {
 export function edgeTarget(heap: Heap, node: number, name: InternedName): number {
   const nameIndex = heap.names.indexOf(name);
   if (nameIndex < 0 || node < 0) return -1;
-  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
     const label = heap.edgeLabel[edge]!;
     if (label >>> EDGE_TYPE_BITS === nameIndex && isNamedEdge(label & EDGE_TYPE_MASK))
       return heap.edgeTo[edge]!;
@@ -162,9 +162,9 @@ const ODDBALL_ROOTS: ReadonlyMap<string, Oddball> = new Map([
  */
 export function findOddballs(heap: Heap): Oddballs {
   const oddballs = new Map<number, Oddball>();
-  for (let node = 0; node < heap.nodeCount; node++) {
+  for (let node = 0; node < heap.nodeCount; node += 1) {
     if (heap.nodeType[node] !== NODE.synthetic || nodeText(heap, node) !== '(Read-only roots)') continue;
-    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
       const oddball = ODDBALL_ROOTS.get(heap.names.text(heap.edgeLabel[edge]! >>> EDGE_TYPE_BITS));
       if (oddball !== undefined) oddballs.set(heap.edgeTo[edge]!, oddball);
     }

@@ -19,10 +19,12 @@ const BACKING_STORES = new Set(['elements', 'properties', 'table', 'buckets']);
 /** The shortest path, from the root's child down to `node`. */
 export function stepsTo(heap: Heap, paths: ShortestPaths, node: number): Step[] {
   const steps: Step[] = [];
-  for (let at = node; at !== 0 && at !== NONE && steps.length < MAX_STEPS; at = pathParent(heap, paths, at)) {
-    const edge = paths.edgeInto[at]!;
+  let current = node;
+  while (current !== 0 && current !== NONE && steps.length < MAX_STEPS) {
+    const edge = paths.edgeInto[current]!;
     if (edge === NONE) break;
-    steps.push({ edge, node: at });
+    steps.push({ edge, node: current });
+    current = pathParent(heap, paths, current);
   }
   return steps.reverse();
 }
@@ -179,7 +181,7 @@ export function variableOf(graph: Graph, node: number): Variable | null {
   const { incoming } = graph;
   const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MAX_RETAINERS);
   let inPackage: Variable | null = null;
-  for (let i = incoming.start[node]!; i < end; i++) {
+  for (let i = incoming.start[node]!; i < end; i += 1) {
     const context = incoming.from[i]!;
     if (!isContext(graph, context)) continue;
     const name = variableNameIn(graph, context, node);
@@ -203,7 +205,7 @@ export function variableAtStep(graph: Graph, { edge, node }: Step, from: number)
 
 /** The name of the variable by which a context refers to an object. */
 export function variableNameIn({ heap }: Graph, context: number, target: number): string | null {
-  for (let edge = heap.firstEdge[context]!; edge < heap.firstEdge[context + 1]!; edge++) {
+  for (let edge = heap.firstEdge[context]!; edge < heap.firstEdge[context + 1]!; edge += 1) {
     const isVariable = (heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.context;
     if (isVariable && heap.edgeTo[edge] === target) return edgeText(heap, edge);
   }
@@ -223,7 +225,7 @@ export function isModuleScope({ heap }: { readonly heap: Heap }, context: number
 export function firstFunctionOf({ heap, scripts, incoming }: Graph, context: number): CodePosition | null {
   let first: CodePosition | null = null;
   const end = Math.min(incoming.start[context + 1]!, incoming.start[context]! + MAX_CLOSURES);
-  for (let i = incoming.start[context]!; i < end; i++) {
+  for (let i = incoming.start[context]!; i < end; i += 1) {
     const closure = incoming.from[i]!;
     if (heap.nodeType[closure] !== NODE.closure || edgeTarget(heap, closure, 'context') !== context) continue;
     const position = scripts.position(closure);

@@ -27,7 +27,7 @@ export class Scripts {
   constructor(heap: Heap) {
     this.#heap = heap;
     const { node, scriptId } = heap.locations;
-    for (let row = 0; row < node.length; row++) {
+    for (let row = 0; row < node.length; row += 1) {
       if (this.#files.has(scriptId[row]!) || heap.nodeType[node[row]!] !== NODE.closure) continue;
       const file = scriptFile(heap, node[row]!);
       if (file !== null) this.#files.set(scriptId[row]!, file);
@@ -69,7 +69,7 @@ export class Scripts {
   functionAt(file: string, line: number, column: number): string | null {
     const { node, scriptId, line: lines, column: columns } = this.#heap.locations;
     let nearest = -1;
-    for (let row = 0; row < node.length; row++) {
+    for (let row = 0; row < node.length; row += 1) {
       if (this.#files.get(scriptId[row]!) !== file || this.#heap.nodeType[node[row]!] !== NODE.closure)
         continue;
       const isAfter = lines[row]! + 1 > line || (lines[row]! + 1 === line && columns[row]! + 1 > column);

@@ -87,7 +87,7 @@ function cutReferences(heap: Heap, suspects: readonly (readonly SuspectContainer
 
 /** Hash tables and element arrays. */
 function* backingStores(heap: Heap, container: number): Generator<number> {
-  for (let edge = heap.firstEdge[container]!; edge < heap.firstEdge[container + 1]!; edge++) {
+  for (let edge = heap.firstEdge[container]!; edge < heap.firstEdge[container + 1]!; edge += 1) {
     const to = heap.edgeTo[edge]!;
     const isInternal = (heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.internal;
     if (isInternal && heap.nodeType[to] === NODE.array) yield to;
@@ -106,16 +106,16 @@ function markBelowCut({ heap, paths, scratch }: Input, cut: Cut, marks: Uint8Arr
   const { edgeInto } = paths;
   let count = 0;
   for (const store of cut.stores.keys()) {
-    for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge++) {
+    for (let edge = firstEdge[store]!; edge < firstEdge[store + 1]!; edge += 1) {
       const to = edgeTo[edge]!;
       if (edgeInto[to] !== edge || marks[to]! >= BELOW_CUT || cutBits(cut, store, to) === 0) continue;
       marks[to]! |= BELOW_CUT;
       scratch[count++] = to;
     }
   }
-  for (let head = 0; head < count; head++) {
+  for (let head = 0; head < count; head += 1) {
     const node = scratch[head]!;
-    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge++) {
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
       const to = edgeTo[edge]!;
       if (edgeInto[to] !== edge || marks[to]! >= BELOW_CUT) continue;
       marks[to]! |= BELOW_CUT;
@@ -127,7 +127,7 @@ function markBelowCut({ heap, paths, scratch }: Input, cut: Cut, marks: Uint8Arr
 
 interface Heads {
   readonly nodes: readonly number[];
-  /** By node below the cut: the index in `nodes` of the head that it is freed with. */
+  /** Node below the cut -> index in `nodes` of the head that it is freed with. */
   readonly headOf: Uint32Array;
 }
 
@@ -142,7 +142,7 @@ function findHeads(
 ): Heads {
   const nodes: number[] = [];
   const headOf = new Uint32Array(heap.nodeCount);
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < count; i += 1) {
     const node = scratch[i]!;
     const above = marks[parent[node]!]!;
     const isHead = (above & BELOW_CUT) === 0 || (above & ABOVE_CUT) !== 0;
@@ -163,7 +163,7 @@ function linkHeads({ incoming, paths }: Input, cut: Cut, marks: Uint8Array, head
   const sources: number[] = [];
   const targets: number[] = [];
   for (const [index, node] of heads.nodes.entries()) {
-    for (let i = start[node]!, end = start[node + 1]!; i < end; i++) {
+    for (let i = start[node]!, end = start[node + 1]!; i < end; i += 1) {
       const retainer = from[i]!;
       if (retainer !== 0 && paths.edgeInto[retainer] === NONE) continue;
       const mark = marks[retainer]!;
@@ -185,8 +185,8 @@ function linkHeads({ incoming, paths }: Input, cut: Cut, marks: Uint8Array, head
 
 function groupBySource(count: number, sources: readonly number[], targets: readonly number[]): Links {
   const first = new Uint32Array(count + 2);
-  for (const source of sources) first[source + 2]!++;
-  for (let index = 0; index < count; index++) first[index + 2]! += first[index + 1]!;
+  for (const source of sources) first[source + 2]! += 1;
+  for (let index = 0; index < count; index += 1) first[index + 2]! += first[index + 1]!;
   const to = new Uint32Array(sources.length);
   for (const [i, source] of sources.entries()) to[first[source + 1]!++] = targets[i]!;
   return { first, to };
@@ -197,7 +197,7 @@ function propagate({ first, to }: Links, heads: readonly number[], marks: Uint8A
   const pending = [...heads.keys()];
   for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
     const bits = marks[heads[index]!]! & (SUSPECT_BITS | ALIVE);
-    for (let i = first[index]!; i < first[index + 1]!; i++) {
+    for (let i = first[index]!; i < first[index + 1]!; i += 1) {
       const node = heads[to[i]!]!;
       if ((marks[node]! & bits) === bits) continue;
       marks[node]! |= bits;

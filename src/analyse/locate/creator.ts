@@ -43,7 +43,7 @@ export function findCreator(
     if (position === null) continue;
     const key = `${position.file}:${position.line}:${position.column}`;
     const vote = votes.get(key) ?? { position, count: 0 };
-    vote.count++;
+    vote.count += 1;
     // The remaining entries cannot outvote it.
     if (vote.count * 2 > entries.length) return vote.position;
     votes.set(key, vote);
@@ -81,7 +81,7 @@ function nearestPosition(
   const visited = new Set(queue);
   let best: CodePosition | null = null;
   let bestRank = Infinity;
-  for (let head = 0; head < queue.length; head++) {
+  for (let head = 0; head < queue.length; head += 1) {
     const node = queue[head]!;
     const depth = depths[head]!;
     // All further nodes have a higher rank.
@@ -94,7 +94,7 @@ function nearestPosition(
       if (rank < bestRank) [best, bestRank] = [position, rank];
     }
     if (depth >= search.depth) continue;
-    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+    for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
       if (visited.size >= search.maxNodes) break;
       const to = heap.edgeTo[edge]!;
       if (visited.has(to) || !isPart(heap, edge, to)) continue;
@@ -130,7 +130,7 @@ const MAX_WRAPPERS = 8;
 /** The function behind `bind`, behind the wrapper of `once`, and behind a debounced or throttled function. */
 export function unwrapFunction(heap: Heap, node: number): number {
   let unwrapped = node;
-  for (let level = 0; level < MAX_WRAPPERS && heap.nodeType[unwrapped] === NODE.closure; level++) {
+  for (let level = 0; level < MAX_WRAPPERS && heap.nodeType[unwrapped] === NODE.closure; level += 1) {
     const bound = edgeTarget(heap, unwrapped, 'bound_function');
     const listener = edgeTarget(heap, edgeTarget(heap, unwrapped, 'bound_this'), 'listener');
     const inner = bound < 0 ? wrappedByLibrary(heap, unwrapped) : listener >= 0 ? listener : bound;

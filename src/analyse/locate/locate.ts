@@ -199,7 +199,7 @@ export function findOwner(graph: Graph, steps: readonly Step[]): Owner | null {
     if (edgeType === EDGE.property || edgeType === EDGE.context) {
       const name = edgeText(heap, edge);
       names = NODE_FIELDS.has(name) ? [] : [...names, { name, isVariable: edgeType === EDGE.context }];
-    } else if (names.length === 0 && isTableRow(heap, edge, source)) depth++;
+    } else if (names.length === 0 && isTableRow(heap, edge, source)) depth += 1;
     const type = heap.nodeType[source];
     if (names.length === 0 || !CAN_OWN.has(type ?? -1)) continue;
     const position = isContext(graph, source) ? firstFunctionOf(graph, source) : scripts.position(source);
@@ -233,7 +233,7 @@ const MAX_SUPERCLASSES = 5;
 function superclasses({ heap, scripts }: Graph, instance: number): CodePosition[] {
   const positions: CodePosition[] = [];
   let prototype = edgeTarget(heap, instance, '__proto__');
-  for (let level = 0; level < MAX_SUPERCLASSES && prototype >= 0; level++) {
+  for (let level = 0; level < MAX_SUPERCLASSES && prototype >= 0; level += 1) {
     prototype = edgeTarget(heap, prototype, '__proto__');
     const constructor = edgeTarget(heap, prototype, 'constructor');
     const position = constructor < 0 ? null : scripts.userPosition(constructor);

@@ -78,7 +78,7 @@ interface Alias {
 /** Behind an alias of an inner container: `members = rooms.get(id)`, `shard = shards[n % 8]`. */
 function findInside(code: string, container: string, depth: number): number | null {
   let aliases: readonly Alias[] = [{ pattern: container, offset: 0 }];
-  for (let level = 0; level < depth; level++) aliases = aliases.flatMap((alias) => aliasesOf(code, alias));
+  for (let level = 0; level < depth; level += 1) aliases = aliases.flatMap((alias) => aliasesOf(code, alias));
   for (const { pattern: alias, offset } of aliases) {
     const scope = code.slice(offset, offset + ALIAS_SCOPE_CHARACTERS);
     for (const pattern of additionPatterns(alias)) {

@@ -45,7 +45,7 @@ export interface SourcePosition {
 export function positionAt(text: string, offset: number): SourcePosition {
   const before = text.lastIndexOf('\n', offset - 1);
   let line = 1;
-  for (let end = text.indexOf('\n'); end >= 0 && end < offset; end = text.indexOf('\n', end + 1)) line++;
+  for (let end = text.indexOf('\n'); end >= 0 && end < offset; end = text.indexOf('\n', end + 1)) line += 1;
   return { line, column: offset - before };
 }
 
@@ -67,6 +67,6 @@ function isLongLine(text: string | null, line: number): boolean {
 
 function startOfLine(text: string, line: number): number {
   let start = 0;
-  for (let each = 1; each < line && start >= 0; each++) start = text.indexOf('\n', start) + 1 || -1;
+  for (let each = 1; each < line && start >= 0; each += 1) start = text.indexOf('\n', start) + 1 || -1;
   return start;
 }

@@ -127,36 +127,39 @@ function isOfOtherClass(node: SyntaxNode, ownerClass: SyntaxNode | null): boolea
   return inClass !== null && inClass !== ownerClass;
 }
 
+/** Parents in which a name is no variable. */
+const NO_VARIABLES = new Set([
+  'MethodDefinition',
+  'LabeledStatement',
+  'BreakStatement',
+  'ContinueStatement',
+  'ImportSpecifier',
+  'ExportSpecifier',
+]);
+
 /** The expression that an occurrence of the name belongs to; null when it is no access to a container. */
 function referenceAt(node: SyntaxNode): Reference | null {
   const parent = node.parent;
-  switch (parent?.type) {
-    case 'MemberExpression': {
-      const isProperty = parent['property'] === node;
-      if (isProperty && (parent['computed'] !== true || node.type === 'Literal'))
-        return { node: parent, depth: 0 };
-      return node.type === 'Identifier' ? { node, depth: 0 } : null;
-    }
-    case 'PropertyDefinition':
-      if (parent['key'] === node && parent['computed'] !== true) return { node: parent, depth: 0 };
-      break;
-    case 'Property':
-      // `const { clients: all } = hub`: the variable `all` is the container.
-      if (parent['key'] === node && parent['computed'] !== true) {
-        if (parent.parent?.type === 'ObjectPattern') return destructured(parent);
-        if (parent['value'] !== node) return null;
-      }
-      break;
-    case 'MethodDefinition':
-    case 'LabeledStatement':
-    case 'BreakStatement':
-    case 'ContinueStatement':
-    case 'ImportSpecifier':
-    case 'ExportSpecifier':
-      return null;
-    default:
-  }
-  return node.type === 'Identifier' ? { node, depth: 0 } : null;
+  const member = memberWithProperty(node);
+  if (member !== null) return { node: member, depth: 0 };
+  const isKey = parent?.['key'] === node && parent['computed'] !== true;
+  const isShorthand = parent?.['value'] === node;
+  if (isKey && (!isShorthand || parent.parent?.type === 'ObjectPattern')) return fieldAt(parent);
+  const isVariable = node.type === 'Identifier' && !NO_VARIABLES.has(parent?.type ?? '');
+  return isVariable ? { node, depth: 0 } : null;
+}
+
+/** `hub.clients` or `hub['clients']` for the name in it. */
+function memberWithProperty(node: SyntaxNode): SyntaxNode | null {
+  const { parent } = node;
+  if (parent?.type !== 'MemberExpression' || parent['property'] !== node) return null;
+  return parent['computed'] !== true || node.type === 'Literal' ? parent : null;
+}
+
+/** The field of a class, or `const { clients: all } = hub`, where the variable `all` is the container. */
+function fieldAt(property: SyntaxNode): Reference | null {
+  if (property.type === 'PropertyDefinition') return { node: property, depth: 0 };
+  return property.parent?.type === 'ObjectPattern' ? destructured(property) : null;
 }
 
 function destructured(property: SyntaxNode): Reference | null {
@@ -167,30 +170,39 @@ function destructured(property: SyntaxNode): Reference | null {
 
 /** `[kFree]`, by the variable that the symbol is assigned to, else by a variable whose name ends like the symbol. */
 function symbolReferences(tree: SyntaxTree, symbol: string): Reference[] {
+  const variables = symbolVariables(tree, symbol);
+  const references: Reference[] = [];
+  for (const [name, occurrences] of tree.occurrences) {
+    const isSymbol =
+      variables.size > 0 ? variables.has(name) : name.toLowerCase().endsWith(symbol.toLowerCase());
+    for (const occurrence of isSymbol ? occurrences : []) {
+      const member = memberByKey(occurrence);
+      if (member !== null) references.push({ node: member, depth: 0 });
+    }
+  }
+  return references;
+}
+
+/** Names of variables that are assigned `Symbol('…')` or `Symbol.for('…')`. */
+function symbolVariables(tree: SyntaxTree, symbol: string): ReadonlySet<string> {
   const variables = new Set<string>();
   for (const literal of tree.occurrences.get(symbol) ?? []) {
     const call = literal.parent;
     const callee = child(call, 'callee');
-    const isSymbol = callee?.['name'] === 'Symbol' || child(callee, 'object')?.['name'] === 'Symbol';
+    const isSymbol = [callee, child(callee, 'object')].some((each) => identifierName(each) === 'Symbol');
     const target = child(call?.parent, 'id') ?? child(call?.parent, 'left');
     if (literal.type === 'Literal' && isSymbol && target !== null) variables.add(lastName(target));
   }
-  const isName = (name: string): boolean =>
-    variables.size > 0 ? variables.has(name) : name.toLowerCase().endsWith(symbol.toLowerCase());
-  const references: Reference[] = [];
-  for (const [name, occurrences] of tree.occurrences) {
-    if (!isName(name)) continue;
-    for (const occurrence of occurrences) {
-      const key =
-        occurrence.parent?.type === 'MemberExpression' && occurrence.parent['computed'] !== true
-          ? occurrence.parent
-          : occurrence;
-      const member = key.parent;
-      const isKey = member?.['computed'] === true && (member['property'] === key || member['key'] === key);
-      if (isKey) references.push({ node: member, depth: 0 });
-    }
-  }
-  return references;
+  return variables;
+}
+
+/** `this[kFree]` or `this[symbols.kFree]` for the occurrence of `kFree`. */
+function memberByKey(occurrence: SyntaxNode): SyntaxNode | null {
+  const { parent } = occurrence;
+  const key = parent?.type === 'MemberExpression' && parent['computed'] !== true ? parent : occurrence;
+  const member = key.parent;
+  const isKey = member?.['computed'] === true && (member['property'] === key || member['key'] === key);
+  return isKey ? member : null;
 }
 
 /** Follows each reference outwards: lookups inside it, aliases of it, and the calls and assignments that add to it. */
@@ -240,23 +252,27 @@ const result = (fields: Partial<Step>): Step => ({
   ...fields,
 });
 
+/** Expressions with the same value as one of their operands. */
+const TRANSPARENT = new Set([
+  'ChainExpression',
+  'ParenthesizedExpression',
+  'AwaitExpression',
+  'LogicalExpression',
+  'ConditionalExpression',
+]);
+
 function stepFrom({ node, depth }: Reference): Step {
   const parent = node.parent;
   if (node.type === 'PropertyDefinition') return result({ addition: ADDITION.created });
-  if (node.type === 'Property') return result({ alias: patternNames(child(node, 'value'))[0] ?? null });
+  if (node.type === 'Property') return result({ alias: patternNames(child(node, 'value')).at(0) ?? null });
+  if (parent !== undefined && TRANSPARENT.has(parent.type)) {
+    return parent['test'] === node ? result({}) : result({ next: { node: parent, depth } });
+  }
   switch (parent?.type) {
-    case 'ChainExpression':
-    case 'ParenthesizedExpression':
-    case 'AwaitExpression':
-    case 'LogicalExpression':
-      return result({ next: { node: parent, depth } });
-    case 'ConditionalExpression':
-      return parent['test'] === node ? result({}) : result({ next: { node: parent, depth } });
     case 'MemberExpression':
       return parent['object'] === node ? memberStep(parent, depth) : result({});
     case 'VariableDeclarator':
-      if (parent['id'] === node) return result(child(parent, 'init') ? { addition: ADDITION.created } : {});
-      return result({ alias: identifierName(child(parent, 'id')) });
+      return declaratorStep(parent, node);
     case 'AssignmentPattern':
       return parent['left'] === node ? result({ addition: ADDITION.created }) : result({});
     case 'AssignmentExpression':
@@ -288,6 +304,11 @@ function memberStep(member: SyntaxNode, depth: number): Step {
   return isTarget && isGrowing(assignment)
     ? result({ addition: ADDITION.replaced, node: assignment })
     : result({});
+}
+
+function declaratorStep(declarator: SyntaxNode, node: SyntaxNode): Step {
+  if (declarator['init'] === node) return result({ alias: identifierName(child(declarator, 'id')) });
+  return child(declarator, 'init') === null ? result({}) : result({ addition: ADDITION.created });
 }
 
 function assignmentStep(assignment: SyntaxNode, node: SyntaxNode, depth: number): Step {
@@ -330,8 +351,8 @@ const identifierName = (node: SyntaxNode | null): string | null =>
 
 /** The name of a variable, or of the last property of a member expression. */
 function lastName(node: SyntaxNode | null): string {
-  const property = child(node, 'property');
-  return String((property ?? node)?.['name'] ?? '');
+  const name = (child(node, 'property') ?? node)?.['name'];
+  return typeof name === 'string' ? name : '';
 }
 
 const REMOVE_METHODS = new Set(['delete', 'shift', 'pop', 'splice', 'clear']);

@@ -140,7 +140,7 @@ function fullPath(
   if (group.how === 'chain' && type === 'Listeners') return path.filter((part) => part !== '.next');
   if ((type !== 'Array' && type !== 'Listeners') || sample.length === 0) return path;
   let elements = 0;
-  for (const _ of entriesOf(heap, group.members[0]!.node)) elements++;
+  for (const _ of entriesOf(heap, group.members[0]!.node)) elements += 1;
   return [...path, `[${Math.max(0, elements - 1)}]`];
 }
 
@@ -200,7 +200,7 @@ function exampleFields(heap: Heap, sample: readonly number[]): { name: string; i
   const from = isClosure ? edgeTarget(heap, entry, 'context') : entry;
   if (from < 0) return [];
   const fields: { name: string; is: string }[] = [];
-  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge++) {
+  for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge += 1) {
     const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const name = edgeText(heap, edge);
     if (edgeType !== (isClosure ? EDGE.context : EDGE.property) || name === '__proto__') continue;
@@ -218,7 +218,7 @@ const MAX_CLIMBED = 150;
 const MIN_ENTRY_SHARE = 0.3;
 
 interface Containers {
-  /** Of the suspect itself. */
+  /** The suspect's own containers. */
   readonly containers: ReadonlySet<number>;
   readonly grownContainers: ReadonlySet<number>;
 }
@@ -260,7 +260,7 @@ function grownRetainers(
   const visited = new Set([entry, ...newTargets(heap, earlierNode, entry)]);
   for (const node of visited) {
     const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MAX_INCOMING);
-    for (let i = incoming.start[node]!; i < end && visited.size < MAX_CLIMBED; i++) {
+    for (let i = incoming.start[node]!; i < end && visited.size < MAX_CLIMBED; i += 1) {
       const from = incoming.from[i]!;
       const retainer = heap.nodeType[from] === NODE.array ? storeOwner(incoming, from) : from;
       if (containers.has(retainer) || visited.has(from) || heap.nodeType[from] === NODE.synthetic) continue;
@@ -275,7 +275,7 @@ const MAX_TARGETS = 8;
 
 function newTargets(heap: Heap, earlierNode: SnapshotMatch['earlierNode'], entry: number): number[] {
   const targets: number[] = [];
-  for (let edge = heap.firstEdge[entry]!; edge < heap.firstEdge[entry + 1]!; edge++) {
+  for (let edge = heap.firstEdge[entry]!; edge < heap.firstEdge[entry + 1]!; edge += 1) {
     const to = heap.edgeTo[edge]!;
     if (targets.length === MAX_TARGETS) break;
     if (earlierNode[to] === 0 && heap.nodeType[to] === NODE.object) targets.push(to);

@@ -112,7 +112,7 @@ function pathTo(context: StateContext, last: Visited): PathStep[] {
 
 function* fieldsBelow(heap: Heap, from: Visited): Generator<Visited> {
   const { node, depth } = from;
-  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
     const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const name = edgeText(heap, edge);
     const to = heap.edgeTo[edge]!;

@@ -113,7 +113,7 @@ export function isBelow(version: string, limit: string): boolean {
   const parts = (text: string): (number | string)[] =>
     text.split(/[.-]/).map((part) => (/^\d+$/.test(part) ? Number(part) : part));
   const [a, b] = [parts(version), parts(limit)];
-  for (let index = 0; index < Math.max(a.length, b.length); index++) {
+  for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
     const [left, right] = [a[index], b[index]];
     if (left === right) continue;
     if (left === undefined) return typeof right === 'number';

@@ -81,7 +81,7 @@ const DEFAULTS = {
 interface NativeCount {
   /** A sample of the new objects. */
   readonly nodes: number[];
-  /** Of the new objects. */
+  /** Self size of the new objects. */
   bytes: number;
   /** Number of old and new objects. */
   total: number;
@@ -89,12 +89,12 @@ interface NativeCount {
 
 function countNative(heap: Heap, earlierNode: Uint32Array | Uint8Array): ReadonlyMap<string, NativeCount> {
   const byName = new Map<string, NativeCount>();
-  for (let node = 1; node < heap.nodeCount; node++) {
+  for (let node = 1; node < heap.nodeCount; node += 1) {
     const name = nativeName(heap, node);
     if (name === null) continue;
     const count = byName.get(name) ?? { nodes: [], bytes: 0, total: 0 };
     byName.set(name, count);
-    count.total++;
+    count.total += 1;
     if (earlierNode[node] !== 0) continue;
     count.bytes += sizeOf(heap, node);
     if (count.nodes.length < MAX_SAMPLE) count.nodes.push(node);

@@ -114,7 +114,7 @@ const valueOf = ({ heap, oddballs }: StateContext, node: number | undefined): st
 function fieldsOf(heap: Heap, node: number): Fields {
   const fields = new Map<string, number>();
   const end = Math.min(heap.firstEdge[node + 1]!, heap.firstEdge[node]! + MAX_FIELDS);
-  for (let edge = heap.firstEdge[node]!; edge < end; edge++) {
+  for (let edge = heap.firstEdge[node]!; edge < end; edge += 1) {
     if ((heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.property) {
       fields.set(edgeText(heap, edge), heap.edgeTo[edge]!);
     }
@@ -132,8 +132,8 @@ export function countSockets(heap: Heap, entries: readonly number[]): { closed: 
   for (const entry of entries) {
     const handle = findSocketHandle(heap, entry, MAX_SOCKET_DEPTH, new Set());
     if (handle < 0) continue;
-    if (isNull(heap, handle)) closed++;
-    else open++;
+    if (isNull(heap, handle)) closed += 1;
+    else open += 1;
   }
   return { closed, open };
 }
@@ -146,7 +146,7 @@ function findSocketHandle(heap: Heap, node: number, depth: number, visited: Set<
   if (handle >= 0) return handle;
   if (depth === 0) return -1;
   let openHandle = -1;
-  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
     const to = heap.edgeTo[edge]!;
     const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const name = edgeText(heap, edge);

@@ -109,7 +109,7 @@ function startState(comparison: Comparison, context: StateContext, node: number)
 function moduleOf({ graph }: Comparison, node: number): string | null {
   const { incoming } = graph;
   const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MAX_RETAINERS);
-  for (let i = incoming.start[node]!; i < end; i++) {
+  for (let i = incoming.start[node]!; i < end; i += 1) {
     const context = incoming.from[i]!;
     if (!isContext(graph, context) || variableNameIn(graph, context, node) === null) continue;
     if (!isModuleScope(graph, context)) continue;
@@ -218,7 +218,7 @@ function keptEntries(
     if (count === 0) continue;
     let kept = 0;
     for (const entry of entriesOf(heap, node)) {
-      if (first.earlierNode[entry] !== 0 && heap.nodeType[entry] !== NODE.hidden) kept++;
+      if (first.earlierNode[entry] !== 0 && heap.nodeType[entry] !== NODE.hidden) kept += 1;
     }
     // Old objects were added or removed. Which of them were removed is not in the snapshots.
     if (kept !== count) return null;
@@ -233,7 +233,7 @@ function entryText(heap: Heap, { how, members }: GrowthGroup, entry: number): st
   const { node } = members[0]!;
   if (how === 'chain') return '…';
   if (edgeTarget(heap, node, 'table') >= 0) return '.get(…)';
-  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
+  for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
     const isElement = (heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.element;
     if (isElement && heap.edgeTo[edge] === entry) return `[${edgeText(heap, edge)}]`;
   }

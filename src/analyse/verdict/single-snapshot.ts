@@ -46,10 +46,11 @@ export function findLargeContainers(comparison: Comparison): Suspect[] {
 
 /** Whether a node lies in an entry of a container. The field of an object with many fields is no entry. */
 function isInEntry({ heap, paths }: Graph, containers: ReadonlySet<number>, node: number): boolean {
-  for (let at = node; at !== 0 && paths.edgeInto[at] !== NONE;) {
-    const isEntry = (heap.edgeLabel[paths.edgeInto[at]!]! & EDGE_TYPE_MASK) !== EDGE.property;
-    at = pathParent(heap, paths, at);
-    if (isEntry && containers.has(at)) return true;
+  let current = node;
+  while (current !== 0 && paths.edgeInto[current] !== NONE) {
+    const isEntry = (heap.edgeLabel[paths.edgeInto[current]!]! & EDGE_TYPE_MASK) !== EDGE.property;
+    current = pathParent(heap, paths, current);
+    if (isEntry && containers.has(current)) return true;
   }
   return false;
 }
@@ -70,14 +71,14 @@ export function findHolders({ graph, sources, first }: Comparison): Holder[] {
   const { heap, dominators } = graph;
   const { order, parent, retainedSize } = dominators;
   const largestChild = new Float32Array(graph.scratch.buffer, 0, heap.nodeCount).fill(0);
-  for (let i = 1; i < order.length; i++) {
+  for (let i = 1; i < order.length; i += 1) {
     const node = order[i]!;
     const above = parent[node]!;
     if (retainedSize[node]! > largestChild[above]!) largestChild[above] = retainedSize[node]!;
   }
   const total = heap.selfBytes;
   const large: number[] = [];
-  for (let i = 0; i < order.length; i++) {
+  for (let i = 0; i < order.length; i += 1) {
     const node = order[i]!;
     if (heap.nodeType[node] !== NODE.object || retainedSize[node]! < total * MIN_SHARE) continue;
     const isSpread = largestChild[node]! < retainedSize[node]! * MAX_CHILD_SHARE;

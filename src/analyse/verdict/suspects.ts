@@ -103,9 +103,10 @@ function isInNewEntry(
   grownContainers: ReadonlySet<number>,
   { node }: Growth,
 ): boolean {
-  for (let at = pathParent(heap, paths, node); at !== 0 && at !== NONE; at = pathParent(heap, paths, at)) {
-    if (grownContainers.has(at)) return true;
-    if (earlierNode[at] !== 0) return false;
+  let above = pathParent(heap, paths, node);
+  for (; above !== 0 && above !== NONE; above = pathParent(heap, paths, above)) {
+    if (grownContainers.has(above)) return true;
+    if (earlierNode[above] !== 0) return false;
   }
   return false;
 }
@@ -127,7 +128,7 @@ export function completeSuspects(comparison: Comparison, suspects: readonly Grou
   }));
 }
 
-/** By index of the suspect. Chains and timers are left out: they have no references to entries that a fix could remove. */
+/** The key is the index of the suspect. Chains and timers are left out: they have no references to entries that a fix could remove. */
 function sharedRetention(
   { graph, first }: Comparison,
   suspects: readonly GroupedSuspect[],
