@@ -116,6 +116,23 @@ test('a directory that can never be created does not keep the process alive', as
   expect(await child.exited).toEqual({ code: 0, signal: null });
 });
 
+test('a settings file that is a FIFO is reported and does not block the start', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'wsguard-fifo-'));
+  const fifo = join(dir, 'settings.json');
+  expect(spawnSync('mkfifo', [fifo]).status).toBe(0);
+  const child = startChild({
+    files: { 'main.js': SERVER },
+    nodeArgs: ['--require', AGENT],
+    env: { WSGUARD_CONFIG: fifo },
+  });
+  await child.logLine(WATCHING);
+  expect(child.logLines().find(({ code }) => code === 'WSGUARD_SETTING')).toMatchObject({
+    setting: 'WSGUARD_CONFIG',
+    expected: expect.stringContaining('not a regular file') as string,
+  });
+  rmSync(dir, { recursive: true });
+});
+
 test('an exit during redaction leaves no unredacted snapshot', async () => {
   const main = `
     globalThis.much = Array.from({ length: 100000 }, (_, i) => ({ i, text: 'text ' + i }));
