@@ -59,7 +59,9 @@ function snapshotCounts({ open, closed, before, since }: ConnectionCount, isServ
     ...(older === '' ? [] : [`Open in the first snapshot and no longer open: ${older}`]),
     ...(isServedKnown
       ? []
-      : ['Connections that opened and were freed between the snapshots are in neither and not counted']),
+      : [
+          'Connections that opened and were freed between the snapshots appear in neither and are not counted',
+        ]),
   ];
   return parts.join('. ');
 }

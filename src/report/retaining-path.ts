@@ -5,9 +5,9 @@ import { formatBytes } from '../core/format.ts';
 const MAX_STEPS = 10;
 
 export const STATE_LABELS: Readonly<Record<RetainingStep['state'], string>> = {
-  'not-leaking': 'expected',
+  'not-leaking': 'not leaking',
   unknown: 'unknown',
-  leaking: 'leaked',
+  leaking: 'leaking',
 };
 
 /** Lines for a terminal. `~~>` marks a suspect reference; a path without one gives no lines. */
@@ -17,7 +17,7 @@ export function retainingPathLines(steps: readonly RetainingStep[]): string[] {
   const from = Math.max(0, Math.min(steps.length - MAX_STEPS, firstSuspect - 2));
   const shown = steps.slice(from, from + MAX_STEPS);
   return [
-    '   the leak is at a reference marked ~~>, between the last expected object and the first leaked one:',
+    '   the leak is at a reference marked ~~>, behind the last object that is not leaking:',
     ...(from > 0 ? ['        …'] : []),
     ...shown.map(
       (step) => `     ${step.isSuspect ? '~~>' : ' ->'} ${step.text} (${step.is}): ${stateText(step)}`,

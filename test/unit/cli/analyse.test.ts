@@ -71,5 +71,7 @@ test('the text has it, per suspect too, and does not excuse itself for what it k
     '+300 entries: 1.03 for each of the 290 connections that the agent saw open meanwhile',
   );
   expect(text).not.toContain('in neither');
-  expect(analysisText(analysis)).toContain('were freed between the snapshots are in neither and not counted');
+  expect(analysisText(analysis)).toContain(
+    'were freed between the snapshots appear in neither and are not counted',
+  );
 });

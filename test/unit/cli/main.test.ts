@@ -94,7 +94,9 @@ test('config: values, sources, problems; secrets hidden', async () => {
   const plain = open(io.env);
   await main(['config'], plain.io);
   expect(plain.text.out).toMatch(/^WSGUARD_INTERVAL_MS +5000 +env$/m);
-  expect(plain.text.out).toContain('! WSGUARD_THREAD (env): sometimes is ignored, expected one of auto, on, off');
+  expect(plain.text.out).toContain(
+    '! WSGUARD_THREAD (env): sometimes is ignored, expected one of auto, on, off',
+  );
   expect(text.out + plain.text.out).not.toContain('hunter2');
 });
 

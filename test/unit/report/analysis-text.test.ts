@@ -57,7 +57,7 @@ test('a long path is cut to ten steps around the first suspect reference', () =>
   const lines = retainingPathLines(path(30, 20));
   expect(lines.filter((line) => line.includes('.field'))).toHaveLength(10);
   expect(lines.filter((line) => line.includes('…'))).toHaveLength(2);
-  expect(lines).toContain('     ~~> .field20 (Session): leaked');
+  expect(lines).toContain('     ~~> .field20 (Session): leaking');
   expect(retainingPathLines(path(3, 2)).filter((line) => line.includes('…'))).toEqual([]);
 });
 
