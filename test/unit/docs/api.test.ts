@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Agent } from '../../../src/agent/api.ts';
 import type { HeapAnalyzer, HeapAnalyzerOptions } from '../../../src/heap-analyzer.ts';
 import type { MemoryMonitor, MemoryMonitorOptions } from '../../../src/memory-monitor.ts';
+import type { MemoryStats, Status } from '../../../src/types/index.ts';
 import { examplesOf } from '../../support/examples.ts';
 
 const ROOT = join(__dirname, '..', '..', '..');
@@ -80,6 +81,46 @@ test.each<[string, Record<string, true>]>([
     [...cell.matchAll(/`(\w+)`/g)].map(([, option = '']) => option),
   );
   expect(cells.toSorted()).toEqual(Object.keys(options).toSorted());
+});
+
+const STATUS: Record<keyof Status | keyof Status['connections'], true> = {
+  watcher: true,
+  service: true,
+  instance: true,
+  uptimeMs: true,
+  connections: true,
+  active: true,
+  unanswering: true,
+  unaskable: true,
+  retained: true,
+  byTransport: true,
+  ids: true,
+  memory: true,
+  timeToLimit: true,
+  verdicts: true,
+  alerts: true,
+  blind: true,
+};
+const MEMORY_STATS: Record<keyof MemoryStats, true> = {
+  heapUsed: true,
+  heapTotal: true,
+  heapLimit: true,
+  rss: true,
+  external: true,
+  arrayBuffers: true,
+  mallocedMemory: true,
+  peakMallocedMemory: true,
+  usagePercent: true,
+  registries: true,
+};
+
+test.each<[string, Record<string, true>]>([
+  ['Status', STATUS],
+  ['MemoryStats', MEMORY_STATS],
+])('the section of %s describes each field', (name, fields) => {
+  const [, section = ''] = PAGE.split(`### ${name}\n`);
+  const [text = ''] = section.split('\n### ');
+  expect(Object.keys(fields).filter((field) => !new RegExp(`\`${field}\\??\``).test(text))).toEqual([]);
 });
 
 test('each exported name has its heading', () => {
