@@ -275,9 +275,9 @@ export const CONDITIONS = {
     retainedBy: null,
     keepsData: false,
     advice: {
-      now: 'Nothing: the process runs again. Read the last alert before its death; it says what memory did.',
+      now: 'Nothing to do: the process runs again. Read the last alert of the previous process; it says what memory did.',
       fix: 'After exit code 137 or an `oom_kill` the container was full: compare its limit with `--max-old-space-size` plus 30 % for buffers and stacks.',
-      restart: 'the process has already been restarted',
+      restart: 'nothing changes: this process is already the new one',
     },
     docs: 'docs/leaks/process-died.md',
   },
