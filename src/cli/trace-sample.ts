@@ -2,7 +2,7 @@
  * Converts recorded samples into `Sample`s: rows of a CSV trace (its columns are in fixtures/traces/README.md) and JSON
  * samples as the black box writes them. Pure.
  */
-import type { ByTransport, Floor, Sample } from '../types/index.ts';
+import type { ByTransport, PostGcHeap, Sample } from '../types/index.ts';
 
 /** V8's default: three semi-spaces of 16 MiB, which heap_size_limit counts beside old space. */
 export const DEFAULT_SEMI_SPACES_BYTES = 48 * 1024 ** 2;
@@ -106,7 +106,7 @@ function memoryFrom(cell: ReadCell, { memoryLimitBytes }: TraceOptions): Pick<Sa
 }
 
 /** From the most exact column that the trace has. */
-function postGcHeapFrom(cell: ReadCell, atMs: number): Floor | null {
+function postGcHeapFrom(cell: ReadCell, atMs: number): PostGcHeap | null {
   for (const column of ['pmXold', 'pmX', 'pmPO']) {
     const bytes = cell(column);
     if (bytes > 0) return { atMs, bytes };

@@ -1,7 +1,7 @@
 /** Counts GCs, and reads the post-GC heap: old space right after each major GC, as V8's GCProfiler records it. */
 import { GCProfiler } from 'node:v8';
 import type { Guard } from '../core/guard.ts';
-import type { Clock, Floor, GcReading } from '../types/index.ts';
+import type { Clock, PostGcHeap, GcReading } from '../types/index.ts';
 import { isYoungSpace } from './memory.ts';
 
 export interface GcProbe {
@@ -20,7 +20,7 @@ export function createGcProbe(clock: Clock, guard: Guard): GcProbe {
   let majorTotal = 0;
   let incrementalTotal = 0;
   let pauseMsTotal = 0;
-  let floor: Floor | null = null;
+  let floor: PostGcHeap | null = null;
   let profiler = new GCProfiler();
   profiler.start();
 

@@ -1,29 +1,34 @@
-/** `Alert`: a finding with a life; `Snapshot`, `Analysis` and `Report`: what follows it. */
+/** Types of an alert and of everything that follows it: snapshots, reports and deliveries. docs/alerts.md describes them. */
 
 import type { Analysis } from './analysis.ts';
 import type { Because, Evidence, Family, Kind, Severity, TimeToLimit } from './verdict.ts';
 
+/** The root cause: the line, variable or collection that retains what grows. */
 export interface Culprit {
+  /** A full sentence. */
   readonly text: string;
   readonly name: string | null;
   readonly file: string | null;
+  /** From 1. */
   readonly line: number | null;
-  /** Where it was read from the running code: what a source map of a bundle of one line needs. */
+  /** From 1. Present only for a place that was read from running code: a source map of a one-line bundle needs it. */
   readonly column?: number;
   readonly function: string | null;
+  /** The npm package of the file; null for the application's own code. */
   readonly package: string | null;
+  /** 0 to 1. */
   readonly confidence: number;
 }
 
-/** Who the alerts speak of; resolved once at start. */
+/** The process that alerts, metrics and reports describe. Read once at startup. */
 export interface Identity {
   readonly service: string;
   readonly serviceVersion: string | null;
-  /** Unique per process: service.instance.id. */
+  /** Unique for each process; the resource attribute `service.instance.id`. */
   readonly instance: string;
   readonly host: string;
   readonly pid: number;
-  /** cluster.worker.id */
+  /** `cluster.worker.id`; null outside a cluster. */
   readonly worker: number | null;
   readonly agentVersion: string;
   readonly nodeVersion: string;
@@ -40,33 +45,38 @@ export interface Alert extends Identity {
   /** ISO 8601, UTC. */
   readonly at: string;
   readonly uptimeMs: number;
-  /** The finding's: registry, `emitter event`, transport, pool. A follow-up asks about exactly this. */
+  /** From the finding: a registry, `emitter event`, a transport or a memory pool. */
   readonly subject: string;
   readonly title: string;
   readonly evidence: readonly Evidence[];
   readonly against: readonly Because[];
   readonly also: readonly Because[];
   readonly culprit: Culprit | null;
+  /** Why `culprit` is null. */
   readonly culpritBecause?: string;
-  /** Why it closed. */
+  /** Why the alert closed. */
   readonly because?: string;
   readonly timeToLimit: TimeToLimit | null;
   readonly advice: string;
   readonly docs: string;
   readonly snapshots: readonly Snapshot[];
+  /** Path of report.json below the directory; null when it could not be written. */
   readonly report: string | null;
-  /** Transition number within the alert, from 0; the webhook's idempotency key uses it. */
+  /** Number of the transition within the alert, from 0. The webhook's Idempotency-Key ends with it. */
   readonly n: number;
-  /** Present when it is not 1. */
+  /** WSGUARD_TIME_SCALE; absent when it is 1. */
   readonly timeScale?: number;
   readonly muted?: boolean;
 }
 
+/** The outcome of a request for a heap snapshot. */
 export type Snapshot =
   | {
       readonly outcome: 'written';
+      /** Absolute path. */
       readonly file: string;
       readonly method: 'fork' | 'inprocess';
+      /** How long the application thread was blocked. */
       readonly pauseMs: number;
       readonly bytes: number;
       readonly redacted: boolean;
@@ -79,7 +89,7 @@ export type Snapshot =
     }
   | { readonly outcome: 'failed'; readonly code: string; readonly reason: string };
 
-/** The story of one alert. `version` grows when a field changes its meaning. */
+/** Everything about one alert, for people and for programs. The schema's number grows when a field changes its meaning. */
 export interface Report {
   readonly schema: 'wsguard.report/1';
   readonly alert: Alert;
@@ -88,20 +98,23 @@ export interface Report {
   readonly analysis: Analysis | null;
   readonly notes: readonly string[];
 }
+
+/** One sample in the charts of a report. */
 export interface ReportPoint {
   readonly wallMs: number;
   readonly heapUsedBytes: number;
+  /** Old space after the last major GC; null before the first one. */
   readonly floorBytes: number | null;
   readonly rssBytes: number;
   readonly externalBytes: number;
   readonly connections: number;
   readonly unanswering: number;
-  /** Connections since the process began; reports of earlier agents have neither. */
+  /** Counts since the process started. Reports of older agents lack both. */
   readonly opened?: number;
   readonly closed?: number;
 }
 
-/** What became of handing something to a sink; sinks resolve with it and never reject. */
+/** The outcome of a delivery to a file, the webhook or the upload target. A sink resolves with it and never rejects. */
 export type Delivery =
   | { readonly outcome: 'delivered' }
   | { readonly outcome: 'retry'; readonly reason: string; readonly code: string }

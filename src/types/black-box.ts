@@ -1,17 +1,18 @@
-/** The black box: what a process wrote of itself, and what the next one makes of it. */
+/** Types of the black box: files in WSGUARD_DIR with the last samples of a process, which the next process reads. */
 
 import type { Alert, Identity } from './alert.ts';
 import type { Sample } from './sample.ts';
 
+/** The process that writes a black box. */
 export interface BoxOwner {
   readonly identity: Identity;
   readonly startedWallMs: number;
-  /** Tells this process from a later one with the same pid; null where the system does not say. */
+  /** The boot and the start time distinguish this process from a later one with the same pid; null outside Linux. */
   readonly bootId: string | null;
   readonly startTicks: string | null;
 }
 
-/** Left by a process that did not say goodbye; samples oldest first, at most about an hour of them. */
+/** The black box of a process that ended without an `exit` event. It has up to one hour of samples, oldest first. */
 export interface DeadBox {
   readonly owner: BoxOwner;
   readonly samples: readonly Sample[];

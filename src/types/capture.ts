@@ -83,7 +83,7 @@ export interface ProfileLine {
   readonly line: number;
   readonly function: string | null;
   readonly bytes: number;
-  /** Of all sampled bytes, 0 to 1. */
+  /** Share of all sampled bytes, 0 to 1. */
   readonly share: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The nouns of the house. Units end the name; a bare number is a count; `null` is known to be absent.
- * All `...AtMs` and `atMs` of samples are monotonic milliseconds since the agent started; `wallMs` is epoch.
+ * All data types. A unit ends the name of a number; a number without a unit is a count. `null` means that the value does not
+ * exist here. `atMs` and `...AtMs` of samples are monotonic milliseconds; `wallMs` is milliseconds since 1970.
  */
 export * from './alert.ts';
 export * from './analysis.ts';

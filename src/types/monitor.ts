@@ -1,23 +1,25 @@
-/** What `MemoryMonitor` answers. */
+/** Types that `MemoryMonitor` returns. */
 
 import type { MemoryStats } from './status.ts';
 import type { Evidence, LeakKind } from './verdict.ts';
 
+/** The result of `checkForLeak()`. */
 export interface LeakCheck {
   readonly detected: boolean;
   readonly growthBytesPerHour: number;
-  /** `12 MB/h` */
+  /** `growthBytesPerHour` as text. */
   readonly hourlyGrowth: string;
   readonly timeToLimitMs: number | null;
-  /** Minutes. */
+  /** `timeToLimitMs` in minutes. */
   readonly estimatedTimeToOOM: number | null;
-  /** What grows, most specific first. */
+  /** Most specific kind first. */
   readonly findings: readonly { kind: LeakKind; title: string; evidence: readonly Evidence[] }[];
 }
 
+/** The result of `getReport()`. */
 export interface MemoryReport {
   readonly current: MemoryStats;
-  /** Bytes. */
+  /** In bytes. */
   readonly limit: number;
   readonly usagePercent: number;
   readonly leakDetection: LeakCheck | null;
@@ -25,6 +27,7 @@ export interface MemoryReport {
   readonly registries: Readonly<Record<string, number>>;
 }
 
+/** The value of the event `alert`. */
 export interface MemoryAlert {
   readonly usagePercent: number;
   readonly thresholdPercent: number;

@@ -1,6 +1,6 @@
-/** `Sample`: what was true at one instant. */
+/** Types of a `Sample`: the state of the process at one time. The black box and recordings store samples as JSON. */
 
-/** How a connection reached us. `upgraded`: an upgrade whose library cannot be told, hence not asked. */
+/** How a connection reached the server. `upgraded`: an HTTP upgrade by an unknown library, which cannot be probed. */
 export type Transport = 'websocket' | 'sse' | 'polling' | 'upgraded';
 export const TRANSPORTS: readonly Transport[] = ['websocket', 'sse', 'polling', 'upgraded'];
 export type ByTransport = Readonly<Record<Transport, number>>;
@@ -8,9 +8,9 @@ export type ByTransport = Readonly<Record<Transport, number>>;
 export interface MemoryReading {
   readonly heapUsedBytes: number;
   readonly heapTotalBytes: number;
-  /** v8's heap_size_limit: max-old-space-size plus three semi-spaces. */
+  /** V8's heap_size_limit: max-old-space-size plus three semi-spaces. */
   readonly heapLimitBytes: number;
-  /** Used in every space but the young ones. */
+  /** Used bytes of all heap spaces except the young generation. */
   readonly oldSpaceBytes: number;
   readonly rssBytes: number;
   readonly externalBytes: number;
@@ -20,17 +20,17 @@ export interface MemoryReading {
 }
 
 export interface LimitsReading {
-  /** What old space may really grow to: heap_size_limit minus three semi-spaces of the flags in force. */
+  /** The size to which old space can grow: heap_size_limit minus three semi-spaces. */
   readonly heapCapacityBytes: number;
-  /** The cgroup's limit, null when there is none (a value at or above physical memory is none). */
+  /** The cgroup's memory limit; null when there is none or it is not below physical memory. */
   readonly containerBytes: number | null;
   /** The cgroup's use without reclaimable file cache. */
   readonly containerUsedBytes: number | null;
   readonly containerOomKills: number | null;
 }
 
-/** Old space right after a major collection, exact (v8.GCProfiler). */
-export interface Floor {
+/** Post-GC heap: old space right after a major GC, exact (v8.GCProfiler). */
+export interface PostGcHeap {
   readonly atMs: number;
   readonly bytes: number;
 }
@@ -40,8 +40,8 @@ export interface GcReading {
   readonly majorTotal: number;
   readonly incrementalTotal: number;
   readonly pauseMsTotal: number;
-  /** The last floor since the previous sample, null when no major collection ended. */
-  readonly floor: Floor | null;
+  /** The latest one since the previous sample; null when no major GC ended in between. */
+  readonly floor: PostGcHeap | null;
 }
 
 export interface LoopReading {
@@ -55,7 +55,7 @@ export interface DescriptorsReading {
 }
 
 export interface RttReading {
-  /** Upper bounds in seconds, then cumulative counts of the same length plus one for +Inf. */
+  /** Upper bounds of the buckets. `counts` is cumulative and has one more entry, for +Inf. */
   readonly boundsSeconds: readonly number[];
   readonly counts: readonly number[];
   readonly sumSeconds: number;
@@ -65,22 +65,22 @@ export interface ConnectionsReading {
   readonly active: ByTransport;
   readonly openedTotal: ByTransport;
   readonly closedTotal: ByTransport;
-  /** Open, asked, and nothing came back within the window. Never holds what could not be asked. */
+  /** Open and probed, and nothing came back within the window. Connections that cannot be probed do not count. */
   readonly unanswering: number;
-  /** Open and cannot be asked. */
+  /** Open, and cannot be probed. */
   readonly unaskable: number;
-  /** Closed and still alive after two major collections (WeakRef ring); null before two were seen. */
+  /** Closed, and still in memory after two major GCs; null before two were seen. */
   readonly retained: number | null;
-  /** Closed and not yet collected, read after the last major collection. */
+  /** Closed, and still in memory at the last major GC. */
   readonly uncollected: number;
   readonly sendBufferBytes: number;
-  /** Connections with more than 64 KiB waiting to be sent whose peer still reads. */
+  /** Connections with more than 64 KiB of pending writes whose peer still reads. */
   readonly slow: number;
   readonly closeCodes: Readonly<Record<string, number>>;
   readonly messagesSentTotal: number;
   readonly messagesFailedTotal: number;
   readonly rtt: RttReading | null;
-  /** What the server itself allows: `server.maxConnections` or WSGUARD_MAX_CONNECTIONS. */
+  /** The sum of `server.maxConnections`; null when no server has one. */
   readonly maxConnections: number | null;
   /** Only when the application gave ids with `watchConnection`. */
   readonly ids?: ConnectionIds;
@@ -93,7 +93,7 @@ export interface ConnectionIds {
   readonly retained: readonly string[];
 }
 
-/** `app`: registered by the application; `found`: reached by the preload alone. Replay's `preload` hides `app`. */
+/** `app`: registered by the application. `found`: discovered by the agent. `replay --signals preload` hides `app`. */
 export type Source = 'app' | 'found';
 
 export interface RegistryReading {
@@ -105,7 +105,7 @@ export interface QueueReading {
   readonly name: string;
   readonly items: number;
   readonly oldestAgeMs: number | null;
-  /** False: nobody was seen to take from its front; it may be a history on its way to its bound. Only when found. */
+  /** False: no code takes items from its front, so it may be a history that grows to a bound. Only of discovered ones. */
   readonly isTaken?: boolean;
   readonly source: Source;
 }
@@ -113,13 +113,13 @@ export interface RoomsReading {
   readonly name: string;
   readonly rooms: number;
   readonly members: number;
-  /** Each room is an object, which may be kept for more than its members: a session, a document. Only when found. */
+  /** Each room is an object, which can have another purpose than its members: a document. Only of discovered ones. */
   readonly areObjects?: boolean;
   readonly source: Source;
 }
 export interface EmitterReading {
   readonly emitter: string;
-  /** An event's name, `*` for the sum over the emitter. */
+  /** The name of an event; `*` for the sum over the emitter. */
   readonly event: string;
   readonly listeners: number;
   /** Number of event names on the emitter, only on the `*` row. */
@@ -127,9 +127,9 @@ export interface EmitterReading {
   readonly source: Source;
 }
 
-/** What was true at one instant. Live, threadless and replayed samples are this one type. */
+/** The state of the process at one time. Live and replayed samples have the same type. */
 export interface Sample {
-  /** Consecutive; a hole means samples were dropped. */
+  /** Consecutive. A gap means that samples were dropped. */
   readonly seq: number;
   readonly atMs: number;
   readonly wallMs: number;
@@ -144,14 +144,14 @@ export interface Sample {
   readonly queues: readonly QueueReading[];
   readonly rooms: readonly RoomsReading[];
   readonly emitters: readonly EmitterReading[];
-  /** One-off events inside the period that explain a step: our own snapshot, a suspended laptop. */
+  /** Events since the previous sample that explain a step: a snapshot of the agent, a suspended machine. */
   readonly marks: readonly SampleMark[];
   readonly blind: readonly Blind[];
 }
 
-export type SampleMark = 'snapshot' | 'clock-jump' | 'beat-silent';
+export type SampleMark = 'snapshot' | 'clock-jump';
 
-/** Something the agent cannot see here, and why. */
+/** Something that the agent cannot see in this process, and why. */
 export interface Blind {
   readonly what: string;
   readonly why: string;
@@ -163,7 +163,7 @@ const UNKNOWN: ByTransport = {
   polling: Number.NaN,
   upgraded: Number.NaN,
 };
-/** Where nobody counts connections; what is not a number is not judged. */
+/** For a process whose connections are not counted. Detectors skip values that are NaN. */
 export const UNKNOWN_CONNECTIONS: ConnectionsReading = {
   active: UNKNOWN,
   openedTotal: UNKNOWN,

@@ -1,11 +1,11 @@
-/** `Verdict`: what a detector says of a window. */
+/** Types of a detector's answer: verdicts, findings and their evidence. */
 
 import type { Family, Kind } from '../kinds/spec.ts';
 
 export type { ConditionKind, Family, Kind, LeakKind } from '../kinds/spec.ts';
 export type Severity = 'warning' | 'critical';
 
-/** One number behind an answer. `threshold` and `windowMs` where the number is compared with one over one. */
+/** One number that an answer is based on. `threshold` is present when it was compared with one, over `windowMs`. */
 export interface Evidence {
   readonly name: string;
   readonly value: number;
@@ -14,7 +14,7 @@ export interface Evidence {
   readonly windowMs?: number;
 }
 
-/** Another kind, and the number that ruled it out (`against`) or that it shares (`also`). */
+/** Another kind, and the reason why it is ruled out (in `against`) or holds too (in `also`). */
 export interface Because {
   readonly kind: Kind;
   readonly because: string;
@@ -24,9 +24,9 @@ export interface Finding {
   readonly kind: Kind;
   readonly family: Family;
   readonly severity: Severity;
-  /** What it is about, known at opening: registry, `emitter event`, transport, pool. Part of the fingerprint. */
+  /** A registry, `emitter event`, a transport or a memory pool. Part of the fingerprint, so it never changes. */
   readonly subject: string;
-  /** A full sentence with the number. */
+  /** A sentence with the most important number. */
   readonly title: string;
   readonly evidence: readonly Evidence[];
   readonly against: readonly Because[];
@@ -34,14 +34,14 @@ export interface Finding {
 
 export type Answer = 'ok' | 'warming-up' | 'plateau' | 'allocator-retention' | 'inconclusive' | 'found';
 
-/** What a detector says of a window. */
+/** The answer of one detector for one window. */
 export type Verdict =
   | {
       readonly detector: string;
       readonly answer: Exclude<Answer, 'found'>;
       readonly because: string;
       readonly evidence: readonly Evidence[];
-      /** What is missing for a decision, in words. */
+      /** The data that the detector lacks for a decision. */
       readonly missing?: string;
     }
   | {
@@ -51,6 +51,7 @@ export type Verdict =
       readonly evidence: readonly Evidence[];
     };
 
+/** Predicted time until a memory limit is reached, with its range. `highMs` is null when growth may stop before. */
 export interface TimeToLimit {
   readonly ms: number;
   readonly lowMs: number;
