@@ -13,7 +13,7 @@ const BOX = join(__dirname, '..', '..', 'dist', 'deliver', 'black-box.js');
 const children: ChildProcess[] = [];
 afterEach(() => children.forEach((child) => child.kill('SIGKILL')));
 
-test('what was written before a SIGKILL is there, and only then', async () => {
+test('samples written before a SIGKILL can be claimed after it, not earlier', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-kill-'));
   const script = `
     const { openBlackBox } = require(${JSON.stringify(BOX)});

@@ -13,7 +13,7 @@ const wsguard = (...args: string[]) =>
     );
   });
 
-test('the version and the exit codes of the built command', async () => {
+test('the built command prints its version and returns its exit codes', async () => {
   expect(await wsguard('--version')).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
@@ -22,7 +22,7 @@ test('the version and the exit codes of the built command', async () => {
   expect(await wsguard('analyse', '/nowhere')).toMatchObject({ code: 3, out: '' });
 });
 
-test('a reader that closes the pipe early is no fault', async () => {
+test('a reader may close the pipe early', async () => {
   const child = spawn('sh', [
     '-c',
     `"${process.execPath}" "${CLI}" config | head -c 1 >/dev/null; echo done`,
@@ -37,7 +37,7 @@ test('a reader that closes the pipe early is no fault', async () => {
 
 const linux = process.platform === 'linux' ? test : test.skip;
 
-linux('an output that cannot be written is 3, never 1', async () => {
+linux('an output that cannot be written is exit code 3, never 1', async () => {
   const child = spawn(process.execPath, [CLI, 'config'], {
     stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
   });
@@ -48,7 +48,7 @@ linux('an output that cannot be written is 3, never 1', async () => {
   expect(err).toContain('WSGUARD_');
 });
 
-linux('doctor --pid: a process that serves, its settings, its program', async () => {
+linux('doctor --pid checks the program, ports and settings of a process', async () => {
   const server = spawn(
     process.execPath,
     [

@@ -1,4 +1,4 @@
-/** What leaves a running process under the agent, met by the real collector, and what happens when nobody takes it. */
+/** Exports of a process with the agent: to the OpenTelemetry collector, a webhook, and receivers that fail. */
 import { once } from 'node:events';
 import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -12,22 +12,22 @@ import { schemaErrors } from '../support/schemas.ts';
 
 afterEach(endChildren);
 
-const module_ = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));
+const modulePath = (name: string): string => JSON.stringify(join(ROOT, 'node_modules', name));
 const PRELOAD = ['--require', AGENT];
 
 const SERVER = `
 const http = require('node:http');
-const { WebSocketServer } = require(${module_('ws')});
+const { WebSocketServer } = require(${modulePath('ws')});
 const server = http.createServer((request, response) => response.end('served'));
 new WebSocketServer({ server });
 server.listen(0, '127.0.0.1', () => console.log('listening ' + server.address().port));
 `;
 
-/** The application has an SDK of its own, registered globally, with instruments of its own. */
-const OWN_SDK = `
-const { metrics } = require(${module_('@opentelemetry/api')});
-const { MeterProvider, PeriodicExportingMetricReader } = require(${module_('@opentelemetry/sdk-metrics')});
-const { OTLPMetricExporter } = require(${module_('@opentelemetry/exporter-metrics-otlp-proto')});
+/** An application that registers its own OpenTelemetry SDK and instruments. */
+const APPLICATION_SDK = `
+const { metrics } = require(${modulePath('@opentelemetry/api')});
+const { MeterProvider, PeriodicExportingMetricReader } = require(${modulePath('@opentelemetry/sdk-metrics')});
+const { OTLPMetricExporter } = require(${modulePath('@opentelemetry/exporter-metrics-otlp-proto')});
 metrics.setGlobalMeterProvider(new MeterProvider({
   readers: [new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter(), exportIntervalMillis: 500 })],
 }));
@@ -47,7 +47,7 @@ async function serves(child: ReturnType<typeof startChild>): Promise<string> {
   return (await fetch(`http://127.0.0.1:${port}/`)).text();
 }
 
-describeWith(['collector'], 'to the real collector', () => {
+describeWith(['collector'], 'exports to the OpenTelemetry collector', () => {
   let collector: Collector;
   beforeEach(async () => {
     collector = await startComponent('collector');
@@ -56,9 +56,9 @@ describeWith(['collector'], 'to the real collector', () => {
 
   const env = () => ({ ...QUICK, OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint });
 
-  test('beside an SDK of the application: both arrive, not one series twice, no name of one in the other', async () => {
+  test('the metrics of the agent and of an SDK of the application arrive, and no series arrives twice', async () => {
     const child = startChild({
-      files: { 'server.js': OWN_SDK + SERVER },
+      files: { 'server.js': APPLICATION_SDK + SERVER },
       nodeArgs: PRELOAD,
       env: env(),
     });
@@ -79,7 +79,7 @@ describeWith(['collector'], 'to the real collector', () => {
     for (const [name, from] of scopes) expect([name, from.size]).toEqual([name, 1]);
   });
 
-  test('a cluster of 4 gives 4 instances, and 4 pages on ports of their own', async () => {
+  test('a cluster of 4 gives 4 instances and 4 Prometheus pages on different ports', async () => {
     const child = startChild({
       files: { 'main.js': CLUSTER, 'server.js': SERVER },
       nodeArgs: PRELOAD,
@@ -119,8 +119,8 @@ function scopesByMetric(exports: readonly Record<string, unknown>[]): Map<string
 }
 
 describe('a webhook', () => {
-  test('hears of the alert and, when the agent is stopped, of its end', async () => {
-    const heard: { event: string; kind: string; key: string }[] = [];
+  test('receives the alert and, when the agent stops, its end', async () => {
+    const received: { event: string; kind: string; key: string }[] = [];
     const invalid: string[] = [];
     const hook = createServer((request, response) => {
       let body = '';
@@ -128,7 +128,7 @@ describe('a webhook', () => {
       request.on('end', () => {
         const alert = JSON.parse(body) as { event: string; kind: string };
         invalid.push(...schemaErrors('alert', alert));
-        heard.push({ ...alert, key: String(request.headers['idempotency-key']) });
+        received.push({ ...alert, key: String(request.headers['idempotency-key']) });
         response.end();
       });
     }).listen(0, '127.0.0.1');
@@ -143,21 +143,21 @@ describe('a webhook', () => {
     });
     await child.logLine(/^watching /);
     child.trigger('block');
-    await eventually(() => heard.length > 0, 'the alert');
+    await eventually(() => received.length > 0, 'the alert');
     child.trigger('free');
     await child.stdoutMatch(/stopped/);
     hook.close();
     hook.closeAllConnections();
-    expect(heard.map(({ event, kind }) => `${event} ${kind}`)).toEqual([
+    expect(received.map(({ event, kind }) => `${event} ${kind}`)).toEqual([
       'opened blocked-loop',
       'closed blocked-loop',
     ]);
     expect(invalid).toEqual([]);
-    expect(heard[0]?.key).toMatch(/^[0-9a-f-]+\/opened\/0$/);
+    expect(received[0]?.key).toMatch(/^[0-9a-f-]+\/opened\/0$/);
   });
 });
 
-describe('when nobody takes it, the server serves', () => {
+describe('the server keeps serving', () => {
   const servers: Server[] = [];
   afterEach(() => {
     for (const server of servers.splice(0)) {
@@ -166,7 +166,7 @@ describe('when nobody takes it, the server serves', () => {
     }
   });
 
-  test('settings that make no sense are named, one by one', async () => {
+  test('with invalid settings, each of which is logged', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'wsguard-settings-'));
     writeFileSync(join(folder, 'broken.json'), '{"dir": ');
     const child = startChild({
@@ -188,7 +188,7 @@ describe('when nobody takes it, the server serves', () => {
     expect(child.stderr()).not.toContain('hunter2');
   });
 
-  test('a collector that is down for the whole run is said once a signal', async () => {
+  test('with a collector that stays down, which is logged once', async () => {
     const child = startChild({
       files: { 'server.js': SERVER },
       nodeArgs: PRELOAD,
@@ -202,7 +202,7 @@ describe('when nobody takes it, the server serves', () => {
     expect(child.logLines().filter(({ code }) => code === 'WSGUARD_OTLP_EXPORT')).toHaveLength(1);
   });
 
-  test('a metrics port that is taken: the next one, said in the start line', async () => {
+  test('with a Prometheus port that is taken: the start line has the next free one', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     servers.push(taken);
     await once(taken, 'listening');
@@ -222,12 +222,12 @@ describe('when nobody takes it, the server serves', () => {
     );
   });
 
-  test('a webhook that hangs, a directory where none can be', async () => {
+  test('with a webhook that never replies and a directory that cannot be created', async () => {
     const hanging = createServer(() => undefined).listen(0, '127.0.0.1');
     servers.push(hanging);
     await once(hanging, 'listening');
-    let asked = 0;
-    hanging.on('request', () => (asked += 1));
+    let requests = 0;
+    hanging.on('request', () => (requests += 1));
     const child = startChild({
       files: { 'server.js': SERVER + blockOnTrigger() },
       nodeArgs: PRELOAD,
@@ -237,13 +237,12 @@ describe('when nobody takes it, the server serves', () => {
         WSGUARD_DIR: join(__filename, 'wsguard'),
       },
     });
-    // A loop that stands still is an alert at once.
     await child.logLine(/^watching /);
     child.trigger('block');
     await child.logLine(/has not turned/);
-    const lost = await child.logLine(/a delivery failed/);
-    expect(lost).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
-    await eventually(() => asked > 0, 'the webhook to be asked');
+    const failure = await child.logLine(/a delivery failed/);
+    expect(failure).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
+    await eventually(() => requests > 0, 'the request to the webhook');
     child.trigger('free');
     await child.stdoutMatch(/free/);
     expect(await serves(child)).toBe('served');
@@ -251,14 +250,14 @@ describe('when nobody takes it, the server serves', () => {
 
   const linux = process.platform === 'linux' ? test : test.skip;
 
-  linux('a webhook that answers 500 for ever, a disk that is full', async () => {
+  linux('with a webhook that always replies 500 and a full disk', async () => {
     const failing = createServer((_, response) => response.writeHead(500).end()).listen(0, '127.0.0.1');
     servers.push(failing);
     await once(failing, 'listening');
-    let asked = 0;
-    failing.on('request', () => (asked += 1));
+    let requests = 0;
+    failing.on('request', () => (requests += 1));
     const dir = mkdtempSync(join(tmpdir(), 'wsguard-full-'));
-    // The device that is always full stands in for the file.
+    // /dev/full fails every write with ENOSPC.
     symlinkSync('/dev/full', join(dir, 'alerts.ndjson'));
     const child = startChild({
       files: { 'server.js': SERVER + blockOnTrigger() },
@@ -272,23 +271,23 @@ describe('when nobody takes it, the server serves', () => {
     await child.logLine(/^watching /);
     child.trigger('block');
     const coded = (wanted: string) => () => child.logLines().some(({ code }) => code === wanted);
-    await eventually(coded('WSGUARD_DISK_FULL'), 'the full disk to be said');
-    await eventually(() => asked >= 2, 'the webhook to be asked again');
-    await eventually(coded('WSGUARD_WEBHOOK_FAILED'), 'the failing webhook to be said');
+    await eventually(coded('WSGUARD_DISK_FULL'), 'the full disk in the log');
+    await eventually(() => requests >= 2, 'the second request to the webhook');
+    await eventually(coded('WSGUARD_WEBHOOK_FAILED'), 'the failing webhook in the log');
     child.trigger('free');
     await child.stdoutMatch(/free/);
     expect(await serves(child)).toBe('served');
   });
 
-  test('the metrics page answers while the application is stuck', async () => {
+  test('the Prometheus page replies while the application is blocked', async () => {
     const child = startChild({
-      files: { 'server.js': SERVER + onTrigger('stick', "console.log('stuck now'); for (;;);") },
+      files: { 'server.js': SERVER + onTrigger('stick', "console.log('blocked now'); for (;;);") },
       nodeArgs: PRELOAD,
       env: { ...QUICK, WSGUARD_PROMETHEUS_PORT: '0' },
     });
     const url = /http:\S+?\/metrics/.exec(String((await child.logLine(/^watching /))['exports']))?.[0] ?? '';
     child.trigger('stick');
-    await child.stdoutMatch(/stuck now/);
+    await child.stdoutMatch(/blocked now/);
     const page = await (await fetch(url)).text();
     expect(page).toContain('wsguard_rss_bytes');
     await eventually(

@@ -20,7 +20,7 @@ const resource = {
   'process.pid': 4711,
 };
 
-/** Every row has a value, so that the two pages can be compared whole. */
+/** Every metric has a value, so that the two pages can be compared completely. */
 const rtt = { boundsSeconds: [0.01, 0.1, 1], counts: [10, 15, 18, 20], sumSeconds: 3.5 };
 const fullState = () =>
   stateOf({
@@ -54,35 +54,38 @@ const fullState = () =>
     },
   });
 
-interface Seen {
+interface OtelState {
   readonly exports: readonly string[];
   readonly problems: readonly OtlpProblem[];
   readonly recovered: readonly string[];
   readonly droppedLogs: number;
 }
 
-/** The exporter in a thread of its own, told what to do by messages. */
+/** Runs the exporter in a thread of its own, controlled by messages. */
 function startThread(env: Record<string, string>) {
   const worker = new Worker(join(__dirname, '..', 'support', 'otel-worker.cjs'), {
     env,
     execArgv: [],
     workerData: { state: fullState(), resource },
   });
-  const ask = async (command: 'emit' | 'flush' | 'stop' | 'look', given?: unknown): Promise<Seen> => {
-    worker.postMessage({ command, given });
-    const [seen] = (await once(worker, 'message')) as [Seen];
-    return seen;
+  const request = async (
+    command: 'emit' | 'flush' | 'stop' | 'state',
+    argument?: unknown,
+  ): Promise<OtelState> => {
+    worker.postMessage({ command, argument });
+    const [state] = (await once(worker, 'message')) as [OtelState];
+    return state;
   };
   return {
-    emit: (...alerts: Alert[]) => ask('emit', alerts),
-    flush: () => ask('flush'),
-    look: () => ask('look'),
-    stop: () => ask('stop'),
+    emit: (...alerts: Alert[]) => request('emit', alerts),
+    flush: () => request('flush'),
+    state: () => request('state'),
+    stop: () => request('stop'),
     end: () => worker.terminate(),
   };
 }
 
-describeWith(['collector'], 'OTLP to a real collector', () => {
+describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
   let collector: Collector;
   const threads: { end(): Promise<unknown> }[] = [];
 
@@ -134,7 +137,7 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
     );
   });
 
-  test("the collector's page and ours have the same series with the same values", async () => {
+  test("the collector's Prometheus page and ours have the same series with the same values", async () => {
     await start({}).flush();
     await eventually(pageHas('wsguard_agent_samples_total'), 'metrics on the page');
     const page = await startPrometheusServer({
@@ -152,7 +155,7 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
     expect(theirs).toEqual(ours);
   });
 
-  test('wrong credentials: nothing arrives, it is said once, and right ones work', async () => {
+  test('wrong credentials are reported once, and correct ones work', async () => {
     const env = (password: string) => ({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.basicEndpoint,
       OTEL_EXPORTER_OTLP_HEADERS: `authorization=Basic%20${encodeURIComponent(basic(password))}`,
@@ -169,14 +172,16 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
     await eventually(pageHas('ws_connections_active{'), 'metrics on the page');
   });
 
-  test('a collector that restarts: said once; the alert of the time between arrives; recovery is said', async () => {
-    // It is tried again for so long while nobody listens; while somebody does, no answer is so late.
+  test('while the collector restarts, the failure is reported once, the alert is kept, and recovery is reported', async () => {
+    // The exporter retries for this long while the collector is down.
     const otel = start({ OTEL_EXPORTER_OTLP_TIMEOUT: '3000' });
     await otel.flush();
     await collector.stop({ keep: true });
     await otel.emit(alertOf({ id: 'while-down' }));
     for (let i = 0; i < 3; i += 1) await otel.flush();
-    const signals = (await otel.look()).problems.map(({ code, reason }) => `${code} ${reason.split(':')[0]}`);
+    const signals = (await otel.state()).problems.map(
+      ({ code, reason }) => `${code} ${reason.split(':')[0]}`,
+    );
     expect(new Set(signals)).toEqual(new Set(['WSGUARD_OTLP_EXPORT metrics', 'WSGUARD_OTLP_EXPORT logs']));
     expect(signals).toHaveLength(2);
     collector = await startComponent('collector', { dir: collector.dir, ports: { ...collector.ports } });
@@ -185,32 +190,32 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
       return JSON.stringify(collector.logRecords()).includes('while-down');
     }, 'the alert');
     const { recovered, problems } = await eventually(async () => {
-      const seen = await otel.flush();
-      return seen.recovered.length === 2 ? seen : null;
+      const state = await otel.flush();
+      return state.recovered.length === 2 ? state : null;
     }, 'recovery');
     expect(new Set(recovered)).toEqual(new Set(['metrics', 'logs']));
     expect(problems).toHaveLength(2);
   });
 
-  test('a collector that is down for the whole run: a bounded queue, a bounded stop, said once', async () => {
+  test('a collector that stays down: the queue and the stop are bounded, and each signal is reported once', async () => {
     await collector.stop({ keep: true });
     const otel = start({ OTEL_EXPORTER_OTLP_TIMEOUT: '300', OTEL_METRIC_EXPORT_INTERVAL: '100' });
     await otel.emit(...Array.from({ length: 1000 }, (_, n) => alertOf({ n })));
-    await eventually(async () => (await otel.look()).droppedLogs >= 1000 - 2 * 256, 'a full queue');
-    await eventually(async () => (await otel.look()).problems.length === 2, 'both signals to be reported');
+    await eventually(async () => (await otel.state()).droppedLogs >= 1000 - 2 * 256, 'a full queue');
+    await eventually(async () => (await otel.state()).problems.length === 2, 'both signals to be reported');
     const startedMs = Date.now();
     const { problems } = await otel.stop();
     expect(Date.now() - startedMs).toBeLessThan(10_000);
     expect(problems).toHaveLength(2);
   });
 
-  test('grpc without its exporter is said, and nothing is tried', async () => {
+  test('grpc without its exporter is reported, and nothing is exported', async () => {
     const { exports, problems } = await start({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }).flush();
     expect(exports).toEqual([]);
     expect(problems.map(({ code }) => code)).toEqual(['WSGUARD_OTLP_PROTOCOL']);
   });
 
-  test('TLS: with the certificate it arrives, without it is refused and said', async () => {
+  test('TLS works with the certificate, and a missing certificate is reported', async () => {
     const { cert, key } = makeCertificate();
     await collector.stop();
     collector = await startComponent('collector', { tls: { cert, key } });
@@ -221,7 +226,7 @@ describeWith(['collector'], 'OTLP to a real collector', () => {
   });
 });
 
-/** Name and labels to value, without what only one side says of where the series comes from. */
+/** Maps name and labels to the value, without the labels that only one of the two pages has. */
 function seriesOf(page: string): Record<string, number> {
   const found: Record<string, number> = {};
   for (const line of page.split('\n')) {

@@ -17,7 +17,7 @@ import { eventually } from '../support/eventually.ts';
 
 const DEADLINE_MS = 10_000;
 const deadlines = new Set<() => void>();
-/** Real time, but a wait of seconds takes milliseconds, and a deadline is over when the test says so. */
+/** Real time with waits 20 times shorter; a deadline of 10 s expires only when the test calls it. */
 const clock: Clock = (() => {
   const real = createClock();
   const after: Clock['after'] = (ms, task) => {
@@ -28,7 +28,7 @@ const clock: Clock = (() => {
   return { ...real, after };
 })();
 
-interface Seen {
+interface ReceivedRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
@@ -44,32 +44,32 @@ afterEach(() => {
   }
 });
 
-/** Answers what the list says, the last of it for ever; `hang` accepts and never answers. */
-async function receiver(answers: readonly (number | 'hang')[]) {
-  const seen: Seen[] = [];
+/** Replies with the statuses of the list, then repeats the last one; `hang` never replies. */
+async function receiver(replies: readonly (number | 'hang')[]) {
+  const requests: ReceivedRequest[] = [];
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const answer = answers[Math.min(seen.length, answers.length - 1)];
+      const reply = replies[Math.min(requests.length, replies.length - 1)];
       const { method = '', url = '', headers } = request;
-      seen.push({ method, url, headers, body: Buffer.concat(chunks) });
-      if (typeof answer === 'number') response.writeHead(answer).end('ok');
+      requests.push({ method, url, headers, body: Buffer.concat(chunks) });
+      if (typeof reply === 'number') response.writeHead(reply).end('ok');
     });
   };
   const server = createServer(listener).listen(0, '127.0.0.1');
   servers.push(server);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/hook?team=a`, seen, server, listener };
+  return { url: `http://127.0.0.1:${port}/hook?team=a`, requests, server, listener };
 }
 
-test('an alert: body, idempotency key, signature', async () => {
-  const { url, seen } = await receiver([200]);
+test('sends an alert with its idempotency key and signature', async () => {
+  const { url, requests } = await receiver([200]);
   const webhook = createWebhook({ url, secret: 's3cret', clock });
   const alert = alertOf({ event: 'updated', n: 2 });
   expect(await webhook.send(alert)).toEqual({ outcome: 'delivered' });
-  const [request] = seen;
+  const [request] = requests;
   expect(request).toMatchObject({ method: 'POST', url: '/hook?team=a' });
   expect(request?.headers).toMatchObject({
     'content-type': 'application/json',
@@ -82,62 +82,62 @@ test('an alert: body, idempotency key, signature', async () => {
   expect(Math.abs(Number(signed?.[1]) - Date.now() / 1000)).toBeLessThan(60);
 });
 
-test('without a secret there is no signature', async () => {
-  const { url, seen } = await receiver([204]);
+test('sends no signature without a secret', async () => {
+  const { url, requests } = await receiver([204]);
   await createWebhook({ url, secret: null, clock }).send(alertOf());
-  expect(seen[0]?.headers).not.toHaveProperty('x-wsguard-signature');
+  expect(requests[0]?.headers).not.toHaveProperty('x-wsguard-signature');
 });
 
-test('408, 429, 500 and 503 are tried again with the same key and body', async () => {
-  const { url, seen } = await receiver([408, 429, 500, 503, 200]);
+test('repeats after status 408, 429, 500 and 503 with the same key and body', async () => {
+  const { url, requests } = await receiver([408, 429, 500, 503, 200]);
   const retries: Delivery[] = [];
   const webhook = createWebhook({ url, secret: 'x', clock, onRetry: (delivery) => retries.push(delivery) });
   expect(await webhook.send(alertOf())).toEqual({ outcome: 'delivered' });
-  expect(seen).toHaveLength(5);
-  expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
-  expect(new Set(seen.map(({ body }) => String(body))).size).toBe(1);
+  expect(requests).toHaveLength(5);
+  expect(new Set(requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+  expect(new Set(requests.map(({ body }) => String(body))).size).toBe(1);
   expect(retries[2]).toMatchObject({ code: 'WSGUARD_WEBHOOK_FAILED', reason: 'HTTP status 500' });
 });
 
-test.each([301, 400, 401, 404, 410])('%d is final', async (status) => {
-  const { url, seen } = await receiver([status]);
+test.each([301, 400, 401, 404, 410])('does not repeat after status %d', async (status) => {
+  const { url, requests } = await receiver([status]);
   expect(await createWebhook({ url, secret: null, clock }).send(alertOf())).toEqual({
     outcome: 'dropped',
     code: 'WSGUARD_WEBHOOK_REJECTED',
     reason: `HTTP status ${status}`,
   });
-  expect(seen).toHaveLength(1);
+  expect(requests).toHaveLength(1);
 });
 
-test('a receiver that hangs is left after the deadline, and met again when it answers', async () => {
-  const { url, seen } = await receiver(['hang', 200]);
+test('repeats after a deadline without a reply', async () => {
+  const { url, requests } = await receiver(['hang', 200]);
   const retries: Delivery[] = [];
   const webhook = createWebhook({ url, secret: null, clock, onRetry: (delivery) => retries.push(delivery) });
   const outcome = webhook.send(alertOf());
-  await eventually(() => seen.length === 1, 'the first try');
-  for (const isOver of deadlines) isOver();
+  await eventually(() => requests.length === 1, 'the first attempt');
+  for (const expire of deadlines) expire();
   expect(await outcome).toEqual({ outcome: 'delivered' });
-  expect(seen).toHaveLength(2);
+  expect(requests).toHaveLength(2);
   expect(retries).toEqual([
     { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'no reply in 10000 ms' },
   ]);
 });
 
-test('a receiver that refuses, and comes up later', async () => {
-  const { seen, listener } = await receiver([200]);
+test('repeats while the connection is refused', async () => {
+  const { requests, listener } = await receiver([200]);
   const { port } = await freePorts(['port']);
   const url = `http://127.0.0.1:${port}/hook`;
   const retries: Delivery[] = [];
   const webhook = createWebhook({ url, secret: null, clock, onRetry: (delivery) => retries.push(delivery) });
   const outcome = webhook.send(alertOf());
-  await eventually(() => retries.length >= 2, 'two tries');
+  await eventually(() => retries.length >= 2, 'two attempts');
   expect(retries[0]).toMatchObject({ reason: 'ECONNREFUSED' });
   servers.push(createServer(listener).listen(port, '127.0.0.1'));
   expect(await outcome).toEqual({ outcome: 'delivered' });
-  expect(seen).toHaveLength(1);
+  expect(requests).toHaveLength(1);
 });
 
-test('500 for ever: the queue stays bounded and stop ends it', async () => {
+test('the queue stays bounded while every attempt fails, and stop drops the rest', async () => {
   const { url } = await receiver([500]);
   const webhook = createWebhook({ url, secret: null, clock });
   const outcomes = Array.from({ length: 300 }, (_, n) => webhook.send(alertOf({ n })));
@@ -147,15 +147,15 @@ test('500 for ever: the queue stays bounded and stop ends it', async () => {
   expect(reasons.filter((reason) => reason === 'the agent is stopping')).toHaveLength(256);
 });
 
-test('a file: one PUT below the alert, its hash, signed', async () => {
-  const { url, seen } = await receiver([200]);
+test('uploads a file below its alert with its hash and signature', async () => {
+  const { url, requests } = await receiver([200]);
   const file = join(mkdtempSync(join(tmpdir(), 'wsguard-up-')), 'heap 1.heapsnapshot');
   const content = Buffer.alloc(3_000_000, 'snapshot');
   writeFileSync(file, content);
   const upload = createUpload({ url, secret: 's3cret', clock, redact: 'on' });
   expect(await upload.send({ alertId: 'a1', file, redacted: true })).toEqual({ outcome: 'delivered' });
   const sha256 = createHash('sha256').update(content).digest('hex');
-  const [request] = seen;
+  const [request] = requests;
   expect(request).toMatchObject({ method: 'PUT', url: '/hook/a1/heap%201.heapsnapshot?team=a' });
   expect(request?.body.equals(content)).toBe(true);
   expect(request?.headers).toMatchObject({
@@ -168,20 +168,20 @@ test('a file: one PUT below the alert, its hash, signed', async () => {
   expect(signed?.[2]).toBe(expected);
 });
 
-test('what is not redacted leaves only with WSGUARD_REDACT=off', async () => {
-  const { url, seen } = await receiver([200]);
+test('uploads an unredacted file only with WSGUARD_REDACT=off', async () => {
+  const { url, requests } = await receiver([200]);
   const file = { alertId: 'a1', file: __filename, redacted: false };
   expect(await createUpload({ url, secret: null, clock, redact: 'on' }).send(file)).toMatchObject({
     outcome: 'dropped',
     code: 'WSGUARD_UPLOAD_NOT_REDACTED',
   });
-  expect(seen).toHaveLength(0);
+  expect(requests).toHaveLength(0);
   expect(await createUpload({ url, secret: null, clock, redact: 'off' }).send(file)).toEqual({
     outcome: 'delivered',
   });
 });
 
-test('a file that is gone, a store that breaks off in the middle', async () => {
+test('reports a missing file, and repeats an interrupted upload', async () => {
   const { url } = await receiver([200]);
   const upload = createUpload({ url, secret: null, clock, redact: 'on' });
   expect(await upload.send({ alertId: 'a', file: '/nowhere/x', redacted: true })).toMatchObject({
@@ -189,31 +189,31 @@ test('a file that is gone, a store that breaks off in the middle', async () => {
     code: 'WSGUARD_UPLOAD_FILE',
     reason: '/nowhere/x: ENOENT',
   });
-  let cut = 0;
+  let interruptions = 0;
   const breaking = createServer((request, response) => {
     request.once('data', () => {
-      cut += 1;
-      if (cut === 1) request.destroy();
+      interruptions += 1;
+      if (interruptions === 1) request.destroy();
     });
     request.on('end', () => response.end());
   }).listen(0, '127.0.0.1');
   servers.push(breaking);
   await once(breaking, 'listening');
   const retries: Delivery[] = [];
-  const again = createUpload({
+  const interrupted = createUpload({
     url: `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`,
     secret: null,
     clock,
     redact: 'on',
     onRetry: (delivery) => retries.push(delivery),
   });
-  expect(await again.send({ alertId: 'a', file: process.execPath, redacted: true })).toEqual({
+  expect(await interrupted.send({ alertId: 'a', file: process.execPath, redacted: true })).toEqual({
     outcome: 'delivered',
   });
   expect(retries.length).toBeGreaterThanOrEqual(1);
 });
 
-test('TLS: a certificate that nobody knows is a failure, not a fault', async () => {
+test('reports an unknown TLS certificate and repeats', async () => {
   const { pem } = makeCertificate();
   const server = createSecureServer(pem, (_, response) => response.end()).listen(0, '127.0.0.1');
   servers.push(server as unknown as Server);

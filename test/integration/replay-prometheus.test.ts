@@ -12,7 +12,7 @@ const POINTS = 135;
 
 const START_MS = Date.now() - POINTS * STEP_MS;
 
-/** A page with the whole of a history that ends now, the same at each scrape: one that comes to nothing loses nothing. */
+/** Serves a metrics page with the complete history up to now, so that a failed scrape loses nothing. */
 function serveHistory(lines: (point: number) => readonly string[]): Server {
   const page = Array.from({ length: POINTS }, (_, point) =>
     lines(point).map((line) => `${line} ${START_MS + point * STEP_MS}\n`),
@@ -85,7 +85,7 @@ describeWith(['prometheus'], 'replay --prometheus', () => {
 
   const range = () => ['--prometheus', prometheus.url, '--from', String(Date.now() / 1000 - 3600)];
 
-  test('would it have alarmed, when, and about what', async () => {
+  test('finds the alert in the history of the agent, at its time', async () => {
     const { code, result } = await replayed(...range(), '--selector', `{instance="${instances[0]}"}`);
     expect(code).toBe(1);
     const [first] = result.alerts;
@@ -95,7 +95,7 @@ describeWith(['prometheus'], 'replay --prometheus', () => {
     expect(minutes).toBeLessThan(30);
   });
 
-  test('over plain prom-client defaults: conditions, and no leak', async () => {
+  test('finds conditions and no leak in the default metrics of prom-client', async () => {
     const { code, result } = await replayed(...range(), '--selector', `{instance="${instances[1]}"}`);
     expect(code).toBe(0);
     expect(result.alerts).toMatchObject([{ kind: 'descriptor-limit', family: 'condition' }]);
@@ -103,7 +103,7 @@ describeWith(['prometheus'], 'replay --prometheus', () => {
     expect(floor).toMatchObject({ answer: 'inconclusive', missing: 'connections' });
   });
 
-  test('several processes match, or none answers: said, with what to do', async () => {
+  test('reports several matching processes, no reply and an invalid selector, each with a hint', async () => {
     await expect(replayed(...range())).rejects.toMatchObject({
       code: 'WSGUARD_REPLAY_SELECTOR',
       hint: expect.stringContaining('--selector'),

@@ -1,4 +1,4 @@
-// Runs the built exporter in a thread with an environment of its own, as the watcher does. Jest's sandbox cannot:
+// Runs the built exporter in a thread with its own environment, like the watcher. Jest's sandbox cannot do this, because
 // the OTLP exporters load http by a dynamic import.
 const { parentPort, workerData } = require('node:worker_threads');
 const { createClock } = require('../../dist/core/clock.js');
@@ -22,12 +22,12 @@ const commands = {
   emit: (alerts) => alerts.forEach((alert) => otel.emitAlert(alert)),
   flush: () => otel.flush(),
   stop: () => otel.stop(),
-  look: () => undefined,
+  state: () => undefined,
 };
 
-async function obey({ command, given }) {
-  await commands[command](given);
+async function run({ command, argument }) {
+  await commands[command](argument);
   parentPort.postMessage({ exports: otel.exports, problems, recovered, droppedLogs: otel.droppedLogs() });
 }
 
-parentPort.on('message', (message) => void obey(message));
+parentPort.on('message', (message) => void run(message));

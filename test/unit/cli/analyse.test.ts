@@ -31,25 +31,25 @@ function served(report: unknown, files = [fileAt(30_000), fileAt(240_000)]): Ana
 }
 const report = (samples: unknown): unknown => ({ schema: 'wsguard.report/1', samples });
 
-test('between two snapshots of an alert: what the agent counted then', () => {
+test('adds the connections that the agent counted between two snapshots of an alert', () => {
   expect(served(report(points))).toEqual({ opened: 280, closed: 280 });
 });
 
 test.each([
-  ['no report of this kind', { schema: 'other/1', samples: points }],
-  ['no JSON', '{"schema":'],
+  ['a file of another schema', { schema: 'other/1', samples: points }],
+  ['invalid JSON', '{"schema":'],
   ['no samples', report(null)],
   ['samples of an earlier agent', report(points.map((each) => ({ ...each, opened: undefined })))],
   ['samples that end before the second', report(points.slice(0, 8))],
   [
-    'a process that began anew',
+    'a process that restarted',
     report(points.map((each, at) => (at < 9 ? each : point(0, { wallMs: each.wallMs })))),
   ],
-])('%s: nothing is said', (_, content) => {
+])('%s: adds nothing', (_, content) => {
   expect(served(content)).toBeUndefined();
 });
 
-test('other names, one file, a pipe, two folders: nothing is said', () => {
+test('other names, one file, a pipe, two folders: adds nothing', () => {
   const good = report(points);
   for (const files of [
     [join(folder, 'a.heapsnapshot'), join(folder, 'b.heapsnapshot')],
@@ -60,7 +60,7 @@ test('other names, one file, a pipe, two folders: nothing is said', () => {
     expect(served(good, files)).toBeUndefined();
 });
 
-test('the text has it, per suspect too, and does not excuse itself for what it knows', () => {
+test('the text shows the counts, also per suspect, instead of the note about missing counts', () => {
   const suspects = [suspectOf({ growth: { objects: 300, bytes: 1 } })];
   const counts = { open: 10, closed: 0, before: { open: 10, closed: 0 } };
   const since = { opened: 10, openedAndClosed: 0, closed: 0, released: 10 };

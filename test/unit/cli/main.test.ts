@@ -24,7 +24,7 @@ test('help lists every command with an example', async () => {
 });
 
 test.each([['analyse'], ['analyze'], ['replay'], ['redact'], ['config'], ['doctor']])(
-  '%s --help and help %s say usage and an example',
+  '%s --help and help %s print usage and examples',
   async (name) => {
     const [flag, word] = [open(), open()];
     expect(await main([name, '--help'], flag.io)).toBe(0);
@@ -34,7 +34,7 @@ test.each([['analyse'], ['analyze'], ['replay'], ['redact'], ['config'], ['docto
   },
 );
 
-test('wrong use is 2 and goes to stderr', async () => {
+test('wrong use is exit code 2 with the usage on stderr', async () => {
   for (const argv of [
     [],
     ['cofnig'],
@@ -53,25 +53,25 @@ test('wrong use is 2 and goes to stderr', async () => {
   expect(text.err).toContain('did you mean config?');
 });
 
-test('could not is 3, with a code and a hint', async () => {
+test('a failure is exit code 3 with a code and a hint', async () => {
   const { io, text } = open();
   expect(await main(['analyse', '/nowhere.heapsnapshot'], io)).toBe(3);
   expect(text.err).toMatch(/^WSGUARD_[A-Z_]+: .+\n {2}\S/m);
 });
 
-test('a fault of a command is 3 as well, never 1', async () => {
+test('an unexpected error is exit code 3, never 1', async () => {
   const { io, text } = open();
   const broken = {
     ...io,
     out: () => {
-      throw new Error('ours');
+      throw new Error('bug');
     },
   };
   expect(await main(['config'], broken)).toBe(3);
-  expect(text.err).toMatch(/^WSGUARD_UNEXPECTED: Error: ours/);
+  expect(text.err).toMatch(/^WSGUARD_UNEXPECTED: Error: bug/);
 });
 
-test('config: values, sources, problems; secrets hidden', async () => {
+test('config prints values, sources and problems, and hides secrets', async () => {
   const { io, text } = open({
     WSGUARD_INTERVAL_MS: '5000',
     WSGUARD_WEBHOOK_URL: 'https://hunter2@example.org/',
@@ -100,7 +100,7 @@ test('config: values, sources, problems; secrets hidden', async () => {
   expect(text.out + plain.text.out).not.toContain('hunter2');
 });
 
-test('doctor: what works here and why not', async () => {
+test('doctor prints what works and why something does not', async () => {
   const { io, text } = open({
     WSGUARD_DIR: '/proc/none',
     WSGUARD_SNAPSHOT: 'off',

@@ -19,7 +19,7 @@ async function run(argv: readonly string[], stdin: NodeJS.ReadableStream = Reada
   return { code, out, json: () => expectValid('replay', JSON.parse(out) as Replay) };
 }
 
-test('a leak: exit code 1, schema, its kind, in the clock of the trace', async () => {
+test('a leak: exit code 1, and alerts in the time of the trace', async () => {
   const { code, json } = await run([trace('L04'), '--time-scale', '60', '--json']);
   expect(code).toBe(1);
   const { schema, alerts, answers, timeToLimit, evaluationMs } = json();
@@ -33,28 +33,28 @@ test('a leak: exit code 1, schema, its kind, in the clock of the trace', async (
   expect(evaluationMs.median).toBeGreaterThan(0);
 });
 
-test('a healthy trace: exit code 0, and what each detector says', async () => {
+test('a healthy trace: exit code 0, and the answer of each detector', async () => {
   const { code, out } = await run([trace('H08'), '--time-scale', '60']);
   expect(code).toBe(0);
   expect(out).toContain('No alert in');
   expect(out).toMatch(/registries +ok/);
 });
 
-test('preload hides what only the application could have registered', async () => {
+test('--signals preload hides collections that only the application can have registered', async () => {
   const all = await run([trace('L07'), '--time-scale', '60', '--json']);
   const preload = await run([trace('L07'), '--time-scale', '60', '--signals', 'preload', '--json']);
   expect(all.json().alerts[0]?.kind).toBe('queue-growth');
   expect(preload.json().alerts[0]?.kind).toBe('heap-growth');
 });
 
-test('the limit of the container makes its time known', async () => {
+test('--memory-limit gives a time to the limit', async () => {
   const limit = String(220 * 1024 ** 2);
   const { json } = await run([trace('L13'), '--time-scale', '60', '--memory-limit', limit, '--json']);
   const last = json().alerts.at(-1);
   expect(last?.timeToLimitMs).toBeGreaterThan(0);
 });
 
-test('a pipe works, gzipped or not, in chunks of any size', async () => {
+test('reads a pipe, gzipped or not, in chunks of any size', async () => {
   const packed = readFileSync(trace('L04'));
   const plain = gunzipSync(packed);
   const chunks = (data: Buffer) => Readable.from(data.toString('latin1').match(/[^]{1,1013}/g) ?? []);
@@ -74,7 +74,7 @@ test('a pipe works, gzipped or not, in chunks of any size', async () => {
   ).toBe(alerts);
 });
 
-test('the recorded samples of a live run give the same transitions as they gave live', async () => {
+test('recorded samples give the same transitions as the live run', async () => {
   const [header = '', ...rows] = gunzipSync(readFileSync(trace('L05')))
     .toString()
     .trimEnd()
@@ -102,11 +102,15 @@ test.each([
   [['a.csv', '--memory-limit', 'much']],
   [['a.csv', '--nonsense']],
   [['a.csv', '--prometheus', 'http://127.0.0.1:1']],
-])('wrong use: %p', async (argv) => {
+  [['a.csv', '--from', '2026-11-22']],
+  [['--prometheus', 'not-a-url']],
+  [['--prometheus', 'http://127.0.0.1:1', '--from', 'yesterday']],
+  [['--prometheus', 'http://127.0.0.1:1', '--from', '2026-11-23', '--to', '2026-11-22']],
+])('is wrong use: %p', async (argv) => {
   await expect(run(argv)).rejects.toBeInstanceOf(UsageError);
 });
 
-describe('what cannot be read', () => {
+describe('a file that cannot be replayed', () => {
   let dir = '';
   beforeAll(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-replay-'))));
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -129,7 +133,7 @@ describe('what cannot be read', () => {
     await expect(failed).rejects.toMatchObject({ code });
   });
 
-  test('rows of nonsense are left out and never alarm', async () => {
+  test('invalid rows are skipped and raise no alert', async () => {
     const rows = Array.from({ length: 300 }, (_, i) => `${i % 5 === 0 ? 'x' : i * 15_000},NaN,-3,,1e300`);
     const path = file('nonsense.csv', ['t,olds,clients,unresp,map', ...rows].join('\n'));
     expect((await run([path, '--json'])).code).toBe(0);

@@ -22,7 +22,7 @@ const readFile = (path: string): string => {
 const load = (more: Partial<ConfigInput> = {}) =>
   loadConfig({ env: {}, readFile, cwd: '/app', mainFile: '/app/src/server.js', execArgv: [], ...more });
 
-test('defaults, with the service from the package and the directory below the working directory', () => {
+test('defaults: the service of package.json, the directory below the working directory', () => {
   const { config, sources, problems, serviceVersion } = load();
   expect(config).toMatchObject({
     enabled: true,
@@ -35,14 +35,14 @@ test('defaults, with the service from the package and the directory below the wo
   expect(problems).toEqual([]);
 });
 
-test('default < file < code < environment', () => {
+test('the environment wins over code, code over the file, the file over defaults', () => {
   const env = { WSGUARD_CONFIG: 'wsguard.json', WSGUARD_THREAD: 'off' };
   const { config, sources } = load({ env, code: { intervalMs: 7000, thread: 'auto' } });
   expect(config).toMatchObject({ intervalMs: 7000, thread: 'off', mute: ['abc:2026-12-01'] });
   expect(sources).toMatchObject({ intervalMs: 'code', thread: 'env', mute: 'file', log: 'default' });
 });
 
-test('code may name the file; the environment names another', () => {
+test('code can name the file, and the environment another one', () => {
   expect(load({ code: { config: '/app/wsguard.json' } }).config.intervalMs).toBe(5000);
   const { problems } = load({ code: { config: '/app/wsguard.json' }, env: { WSGUARD_CONFIG: '/none.json' } });
   expect(problems).toEqual([
@@ -55,7 +55,7 @@ test('code may name the file; the environment names another', () => {
   ]);
 });
 
-test('the kill switch is looked at first: no file is opened', () => {
+test('WSGUARD_ENABLED=false is read first: no file is opened', () => {
   const opened: string[] = [];
   const { config } = load({
     env: { WSGUARD_ENABLED: '0', WSGUARD_CONFIG: 'wsguard.json' },
@@ -77,24 +77,24 @@ test.each([
   ['WSGUARD_WEBHOOK_URL', 'ftp://x', 'webhookUrl', null],
   ['WSGUARD_MUTE', 'no-date', 'mute', []],
   ['WSGUARD_PROMETHEUS_PORT', '70000', 'prometheusPort', null],
-])('%s=%s is named and the layer below kept', (name, text, setting, kept) => {
+])('%s=%s is reported and the value of the layer below stays', (name, text, setting, kept) => {
   const { config, problems } = load({ env: { [name]: text } });
   expect(config[setting as 'dir']).toEqual(kept);
   expect(problems).toHaveLength(1);
   expect(problems[0]).toMatchObject({ setting: name, source: 'env' });
 });
 
-test('a bad value in the environment keeps what code says, not the default', () => {
+test('an invalid value in the environment leaves the value of code', () => {
   const { config, sources } = load({ code: { intervalMs: 9000 }, env: { WSGUARD_INTERVAL_MS: 'fast' } });
   expect(config.intervalMs).toBe(9000);
   expect(sources.intervalMs).toBe('code');
 });
 
-test('an empty variable is not set', () => {
+test('an empty variable counts as not set', () => {
   expect(load({ env: { WSGUARD_DIR: '', WSGUARD_LOG: ' ' } }).problems).toEqual([]);
 });
 
-test('unknown names are reported with the nearest known one, in all three layers', () => {
+test('unknown names in file, code and environment are reported with the nearest known name', () => {
   files['/app/typo.json'] = '{"interval": 5}';
   const { problems } = load({
     env: { WSGUARD_WEBHOK_URL: 'https://user:pw@x', WSGUARD_CONFIG: 'typo.json' },
@@ -109,7 +109,7 @@ test('unknown names are reported with the nearest known one, in all three layers
   expect(JSON.stringify(problems)).not.toContain('pw');
 });
 
-test('no problem shows a secret', () => {
+test('no problem contains a secret', () => {
   const { problems } = load({
     env: { WSGUARD_WEBHOOK_URL: 'htp://hunter2', WSGUARD_CONFIG: 'broken.json' },
     code: { webhookSecret: 12 },
@@ -118,18 +118,18 @@ test('no problem shows a secret', () => {
   expect(JSON.stringify(problems)).not.toContain('hunter2');
 });
 
-test('a settings file that is no object, options that are none', () => {
+test('reports a settings file without an object, and options that are not an object', () => {
   expect(load({ env: { WSGUARD_CONFIG: 'list.json' } }).problems[0]?.expected).toBe(
     'a file with one JSON object',
   );
   expect(load({ code: 42 }).problems[0]?.setting).toBe('start(options)');
 });
 
-test.each([[undefined], [null], [7], [[]], [{}]])('an environment of %p is an empty one', (env) => {
+test.each([[undefined], [null], [7], [[]], [{}]])('an environment of %p counts as empty', (env) => {
   expect(load({ env }).config.enabled).toBe(true);
 });
 
-test('an environment whose variables throw', () => {
+test('survives an environment with getters that throw', () => {
   const env = new Proxy(
     {},
     {
@@ -142,14 +142,14 @@ test('an environment whose variables throw', () => {
   expect(load({ env }).config.log).toBe('info');
 });
 
-test('the directory of --diagnostic-dir, from the flags or NODE_OPTIONS; WSGUARD_DIR wins', () => {
+test('the directory comes from --diagnostic-dir in the flags or NODE_OPTIONS; WSGUARD_DIR wins', () => {
   expect(load({ execArgv: ['--diagnostic-dir=/diag'] }).config.dir).toBe('/diag');
   const env = { NODE_OPTIONS: '--require x --diagnostic-dir /opt/d' };
   expect(load({ env })).toMatchObject({ config: { dir: '/opt/d' }, sources: { dir: '--diagnostic-dir' } });
   expect(load({ env: { ...env, WSGUARD_DIR: 'mine' } }).config.dir).toBe('/app/mine');
 });
 
-test('the service: WSGUARD_SERVICE, OTEL_SERVICE_NAME, resource attributes, package', () => {
+test('the service comes from WSGUARD_SERVICE, OTEL_SERVICE_NAME, resource attributes or package.json', () => {
   const otel = { OTEL_RESOURCE_ATTRIBUTES: 'service.name=from%20attr,service.version=9,broken=%' };
   expect(load({ env: otel })).toMatchObject({
     config: { service: 'from attr' },
@@ -161,11 +161,11 @@ test('the service: WSGUARD_SERVICE, OTEL_SERVICE_NAME, resource attributes, pack
     config: { service: 'otel' },
     sources: { service: 'OTEL_SERVICE_NAME' },
   });
-  expect(load({ env: { ...named, WSGUARD_SERVICE: 'own' } }).config.service).toBe('own');
+  expect(load({ env: { ...named, WSGUARD_SERVICE: 'chat' } }).config.service).toBe('chat');
   expect(load({ cwd: '/', mainFile: null }).config.service).toBe('unknown_service:node');
 });
 
-test('booleans may stand for on and off', () => {
+test('booleans stand for on and off', () => {
   expect(load({ code: { redact: false } }).config.redact).toBe('off');
   expect(load({ env: { WSGUARD_PING: 'false' } }).config.ping).toBe('off');
 });

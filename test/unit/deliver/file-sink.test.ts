@@ -28,7 +28,7 @@ const linesOf = (path: string): { n: number }[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as { n: number });
 
-test('the directory appears with the first alert, for this user only, ignored by git', async () => {
+test('the first alert creates the directory, readable by this user only and ignored by git', async () => {
   const dir = join(root, 'deep', 'wsguard');
   const sink = createFileSink({ dir });
   expect(existsSync(dir)).toBe(false);
@@ -38,13 +38,13 @@ test('the directory appears with the first alert, for this user only, ignored by
   expect(modeOf(join(dir, 'alerts.ndjson'))).toBe('600');
 });
 
-test('alerts keep their order, one line each', async () => {
+test('alerts are appended in order, one line each', async () => {
   const sink = createFileSink({ dir: root });
   await Promise.all([0, 1, 2, 3].map((n) => sink.appendAlert(alertOf({ n }))));
   expect(linesOf(join(root, 'alerts.ndjson')).map(({ n }) => n)).toEqual([0, 1, 2, 3]);
 });
 
-test('a directory that was there keeps its mode and gets no .gitignore', async () => {
+test('an existing directory keeps its mode and gets no .gitignore', async () => {
   const dir = join(root, 'own');
   mkdirSync(dir, { mode: 0o755 });
   await createFileSink({ dir }).appendAlert(alertOf());
@@ -52,7 +52,7 @@ test('a directory that was there keeps its mode and gets no .gitignore', async (
   expect(readdirSync(dir)).toEqual(['alerts.ndjson']);
 });
 
-test('rotated at the limit: one file before, no line lost or torn', async () => {
+test('rotates at the size limit without losing or breaking a line', async () => {
   const bytes = JSON.stringify(alertOf()).length + 1;
   const sink = createFileSink({ dir: root, maxBytes: 3 * bytes });
   for (let n = 0; n < 5; n += 1) await sink.appendAlert(alertOf({ n }));
@@ -60,7 +60,7 @@ test('rotated at the limit: one file before, no line lost or torn', async () => 
   expect(linesOf(join(root, 'alerts.ndjson')).map(({ n }) => n)).toEqual([3, 4]);
 });
 
-test('reports lie in the folder of the alert, 0600, and leave no temporary file', async () => {
+test('writes reports into the folder of the alert with mode 0600, and leaves no temporary file', async () => {
   const sink = createFileSink({ dir: root });
   expect(await sink.writeReport('abc', { 'report.json': '{}', 'report.txt': 'x' })).toEqual({
     outcome: 'delivered',
@@ -77,7 +77,7 @@ test('an id cannot name a folder outside the directory', async () => {
   expect(readdirSync(root)).toEqual(['wsguard']);
 });
 
-test('a directory that cannot be made is an answer with a code, and the next try may succeed', async () => {
+test('reports a directory that cannot be created, and tries again with the next alert', async () => {
   const dir = join(root, 'file', 'wsguard');
   writeFileSync(join(root, 'file'), '');
   const sink = createFileSink({ dir });
@@ -90,7 +90,7 @@ test('a directory that cannot be made is an answer with a code, and the next try
   expect(await sink.appendAlert(alertOf())).toEqual({ outcome: 'delivered' });
 });
 
-test('a line that a dying process left torn is ended before the next', async () => {
+test('writes a line break first when the last line is incomplete', async () => {
   writeFileSync(join(root, 'alerts.ndjson'), '{"schema":"wsgu');
   await createFileSink({ dir: root }).appendAlert(alertOf());
   const [torn, whole] = readFileSync(join(root, 'alerts.ndjson'), 'utf8').split('\n');
@@ -100,9 +100,9 @@ test('a line that a dying process left torn is ended before the next', async () 
 
 const linux = process.platform === 'linux' ? test : test.skip;
 
-linux('a full disk is an answer with a code', async () => {
+linux('reports a full disk', async () => {
   const sink = createFileSink({ dir: root });
-  // The device that is always full stands in for the file.
+  // /dev/full fails every write with ENOSPC.
   symlinkSync('/dev/full', join(root, 'alerts.ndjson'));
   expect(await sink.appendAlert(alertOf())).toMatchObject({ outcome: 'dropped', code: 'WSGUARD_DISK_FULL' });
   rmSync(join(root, 'alerts.ndjson'));
@@ -110,10 +110,10 @@ linux('a full disk is an answer with a code', async () => {
   expect(linesOf(join(root, 'alerts.ndjson'))).toHaveLength(1);
 });
 
-describe('links', () => {
+describe('symbolic links', () => {
   const isRoot = process.getuid?.() === 0;
 
-  test('one of our own is followed: the alerts may go to /dev/stdout', async () => {
+  test('a link of this user is followed, for example to /dev/stdout', async () => {
     const dir = root;
     writeFileSync(join(dir, 'elsewhere'), '');
     symlinkSync('elsewhere', join(dir, 'alerts.ndjson'));
@@ -121,7 +121,7 @@ describe('links', () => {
     expect(readFileSync(join(dir, 'elsewhere'), 'utf8')).toContain(alertOf().id);
   });
 
-  test('under the name of a temporary file there may be one, it is not written through', async () => {
+  test('a link with the name of the temporary file is replaced, not followed', async () => {
     const dir = root;
     writeFileSync(join(dir, 'victim'), 'precious');
     mkdirSync(join(dir, 'a'));
@@ -133,7 +133,7 @@ describe('links', () => {
     expect(readFileSync(join(dir, 'a', 'report.json'), 'utf8')).toBe('{}');
   });
 
-  (isRoot ? test : test.skip)('one that another user planted is refused', async () => {
+  (isRoot ? test : test.skip)('a link of another user is refused', async () => {
     const dir = root;
     writeFileSync(join(dir, 'victim'), 'precious');
     symlinkSync('victim', join(dir, 'alerts.ndjson'));

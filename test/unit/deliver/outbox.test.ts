@@ -2,18 +2,18 @@ import { Outbox, type Attempt } from '../../../src/deliver/outbox.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const RETRY: Attempt = { outcome: 'retry', code: 'WSGUARD_WEBHOOK_FAILED', reason: 'HTTP status 500' };
-const DONE: Attempt = { outcome: 'delivered' };
+const DELIVERED: Attempt = { outcome: 'delivered' };
 
-function open(answers: (item: string, nth: number) => Attempt | Promise<Attempt>, maxItems = 10) {
+function open(reply: (item: string, nth: number) => Attempt | Promise<Attempt>, maxItems = 10) {
   const clock = createFakeClock();
-  const tried: [string, number][] = [];
+  const attempts: [string, number][] = [];
   const outbox = new Outbox<string>({
     clock,
     maxItems,
     random: () => 1,
     attempt: async (item) => {
-      tried.push([item, clock.nowMs()]);
-      return answers(item, tried.length);
+      attempts.push([item, clock.nowMs()]);
+      return reply(item, attempts.length);
     },
   });
   const settleAll = async () => {
@@ -23,50 +23,50 @@ function open(answers: (item: string, nth: number) => Attempt | Promise<Attempt>
     clock.advance(ms);
     await settleAll();
   };
-  return { outbox, tried, advance, settleAll };
+  return { outbox, attempts, advance, settleAll };
 }
 
-test('one at a time, in order', async () => {
-  const { outbox, tried } = open(() => DONE);
+test('delivers one item at a time and in order', async () => {
+  const { outbox, attempts } = open(() => DELIVERED);
   const all = await Promise.all(['a', 'b', 'c'].map((item) => outbox.deliver(item)));
-  expect(all).toEqual([DONE, DONE, DONE]);
-  expect(tried.map(([item]) => item)).toEqual(['a', 'b', 'c']);
+  expect(all).toEqual([DELIVERED, DELIVERED, DELIVERED]);
+  expect(attempts.map(([item]) => item)).toEqual(['a', 'b', 'c']);
   expect(outbox.size).toBe(0);
 });
 
-test('backs off 1, 2, 4 s and delivers in the end', async () => {
-  const { outbox, tried, advance, settleAll } = open((_, nth) => (nth < 4 ? RETRY : DONE));
+test('retries after 1, 2 and 4 s until an attempt succeeds', async () => {
+  const { outbox, attempts, advance, settleAll } = open((_, nth) => (nth < 4 ? RETRY : DELIVERED));
   const outcome = outbox.deliver('a');
   await settleAll();
   for (let i = 0; i < 10; i += 1) await advance(1000);
-  expect(await outcome).toEqual(DONE);
-  expect(tried.map(([, atMs]) => atMs)).toEqual([0, 1000, 3000, 7000]);
+  expect(await outcome).toEqual(DELIVERED);
+  expect(attempts.map(([, atMs]) => atMs)).toEqual([0, 1000, 3000, 7000]);
 });
 
-test('waits as long as the receiver asks, but not for ever', async () => {
-  const { outbox, tried, advance, settleAll } = open((_, nth) =>
-    nth === 1 ? { ...RETRY, retryAfterMs: 30_000 } : DONE,
+test('waits as long as the receiver asks', async () => {
+  const { outbox, attempts, advance, settleAll } = open((_, nth) =>
+    nth === 1 ? { ...RETRY, retryAfterMs: 30_000 } : DELIVERED,
   );
   void outbox.deliver('a');
   await settleAll();
   await advance(29_000);
-  expect(tried).toHaveLength(1);
+  expect(attempts).toHaveLength(1);
   await advance(1000);
-  expect(tried).toHaveLength(2);
+  expect(attempts).toHaveLength(2);
 });
 
-test('an item that fails and fails goes behind the others', async () => {
-  const { outbox, tried, advance, settleAll } = open((item) => (item === 'poison' ? RETRY : DONE));
+test('an item that keeps failing moves to the end', async () => {
+  const { outbox, attempts, advance, settleAll } = open((item) => (item === 'poison' ? RETRY : DELIVERED));
   void outbox.deliver('poison');
   const good = outbox.deliver('good');
   await settleAll();
   for (let i = 0; i < 10; i += 1) await advance(8000);
-  expect(await good).toEqual(DONE);
-  expect(tried.filter(([item]) => item === 'poison').length).toBeGreaterThanOrEqual(5);
+  expect(await good).toEqual(DELIVERED);
+  expect(attempts.filter(([item]) => item === 'poison').length).toBeGreaterThanOrEqual(5);
   expect(outbox.size).toBe(1);
 });
 
-test('beyond the bound the oldest is dropped, and told', async () => {
+test('drops the oldest item when the queue is full', async () => {
   const { outbox, settleAll } = open(() => RETRY, 3);
   const first = outbox.deliver('1');
   for (const item of ['2', '3', '4']) void outbox.deliver(item);
@@ -75,7 +75,7 @@ test('beyond the bound the oldest is dropped, and told', async () => {
   expect(outbox.size).toBe(3);
 });
 
-test('after a day it is given up', async () => {
+test('drops an item after one day', async () => {
   const { outbox, advance, settleAll } = open(() => RETRY);
   const outcome = outbox.deliver('a');
   await settleAll();
@@ -84,14 +84,14 @@ test('after a day it is given up', async () => {
   expect(outbox.size).toBe(0);
 });
 
-test('an attempt that throws is a drop, not a fault', async () => {
+test('an attempt that throws drops the item', async () => {
   const { outbox } = open(() => {
-    throw new Error('ours');
+    throw new Error('bug');
   });
-  expect(await outbox.deliver('a')).toMatchObject({ outcome: 'dropped', reason: 'ours' });
+  expect(await outbox.deliver('a')).toMatchObject({ outcome: 'dropped', reason: 'bug' });
 });
 
-test('stop settles what waits', async () => {
+test('stop drops all pending items', async () => {
   const { outbox, settleAll } = open(() => RETRY);
   const outcomes = [outbox.deliver('a'), outbox.deliver('b')];
   await settleAll();
@@ -100,18 +100,18 @@ test('stop settles what waits', async () => {
   expect(await outbox.deliver('c')).toMatchObject({ outcome: 'dropped' });
 });
 
-test('idle waits for what is on its way, but no longer than told', async () => {
+test('idle waits for pending items, but not longer than the limit', async () => {
   let answer: (attempt: Attempt) => void = () => undefined;
   const { outbox, advance, settleAll } = open(() => new Promise<Attempt>((resolve) => (answer = resolve)));
-  const seen: string[] = [];
+  const events: string[] = [];
   void outbox.deliver('a');
-  void outbox.idle(60_000).then(() => seen.push('idle'));
-  void outbox.idle(1000).then(() => seen.push('given up'));
+  void outbox.idle(60_000).then(() => events.push('idle'));
+  void outbox.idle(1000).then(() => events.push('limit reached'));
   await advance(999);
-  expect(seen).toEqual([]);
+  expect(events).toEqual([]);
   await advance(1);
-  expect(seen).toEqual(['given up']);
-  answer(DONE);
+  expect(events).toEqual(['limit reached']);
+  answer(DELIVERED);
   await settleAll();
-  expect(seen).toEqual(['given up', 'idle']);
+  expect(events).toEqual(['limit reached', 'idle']);
 });

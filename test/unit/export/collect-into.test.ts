@@ -8,7 +8,7 @@ const rtt = { boundsSeconds: [0.01, 0.1], counts: [1, 3, 4], sumSeconds: 0.5 };
 const state = stateOf({ sample: sampleOf({ connections: { ...sampleOf().connections, rtt } }) });
 const metrics = metricsFor('off');
 
-test("the application's registry shows our metrics beside its own", async () => {
+test("the application's registry serves our metrics beside its own", async () => {
   const registry = new Registry();
   new Gauge({ name: 'app_jobs', help: 'x', registers: [registry] }).set(3);
   collectInto(registry, metrics, () => state);
@@ -19,7 +19,7 @@ test("the application's registry shows our metrics beside its own", async () => 
   expect(page).toContain('ws_heartbeat_rtt_seconds_count 4');
 });
 
-test('a scrape reads the state once, also where it takes a while', async () => {
+test('a scrape reads the state once, also when the read is asynchronous', async () => {
   let reads = 0;
   const registry = new Registry();
   collectInto(registry, metrics, async () => {
@@ -33,17 +33,17 @@ test('a scrape reads the state once, also where it takes a while', async () => {
   expect(reads).toBe(2);
 });
 
-test('a name that the application has stays the application’s, and is reported', async () => {
+test('a metric of the application with the same name stays, and its name is reported', async () => {
   const registry = new Registry();
-  new Gauge({ name: 'ws_connections_active', help: 'mine', registers: [registry] }).set(7);
-  const collecting = collectInto(registry, metrics, () => state);
-  expect(collecting.taken).toEqual(['ws_connections_active']);
+  new Gauge({ name: 'ws_connections_active', help: 'of the application', registers: [registry] }).set(7);
+  const registration = collectInto(registry, metrics, () => state);
+  expect(registration.taken).toEqual(['ws_connections_active']);
   expect(await registry.metrics()).toContain('ws_connections_active 7');
-  collecting.dispose();
+  registration.dispose();
   expect(registry.getMetricsAsArray().map(({ name }) => name)).toEqual(['ws_connections_active']);
 });
 
-test('collecting twice into one registry throws nothing and takes nothing twice', () => {
+test('a second call for the same registry does not throw and registers nothing', () => {
   const registry = new Registry();
   const first = collectInto(registry, metrics, () => state);
   const second = collectInto(registry, metrics, () => state);
@@ -62,7 +62,7 @@ test.each([
     },
   ],
   ['rejects', () => Promise.reject(new Error('x'))],
-])('a state that %s leaves the page of the application whole', async (_, read) => {
+])("a state that %s does not break the application's page", async (_, read) => {
   const registry = new Registry();
   new Gauge({ name: 'app_jobs', help: 'x', registers: [registry] }).set(3);
   collectInto(registry, metrics, read);
@@ -71,7 +71,7 @@ test.each([
   expect(page).not.toContain('wsguard_rss_bytes 1');
 });
 
-test('OpenMetrics, reset and the JSON of a cluster', async () => {
+test('works with OpenMetrics, reset and the JSON of a cluster', async () => {
   const registry = new Registry<'application/openmetrics-text; version=1.0.0; charset=utf-8'>();
   registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   const { dispose } = collectInto(registry, metrics, () => state);
@@ -85,7 +85,7 @@ test('OpenMetrics, reset and the JSON of a cluster', async () => {
   expect(registry.getMetricsAsArray()).toHaveLength(0);
 });
 
-test('what is a registry', () => {
+test('recognises a registry', () => {
   expect(isRegistry(new Registry())).toBe(true);
   expect(isRegistry({})).toBe(false);
   expect(isRegistry(null)).toBe(false);

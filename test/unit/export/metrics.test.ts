@@ -15,7 +15,7 @@ const values = (name: string, from: MetricState) =>
     read(name, from).points.map(({ labels, value }) => [Object.values(labels).join(' '), value]),
   );
 
-test('the promised names', () => {
+test('the metrics of docs/metrics.md exist once each', () => {
   const promised =
     `ws_connections_active ws_connections_opened_total ws_connections_closed_total ws_close_total
     ws_heartbeat_rtt_seconds ws_messages_sent_total ws_messages_failed_total ws_send_buffer_bytes
@@ -31,7 +31,7 @@ test('the promised names', () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('before the first sample only what is known is there: no alert of any kind', () => {
+test('before the first sample only the number of open alerts has a series', () => {
   const empty = stateOf({ sample: null });
   const present = METRICS.filter((metric) => {
     const { points, histogram } = readMetric(metric, empty);
@@ -40,7 +40,7 @@ test('before the first sample only what is known is there: no alert of any kind'
   expect(present.map(({ name }) => name)).toEqual(['wsguard_alert_active']);
 });
 
-test('absent beats false', () => {
+test('a metric without a value has no series', () => {
   const from = stateOf();
   for (const name of [
     'wsguard_connections_retained',
@@ -54,7 +54,7 @@ test('absent beats false', () => {
   expect(values('wsguard_memory_limit_bytes', from)).toEqual({ heap: 2048 * 1024 * 1024 });
 });
 
-test('connections by transport, zeroes included', () => {
+test('connections are counted by transport, including 0', () => {
   const connections = { ...sampleOf().connections, active: byTransport(3, { sse: 2 }), unanswering: 1 };
   const from = stateOf({ sample: sampleOf({ connections }) });
   expect(values('ws_connections_active', from)).toEqual({ websocket: 3, sse: 2, polling: 0, upgraded: 0 });
@@ -62,13 +62,13 @@ test('connections by transport, zeroes included', () => {
   expect(values('wsguard_memory_per_connection_bytes', from)).toEqual({ '': (100 * 1024 * 1024) / 5 });
 });
 
-test('without connections there is no memory per connection', () => {
+test('without connections memory per connection has no series', () => {
   const connections = { ...sampleOf().connections, active: byTransport() };
   const from = stateOf({ sample: sampleOf({ connections }) });
   expect(read('wsguard_memory_per_connection_bytes', from).points).toEqual([]);
 });
 
-test('close codes: registered ones as they are, chosen ones in classes, nonsense in one', () => {
+test('registered close codes stay, others are grouped', () => {
   const closeCodes = { '1000': 5, '1006': 2, '3000': 1, '3999': 1, '4001': 7, '4002': 1, '1016': 1, x: 1 };
   const connections = { ...sampleOf().connections, closeCodes };
   expect(values('ws_close_total', stateOf({ sample: sampleOf({ connections }) }))).toEqual({
@@ -80,14 +80,14 @@ test('close codes: registered ones as they are, chosen ones in classes, nonsense
   });
 });
 
-test('alerts: every kind has a series', () => {
+test('every kind of alert has a series', () => {
   const from = stateOf({ openAlerts: [{ kind: 'heap-growth' }, { kind: 'heap-growth' }] });
   const active = values('wsguard_alert_active', from);
   expect(Object.keys(active)).toHaveLength(ALL_KINDS.length);
   expect(active).toMatchObject({ 'heap-growth': 2, 'zombie-connections': 0 });
 });
 
-test('limits, time to the limit, growth, snapshots, delay', () => {
+test('reads limits, time to the limit, growth, snapshots and event-loop delay', () => {
   const limits = { ...sampleOf().limits, containerBytes: 512 };
   const from = stateOf({
     sample: sampleOf({ limits }),
@@ -102,7 +102,7 @@ test('limits, time to the limit, growth, snapshots, delay', () => {
   expect(values('wsguard_loop_delay_p99_seconds', from)).toEqual({ '': 0.012 });
 });
 
-test('100 series each: the largest stay, the rest is summed in `other` and counted', () => {
+test('100 series per metric: the largest stay, the others are summed in `other` and counted', () => {
   const registries = Array.from({ length: 150 }, (_, i) => ({
     name: `r${i}`,
     entries: i,
@@ -117,7 +117,7 @@ test('100 series each: the largest stay, the rest is summed in `other` and count
   expect(values('wsguard_agent_series_folded', from)).toEqual({ wsguard_registry_entries: 51 });
 });
 
-test('equal labels become one series, long ones are cut', () => {
+test('series with equal labels are summed, long labels are shortened', () => {
   const long = 'x'.repeat(500);
   const { points } = capSeries([
     { labels: { queue: 'a' }, value: 1 },
@@ -128,7 +128,7 @@ test('equal labels become one series, long ones are cut', () => {
   expect(points[1]?.labels.queue).toHaveLength(128);
 });
 
-test('runtime metrics only when asked for', () => {
+test('runtime metrics need WSGUARD_OTEL_RUNTIME=on', () => {
   const names = (runtime: 'on' | 'off') => metricsFor(runtime).map(({ otelName }) => otelName);
   expect(names('off').filter((name) => !/^(ws|wsguard)\./.test(name))).toEqual([]);
   expect(names('on')).toContain('nodejs.eventloop.delay.p99');

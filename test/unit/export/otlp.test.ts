@@ -5,12 +5,12 @@ import { alertOf } from '../../support/alerts.ts';
 
 const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
 
-test('no endpoint, no export', () => {
+test('without an endpoint nothing is exported', () => {
   expect(readOtlpSettings({})).toMatchObject({ metrics: null, logs: null, problems: [] });
   expect(readOtlpSettings({ OTEL_METRICS_EXPORTER: 'otlp' }).metrics).toBeNull();
 });
 
-test('an endpoint is enough; protobuf by default', () => {
+test('with an endpoint both signals are exported as protobuf', () => {
   expect(readOtlpSettings(ENDPOINT)).toMatchObject({
     metrics: 'http/protobuf',
     logs: 'http/protobuf',
@@ -27,18 +27,18 @@ test.each([
   [{ OTEL_METRICS_EXPORTER: 'console,otlp' }, 'http/protobuf', 'http/protobuf'],
   [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json', 'http/json'],
   [{ OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: 'http/json' }, 'http/protobuf', 'http/json'],
-])('%p: metrics %p, logs %p', (env, metrics, logs) => {
+])('%p exports metrics by %p and logs by %p', (env, metrics, logs) => {
   expect(readOtlpSettings({ ...ENDPOINT, ...env })).toMatchObject({ metrics, logs, problems: [] });
 });
 
-test('an endpoint for one signal exports that signal', () => {
+test('an endpoint of one signal exports that signal', () => {
   expect(readOtlpSettings({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://x/v1/metrics' })).toMatchObject({
     metrics: 'http/protobuf',
     logs: null,
   });
 });
 
-test('an unknown protocol and a broken endpoint are problems, told once, without the value of the endpoint', () => {
+test('reports an unknown protocol and an invalid endpoint once, without the value of the endpoint', () => {
   expect(readOtlpSettings({ ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/proto' })).toMatchObject({
     metrics: null,
     logs: null,
@@ -50,19 +50,19 @@ test('an unknown protocol and a broken endpoint are problems, told once, without
   expect(JSON.stringify(problems)).not.toContain('hunter2');
 });
 
-test('interval and timeout; the timeout never above the interval', () => {
-  const plan = readOtlpSettings({
+test('reads interval and timeout; the timeout is at most the interval', () => {
+  const settings = readOtlpSettings({
     ...ENDPOINT,
     OTEL_METRIC_EXPORT_INTERVAL: '500',
     OTEL_METRIC_EXPORT_TIMEOUT: 'x',
   });
-  expect(plan).toMatchObject({ intervalMs: 500, timeoutMs: 500 });
+  expect(settings).toMatchObject({ intervalMs: 500, timeoutMs: 500 });
 });
 
-test('grpc is used where it is installed, and is nothing where it is not', () => {
+test('creates the grpc exporter if its package is installed', () => {
   class OTLPMetricExporter {}
   const load = (name: string) => {
-    if (!name.endsWith('-grpc')) throw new Error('not asked for');
+    if (!name.endsWith('-grpc')) throw new Error('wrong package');
     return { OTLPMetricExporter };
   };
   expect(createMetricExporter('grpc', load)).toBeInstanceOf(OTLPMetricExporter);
@@ -72,7 +72,7 @@ test('grpc is used where it is installed, and is nothing where it is not', () =>
   expect(createMetricExporter('grpc', absent)).toBeNull();
 });
 
-test('an alert as a log record', () => {
+test('converts an alert into a log record', () => {
   const record = alertLogRecord(alertOf({ severity: 'critical', because: undefined as never }));
   expect(record).toMatchObject({
     eventName: 'wsguard.alert',
@@ -94,8 +94,8 @@ test('an alert as a log record', () => {
   expect(alertLogRecord(alertOf()).severityNumber).toBe(13);
 });
 
-test('the resource: what the operator says, but identity is ours', () => {
-  const identity = { ...alertOf(), service: 'own', serviceVersion: null };
+test('the resource has the attributes of the environment, overwritten by those of the process', () => {
+  const identity = { ...alertOf(), service: 'chat', serviceVersion: null };
   expect(
     resourceAttributes(identity, {
       'deployment.environment': 'prod',
@@ -104,7 +104,7 @@ test('the resource: what the operator says, but identity is ours', () => {
     }),
   ).toEqual({
     'deployment.environment': 'prod',
-    'service.name': 'own',
+    'service.name': 'chat',
     'service.version': '7',
     'service.instance.id': 'chat-7f9c',
     'host.name': 'web-3',

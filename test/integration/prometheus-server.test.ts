@@ -11,19 +11,19 @@ import { byTransport, sampleOf } from '../support/samples.ts';
 
 const open: { close(): void }[] = [];
 afterEach(() => {
-  for (const thing of open.splice(0)) thing.close();
+  for (const resource of open.splice(0)) resource.close();
 });
 
 async function start(port: number, host = '127.0.0.1', state: Partial<MetricState> = {}) {
-  const page = await startPrometheusServer({
+  const started = await startPrometheusServer({
     host,
     port,
     metrics: metricsFor('off'),
     readState: () => stateOf(state),
     resource: { 'service.name': 'chat', 'process.pid': 1 },
   });
-  if (page.outcome === 'listening') open.push({ close: page.stop });
-  return page;
+  if (started.outcome === 'listening') open.push({ close: started.stop });
+  return started;
 }
 
 async function occupy(): Promise<{ server: Server; port: number }> {
@@ -35,12 +35,12 @@ async function occupy(): Promise<{ server: Server; port: number }> {
   return { server, port: address.port };
 }
 
-function listening(page: PrometheusServer) {
-  if (page.outcome !== 'listening') throw new Error(page.reason);
-  return page;
+function listening(started: PrometheusServer) {
+  if (started.outcome !== 'listening') throw new Error(started.reason);
+  return started;
 }
 
-test('serves the page; everything else is 404', async () => {
+test('serves /metrics, and 404 for everything else', async () => {
   const { url } = listening(await start(0));
   const response = await fetch(url);
   expect(response.status).toBe(200);
@@ -52,19 +52,19 @@ test('serves the page; everything else is 404', async () => {
   expect((await fetch(url, { method: 'POST' })).status).toBe(404);
 });
 
-test('a port that is taken: the next free one', async () => {
+test('listens on the next free port when its port is taken', async () => {
   const { port } = await occupy();
-  const page = listening(await start(port));
-  expect(page.port).toBeGreaterThan(port);
-  expect(page.port).toBeLessThan(port + 15);
+  const started = listening(await start(port));
+  expect(started.port).toBeGreaterThan(port);
+  expect(started.port).toBeLessThan(port + 15);
 });
 
-test('an address that is not ours is an answer with a code', async () => {
-  const page = await start(0, '203.0.113.1');
-  expect(page).toMatchObject({ outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN' });
+test('reports an address that is not of this machine', async () => {
+  const started = await start(0, '203.0.113.1');
+  expect(started).toMatchObject({ outcome: 'failed', code: 'WSGUARD_PROMETHEUS_LISTEN' });
 });
 
-describeWith(['prometheus'], 'a real Prometheus', () => {
+describeWith(['prometheus'], 'Prometheus', () => {
   test('scrapes the page and answers queries over it', async () => {
     const connections = { ...sampleOf().connections, unanswering: 400, closedTotal: byTransport(120) };
     const state = {
@@ -72,7 +72,7 @@ describeWith(['prometheus'], 'a real Prometheus', () => {
       openAlerts: [{ kind: 'zombie-connections' as const }],
     };
     const { port } = listening(await start(0, '127.0.0.1', state));
-    // One scrape that comes to nothing makes every series stale: the next one is seconds away.
+    // A failed scrape makes every series stale until the next one, so the interval is short.
     const prometheus = await startComponent('prometheus', { targets: [`127.0.0.1:${port}`], scrapeS: 5 });
     open.push({ close: () => void prometheus.stop() });
     const [sum] = await eventually(async () => {
@@ -85,14 +85,14 @@ describeWith(['prometheus'], 'a real Prometheus', () => {
     );
     expect(memory?.metric).toMatchObject({ service_name: 'chat' });
     expect(await prometheus.query('wsguard_time_to_limit_seconds')).toEqual([]);
-    // The rules that docs/metrics.md recommends, over this very page.
+    // The alert rules of docs/metrics.md must work with this page.
     const rules = metricsPage().match(/^ {4}(?!#).+$/gm) ?? [];
     const answers = await Promise.all(rules.map((rule) => prometheus.query(rule)));
     expect(answers.map((found) => found[0]?.value[1])).toEqual(['400', '500', undefined, '1']);
   });
 });
 
-test('clients that never finish their request do not keep the scraper out', async () => {
+test('clients that never finish their request do not block a scrape', async () => {
   const { url, port } = listening(await start(0));
   const slow = Array.from({ length: 40 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
   for (const socket of slow) {
@@ -100,9 +100,9 @@ test('clients that never finish their request do not keep the scraper out', asyn
     open.push({ close: () => socket.destroy() });
   }
   await Promise.all(slow.filter(({ connecting }) => connecting).map((socket) => once(socket, 'connect')));
-  const page = await eventually(async () => {
-    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) }).catch(() => null);
-    return response?.status === 200 ? response : undefined;
+  const response = await eventually(async () => {
+    const reply = await fetch(url, { signal: AbortSignal.timeout(10_000) }).catch(() => null);
+    return reply?.status === 200 ? reply : undefined;
   }, 'a scrape');
-  expect(page.status).toBe(200);
+  expect(response.status).toBe(200);
 });
