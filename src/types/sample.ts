@@ -80,7 +80,7 @@ export interface ConnectionsReading {
   readonly messagesSentTotal: number;
   readonly messagesFailedTotal: number;
   readonly rtt: RttReading | null;
-  /** The sum of `server.maxConnections`; null when no server has one. */
+  /** WSGUARD_MAX_CONNECTIONS, else the sum of `server.maxConnections`; null when neither is set. */
   readonly maxConnections: number | null;
   /** Only when the application gave ids with `watchConnection`. */
   readonly ids?: ConnectionIds;
