@@ -45,10 +45,13 @@ export function limitText({ is, value, unit }: Threshold): string {
 function amount(value: number, unit: string): string {
   if (unit === '%') return formatShare(value);
   if (unit === 'ms') return formatDuration(value);
-  if (unit === 'By') return formatBytes(value);
-  if (unit === 'By/h') return `${formatBytes(value)}/h`;
+  if (unit === 'By') return roundBytes(value);
+  if (unit === 'By/h') return `${roundBytes(value)}/h`;
   return unit === '1' ? formatCount(value) : `${formatCount(value)} ${unit}`;
 }
+
+/** Thresholds are round: `32 MiB`. */
+const roundBytes = (bytes: number): string => formatBytes(bytes).replace('.0 ', ' ');
 
 const SOURCES: Readonly<Record<Threshold['source']['from'], string>> = {
   measurement: 'measured: ',
