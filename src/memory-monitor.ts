@@ -1,4 +1,4 @@
-/** MemoryMonitor: how full, how fast, how long. Usable alone; the same readings and tests as inside the agent. */
+/** `MemoryMonitor` reports memory use, growth rate and time until the limit. Works without the agent. */
 
 import { createClock } from './core/clock.ts';
 import { registries as registryDetector } from './detect/registries.ts';
@@ -14,7 +14,7 @@ import { createGuard, type Guard } from './core/guard.ts';
 import { RegisteredCollections, type Watchable } from './hooks/registered-collections.ts';
 import { memoryStats } from './report/memory-stats.ts';
 import { Ring } from './core/ring.ts';
-import { createLimitsReader } from './sample/limits.ts';
+import { createLimitsReader, readHeapFlags } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
 import { ProcessProbes } from './sample/process-probes.ts';
 import { UNKNOWN_CONNECTIONS } from './types/sample.ts';
@@ -31,12 +31,15 @@ import type {
 } from './types/index.ts';
 
 export interface MemoryMonitorOptions {
+  /** Time between two samples, 30 s by default. With a shorter one the detectors use shorter windows. */
   readonly intervalMs?: number;
-  /** Share of the capacity that kills: old space of the heap, or the container's limit. */
+  /** `alert` comes above this share of the heap capacity or of the container's limit; 0.8 by default. */
   readonly alertThreshold?: number;
+  /** Samples that are kept; 100 by default, at least 10. */
   readonly maxHistory?: number;
-  /** Instead of the heap's capacity. */
+  /** Replaces the heap capacity, which is what old space can grow to before the process dies. */
   readonly maxMemoryBytes?: number;
+  /** Collections by name, whose sizes are watched for growth. */
   readonly registries?: Readonly<Record<string, Watchable>>;
 }
 
@@ -45,24 +48,31 @@ interface Events {
   leak: (check: LeakCheck) => void;
 }
 
+/** Chosen: a growth rate of fewer samples is noise. */
 const MIN_SAMPLES = 10;
-/** The detectors count in half minutes; who samples faster than that wants shorter windows, not fuller ones. */
+/** With a shorter interval than this the detectors' windows shrink in proportion. */
 const NOMINAL_INTERVAL_MS = 30_000;
-/** An alert is said again only after the use fell by a tenth of its threshold. */
-const REARM = 0.9;
-/** What can be told without knowing the connections. */
+/** Chosen: the next `alert` comes only after memory use fell to this share of the threshold. */
+const REARM_SHARE = 0.9;
+/** The detectors that need no connections. */
 const DETECTORS: readonly Detector[] = [registryDetector, external, native, floor];
+
+/**
+ * Reports memory use, growth rate and time until the limit of this process. Its timer keeps no process alive.
+ *
+ * @example
+ * const monitor = new MemoryMonitor({ intervalMs: 30_000, alertThreshold: 0.8, registries: { clients } });
+ * monitor.on('leak', ({ hourlyGrowth, findings }) => console.error(hourlyGrowth, findings[0]?.title));
+ * monitor.on('alert', ({ usagePercent }) => console.error(`memory at ${usagePercent.toFixed(0)} %`));
+ * monitor.start();
+ */
 export class MemoryMonitor {
   readonly #options: Required<Pick<MemoryMonitorOptions, 'intervalMs' | 'alertThreshold' | 'maxHistory'>>;
   readonly #maxMemoryBytes: number | null;
   readonly #timeScale: number;
   readonly #clock: Clock;
   readonly #guard: Guard = createGuard(() => undefined);
-  readonly #flags = {
-    execArgv: process.execArgv,
-    nodeOptions: process.env['NODE_OPTIONS'] ?? '',
-    v8: process.versions.v8,
-  };
+  readonly #flags = readHeapFlags();
   readonly #limits = createLimitsReader(this.#flags);
   readonly #registries = new RegisteredCollections(this.#guard);
   readonly #listeners = { alert: new Set<Events['alert']>(), leak: new Set<Events['leak']>() };
@@ -71,17 +81,21 @@ export class MemoryMonitor {
   #probes: ProcessProbes | null = null;
   #stopTimer: Dispose | null = null;
   #seq = 0;
-  #isOver = false;
+  #isAboveThreshold = false;
   #isLeaking = false;
 
-  /** A clock of one's own is for tests. */
+  /**
+   * `clock` is for tests.
+   *
+   * @throws TypeError with the code WSGUARD_MONITOR_ARGUMENT when an option is out of range.
+   */
   constructor(options: MemoryMonitorOptions = {}, clock: Clock = createClock()) {
     const { intervalMs = 30_000, alertThreshold = 0.8, maxHistory = 100, maxMemoryBytes = null } = options;
-    atLeast('intervalMs', intervalMs, 10);
-    atLeast('maxHistory', maxHistory, MIN_SAMPLES);
+    checkMinimum('intervalMs', intervalMs, 10);
+    checkMinimum('maxHistory', maxHistory, MIN_SAMPLES);
     if (!(alertThreshold > 0 && alertThreshold <= 1))
       throw misuse('alertThreshold', 'a share above 0, at most 1');
-    if (maxMemoryBytes !== null) atLeast('maxMemoryBytes', maxMemoryBytes, 1);
+    if (maxMemoryBytes !== null) checkMinimum('maxMemoryBytes', maxMemoryBytes, 1);
     this.#options = { intervalMs, alertThreshold, maxHistory };
     this.#maxMemoryBytes = maxMemoryBytes;
     this.#timeScale = Math.max(1, NOMINAL_INTERVAL_MS / intervalMs);
@@ -91,21 +105,29 @@ export class MemoryMonitor {
       this.#registries.watchRegistry(name, thing);
   }
 
+  /** Starts the sampling. A second call does nothing. */
   start(): void {
     if (this.#stopTimer !== null) return;
     this.#probes = new ProcessProbes({ clock: this.#clock, guard: this.#guard, flags: this.#flags });
     this.#stopTimer = this.#clock.every(
       this.#options.intervalMs,
-      this.#guard.wrap('monitor', () => this.#take()),
+      this.#guard.wrap('monitor', () => this.#takeSample()),
     );
   }
 
+  /** Stops the sampling. `start` continues with the samples so far. */
   stop(): void {
     this.#stopTimer?.();
     this.#probes?.stop();
     this.#stopTimer = this.#probes = null;
   }
 
+  /**
+   * Calls `listener` for each `alert` (memory use passed `alertThreshold`) or `leak` (a leak was detected; again only after
+   * it was gone). An error that a listener throws is caught. Returns a function that removes the listener.
+   *
+   * @throws TypeError with the code WSGUARD_MONITOR_ARGUMENT for another event.
+   */
   on<E extends keyof Events>(event: E, listener: Events[E]): Dispose {
     const listeners = this.#listeners[event] as Set<Events[E]> | undefined;
     if (listeners === undefined || typeof listener !== 'function')
@@ -114,12 +136,13 @@ export class MemoryMonitor {
     return () => void listeners.delete(listener);
   }
 
+  /** Memory use at this moment, in bytes; `usagePercent` of the heap capacity, 0 to 100. */
   getMemoryStats(): MemoryStats {
     const memory = readMemory();
     return memoryStats(memory, this.#capacityOf(memory), this.#registries.read().registries);
   }
 
-  /** Null until there are ten samples. */
+  /** Growth in bytes per hour, time until the limit in milliseconds, and findings. Null until there are ten samples. */
   checkForLeak(): LeakCheck | null {
     const samples = this.#samples.values;
     if (samples.length < MIN_SAMPLES) return null;
@@ -151,6 +174,7 @@ export class MemoryMonitor {
     };
   }
 
+  /** The memory use, the heap capacity in bytes and the result of `checkForLeak`. */
   getReport(): MemoryReport {
     const memory = readMemory();
     const limit = this.#capacityOf(memory);
@@ -165,7 +189,7 @@ export class MemoryMonitor {
     };
   }
 
-  #take(): void {
+  #takeSample(): void {
     if (this.#probes === null) return;
     const readings = this.#probes.read();
     const { limits } = readings;
@@ -184,22 +208,23 @@ export class MemoryMonitor {
     };
     this.#samples.push(sample);
     this.#history.add(inScaledTime(sample, this.#timeScale));
-    this.#tellAlert(sample);
-    this.#tellLeak();
+    this.#emitAlert(sample);
+    this.#emitLeak();
   }
 
-  #tellAlert({ memory, limits }: Sample): void {
+  #emitAlert({ memory, limits }: Sample): void {
     const { alertThreshold } = this.#options;
     const current = memoryStats(memory, limits.heapCapacityBytes, this.#registries.read().registries);
-    const inContainer = (limits.containerUsedBytes ?? memory.rssBytes) / (limits.containerBytes ?? Infinity);
-    const share = Math.max(current.usagePercent / 100, inContainer);
-    const isOver = share >= (this.#isOver ? REARM : 1) * alertThreshold;
-    if (isOver && !this.#isOver)
+    const containerShare =
+      (limits.containerUsedBytes ?? memory.rssBytes) / (limits.containerBytes ?? Infinity);
+    const share = Math.max(current.usagePercent / 100, containerShare);
+    const isAbove = share >= (this.#isAboveThreshold ? REARM_SHARE : 1) * alertThreshold;
+    if (isAbove && !this.#isAboveThreshold)
       this.#emit('alert', { usagePercent: share * 100, thresholdPercent: alertThreshold * 100, current });
-    this.#isOver = isOver;
+    this.#isAboveThreshold = isAbove;
   }
 
-  #tellLeak(): void {
+  #emitLeak(): void {
     const check = this.checkForLeak();
     const isLeaking = check?.detected === true;
     if (isLeaking && !this.#isLeaking) this.#emit('leak', check);
@@ -210,7 +235,7 @@ export class MemoryMonitor {
     for (const listener of this.#listeners[event])
       this.#guard.run(
         'monitor listener',
-        () => (listener as (given: typeof payload) => void)(payload),
+        () => (listener as (value: typeof payload) => void)(payload),
         undefined,
       );
   }
@@ -220,8 +245,8 @@ export class MemoryMonitor {
   }
 }
 
-function atLeast(option: string, value: number, least: number): void {
-  if (!(Number.isFinite(value) && value >= least)) throw misuse(option, `a number of at least ${least}`);
+function checkMinimum(option: string, value: number, minimum: number): void {
+  if (!(Number.isFinite(value) && value >= minimum)) throw misuse(option, `a number of at least ${minimum}`);
 }
 
 function misuse(option: string, expected: string): TypeError {

@@ -1,3 +1,4 @@
+/** Creates the private folders of the agent and removes its files. */
 import { chmodSync, mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
@@ -5,9 +6,9 @@ const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 
 /**
- * Makes a folder and those above it, for this user only; says whether it was missing. Not by `recursive`: where a
- * folder cannot be made below one that is there (/proc, a directory that was taken away), Node tries for ever, in
- * native code that no thread and no exit can end.
+ * Creates a folder and the missing ones above it, readable by this user only. Returns false when it exists already.
+ * `mkdirSync` with `recursive` is not safe: where a folder cannot be created below an existing one (/proc, a directory
+ * that was removed), Node loops in native code, which no thread and no exit can end.
  */
 export function makeFolder(path: string): boolean {
   const folder = resolve(path);
@@ -17,17 +18,17 @@ export function makeFolder(path: string): boolean {
     mkdirSync(folder, { mode: PRIVATE_FOLDER });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // Another process of the service was faster; or there is a file.
+    // Another process was faster, or there is a file of that name.
     if (isFolder(folder)) return false;
     throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
   }
   return true;
 }
 
-/** The folder of all that the agent writes. Kept out of git when it is ours; one that was there stays as it is. */
+/** Creates a folder of the agent and keeps it out of git. A folder that exists already is not changed. */
 export function makePrivateFolder(path: string): void {
   if (!makeFolder(path)) return;
-  // mkdir's mode passes through the umask, chmod's does not.
+  // The umask applies to the mode of mkdir, but not to chmod.
   chmodSync(path, PRIVATE_FOLDER);
   writeFileSync(join(path, '.gitignore'), '*\n', { mode: PRIVATE_FILE });
 }

@@ -1,4 +1,4 @@
-/** `Ring` keeps the last `capacity` values, oldest first. */
+/** A window of the last `capacity` values. */
 export class Ring<T> {
   readonly #capacity: number;
   readonly #values: T[] = [];
@@ -12,11 +12,8 @@ export class Ring<T> {
     if (this.#values.length > this.#capacity) this.#values.shift();
   }
 
+  /** Oldest first. The array changes with the next `push`. */
   get values(): readonly T[] {
     return this.#values;
-  }
-
-  get last(): T | undefined {
-    return this.#values.at(-1);
   }
 }

@@ -10,17 +10,17 @@ const ROOMY: CaptureLimits = {
   heapCapacityBytes: 1e15,
 };
 
-/** The gate refuses each time, so that nothing is written: what was wanted, and when, is what counts. */
-function watched(limits: () => CaptureLimits) {
+/** An analyzer whose gate refuses each snapshot, so that no file is written; the outcomes and their times are recorded. */
+function createAnalyzer(limits: () => CaptureLimits) {
   const clock = createFakeClock();
-  const told: { atMs: number; snapshot: Snapshot }[] = [];
+  const outcomes: { atMs: number; snapshot: Snapshot }[] = [];
   const analyzer = new HeapAnalyzer({
     snapshotDir: '/nonexistent/wsguard',
     pauseBudgetMs: 1e9,
     cooldownMs: HOUR_MS,
     clock,
     limits,
-    onSnapshot: (snapshot) => told.push({ atMs: clock.nowMs(), snapshot }),
+    onSnapshot: (snapshot) => outcomes.push({ atMs: clock.nowMs(), snapshot }),
   });
   const advance = async (ms: number): Promise<void> => {
     for (let left = ms; left > 0; left -= 60_000) {
@@ -28,39 +28,39 @@ function watched(limits: () => CaptureLimits) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
-  return { analyzer, told, advance };
+  return { analyzer, outcomes, advance };
 }
 
-test('a schedule asks the gate once a period until it is ended', async () => {
-  const { analyzer, told, advance } = watched(() => ROOMY);
-  const end = analyzer.scheduleSnapshots(HOUR_MS);
+test('a schedule requests a snapshot each period until it is ended', async () => {
+  const { analyzer, outcomes, advance } = createAnalyzer(() => ROOMY);
+  const stop = analyzer.scheduleSnapshots(HOUR_MS);
   await advance(3 * HOUR_MS);
-  end();
+  stop();
   await advance(3 * HOUR_MS);
-  expect(told.map(({ atMs }) => atMs / HOUR_MS)).toEqual([1, 2, 3]);
-  expect(told[0]?.snapshot).toMatchObject({ outcome: 'refused', haveBytes: 1 });
+  expect(outcomes.map(({ atMs }) => atMs / HOUR_MS)).toEqual([1, 2, 3]);
+  expect(outcomes[0]?.snapshot).toMatchObject({ outcome: 'refused', haveBytes: 1 });
   expect(analyzer.snapshotCount).toBe(0);
 });
 
-test('a memory watch wants a snapshot above its share of what kills, and then not again for the cooldown', async () => {
+test('a memory watch requests a snapshot above its share of the heap capacity, and then none for the cooldown', async () => {
   let heapCapacityBytes = 1e15;
-  const { analyzer, told, advance } = watched(() => ({ ...ROOMY, heapCapacityBytes }));
-  const end = analyzer.watchMemory(70);
+  const { analyzer, outcomes, advance } = createAnalyzer(() => ({ ...ROOMY, heapCapacityBytes }));
+  const stop = analyzer.watchMemory(70);
   await advance(10 * 60_000);
-  expect(told).toEqual([]);
+  expect(outcomes).toEqual([]);
   heapCapacityBytes = 1;
   await advance(2 * HOUR_MS);
-  expect(told.map(({ atMs }) => atMs / 60_000)).toEqual([11, 71]);
-  expect(told[0]?.snapshot).toMatchObject({
+  expect(outcomes.map(({ atMs }) => atMs / 60_000)).toEqual([11, 71]);
+  expect(outcomes[0]?.snapshot).toMatchObject({
     outcome: 'refused',
     reason: expect.stringContaining('heap limit'),
   });
-  end();
+  stop();
   await advance(2 * HOUR_MS);
-  expect(told.length).toBe(2);
+  expect(outcomes.length).toBe(2);
 });
 
-test('a listener that throws does not reach the timer', async () => {
+test('catches the error of a listener', async () => {
   const clock = createFakeClock();
   const analyzer = new HeapAnalyzer({
     snapshotDir: '/nonexistent/wsguard',
@@ -76,7 +76,7 @@ test('a listener that throws does not reach the timer', async () => {
   expect(analyzer.snapshotCount).toBe(0);
 });
 
-test('analyse and analyze are one', async () => {
+test('analyze is analyse', async () => {
   const analyzer = new HeapAnalyzer({ snapshotDir: '/nonexistent/wsguard', limits: () => ROOMY });
   const [first, second] = await Promise.all([
     analyzer.analyse('/nonexistent/a'),
@@ -86,8 +86,8 @@ test('analyse and analyze are one', async () => {
   expect(second).toEqual(first);
 });
 
-test('what a refused snapshot leaves where its file should be is an answer, not an exception', async () => {
-  const { analyzer } = watched(() => ROOMY);
+test('wrong files are a failure, not an exception: a refused snapshot has no file', async () => {
+  const { analyzer } = createAnalyzer(() => ROOMY);
   const missing = undefined as unknown as string;
   for (const files of [[missing, 'b'], [], ['a', 'b', 'c', 'd']]) {
     await expect(analyzer.analyse(files)).resolves.toMatchObject({
@@ -98,7 +98,7 @@ test('what a refused snapshot leaves where its file should be is an answer, not 
   }
 });
 
-test('what cannot be meant is said at the call', () => {
+test('throws for arguments out of range', () => {
   const analyzer = new HeapAnalyzer({ snapshotDir: './nowhere' });
   const code = 'WSGUARD_ANALYZER_ARGUMENT';
   for (const intervalMs of [-1, 0, Number.NaN, 2 ** 31])

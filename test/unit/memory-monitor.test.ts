@@ -7,7 +7,7 @@ const monitorOf = (options: ConstructorParameters<typeof MemoryMonitor>[0] = {})
   return { clock, monitor: new MemoryMonitor(options, clock) };
 };
 
-test('getMemoryStats works before start, with the use as a share of what kills', () => {
+test('getMemoryStats works before start() and gives the use as a share of the heap capacity', () => {
   const clients = new Map([['a', 1]]);
   const { monitor } = monitorOf({ registries: { clients, rooms: () => 7 } });
   const stats = monitor.getMemoryStats();
@@ -18,7 +18,7 @@ test('getMemoryStats works before start, with the use as a share of what kills',
   expect(stats.registries).toEqual({ clients: 1, rooms: 7 });
 });
 
-test('checkForLeak is null until there are ten samples, then says the rate', () => {
+test('checkForLeak is null until there are ten samples, then has the growth rate', () => {
   const { clock, monitor } = monitorOf();
   monitor.start();
   clock.advance(9 * 30_000);
@@ -32,27 +32,27 @@ test('checkForLeak is null until there are ten samples, then says the rate', () 
   monitor.stop();
 });
 
-test('a registry that grows is found and told once', () => {
+test('a growing registry emits one leak event', () => {
   const clients = new Map<number, number>();
   const { clock, monitor } = monitorOf({ registries: { clients } });
-  const told: LeakCheck[] = [];
-  monitor.on('leak', (check) => told.push(check));
+  const checks: LeakCheck[] = [];
+  monitor.on('leak', (check) => checks.push(check));
   monitor.start();
   for (let minute = 0; minute < 30; minute += 1) {
     for (let i = 0; i < 20; i += 1) clients.set(clients.size, i);
     clock.advance(60_000);
   }
-  expect(told).toHaveLength(1);
-  expect(told[0]).toMatchObject({ detected: true, findings: [{ kind: 'registry-growth' }] });
+  expect(checks).toHaveLength(1);
+  expect(checks[0]).toMatchObject({ detected: true, findings: [{ kind: 'registry-growth' }] });
   monitor.stop();
 });
 
-test('an alert comes once over the threshold, and a listener that throws harms nothing', () => {
+test('emits one alert above the threshold, and catches the error of a listener', () => {
   const { clock, monitor } = monitorOf({ maxMemoryBytes: 1024 });
   let alerts = 0;
   monitor.on('alert', () => {
     alerts += 1;
-    throw new Error('of the application');
+    throw new Error('listener');
   });
   monitor.start();
   clock.advance(5 * 30_000);
@@ -68,7 +68,7 @@ test.each([
   { alertThreshold: 80 },
   { maxHistory: 1 },
   { maxMemoryBytes: -1 },
-])('refuses %p at the call', (options) => {
+])('throws for %p', (options) => {
   expect(() => new MemoryMonitor(options)).toThrow(
     expect.objectContaining({ code: 'WSGUARD_MONITOR_ARGUMENT' }),
   );

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder, makePrivateFolder } from '../../../src/core/folders.ts';
+import { makeFolder, makePrivateFolder, removeFile } from '../../../src/core/folders.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -12,7 +12,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-test('a folder is made private and kept out of git; one that is there is left as it is', () => {
+test('creates a private folder and keeps it out of git; does not change an existing one', () => {
   const made = join(dir, 'a', 'b');
   makePrivateFolder(made);
   expect(statSync(made).mode & 0o777).toBe(0o700);
@@ -23,7 +23,7 @@ test('a folder is made private and kept out of git; one that is there is left as
   expect(makeFolder(made)).toBe(false);
 });
 
-test('a file in its place or above it is said', () => {
+test('throws when a file is in its place or above it', () => {
   writeFileSync(join(dir, 'file'), '');
   for (const path of ['file', 'file/below']) {
     expect(() => makeFolder(join(dir, path))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
@@ -32,13 +32,19 @@ test('a file in its place or above it is said', () => {
 
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
-onLinux('where Node would try for ever the answer comes at once', () => {
+onLinux('throws at once where Node would loop for ever', () => {
   expect(() => makeFolder('/proc/nowhere/below')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });
 
-// The day this fails, Node is mended and the loop of our own may go.
-onLinux('Node does try for ever', () => {
+// When this fails, Node is fixed, and makeFolder may use `recursive`.
+onLinux('Node loops for ever', () => {
   const code = "require('node:fs').mkdirSync('/proc/nowhere', { recursive: true })";
   const { signal } = spawnSync(process.execPath, ['-e', code], { timeout: 1_500, killSignal: 'SIGKILL' });
   expect(signal).toBe('SIGKILL');
+});
+
+test('removeFile is true when the file is gone, whoever removed it, and false when it stays', () => {
+  const file = join(dir, 'file');
+  writeFileSync(file, '');
+  expect([removeFile(file), removeFile(file), removeFile(dir)]).toEqual([true, true, false]);
 });

@@ -35,3 +35,31 @@ test('an error in the report of a fault is ignored', async () => {
     'fallback',
   );
 });
+
+test('wrap passes the arguments on, and catches the error', () => {
+  const guard = createGuard(() => undefined);
+  const calls: unknown[] = [];
+  guard.wrap('listener', (...values: number[]) => void calls.push(values))(1, 2);
+  expect(calls).toEqual([[1, 2]]);
+  expect(guard.wrap('other', fail)()).toBeUndefined();
+  expect(guard.faults()).toEqual({ other: 1 });
+});
+
+test('runAsync resolves with the result, and does not run a part that is off', async () => {
+  const guard = createGuard(() => undefined);
+  expect(await guard.runAsync('probe', () => Promise.resolve(3), 0)).toBe(3);
+  for (let i = 0; i < 5; i += 1) await guard.runAsync('probe', () => Promise.reject(new Error('failed')), 0);
+  let ran = false;
+  const task = (): Promise<number> => {
+    ran = true;
+    return Promise.resolve(3);
+  };
+  expect(await guard.runAsync('probe', task, 0)).toBe(0);
+  expect(ran).toBe(false);
+});
+
+test('counts at most 200 parts', () => {
+  const guard = createGuard(() => undefined);
+  for (let i = 0; i < 300; i += 1) guard.run(`part ${i}`, fail, null);
+  expect(Object.keys(guard.faults())).toHaveLength(200);
+});

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { createLog } from '../../../src/core/log.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
@@ -65,4 +66,40 @@ test('a line that cannot be serialized or written is dropped without an error', 
     },
   });
   expect(() => throwing.info({}, 'x')).not.toThrow();
+});
+
+test('long texts are cut, and bigints are texts', () => {
+  const { log, lines } = open('app');
+  log.info({ text: 'x'.repeat(5000), big: 10n }, 'a');
+  expect(lines[0]).toMatchObject({ text: `${'x'.repeat(2000)}…`, big: '10' });
+});
+
+test('remembers at most 200 lines', () => {
+  const { log, lines } = open('app');
+  for (let i = 0; i <= 200; i += 1) log.info({ id: `${i}` }, 'a');
+  log.info({ id: '0' }, 'a');
+  log.info({ id: '200' }, 'a');
+  expect(lines.map(({ id }) => id).slice(-2)).toEqual(['200', '0']);
+});
+
+test('counts the lines that a full stderr loses', () => {
+  const written: string[] = [];
+  const write = jest.spyOn(fs, 'writeSync').mockImplementation(() => {
+    throw Object.assign(new Error('full'), { code: 'EAGAIN' });
+  });
+  const log = createLog({ level: 'info', clock: createFakeClock(), thread: 'app' });
+  log.info({}, 'a');
+  log.info({}, 'b');
+  write.mockImplementation((_descriptor: number, text: unknown) => written.push(String(text)));
+  log.info({}, 'c');
+  write.mockRestore();
+  const lines = written
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  expect(lines).toMatchObject([
+    { level: 40, dropped: 2 },
+    { level: 30, msg: 'c' },
+  ]);
 });

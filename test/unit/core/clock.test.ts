@@ -1,0 +1,57 @@
+import { createClock } from '../../../src/core/clock.ts';
+
+const clock = createClock();
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('nowMs is monotonic and wallMs is the epoch', async () => {
+  const before = [clock.nowMs(), clock.wallMs()] as const;
+  await wait(20);
+  expect(clock.nowMs() - before[0]).toBeGreaterThanOrEqual(15);
+  expect(Math.abs(clock.wallMs() - Date.now())).toBeLessThan(1000);
+  expect(clock.wallMs()).toBeGreaterThanOrEqual(before[1]);
+});
+
+test('every repeats and after runs once, until they are stopped', async () => {
+  let repeats = 0;
+  let once = 0;
+  const stopEvery = clock.every(5, () => (repeats += 1));
+  clock.after(5, () => (once += 1));
+  clock.after(5, () => (once += 1))();
+  await wait(100);
+  expect(repeats).toBeGreaterThanOrEqual(2);
+  expect(once).toBe(1);
+  stopEvery();
+  const stoppedAt = repeats;
+  await wait(30);
+  expect(repeats).toBe(stoppedAt);
+});
+
+test('timers that replace the globals later do not replace those of the clock', () => {
+  jest.useFakeTimers();
+  try {
+    expect(jest.getTimerCount()).toBe(0);
+    clock.every(1000, () => undefined)();
+    clock.after(1000, () => undefined);
+    expect(jest.getTimerCount()).toBe(0);
+    expect(clock.wallMs()).not.toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test('timers keep no process alive', () => {
+  const timers: NodeJS.Timeout[] = [];
+  const spies = (['setInterval', 'setTimeout'] as const).map((name) => {
+    const original = globalThis[name];
+    return jest.spyOn(globalThis, name).mockImplementation(((task: () => void, ms: number) => {
+      const timer = original(task, ms);
+      timers.push(timer);
+      return timer;
+    }) as never);
+  });
+  const spiedClock = createClock();
+  const stops = [spiedClock.every(60_000, () => undefined), spiedClock.after(60_000, () => undefined)];
+  expect(timers.map((timer) => timer.hasRef())).toEqual([false, false]);
+  for (const stop of stops) stop();
+  for (const spy of spies) spy.mockRestore();
+});
