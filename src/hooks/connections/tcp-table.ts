@@ -21,13 +21,15 @@ export class TcpTable {
   readonly #clock: Clock;
   readonly #guard: Guard;
   readonly #periodMs: number;
+  readonly #files: readonly string[];
   #readAtMs = -Infinity;
   #unreadable: string | null = null;
 
-  constructor(clock: Clock, guard: Guard, timeScale: number) {
+  constructor(clock: Clock, guard: Guard, timeScale: number, files: readonly string[] = TABLES) {
     this.#clock = clock;
     this.#guard = guard;
     this.#periodMs = Math.max(READ_EVERY_MS / timeScale, MIN_READ_EVERY_MS);
+    this.#files = files;
   }
 
   /** Why the table cannot be read here; null when it can. */
@@ -45,7 +47,7 @@ export class TcpTable {
   }
 
   async #read(onPeers: (peers: ReadonlySet<string>) => void): Promise<void> {
-    const peers = await retransmittingPeers().catch((error: NodeJS.ErrnoException) =>
+    const peers = await retransmittingPeers(this.#files).catch((error: NodeJS.ErrnoException) =>
       unreadableBecause(error.code),
     );
     if (typeof peers === 'string') this.#unreadable = peers;

@@ -2,7 +2,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { peerKey, retransmittingPeers } from '../../../src/hooks/connections/tcp-table.ts';
+import { createGuard } from '../../../src/core/guard.ts';
+import { peerKey, retransmittingPeers, TcpTable } from '../../../src/hooks/connections/tcp-table.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 const HEADER =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -55,4 +57,76 @@ test('a table with more than 50,000 lines is not read to its end', async () => {
 
 test('a closed socket has no key', () => {
   expect(peerKey({} as Socket)).toBeNull();
+});
+
+describe('TcpTable', () => {
+  const { platform } = process;
+  const setPlatform = (value: string) => Object.defineProperty(process, 'platform', { value });
+  beforeEach(() => setPlatform('linux'));
+  afterEach(() => setPlatform(platform));
+
+  function setUp(files: string[], timeScale = 1) {
+    const clock = createFakeClock();
+    const faults: string[] = [];
+    const guard = createGuard(({ part }) => faults.push(part));
+    const runAsync = jest.spyOn(guard, 'runAsync');
+    const tcpTable = new TcpTable(clock, guard, timeScale, files);
+    const readings: string[][] = [];
+    /** Requests a read and waits for its end. */
+    const request = async (): Promise<void> => {
+      tcpTable.requestRead((peers) => readings.push([...peers]));
+      await Promise.all(runAsync.mock.results.map(({ value }) => value as Promise<unknown>));
+    };
+    return { clock, faults, tcpTable, readings, request };
+  }
+  const oneRetransmit = HEADER + line('0100007F:1F90', '0200000A:D431', '01', '00000003');
+
+  test('reads at most once a minute', async () => {
+    const { clock, readings, request } = setUp([table('tcp', oneRetransmit)]);
+    await request();
+    await request();
+    expect(readings).toEqual([['8080 0200000A:D431']]);
+    clock.advance(59_999);
+    await request();
+    expect(readings).toHaveLength(1);
+    clock.advance(1);
+    await request();
+    expect(readings).toHaveLength(2);
+  });
+
+  test('with a time scale reads at most every five seconds', async () => {
+    const { clock, readings, request } = setUp([table('tcp', oneRetransmit)], 600);
+    await request();
+    clock.advance(4_999);
+    await request();
+    expect(readings).toHaveLength(1);
+    clock.advance(1);
+    await request();
+    expect(readings).toHaveLength(2);
+  });
+
+  test('reads nothing on another system', async () => {
+    setPlatform('darwin');
+    const { readings, request } = setUp([table('tcp', oneRetransmit)]);
+    await request();
+    expect(readings).toEqual([]);
+  });
+
+  test.each([
+    ['a table that cannot be opened', 'not-a-folder', 'it cannot be read (ENOTDIR)'],
+    ['a table that is too long', null, 'it has more than 50,000 connections'],
+  ])('%s is reported and not read again', async (_case, inside, reason) => {
+    const long = HEADER + line('0100007F:1F90', '0200000A:D431', '00', '00000000').repeat(60_000);
+    const file = table('tcp', inside === null ? long : oneRetransmit);
+    const { clock, tcpTable, readings, faults, request } = setUp([
+      inside === null ? file : join(file, inside),
+    ]);
+    expect(tcpTable.unreadable).toBeNull();
+    await request();
+    expect(tcpTable.unreadable).toBe(reason);
+    clock.advance(60_000);
+    await request();
+    expect(readings).toEqual([]);
+    expect(faults).toEqual([]);
+  });
 });
