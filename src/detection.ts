@@ -14,7 +14,7 @@ import type { AlertUpdate } from './investigate/investigation.ts';
 import type {
   Alert,
   Because,
-  DeadBox,
+  CrashRecord,
   Finding,
   Identity,
   Sample,
@@ -51,7 +51,7 @@ export interface Detection {
   /** `silentMs`: real time without a heartbeat of the application thread; no sample arrives meanwhile. */
   checkHeartbeat(silentMs: number, wallMs: number): Alert[];
   /** Opens `process-died` for a process that ended without a shutdown. `sample` is the first one of this process. */
-  reportDeath(box: DeadBox, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
+  reportDeath(box: CrashRecord, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
   /** Adds results of an investigation to an alert. */
   updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[];
   openAlerts(): Alert[];
@@ -130,7 +130,7 @@ class DetectionOfProcess implements Detection {
       : this.#open(blocked(silentMs), wallMs);
   }
 
-  reportDeath(box: DeadBox, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
+  reportDeath(box: CrashRecord, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
     const death = judgeDeath(box, { wallMs, oomKills: limits.containerOomKills });
     return death === null ? [] : this.#open(death.finding, wallMs, death.also);
   }

@@ -17,7 +17,7 @@ import {
 } from './channel.ts';
 import { createClock } from './core/clock.ts';
 import { createDetection, type Detection } from './detection.ts';
-import type { Alert, Clock, DeadBox, Sample, Snapshot, Stop } from './types/index.ts';
+import type { Alert, Clock, CrashRecord, Sample, Snapshot, Stop } from './types/index.ts';
 import { createWatcherContext, type WatcherContext } from './watcher/context.ts';
 import { InvestigationRunner } from './watcher/investigation-runner.ts';
 import { Outputs } from './watcher/outputs.ts';
@@ -40,7 +40,7 @@ class Watcher {
   readonly #investigation: InvestigationRunner;
   readonly #pingScheduler: PingScheduler;
   readonly #stopHeartbeatCheck: Stop;
-  #deadBoxes: readonly DeadBox[];
+  #deadBoxes: readonly CrashRecord[];
 
   constructor(setup: WatcherSetup, port: Port, clock: Clock) {
     const { config, identity } = setup;

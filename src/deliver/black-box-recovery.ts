@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { readSmallRegularFile } from '../core/files.ts';
 import { isProcessAlive } from '../core/process.ts';
 import { isKind } from '../kinds/index.ts';
-import type { Alert, BoxOwner, DeadBox, Identity, Sample } from '../types/index.ts';
+import type { Alert, BlackBoxOwner, CrashRecord, Identity, Sample } from '../types/index.ts';
 import {
   ALERTS_NAME,
   discardSamples,
@@ -29,11 +29,11 @@ const MAX_JSON_BYTES = 4 * 1024 ** 2;
  * The black boxes of processes that ended without a regular exit. A box is claimed by renaming its owner file, so that
  * only one of several new processes reports the crash.
  */
-export function claimDeadBoxes(dir: string, self: Identity, wallMs: number): DeadBox[] {
-  const boxes: DeadBox[] = [];
+export function claimDeadBoxes(dir: string, self: Identity, wallMs: number): CrashRecord[] {
+  const boxes: CrashRecord[] = [];
   for (const folder of foldersOfOthers(dir, self)) {
     if (boxes.length >= MAX_BOXES) break;
-    const owner = readJson(join(folder, OWNER_NAME)) as BoxOwner | null;
+    const owner = readJson(join(folder, OWNER_NAME)) as BlackBoxOwner | null;
     if (owner?.identity?.service !== self.service || isAlive(folder, owner, { self, wallMs })) continue;
     if (!claim(folder)) continue;
     boxes.push({
@@ -67,7 +67,7 @@ function foldersOfOthers(dir: string, self: Identity): string[] {
     .map(({ name }) => join(dir, name));
 }
 
-function isAlive(folder: string, owner: BoxOwner, now: { self: Identity; wallMs: number }): boolean {
+function isAlive(folder: string, owner: BlackBoxOwner, now: { self: Identity; wallMs: number }): boolean {
   const { identity, bootId, startTicks } = owner;
   const isSameBoot = identity.host === now.self.host && bootId === readBootId();
   if (!isSameBoot) return now.wallMs - lastWriteMs(folder) < MAX_SILENCE_MS;

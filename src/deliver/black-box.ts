@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, makePrivateFolder } from '../core/folders.ts';
-import type { Alert, BoxOwner, Identity, Sample } from '../types/index.ts';
+import type { Alert, BlackBoxOwner, Identity, Sample } from '../types/index.ts';
 
 /** Two segments of half an hour each at the default interval. A full segment replaces the older one. */
 const MAX_SEGMENT_SAMPLES = 120;
@@ -40,7 +40,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
   const folder = blackBoxFolder(dir, identity.instance);
   makePrivateFolder(dir);
   makeFolder(folder);
-  const owner: BoxOwner = {
+  const owner: BlackBoxOwner = {
     identity,
     startedWallMs,
     bootId: readBootId(),

@@ -1,6 +1,6 @@
 /** What a black box says of the end of its process. Told, not guessed: the last numbers, and what rose to them. */
 
-import type { Because, DeadBox, Evidence, Finding, Sample } from '../types/index.ts';
+import type { Because, CrashRecord, Evidence, Finding, Sample } from '../types/index.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
 import { formatBytes, formatDuration, formatShare } from '../core/format.ts';
 
@@ -34,7 +34,7 @@ const POOLS: readonly Pool[] = [
 ];
 
 /** Null for a box without a sample: a process that died before it could say anything. */
-export function judgeDeath({ samples, openAlerts, owner }: DeadBox, now: Now): Death | null {
+export function judgeDeath({ samples, openAlerts, owner }: CrashRecord, now: Now): Death | null {
   const last = samples.at(-1);
   if (last === undefined) return null;
   const killed = cause(last, now);

@@ -4,7 +4,7 @@ import type { Alert, Identity } from './alert.ts';
 import type { Sample } from './sample.ts';
 
 /** The process that writes a black box. */
-export interface BoxOwner {
+export interface BlackBoxOwner {
   readonly identity: Identity;
   readonly startedWallMs: number;
   /** The boot and the start time distinguish this process from a later one with the same pid; null outside Linux. */
@@ -13,8 +13,8 @@ export interface BoxOwner {
 }
 
 /** The black box of a process that ended without an `exit` event. It has up to one hour of samples, oldest first. */
-export interface DeadBox {
-  readonly owner: BoxOwner;
+export interface CrashRecord {
+  readonly owner: BlackBoxOwner;
   readonly samples: readonly Sample[];
   readonly openAlerts: readonly Alert[];
 }

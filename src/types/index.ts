@@ -4,9 +4,10 @@
  */
 export * from './alert.ts';
 export * from './analysis.ts';
-export * from './capture.ts';
 export * from './black-box.ts';
-export * from './status.ts';
+export * from './capture.ts';
 export * from './monitor.ts';
+export * from './runtime.ts';
 export * from './sample.ts';
+export * from './status.ts';
 export * from './verdict.ts';

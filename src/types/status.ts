@@ -1,12 +1,8 @@
-/** Types of `agent.status()`, and the clock and log that all parts use. */
+/** Types of `agent.status()`. docs/api.md describes them. */
 
 import type { Alert } from './alert.ts';
 import type { Blind, ByTransport, ConnectionIds } from './sample.ts';
 import type { Answer, Evidence, TimeToLimit } from './verdict.ts';
-
-export type Stop = () => void;
-/** Undoes the call that returned it. Further calls do nothing. */
-export type Dispose = () => void;
 
 /** Sizes in bytes. */
 export interface MemoryStats {
@@ -58,19 +54,3 @@ export interface Status {
   /** Everything that the agent cannot see in this process. */
   readonly blind: readonly Blind[];
 }
-
-export interface Clock {
-  /** Monotonic milliseconds; only differences have a meaning. */
-  nowMs(): number;
-  /** Milliseconds since 1970. */
-  wallMs(): number;
-  /** Repeats `task` with an unref'd timer. */
-  every(periodMs: number, task: () => void): Stop;
-  /** Runs `task` once with an unref'd timer. */
-  after(delayMs: number, task: () => void): Stop;
-}
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogFields = Readonly<Record<string, unknown>>;
-/** Messages are constant; variable values go into fields, whose names end with their unit. */
-export type Log = Readonly<Record<LogLevel, (fields: LogFields, message: string) => void>>;

@@ -1,14 +1,14 @@
 /** State in WSGUARD_DIR that survives the process: its own black box, and the alerts and samples of earlier processes. */
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
 import { claimDeadBoxes, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
-import type { Alert, DeadBox, Sample } from '../types/index.ts';
+import type { Alert, CrashRecord, Sample } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
 export interface Persistence {
   /** Alerts that were open when an earlier process or watcher ended. This watcher updates and closes them. */
   readonly restoredAlerts: readonly Alert[];
   /** Samples of processes that ended without an `exit` event. */
-  readonly deadBoxes: readonly DeadBox[];
+  readonly deadBoxes: readonly CrashRecord[];
   writeSample(sample: Sample): void;
   writeOpenAlerts(alerts: readonly Alert[]): void;
   close(): void;

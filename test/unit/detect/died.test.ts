@@ -1,16 +1,16 @@
 import { judgeDeath } from '../../../src/detect/process-died.ts';
-import type { DeadBox } from '../../../src/types/index.ts';
+import type { CrashRecord } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY, MB, MINUTE, sampleAt, createTestDetection, type Shape } from '../../support/run.ts';
 import { sampleOf } from '../../support/samples.ts';
 
-const boxOf = (shape: (minute: number) => Shape, more: Partial<DeadBox> = {}): DeadBox => ({
+const boxOf = (shape: (minute: number) => Shape, more: Partial<CrashRecord> = {}): CrashRecord => ({
   owner: { identity: { ...IDENTITY, pid: 77 }, startedWallMs: 0, bootId: null, startTicks: null },
   samples: Array.from({ length: 60 }, (_, minute) => sampleAt(minute, minute * MINUTE, shape(minute))),
   openAlerts: [],
   ...more,
 });
-const afterMs = (box: DeadBox): number => (box.samples.at(-1)?.wallMs ?? 0) + MINUTE;
+const afterMs = (box: CrashRecord): number => (box.samples.at(-1)?.wallMs ?? 0) + MINUTE;
 
 test('says the pool that rose and how full the heap was', () => {
   const box = boxOf((minute) => ({ oldMb: 100 + 6.5 * minute }));
