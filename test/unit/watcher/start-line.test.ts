@@ -1,0 +1,56 @@
+import { logStart } from '../../../src/watcher/start-line.ts';
+import { createTestContext } from '../../support/watcher-context.ts';
+
+const ATTACHED = { servers: ['http on port 3000', 'https on port 3443'], pings: true, blind: [] };
+
+test('the start line names servers, directory, exports and pings', () => {
+  const context = createTestContext({ service: 'chat' });
+  logStart(context, ATTACHED, ['prometheus http://127.0.0.1:9464/metrics', 'webhook']);
+  expect(context.logged).toHaveLength(1);
+  expect(context.logged[0]).toMatchObject({
+    level: 'info',
+    fields: {
+      servers: ATTACHED.servers,
+      cannotSee: [],
+      writesTo: '/app/.wsguard',
+      exports: ['prometheus http://127.0.0.1:9464/metrics', 'webhook'],
+      pings: true,
+    },
+  });
+  expect(context.logged[0]?.message).toMatch(
+    /^watching .+: http on port 3000, https on port 3443; writes to \/app\/\.wsguard; exports to prometheus http:\/\/127\.0\.0\.1:9464\/metrics, webhook; pings silent WebSocket connections$/,
+  );
+});
+
+test('the start line names everything that the agent cannot see, and why', () => {
+  const context = createTestContext(
+    { timeScale: 60 },
+    { mayWrite: false, noThreadReason: 'WSGUARD_THREAD=off' },
+  );
+  const blind = [{ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' }];
+  logStart(context, { servers: [], pings: false, blind }, []);
+  const [entry] = context.logged;
+  const message = entry?.message ?? '';
+  expect(entry?.fields['cannotSee']).toEqual([
+    'HTTP/2 streams: only HTTP/1 connections are counted',
+    'a blocked loop: no watcher thread: WSGUARD_THREAD=off',
+  ]);
+  expect(entry?.fields['writesTo']).toBeNull();
+  for (const text of [
+    'no server listens yet',
+    'cannot see HTTP/2 streams: only HTTP/1 connections are counted',
+    'writes no files, because --permission needs --allow-fs-write',
+    'exports nothing',
+    'sends no pings',
+    'time scale 60, for tests and demos only',
+  ])
+    expect(message).toContain(text);
+});
+
+test('a restarted watcher logs its restart instead', () => {
+  const context = createTestContext({}, { restarts: 2 });
+  logStart(context, ATTACHED, []);
+  expect(context.logged).toMatchObject([
+    { level: 'warn', fields: { code: 'WSGUARD_WATCHER_DIED', restarts: 2 } },
+  ]);
+});
