@@ -3,7 +3,7 @@
  * `Analysis` as JSON to stdout and progress as JSON lines to stderr. On failure it writes `{"error":{code,message,hint}}`
  * to stdout and exits with 3.
  */
-import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import { analyseFiles } from './index.ts';
 
 const EXIT_FAILED = 3;

@@ -1,9 +1,9 @@
 /** Reads snapshot files: the last one as a `Heap`, earlier ones as `EarlierSnapshot`, optionally on a second thread. */
 import type { Readable } from 'node:stream';
 import { Worker, parentPort, workerData } from 'node:worker_threads';
-import { SnapshotError } from '../heapsnapshot/errors.ts';
-import type { SnapshotErrorCode } from '../heapsnapshot/errors.ts';
-import { readSnapshot } from '../heapsnapshot/reader.ts';
+import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
+import type { SnapshotErrorCode } from '../heapsnapshot/snapshot-error.ts';
+import { openSnapshot } from '../heapsnapshot/open-snapshot.ts';
 import { Tokenizer } from '../heapsnapshot/tokenizer.ts';
 import type { Analysis } from '../types/index.ts';
 import { toEarlierSnapshot } from './compare/matching.ts';
@@ -35,7 +35,7 @@ export async function readHeap(
   file: string,
   { onProgress, stdin = process.stdin }: ReadOptions,
 ): Promise<Heap> {
-  const bytes = await readSnapshot(file, stdin as Readable);
+  const bytes = await openSnapshot(file, stdin as Readable);
   const builder = new HeapBuilder(bytes.sizeBytes);
   const tokenizer = new Tokenizer(builder);
   for await (const chunk of bytes.chunks) {

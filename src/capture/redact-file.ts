@@ -5,9 +5,9 @@ import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { readSnapshot } from '../heapsnapshot/reader.ts';
-import { Rewriter } from '../heapsnapshot/rewrite.ts';
-import type { RewriteCounts } from '../heapsnapshot/rewrite.ts';
+import { openSnapshot } from '../heapsnapshot/open-snapshot.ts';
+import { Rewriter } from '../heapsnapshot/rewriter.ts';
+import type { RewriteCounts } from '../heapsnapshot/rewriter.ts';
 import { REDACTION_RULES } from './redaction-rules.ts';
 import { removeFile } from '../core/folders.ts';
 import { temporaryName } from './snapshot-files.ts';
@@ -43,7 +43,7 @@ export async function redactFile({ from, to }: RedactionJob): Promise<RewriteCou
 }
 
 async function copyRedacted(from: string, write: (copy: Readable) => Promise<void>): Promise<RewriteCounts> {
-  const { chunks } = await readSnapshot(from, process.stdin);
+  const { chunks } = await openSnapshot(from, process.stdin);
   const pending: Uint8Array[] = [];
   const rewriter = new Rewriter(REDACTION_RULES, (bytes) => pending.push(bytes));
   async function* redacted(): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,7 @@
 /** The rules of redaction: which strings of a snapshot are names, and which of these stay readable. Pure. */
 
-import type { RewriteRules } from '../heapsnapshot/rewrite.ts';
-import { USE } from '../heapsnapshot/uses.ts';
+import type { RewriteRules } from '../heapsnapshot/rewriter.ts';
+import { USE } from '../heapsnapshot/string-uses.ts';
 import { isRandomWord } from './is-random-word.ts';
 
 /** The name of such a node is data: the text itself, or a pattern that may be made of it. */
@@ -66,7 +66,7 @@ function runtimeName(text: string): string | null {
   return text === '' || BUILT_IN.test(text) || isReadableName(bare) ? text : null;
 }
 
-/** For `heapsnapshot/rewrite.ts`. */
+/** For `heapsnapshot/rewriter.ts`. */
 export const REDACTION_RULES: RewriteRules = {
   nodeName: (type) => (VALUE_NODES.has(type) ? 0 : RUNTIME_NAME_NODES.has(type) ? USE.given : USE.fixed),
   edgeName: (type) => (type === 'property' ? USE.given : USE.fixed),

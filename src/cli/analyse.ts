@@ -8,7 +8,7 @@ import { analysisRssBytes } from '../capture/predict-cost.ts';
 import { unpackedBytes } from '../capture/snapshot-files.ts';
 import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
 import { readSmallRegularFile } from '../core/files.ts';
-import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import { analysisText } from '../report/analysis-text.ts';
 import { connectionsServed } from '../report/connection-counts.ts';
 import { analysisHtml } from '../report/html/analysis-html.ts';

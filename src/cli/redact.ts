@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { redactFile } from '../capture/redact-file.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import { failureFrom } from '../core/outcome.ts';
-import { SnapshotError } from '../heapsnapshot/errors.ts';
+import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import {
   CliError,
   defineCommand,

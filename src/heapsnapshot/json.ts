@@ -1,11 +1,11 @@
-/** Ends of JSON objects and strings, found in bytes without decoding them. */
+/** Finds the ends of JSON strings and objects in bytes, without decoding them. */
 
 const QUOTE = 34;
 const BACKSLASH = 92;
 const BRACE_OPEN = 123;
 const BRACE_CLOSE = 125;
 
-/** Index of the closing quote, or -1 when it is not in the bytes before `end`. */
+/** Index of the closing quote; -1 when it is not before `end`. */
 export function endOfString(data: Uint8Array, from: number, end: number): number {
   let at = from;
   while (at < end) {
@@ -16,7 +16,7 @@ export function endOfString(data: Uint8Array, from: number, end: number): number
   return -1;
 }
 
-/** Index behind the object that begins at `from`, or -1. */
+/** Index behind the object that begins at `from`; -1 when it does not end before `end`. */
 export function endOfObject(data: Uint8Array, from: number, end: number): number {
   let depth = 0;
   for (let at = from; at < end; at += 1) {
@@ -25,14 +25,20 @@ export function endOfObject(data: Uint8Array, from: number, end: number): number
       at = endOfString(data, at + 1, end);
       if (at < 0) return -1;
     } else if (byte === BRACE_OPEN) depth += 1;
-    else if (byte === BRACE_CLOSE && --depth <= 0) return at + 1;
+    else if (byte === BRACE_CLOSE) {
+      depth -= 1;
+      if (depth <= 0) return at + 1;
+    }
   }
   return -1;
 }
 
 const decoder = new TextDecoder();
 
-/** The text of a JSON string's inside. V8 writes `\u0041` forms, and cuts at its limit inside no escape. */
+/**
+ * The text between the quotes of a JSON string. V8 writes characters beyond ASCII as `\u0041`, and never cuts a string
+ * inside an escape.
+ */
 export function decodeString(data: Uint8Array, start: number, end: number): string {
   const raw = decoder.decode(data.subarray(start, end));
   if (!raw.includes('\\')) return raw;

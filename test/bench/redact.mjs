@@ -21,7 +21,7 @@ import { installPeers, loadDevTools, loadMemlab } from '../tools/peers.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 const { REDACTION_RULES } = require('../../dist/capture/redaction-rules.js');
-const { Rewriter } = require('../../dist/heapsnapshot/rewrite.js');
+const { Rewriter } = require('../../dist/heapsnapshot/rewriter.js');
 const dir = process.argv[2] === '--memlab' ? '' : mkdtempSync(join(tmpdir(), 'wsguard-bench-redact-'));
 const ROUNDS = 7;
 

@@ -9,7 +9,7 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist');
 const { analyseFiles } = require(join(dist, 'analyse', 'index.js'));
 const { REDACTION_RULES } = require(join(dist, 'capture', 'redaction-rules.js'));
 const { redactFile } = require(join(dist, 'capture', 'redact-file.js'));
-const { Rewriter } = require(join(dist, 'heapsnapshot', 'rewrite.js'));
+const { Rewriter } = require(join(dist, 'heapsnapshot', 'rewriter.js'));
 const { analysisHtml } = require(join(dist, 'report', 'html', 'analysis-html.js'));
 const { analysisText } = require(join(dist, 'report', 'analysis-text.js'));
 

@@ -1,5 +1,5 @@
 /** Finds the objects of an earlier snapshot again in a later one: by object id, else by their path from the root. */
-import { SnapshotError } from '../../heapsnapshot/errors.ts';
+import { SnapshotError } from '../../heapsnapshot/snapshot-error.ts';
 import {
   EDGE,
   EDGE_TYPE_BITS,

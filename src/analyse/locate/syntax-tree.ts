@@ -27,16 +27,19 @@ export function indexSyntax(program: SyntaxNode, text: string, isComplete: boole
   const pending = [program];
   for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
     const name = nameOf(node);
-    if (name !== null) {
+    // The tolerant parser may use one node twice, for `{ clients }` as key and value.
+    if (name !== null && occurrences.get(name)?.at(-1) !== node) {
       const list = occurrences.get(name);
       if (list === undefined) occurrences.set(name, [node]);
       else list.push(node);
     }
     declare(declarations, node);
-    const children = childrenOf(node);
-    for (const child of children) child.parent = node;
-    pending.push(...children.reverse());
+    for (const below of childrenOf(node)) {
+      below.parent = node;
+      pending.push(below);
+    }
   }
+  for (const list of occurrences.values()) list.sort((a, b) => a.start - b.start);
   return { program, text, isComplete, occurrences, declarations };
 }
 
@@ -56,13 +59,14 @@ export function childList(node: SyntaxNode, field: string): SyntaxNode[] {
 
 function childrenOf(node: SyntaxNode): SyntaxNode[] {
   const children: SyntaxNode[] = [];
-  for (const [field, value] of Object.entries(node)) {
-    if (field === 'parent') continue;
-    if (Array.isArray(value)) children.push(...value.filter(isNode));
-    else if (isNode(value)) children.push(value);
+  for (const field of Object.keys(node)) {
+    const value = node[field];
+    if (typeof value !== 'object' || value === null || field === 'parent') continue;
+    if (Array.isArray(value)) {
+      for (const element of value) if (isNode(element)) children.push(element);
+    } else if (isNode(value)) children.push(value);
   }
-  // `{ clients }` has the same node as key and value.
-  return [...new Set(children)].sort((a, b) => a.start - b.start);
+  return children;
 }
 
 function nameOf(node: SyntaxNode): string | null {

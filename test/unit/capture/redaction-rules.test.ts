@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { isReadableName, REDACTION_RULES } from '../../../src/capture/redaction-rules.ts';
-import { Rewriter } from '../../../src/heapsnapshot/rewrite.ts';
-import { USE } from '../../../src/heapsnapshot/uses.ts';
+import { Rewriter } from '../../../src/heapsnapshot/rewriter.ts';
+import { USE } from '../../../src/heapsnapshot/string-uses.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import type { Style } from '../../support/heap-snapshot-builder.ts';
 

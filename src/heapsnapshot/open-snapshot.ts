@@ -1,25 +1,27 @@
+/** Opens a heap snapshot, plain or gzipped, as a stream of unpacked bytes. */
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
-import { SnapshotError } from './errors.ts';
+import { SnapshotError } from './snapshot-error.ts';
 
-/** A snapshot's bytes, unpacked; `sizeBytes` is the most they can be. */
 export interface SnapshotBytes {
+  /** Maximum size of the unpacked bytes; Infinity for a pipe. */
   readonly sizeBytes: number;
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Of the bytes on disk, 0 to 1; null for a pipe. */
+  /** Share of the file that was read, 0 to 1; null for a pipe. */
   readShare(): number | null;
 }
 
 const CHUNK_BYTES = 1 << 20;
-/** deflate cannot pack better than this, and snapshots reach 7 to 14. */
-const MOST_DEFLATE = 1032;
-const BOMB_RATIO = 300;
-const BOMB_FLOOR_BYTES = 64 << 20;
+/** The highest ratio of deflate. Snapshots reach 7 to 14. */
+const MAX_DEFLATE_RATIO = 1032;
+/** A gzipped file that unpacks to more than this is refused: it was made to fill the memory. */
+const MAX_GZIP_RATIO = 300;
+const MIN_CHECKED_BYTES = 64 << 20;
 
-/** `-` is standard input. A gzipped file is known by its first bytes, not by its name. */
-export async function readSnapshot(file: string, stdin: Readable): Promise<SnapshotBytes> {
+/** `-` is standard input. Gzip is recognised by the first bytes, not by the name. Throws `SnapshotError`. */
+export async function openSnapshot(file: string, stdin: Readable): Promise<SnapshotBytes> {
   if (file === '-') return { sizeBytes: Infinity, readShare: () => null, chunks: unpacked(stdin) };
   let handle: FileHandle;
   let sizeBytes: number;
@@ -32,20 +34,20 @@ export async function readSnapshot(file: string, stdin: Readable): Promise<Snaps
   } catch (error) {
     throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', `${file}: ${messageOf(error)}`);
   }
-  const read = { bytes: 0 };
+  const progress = { readBytes: 0 };
   const first = Buffer.alloc(2);
   if (Number.isFinite(sizeBytes)) await handle.read(first, 0, 2, 0);
   return {
-    sizeBytes: isGzip(first) ? sizeBytes * MOST_DEFLATE : sizeBytes,
-    readShare: () => (Number.isFinite(sizeBytes) ? read.bytes / Math.max(1, sizeBytes) : null),
-    chunks: unpacked(rawChunks(handle, read)),
+    sizeBytes: isGzip(first) ? sizeBytes * MAX_DEFLATE_RATIO : sizeBytes,
+    readShare: () => (Number.isFinite(sizeBytes) ? progress.readBytes / Math.max(1, sizeBytes) : null),
+    chunks: unpacked(rawChunks(handle, progress)),
   };
 }
 
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
-/** The next piece is fetched while the one before it is worked on. */
-async function* rawChunks(handle: FileHandle, read: { bytes: number }): AsyncGenerator<Uint8Array> {
+/** Reads the next chunk while the consumer works on the current one. */
+async function* rawChunks(handle: FileHandle, progress: { readBytes: number }): AsyncGenerator<Uint8Array> {
   try {
     let buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
     let next = handle.read(buffers[0], 0, CHUNK_BYTES);
@@ -54,9 +56,9 @@ async function* rawChunks(handle: FileHandle, read: { bytes: number }): AsyncGen
       if (bytesRead === 0) return;
       buffers = [buffers[1], buffers[0]];
       next = handle.read(buffers[0], 0, CHUNK_BYTES);
-      // A fault surfaces when it is awaited; not awaited because the consumer left, it must not kill the process.
+      // The next iteration throws the error. If the consumer stops before that, the rejection must not end the process.
       next.catch(() => {});
-      read.bytes += bytesRead;
+      progress.readBytes += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
   } catch (error) {
@@ -70,12 +72,12 @@ async function* unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   const iterator = source[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done === true) return;
-  const all = resume(first.value, iterator);
-  if (isGzip(first.value)) yield* gunzip(all);
-  else yield* all;
+  const chunks = withFirst(first.value, iterator);
+  if (isGzip(first.value)) yield* gunzip(chunks);
+  else yield* chunks;
 }
 
-async function* resume(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* withFirst(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield first;
     for (;;) {
@@ -95,7 +97,7 @@ async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   const feeding = (async () => {
     for await (const chunk of packed) {
       bytesIn += chunk.length;
-      // The reader uses its two buffers again, zlib reads them later: hence a copy.
+      // `rawChunks` reuses its two buffers, but zlib reads them later, so it gets a copy.
       if (!stream.write(Buffer.from(chunk))) await new Promise((resolve) => stream.once('drain', resolve));
       if (stream.destroyed) return;
     }
@@ -104,18 +106,21 @@ async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   try {
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
       bytesOut += chunk.length;
-      if (bytesOut > BOMB_FLOOR_BYTES && bytesOut > bytesIn * BOMB_RATIO) {
-        throw new SnapshotError('WSGUARD_SNAPSHOT_GZIP', `unpacks to more than ${BOMB_RATIO} times its size`);
+      if (bytesOut > MIN_CHECKED_BYTES && bytesOut > bytesIn * MAX_GZIP_RATIO) {
+        throw new SnapshotError(
+          'WSGUARD_SNAPSHOT_GZIP',
+          `the file unpacks to more than ${MAX_GZIP_RATIO} times its size`,
+        );
       }
       yield chunk;
     }
     await feeding;
   } catch (error) {
     if (error instanceof SnapshotError) throw error;
-    const isCut = (error as { code?: string }).code === 'Z_BUF_ERROR';
+    const isTruncated = (error as { code?: string }).code === 'Z_BUF_ERROR';
     throw new SnapshotError(
-      isCut ? 'WSGUARD_SNAPSHOT_TRUNCATED' : 'WSGUARD_SNAPSHOT_GZIP',
-      isCut ? 'the gzipped file ends too early' : messageOf(error),
+      isTruncated ? 'WSGUARD_SNAPSHOT_TRUNCATED' : 'WSGUARD_SNAPSHOT_GZIP',
+      isTruncated ? 'the gzipped file ends too early' : messageOf(error),
     );
   } finally {
     stream.destroy();
