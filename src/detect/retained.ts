@@ -28,7 +28,8 @@ export const retained: Detector = {
   look({ history, counts }) {
     // What holds them may be counted: it is told first, or with it.
     if (counts.missing !== null) return [stillWarming(NAME, counts)];
-    const settled = history.floors.filter((floor): floor is Settled => floor.survivors !== null);
+    // A history from Prometheus has no count of survivors: NaN.
+    const settled = history.floors.filter((floor): floor is Settled => Number.isFinite(floor.survivors));
     // Where majors are rare a window of time holds none; then the last few collections are the window.
     const from = Math.min(history.nowMs - WINDOW_MS, settled.at(-MIN_COLLECTIONS)?.atMs ?? 0);
     const inWindow = settled.filter(({ atMs }) => atMs >= from);
