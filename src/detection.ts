@@ -1,15 +1,13 @@
-/** Composer of detect and alert: samples in, verdicts and transitions of alerts out. Live, threadless and replay. */
+/** `createDetection` turns samples into verdicts and alert transitions. The watcher, the agent without a thread and replay use it. */
 
 import { Alerts } from './alert/alerts.ts';
-import { quiet, type View } from './detect/detector.ts';
-import { floorTrend, recentFloors } from './detect/post-gc-heap.ts';
-import { Counts } from './detect/growth.ts';
-import { History, inScaledTime } from './detect/history.ts';
-import { CONDITION_DETECTORS, LEAK_DETECTORS } from './detect/index.ts';
-import { growthByPool } from './detect/pools.ts';
-import { timeToLimit } from './detect/time-to-limit.ts';
-import { judgeDeath } from './detect/process-died.ts';
-import { findingsOf, ruledOut } from './detect/verdict.ts';
+import { createView } from './detect/detector.ts';
+import { evaluate, findingsOf, isSuspicious } from './detect/evaluate.ts';
+import { growthByPool } from './detect/growth-by-pool.ts';
+import { History } from './detect/history.ts';
+import { blockedLoop } from './detect/process-conditions.ts';
+import { findProcessDeath } from './detect/process-died.ts';
+import { inScaledTime } from './detect/sample-row.ts';
 import type { AlertUpdate } from './investigate/investigation.ts';
 import type {
   Alert,
@@ -35,13 +33,13 @@ export interface DetectionDeps {
 export interface DetectionResult {
   readonly verdicts: readonly Verdict[];
   readonly transitions: readonly Alert[];
-  /** In real milliseconds. */
+  /** In real time, without the time scale. */
   readonly timeToLimit: TimeToLimit | null;
-  /** Per scaled hour, by pool; absent where it cannot be told. */
+  /** Per scaled hour, by memory pool; without the pools for which there is insufficient data. */
   readonly growthBytesPerHour: Readonly<Record<string, number>>;
-  /** Something grows: worth asking a sample of the connections more often. */
+  /** Something may leak: probe a sample of the connections more often. */
   readonly suspicion: boolean;
-  /** A finding waits for its confirmation: every connection should be asked now, before an alert opens. */
+  /** A finding must hold for a while before an alert opens: probe all connections now. */
   readonly confirming: boolean;
 }
 
@@ -60,11 +58,9 @@ export interface Detection {
   closeAlerts(because: string, wallMs: number): Alert[];
 }
 
-const BLOCKED_MS = 5_000;
+export const createDetection = (deps: DetectionDeps): Detection => new SampleDetection(deps);
 
-export const createDetection = (deps: DetectionDeps): Detection => new DetectionOfProcess(deps);
-
-class DetectionOfProcess implements Detection {
+class SampleDetection implements Detection {
   readonly #config: DetectionDeps['config'];
   readonly #alerts: Alerts;
   readonly #history = new History();
@@ -88,63 +84,52 @@ class DetectionOfProcess implements Detection {
     const { timeScale, maxConnections } = this.#config;
     const history = this.#history;
     this.#uptimeMs = sample.uptimeMs;
-    if (!history.add(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
-    const left = timeToLimit(history);
-    const view: View = {
-      history,
-      counts: new Counts(history),
-      trend: floorTrend(recentFloors(history)),
-      maxConnections,
-      timeToLimit: left,
-    };
-    const verdicts = look(view);
-    const against = ruledOut(verdicts);
-    const findings = findingsOf(verdicts).map((finding) => ({
-      ...finding,
-      against: finding.family === 'leak' ? against.filter(({ kind }) => kind !== finding.kind) : [],
-    }));
-    const real = left === null ? null : realTime(left, timeScale);
-    const transitions = this.#alerts.step({
-      findings,
+    if (!history.append(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
+    const view = createView(history, maxConnections);
+    const verdicts = evaluate(view);
+    const scaledTime = view.timeToLimit;
+    const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
+    const transitions = this.#alerts.update({
+      findings: findingsOf(verdicts),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,
       uptimeMs: this.#uptimeMs,
-      timeToLimit: real,
-      timeToLimitScaledMs: left?.ms ?? null,
+      timeToLimit,
+      timeToLimitScaledMs: scaledTime?.ms ?? null,
     });
-    const suspicion = isSuspect(verdicts) || connectionsRise(view);
     this.#latest = {
       verdicts,
       transitions,
-      timeToLimit: real,
+      timeToLimit,
       growthBytesPerHour: growthByPool(history, view.trend),
-      suspicion,
-      confirming: this.#alerts.pending,
+      suspicion: isSuspicious(verdicts, view),
+      confirming: this.#alerts.isConfirming,
     };
     return this.#latest;
   }
 
   checkHeartbeat(silentMs: number, wallMs: number): Alert[] {
-    return silentMs < BLOCKED_MS
-      ? this.#alerts.close('the event loop answers again', wallMs, ({ kind }) => kind === 'blocked-loop')
-      : this.#open(blocked(silentMs), wallMs);
+    const finding = blockedLoop(silentMs);
+    return finding === null
+      ? this.#alerts.close('the event loop runs again', wallMs, ({ kind }) => kind === 'blocked-loop')
+      : this.#open(finding, wallMs);
   }
 
   reportDeath(box: CrashRecord, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
-    const death = judgeDeath(box, { wallMs, oomKills: limits.containerOomKills });
+    const death = findProcessDeath(box, { wallMs, oomKills: limits.containerOomKills });
     return death === null ? [] : this.#open(death.finding, wallMs, death.also);
   }
 
   #open(finding: Finding, wallMs: number, also: readonly Because[] = []): Alert[] {
     const nowMs = this.#history.nowMs;
-    const { timeToLimit: left } = this.#latest;
-    return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit: left }, also);
+    const { timeToLimit } = this.#latest;
+    return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit }, also);
   }
 
   updateAlert(alertId: string, { snapshot, ...update }: AlertUpdate, wallMs: number): Alert[] {
     const before = this.openAlerts().find(({ id }) => id === alertId)?.snapshots ?? [];
     const snapshots = snapshot === undefined ? before : [...before, snapshot];
-    return this.#alerts.learn(alertId, { ...update, snapshots }, wallMs);
+    return this.#alerts.amend(alertId, { ...update, snapshots }, wallMs);
   }
 
   openAlerts(): Alert[] {
@@ -160,46 +145,9 @@ class DetectionOfProcess implements Detection {
   }
 }
 
-const realTime = (left: TimeToLimit, timeScale: number): TimeToLimit => ({
-  ...left,
-  ms: left.ms / timeScale,
-  lowMs: left.lowMs / timeScale,
-  highMs: left.highMs === null ? null : left.highMs / timeScale,
+const inRealTime = (time: TimeToLimit, timeScale: number): TimeToLimit => ({
+  ...time,
+  ms: time.ms / timeScale,
+  lowMs: time.lowMs / timeScale,
+  highMs: time.highMs === null ? null : time.highMs / timeScale,
 });
-
-/** A history of a process that nobody counted connections in can show conditions, and no leak. */
-function look(view: View): Verdict[] {
-  const knowsConnections = view.history.window.column('connections').some((count) => !Number.isNaN(count));
-  const leaks = knowsConnections
-    ? LEAK_DETECTORS.flatMap((detector) => detector.look(view))
-    : LEAK_DETECTORS.map(({ name }) =>
-        quiet(name, 'inconclusive', 'connections are not in these samples', { missing: 'connections' }),
-      );
-  return [...leaks, ...CONDITION_DETECTORS.flatMap((detector) => detector.look(view))];
-}
-
-const isSuspect = (verdicts: readonly Verdict[]): boolean =>
-  verdicts.some(
-    (verdict) =>
-      (verdict.answer === 'found' && verdict.finding.family === 'leak') ||
-      (verdict.answer === 'inconclusive' &&
-        (verdict.detector === 'floor' || verdict.detector === 'unanswering')),
-  );
-
-function connectionsRise({ counts }: View): boolean {
-  if (counts.missing !== null) return false;
-  const growth = counts.test('connections', { minRise: 10, perConnection: false });
-  return growth !== null && growth.answer === 'found';
-}
-
-function blocked(silentMs: number): Finding {
-  return {
-    kind: 'blocked-loop',
-    family: 'condition',
-    severity: 'critical',
-    subject: 'loop',
-    title: `The event loop has not turned for ${Math.round(silentMs / 1000)} s`,
-    evidence: [{ name: 'beat_silent', value: silentMs, unit: 'ms', threshold: BLOCKED_MS }],
-    against: [],
-  };
-}

@@ -1,15 +1,12 @@
 /** `MemoryMonitor` reports memory use, growth rate and time until the limit. Works without the agent. */
 
 import { createClock } from './core/clock.ts';
-import { registries as registryDetector } from './detect/registries.ts';
-import type { Detector, View } from './detect/detector.ts';
-import { external, native } from './detect/external.ts';
-import { floor } from './detect/heap-growth.ts';
-import { floorTrend, growthPerHour, recentFloors } from './detect/post-gc-heap.ts';
-import { Counts } from './detect/growth.ts';
-import { History, inScaledTime } from './detect/history.ts';
+import { createView } from './detect/detector.ts';
+import { MEMORY_DETECTORS, runDetectors } from './detect/evaluate.ts';
+import { History } from './detect/history.ts';
+import { growthPerHour } from './detect/post-gc-trend.ts';
+import { inScaledTime } from './detect/sample-row.ts';
 import { formatBytes } from './core/format.ts';
-import { timeToLimit } from './detect/time-to-limit.ts';
 import { createGuard, type Guard } from './core/guard.ts';
 import { RegisteredCollections, type Watchable } from './hooks/registered-collections.ts';
 import { memoryStats } from './report/memory-stats.ts';
@@ -54,8 +51,6 @@ const MIN_SAMPLES = 10;
 const NOMINAL_INTERVAL_MS = 30_000;
 /** Chosen: the next `alert` comes only after memory use fell to this share of the threshold. */
 const REARM_SHARE = 0.9;
-/** The detectors that need no connections. */
-const DETECTORS: readonly Detector[] = [registryDetector, external, native, floor];
 
 /**
  * Reports memory use, growth rate and time until the limit of this process. Its timer keeps no process alive.
@@ -146,12 +141,9 @@ export class MemoryMonitor {
   checkForLeak(): LeakCheck | null {
     const samples = this.#samples.values;
     if (samples.length < MIN_SAMPLES) return null;
-    const history = this.#history;
-    const left = timeToLimit(history);
-    const counts = new Counts(history);
-    const trend = floorTrend(recentFloors(history));
-    const view: View = { history, counts, trend, maxConnections: null, timeToLimit: left };
-    const findings = DETECTORS.flatMap((detector) => detector.look(view)).flatMap((verdict) =>
+    const view = createView(this.#history);
+    const left = view.timeToLimit;
+    const findings = runDetectors(MEMORY_DETECTORS, view).flatMap((verdict) =>
       verdict.answer === 'found'
         ? [
             {
@@ -207,7 +199,7 @@ export class MemoryMonitor {
       blind: [],
     };
     this.#samples.push(sample);
-    this.#history.add(inScaledTime(sample, this.#timeScale));
+    this.#history.append(inScaledTime(sample, this.#timeScale));
     this.#emitAlert(sample);
     this.#emitLeak();
   }

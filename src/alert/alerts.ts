@@ -1,223 +1,205 @@
-/** The life of alerts: opened once a finding has held, updated when something changed, closed with a reason. */
+/** `Alerts` turns findings into alerts: it opens, updates and closes them, and keeps one alert per cause. */
 
-import { CRITICAL_TIME_TO_LIMIT, KINDS, rankOf, type KindSpec } from '../kinds/index.ts';
-import type { Alert, Because, Finding, Kind } from '../types/index.ts';
-import {
-  adviceOn,
-  keyOf,
-  openEntry,
-  transition,
-  worse,
-  type About,
-  type Entry,
-  type Instant,
-} from './entry.ts';
+import { CRITICAL_TIME_TO_LIMIT, KINDS, rankOf, type Kind, type KindSpec } from '../kinds/index.ts';
+import type { Alert, Because, Finding } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { findingKey, OpenAlert, worseOf, type AlertContext, type Instant } from './open-alert.ts';
 
 const MINUTE_MS = 60_000;
-/** Two evaluations at least: one odd reading opens nothing. */
-const HOLD_MS = MINUTE_MS;
-/** A leak that is not seen for a whole window of counts has stopped. */
-const CLEAR_LEAK_MS = 30 * MINUTE_MS;
-const CLEAR_CONDITION_MS = 10 * MINUTE_MS;
-/** Within one window of the opening another leak finding is the same cause, seen more clearly or from its side. */
+/** At least two evaluations, so that one odd reading opens no alert. */
+const CONFIRM_MS = MINUTE_MS;
+/** A leak that does not show for a whole window of counts has stopped. */
+const CLOSE_LEAK_MS = 30 * MINUTE_MS;
+const CLOSE_CONDITION_MS = 10 * MINUTE_MS;
+/** Two hours of traffic show a leak of an earlier process again, or it is gone. */
+const CLOSE_RESTORED_MS = 120 * MINUTE_MS;
+/** Another leak finding within a window of counts after the opening has the same cause. */
 const SAME_CAUSE_MS = 30 * MINUTE_MS;
-/** How long an alert of the process before waits to be seen again. */
-const CLEAR_RESTORED_MS = 120 * MINUTE_MS;
-const NEWS_FACTOR = 2;
+/** An update is worth a line when the number has doubled. */
+const UPDATE_FACTOR = 2;
+/** Memory bound; an alert per registry of a large application stays below it. */
 const MAX_OPEN = 50;
 
-/** What holds at one instant, most specific first; in scaled time, but for `timeToLimit` of the instant. */
-export interface Held extends Instant {
+/** The findings of one evaluation, the most specific kind first. */
+export interface Evaluation extends Instant {
   readonly findings: readonly Finding[];
   readonly timeToLimitScaledMs: number | null;
 }
 
 export class Alerts {
-  readonly #about: About;
-  readonly #open = new Map<string, Entry>();
-  readonly #sinceMs = new Map<string, number>();
+  readonly #context: AlertContext;
+  readonly #open = new Map<string, OpenAlert>();
+  /** Scaled time since which each finding holds, by its key. */
+  readonly #foundSinceMs = new Map<string, number>();
+  #unconfirmed = false;
 
-  constructor(about: About) {
-    this.#about = about;
+  constructor(context: AlertContext) {
+    this.#context = context;
   }
 
-  /** Something was found that has not held long enough to open an alert. */
-  get pending(): boolean {
-    return this.#sinceMs.size > 0 && [...this.#sinceMs.keys()].some((key) => !this.#isKnown(key));
+  /** A finding has not held for long enough to open an alert. */
+  get isConfirming(): boolean {
+    return this.#unconfirmed;
   }
 
   open(): Alert[] {
     return [...this.#open.values()].map(({ alert }) => alert);
   }
 
-  step(held: Held): Alert[] {
-    const confirmed = this.#confirm(held).map((finding) => inTime(finding, held));
-    const out = this.#raiseByTime(held);
-    for (const finding of confirmed) {
-      if (finding.family === 'leak') out.push(...this.#takeLeak(finding, held));
-    }
-    for (const finding of confirmed) {
-      if (finding.family === 'condition') out.push(...this.#takeCondition(finding, held));
-    }
-    return [...out, ...this.#clear(held)];
+  update(evaluation: Evaluation): Alert[] {
+    const confirmed = this.#confirmed(evaluation).map((finding) => withTimeToLimit(finding, evaluation));
+    const transitions = [
+      ...this.#raiseSeverity(evaluation),
+      ...confirmed
+        .filter(({ family }) => family === 'leak')
+        .flatMap((finding) => this.#addLeak(finding, evaluation)),
+      ...confirmed
+        .filter(({ family }) => family === 'condition')
+        .flatMap((finding) => this.#addCondition(finding, evaluation)),
+      ...this.#closeEnded(evaluation),
+    ];
+    this.#unconfirmed = evaluation.findings.some((finding) => !this.#hasAlert(finding));
+    return transitions;
   }
 
-  /** Opens (or keeps open) at once: for what is an event and not a reading. */
+  /** Opens or confirms an alert at once, for a finding that is an event. */
   raise(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
-    const same = this.#find(finding);
-    if (same === null) return this.#start(finding, instant, also);
-    return this.#refresh(same, finding, instant);
+    const existing = this.#find(finding);
+    return existing === null
+      ? this.#start(finding, instant, also)
+      : this.#refresh(existing, finding, instant);
   }
 
-  learn(id: string, change: Partial<Alert>, wallMs: number): Alert[] {
-    const entry = this.#open.get(id);
-    return entry === undefined ? [] : [transition(entry, 'updated', { wallMs }, change)];
+  /** Changes fields of an open alert, for example its root cause. */
+  amend(id: string, change: Partial<Alert>, wallMs: number): Alert[] {
+    const open = this.#open.get(id);
+    return open === undefined ? [] : [open.transition('updated', { wallMs }, change)];
   }
 
+  /** Continues alerts that an earlier process left open. */
   restore(alerts: readonly Alert[], nowMs: number): void {
     for (const alert of alerts) {
       if (alert.event === 'closed' || this.#open.has(alert.id) || this.#open.size >= MAX_OPEN) continue;
-      this.#open.set(alert.id, {
-        alert,
-        key: '',
-        openedMs: nowMs,
-        lastTrueMs: nowMs,
-        restored: true,
-        also: new Map(alert.also.map((one) => [keyOf({ kind: one.kind, subject: '' }), one])),
-        saidValue: alert.evidence[0]?.value ?? 0,
-      });
+      this.#open.set(alert.id, OpenAlert.restore(alert, nowMs));
     }
   }
 
   close(because: string, wallMs: number, matches: (alert: Alert) => boolean = () => true): Alert[] {
-    const closing = [...this.#open.values()].filter(({ alert }) => matches(alert));
-    return closing.map((entry) => this.#end(entry, because, { wallMs }));
+    return [...this.#open.values()]
+      .filter(({ alert }) => matches(alert))
+      .map((open) => this.#end(open, because, { wallMs }));
   }
 
-  #confirm({ findings, nowMs }: Held): Finding[] {
-    const keys = new Set(findings.map(keyOf));
-    for (const key of this.#sinceMs.keys()) if (!keys.has(key)) this.#sinceMs.delete(key);
+  /** The findings that have held for long enough. */
+  #confirmed({ findings, nowMs }: Evaluation): Finding[] {
+    const keys = new Set(findings.map(findingKey));
+    for (const key of this.#foundSinceMs.keys()) if (!keys.has(key)) this.#foundSinceMs.delete(key);
     return findings.filter((finding) => {
-      const key = keyOf(finding);
-      const since = this.#sinceMs.get(key) ?? nowMs;
-      this.#sinceMs.set(key, since);
-      return nowMs - since >= HOLD_MS;
+      const key = findingKey(finding);
+      const sinceMs = this.#foundSinceMs.get(key) ?? nowMs;
+      this.#foundSinceMs.set(key, sinceMs);
+      return nowMs - sinceMs >= CONFIRM_MS;
     });
   }
 
-  #isKnown(key: string): boolean {
-    return [...this.#open.values()].some((entry) => entry.key === key || entry.also.has(key));
+  #hasAlert(finding: Finding): boolean {
+    return [...this.#open.values()].some((open) => open.isAbout(finding) || open.hasJoined(finding));
   }
 
-  #find(finding: Finding): Entry | null {
-    const key = keyOf(finding);
-    const entries = [...this.#open.values()];
-    const same = entries.find((entry) => entry.key === key);
-    const restored = same === undefined ? entries.filter((entry) => entry.restored) : [];
-    if (restored.length === 0) return same ?? null;
-    const fingerprint = fingerprintOf(this.#about.identity.service, finding);
-    return restored.find(({ alert }) => alert.fingerprint === fingerprint) ?? null;
+  /** The alert about this finding. An alert of an earlier process is recognised by its fingerprint. */
+  #find(finding: Finding): OpenAlert | null {
+    const open = [...this.#open.values()];
+    const current = open.find((candidate) => candidate.isAbout(finding));
+    if (current !== undefined) return current;
+    const fingerprint = fingerprintOf(this.#context.identity.service, finding);
+    return open.find(({ isRestored, alert }) => isRestored && alert.fingerprint === fingerprint) ?? null;
   }
 
-  #takeLeak(finding: Finding, held: Held): Alert[] {
-    const same = this.#find(finding);
-    if (same !== null) return this.#refresh(same, finding, held);
+  #addLeak(finding: Finding, evaluation: Evaluation): Alert[] {
+    const existing = this.#find(finding);
+    if (existing !== null) return this.#refresh(existing, finding, evaluation);
     const leaks = [...this.#open.values()].filter(
-      ({ alert, restored }) => alert.family === 'leak' && !restored,
+      ({ alert, isRestored }) => alert.family === 'leak' && !isRestored,
     );
-    const fresh = leaks.find(({ openedMs }) => held.nowMs - openedMs < SAME_CAUSE_MS);
-    const joined = leaks.find(({ also }) => also.has(keyOf(finding)));
-    const host = joined ?? fresh ?? (isCounted(finding.kind) ? undefined : leaks[0]);
-    if (host === undefined) return this.#start(finding, held);
-    const isClearer = host === fresh && rankOf(finding.kind) < rankOf(host.alert.kind);
-    return isClearer ? [this.#rename(host, finding, held)] : this.#join(host, finding, held);
+    const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
+    const joined = leaks.find((leak) => leak.hasJoined(finding));
+    const host = joined ?? recent ?? (isCounted(finding.kind) ? undefined : leaks[0]);
+    if (host === undefined) return this.#start(finding, evaluation);
+    const isMoreSpecific = host === recent && rankOf(finding.kind) < rankOf(host.alert.kind);
+    return isMoreSpecific ? [host.specialise(finding, evaluation)] : this.#join(host, finding, evaluation);
   }
 
-  #takeCondition(finding: Finding, held: Held): Alert[] {
+  #addCondition(finding: Finding, evaluation: Evaluation): Alert[] {
     const host = [...this.#open.values()].find(
-      ({ alert, restored }) =>
-        alert.family === 'leak' && !restored && isExplainedBy(finding.kind, alert.kind),
+      ({ alert, isRestored }) => !isRestored && isExplainedBy(finding.kind, alert.kind),
     );
-    const own = this.#find(finding);
+    const existing = this.#find(finding);
     if (host === undefined)
-      return own === null ? this.#start(finding, held) : this.#refresh(own, finding, held);
-    const closed =
-      own === null ? [] : [this.#end(own, `explained by ${host.alert.kind} (${host.alert.id})`, held)];
-    return [...this.#join(host, finding, held), ...closed];
+      return existing === null
+        ? this.#start(finding, evaluation)
+        : this.#refresh(existing, finding, evaluation);
+    const joined = this.#join(host, finding, evaluation);
+    if (existing === null) return joined;
+    const because = `explained by the alert ${host.alert.kind} (${host.alert.id})`;
+    return [...joined, this.#end(existing, because, evaluation)];
   }
 
   #start(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
     if (this.#open.size >= MAX_OPEN) return [];
-    const entry = openEntry(this.#about, finding, instant);
-    if (also.length > 0) entry.alert = { ...entry.alert, also };
-    for (const one of also) entry.also.set(keyOf({ kind: one.kind, subject: one.because }), one);
-    this.#open.set(entry.alert.id, entry);
-    return [entry.alert];
+    const open = OpenAlert.open(this.#context, finding, instant, also);
+    this.#open.set(open.alert.id, open);
+    return [open.alert];
   }
 
-  /** Still true. News is a worse severity, twice the number, or that it is seen again after a restart. */
-  #refresh(entry: Entry, finding: Finding, instant: Instant): Alert[] {
-    const severity = worse(entry.alert.severity, finding.severity);
+  /** Writes a line when the severity rose, the number doubled, or an alert of an earlier process shows again. */
+  #refresh(open: OpenAlert, finding: Finding, instant: Instant): Alert[] {
+    const severity = worseOf(open.alert.severity, finding.severity);
     const value = finding.evidence[0]?.value ?? 0;
-    const isNews =
-      entry.restored ||
-      severity !== entry.alert.severity ||
-      (value >= NEWS_FACTOR * entry.saidValue && entry.saidValue > 0);
-    entry.lastTrueMs = instant.nowMs;
-    entry.restored = false;
-    entry.key = keyOf(finding);
-    const { title, evidence, against } = finding;
-    if (isNews) return [transition(entry, 'updated', instant, { severity, title, evidence, against })];
-    // Not worth a line, but the next one that is written speaks of now throughout.
-    entry.alert = { ...entry.alert, title, evidence, against, timeToLimit: instant.timeToLimit };
-    return [];
+    const isWorthALine =
+      open.isRestored ||
+      severity !== open.alert.severity ||
+      (value >= UPDATE_FACTOR * open.reportedValue && open.reportedValue > 0);
+    open.confirm(finding, instant);
+    return isWorthALine ? [open.transition('updated', instant, { severity })] : [];
   }
 
-  #join(host: Entry, finding: Finding, instant: Instant): Alert[] {
-    const key = keyOf(finding);
-    if (finding.family === 'leak') host.lastTrueMs = instant.nowMs;
-    const isNew = !host.also.has(key);
-    host.also.set(key, { kind: finding.kind, because: finding.title });
+  #join(host: OpenAlert, finding: Finding, evaluation: Evaluation): Alert[] {
+    const isNew = host.join(finding, evaluation.nowMs);
     const severity =
-      finding.family === 'condition' ? worse(host.alert.severity, finding.severity) : host.alert.severity;
-    return isNew ? [transition(host, 'updated', instant, { severity })] : [];
+      finding.family === 'condition' ? worseOf(host.alert.severity, finding.severity) : host.alert.severity;
+    return isNew ? [host.transition('updated', evaluation, { severity })] : [];
   }
 
-  #rename(host: Entry, finding: Finding, instant: Instant): Alert {
-    host.also.set(host.key, { kind: host.alert.kind, because: host.alert.title });
-    host.key = keyOf(finding);
-    host.lastTrueMs = instant.nowMs;
-    const { kind, subject, title, evidence, against } = finding;
-    const severity = worse(host.alert.severity, finding.severity);
-    const change = { kind, subject, title, evidence, against, severity, ...adviceOn(kind) };
-    return transition(host, 'updated', instant, change);
-  }
-
-  #raiseByTime(held: Held): Alert[] {
-    if (!isSoon(held)) return [];
+  #raiseSeverity(evaluation: Evaluation): Alert[] {
+    if (!isLimitNear(evaluation)) return [];
     return [...this.#open.values()]
-      .filter(({ alert, restored }) => alert.family === 'leak' && !restored && alert.severity !== 'critical')
-      .map((entry) => transition(entry, 'updated', held, { severity: 'critical' }));
+      .filter(
+        ({ alert, isRestored }) => alert.family === 'leak' && !isRestored && alert.severity !== 'critical',
+      )
+      .map((open) => open.transition('updated', evaluation, { severity: 'critical' }));
   }
 
-  #clear(held: Held): Alert[] {
-    return [...this.#open.values()].flatMap((entry) => {
-      const silentMs = held.nowMs - entry.lastTrueMs;
-      const isLeak = entry.alert.family === 'leak';
-      const limitMs = entry.restored ? CLEAR_RESTORED_MS : isLeak ? CLEAR_LEAK_MS : CLEAR_CONDITION_MS;
-      if (silentMs < limitMs) return [];
-      const because = entry.restored
-        ? 'not seen again since the restart'
-        : `has not ${isLeak ? 'grown' : 'been so'} for ${Math.round(limitMs / MINUTE_MS)} min`;
-      return [this.#end(entry, because, held)];
+  #closeEnded(evaluation: Evaluation): Alert[] {
+    return [...this.#open.values()].flatMap((open) => {
+      const { text, afterMs } = closingRule(open);
+      return evaluation.nowMs - open.lastFoundMs < afterMs ? [] : [this.#end(open, text, evaluation)];
     });
   }
 
-  #end(entry: Entry, because: string, instant: Pick<Instant, 'wallMs'> & Partial<Instant>): Alert {
-    this.#open.delete(entry.alert.id);
-    return transition(entry, 'closed', instant, { because });
+  #end(open: OpenAlert, because: string, instant: Pick<Instant, 'wallMs'> & Partial<Instant>): Alert {
+    this.#open.delete(open.alert.id);
+    return open.transition('closed', instant, { because });
   }
+}
+
+function closingRule({ isRestored, alert }: OpenAlert): { readonly text: string; readonly afterMs: number } {
+  if (isRestored) return { text: 'not detected again since the restart', afterMs: CLOSE_RESTORED_MS };
+  return alert.family === 'leak'
+    ? { text: `no growth for ${CLOSE_LEAK_MS / MINUTE_MS} min`, afterMs: CLOSE_LEAK_MS }
+    : {
+        text: `the condition has not held for ${CLOSE_CONDITION_MS / MINUTE_MS} min`,
+        afterMs: CLOSE_CONDITION_MS,
+      };
 }
 
 const isCounted = (kind: Kind): boolean => {
@@ -225,15 +207,16 @@ const isCounted = (kind: Kind): boolean => {
   return spec.family === 'leak' && spec.isCounted;
 };
 
+/** Whether an open leak alert explains a condition. */
 function isExplainedBy(condition: Kind, leak: Kind): boolean {
   const spec: KindSpec = KINDS[condition];
-  if (spec.family === 'leak') return false;
+  if (spec.family === 'leak' || KINDS[leak].family !== 'leak') return false;
   return spec.explainedBy === 'any leak' || spec.explainedBy.some((kind) => kind === leak);
 }
 
-/** A leak is critical once the limit is less than four hours away. */
-const isSoon = ({ timeToLimitScaledMs }: Held): boolean =>
+const isLimitNear = ({ timeToLimitScaledMs }: Evaluation): boolean =>
   timeToLimitScaledMs !== null && timeToLimitScaledMs < CRITICAL_TIME_TO_LIMIT.value;
 
-const inTime = (finding: Finding, held: Held): Finding =>
-  finding.family === 'leak' && isSoon(held) ? { ...finding, severity: 'critical' } : finding;
+/** A leak is critical when a memory limit is near. */
+const withTimeToLimit = (finding: Finding, evaluation: Evaluation): Finding =>
+  finding.family === 'leak' && isLimitNear(evaluation) ? { ...finding, severity: 'critical' } : finding;

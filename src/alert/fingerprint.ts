@@ -1,32 +1,34 @@
-/** Who an alert is about, the same after every restart and on every host: never pid, time or what is learned later. */
+/** `fingerprintOf` identifies the subject of an alert across restarts and hosts. `isMuted` reads WSGUARD_MUTE. */
 
-import type { Family, Finding } from '../types/index.ts';
+import type { Finding } from '../types/index.ts';
 
+/** FNV-1a with 64 bits. */
 const OFFSET = 0xcbf29ce484222325n;
 const PRIME = 0x100000001b3n;
 const MASK = (1n << 64n) - 1n;
 
+/** Service, family and subject: never pid, host, time, or what the agent finds out after the opening. */
 export function fingerprintOf(
   service: string,
   { family, subject }: Pick<Finding, 'family' | 'subject'>,
 ): string {
   let hash = OFFSET;
-  for (const part of [service, family satisfies Family, subject]) {
-    // FNV-1a over UTF-16 units; the separator keeps "a" + "bc" and "ab" + "c" apart.
+  for (const part of [service, family, subject]) {
     for (let i = 0; i < part.length; i += 1) hash = ((hash ^ BigInt(part.charCodeAt(i))) * PRIME) & MASK;
+    // A separator, so that "a" + "bc" and "ab" + "c" differ.
     hash = ((hash ^ 0xffffn) * PRIME) & MASK;
   }
   return hash.toString(16).padStart(16, '0');
 }
 
-/** `fingerprint:until`, until as ISO time or epoch milliseconds; without it for ever. */
+/** An entry is `fingerprint:until`, with an ISO time or epoch milliseconds; without a time it never ends. */
 export function isMuted(mute: readonly string[], fingerprint: string, wallMs: number): boolean {
   return mute.some((entry) => {
-    const at = entry.indexOf(':');
-    const named = (at < 0 ? entry : entry.slice(0, at)).trim();
-    if (named !== fingerprint) return false;
-    if (at < 0) return true;
-    const until = entry.slice(at + 1).trim();
+    const separator = entry.indexOf(':');
+    const mutedFingerprint = (separator < 0 ? entry : entry.slice(0, separator)).trim();
+    if (mutedFingerprint !== fingerprint) return false;
+    if (separator < 0) return true;
+    const until = entry.slice(separator + 1).trim();
     const untilMs = /^\d{5,}$/.test(until) ? Number(until) : Date.parse(until);
     return wallMs < untilMs;
   });

@@ -1,7 +1,7 @@
 /** `wsguard replay`: runs the detectors over recorded samples, on the clock of the recording. */
 import { createClock } from '../core/clock.ts';
 import { formatTimeToLimit } from '../core/format.ts';
-import { quantile } from '../detect/stats.ts';
+import { quantile } from '../detect/statistics.ts';
 import { createDetection, type DetectionResult } from '../detection.ts';
 import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
 import {

@@ -1,44 +1,76 @@
-/** What every detector is: a function from the history to verdicts. */
+/** `Detector`: a function from a view of the history to verdicts, and the two functions that make a verdict. */
 
 import { familyOf } from '../kinds/index.ts';
-import type { Because, Evidence, Finding, Kind, Severity, TimeToLimit, Verdict } from '../types/index.ts';
-import type { FloorTrend } from './post-gc-heap.ts';
-import type { Counts } from './growth.ts';
+import type {
+  Answer,
+  Because,
+  Evidence,
+  Finding,
+  Kind,
+  Severity,
+  TimeToLimit,
+  Verdict,
+} from '../types/index.ts';
+import { CountWindow } from './count-growth.ts';
 import type { History } from './history.ts';
+import { postGcTrend, recentPostGcHeaps, type PostGcTrend } from './post-gc-trend.ts';
+import { timeToLimit } from './time-to-limit.ts';
 
+/** Everything that a detector reads in one evaluation. */
 export interface View {
   readonly history: History;
-  readonly counts: Counts;
-  /** Of the recent floors; null below three. */
-  readonly trend: FloorTrend | null;
+  readonly counts: CountWindow;
+  /** Trend of the recent post-GC heaps. Null with fewer than three. */
+  readonly trend: PostGcTrend | null;
   readonly maxConnections: number | null;
   /** In scaled time. */
   readonly timeToLimit: TimeToLimit | null;
 }
 
+export const createView = (history: History, maxConnections: number | null = null): View => ({
+  history,
+  counts: new CountWindow(history),
+  trend: postGcTrend(recentPostGcHeaps(history)),
+  maxConnections,
+  timeToLimit: timeToLimit(history),
+});
+
+/** A finding that needs a second one: it stands only when memory grows too. `doubt` says what else it can be. */
+export interface ProvisionalVerdict {
+  readonly detector: string;
+  readonly answer: 'provisional';
+  readonly finding: Finding;
+  readonly evidence: readonly Evidence[];
+  readonly doubt: string;
+}
+
+export type DetectorVerdict = Verdict | ProvisionalVerdict;
+
 export interface Detector {
   readonly name: string;
-  look(view: View): Verdict[];
+  evaluate(view: View): readonly DetectorVerdict[];
 }
 
-export type Quiet = 'ok' | 'warming-up' | 'plateau' | 'allocator-retention' | 'inconclusive';
+interface Details {
+  readonly evidence?: readonly Evidence[];
+  /** The data that a decision needs and that the window does not have. */
+  readonly missing?: string;
+}
 
-export function quiet(
+/** A verdict that finds nothing. */
+export function noFinding(
   detector: string,
-  answer: Quiet,
+  answer: Exclude<Answer, 'found'>,
   because: string,
-  more: { evidence?: readonly Evidence[]; missing?: string } = {},
+  { evidence = [], missing }: Details = {},
 ): Verdict {
-  return {
-    detector,
-    answer,
-    because,
-    evidence: more.evidence ?? [],
-    ...(more.missing === undefined ? {} : { missing: more.missing }),
-  };
+  return { detector, answer, because, evidence, ...(missing === undefined ? {} : { missing }) };
 }
 
-interface Found {
+export const insufficientData = (detector: string, missing: string, because = 'Insufficient data'): Verdict =>
+  noFinding(detector, 'warming-up', because, { missing });
+
+interface FindingDetails {
   readonly kind: Kind;
   readonly subject: string;
   readonly title: string;
@@ -47,15 +79,10 @@ interface Found {
   readonly against?: readonly Because[];
 }
 
-export function found(detector: string, what: Found): Verdict {
-  const finding: Finding = {
-    kind: what.kind,
-    family: familyOf(what.kind),
-    severity: what.severity ?? 'warning',
-    subject: what.subject,
-    title: what.title,
-    evidence: what.evidence,
-    against: what.against ?? [],
-  };
-  return { detector, answer: 'found', finding, evidence: what.evidence };
+export function findingOf({ kind, severity = 'warning', against = [], ...rest }: FindingDetails): Finding {
+  return { kind, family: familyOf(kind), severity, against, ...rest };
+}
+
+export function found(detector: string, details: FindingDetails): Verdict {
+  return { detector, answer: 'found', finding: findingOf(details), evidence: details.evidence };
 }

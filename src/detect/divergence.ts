@@ -1,55 +1,51 @@
-/** Memory climbs while the connections that answer stay flat; for when collections are too few for the floor. */
+/** `divergence`: memory grows while the responsive connections stay flat, with too few major GCs for `heapGrowth`. */
 
-import { found, quiet, type Detector } from './detector.ts';
-import { floorTrend } from './post-gc-heap.ts';
-import { isSlowing } from './heap-growth.ts';
-import { MINUTE_MS } from './history.ts';
 import { formatBytes, formatDuration } from '../core/format.ts';
+import { LEAKS } from '../kinds/index.ts';
+import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { isSlowing, postGcTrend } from './post-gc-trend.ts';
 
 const NAME = 'divergence';
-const MIN_FLOORS = 3;
-const MIN_SPAN_MS = 50 * MINUTE_MS;
-/** Of capacity; between two neighbouring floors no healthy server of the corpus moved so much at flat load. */
-const MIN_RISE = 0.08;
-const FLAT = 0.1;
+const { majorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
 
 export const divergence: Detector = {
   name: NAME,
-  look({ history, trend: whole }) {
-    const floors = whole?.floors ?? [];
-    const flat = sinceFlat(floors.map(({ answering }) => answering));
-    const used = floors.slice(flat);
-    const trend = flat === 0 ? whole : floorTrend(used);
+  evaluate({ history, trend: wholeTrend }) {
+    const recent = wholeTrend?.points ?? [];
+    const flatFrom = startOfFlat(recent.map(({ responsive }) => responsive));
+    const points = recent.slice(flatFrom);
+    const trend = flatFrom === 0 ? wholeTrend : postGcTrend(points);
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
-    if (trend === null || used.length < MIN_FLOORS || trend.spanMs < MIN_SPAN_MS)
+    if (trend === null || points.length < majorGcs.value || trend.spanMs < span.value)
       return [
-        quiet(NAME, 'warming-up', `${used.length} major collections at a steady number of connections`, {
-          missing: `${MIN_FLOORS} of them over ${MIN_SPAN_MS / MINUTE_MS} min`,
-        }),
+        insufficientData(
+          NAME,
+          `${majorGcs.value} of them over ${formatDuration(span.value)}`,
+          `Only ${points.length} major GCs at a steady number of connections`,
+        ),
       ];
-    const rise = trend.lastBytes - (used[0]?.bytes ?? 0);
+    const rise = trend.lastBytes - (points[0]?.bytes ?? 0);
+    const minRise = riseShare.value * capacity;
     const evidence = [
-      {
-        name: 'risen_in_window',
-        value: rise,
-        unit: 'By',
-        threshold: MIN_RISE * capacity,
-        windowMs: trend.spanMs,
-      },
-      { name: 'connections_answering', value: used.at(-1)?.answering ?? 0, unit: 'connections' },
+      { name: 'rise_in_window', value: rise, unit: 'By', threshold: minRise, windowMs: trend.spanMs },
+      { name: 'responsive_connections', value: points.at(-1)?.responsive ?? 0, unit: 'connections' },
     ];
-    const said = `memory rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} while connections stayed flat`;
-    const steady = used.every((floor, i) => i === 0 || floor.bytes > (used[i - 1]?.bytes ?? 0));
-    if (!(rise >= MIN_RISE * capacity)) return [quiet(NAME, 'ok', said, { evidence })];
-    if (!steady || isSlowing(trend)) return [quiet(NAME, 'plateau', `${said}, not steadily`, { evidence })];
-    return [found(NAME, { kind: 'divergence', subject: 'memory', title: said, evidence })];
+    const title =
+      `The post-GC heap rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} ` +
+      'while the connections stayed flat';
+    const isSteady = points.every((point, i) => i === 0 || point.bytes > (points[i - 1]?.bytes ?? 0));
+    if (!(rise >= minRise)) return [noFinding(NAME, 'ok', title, { evidence })];
+    if (!isSteady || isSlowing(trend))
+      return [noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence })];
+    return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
   },
 };
 
-/** The first index from which on all values stay within a tenth of the last one. */
-function sinceFlat(values: readonly number[]): number {
-  const now = values.at(-1) ?? Number.NaN;
-  let from = values.length;
-  while (from > 0 && Math.abs((values[from - 1] ?? Number.NaN) - now) <= FLAT * Math.max(now, 1)) from -= 1;
-  return from;
+/** Index from which on all values stay close to the last one. */
+function startOfFlat(values: readonly number[]): number {
+  const last = values.at(-1) ?? Number.NaN;
+  const tolerance = flatShare.value * Math.max(last, 1);
+  let start = values.length;
+  while (start > 0 && Math.abs((values[start - 1] ?? Number.NaN) - last) <= tolerance) start -= 1;
+  return start;
 }

@@ -1,56 +1,45 @@
-/** Heap growth: the floor of old space rises, does not slow down, and will meet its capacity. */
+/** `heapGrowth`: the post-GC heap rises, does not slow down, and will reach its capacity. */
 
-import type { Evidence } from '../types/index.ts';
-import { found, quiet, type Detector } from './detector.ts';
-import { sinceItBegan, type FloorTrend } from './post-gc-heap.ts';
-import { HOUR_MS, MINUTE_MS } from './history.ts';
 import { formatBytes, formatChange, formatDuration, formatShare } from '../core/format.ts';
-import { student995 } from './stats.ts';
+import { LEAKS } from '../kinds/index.ts';
+import type { Evidence } from '../types/index.ts';
+import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { HOUR_MS } from './history.ts';
+import { isSlowing, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
+import { student995 } from './statistics.ts';
 
 const NAME = 'floor';
-const MIN_FLOORS = 5;
-const MIN_SPAN_MS = 20 * MINUTE_MS;
-const MIN_T = 3;
-/** Of capacity, what the floor must have risen by. */
-const MIN_RISE = 0.05;
-/** The pace of the last third and of the last step against the whole and the first half. */
-const LATE_TO_WHOLE = 0.5;
-const LATE_TO_EARLY = 0.4;
-const SOON_MS = 4 * HOUR_MS;
-/** A cache that fills in a line is a leak until it stops: so full, or so long, before memory alone alarms. */
-const FULL = 0.55;
-const LONG_MS = 50 * MINUTE_MS;
-/** Where the limit is farther away it takes more floors and more certainty. */
-const SLOW = { floors: 12, t: 6, withinMs: 48 * HOUR_MS } as const;
-/** In a heap of gigabytes the limit is days away; a floor that grew by half of itself, collection by collection, is told. */
-const OWN = { floors: 8, rise: 0.5, bytes: 12 * 1024 ** 2 } as const;
-const WARNING_BYTES_PER_HOUR = 50 * 1024 ** 2;
-const CRITICAL_BYTES_PER_HOUR = 100 * 1024 ** 2;
+const { thresholds } = LEAKS['heap-growth'];
 
-export const floor: Detector = {
+export const heapGrowth: Detector = {
   name: NAME,
-  look({ trend, history }) {
-    const seen = trend?.floors.length ?? 0;
-    if (trend === null || seen < MIN_FLOORS || trend.spanMs < MIN_SPAN_MS)
+  evaluate({ trend, history }) {
+    const { majorGcs, span, riseShare, largeHeapBytes, criticalGrowth } = thresholds;
+    const points = trend?.points.length ?? 0;
+    if (trend === null || points < majorGcs.value || trend.spanMs < span.value)
       return [
-        quiet(NAME, 'warming-up', `${seen} major collections in the window`, {
-          missing: `${MIN_FLOORS} major collections over ${MIN_SPAN_MS / MINUTE_MS} min`,
-        }),
+        insufficientData(
+          NAME,
+          `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
+          `Only ${points} major GCs in the window`,
+        ),
       ];
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     const evidence = evidenceOf(trend, capacity);
-    const said = `the post-GC floor ${formatChange(trend.riseBytes)} in ${formatDuration(trend.spanMs)}`;
-    if (!(capacity > 0)) return [quiet(NAME, 'inconclusive', `${said}; capacity unknown`, { evidence })];
-    if (trend.riseBytes < Math.min(MIN_RISE * capacity, OWN.bytes))
-      return [quiet(NAME, 'ok', said, { evidence })];
-    const doubt = doubtOf(trend, said, capacity);
-    if (doubt !== null) return [quiet(NAME, doubt.answer, doubt.because, { evidence })];
+    const text = `The post-GC heap ${formatChange(trend.riseBytes)} in ${formatDuration(trend.spanMs)}`;
+    if (!(capacity > 0))
+      return [noFinding(NAME, 'inconclusive', `${text}, but its capacity is not known`, { evidence })];
+    if (trend.riseBytes < Math.min(riseShare.value * capacity, largeHeapBytes.value))
+      return [noFinding(NAME, 'ok', text, { evidence })];
+    const doubt = doubtOf(trend, text, capacity);
+    if (doubt !== null) return [noFinding(NAME, doubt.answer, doubt.because, { evidence })];
+    const perHour = trend.perMs * HOUR_MS;
     return [
       found(NAME, {
         kind: 'heap-growth',
         subject: 'heap',
-        severity: trend.perMs * HOUR_MS >= CRITICAL_BYTES_PER_HOUR ? 'critical' : 'warning',
-        title: `${said}, ${formatBytes(trend.perMs * HOUR_MS)} an hour`,
+        severity: perHour >= criticalGrowth.value ? 'critical' : 'warning',
+        title: `${text}, ${formatBytes(perHour)} per hour`,
         evidence,
       }),
     ];
@@ -62,61 +51,76 @@ interface Doubt {
   readonly because: string;
 }
 
-/** All of it must be true of the line from its own beginning as well. */
-function doubtOf(trend: FloorTrend, said: string, capacity: number): Doubt | null {
-  const line = sinceItBegan(trend);
-  if (isSlowing(line ?? trend)) return { answer: 'plateau', because: `${said} and slows down` };
-  if (trend.isConfounded || line?.isConfounded === true)
-    return { answer: 'inconclusive', because: `${said}, in step with the connections` };
-  const isSure = line !== null && holds(trend, capacity) && holds(line, capacity);
-  return isSure ? null : { answer: 'inconclusive', because: waiting(trend, said, capacity) };
+/** The tests must hold for the whole window, and for the part of it since the growth started. */
+function doubtOf(trend: PostGcTrend, text: string, capacity: number): Doubt | null {
+  const sinceStart = sinceStartOfGrowth(trend);
+  if (isSlowing(sinceStart ?? trend)) return { answer: 'plateau', because: `${text}, but it slows down` };
+  if (trend.isConfounded || sinceStart?.isConfounded === true)
+    return { answer: 'inconclusive', because: `${text}, but the connections rose too` };
+  const isCertain = sinceStart !== null && passes(trend, capacity) && passes(sinceStart, capacity);
+  return isCertain ? null : { answer: 'inconclusive', because: notYet(trend, text, capacity) };
 }
 
-export const isSlowing = ({ perMs, earlyPerMs, latePerMs, lastStepPerMs }: FloorTrend): boolean =>
-  latePerMs <= LATE_TO_WHOLE * perMs ||
-  latePerMs <= LATE_TO_EARLY * earlyPerMs ||
-  lastStepPerMs <= LATE_TO_WHOLE * perMs;
-
-function holds(trend: FloorTrend, capacity: number): boolean {
-  const leftMs = (capacity - trend.lastBytes) / trend.perMs;
-  const n = trend.floors.length;
-  const normal =
-    n >= MIN_FLOORS &&
-    trend.spanMs >= MIN_SPAN_MS &&
-    trend.t > Math.max(student995(n - (trend.connectionsVary ? 3 : 2)), MIN_T) &&
-    trend.riseBytes > MIN_RISE * capacity &&
-    leftMs < SOON_MS &&
-    (trend.lastBytes > FULL * capacity || trend.spanMs >= LONG_MS);
-  const isLong = trend.spanMs >= LONG_MS && n >= OWN.floors && trend.t > SLOW.t;
-  const slow = n >= SLOW.floors && trend.riseBytes > MIN_RISE * capacity && leftMs < SLOW.withinMs;
-  return normal || (isLong && (slow || growsByItself(trend)));
+function passes(trend: PostGcTrend, capacity: number): boolean {
+  const timeToCapacityMs = (capacity - trend.lastBytes) / trend.perMs;
+  const n = trend.points.length;
+  const coefficients = trend.connectionsVary ? 3 : 2;
+  const risesEnough = trend.riseBytes > thresholds.riseShare.value * capacity;
+  const isLong = trend.spanMs >= thresholds.longSpan.value;
+  const isFast =
+    n >= thresholds.majorGcs.value &&
+    trend.spanMs >= thresholds.span.value &&
+    trend.t > Math.max(student995(n - coefficients), thresholds.trend.value) &&
+    risesEnough &&
+    timeToCapacityMs < thresholds.timeToCapacity.value &&
+    (trend.lastBytes > thresholds.fullShare.value * capacity || isLong);
+  if (isFast) return true;
+  const isCertain = isLong && n >= thresholds.largeHeapMajorGcs.value && trend.t > thresholds.slowTrend.value;
+  const isSlow =
+    n >= thresholds.slowMajorGcs.value &&
+    risesEnough &&
+    timeToCapacityMs < thresholds.slowTimeToCapacity.value;
+  return isCertain && (isSlow || growsInLargeHeap(trend));
 }
 
-const growsByItself = ({ riseBytes, floors }: FloorTrend): boolean =>
-  riseBytes > Math.max(OWN.bytes, OWN.rise * (floors[0]?.bytes ?? 0));
+/** In a heap of gigabytes the limit is days away, so growth is compared with the heap itself. */
+const growsInLargeHeap = ({ riseBytes, points }: PostGcTrend): boolean =>
+  riseBytes >
+  Math.max(thresholds.largeHeapBytes.value, thresholds.largeHeapRise.value * (points[0]?.bytes ?? 0));
 
-function waiting(trend: FloorTrend, said: string, capacity: number): string {
-  const share = formatShare(trend.lastBytes / capacity);
-  return `${said} to ${share} of capacity; memory alone needs ${formatShare(FULL)} or ${formatDuration(LONG_MS)}`;
+function notYet({ lastBytes }: PostGcTrend, text: string, capacity: number): string {
+  const { fullShare, longSpan } = thresholds;
+  return (
+    `${text} to ${formatShare(lastBytes / capacity)} of its capacity. A cache that is filling looks the same, so growth ` +
+    `counts as a leak only above ${formatShare(fullShare.value)} or after ${formatDuration(longSpan.value)}`
+  );
 }
 
-function evidenceOf(trend: FloorTrend, capacity: number): Evidence[] {
-  return [
-    { name: 'wsguard_heap_floor_bytes', value: trend.lastBytes, unit: 'By', threshold: FULL * capacity },
-    {
-      name: 'risen_in_window',
-      value: trend.riseBytes,
-      unit: 'By',
-      threshold: MIN_RISE * capacity,
-      windowMs: trend.spanMs,
-    },
-    {
-      name: 'wsguard_memory_growth_bytes_per_hour',
-      value: trend.perMs * HOUR_MS,
-      unit: 'By/h',
-      threshold: WARNING_BYTES_PER_HOUR,
-    },
-    { name: 'standard_errors', value: trend.t, unit: '1', threshold: MIN_T },
-    { name: 'major_collections', value: trend.floors.length, unit: 'collections', threshold: MIN_FLOORS },
-  ];
-}
+const evidenceOf = (trend: PostGcTrend, capacity: number): Evidence[] => [
+  {
+    name: 'wsguard_heap_floor_bytes',
+    value: trend.lastBytes,
+    unit: 'By',
+    threshold: thresholds.fullShare.value * capacity,
+  },
+  {
+    name: 'rise_in_window',
+    value: trend.riseBytes,
+    unit: 'By',
+    threshold: thresholds.riseShare.value * capacity,
+    windowMs: trend.spanMs,
+  },
+  {
+    name: 'wsguard_memory_growth_bytes_per_hour',
+    value: trend.perMs * HOUR_MS,
+    unit: 'By/h',
+    threshold: thresholds.growth.value,
+  },
+  { name: 'trend_standard_errors', value: trend.t, unit: '1', threshold: thresholds.trend.value },
+  {
+    name: 'major_gcs_in_window',
+    value: trend.points.length,
+    unit: 'major GCs',
+    threshold: thresholds.majorGcs.value,
+  },
+];

@@ -1,119 +1,143 @@
-/** Conditions of the process: limits on connections and descriptors, collections, the event loop. */
+/** Conditions of the process: limits of connections and descriptors, major GCs, the event loop. */
 
-import type { ConditionKind, Verdict } from '../types/index.ts';
-import { found, quiet, type Detector } from './detector.ts';
-import { MINUTE_MS, type History } from './history.ts';
-import { formatCount, formatShare } from '../core/format.ts';
-import { median } from './stats.ts';
+import { formatCount, formatDuration, formatShare } from '../core/format.ts';
+import { CONDITIONS, type Threshold } from '../kinds/index.ts';
+import type { Finding, Verdict } from '../types/index.ts';
+import { findingOf, found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { MINUTE_MS } from './history.ts';
+import { median } from './statistics.ts';
 
-const LIMIT_WARNING = 0.8;
-const LIMIT_CRITICAL = 0.95;
-const GC_WINDOW_MS = 5 * MINUTE_MS;
-const GC_WARNING_PER_MINUTE = 10;
-const GC_CRITICAL_PER_MINUTE = 30;
-const LAG_MS = 500;
-const LAG_WINDOW_MS = 5 * MINUTE_MS;
+const CONNECTION_LIMIT = 'connection-limit';
+const DESCRIPTOR_LIMIT = 'descriptor-limit';
+const GC_PRESSURE = 'gc-pressure';
+const LOOP_LAG = 'loop-lag';
+const GC_WINDOW_MS = CONDITIONS[GC_PRESSURE].window.ms;
+/** The first row may be later than the start of the window. */
+const MIN_GC_WINDOW_SHARE = 0.8;
+const LAG_WINDOW_MS = CONDITIONS[LOOP_LAG].window.ms;
+/** A snapshot or a batch job delays one window, not three. */
 const LAG_WINDOWS = 3;
 
-interface Used {
-  readonly detector: string;
-  readonly kind: ConditionKind;
+interface Usage {
+  readonly kind: typeof CONNECTION_LIMIT | typeof DESCRIPTOR_LIMIT;
+  readonly subject: 'connections' | 'descriptors';
   readonly noun: string;
+  readonly metric: string;
   readonly used: number;
   readonly limit: number | null;
 }
 
-function nearLimit({ detector, kind, noun, used, limit }: Used): Verdict {
+function usageVerdict({ kind, subject, noun, metric, used, limit }: Usage): Verdict {
+  const { share, criticalShare }: Readonly<Record<'share' | 'criticalShare', Threshold>> =
+    CONDITIONS[kind].thresholds;
   if (limit === null || !(limit > 0) || !Number.isFinite(used))
-    return quiet(detector, 'inconclusive', `no limit of ${noun} is known`, { missing: `a limit of ${noun}` });
-  const share = used / limit;
-  const evidence = [{ name: noun, value: used, unit: noun, threshold: LIMIT_WARNING * limit }];
-  const title = `${formatCount(used)} of ${formatCount(limit)} ${noun} in use (${formatShare(share)})`;
-  if (share < LIMIT_WARNING) return quiet(detector, 'ok', title, { evidence });
-  const severity = share >= LIMIT_CRITICAL ? 'critical' : 'warning';
-  return found(detector, { kind, subject: noun, severity, title, evidence });
+    return noFinding(kind, 'inconclusive', `The limit of ${noun} is not known`, {
+      missing: `a limit of ${noun}`,
+    });
+  const usedShare = used / limit;
+  const evidence = [{ name: metric, value: used, unit: subject, threshold: share.value * limit }];
+  const title = `${formatCount(used)} of ${formatCount(limit)} ${noun} are in use (${formatShare(usedShare)})`;
+  if (usedShare < share.value) return noFinding(kind, 'ok', title, { evidence });
+  const severity = usedShare >= criticalShare.value ? 'critical' : 'warning';
+  return found(kind, { kind, subject, severity, title, evidence });
 }
 
-const latest = ({ window }: History, key: string): number => window.column(key).at(-1) ?? Number.NaN;
-
 export const connectionLimit: Detector = {
-  name: 'connection-limit',
-  look: ({ history, maxConnections }) => [
-    nearLimit({
-      detector: 'connection-limit',
-      kind: 'connection-limit',
+  name: CONNECTION_LIMIT,
+  evaluate: ({ history, maxConnections }) => [
+    usageVerdict({
+      kind: CONNECTION_LIMIT,
+      subject: 'connections',
       noun: 'connections',
-      used: latest(history, 'connections'),
+      metric: 'ws_connections_active',
+      used: history.window.latest('connections'),
       limit: maxConnections ?? history.last?.connections.maxConnections ?? null,
     }),
   ],
 };
 
 export const descriptorLimit: Detector = {
-  name: 'descriptor-limit',
-  look: ({ history }) => [
-    nearLimit({
-      detector: 'descriptor-limit',
-      kind: 'descriptor-limit',
-      noun: 'descriptors',
-      used: latest(history, 'descriptors'),
+  name: DESCRIPTOR_LIMIT,
+  evaluate: ({ history }) => [
+    usageVerdict({
+      kind: DESCRIPTOR_LIMIT,
+      subject: 'descriptors',
+      noun: 'file descriptors',
+      metric: 'wsguard_open_descriptors',
+      used: history.window.latest('descriptors'),
       limit: history.last?.descriptors?.limit ?? null,
     }),
   ],
 };
 
 export const gcPressure: Detector = {
-  name: 'gc-pressure',
-  look({ history: { window, nowMs } }) {
+  name: GC_PRESSURE,
+  evaluate({ history: { window, nowMs } }) {
+    const { perMinute: warning, criticalPerMinute: critical } = CONDITIONS[GC_PRESSURE].thresholds;
     const from = window.rowAt(nowMs - GC_WINDOW_MS);
     const times = window.times(from);
-    const majors = window.column('majorTotal', from);
+    const majorGcs = window.column('majorGcTotal', from);
     const spanMs = nowMs - (times[0] ?? nowMs);
-    const perMinute = (((majors.at(-1) ?? 0) - (majors[0] ?? 0)) / spanMs) * MINUTE_MS;
-    if (spanMs < 0.8 * GC_WINDOW_MS || !Number.isFinite(perMinute))
-      return [quiet('gc-pressure', 'warming-up', 'too few samples', { missing: '5 min of samples' })];
+    const perMinute = (((majorGcs.at(-1) ?? 0) - (majorGcs[0] ?? 0)) / spanMs) * MINUTE_MS;
+    if (spanMs < MIN_GC_WINDOW_SHARE * GC_WINDOW_MS || !Number.isFinite(perMinute))
+      return [insufficientData(GC_PRESSURE, '5 min of samples')];
     const evidence = [
       {
-        name: 'major_collections_per_minute',
+        name: 'major_gcs_per_minute',
         value: perMinute,
-        unit: 'collections/min',
-        threshold: GC_WARNING_PER_MINUTE,
+        unit: 'major GCs/min',
+        threshold: warning.value,
         windowMs: GC_WINDOW_MS,
       },
     ];
-    const title = `${perMinute.toFixed(1)} major collections a minute over 5 min`;
-    if (perMinute <= GC_WARNING_PER_MINUTE) return [quiet('gc-pressure', 'ok', title, { evidence })];
-    const severity = perMinute > GC_CRITICAL_PER_MINUTE ? 'critical' : 'warning';
-    return [found('gc-pressure', { kind: 'gc-pressure', subject: 'gc', severity, title, evidence })];
+    const title = `V8 ran ${perMinute.toFixed(1)} major GCs per minute in the last ${formatDuration(GC_WINDOW_MS)}`;
+    if (perMinute <= warning.value) return [noFinding(GC_PRESSURE, 'ok', title, { evidence })];
+    const severity = perMinute > critical.value ? 'critical' : 'warning';
+    return [found(GC_PRESSURE, { kind: GC_PRESSURE, subject: 'gc', severity, title, evidence })];
   },
 };
 
 export const loopLag: Detector = {
-  name: 'loop-lag',
-  look({ history: { window, nowMs } }) {
-    const times = window.times();
+  name: LOOP_LAG,
+  evaluate({ history: { window, nowMs } }) {
+    const { delay } = CONDITIONS[LOOP_LAG].thresholds;
     const delays = window.column('loopP99Ms');
-    const windows: number[] = [];
+    const medians: number[] = [];
     for (let i = LAG_WINDOWS; i > 0; i -= 1) {
       const from = window.rowAt(nowMs - i * LAG_WINDOW_MS);
-      const to = i === 1 ? times.length : window.rowAt(nowMs - (i - 1) * LAG_WINDOW_MS);
-      const known = delays.subarray(from, to).filter((ms) => !Number.isNaN(ms));
-      windows.push(known.length < 2 ? Number.NaN : median(known));
+      const to = i === 1 ? window.rows : window.rowAt(nowMs - (i - 1) * LAG_WINDOW_MS);
+      const valid = delays.subarray(from, to).filter((ms) => !Number.isNaN(ms));
+      medians.push(valid.length < 2 ? Number.NaN : median(valid));
     }
-    if (windows.some(Number.isNaN))
-      return [quiet('loop-lag', 'warming-up', 'too few samples', { missing: '15 min of samples' })];
-    const least = Math.min(...windows);
+    if (medians.some(Number.isNaN)) return [insufficientData(LOOP_LAG, '15 min of samples')];
+    const lowestMs = Math.min(...medians);
     const evidence = [
       {
-        name: 'wsguard_loop_delay_p99',
-        value: least,
-        unit: 'ms',
-        threshold: LAG_MS,
+        name: 'wsguard_loop_delay_p99_seconds',
+        value: lowestMs / 1000,
+        unit: 's',
+        threshold: delay.value / 1000,
         windowMs: LAG_WINDOWS * LAG_WINDOW_MS,
       },
     ];
-    const title = `the event loop is ${formatCount(least)} ms late (p99) for ${LAG_WINDOWS} windows of 5 min`;
-    if (least <= LAG_MS) return [quiet('loop-lag', 'ok', title, { evidence })];
-    return [found('loop-lag', { kind: 'loop-lag', subject: 'loop', title: `T${title.slice(1)}`, evidence })];
+    const title =
+      `The event loop delay (p99) was ${formatDuration(lowestMs)} or more ` +
+      `in each of the last ${LAG_WINDOWS} windows of ${formatDuration(LAG_WINDOW_MS)}`;
+    if (lowestMs <= delay.value) return [noFinding(LOOP_LAG, 'ok', title, { evidence })];
+    return [found(LOOP_LAG, { kind: LOOP_LAG, subject: 'loop', title, evidence })];
   },
 };
+
+const { silent } = CONDITIONS['blocked-loop'].thresholds;
+
+/** The finding for a heartbeat that has been silent for so long. Null below the threshold. In real milliseconds. */
+export function blockedLoop(silentMs: number): Finding | null {
+  if (silentMs < silent.value) return null;
+  return findingOf({
+    kind: 'blocked-loop',
+    severity: 'critical',
+    subject: 'loop',
+    title: `The event loop has not run for ${formatDuration(silentMs)}`,
+    evidence: [{ name: 'time_without_heartbeat', value: silentMs, unit: 'ms', threshold: silent.value }],
+  });
+}

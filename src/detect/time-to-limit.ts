@@ -1,81 +1,90 @@
-/** How long until the limit that kills: heap by the floor's slope, container by what its memory rises with. */
+/** `timeToLimit`: time until the heap or the container reaches the limit that ends the process. */
 
 import type { TimeToLimit } from '../types/index.ts';
 import { MINUTE_MS, type History } from './history.ts';
-import { theilSen, type Slope } from './stats.ts';
+import { theilSen, type Slope } from './statistics.ts';
 
-/** From there on a process collects more than it serves: the time to this is said, death comes a little later. */
-export const TROUBLE = 0.85;
-const MIN_FLOORS = 4;
+/** Above this share of its capacity V8 collects most of the time. The process dies a little later (measured). */
+const HEAP_LIMIT_SHARE = 0.85;
+const MIN_POINTS = 4;
+/** The window of the slope: at least this, and a part of the uptime. Old points describe a different load. */
 const MIN_SPAN_MS = 15 * MINUTE_MS;
-const SPAN_OF_UPTIME = 0.25;
+const SHARE_OF_UPTIME = 0.25;
 const RSS_WINDOW_MS = 30 * MINUTE_MS;
+/** 4 min of rows. */
 const MIN_ROWS = 8;
-/** Slower than this (of capacity a minute) the answer would be days, and wrong. */
+/** Share of the limit per ms. A slower slope would give an answer of days, and a wrong one (example traces). */
 const MIN_SLOPE_PER_MS = 0.0005 / MINUTE_MS;
-const EXTERNAL_SHARE = 0.3;
-const REST_SHARE = 0.5;
+/** Buffers must bring this share of the growth, because the garbage of the heap moves RSS too. */
+const MIN_EXTERNAL_SHARE = 0.3;
+/** The same for memory beyond the heap. */
+const MIN_NON_HEAP_SHARE = 0.5;
 
+/** In scaled time. Null when nothing grows towards a limit. */
 export function timeToLimit(history: History): TimeToLimit | null {
-  const heap = heapTime(history);
-  const container = containerTime(history);
+  const heap = timeToHeapLimit(history);
+  const container = timeToContainerLimit(history);
   if (heap === null || container === null) return heap ?? container;
   return heap.ms <= container.ms ? heap : container;
 }
 
-function until(leftBytes: number, slope: Slope, limit: TimeToLimit['limit']): TimeToLimit {
-  const at = (perMs: number): number | null => (perMs > 0 ? Math.max(0, leftBytes / perMs) : null);
-  const ms = at(slope.perMs) ?? 0;
-  const high = at(slope.lowPerMs);
+function timeUntil(remainingBytes: number, slope: Slope, limit: TimeToLimit['limit']): TimeToLimit {
+  const timeAt = (perMs: number): number | null => (perMs > 0 ? Math.max(0, remainingBytes / perMs) : null);
+  const ms = timeAt(slope.perMs) ?? 0;
+  const highMs = timeAt(slope.lowPerMs);
   return {
     ms,
-    lowMs: Math.min(ms, at(slope.highPerMs) ?? ms),
-    highMs: high === null ? null : Math.max(ms, high),
+    lowMs: Math.min(ms, timeAt(slope.highPerMs) ?? ms),
+    highMs: highMs === null ? null : Math.max(ms, highMs),
     limit,
   };
 }
 
-const aged = (time: TimeToLimit, ageMs: number): TimeToLimit => ({
+const minusAge = (time: TimeToLimit, ageMs: number): TimeToLimit => ({
   ...time,
   ms: Math.max(0, time.ms - ageMs),
   lowMs: Math.max(0, time.lowMs - ageMs),
   highMs: time.highMs === null ? null : Math.max(0, time.highMs - ageMs),
 });
 
-function heapTime({ floors, nowMs, last }: History): TimeToLimit | null {
-  const newest = floors.at(-1);
+function timeToHeapLimit({ postGcHeaps, nowMs, last }: History): TimeToLimit | null {
+  const newest = postGcHeaps.at(-1);
   if (newest === undefined || last === null) return null;
   const capacity = last.limits.heapCapacityBytes;
   if (!(capacity > 0)) return null;
-  const fromMs = nowMs - Math.max(MIN_SPAN_MS, SPAN_OF_UPTIME * last.uptimeMs);
-  let used = floors.filter(({ atMs }) => atMs >= fromMs);
-  if (used.length < MIN_FLOORS) used = floors.slice(-MIN_FLOORS);
+  const fromMs = nowMs - Math.max(MIN_SPAN_MS, SHARE_OF_UPTIME * last.uptimeMs);
+  let points = postGcHeaps.filter(({ atMs }) => atMs >= fromMs);
+  if (points.length < MIN_POINTS) points = postGcHeaps.slice(-MIN_POINTS);
   const slope = theilSen(
-    used.map(({ atMs }) => atMs),
-    used.map(({ bytes }) => bytes),
+    points.map(({ atMs }) => atMs),
+    points.map(({ bytes }) => bytes),
     MIN_SLOPE_PER_MS * capacity,
   );
   if (slope === null) return null;
-  return aged(until(TROUBLE * capacity - newest.bytes, slope, 'heap'), nowMs - newest.atMs);
+  const time = timeUntil(HEAP_LIMIT_SHARE * capacity - newest.bytes, slope, 'heap');
+  return minusAge(time, nowMs - newest.atMs);
 }
 
-function containerTime({ window, nowMs, last, rebasedMs }: History): TimeToLimit | null {
+function timeToContainerLimit({ window, nowMs, last, rebasedMs }: History): TimeToLimit | null {
   const limit = last?.limits.containerBytes ?? null;
   if (limit === null || !(limit > 0)) return null;
   const from = window.rowAt(Math.max(nowMs - RSS_WINDOW_MS, rebasedMs));
   const times = window.times(from);
-  const own = window.column('containerUsedBytes', from);
-  const used = own.some(Number.isNaN) ? window.column('rssBytes', from) : own;
+  const containerUsed = window.column('containerUsedBytes', from);
+  const used = containerUsed.some(Number.isNaN) ? window.column('rssBytes', from) : containerUsed;
   if (times.length < MIN_ROWS || used.some(Number.isNaN)) return null;
   const heap = window.column('heapTotalBytes', from);
-  const rest = used.map((value, row) => value - (heap[row] ?? 0));
-  const rise = risen(used);
-  const half = rest.subarray(0, Math.floor(rest.length / 2) + 1);
-  const byBuffers = risen(window.column('externalBytes', from)) > EXTERNAL_SHARE * rise;
-  const byRest = risen(rest) > REST_SHARE * rise && risen(half) > 0 && risen(rest) > risen(half);
-  if (!byBuffers && !byRest) return null;
+  const nonHeap = used.map((value, row) => value - (heap[row] ?? 0));
+  const rise = riseOf(used);
+  const firstHalf = nonHeap.subarray(0, Math.floor(nonHeap.length / 2) + 1);
+  const buffersGrow = riseOf(window.column('externalBytes', from)) > MIN_EXTERNAL_SHARE * rise;
+  const nonHeapGrows =
+    riseOf(nonHeap) > MIN_NON_HEAP_SHARE * rise &&
+    riseOf(firstHalf) > 0 &&
+    riseOf(nonHeap) > riseOf(firstHalf);
+  if (!buffersGrow && !nonHeapGrows) return null;
   const slope = theilSen(times, used, MIN_SLOPE_PER_MS * limit);
-  return slope === null ? null : until(limit - (used.at(-1) ?? 0), slope, 'container');
+  return slope === null ? null : timeUntil(limit - (used.at(-1) ?? 0), slope, 'container');
 }
 
-const risen = (values: Float64Array): number => (values.at(-1) ?? 0) - (values[0] ?? 0);
+const riseOf = (values: Float64Array): number => (values.at(-1) ?? 0) - (values[0] ?? 0);

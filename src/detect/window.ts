@@ -1,23 +1,24 @@
-/** The last hour as columns on one time axis: a row a tick, a column a series, `NaN` where a value was missing. */
+/** `Window`: the last hour of samples as columns of numbers on one time axis. A missing value is `NaN`. */
 
-interface Column {
-  readonly values: Float64Array;
-  /** Since it last held a number; one that left the window makes room for another. */
-  silentRows: number;
+import type { Column } from './sample-row.ts';
+
+interface Values {
+  readonly numbers: Float64Array;
+  /** Rows since the last number. A column without any number in the window makes room for another. */
+  missingRows: number;
 }
 
 export class Window {
   readonly #capacity: number;
-  readonly #maxSeries: number;
+  readonly #maxColumns: number;
   readonly #times: Float64Array;
-  readonly #columns = new Map<string, Column>();
+  readonly #columns = new Map<Column, Values>();
   #rows = 0;
-  /** Values refused because the window holds as many series as it may. */
-  droppedValues = 0;
+  #droppedValues = 0;
 
-  constructor(capacity: number, maxSeries: number) {
+  constructor(capacity: number, maxColumns: number) {
     this.#capacity = capacity;
-    this.#maxSeries = maxSeries;
+    this.#maxColumns = maxColumns;
     this.#times = new Float64Array(capacity);
   }
 
@@ -25,45 +26,58 @@ export class Window {
     return this.#rows;
   }
 
-  push(timeMs: number, values: ReadonlyMap<string, number>): void {
-    if (this.#rows === this.#capacity) this.#shift();
-    const row = this.#rows;
-    this.#times[row] = timeMs;
-    this.#rows += 1;
-    let known = 0;
-    for (const [key, column] of this.#columns) {
-      const given = values.get(key);
-      if (given !== undefined) known += 1;
-      const value = given ?? Number.NaN;
-      column.values[row] = value;
-      column.silentRows = Number.isNaN(value) ? column.silentRows + 1 : 0;
-      if (column.silentRows >= this.#capacity) this.#columns.delete(key);
-    }
-    if (known === values.size) return;
-    for (const [key, value] of values) if (!this.#columns.has(key)) this.#add(key, row, value);
+  /** Values that were refused because the window has its maximum of columns. */
+  get droppedValues(): number {
+    return this.#droppedValues;
   }
 
+  append(timeMs: number, row: ReadonlyMap<Column, number>): void {
+    if (this.#rows === this.#capacity) this.#dropFirstRow();
+    const index = this.#rows;
+    this.#times[index] = timeMs;
+    this.#rows += 1;
+    let matched = 0;
+    for (const [column, values] of this.#columns) {
+      const given = row.get(column);
+      if (given !== undefined) matched += 1;
+      const value = given ?? Number.NaN;
+      values.numbers[index] = value;
+      values.missingRows = Number.isNaN(value) ? values.missingRows + 1 : 0;
+      if (values.missingRows >= this.#capacity) this.#columns.delete(column);
+    }
+    if (matched === row.size) return;
+    for (const [column, value] of row) if (!this.#columns.has(column)) this.#addColumn(column, index, value);
+  }
+
+  /** A view of the times; valid until the next `append`. */
   times(fromRow = 0): Float64Array {
     return this.#times.subarray(fromRow, this.#rows);
   }
 
-  /** A view, not a copy: good until the next push. */
-  column(key: string, fromRow = 0): Float64Array {
-    const column = this.#columns.get(key);
-    return column === undefined
+  /** A view of the values; valid until the next `append`. All `NaN` for a column that the window does not have. */
+  column(column: Column, fromRow = 0): Float64Array {
+    const values = this.#columns.get(column);
+    return values === undefined
       ? new Float64Array(this.#rows - fromRow).fill(Number.NaN)
-      : column.values.subarray(fromRow, this.#rows);
+      : values.numbers.subarray(fromRow, this.#rows);
   }
 
-  has(key: string): boolean {
-    return this.#columns.has(key);
+  /** The latest value; `NaN` when it is missing. */
+  latest(column: Column): number {
+    return this.#columns.get(column)?.numbers[this.#rows - 1] ?? Number.NaN;
   }
 
-  /** The first row at or after a time. */
+  /** Index of the first row at or after a time. */
   rowAt(timeMs: number): number {
     let row = this.#rows;
     while (row > 0 && (this.#times[row - 1] ?? 0) >= timeMs) row -= 1;
     return row;
+  }
+
+  /** Mean time between two rows; 0 with fewer than two. */
+  meanSpacingMs(): number {
+    const rows = this.#rows;
+    return rows < 2 ? 0 : ((this.#times[rows - 1] ?? 0) - (this.#times[0] ?? 0)) / (rows - 1);
   }
 
   clear(): void {
@@ -71,19 +85,19 @@ export class Window {
     this.#columns.clear();
   }
 
-  #add(key: string, row: number, value: number): void {
-    if (this.#columns.size >= this.#maxSeries) {
-      this.droppedValues += 1;
+  #addColumn(column: Column, row: number, value: number): void {
+    if (this.#columns.size >= this.#maxColumns) {
+      this.#droppedValues += 1;
       return;
     }
-    const column = new Float64Array(this.#capacity).fill(Number.NaN);
-    column[row] = value;
-    this.#columns.set(key, { values: column, silentRows: 0 });
+    const numbers = new Float64Array(this.#capacity).fill(Number.NaN);
+    numbers[row] = value;
+    this.#columns.set(column, { numbers, missingRows: 0 });
   }
 
-  #shift(): void {
+  #dropFirstRow(): void {
     this.#times.copyWithin(0, 1);
-    for (const { values } of this.#columns.values()) values.copyWithin(0, 1);
+    for (const { numbers } of this.#columns.values()) numbers.copyWithin(0, 1);
     this.#rows -= 1;
   }
 }

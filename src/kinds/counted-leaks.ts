@@ -1,6 +1,6 @@
 /** The records of the leak kinds that are counted directly. Their order is the order of metrics and pages. */
 
-import { COUNTS_WINDOW, CRITICAL_TIME_TO_LIMIT, least, RISE, T_STATISTIC } from './shared.ts';
+import { COUNTS_WINDOW, CRITICAL_TIME_TO_LIMIT, least, RISE, COUNTS_TREND } from './shared.ts';
 import {
   fromPage,
   fromTraces,
@@ -25,7 +25,7 @@ export const COUNTED_LEAKS = {
       openShare: least('the same rise as a share of the connections open now', 0.1, '%', {
         source: fromTraces('healthy servers had up to 9 % unresponsive connections at a time'),
       }),
-      trend: T_STATISTIC,
+      trend: COUNTS_TREND,
       busyLoop: least('event-loop delay (median of p99 over 5 min)', 500, 'ms', {
         is: 'at most',
         source: measured('above this delay pongs wait unread in the receive queue of the server itself'),
@@ -64,7 +64,7 @@ export const COUNTED_LEAKS = {
           ),
         },
       ),
-      trend: T_STATISTIC,
+      trend: COUNTS_TREND,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },
     window: COUNTS_WINDOW,
@@ -101,7 +101,7 @@ export const COUNTED_LEAKS = {
         source: fromPage('docs/mission.md'),
       }),
       ...RISE,
-      trend: T_STATISTIC,
+      trend: COUNTS_TREND,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },
     window: COUNTS_WINDOW,
@@ -125,7 +125,7 @@ export const COUNTED_LEAKS = {
     detector: 'registries',
     isRuledOut: true,
     isCounted: true,
-    thresholds: { ...RISE, trend: T_STATISTIC, timeToLimit: CRITICAL_TIME_TO_LIMIT },
+    thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
     retainedBy: { suspectType: null, text: 'the registry: a Map, Set or Array of the application' },
     keepsData: true,
@@ -144,7 +144,7 @@ export const COUNTED_LEAKS = {
     detector: 'rooms',
     isRuledOut: false,
     isCounted: true,
-    thresholds: { ...RISE, trend: T_STATISTIC, timeToLimit: CRITICAL_TIME_TO_LIMIT },
+    thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
     retainedBy: { suspectType: null, text: 'a Map of rooms, or the member list of a room' },
     keepsData: true,
@@ -167,7 +167,7 @@ export const COUNTED_LEAKS = {
       rise: least('rise in the window', 500, 'items', {
         source: fromTraces('healthy queues rise and fall with the traffic by up to some hundred items'),
       }),
-      trend: T_STATISTIC,
+      trend: COUNTS_TREND,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },
     window: COUNTS_WINDOW,

@@ -6,7 +6,13 @@ import { DERIVED_LEAKS } from './derived-leaks.ts';
 import type { ConditionKind, Family, Kind, KindSpec, LeakKind } from './spec.ts';
 
 export { CONDITIONS } from './conditions.ts';
-export { COUNTS_MIN_SPAN_MS, COUNTS_WARM_UP_MS, COUNTS_WINDOW_MS, CRITICAL_TIME_TO_LIMIT } from './shared.ts';
+export {
+  COUNTS_MIN_SPAN_MS,
+  COUNTS_TREND,
+  COUNTS_WARM_UP_MS,
+  COUNTS_WINDOW_MS,
+  CRITICAL_TIME_TO_LIMIT,
+} from './shared.ts';
 export type * from './spec.ts';
 
 export const LEAKS = { ...COUNTED_LEAKS, ...DERIVED_LEAKS } as const;

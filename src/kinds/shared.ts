@@ -32,7 +32,7 @@ export const CRITICAL_TIME_TO_LIMIT = least('time to the limit', 4 * HOUR_MS, 'm
   source: fromPage('docs/detection.md: four hours are enough to plan a restart in daylight'),
 });
 
-export const T_STATISTIC = least('standard errors of the trend above 0', 6, '1', {
+export const COUNTS_TREND = least('standard errors of the trend above 0', 6, '1', {
   is: 'more than',
   source: fromTraces('no healthy count of the example traces reached 6; OLS with Newey-West errors, 4 lags'),
 });

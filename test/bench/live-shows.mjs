@@ -48,7 +48,7 @@ async function frozen({ say }) {
     const alert = await app.waitForTransition(({ kind }) => kind === 'zombie-connections', {
       deadlineMs: 120_000,
     });
-    const seen = alert.evidence.find(({ name }) => name === 'ws_connections_unanswering')?.value;
+    const seen = alert.evidence.find(({ name }) => name === 'wsguard_connections_unanswering')?.value;
     const atMs = Date.parse(alert.at);
     const frozenFor = (ms) => stopped.filter((since) => since <= atMs - ms).length * batch;
     const readings = async () => {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { judgeDeath } from '../../src/detect/process-died.ts';
+import { findProcessDeath } from '../../src/detect/process-died.ts';
 import { claimDeadBoxes } from '../../src/deliver/black-box-recovery.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';
@@ -35,7 +35,7 @@ test('samples written before a SIGKILL can be claimed after it, not earlier', as
   const [box] = claimDeadBoxes(dir, self, Date.now());
   expect(box?.samples.length).toBeGreaterThanOrEqual(20);
   if (box === undefined) return;
-  const death = judgeDeath(box, { wallMs: Date.now(), oomKills: null });
+  const death = findProcessDeath(box, { wallMs: Date.now(), oomKills: null });
   expect(death?.finding.title).toContain(`pid ${child.pid}`);
   rmSync(dir, { recursive: true, force: true });
 });

@@ -23,7 +23,7 @@ export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   title: '1,912 of 2,410 connections do not reply to pings',
   evidence: [
     {
-      name: 'ws_connections_unanswering',
+      name: 'wsguard_connections_unanswering',
       value: 1912,
       unit: 'connections',
       threshold: 20,

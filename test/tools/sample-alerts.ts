@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { createTraceReader, readSampleLine } from '../../src/cli/trace-sample.ts';
 import { createDetection } from '../../src/detection.ts';
-import { inScaledTime } from '../../src/detect/history.ts';
+import { inScaledTime } from '../../src/detect/sample-row.ts';
 import type { Kind } from '../../src/kinds/index.ts';
 import type { Alert, Identity } from '../../src/types/index.ts';
 import { run, sampleAt, MINUTE, type Shape } from '../support/run.ts';

@@ -10,7 +10,7 @@ test('opened once, updated when the number doubled, closed with a reason', () =>
   expect(new Set(transitions.map(({ id }) => id)).size).toBe(1);
   expect(new Set(transitions.map(({ fingerprint }) => fingerprint)).size).toBe(1);
   expect(transitions.map(({ n }) => n)).toEqual([0, 1, 2]);
-  expect(transitions.at(-1)).toMatchObject({ because: 'has not grown for 30 min' });
+  expect(transitions.at(-1)).toMatchObject({ because: 'no growth for 30 min' });
   // What is said last is what was measured last, not what was when it opened.
   for (const { title, evidence } of transitions) expect(title).toMatch(`${evidence[0]?.value} of `);
 });
@@ -131,7 +131,7 @@ test('and closed with the reason when it is not', () => {
   detection.restore(before === undefined ? [] : [before]);
   const { transitions } = run(130, () => ({}), { detection });
   expect(transitions).toMatchObject([
-    { event: 'closed', id: before?.id, because: 'not seen again since the restart' },
+    { event: 'closed', id: before?.id, because: 'not detected again since the restart' },
   ]);
 });
 

@@ -38,7 +38,7 @@ test('exhaustion: near and sure, while no leak explains it', () => {
   }));
   const first = transitions[0];
   expect(first).toMatchObject({ event: 'opened', kind: 'exhaustion', severity: 'critical' });
-  expect(first?.title).toMatch(/^The heap limit is reached in about \d+ min \(\d+ to \d+\)$/);
+  expect(first?.title).toMatch(/^The process reaches the heap limit in about \d+ min \(\d+ to \d+\)$/);
 });
 
 test('blocked-loop: the beat is silent, then it is back', () => {
@@ -48,7 +48,7 @@ test('blocked-loop: the beat is silent, then it is back', () => {
   expect(detection.checkHeartbeat(6_000, 0)).toMatchObject([{ event: 'opened', kind: 'blocked-loop' }]);
   expect(detection.checkHeartbeat(7_000, 0)).toEqual([]);
   expect(detection.checkHeartbeat(0, 0)).toMatchObject([
-    { event: 'closed', because: 'the event loop answers again' },
+    { event: 'closed', because: 'the event loop runs again' },
   ]);
   expect(detection.openAlerts()).toEqual([]);
 });
@@ -76,7 +76,7 @@ test('an alert of a condition closes when a leak explains it', () => {
   }));
   expect(transitions.find(({ event }) => event === 'closed')).toMatchObject({
     kind: 'memory-threshold',
-    because: expect.stringContaining('explained by zombie-connections'),
+    because: expect.stringContaining('explained by the alert zombie-connections'),
   });
 });
 
@@ -85,6 +85,6 @@ test('no limit known: inconclusive, with what is missing', () => {
   const limits = last.verdicts.filter(({ detector }) => detector.endsWith('-limit'));
   expect(limits).toMatchObject([
     { answer: 'inconclusive', missing: 'a limit of connections' },
-    { answer: 'inconclusive', missing: 'a limit of descriptors' },
+    { answer: 'inconclusive', missing: 'a limit of file descriptors' },
   ]);
 });

@@ -1,4 +1,4 @@
-import { judgeDeath } from '../../../src/detect/process-died.ts';
+import { findProcessDeath } from '../../../src/detect/process-died.ts';
 import type { CrashRecord } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY, MB, MINUTE, sampleAt, createTestDetection, type Shape } from '../../support/run.ts';
@@ -14,9 +14,11 @@ const afterMs = (box: CrashRecord): number => (box.samples.at(-1)?.wallMs ?? 0) 
 
 test('says the pool that rose and how full the heap was', () => {
   const box = boxOf((minute) => ({ oldMb: 100 + 6.5 * minute }));
-  const death = judgeDeath(box, { wallMs: afterMs(box), oomKills: null });
+  const death = findProcessDeath(box, { wallMs: afterMs(box), oomKills: null });
   expect(death?.finding).toMatchObject({ kind: 'process-died', family: 'condition', severity: 'critical' });
-  expect(death?.finding.title).toMatch(/pid 77\) ended with its heap at 9\d % .*old space rose 19\d MiB/);
+  expect(death?.finding.title).toMatch(
+    /pid 77\) ended with 9\d % of its heap limit in use; its old space rose 19\d MiB/,
+  );
 });
 
 test('the cgroup tells of its OOM killer', () => {
@@ -25,20 +27,20 @@ test('the cgroup tells of its OOM killer', () => {
     ...sample,
     limits: { ...sample.limits, containerBytes: 300 * MB, containerOomKills: 2 },
   }));
-  const death = judgeDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 3 });
+  const death = findProcessDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 3 });
   expect(death?.finding.title).toContain('OOM killer');
-  const quiet = judgeDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 2 });
-  expect(quiet?.finding.title).toContain('without a word');
+  const quiet = findProcessDeath({ ...box, samples }, { wallMs: afterMs(box), oomKills: 2 });
+  expect(quiet?.finding.title).toContain('without a shutdown');
   // A deployment may look like this.
   expect(quiet?.finding.severity).toBe('warning');
 });
 
 test('an alert that was open goes along; a box without samples says nothing', () => {
   const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
-  expect(judgeDeath(box, { wallMs: afterMs(box), oomKills: null })?.also).toMatchObject([
+  expect(findProcessDeath(box, { wallMs: afterMs(box), oomKills: null })?.also).toMatchObject([
     { kind: 'zombie-connections' },
   ]);
-  expect(judgeDeath({ ...box, samples: [] }, { wallMs: 0, oomKills: null })).toBeNull();
+  expect(findProcessDeath({ ...box, samples: [] }, { wallMs: 0, oomKills: null })).toBeNull();
 });
 
 test('it opens an alert at once', () => {

@@ -76,7 +76,7 @@ test('the share of closed connections that are held counts those that closed in 
   }));
   const alert = transitions.find(({ kind }) => kind === 'retained-after-close');
   expect(alert?.title).toMatch(
-    /^\d+ closed connections outlived major collections, 90 % of those that close$/,
+    /^\d+ closed connections are still in memory after major GCs, 90 % of those that closed$/,
   );
 });
 

@@ -100,7 +100,7 @@ test('inconclusive says why: listeners grow, and are fewer than two for each con
   expect(grows.opened).toEqual([]);
   expect(answerOf(grows, 'listeners')).toMatchObject({
     answer: 'inconclusive',
-    because: expect.stringContaining('below 2 for each connection'),
+    because: expect.stringContaining('fewer than 2 listeners per connection'),
   });
 });
 
@@ -155,7 +155,7 @@ test('Buffers of each connection, while the connections climb, are theirs', () =
   expect(climb.opened).toEqual([]);
   expect(answerOf(climb, 'external')).toMatchObject({
     answer: 'inconclusive',
-    because: expect.stringContaining('in step with the connections'),
+    because: expect.stringContaining('the connections rose too'),
   });
 });
 
@@ -195,7 +195,7 @@ test('a found array that nobody takes from is a history on its way to its bound,
   expect(run(120, history).opened).toEqual([]);
   expect(answerOf(run(60, history), 'queues')).toMatchObject({
     answer: 'inconclusive',
-    missing: 'memory that grows with it',
+    missing: 'memory that grows too',
   });
   expect(run(60, (minute) => ({ more: listed(true)(minute) })).opened).toEqual(['queue-growth']);
 });

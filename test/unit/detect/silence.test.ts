@@ -80,7 +80,7 @@ test('Buffers that nobody holds wait for a rare major collection', () => {
   const waiting = run(50, (minute) => ({ externalMb: 10 + 1.6 * minute }));
   expect(answerOf(waiting, 'external')).toMatchObject({
     answer: 'inconclusive',
-    missing: expect.stringContaining('two major collections'),
+    missing: expect.stringContaining('two major GCs'),
   });
 });
 

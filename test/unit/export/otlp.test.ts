@@ -88,7 +88,7 @@ test('converts an alert into a log record', () => {
     'wsguard.alert.event': 'opened',
     'wsguard.alert.culprit.line': 41,
     'wsguard.alert.time_to_limit.ms': 2_520_000,
-    'wsguard.alert.evidence.ws_connections_unanswering': 1912,
+    'wsguard.alert.evidence.wsguard_connections_unanswering': 1912,
   });
   expect(Object.keys(record.attributes)).not.toContain('wsguard.alert.because');
   expect(alertLogRecord(alertOf()).severityNumber).toBe(13);

@@ -112,7 +112,7 @@ test('report.txt has evidence, ruled-out kinds, suspects, at most 12 rows of sam
   });
   const text = reportText(built);
   expect(text).toContain(
-    'ws_connections_unanswering: 1,912 connections (threshold 20 connections) over 15 min',
+    'wsguard_connections_unanswering: 1,912 connections (threshold 20 connections) over 15 min',
   );
   expect(text).toContain('heap-growth: post-GC floor grew 3 MB in the window');
   expect(text).toContain('clients gained 900 entries');

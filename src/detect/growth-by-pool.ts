@@ -1,17 +1,19 @@
-/** How fast each pool of memory grows, for the metric: no verdict, only the slope that the verdicts are about. */
+/** `growthByPool` gives the growth rate of each memory pool for the metric `wsguard_memory_growth_bytes_per_hour`. */
 
-import type { FloorTrend } from './post-gc-heap.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
-import { median } from './stats.ts';
+import type { PostGcTrend } from './post-gc-trend.ts';
+import type { FixedColumn } from './sample-row.ts';
+import { median } from './statistics.ts';
 
 const WINDOW_MS = 30 * MINUTE_MS;
-/** Less says more about the minute than about the trend. */
+/** The slope of a shorter span is mostly noise. */
 const MIN_SPAN_MS = 10 * MINUTE_MS;
+/** Two rows for each third. */
 const MIN_ROWS = 6;
-const COLUMNS = { external: 'externalBytes', rss: 'rssBytes' } as const;
+const COLUMNS = { external: 'externalBytes', rss: 'rssBytes' } as const satisfies Record<string, FixedColumn>;
 
-/** Bytes per (scaled) hour by pool; a pool that cannot be told yet is absent. `heap` is the floor's trend. */
-export function growthByPool(history: History, trend: FloorTrend | null): Record<string, number> {
+/** Bytes per (scaled) hour by pool, without the pools for which there is insufficient data. `heap` is the post-GC heap. */
+export function growthByPool(history: History, trend: PostGcTrend | null): Record<string, number> {
   const growth: Record<string, number> = {};
   if (trend !== null) growth['heap'] = trend.perMs * HOUR_MS;
   for (const [pool, column] of Object.entries(COLUMNS)) {
@@ -21,9 +23,8 @@ export function growthByPool(history: History, trend: FloorTrend | null): Record
   return growth;
 }
 
-/** From the median of the first third to that of the last: cheap, and a spike moves it little. */
-function slopeOfThirds(history: History, column: string): number | null {
-  const { window, nowMs, rebasedMs } = history;
+/** From the median of the first third to the median of the last third: cheap, and a spike changes it little. */
+function slopeOfThirds({ window, nowMs, rebasedMs }: History, column: FixedColumn): number | null {
   const fromRow = window.rowAt(Math.max(nowMs - WINDOW_MS, rebasedMs));
   const times = window.times(fromRow);
   const values = window.column(column, fromRow);

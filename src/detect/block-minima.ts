@@ -1,30 +1,34 @@
-/** A series as six blocks, each by its lowest value: what stays, not what passes through. */
+/** A series in six blocks, each by its lowest value: a minimum shows what stays, without short peaks. */
 
+import { COUNTS_WARM_UP_MS } from '../kinds/index.ts';
 import { MINUTE_MS, type History } from './history.ts';
-import { WARM_UP_MS } from './growth.ts';
 
+/** Six blocks of 30 min are 5 min each, which hold 10 rows: enough for a minimum. */
 const BLOCKS = 6;
 
-export interface Blocks {
+export interface BlockMinima {
   readonly minima: readonly number[];
+  /** Last minimum minus the first one. */
   readonly rise: number;
-  /** Of the rise, the share that the last half brought. */
+  /** Share of the rise that the last half of the window brought. */
   readonly lateShare: number;
+  /** Every minimum is above the one before. */
   readonly keepsRising: boolean;
   readonly spanMs: number;
 }
 
 interface BlockWindow {
   readonly windowMs: number;
+  /** Rows before this time are not used. */
   readonly fromMs?: number;
 }
 
 /** Null while the window is not full. */
-export function blocksOf(
+export function blockMinima(
   { window, nowMs, startedMs }: History,
   valueAt: (row: number) => number,
-  { windowMs, fromMs = startedMs + WARM_UP_MS }: BlockWindow,
-): Blocks | null {
+  { windowMs, fromMs = startedMs + COUNTS_WARM_UP_MS }: BlockWindow,
+): BlockMinima | null {
   const startMs = nowMs - windowMs;
   const times = window.times();
   if (fromMs > startMs + MINUTE_MS || times.length === 0) return null;

@@ -1,0 +1,201 @@
+/** `OpenAlert`: one open alert, and the state that its next transition needs. */
+
+import { adviceText, capturesEvidence, KINDS, type Kind } from '../kinds/index.ts';
+import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
+import { fingerprintOf, isMuted } from './fingerprint.ts';
+
+export interface AlertContext {
+  readonly identity: Identity;
+  readonly timeScale: number;
+  readonly mute: readonly string[];
+  readonly newId: () => string;
+}
+
+/** The time of a transition. `nowMs` is scaled time; the others are real time. */
+export interface Instant {
+  readonly nowMs: number;
+  readonly wallMs: number;
+  readonly uptimeMs: number;
+  readonly timeToLimit: TimeToLimit | null;
+}
+
+/** A row of `also`. The subject keeps a finding with a new title from becoming a second row. */
+interface AlsoRow extends Because {
+  /** Null when the row comes from an earlier process, whose alert lines have no subject in `also`. */
+  readonly subject: string | null;
+}
+
+type Source = Pick<Finding, 'kind' | 'subject'>;
+
+/** Identifies a finding from evaluation to evaluation. */
+export const findingKey = ({ kind, subject }: Source): string => `${kind}\n${subject}`;
+
+export class OpenAlert {
+  readonly openedMs: number;
+  #alert: Alert;
+  #key: string | null;
+  #lastFoundMs: number;
+  #also: readonly AlsoRow[];
+  /** Value of the first evidence in the latest transition. */
+  #reportedValue: number;
+
+  private constructor(alert: Alert, key: string | null, nowMs: number) {
+    this.#alert = alert;
+    this.#key = key;
+    this.openedMs = nowMs;
+    this.#lastFoundMs = nowMs;
+    this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null }));
+    this.#reportedValue = firstValue(alert);
+  }
+
+  static open(
+    context: AlertContext,
+    finding: Finding,
+    instant: Instant,
+    also: readonly Because[] = [],
+  ): OpenAlert {
+    return new OpenAlert(newAlert(context, finding, instant, also), findingKey(finding), instant.nowMs);
+  }
+
+  /** An alert that an earlier process left open. */
+  static restore(alert: Alert, nowMs: number): OpenAlert {
+    const also = alert.also.map(({ kind, because }) => ({ kind, because }));
+    return new OpenAlert({ ...alert, also }, null, nowMs);
+  }
+
+  get alert(): Alert {
+    return this.#alert;
+  }
+
+  /** An earlier process opened it, and this process has not detected it again. */
+  get isRestored(): boolean {
+    return this.#key === null;
+  }
+
+  /** Scaled time of the latest finding that confirmed it. */
+  get lastFoundMs(): number {
+    return this.#lastFoundMs;
+  }
+
+  get reportedValue(): number {
+    return this.#reportedValue;
+  }
+
+  isAbout(finding: Source): boolean {
+    return this.#key === findingKey(finding);
+  }
+
+  /** Whether a leak alert has a finding in `also`. */
+  hasJoined(finding: Source): boolean {
+    return this.#alert.family === 'leak' && this.#rowOf(finding) >= 0;
+  }
+
+  /** Notes that the finding is still true. The next transition that is written describes the present state. */
+  confirm(finding: Finding, { nowMs, timeToLimit }: Instant): void {
+    this.#lastFoundMs = nowMs;
+    this.#key = findingKey(finding);
+    const { title, evidence, against } = finding;
+    this.#alert = { ...this.#alert, title, evidence, against, timeToLimit };
+  }
+
+  /** Adds a finding to `also`. Returns true for a new row. */
+  join(finding: Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>, nowMs: number): boolean {
+    if (finding.family === 'leak') this.#lastFoundMs = nowMs;
+    const index = this.#rowOf(finding);
+    const row = { kind: finding.kind, subject: finding.subject, because: finding.title };
+    this.#also = index < 0 ? [...this.#also, row] : this.#also.with(index, row);
+    return index < 0;
+  }
+
+  /** The alert takes a more specific kind. The earlier kind moves into `also`; `id` and `fingerprint` stay. */
+  specialise(finding: Finding, instant: Instant): Alert {
+    this.join(this.#alert, instant.nowMs);
+    this.#key = findingKey(finding);
+    const { kind, subject, title, evidence, against } = finding;
+    const severity = worseOf(this.#alert.severity, finding.severity);
+    return this.transition('updated', instant, {
+      kind,
+      subject,
+      title,
+      evidence,
+      against,
+      severity,
+      ...adviceOn(kind),
+    });
+  }
+
+  /** The next line of the alert. */
+  transition(
+    event: 'updated' | 'closed',
+    instant: Pick<Instant, 'wallMs'> & Partial<Instant>,
+    change: Partial<Alert>,
+  ): Alert {
+    const { culpritBecause, ...rest } = { ...this.#alert, ...change };
+    const isUnknown = rest.culprit === null && culpritBecause !== undefined;
+    this.#alert = {
+      ...rest,
+      ...(isUnknown ? { culpritBecause } : {}),
+      event,
+      also: this.#also.map(({ kind, because }) => ({ kind, because })),
+      n: this.#alert.n + 1,
+      at: new Date(instant.wallMs).toISOString(),
+      ...(instant.uptimeMs === undefined ? {} : { uptimeMs: instant.uptimeMs }),
+      ...(instant.timeToLimit === undefined ? {} : { timeToLimit: instant.timeToLimit }),
+    };
+    this.#reportedValue = firstValue(this.#alert);
+    return this.#alert;
+  }
+
+  #rowOf({ kind, subject }: Source): number {
+    const exact = this.#also.findIndex((row) => row.kind === kind && row.subject === subject);
+    return exact >= 0 ? exact : this.#also.findIndex((row) => row.kind === kind && row.subject === null);
+  }
+}
+
+function newAlert(
+  { identity, timeScale, mute, newId }: AlertContext,
+  finding: Finding,
+  instant: Instant,
+  also: readonly Because[],
+): Alert {
+  const { kind, family, severity, subject, title, evidence, against } = finding;
+  const fingerprint = fingerprintOf(identity.service, finding);
+  return {
+    ...identity,
+    schema: 'wsguard.alert/1',
+    event: 'opened',
+    id: newId(),
+    fingerprint,
+    kind,
+    family,
+    severity,
+    at: new Date(instant.wallMs).toISOString(),
+    uptimeMs: instant.uptimeMs,
+    subject,
+    title,
+    evidence,
+    against,
+    also,
+    culprit: null,
+    culpritBecause: capturesEvidence(kind)
+      ? 'the investigation is still running'
+      : 'a condition is not investigated',
+    timeToLimit: instant.timeToLimit,
+    ...adviceOn(kind),
+    snapshots: [],
+    report: null,
+    n: 0,
+    ...(timeScale === 1 ? {} : { timeScale }),
+    ...(isMuted(mute, fingerprint, instant.wallMs) ? { muted: true } : {}),
+  };
+}
+
+const adviceOn = (kind: Kind): Pick<Alert, 'advice' | 'docs'> => ({
+  advice: adviceText(kind),
+  docs: KINDS[kind].docs,
+});
+
+const firstValue = ({ evidence }: Alert): number => evidence[0]?.value ?? 0;
+
+export const worseOf = (a: Severity, b: Severity): Severity =>
+  a === 'critical' || b === 'critical' ? 'critical' : 'warning';

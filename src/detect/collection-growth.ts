@@ -1,0 +1,148 @@
+/** `registryGrowth`, `roomGrowth`, `queueGrowth`: entries that stay after their connection closed or their message arrived. */
+
+import { formatCount } from '../core/format.ts';
+import { LEAKS, type LeakKind, type Threshold } from '../kinds/index.ts';
+import type { Verdict } from '../types/index.ts';
+import type { CountWindow, GrowthRule } from './count-growth.ts';
+import { growthEvidence, withLeakRate } from './count-text.ts';
+import {
+  findingOf,
+  found,
+  insufficientData,
+  noFinding,
+  type Detector,
+  type DetectorVerdict,
+  type View,
+} from './detector.ts';
+import type { Series, SeriesType } from './sample-row.ts';
+
+type CollectionType = Exclude<SeriesType, 'listeners' | 'event names'>;
+
+interface Collection {
+  readonly kind: LeakKind;
+  /** The start of the title, up to the number. */
+  readonly subjectText: (name: string) => string;
+  /** The noun of the number. */
+  readonly entries: string;
+  /** The metric that has this number, or a name for it. */
+  readonly metric: string;
+  readonly rise: Threshold;
+  /** Null for a queue: the connections do not explain its items. */
+  readonly riseShare: Threshold | null;
+  /** A healthy collection that looks the same. The finding then stands only when memory grows too. */
+  readonly doubt?: string;
+}
+
+const registry = LEAKS['registry-growth'].thresholds;
+const room = LEAKS['room-growth'].thresholds;
+const queue = LEAKS['queue-growth'].thresholds;
+
+const QUEUE = {
+  kind: 'queue-growth',
+  subjectText: (name: string) => `Queue '${name}' has`,
+  entries: 'items',
+  metric: 'wsguard_queue_items',
+  rise: queue.rise,
+  riseShare: null,
+} as const;
+const ROOMS = {
+  kind: 'room-growth',
+  subjectText: (name: string) => `Rooms '${name}' have`,
+  rise: room.rise,
+  riseShare: room.riseShare,
+} as const;
+
+const COLLECTIONS: Readonly<Record<CollectionType, Collection>> = {
+  registry: {
+    kind: 'registry-growth',
+    subjectText: (name) => `Registry '${name}' has`,
+    entries: 'entries',
+    metric: 'wsguard_registry_entries',
+    rise: registry.rise,
+    riseShare: registry.riseShare,
+  },
+  rooms: { ...ROOMS, entries: 'rooms', metric: 'rooms' },
+  members: { ...ROOMS, entries: 'members', metric: 'wsguard_room_members' },
+  queue: QUEUE,
+  list: { ...QUEUE, doubt: 'nothing is taken from it, so it may be a history that is not full yet' },
+  objects: {
+    ...ROOMS,
+    entries: 'rooms',
+    metric: 'rooms',
+    doubt: 'they are objects, which may be kept for more than their members',
+  },
+};
+
+const detectorOf = (name: string, ...types: CollectionType[]): Detector => ({
+  name,
+  evaluate: (view) => evaluate(name, types, view),
+});
+
+export const registryGrowth = detectorOf('registries', 'registry');
+export const roomGrowth = detectorOf('rooms', 'rooms', 'objects', 'members');
+export const queueGrowth = detectorOf('queues', 'queue', 'list');
+
+function evaluate(
+  name: string,
+  types: readonly CollectionType[],
+  { history, counts }: View,
+): readonly DetectorVerdict[] {
+  if (counts.missing !== null) return [insufficientData(name, counts.missing)];
+  const tests = new Map<SeriesType, CollectionTest>(
+    types.map((type) => [
+      type,
+      { detector: name, collection: COLLECTIONS[type], rule: ruleOf(type, counts) },
+    ]),
+  );
+  const verdicts: DetectorVerdict[] = [];
+  let unsuspicious = 0;
+  for (const series of history.series) {
+    const test = tests.get(series.type);
+    if (test === undefined) continue;
+    const verdict = evaluateSeries(series, test, counts);
+    if (verdict === null) unsuspicious += 1;
+    else verdicts.push(verdict);
+  }
+  return verdicts.length === 0 ? [summaryOf(name, unsuspicious)] : verdicts;
+}
+
+interface CollectionTest {
+  readonly detector: string;
+  readonly collection: Collection;
+  readonly rule: GrowthRule;
+}
+
+function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
+  const { rise, riseShare } = COLLECTIONS[type];
+  return riseShare === null
+    ? { minRise: rise.value, perConnection: false }
+    : { minRise: counts.minRise({ rise, riseShare }), perConnection: true };
+}
+
+/** Null for a collection that does not grow. */
+function evaluateSeries(
+  { column, name }: Series,
+  { detector, collection, rule }: CollectionTest,
+  counts: CountWindow,
+): DetectorVerdict | null {
+  const growth = counts.growthOf(column, rule);
+  if (growth === null || growth.answer === 'ok') return null;
+  const { kind, subjectText, entries, metric, doubt } = collection;
+  const evidence = growthEvidence(metric, growth, { minRise: rule.minRise, unit: entries });
+  const text = `${subjectText(name)} ${formatCount(growth.now)} ${entries}`;
+  const title = withLeakRate(text, growth, counts);
+  if (growth.answer !== 'found') return noFinding(detector, growth.answer, title, { evidence });
+  const details = { kind, subject: name, title, evidence };
+  return doubt === undefined
+    ? found(detector, details)
+    : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt };
+}
+
+const summaryOf = (name: string, unsuspicious: number): Verdict =>
+  unsuspicious === 0
+    ? noFinding(name, 'inconclusive', `The agent does not know any ${name}`, { missing: name })
+    : noFinding(
+        name,
+        'ok',
+        `No growth of ${name} beyond what the connections explain (${formatCount(unsuspicious)} observed)`,
+      );

@@ -1,0 +1,236 @@
+/** `CountWindow` tests whether a count grows through the whole window, beyond what the connections explain. */
+
+import {
+  COUNTS_MIN_SPAN_MS,
+  COUNTS_TREND,
+  COUNTS_WARM_UP_MS,
+  COUNTS_WINDOW_MS,
+  type Threshold,
+} from '../kinds/index.ts';
+import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import type { Column } from './sample-row.ts';
+import {
+  createDesign,
+  fitCoefficient,
+  fitCoefficients,
+  lastStandardError,
+  mean,
+  medianOfRows,
+  standardDeviation,
+  type Design,
+} from './statistics.ts';
+
+/** 8 min of rows of half a minute. */
+const MIN_ROWS = 16;
+/** Recordings with rare samples get a longer window instead of an emptier one. */
+const WINDOW_ROWS = 20;
+/** A leak keeps its pace: each part of the window must bring half of what a straight line would (example traces). */
+const MIN_PACE = 0.5;
+/** What has filled adds nothing between the last two sixths. A straight line adds a fifth of the rise. */
+const MIN_LATE = MIN_PACE / 5;
+/** A step, or what fills within a third of the window, adds little outside it. A straight line adds three fifths. */
+const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
+/** A count that varies around a level falls as far as it rises; a leak does not fall. */
+const MAX_FALL = 0.25;
+/** Lags of the Newey-West error: 2 min of rows. */
+const LAGS = 4;
+/** The window in sixths, each by its median. */
+const SIXTHS = [0, 1, 2, 3, 4, 5];
+/** A sixth of the window has at most a sixth of 128 rows. */
+const MAX_ROWS_OF_MEDIAN = 64;
+/** Below these the connections do not vary enough to explain a count. */
+const MIN_VARIATION = { share: 0.01, connections: 0.5 } as const;
+/** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
+const MIN_ERROR = { share: 0.001, count: 0.25 } as const;
+
+export interface Growth {
+  readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
+  /** Rise over the window that the connections do not explain. */
+  readonly rise: number;
+  readonly now: number;
+  readonly perHour: number;
+  /** Leaked entries per connection that closed in the window. Null when none closed. */
+  readonly perClosed: number | null;
+  readonly windowMs: number;
+}
+
+export interface GrowthRule {
+  readonly minRise: number;
+  /** Whether the open connections may explain the count. */
+  readonly perConnection: boolean;
+}
+
+/** The window of counts of one evaluation. It computes once what all counts share. */
+export class CountWindow {
+  /** The data that the window still needs. Null when it has enough. */
+  readonly missing: string | null;
+  /** 0 when the samples do not have connections. */
+  readonly meanConnections: number;
+  readonly connectionsNow: number;
+  readonly #history: History;
+  readonly #fromRow: number;
+  readonly #regressors: Regressors;
+  readonly #closedInWindow: number;
+  readonly #scratch = new Float64Array(MAX_ROWS_OF_MEDIAN);
+
+  constructor(history: History) {
+    this.#history = history;
+    const { window, nowMs, startedMs } = history;
+    const windowMs = Math.max(COUNTS_WINDOW_MS, WINDOW_ROWS * window.meanSpacingMs());
+    this.#fromRow = window.rowAt(Math.max(nowMs - windowMs, startedMs + COUNTS_WARM_UP_MS));
+    const times = window.times(this.#fromRow);
+    const connections = window.column('connections', this.#fromRow);
+    this.missing = missingData(times.length === 0 ? 0 : nowMs - (times[0] ?? nowMs), times.length);
+    this.#regressors = regressorsOf(times, connections);
+    const closedTotal = window.column('closedTotal', this.#fromRow);
+    this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
+    const valid = connections.filter((value) => !Number.isNaN(value));
+    this.meanConnections = valid.length === 0 ? 0 : mean(valid);
+    this.connectionsNow = valid.at(-1) ?? 0;
+  }
+
+  /** The smallest rise that opens an alert: a number, or on a large server a share of its connections. */
+  minRise({ rise, riseShare }: { readonly rise: Threshold; readonly riseShare: Threshold }): number {
+    return Math.max(rise.value, riseShare.value * this.meanConnections);
+  }
+
+  /** Null while the column has too few values. */
+  growthOf(column: Column, rule: GrowthRule): Growth | null {
+    const values = this.#history.window.column(column, this.#fromRow);
+    const { times } = this.#regressors;
+    const { low, high, valid, first, last } = rangeOf(values);
+    const windowMs = (times[last] ?? 0) - (times[first] ?? 0);
+    if (missingData(windowMs, valid) !== null) return null;
+    const range = high - low;
+    const now = values[last] ?? 0;
+    // Most columns of most servers end here: a range below the minimum needs no regression.
+    if (range < rule.minRise)
+      return { answer: 'ok', rise: range, now, perHour: 0, perClosed: null, windowMs };
+    const input =
+      valid < values.length
+        ? withoutGaps(this.#regressors, values)
+        : { regressors: this.#regressors, values };
+    const test = this.#test(input, rule, high);
+    const { rise } = test;
+    const answer = test.answer === 'found' && this.#hasFallen(column, test) ? 'inconclusive' : test.answer;
+    const perClosed = answer !== 'ok' && this.#closedInWindow > 0 ? rise / this.#closedInWindow : null;
+    return { answer, rise, now, perHour: (rise / windowMs) * HOUR_MS, perClosed, windowMs };
+  }
+
+  /** The cheap tests come first: the rise beyond the connections, then its shape, then its certainty. */
+  #test({ regressors, values }: Input, rule: GrowthRule, high: number): TrendTest {
+    const design = rule.perConnection ? (regressors.withConnections ?? regressors.alone) : regressors.alone;
+    if (design === null) return { answer: 'inconclusive', rise: 0, perConnection: 0 };
+    const factor = design === regressors.alone ? 0 : Math.max(fitCoefficient(design, values, 1), 0);
+    const difference = { values, factor, others: design.columns[1] ?? values };
+    const start = (sixth: number): number => Math.floor((values.length * sixth) / SIXTHS.length);
+    const levelOf = (sixth: number): number =>
+      medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch);
+    const rise = levelOf(SIXTHS.length - 1) - levelOf(0);
+    const result = { rise, perConnection: factor / regressors.deviation };
+    if (rise < rule.minRise) return { answer: 'ok', ...result };
+    if (isStepOrPlateau(SIXTHS.map(levelOf))) return { answer: 'plateau', ...result };
+    const coefficients = fitCoefficients(design, values);
+    const trend = coefficients.at(-1) ?? 0;
+    const error = lastStandardError(design, values, coefficients, LAGS);
+    const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
+    return { answer: t > COUNTS_TREND.value && trend > rise / 2 ? 'found' : 'inconclusive', ...result };
+  }
+
+  /** Whether the count has fallen by a good part of its rise, in all rows since the warm-up. */
+  #hasFallen(column: Column, { rise, perConnection }: TrendTest): boolean {
+    const { window, startedMs } = this.#history;
+    const fromRow = window.rowAt(startedMs + COUNTS_WARM_UP_MS);
+    const values = window.column(column, fromRow);
+    const difference = { values, factor: perConnection, others: window.column('connections', fromRow) };
+    const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / SIXTHS.length));
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let to = values.length % block || block; to <= values.length; to += block) {
+      // The level of a block with a missing value is NaN, for which both comparisons are false.
+      const level = medianOfRows(difference, Math.max(0, to - block), to, this.#scratch);
+      if (highest - level > MAX_FALL * rise) return true;
+      if (level > highest) highest = level;
+    }
+    return false;
+  }
+}
+
+interface Regressors {
+  readonly times: Float64Array;
+  readonly connections: Float64Array;
+  /** Null where the connections do not vary or are not in the samples. */
+  readonly withConnections: Design | null;
+  /** Time as the only regressor. */
+  readonly alone: Design | null;
+  /** Standard deviation of the connections; 1 where they do not vary. */
+  readonly deviation: number;
+}
+
+function regressorsOf(times: Float64Array, connections: Float64Array): Regressors {
+  const firstMs = times[0] ?? 0;
+  const spanMs = Math.max(1, (times.at(-1) ?? 0) - firstMs);
+  const relativeTime = times.map((time) => (time - firstMs) / spanMs);
+  const one = relativeTime.map(() => 1);
+  const deviation = connections.some(Number.isNaN) ? 0 : standardDeviation(connections);
+  const center = mean(connections);
+  const varies = deviation > Math.max(MIN_VARIATION.share * center, MIN_VARIATION.connections);
+  const scaled = connections.map((value) => (value - center) / (deviation || 1));
+  return {
+    times,
+    connections,
+    deviation: deviation || 1,
+    alone: times.length < 4 ? null : createDesign([one, relativeTime]),
+    withConnections: varies && times.length > 4 ? createDesign([one, scaled, relativeTime]) : null,
+  };
+}
+
+const missingData = (spanMs: number, rows: number): string | null =>
+  spanMs >= COUNTS_MIN_SPAN_MS && rows >= MIN_ROWS
+    ? null
+    : `${Math.max(1, Math.ceil((COUNTS_MIN_SPAN_MS - spanMs) / MINUTE_MS))} more minutes of samples`;
+
+/** `valid` counts the values; `first` and `last` are the rows of the first and the last of them. */
+function rangeOf(values: Float64Array) {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  let valid = 0;
+  let first = -1;
+  let last = -1;
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? Number.NaN;
+    if (Number.isNaN(value)) continue;
+    if (valid === 0) first = row;
+    last = row;
+    valid += 1;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { low, high, valid, first, last };
+}
+
+interface Input {
+  readonly regressors: Regressors;
+  readonly values: Float64Array;
+}
+
+/** Only the rows in which the column has a value. */
+function withoutGaps({ times, connections }: Regressors, values: Float64Array): Input {
+  const isValid = (_: number, row: number): boolean => !Number.isNaN(values[row]);
+  return {
+    regressors: regressorsOf(times.filter(isValid), connections.filter(isValid)),
+    values: values.filter(isValid),
+  };
+}
+
+interface TrendTest extends Pick<Growth, 'answer' | 'rise'> {
+  /** Part of the count that one more connection brings. */
+  readonly perConnection: number;
+}
+
+/** Whether the levels of the sixths have stopped rising, or rose within a third of the window. */
+function isStepOrPlateau(levels: readonly number[]): boolean {
+  const rise = (levels.at(-1) ?? 0) - (levels[0] ?? 0);
+  const late = (levels.at(-1) ?? 0) - (levels.at(-2) ?? 0);
+  const inThirds = levels.slice(2).map((level, i) => level - (levels[i] ?? 0));
+  return late < MIN_LATE * rise || rise - Math.max(...inThirds) < MIN_OUTSIDE * rise;
+}

@@ -1,0 +1,124 @@
+/** `rowOf` turns a sample into a row of the window: one number for each column. */
+
+import type { Sample, Source } from '../types/index.ts';
+
+/** Columns that every sample has. */
+export type FixedColumn =
+  | 'connections'
+  /** Open connections that do not reply to pings. */
+  | 'unresponsive'
+  /** Open connections except the unresponsive ones. */
+  | 'responsive'
+  | 'openedTotal'
+  | 'closedTotal'
+  | 'uncollected'
+  | 'retained'
+  | 'sendBufferBytes'
+  | 'slow'
+  | 'oldSpaceBytes'
+  | 'heapTotalBytes'
+  | 'rssBytes'
+  | 'containerUsedBytes'
+  | 'externalBytes'
+  | 'majorGcTotal'
+  | 'loopP99Ms'
+  | 'descriptors';
+
+/** What a dynamic series counts. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects. */
+export type SeriesType =
+  'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names';
+
+/** The column of a series that the application names. Only `seriesColumn` makes one. */
+export type SeriesColumn = `${SeriesType}\0${string}\0${string}`;
+export type Column = FixedColumn | SeriesColumn;
+
+/** A count under a name that the application chose: a registry, a queue, rooms, or the listeners of an emitter. */
+export interface Series {
+  readonly column: SeriesColumn;
+  readonly type: SeriesType;
+  readonly name: string;
+  /** Only for `listeners`. */
+  readonly event: string | null;
+  readonly source: Source;
+}
+
+export const seriesColumn = (type: SeriesType, name: string, event: string | null): SeriesColumn =>
+  `${type}\0${name}\0${event ?? ''}`;
+
+/** The value, or `NaN` for one that is missing, negative, not finite or too large to be a count. */
+export const validCount = (value: number | null | undefined): number =>
+  typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;
+
+export const zeroIfMissing = (value: number | undefined): number =>
+  value === undefined || Number.isNaN(value) ? 0 : value;
+
+const totalOf = (byTransport: Readonly<Record<string, number>>): number => {
+  let sum = 0;
+  for (const count of Object.values(byTransport)) sum += count;
+  return validCount(sum);
+};
+
+/** The fixed columns of a sample. */
+export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sample): Map<Column, number> {
+  const active = totalOf(connections.active);
+  const unresponsive = validCount(connections.unanswering);
+  return new Map<FixedColumn, number>([
+    ['connections', active],
+    ['unresponsive', unresponsive],
+    ['responsive', Math.max(0, active - zeroIfMissing(unresponsive))],
+    ['openedTotal', totalOf(connections.openedTotal)],
+    ['closedTotal', totalOf(connections.closedTotal)],
+    ['uncollected', validCount(connections.uncollected)],
+    ['retained', validCount(connections.retained)],
+    ['sendBufferBytes', validCount(connections.sendBufferBytes)],
+    ['slow', validCount(connections.slow)],
+    ['oldSpaceBytes', validCount(memory.oldSpaceBytes)],
+    ['heapTotalBytes', validCount(memory.heapTotalBytes)],
+    ['rssBytes', validCount(memory.rssBytes)],
+    ['containerUsedBytes', validCount(limits.containerUsedBytes)],
+    // `external` misses the memory of some ArrayBuffers, and `arrayBuffers` misses other external memory.
+    [
+      'externalBytes',
+      Math.max(
+        zeroIfMissing(validCount(memory.externalBytes)),
+        zeroIfMissing(validCount(memory.arrayBuffersBytes)),
+      ),
+    ],
+    ['majorGcTotal', validCount(gc.majorTotal)],
+    ['loopP99Ms', validCount(loop?.delayP99Ms)],
+    ['descriptors', validCount(descriptors?.open)],
+  ]);
+}
+
+interface SeriesReading {
+  readonly name: string;
+  readonly source: Source;
+}
+
+/** Receives the value of each series of a sample. */
+type SeriesVisitor = (type: SeriesType, reading: SeriesReading, value: number, event: string | null) => void;
+
+export function visitSeries({ registries, queues, rooms, emitters }: Sample, visit: SeriesVisitor): void {
+  for (const registry of registries) visit('registry', registry, registry.entries, null);
+  for (const queue of queues) visit(queue.isTaken === false ? 'list' : 'queue', queue, queue.items, null);
+  for (const reading of rooms) {
+    visit(reading.areObjects === true ? 'objects' : 'rooms', reading, reading.rooms, null);
+    visit('members', reading, reading.members, null);
+  }
+  for (const { emitter: name, source, event, listeners, eventNames } of emitters) {
+    visit('listeners', { name, source }, listeners, event);
+    if (eventNames !== null) visit('event names', { name, source }, eventNames, null);
+  }
+}
+
+/** Scales the times of a sample. With a scale of 60 a second counts as a minute. */
+export function inScaledTime(sample: Sample, timeScale: number): Sample {
+  if (timeScale === 1) return sample;
+  const { gc } = sample;
+  return {
+    ...sample,
+    atMs: sample.atMs * timeScale,
+    uptimeMs: sample.uptimeMs * timeScale,
+    gc: gc.floor === null ? gc : { ...gc, floor: { ...gc.floor, atMs: gc.floor.atMs * timeScale } },
+  };
+}

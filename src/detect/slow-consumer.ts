@@ -1,0 +1,46 @@
+/** `slowConsumer`: pending writes grow on connections whose peers still read. */
+
+import { formatBytes, formatCount } from '../core/format.ts';
+import { LEAKS } from '../kinds/index.ts';
+import type { Evidence } from '../types/index.ts';
+import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+
+const NAME = 'backlog';
+const MIN_RISE = LEAKS['slow-consumer'].thresholds.rise.value;
+
+export const slowConsumer: Detector = {
+  name: NAME,
+  evaluate({ history, counts }) {
+    if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
+    const growth = counts.growthOf('sendBufferBytes', { minRise: MIN_RISE, perConnection: true });
+    if (growth === null) return [noFinding(NAME, 'inconclusive', 'Too few samples with pending writes')];
+    const slow = history.last?.connections.slow ?? 0;
+    // Sockets share the string of a broadcast: these bytes say which peers are slow, never how much memory they need.
+    const evidence: Evidence[] = [
+      { name: 'ws_send_buffer_bytes', value: growth.now, unit: 'By' },
+      {
+        name: 'rise_in_window',
+        value: growth.rise,
+        unit: 'By',
+        threshold: MIN_RISE,
+        windowMs: growth.windowMs,
+      },
+      { name: 'slow_connections', value: slow, unit: 'connections' },
+    ];
+    const unresponsive = history.last?.connections.unanswering ?? 0;
+    const title = titleOf(growth.now, slow);
+    if (growth.answer !== 'found') return [noFinding(NAME, growth.answer, title, { evidence })];
+    if (unresponsive > slow) {
+      const because = `${title}, but the peers may be the ${formatCount(unresponsive)} unresponsive connections`;
+      return [noFinding(NAME, 'inconclusive', because, { evidence })];
+    }
+    return [found(NAME, { kind: 'slow-consumer', subject: 'send buffers', title, evidence })];
+  },
+};
+
+/** Between two reads of a slow peer its send buffer can be short for a moment, so `slow` may be 0. */
+function titleOf(bytes: number, slow: number): string {
+  if (bytes < 1024) return 'There are no pending writes';
+  const peers = slow === 0 ? '' : ` for ${formatCount(slow)} slow ${slow === 1 ? 'peer' : 'peers'}`;
+  return `Pending writes${peers} grew to ${formatBytes(bytes)}`;
+}

@@ -1,0 +1,236 @@
+/** Order statistics and small linear regressions. Callers remove values that are not finite first. */
+
+export type Numbers = ArrayLike<number>;
+
+export function median(values: Numbers): number {
+  return quantile(values, 0.5);
+}
+
+/** Linear interpolation between the closest ranks. `NaN` without values. */
+export function quantile(values: Numbers, q: number): number {
+  const sorted = Float64Array.from(values).sort();
+  if (sorted.length === 0) return Number.NaN;
+  const position = (sorted.length - 1) * q;
+  const below = Math.floor(position);
+  const low = sorted[below] ?? Number.NaN;
+  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? low;
+  return low + (high - low) * (position - below);
+}
+
+/** Values minus a multiple of others. */
+export interface Difference {
+  readonly values: Float64Array;
+  readonly factor: number;
+  readonly others: Float64Array;
+}
+
+/**
+ * Median of the rows from `from` up to, and without, `to`. It sorts in `scratch` and does not allocate, because the
+ * detectors need hundreds of them per evaluation. Rows that do not fit into `scratch` are ignored.
+ */
+export function medianOfRows(
+  { values, factor, others }: Difference,
+  from: number,
+  to: number,
+  scratch: Float64Array,
+): number {
+  const count = Math.min(to - from, scratch.length);
+  for (let i = 0; i < count; i += 1) {
+    const value = (values[from + i] ?? 0) - factor * (others[from + i] ?? 0);
+    let slot = i;
+    for (; slot > 0 && (scratch[slot - 1] ?? 0) > value; slot -= 1) scratch[slot] = scratch[slot - 1] ?? 0;
+    scratch[slot] = value;
+  }
+  const low = scratch[Math.floor((count - 1) / 2)] ?? Number.NaN;
+  return (low + (scratch[Math.ceil((count - 1) / 2)] ?? Number.NaN)) / 2;
+}
+
+/** `NaN` without values. */
+export function mean(values: Numbers): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i += 1) sum += values[i] ?? 0;
+  return values.length === 0 ? Number.NaN : sum / values.length;
+}
+
+/** Sample standard deviation; 0 with fewer than two values. */
+export function standardDeviation(values: Numbers): number {
+  const center = mean(values);
+  let sum = 0;
+  for (let i = 0; i < values.length; i += 1) sum += ((values[i] ?? 0) - center) ** 2;
+  return values.length < 2 ? 0 : Math.sqrt(sum / (values.length - 1));
+}
+
+export interface Slope {
+  readonly perMs: number;
+  /** 80 % confidence range of the slope, by ranks (Sen 1968). */
+  readonly lowPerMs: number;
+  readonly highPerMs: number;
+}
+
+/** The number of pairs grows with the square. 32 evenly spread points, the newest included, give the same slope. */
+const MAX_POINTS = 32;
+/** Quantile of the normal distribution for an 80 % range. */
+const Z_80 = 1.2816;
+
+/**
+ * Theil-Sen slope: the median of the slopes of all pairs, which one outlier in four changes little. Null with fewer than
+ * three points, and below `minPerMs`: that needs counting and no sorting.
+ */
+export function theilSen(timesMs: Numbers, values: Numbers, minPerMs = -Infinity): Slope | null {
+  const available = timesMs.length;
+  if (available < 3) return null;
+  const n = Math.min(available, MAX_POINTS);
+  const slopes = new Float64Array((n * (n - 1)) / 2);
+  const pointTimes = new Float64Array(n);
+  const pointValues = new Float64Array(n);
+  let count = 0;
+  let below = 0;
+  for (let i = 0; i < n; i += 1) {
+    const index = available - 1 - Math.floor(((n - 1 - i) * (available - 1)) / (n - 1));
+    const time = (pointTimes[i] = timesMs[index] ?? 0);
+    const value = (pointValues[i] = values[index] ?? 0);
+    for (let j = 0; j < i; j += 1) {
+      const duration = time - (pointTimes[j] ?? 0);
+      if (!(duration > 0)) continue;
+      const slope = (value - (pointValues[j] ?? 0)) / duration;
+      slopes[count] = slope;
+      count += 1;
+      if (slope < minPerMs) below += 1;
+    }
+  }
+  if (count < 3 || below > count / 2) return null;
+  const sorted = slopes.subarray(0, count).sort();
+  const halfRange = (Z_80 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18)) / 2;
+  const atRank = (rank: number): number => sorted[Math.min(count - 1, Math.max(0, Math.round(rank)))] ?? 0;
+  const perMs = (atRank(Math.floor((count - 1) / 2)) + atRank(Math.ceil((count - 1) / 2))) / 2;
+  if (perMs < minPerMs) return null;
+  return {
+    perMs,
+    lowPerMs: atRank(count / 2 - halfRange - 0.5),
+    highPerMs: atRank(count / 2 + halfRange - 0.5),
+  };
+}
+
+/** Up to three regressors, with the matrices that every fit over them shares. */
+export interface Design {
+  readonly columns: readonly Float64Array[];
+  /** (X'X)^-1 X', one row per coefficient: a product with the values gives the coefficient. */
+  readonly solver: readonly Float64Array[];
+  /** Last cell of (X'X)^-1: the variance of the last coefficient when the residuals have a variance of 1. */
+  readonly lastVariance: number;
+  readonly rows: number;
+}
+
+/** Null when the regressors are collinear. */
+export function createDesign(columns: readonly Float64Array[]): Design | null {
+  const rows = columns[0]?.length ?? 0;
+  const gram = columns.map((a) => columns.map((b) => dot(a, b)));
+  const inverse = invert(gram);
+  if (inverse === null) return null;
+  const solver = inverse.map((row) => weightedSum(columns, row, rows));
+  return { columns, solver, lastVariance: inverse.at(-1)?.at(-1) ?? 0, rows };
+}
+
+/** Coefficients of the ordinary least squares fit. */
+export const fitCoefficients = ({ solver }: Design, y: Float64Array): number[] =>
+  solver.map((row) => dot(row, y));
+
+/** One coefficient of that fit. */
+export const fitCoefficient = ({ solver }: Design, y: Float64Array, index: number): number => {
+  const row = solver[index];
+  return row === undefined ? 0 : dot(row, y);
+};
+
+export function residualSumOfSquares(
+  { columns, rows }: Design,
+  y: Float64Array,
+  coefficients: readonly number[],
+): number {
+  const residuals = weightedSum(columns, coefficients, rows).map((value, t) => (y[t] ?? 0) - value);
+  return dot(residuals, residuals);
+}
+
+/**
+ * Standard error of the last coefficient: Newey-West with Bartlett weights, and at least the classical one. Noise that
+ * is correlated in time makes the classical error too small.
+ */
+export function lastStandardError(
+  design: Design,
+  y: Float64Array,
+  coefficients: readonly number[],
+  lags: number,
+): number {
+  const { rows, columns } = design;
+  const weights = design.solver.at(-1) ?? new Float64Array(rows);
+  const scores = weightedSum(columns, coefficients, rows);
+  let squares = 0;
+  for (let t = 0; t < rows; t += 1) {
+    const residual = (y[t] ?? 0) - (scores[t] ?? 0);
+    squares += residual * residual;
+    scores[t] = residual * (weights[t] ?? 0);
+  }
+  let variance = dot(scores, scores);
+  for (let lag = 1; lag <= lags; lag += 1) {
+    let sum = 0;
+    for (let t = lag; t < rows; t += 1) sum += (scores[t] ?? 0) * (scores[t - lag] ?? 0);
+    variance += 2 * (1 - lag / (lags + 1)) * sum;
+  }
+  const classical = (squares / Math.max(1, rows - columns.length)) * design.lastVariance;
+  return Math.sqrt(Math.max(variance, classical, 0));
+}
+
+/** Two-sided 99 % quantile of Student's t by the Cornish-Fisher expansion: within 2 % from 4 degrees of freedom on. */
+export function student995(degreesOfFreedom: number): number {
+  const z = 2.5758;
+  const v = Math.max(2, degreesOfFreedom);
+  return (
+    z +
+    (z ** 3 + z) / (4 * v) +
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * v ** 2) +
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * v ** 3)
+  );
+}
+
+function weightedSum(
+  columns: readonly Float64Array[],
+  weights: readonly number[],
+  rows: number,
+): Float64Array {
+  const sums = new Float64Array(rows);
+  for (let j = 0; j < columns.length; j += 1) {
+    const column = columns[j] ?? sums;
+    const weight = weights[j] ?? 0;
+    for (let t = 0; t < rows; t += 1) sums[t] = (sums[t] ?? 0) + weight * (column[t] ?? 0);
+  }
+  return sums;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
+}
+
+/** Gauss-Jordan elimination with pivoting, for matrices of at most three rows. Null for a singular matrix. */
+function invert(matrix: readonly (readonly number[])[]): number[][] | null {
+  const n = matrix.length;
+  const work = matrix.map((row, i) => [...row, ...matrix.map((_, j) => (i === j ? 1 : 0))]);
+  for (let column = 0; column < n; column += 1) {
+    const magnitude = (row: number): number => Math.abs(work[row]?.[column] ?? 0);
+    let pivot = column;
+    for (let row = column; row < n; row += 1) if (magnitude(row) > magnitude(pivot)) pivot = row;
+    if (!(magnitude(pivot) > 1e-9)) return null;
+    const pivotRow = work[pivot] ?? [];
+    const divisor = pivotRow[column] ?? 1;
+    work[pivot] = work[column] ?? [];
+    const unitRow = pivotRow.map((cell) => cell / divisor);
+    for (let row = 0; row < n; row += 1) work[row] = eliminate(work[row] ?? [], unitRow, column);
+    work[column] = unitRow;
+  }
+  return work.map((row) => row.slice(n));
+}
+
+function eliminate(row: readonly number[], unitRow: readonly number[], column: number): number[] {
+  const factor = row[column] ?? 0;
+  return row.map((cell, j) => cell - factor * (unitRow[j] ?? 0));
+}
