@@ -20,7 +20,7 @@ const MAX_SUMMED_ROOMS = 5_000;
 /** Fewer, because a field takes longer to read than a set size. */
 const MAX_SUMMED_ROOM_OBJECTS = 1_000;
 
-/** Collections are held weakly, functions until their Dispose. */
+/** References collections weakly, and functions until their Dispose. */
 export class RegisteredCollections {
   readonly #guard: Guard;
   readonly #things = new WeakSet<object>();
@@ -105,7 +105,7 @@ function counterOf(thing: Watchable): Read<number> {
   throw watchArgumentError('thing', thing);
 }
 
-// Separate functions, because closures of one scope share it: one that uses `thing` would hold it for all of them.
+// Separate functions, because closures of one scope share it: one that uses `thing` would keep it alive for all of them.
 const callCounter = (count: () => unknown) => (): number => checkedNumber(count());
 const sizeCounter = (ref: WeakRef<{ readonly size: number }>) => (): number | null =>
   ref.deref()?.size ?? null;

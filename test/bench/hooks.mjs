@@ -1,5 +1,5 @@
-// What the hooks cost a server: the longest hold of the loop by a sweep of 10,000 connections (of WebSockets, and of
-// Socket.IO by long polling), bytes and CPU per connection, and nanoseconds per `send`, each beside a control.
+// Measures the cost of the hooks: how long a sweep over 10,000 connections (WebSockets, and Socket.IO by long polling)
+// blocks the event loop, bytes and CPU time per connection, and nanoseconds per `send`, each beside a control.
 // Options: --connections 10000 --rounds 5 --json
 import { fork, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -26,7 +26,7 @@ const role = process.argv[2];
 if (Object.hasOwn(roles, role)) await roles[role]();
 else await main();
 
-/** Raw clients that shake hands and answer nothing: the server's side is what is measured. */
+/** Raw clients that do the handshake and send nothing more, because only the server's side is measured. */
 async function clients() {
   const net = require('node:net');
   const port = flag('--port', 0);
@@ -48,7 +48,7 @@ async function clients() {
   for (let i = 0; i < 50; i += 1) next();
 }
 
-/** How long a turn held the loop: wall or CPU time, the lesser, so that another process on the machine does not count. */
+/** How long a turn blocked the event loop: the lower of wall and CPU time, so that other processes do not count. */
 function holdMs(task) {
   const [wall, cpu] = [performance.now(), process.cpuUsage()];
   task();
@@ -56,7 +56,7 @@ function holdMs(task) {
   return Math.min(performance.now() - wall, (user + system) / 1000);
 }
 
-/** The hooks as the agent uses them, with a clock that times each of their turns of the loop. */
+/** Installs the hooks as the agent does, with a clock that times each of their turns of the event loop. */
 function install(turns) {
   const dist = (name) => require(join(root, 'dist', `${name}.js`));
   const guard = dist('core/guard').createGuard(({ error }) => {
@@ -92,7 +92,7 @@ async function server() {
     }
     return process.memoryUsage().heapUsed;
   };
-  // An agent has read before the first client comes: its code is warm.
+  // An agent has taken samples before the first client connects, so its code is warm.
   for (let i = 0; i < 3; i += 1) sampler?.read();
   const before = await settle();
   const cpu = process.cpuUsage();
@@ -115,7 +115,7 @@ async function server() {
   });
 }
 
-/** As the agent goes on reading: what each reading held, and each turn between. */
+/** Takes samples as the agent does. Returns how long each sample and each turn between them blocked the event loop. */
 async function readings(sampler, turns, transport) {
   turns.length = 0;
   const reads = [];
@@ -127,7 +127,7 @@ async function readings(sampler, turns, transport) {
   return { active, reads, turns: [...turns] };
 }
 
-/** Sessions of Socket.IO by long polling that are opened, joined to the namespace, and left. */
+/** Opens sessions of Socket.IO by long polling, joins the namespace, and then sends nothing more. */
 async function polls() {
   const { Agent, request } = require('node:http');
   const agent = new Agent({ keepAlive: true, maxSockets: 50 });
@@ -156,7 +156,7 @@ async function polled() {
   const wake = install(turns);
   const http = require('node:http').createServer();
   const { Server } = require('socket.io');
-  // Nobody polls again: the sessions are to outlive the measurement.
+  // The clients do not poll again, and the sessions must live longer than the measurement.
   const io = new Server(http, { pingInterval: 600_000 });
   await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
   const sampler = wake();
@@ -177,7 +177,7 @@ async function polled() {
   });
 }
 
-/** Blocks of sends in turn: as ws has it, the same again as control, and wrapped. One peer, in the same process. */
+/** Times blocks of sends in turn: the original method, the same again as control, and the wrapped one. */
 async function sends() {
   const { WebSocketServer, WebSocket } = require('ws');
   const bare = WebSocket.prototype.send;
@@ -192,7 +192,7 @@ async function sends() {
   while (sampler.read().connections.active.websocket !== 1) await new Promise(setImmediate);
   const wrapped = WebSocket.prototype.send;
   if (wrapped === bare) throw new Error('send is not wrapped');
-  // The frame goes nowhere: what is left is the call itself.
+  // The frame goes nowhere, so only the call itself is timed.
   ws._socket.write = () => true;
   ws._socket.cork = ws._socket.uncork = () => {};
   const data = Buffer.alloc(100);

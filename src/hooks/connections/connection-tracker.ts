@@ -129,9 +129,9 @@ export class ConnectionTracker implements SocketObserver {
   }
 
   /** Runs before the libraries handle the close, while the socket still shows what it carries. */
-  socketClosed(socket: Socket, knownConnection: Connection | null): void {
+  socketClosed(socket: Socket, existing: Connection | null): void {
     const nowMs = this.#deps.clock.nowMs();
-    const connection = knownConnection ?? this.#classify(socket, nowMs);
+    const connection = existing ?? this.#classify(socket, nowMs);
     if (connection !== null) {
       this.#close(connection, nowMs);
       if (connection.transport === 'websocket')
@@ -187,16 +187,16 @@ export class ConnectionTracker implements SocketObserver {
 
   #update(socket: Socket, nowMs: number): void {
     const { open } = this.#deps.sockets;
-    const known = open.get(socket);
-    if (known === undefined) return;
+    const existing = open.get(socket);
+    if (existing === undefined) return;
     if (socket.destroyed) {
       // `close` follows at once, unless the application removed all listeners of the socket.
       this.#deps.sockets.remove(socket);
       return;
     }
-    let connection = known;
-    if (known === null || this.#transports.hasChanged(known, nowMs)) {
-      if (known !== null) this.#close(known, nowMs);
+    let connection = existing;
+    if (existing === null || this.#transports.hasChanged(existing, nowMs)) {
+      if (existing !== null) this.#close(existing, nowMs);
       connection = this.#classify(socket, nowMs);
       open.set(socket, connection);
     }

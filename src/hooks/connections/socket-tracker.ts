@@ -40,7 +40,7 @@ const isSecure = (server: Server): boolean => 'setSecureContext' in server;
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
 export class SocketTracker {
-  /** The open sockets, each with its connection once that is known. A socket is held until its `close` only. */
+  /** The open sockets, each with its connection once that is classified. A socket is referenced until its `close` only. */
   readonly open = new Map<Socket, Connection | null>();
   readonly #guard: Guard;
   readonly #onServe: (server: Server) => void;

@@ -16,8 +16,9 @@ interface Watch {
   readonly id: string | null;
 }
 
-/** Further connections are watched without their ids. */
+/** A bound on memory: further connections are watched without their ids. */
 const MAX_IDS = 10_000;
+/** Room for a UUID (36 characters) with a prefix. */
 const MAX_ID_LENGTH = 64;
 
 export class WatchedConnections {

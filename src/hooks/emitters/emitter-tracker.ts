@@ -1,6 +1,6 @@
 /**
- * Tracks emitters from their construction on, all held weakly. It wraps `EventEmitter.init`, which the constructor of every
- * emitter calls in any packaging: one lookup by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
+ * Tracks emitters from their construction on, by weak references. It wraps `EventEmitter.init`, which the constructor of
+ * every emitter calls in any packaging: one lookup by prototype, and a WeakRef for the few that are kept (docs/adr/0004).
  */
 import EventEmitter from 'node:events';
 import type { Guard } from '../../core/guard.ts';
@@ -64,7 +64,7 @@ export class EmitterTracker {
   }
 
   stop(): void {
-    // A later wrapper still calls ours, which then only calls the original.
+    // Somebody's later wrapper still calls this one, which then only calls the original.
     this.#isActive = false;
     for (const undo of this.#undo) undo();
     for (const list of [this.#servers, this.#buses, this.#flagged]) list.length = 0;

@@ -1,4 +1,4 @@
-/** A session with this process's own inspector, which shows scopes and locations of functions. Node pauses nothing for it. */
+/** A session with the inspector of this process, which shows the scopes and locations of functions. */
 import { Session } from 'node:inspector';
 import { runInThisContext } from 'node:vm';
 
@@ -7,7 +7,7 @@ export interface RemoteProperty {
   readonly value?: { readonly value?: unknown; readonly objectId?: string; readonly type?: string };
 }
 export interface RemoteFunction {
-  readonly own: readonly RemoteProperty[];
+  readonly properties: readonly RemoteProperty[];
   /** `[[FunctionLocation]]`, `[[Scopes]]`, `[[TargetFunction]]`, `[[BoundThis]]`. */
   readonly internal: readonly RemoteProperty[];
 }
@@ -57,12 +57,12 @@ export class InspectorSession {
   }
 
   describeRemote(objectId: string | undefined): RemoteFunction {
-    if (objectId === undefined) return { own: [], internal: [] };
+    if (objectId === undefined) return { properties: [], internal: [] };
     const reply = this.#post<{ result: RemoteProperty[]; internalProperties?: RemoteProperty[] }>(
       'Runtime.getProperties',
       { objectId, ownProperties: true },
     );
-    return { own: reply?.result ?? [], internal: reply?.internalProperties ?? [] };
+    return { properties: reply?.result ?? [], internal: reply?.internalProperties ?? [] };
   }
 
   /** The JavaScript object behind an id of the inspector. */

@@ -77,7 +77,7 @@ function locationOf(session: InspectorSession, listener: object): FunctionLocati
     const remoteLocation = valueOf(remote.internal, '[[FunctionLocation]]')?.value as
       RemoteLocation | undefined;
     if (remoteLocation !== undefined)
-      location = toLocation(remoteLocation, valueOf(remote.own, 'name')?.value);
+      location = toLocation(remoteLocation, valueOf(remote.properties, 'name')?.value);
     // A bound function has no location, but its target has. The location of a wrapper is in its library.
     const inner =
       remoteLocation === undefined
@@ -106,8 +106,8 @@ function wrappedFunction(
   name: string,
 ): string | undefined {
   if (!WRAPPER_NAME.test(name)) return undefined;
-  const scopes = session.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).own;
-  const variables = session.describeRemote(valueOf(scopes, '0')?.objectId).own;
+  const scopes = session.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).properties;
+  const variables = session.describeRemote(valueOf(scopes, '0')?.objectId).properties;
   const wrapped = variables.find(
     (variable) => WRAPPED_VARIABLE.test(variable.name) && variable.value?.type === 'function',
   );
