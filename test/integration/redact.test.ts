@@ -34,14 +34,14 @@ function fill(node: string, name: string): Vault {
 const wsguard = (args: readonly string[], input?: Buffer) =>
   spawnSync(process.execPath, [CLI, ...args], { cwd: dir, input, maxBuffer: 1 << 28 });
 
-/** Text of strings that still say something planted; each is short, the file is not. */
-function leftovers(text: string, planted: readonly string[]): string[] {
+/** The planted secrets that are still in the strings of a snapshot. */
+function secretsIn(text: string, planted: readonly string[]): string[] {
   const { strings } = JSON.parse(text) as Snapshot;
   const all = strings.join('\n');
   return planted.filter((secret) => all.includes(secret));
 }
 
-/** Names of everything but strings and patterns: what a table of classes and a path are made of. */
+/** The names of all nodes except strings and patterns. A class table and a retaining path show these. */
 function classNames(text: string): Set<string> {
   const { snapshot, nodes, strings } = JSON.parse(text) as {
     snapshot: { meta: { node_fields: string[]; node_types: [string[]] } };
@@ -49,17 +49,17 @@ function classNames(text: string): Set<string> {
     strings: string[];
   };
   const { node_fields: fields, node_types: types } = snapshot.meta;
-  const found = new Set<string>();
-  for (let at = 0; at < nodes.length; at += fields.length) {
-    if (!/string|regexp/.test(types[0][nodes[at]!]!)) found.add(strings[nodes[at + 1]!]!);
+  const names = new Set<string>();
+  for (let index = 0; index < nodes.length; index += fields.length) {
+    if (!/string|regexp/.test(types[0][nodes[index]!]!)) names.add(strings[nodes[index + 1]!]!);
   }
-  return found;
+  return names;
 }
 
 function checkVault({ file, planted, names }: Vault): void {
   const raw = readFileSync(file, 'utf8');
-  // What V8 does not write into the file cannot be found there; most of it must be, or nothing is tested.
-  expect(leftovers(raw, planted).length).toBeGreaterThan(0.9 * new Set(planted).size);
+  // V8 leaves out some strings. Most of the secrets must be in the raw file, else the test tests nothing.
+  expect(secretsIn(raw, planted).length).toBeGreaterThan(0.9 * new Set(planted).size);
   const redacted = `${file}.redacted`;
   const { status, stdout } = wsguard(['redact', file, redacted, '--json']);
   expect(status).toBe(0);
@@ -68,24 +68,24 @@ function checkVault({ file, planted, names }: Vault): void {
     masked: expect.any(Number),
   });
   const text = readFileSync(redacted, 'utf8');
-  expect(leftovers(text, planted)).toEqual([]);
+  expect(secretsIn(text, planted)).toEqual([]);
   const [before, after] = [raw, text].map((each) => JSON.parse(each) as Record<string, unknown>);
   const rest = (snapshot: typeof before): string => JSON.stringify({ ...snapshot, strings: 0 });
   expect(rest(after) === rest(before)).toBe(true);
   const strings = new Set((after as unknown as Snapshot).strings);
   expect(names.filter((name) => !strings.has(name))).toEqual([]);
-  const kept = classNames(text);
-  const lost = [...classNames(raw)].filter((name) => !kept.has(name));
+  const readable = classNames(text);
+  const lost = [...classNames(raw)].filter((name) => !readable.has(name));
   expect(lost.filter((name) => !planted.some((secret) => name.includes(secret)))).toEqual([]);
 }
 
-test('this Node: nothing planted is left, names stay, the graph is the same', () => {
+test('this Node: no planted secret stays, names stay, and the graph is the same', () => {
   checkVault(fill(process.execPath, 'here'));
 });
 
 for (const major of [22, 24, 26] as const) {
   describeWith([`node${major}`], `Node ${major}`, () => {
-    test('nothing planted is left, names stay, the graph is the same', async () => {
+    test('no planted secret stays, names stay, and the graph is the same', async () => {
       const { path } = await startComponent(`node${major}`);
       checkVault(fill(path, `node${major}`));
     });
@@ -97,7 +97,7 @@ describe('the command', () => {
   const masked = 'xxxxxxxxxx00';
   const stringOf = (text: string): string => (JSON.parse(text) as Snapshot).strings[1]!;
 
-  test('reads and writes gzip, told by content in and by name out; the copy is private', () => {
+  test('reads gzip by its content and writes gzip by the name; the copy is private', () => {
     writeFileSync(join(dir, 'packed'), gzipSync(small));
     expect(wsguard(['redact', 'packed', 'out.heapsnapshot.gz']).status).toBe(0);
     const out = join(dir, 'out.heapsnapshot.gz');
@@ -105,7 +105,7 @@ describe('the command', () => {
     expect(statSync(out).mode & 0o777).toBe(0o600);
   });
 
-  test('pipes on both sides; the counts do not mix with the copy', () => {
+  test('reads and writes pipes; the counts go to stderr', () => {
     const { status, stdout, stderr } = wsguard(['redact', '-', '-'], Buffer.from(small));
     expect(status).toBe(0);
     expect(stringOf(stdout.toString()).endsWith(masked)).toBe(true);
@@ -122,13 +122,13 @@ describe('the command', () => {
   });
 
   test.each([
-    [['redact'], 2, 'wsguard redact <in> <out>'],
-    [['redact', 'in', 'in', '--force'], 2, 'one file'],
+    [['redact'], 2, 'wsguard redact <input> <output>'],
+    [['redact', 'in', 'in', '--force'], 2, 'the same file'],
     [['redact', 'in', 'x', '--what'], 2, '--what'],
     [['redact', 'missing', 'x'], 3, 'WSGUARD_SNAPSHOT_UNREADABLE'],
     [['redact', 'cut', 'x'], 3, 'WSGUARD_SNAPSHOT_TRUNCATED'],
     [['redact', 'in', 'no/such/dir'], 3, 'WSGUARD_CAPTURE_FAILED'],
-  ])('%j ends with %i: %s', (args, status, text) => {
+  ])('%j exits with %i: %s', (args, status, text) => {
     writeFileSync(join(dir, 'in'), small);
     writeFileSync(join(dir, 'cut'), small.slice(0, -30));
     const answer = wsguard(args);
