@@ -1,0 +1,32 @@
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { configText, shownSettings } from '../../../src/config/settings-text.ts';
+
+const load = (env: Record<string, string>) =>
+  loadConfig({
+    env,
+    readFile: () => {
+      throw new Error('no file');
+    },
+    cwd: '/app',
+    mainFile: null,
+    execArgv: [],
+  });
+
+test('one line per setting in columns, then one line per problem', () => {
+  const lines = configText(
+    load({ WSGUARD_MUTE: 'a:2026-12-01,b:2026-12-02', WSGUARD_LOG: 'loud', WSGUARD_DIR: '/d' }),
+  ).split('\n');
+  expect(lines).toContain('WSGUARD_ENABLED            true                       default');
+  expect(lines).toContain('WSGUARD_MUTE               a:2026-12-01,b:2026-12-02  env');
+  expect(lines).toContain('WSGUARD_MAX_CONNECTIONS    (not set)                  default');
+  expect(lines.at(-1)).toBe(
+    '! WSGUARD_LOG (env): loud is ignored, expected one of silent, error, warn, info, debug',
+  );
+});
+
+test('secrets are hidden when they are set', () => {
+  const valueOf = (env: Record<string, string>) =>
+    shownSettings(load(env)).find(({ setting }) => setting === 'webhookSecret')?.value;
+  expect(valueOf({ WSGUARD_WEBHOOK_SECRET: 'hunter2' })).toBe('(set, hidden)');
+  expect(valueOf({})).toBeNull();
+});
