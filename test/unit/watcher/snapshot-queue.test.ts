@@ -1,0 +1,81 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FromWatcher, Link } from '../../../src/channel.ts';
+import type { Refused, Sample, Snapshot } from '../../../src/types/index.ts';
+import { createSnapshotQueue } from '../../../src/watcher/snapshot-queue.ts';
+import { createTestContext } from '../../support/watcher-context.ts';
+
+const REFUSED: Refused = { outcome: 'refused', reason: 'WSGUARD_SNAPSHOT=off' };
+
+let dir = '';
+beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-queue-'))));
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** A queue whose requests stay pending until the test replies to them. */
+function start(options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } = {}, restarts = 0) {
+  const context = createTestContext({ dir, ...options }, { restarts });
+  const requests: unknown[] = [];
+  const replies: ((reply: Refused | null) => void)[] = [];
+  const ended: [Snapshot, string | null][] = [];
+  const link = {
+    request: (_name: string, request: unknown) =>
+      new Promise((resolve) => {
+        requests.push(request);
+        replies.push(resolve);
+      }),
+  } as unknown as Link<FromWatcher>;
+  const queue = createSnapshotQueue(context, link, (snapshot, alertId) => ended.push([snapshot, alertId]));
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  };
+  const takeDueBaseline = async (uptimeMs: number): Promise<void> => {
+    queue.takeDueBaseline({ uptimeMs } as Sample);
+    await settle();
+  };
+  return { queue, requests, replies, ended, settle, takeDueBaseline };
+}
+
+test('snapshots are taken one after the other, each in the folder of its alert', async () => {
+  const { queue, requests, replies, ended, settle } = start();
+  const first = queue.take('a', '1');
+  const second = queue.take(null, 'manual');
+  await settle();
+  expect(requests).toEqual([{ folder: join(dir, 'a'), label: '1' }]);
+  replies[0]?.(REFUSED);
+  expect(await first).toEqual(REFUSED);
+  await settle();
+  expect(requests[1]).toEqual({ folder: join(dir, 'snapshots'), label: 'manual' });
+  replies[1]?.(REFUSED);
+  expect(await second).toEqual(REFUSED);
+  expect(ended).toEqual([
+    [REFUSED, 'a'],
+    [REFUSED, null],
+  ]);
+});
+
+test('no reply of the application thread is a failed snapshot', async () => {
+  const { queue, replies, settle } = start();
+  const snapshot = queue.take('a', '1');
+  await settle();
+  replies[0]?.(null);
+  expect(await snapshot).toMatchObject({ outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED' });
+});
+
+test('the baseline is taken once, after ten minutes of scaled time', async () => {
+  const { requests, takeDueBaseline } = start({ snapshotBaseline: 'on', timeScale: 60 });
+  await takeDueBaseline(9_900);
+  expect(requests).toEqual([]);
+  await takeDueBaseline(10_000);
+  await takeDueBaseline(20_000);
+  expect(requests).toEqual([{ folder: join(dir, 'snapshots'), label: 'baseline' }]);
+});
+
+test.each([
+  ['without WSGUARD_SNAPSHOT_BASELINE', {}, 0],
+  ['by a restarted watcher', { snapshotBaseline: 'on' as const }, 1],
+])('no baseline is taken %s', async (_, options, restarts) => {
+  const { requests, takeDueBaseline } = start(options, restarts);
+  await takeDueBaseline(3_600_000);
+  expect(requests).toEqual([]);
+});
