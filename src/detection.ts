@@ -1,5 +1,4 @@
-/** `createDetection` turns samples into verdicts and alert transitions. The watcher, the agent without a thread and replay use it. */
-
+/** Composer of `detect/` and `alert/`: turns samples into verdicts and alert transitions, in the watcher and in replay. */
 import { Alerts } from './alert/alerts.ts';
 import { createView } from './detect/detector.ts';
 import { evaluate, findingsOf, isSuspicious } from './detect/evaluate.ts';
@@ -49,7 +48,7 @@ export interface Detection {
   /** `silentMs`: real time without a heartbeat of the application thread; no sample arrives meanwhile. */
   checkHeartbeat(silentMs: number, wallMs: number): Alert[];
   /** Opens `process-died` for a process that ended without a shutdown. `sample` is the first one of this process. */
-  reportDeath(box: CrashRecord, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
+  reportCrash(record: CrashRecord, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
   /** Adds results of an investigation to an alert. */
   updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[];
   openAlerts(): Alert[];
@@ -115,8 +114,8 @@ class SampleDetection implements Detection {
       : this.#open(finding, wallMs);
   }
 
-  reportDeath(box: CrashRecord, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
-    const death = findProcessDeath(box, { wallMs, oomKills: limits.containerOomKills });
+  reportCrash(record: CrashRecord, { wallMs, limits }: Pick<Sample, 'wallMs' | 'limits'>): Alert[] {
+    const death = findProcessDeath(record, { wallMs, oomKills: limits.containerOomKills });
     return death === null ? [] : this.#open(death.finding, wallMs, death.also);
   }
 

@@ -40,7 +40,7 @@ class Watcher {
   readonly #investigation: InvestigationRunner;
   readonly #pingScheduler: PingScheduler;
   readonly #stopHeartbeatCheck: Stop;
-  #deadBoxes: readonly CrashRecord[];
+  #crashRecords: readonly CrashRecord[];
 
   constructor(setup: WatcherSetup, port: Port, clock: Clock) {
     const { config, identity } = setup;
@@ -62,7 +62,7 @@ class Watcher {
     });
     this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
     this.#persistence = openPersistence(context);
-    this.#deadBoxes = this.#persistence.deadBoxes;
+    this.#crashRecords = this.#persistence.crashRecords;
     this.#restoreAlerts();
     this.#stopHeartbeatCheck = this.#startHeartbeatCheck();
     void outputs.ready.then(() => link.send('ready', null));
@@ -96,7 +96,7 @@ class Watcher {
   }
 
   #onSample({ sample, counters }: FromApp['messages']['sample']): void {
-    this.#reportDeaths(sample);
+    this.#reportCrashes(sample);
     this.#persistence.writeSample(sample);
     const result = this.#detection.addSample(sample);
     this.#state.setSample(sample, counters, result);
@@ -108,11 +108,11 @@ class Watcher {
   }
 
   /** Waits for the first sample, whose count of OOM kills tells how the earlier process ended. */
-  #reportDeaths(sample: Sample): void {
-    const boxes = this.#deadBoxes;
-    this.#deadBoxes = [];
-    for (const box of boxes) {
-      const report = (): Alert[] => this.#detection.reportDeath(box, sample);
+  #reportCrashes(sample: Sample): void {
+    const records = this.#crashRecords;
+    this.#crashRecords = [];
+    for (const record of records) {
+      const report = (): Alert[] => this.#detection.reportCrash(record, sample);
       this.#publisher.publish(this.#context.guard.run('black box', report, []));
     }
   }

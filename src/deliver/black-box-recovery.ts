@@ -29,7 +29,7 @@ const MAX_JSON_BYTES = 4 * 1024 ** 2;
  * The black boxes of processes that ended without a regular exit. A box is claimed by renaming its owner file, so that
  * only one of several new processes reports the crash.
  */
-export function claimDeadBoxes(dir: string, self: Identity, wallMs: number): CrashRecord[] {
+export function claimCrashRecords(dir: string, self: Identity, wallMs: number): CrashRecord[] {
   const boxes: CrashRecord[] = [];
   for (const folder of foldersOfOthers(dir, self)) {
     if (boxes.length >= MAX_BOXES) break;

@@ -1,6 +1,6 @@
 /** State in WSGUARD_DIR that survives the process: its own black box, and the alerts and samples of earlier processes. */
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
-import { claimDeadBoxes, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
+import { claimCrashRecords, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
 import type { Alert, CrashRecord, Sample } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
@@ -8,7 +8,7 @@ export interface Persistence {
   /** Alerts that were open when an earlier process or watcher ended. This watcher updates and closes them. */
   readonly restoredAlerts: readonly Alert[];
   /** Samples of processes that ended without an `exit` event. */
-  readonly deadBoxes: readonly CrashRecord[];
+  readonly crashRecords: readonly CrashRecord[];
   writeSample(sample: Sample): void;
   writeOpenAlerts(alerts: readonly Alert[]): void;
   close(): void;
@@ -21,14 +21,14 @@ export function openPersistence({ setup, clock, guard }: WatcherContext): Persis
   const guarded = <T>(task: () => T, fallback: T): T => guard.run('black box', task, fallback);
   // The first watcher of this process has claimed the state of earlier processes.
   const isFirst = isDirSet && restarts === 0;
-  const deadBoxes = isFirst ? guarded(() => claimDeadBoxes(dir, identity, clock.wallMs()), []) : [];
+  const crashRecords = isFirst ? guarded(() => claimCrashRecords(dir, identity, clock.wallMs()), []) : [];
   const claimedAlerts = isFirst ? guarded(() => claimOpenAlerts(dir, identity), []) : [];
   const box = isDirSet
     ? guarded<BlackBox | null>(() => openBlackBox(dir, identity, startedWallMs), null)
     : null;
-  const earlierAlerts = [...claimedAlerts, ...deadBoxes.flatMap((dead) => dead.openAlerts)];
+  const earlierAlerts = [...claimedAlerts, ...crashRecords.flatMap((record) => record.openAlerts)];
   return {
-    deadBoxes,
+    crashRecords,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
     writeSample: (sample) => guarded(() => box?.writeSample(sample), undefined),
     writeOpenAlerts: (alerts) => guarded(() => box?.writeOpenAlerts(alerts), undefined),

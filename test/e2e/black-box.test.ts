@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProcessDeath } from '../../src/detect/process-died.ts';
-import { claimDeadBoxes } from '../../src/deliver/black-box-recovery.ts';
+import { claimCrashRecords } from '../../src/deliver/black-box-recovery.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';
 import { sampleOf } from '../support/samples.ts';
@@ -28,11 +28,11 @@ test('samples written before a SIGKILL can be claimed after it, not earlier', as
   const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length : 0);
   await eventually(() => lines() > 20, 'samples in the box');
   const self = { ...IDENTITY, instance: 'next', pid: process.pid };
-  expect(claimDeadBoxes(dir, self, Date.now())).toEqual([]);
+  expect(claimCrashRecords(dir, self, Date.now())).toEqual([]);
 
   child.kill('SIGKILL');
   expect(await exited).toBe('SIGKILL');
-  const [box] = claimDeadBoxes(dir, self, Date.now());
+  const [box] = claimCrashRecords(dir, self, Date.now());
   expect(box?.samples.length).toBeGreaterThanOrEqual(20);
   if (box === undefined) return;
   const death = findProcessDeath(box, { wallMs: Date.now(), oomKills: null });

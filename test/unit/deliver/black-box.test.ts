@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBlackBox } from '../../../src/deliver/black-box.ts';
-import { claimDeadBoxes, claimOpenAlerts } from '../../../src/deliver/black-box-recovery.ts';
+import { claimCrashRecords, claimOpenAlerts } from '../../../src/deliver/black-box-recovery.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { IDENTITY } from '../../support/run.ts';
 import { sampleOf } from '../../support/samples.ts';
@@ -31,11 +31,11 @@ test('the box of a killed process is claimed once, with its samples in order and
   box.writeOpenAlerts([alertOf({ service: 'chat' })]);
   appendFileSync(join(dir, 'killed', 'box-0.ndjson'), '{"seq":3,"atMs":1,"mem');
 
-  const [deadBox] = claimDeadBoxes(dir, next, NOW);
-  expect(deadBox?.samples.map(({ seq }) => seq)).toEqual([0, 1, 2]);
-  expect(deadBox?.openAlerts).toHaveLength(1);
-  expect(deadBox?.owner.identity.pid).toBe(killed.pid);
-  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
+  const [crash] = claimCrashRecords(dir, next, NOW);
+  expect(crash?.samples.map(({ seq }) => seq)).toEqual([0, 1, 2]);
+  expect(crash?.openAlerts).toHaveLength(1);
+  expect(crash?.owner.identity.pid).toBe(killed.pid);
+  expect(claimCrashRecords(dir, next, NOW)).toEqual([]);
 });
 
 test('a new directory is private and ignored by git; an existing one keeps its mode', () => {
@@ -50,7 +50,7 @@ test('a new directory is private and ignored by git; an existing one keeps its m
 test('boxes of running processes and of other services are not claimed', () => {
   openBlackBox(dir, { ...IDENTITY, instance: 'alive', pid: process.pid }, NOW).writeSample(sampleOf());
   openBlackBox(dir, { ...killed, service: 'other' }, NOW).writeSample(sampleOf());
-  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
+  expect(claimCrashRecords(dir, next, NOW)).toEqual([]);
 });
 
 test('a pid that was assigned again does not hide the crash', () => {
@@ -58,21 +58,21 @@ test('a pid that was assigned again does not hide the crash', () => {
   const file = join(dir, 'killed', 'owner.json');
   const owner = JSON.parse(readFileSync(file, 'utf8'));
   writeFileSync(file, JSON.stringify({ ...owner, startTicks: '1' }));
-  expect(claimDeadBoxes(dir, next, NOW)).toHaveLength(1);
+  expect(claimCrashRecords(dir, next, NOW)).toHaveLength(1);
 });
 
 test('a box of another host counts as alive while it is being written', () => {
   openBlackBox(dir, { ...killed, host: 'elsewhere' }, NOW).writeSample(sampleOf());
   const writtenMs = statSync(join(dir, 'killed', 'box-0.ndjson')).mtimeMs;
-  expect(claimDeadBoxes(dir, next, writtenMs + 60_000)).toEqual([]);
-  expect(claimDeadBoxes(dir, next, writtenMs + 10 * 60_000)).toHaveLength(1);
+  expect(claimCrashRecords(dir, next, writtenMs + 60_000)).toEqual([]);
+  expect(claimCrashRecords(dir, next, writtenMs + 10 * 60_000)).toHaveLength(1);
 });
 
 test('the number of samples is bounded and the newest stay', () => {
   const box = openBlackBox(dir, killed, NOW);
   for (let seq = 0; seq < 1_000; seq += 1) box.writeSample(sampleOf({ seq }));
-  const [deadBox] = claimDeadBoxes(dir, next, NOW);
-  const seqs = deadBox?.samples.map(({ seq }) => seq) ?? [];
+  const [crash] = claimCrashRecords(dir, next, NOW);
+  const seqs = crash?.samples.map(({ seq }) => seq) ?? [];
   expect(seqs.length).toBeGreaterThan(120);
   expect(seqs.length).toBeLessThanOrEqual(240);
   expect(seqs.at(-1)).toBe(999);
@@ -84,7 +84,7 @@ test('after a regular exit there is no crash, and open alerts are claimed once',
   box.writeSample(sampleOf());
   box.writeOpenAlerts([alertOf({ service: 'chat' })]);
   box.close();
-  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
+  expect(claimCrashRecords(dir, next, NOW)).toEqual([]);
   expect(claimOpenAlerts(dir, next)).toHaveLength(1);
   expect(claimOpenAlerts(dir, next)).toEqual([]);
 });
@@ -94,8 +94,8 @@ test('files are private, and a damaged owner file is skipped', () => {
   for (const name of readdirSync(join(dir, 'killed')))
     expect(statSync(join(dir, 'killed', name)).mode & 0o077).toBe(0);
   writeFileSync(join(dir, 'killed', 'owner.json'), '{');
-  expect(claimDeadBoxes(dir, next, NOW)).toEqual([]);
-  expect(claimDeadBoxes(join(dir, 'absent'), next, NOW)).toEqual([]);
+  expect(claimCrashRecords(dir, next, NOW)).toEqual([]);
+  expect(claimCrashRecords(join(dir, 'absent'), next, NOW)).toEqual([]);
   expect(existsSync(join(dir, 'killed', 'owner.json'))).toBe(true);
 });
 
@@ -112,9 +112,9 @@ test.each([
   const alert = alertOf();
   openBlackBox(dir, { ...killed, service: alert.service }, NOW).writeSample(sampleOf());
   writeFileSync(join(dir, 'killed', 'open-alerts.json'), text);
-  const [deadBox] = claimDeadBoxes(dir, { ...next, service: alert.service }, NOW);
-  expect(deadBox?.samples).toHaveLength(1);
-  expect(deadBox?.openAlerts).toEqual([]);
+  const [crash] = claimCrashRecords(dir, { ...next, service: alert.service }, NOW);
+  expect(crash?.samples).toHaveLength(1);
+  expect(crash?.openAlerts).toEqual([]);
 });
 
 test('incomplete samples of another version are skipped', () => {
@@ -122,6 +122,6 @@ test('incomplete samples of another version are skipped', () => {
   const { limits: _, ...other } = sampleOf({ seq: 8 });
   for (const line of [other, null, { atMs: 1, memory: {} }])
     appendFileSync(join(dir, 'killed', 'box-0.ndjson'), `${JSON.stringify(line)}\n`);
-  const [deadBox] = claimDeadBoxes(dir, next, NOW);
-  expect(deadBox?.samples.map(({ seq }) => seq)).toEqual([7]);
+  const [crash] = claimCrashRecords(dir, next, NOW);
+  expect(crash?.samples.map(({ seq }) => seq)).toEqual([7]);
 });

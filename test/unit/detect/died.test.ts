@@ -46,7 +46,7 @@ test('an alert that was open goes along; a box without samples says nothing', ()
 test('it opens an alert at once', () => {
   const box = boxOf(() => ({}), { openAlerts: [alertOf()] });
   const { limits } = sampleOf();
-  const [alert] = createTestDetection().reportDeath(box, { wallMs: afterMs(box), limits });
+  const [alert] = createTestDetection().reportCrash(box, { wallMs: afterMs(box), limits });
   expect(alert).toMatchObject({
     event: 'opened',
     kind: 'process-died',
