@@ -31,8 +31,6 @@ export interface JobOptions {
   readonly dir: string;
   readonly limits: () => Headroom;
   readonly clock: Clock;
-  readonly deadlineMs?: number;
-  readonly onProgress?: (text: string) => void;
   /** True: this process stays alive until the job is done, because a caller awaits it. The agent never sets it. */
   readonly keepAlive?: boolean;
 }
@@ -115,7 +113,7 @@ async function runGated(
   options: JobOptions,
   { entry, job, needBytes, lockWaitMs }: Task,
 ): Promise<ChildOutcome> {
-  const { dir, limits, clock, onProgress, deadlineMs = DEADLINE_MS, keepAlive = false } = options;
+  const { dir, limits, clock, keepAlive = false } = options;
   const haveBytes = headroomBytes(limits());
   if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * USABLE_SHARE) {
     const reason = `needs ${formatBytes(needBytes)} of memory, ${formatBytes(haveBytes)} available`;
@@ -134,11 +132,10 @@ async function runGated(
         maxRssBytes: needBytes * MAX_OVERRUN,
         reserveBytes: RESERVE_BYTES,
         headroom: () => headroomBytes(limits()),
-        deadlineMs: deadlineMs / share,
+        deadlineMs: DEADLINE_MS / share,
         share,
         onStart: lock.setChild,
         keepAlive,
-        ...(onProgress === undefined ? {} : { onProgress }),
       },
       clock,
     );

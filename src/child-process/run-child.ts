@@ -15,7 +15,7 @@ import type { Clock, Failed, Refused, Stop } from '../types/index.ts';
 import { throttle } from './cpu-share.ts';
 
 export interface ChildOptions {
-  /** Gets `job` as JSON on stdin, writes its result to stdout and its progress to stderr. */
+  /** Gets `job` as JSON on stdin, writes its result to stdout and errors to stderr. */
   readonly script: string;
   readonly job: unknown;
   /** Limit of V8's heap. Typed arrays are outside it, so the RSS is watched too. */
@@ -31,7 +31,6 @@ export interface ChildOptions {
   /** False: the parent may exit before the child does, and ends it then. */
   readonly keepAlive: boolean;
   readonly onStart?: (pid: number) => void;
-  readonly onProgress?: (text: string) => void;
 }
 export type ChildOutcome = { readonly outcome: 'done'; readonly stdout: string } | Refused | Failed;
 
@@ -74,7 +73,7 @@ export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutc
       for (const stop of stops.splice(0)) stop();
       resolve(endedBecause ?? outcome);
     };
-    const output = collectOutput(child, options.onProgress, () =>
+    const output = collectOutput(child, () =>
       end(failed('WSGUARD_ANALYSIS_FAILED', `wrote more than ${formatBytes(MAX_STDOUT_BYTES)}`)),
     );
     child.on('error', (error) => finish(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED')));
@@ -126,11 +125,7 @@ interface Output {
   stderr: string;
 }
 
-function collectOutput(
-  child: ChildProcess,
-  onProgress: ChildOptions['onProgress'],
-  onOverflow: () => void,
-): Output {
+function collectOutput(child: ChildProcess, onOverflow: () => void): Output {
   const output: Output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     if (output.stdout.length + text.length > MAX_STDOUT_BYTES) onOverflow();
@@ -138,7 +133,6 @@ function collectOutput(
   });
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output.stderr = (output.stderr + text).slice(-MAX_STDERR_BYTES);
-    onProgress?.(text);
   });
   return output;
 }

@@ -386,7 +386,12 @@ function onAnalysisEnded(draft: Draft, analysis: Analysis | string): void {
   if (round.alerts.size === 0) draft.change({ round: null });
   else if (typeof analysis !== 'string') readProfile(draft, { ...round, analysis });
   else if (round.isLastAttempt) readProfile(draft, round);
-  else endRound(draft, round, `the snapshots were not analysed: ${analysis}`);
+  else {
+    const culpritBecause = `the snapshots were not analysed: ${analysis}`;
+    explain(draft, round, culpritBecause);
+    // Further snapshots would not be analysed either, but the profile may show a line.
+    readProfile(draft, { ...round, isLastAttempt: true, culpritBecause });
+  }
 }
 
 /** Reads it as late as possible, because it then covers the most allocations. */
@@ -422,12 +427,15 @@ function nameRootCauses(draft: Draft, before: Round): void {
   const round = draft.changeRound(before, { alerts, analysis: null });
   if (alerts.size === 0 || isLastAttempt) draft.change({ round: null });
   else if (round.snapshots.length < MAX_SNAPSHOTS) waitForTraffic(draft, round);
-  else endRound(draft, round, 'the snapshots do not show one container that grows');
+  else {
+    explain(draft, round, 'the snapshots do not show one container that grows');
+    draft.change({ round: null });
+  }
 }
 
-function endRound(draft: Draft, { alerts }: Round, culpritBecause: string): void {
+/** Gives the reason to every alert without a root cause. */
+function explain(draft: Draft, { alerts }: Round, culpritBecause: string): void {
   for (const [id, { isNamed }] of alerts) if (!isNamed) draft.update(id, { culpritBecause });
-  draft.change({ round: null });
 }
 
 /** A copy of the map with the entry set, or removed when it is null. */

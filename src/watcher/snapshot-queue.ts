@@ -72,7 +72,9 @@ export function createSnapshotQueue(
     async analyse(files) {
       const analysis = await runAnalysis({ files, dir, limits, clock });
       if ('schema' in analysis) return analysis;
-      return 'command' in analysis ? `${analysis.reason}; elsewhere: ${analysis.command}` : analysis.reason;
+      return 'command' in analysis
+        ? `${analysis.reason}; on another machine: ${analysis.command}`
+        : analysis.reason;
     },
   };
 }

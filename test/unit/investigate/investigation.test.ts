@@ -149,7 +149,7 @@ const TABLE: Readonly<Record<Phase, Readonly<Record<EventName, string>>>> = {
     'snapshot refused': '-',
     'clear analysis': 'waiting-for-profile: stop-profile',
     'empty analysis': 'waiting-for-profile: stop-profile',
-    'no analysis': 'idle: update a culpritBecause',
+    'no analysis': 'waiting-for-profile: update a culpritBecause, stop-profile',
     profile: '-',
     stopped: 'stopped:',
   },
@@ -263,6 +263,13 @@ describe('with a located listener', () => {
     const line: InvestigationEvent = { ...EVENTS['located line'] };
     expect(run([line], state)).toMatchObject({ phase: 'idle' });
   });
+});
+
+test('after a failed analysis the profile names a line, and the round ends', () => {
+  const failed = transition(stateIn('comparing'), EVENTS['no analysis'], 5 * 60_000);
+  const { actions, phase } = run([EVENTS.profile], failed.state);
+  expect(actions.map(describeAction)).toEqual(['update a culprit']);
+  expect(phase).toBe('idle');
 });
 
 test('a condition is not investigated, exhaustion is', () => {
