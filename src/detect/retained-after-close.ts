@@ -24,7 +24,10 @@ export const retainedAfterClose: Detector = {
   evaluate({ history, counts }) {
     // A counted kind may be the cause, so it is reported first or together with this one.
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
-    const readings = history.postGcHeaps.filter((point): point is Reading => point.survivors !== null);
+    // A history from Prometheus has no number of survivors: it is NaN there.
+    const readings = history.postGcHeaps.filter((point): point is Reading =>
+      Number.isFinite(point.survivors),
+    );
     const fromMs = Math.min(
       history.nowMs - detectionWindow.ms,
       readings.at(-thresholds.majorGcs.value)?.atMs ?? 0,
