@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  adviceText,
+  ALL_KINDS,
+  capturesEvidence,
+  isKind,
+  isLeakKind,
+  KINDS,
+  LEAK_KINDS,
+  rankOf,
+} from '../../../src/kinds/index.ts';
+
+const ROOT = join(__dirname, '..', '..', '..');
+
+test('the leak kinds have the ranks 0 to n, each once; conditions come after them', () => {
+  const ranks = LEAK_KINDS.map(rankOf).toSorted((a, b) => a - b);
+  expect(ranks).toEqual(LEAK_KINDS.map((_, i) => i));
+  expect(rankOf('exhaustion')).toBe(LEAK_KINDS.length);
+});
+
+test('counted kinds are more specific than kinds that are derived from memory', () => {
+  expect(rankOf('zombie-connections')).toBeLessThan(rankOf('heap-growth'));
+  expect(rankOf('heap-growth')).toBeLessThan(rankOf('divergence'));
+});
+
+test('leaks and exhaustion capture evidence, other conditions do not', () => {
+  expect(ALL_KINDS.filter((kind) => capturesEvidence(kind) !== isLeakKind(kind))).toEqual(['exhaustion']);
+});
+
+test('isKind refuses names of the prototype and other types', () => {
+  expect(['heap-growth', 'toString', 'nonsense', 4, null].map(isKind)).toEqual([
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
+
+test.each(ALL_KINDS.map((kind) => [kind, KINDS[kind]] as const))('%s: its record is usable', (kind, spec) => {
+  expect(existsSync(join(ROOT, spec.docs))).toBe(true);
+  expect(adviceText(kind)).toMatch(/\. Then: .+\.$/);
+  expect(spec.summary).toMatch(/^\S.*[^.]$/);
+  for (const { label, value, source } of Object.values(spec.thresholds)) {
+    expect(label).not.toBe('');
+    expect(value).toBeGreaterThan(0);
+    expect(source.text).not.toBe('');
+  }
+});
+
+test('a share is a number from 0 to 1', () => {
+  const shares = ALL_KINDS.flatMap((kind) => Object.values(KINDS[kind].thresholds)).filter(
+    ({ unit }) => unit === '%',
+  );
+  expect(shares.length).toBeGreaterThan(10);
+  expect(shares.filter(({ value }) => value > 1)).toEqual([]);
+});
+
+test('a critical threshold is stricter than the warning of the same quantity', () => {
+  const { perConnection, criticalPerConnection } = KINDS['listener-accumulation'].thresholds;
+  expect(criticalPerConnection?.value).toBeGreaterThan(perConnection?.value ?? Infinity);
+});
