@@ -81,7 +81,7 @@ const SIMULATIONS: Partial<Record<Kind, Simulation>> = {
       connections: 300 + 50 * (minute % 7),
       ...(minute % 5 === 0 ? { floorMb: 280 + 5 * minute } : {}),
     }),
-    text: 'a simulated server whose post-GC heap grows by 5 MiB per minute up to a heap capacity of 512 MiB',
+    text: 'a simulated server whose post-GC heap grows by 5 MiB per minute and has a capacity of 512 MiB',
   },
   'connection-limit': {
     minutes: 5,
