@@ -1,4 +1,4 @@
-// What a stranger gets: `npm pack`, installed into an empty project, preloaded into a plain ws server.
+// Tests the package as its users get it: `npm pack`, an install into an empty project, and a preload of a ws server.
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,8 +20,8 @@ ws.on('message', (m) => { console.log(String(m)); ws.close(); });
 
 let passed = 0;
 let failed = 0;
-function check(title, ok, why) {
-  console.log(`${ok ? 'ok  ' : 'FAIL'} ${title}${ok ? '' : `: ${why}`}`);
+function check(title, ok, reason) {
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${title}${ok ? '' : `: ${reason}`}`);
   if (ok) passed += 1;
   else failed += 1;
   return ok;
@@ -33,7 +33,7 @@ async function install() {
   const pack = await run('npm', ['pack', '--pack-destination', dir, '--loglevel=error']);
   const tarball = readdirSync(dir).find((name) => name.endsWith('.tgz'));
   if (!check('npm pack', pack.code === 0 && tarball, pack.output)) return false;
-  writeFileSync(join(dir, 'package.json'), '{"name":"somebody","private":true}');
+  writeFileSync(join(dir, 'package.json'), '{"name":"user-project","private":true}');
   const args = ['install', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error', `./${tarball}`, 'ws'];
   const installed = await run('npm', args, { cwd: dir });
   return check('npm install of the tarball', installed.code === 0, installed.output);
@@ -43,25 +43,25 @@ async function serve(preload) {
   writeFileSync(join(dir, 'server.js'), SERVER);
   const env = { ...process.env, NODE_OPTIONS: '', WSGUARD_TIME_SCALE: '60' };
   const server = lab.launch(process.execPath, [...preload, 'server.js'], { cwd: dir, env });
-  const how = preload.join(' ');
+  const flags = preload.join(' ');
   try {
     const port = await lab.waitFor(() => /listening (\d+)/.exec(server.stdout())?.[1], {
       what: 'the server',
     });
     const echo = await run(process.execPath, ['-e', CLIENT, port], { cwd: dir, limitMs: 120_000 });
-    check(`a client is served under ${how}`, echo.output.trim() === 'hello', echo.output);
-    const said = await lab
+    check(`a client gets an echo with ${flags}`, echo.output.trim() === 'hello', echo.output);
+    const hasStartLine = await lab
       .waitFor(() => server.stderr().includes('wsguard'), { what: 'the start line' })
       .catch(() => false);
-    check(`the start line is said under ${how}`, said, server.stderr());
+    check(`the start line is logged with ${flags}`, hasStartLine, server.stderr());
     server.child.stdin.end();
     const { code } = await Promise.race([
       server.exited,
       lab.sleep(60_000).then(() => ({ code: 'still running' })),
     ]);
-    check(`the server ends by itself under ${how}`, code === 0, `exit ${code}: ${server.stderr()}`);
+    check(`the server exits with ${flags}`, code === 0, `exit ${code}: ${server.stderr()}`);
   } catch (error) {
-    check(`a server under ${how}`, false, `${error.message}\n${server.stderr()}`);
+    check(`a server with ${flags}`, false, `${error.message}\n${server.stderr()}`);
   } finally {
     await server.stop('SIGKILL');
   }
@@ -74,6 +74,6 @@ if (await install()) {
   check('wsguard config', cli.code === 0 && cli.output.includes('WSGUARD_ENABLED'), cli.output);
 }
 rmSync(dir, { recursive: true, force: true });
-console.log(`from ${root}: the packed package`);
+console.log(`packed package of ${root}`);
 console.log(`${passed} passed, ${failed} failed, 0 skipped`);
 process.exit(failed > 0 ? 1 : 0);

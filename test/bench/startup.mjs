@@ -1,6 +1,6 @@
-// What the preload costs a server that starts: CPU and memory until it first listens, and once the watcher runs.
-// Paired against bare node in alternating order; a second bare run of each round is the control, so that what the
-// machine's noise can do stands beside every figure.
+// Measures the cost of the preload at startup: CPU and memory until the server listens, and when the watcher runs.
+// Each round runs the server with the agent, without it, and without it again. The second run without the agent is the
+// control: it shows the noise of the machine beside each number.
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,12 +10,12 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const AGENT = join(root, 'dist', 'index.js');
 const flag = (name, fallback) => {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? fallback : Number(process.argv[at + 1]);
+  const index = process.argv.indexOf(name);
+  return index < 0 ? fallback : Number(process.argv[index + 1]);
 };
 const rounds = Math.max(1, flag('--rounds', 15));
 const GOALS = { cpuMs: 10, rssMb: 1, upRssMb: 35, upHeapMb: 1, packages: 0 };
-/** Bare node waits as long as the agent's watcher takes to say its line, and both as long again to settle. */
+/** Twice the time until the watcher logs its start line. The server without the agent waits equally long. */
 const UP_AFTER_MS = 2500;
 const MB = 1024 * 1024;
 
@@ -53,7 +53,7 @@ function once(kind) {
     child.on('exit', (code) => {
       if (result === null) reject(new Error(`${kind} ended with ${code}: ${stderr}`));
       else if (kind === 'agent' && !stderr.includes('"msg":"watching'))
-        reject(new Error(`not watched: ${stderr}`));
+        reject(new Error(`no start line: ${stderr}`));
       else resolve(result);
     });
   });
@@ -61,24 +61,24 @@ function once(kind) {
 
 const sorted = (values) => values.toSorted((a, b) => a - b);
 const quantile = (values, share) => {
-  const at = (values.length - 1) * share;
-  const [low, high] = [values[Math.floor(at)], values[Math.ceil(at)]];
-  return low + (high - low) * (at - Math.floor(at));
+  const position = (values.length - 1) * share;
+  const [low, high] = [values[Math.floor(position)], values[Math.ceil(position)]];
+  return low + (high - low) * (position - Math.floor(position));
 };
 const round = (value) => Math.round(value * 100) / 100;
 function summary(values) {
-  const inOrder = sorted(values);
+  const ascending = sorted(values);
   return {
-    median: round(quantile(inOrder, 0.5)),
-    q1: round(quantile(inOrder, 0.25)),
-    q3: round(quantile(inOrder, 0.75)),
+    median: round(quantile(ascending, 0.5)),
+    q1: round(quantile(ascending, 0.25)),
+    q3: round(quantile(ascending, 0.75)),
   };
 }
 
 const KINDS = ['bare', 'agent', 'control'];
 const runs = { bare: [], agent: [], control: [] };
 for (let n = 0; n < rounds; n += 1) {
-  // Each takes each place in turn: what a machine does over time falls on all of them alike.
+  // The order rotates, so that a drift of the machine affects all three equally.
   for (let place = 0; place < KINDS.length; place += 1) {
     const kind = KINDS[(n + place) % KINDS.length];
     runs[kind].push(await once(kind));
@@ -91,7 +91,7 @@ const FIGURES = {
   'until it listens: RSS MB': ({ listening }) => listening.rssBytes / MB,
   'watcher up: CPU ms': ({ up }) => up.cpuMs,
   'watcher up: RSS MB': ({ up }) => up.rssBytes / MB,
-  'watcher up: heap of the app thread MB': ({ up }) => up.heapBytes / MB,
+  'watcher up: heap of the application thread MB': ({ up }) => up.heapBytes / MB,
 };
 const added = (read, kind) => summary(runs[kind].map((run, n) => read(run) - read(runs.bare[n])));
 const figures = Object.fromEntries(
@@ -105,13 +105,14 @@ const figures = Object.fromEntries(
   ]),
 );
 const packages = Math.max(...runs.agent.map((run) => run.packages));
-const of = (name) => figures[name].added.median;
+const medianAdded = (name) => figures[name].added.median;
 const goals = {
-  'until it listens: CPU ms': of('until it listens: CPU ms') <= GOALS.cpuMs,
-  'until it listens: RSS MB': of('until it listens: RSS MB') <= GOALS.rssMb,
-  'watcher up: RSS MB': of('watcher up: RSS MB') <= GOALS.upRssMb,
-  'watcher up: heap of the app thread MB': of('watcher up: heap of the app thread MB') <= GOALS.upHeapMb,
-  'packages on the app thread': packages <= GOALS.packages,
+  'until it listens: CPU ms': medianAdded('until it listens: CPU ms') <= GOALS.cpuMs,
+  'until it listens: RSS MB': medianAdded('until it listens: RSS MB') <= GOALS.rssMb,
+  'watcher up: RSS MB': medianAdded('watcher up: RSS MB') <= GOALS.upRssMb,
+  'watcher up: heap of the application thread MB':
+    medianAdded('watcher up: heap of the application thread MB') <= GOALS.upHeapMb,
+  'packages on the application thread': packages <= GOALS.packages,
 };
 const result = {
   schema: 'wsguard.bench/1',
@@ -125,7 +126,7 @@ const result = {
 if (process.argv.includes('--json')) console.log(JSON.stringify(result));
 else {
   console.log(
-    `${rounds} rounds on ${process.version}: added by the agent, median (quartiles); the control is bare again`,
+    `${rounds} rounds on ${process.version}: added by the agent, median (quartiles); the control is a second run without it`,
   );
   for (const [name, { bare, added: a, control: c }] of Object.entries(figures)) {
     const goal = name in goals ? (goals[name] ? '  goal met' : '  GOAL MISSED') : '';
@@ -133,5 +134,5 @@ else {
       `${name.padEnd(40)} bare ${bare}  agent +${a.median} (${a.q1} to ${a.q3})  control +${c.median} (${c.q1} to ${c.q3})${goal}`,
     );
   }
-  console.log(`packages on the app thread: ${packages}`);
+  console.log(`packages on the application thread: ${packages}`);
 }

@@ -1,4 +1,4 @@
-/** Real components for tests. The work is done in fixtures/components (plain JS: the demo and benches use it too). */
+/** Types of fixtures/components: real servers and other programs for tests. The demo and the benchmarks use them too. */
 
 interface Common {
   readonly name: string;
@@ -30,7 +30,7 @@ export interface Collector extends Process {
   metricExports(): readonly Record<string, unknown>[];
   logRecords(): readonly OtlpLogRecord[];
   metricsPage(): Promise<string>;
-  /** Down and up again on the same ports. */
+  /** Stops it and starts it again on the same ports. */
   restart(): Promise<Collector>;
 }
 export interface Prometheus extends Process {
@@ -108,19 +108,19 @@ export const { freePorts } = require('../../fixtures/components/process.js') as 
 const { COMPONENTS, locate } = require('../../fixtures/components/catalogue.js') as Catalogue;
 
 /**
- * `describe` where the components are here, `describe.skip` where not, with the command that gets them in the title.
- * `npm test` counts what is skipped; with CI=true it fails.
+ * `describe` when all components are installed. Otherwise `describe.skip`, with the command that installs them in the
+ * title. `npm test` counts skipped tests, and with CI=true it fails because of them.
  */
 export function describeWith(names: readonly ComponentName[], title: string, body: () => void): void {
   const missing = names.filter((name) => locate(name) === null);
   if (missing.length === 0) return describe(title, body);
-  const how = missing.map((name) => `${name}: ${COMPONENTS[name]?.command ?? 'unknown'}`).join('; ');
-  describe.skip(`${title} [skipped, missing ${how}]`, body);
+  const commands = missing.map((name) => `${name}: ${COMPONENTS[name]?.command ?? 'unknown'}`).join('; ');
+  describe.skip(`${title} [skipped, missing ${commands}]`, body);
 }
 
-/** The same for tests that put a process into a memory cgroup. */
+/** `describe` for tests that put a process into a memory cgroup; skipped where that is not possible. */
 export function describeWithCgroup(title: string, body: () => void): void {
-  const because = cgroupBecause();
-  if (because === null) return describe(title, body);
-  describe.skip(`${title} [skipped, ${because}]`, body);
+  const reason = cgroupBecause();
+  if (reason === null) return describe(title, body);
+  describe.skip(`${title} [skipped, ${reason}]`, body);
 }

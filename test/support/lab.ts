@@ -1,4 +1,4 @@
-/** The lab for tests: an app under the built agent, clients in other processes, its alerts. Work in fixtures/lab.js. */
+/** Types of fixtures/lab.js: a server with the built agent, clients in other processes, and the alerts of the server. */
 import type { Alert } from '../../src/types/index.ts';
 
 export type Transition = Alert & { readonly seenAfterMs: number };
@@ -16,18 +16,18 @@ interface Running {
 }
 
 export interface AppOptions {
-  /** Path to preload instead of dist/index.js; `false` runs the app alone. */
+  /** A file to preload instead of dist/index.js; `false` runs the server without an agent. */
   readonly agent?: string | false;
   readonly timeScale?: number;
   readonly service?: string;
-  /** WSGUARD_DIR; a temporary one, removed at stop(), when absent. */
+  /** WSGUARD_DIR. The default is a temporary directory, which `stop()` deletes. */
   readonly dir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
   readonly nodeArgs?: readonly string[];
-  /** Another Node release's path. */
+  /** The executable of another Node release. */
   readonly node?: string;
-  /** What comes before node: `limited(300)`, `netns.prefix('server')`. */
+  /** The command line before node: `limited(300)`, `netns.prefix('server')`. */
   readonly prefix?: readonly string[];
   readonly cwd?: string;
   readonly port?: number;
@@ -39,7 +39,7 @@ export interface App extends Running {
   readonly startedMs: number;
   readonly child: import('node:child_process').ChildProcess;
   over(): { code: number | null; signal: NodeJS.Signals | null } | null;
-  /** Every line of alerts.ndjson so far. */
+  /** All lines of alerts.ndjson so far. */
   transitions(): Transition[];
   opened(): Transition[];
   /** The latest state of each alert. */
@@ -77,7 +77,7 @@ export interface LoadState {
 }
 export interface Clients extends Running {
   state(): LoadState;
-  /** `open 10`, `close 5`, `terminate 5`, `pause 5`, `freeze 5`, `say 1`, `hold`, `quit`. */
+  /** Sends a command: `open 10`, `close 5`, `terminate 5`, `pause 5`, `freeze 5`, `say 1`, `hold`, `quit`. */
   tell(line: string): void;
   waitForState(predicate: (state: LoadState) => boolean, wait?: Wait): Promise<LoadState>;
   stop(): Promise<unknown>;

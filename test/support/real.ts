@@ -1,4 +1,4 @@
-/** Real published packages, the leaking version and the repaired one, and heap snapshots of a server that uses them. */
+/** Heap snapshots of servers that use published packages, in a version with a known leak and in a version without. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ interface Processes {
 }
 interface Cases {
   readonly PAIRS: Readonly<Record<string, readonly string[]>>;
-  /** Installs where it is not yet; the directory. */
+  /** Installs the packages when they are missing, and returns their directory. */
   readonly installReal: (name: string, variant: Variant) => string;
 }
 interface State {
@@ -29,8 +29,8 @@ interface State {
 
 const FIXTURES = join(__dirname, '..', '..', 'fixtures');
 const PRELOAD = join(FIXTURES, 'real', 'preload-snapshots.js');
-/** How many connections a case with "persistent": true keeps open. */
-const KEPT = 10;
+/** Connections that a case with "persistent": true keeps open. */
+const PERSISTENT_CONNECTIONS = 10;
 const { launch } = require(join(FIXTURES, 'components', 'process.js')) as Processes;
 export const { PAIRS, installReal } = require(join(FIXTURES, 'real', 'start.js')) as Cases;
 
@@ -39,14 +39,14 @@ export const pinnedVersion = (name: string, variant: Variant, dependency: string
     .dependencies[dependency];
 
 export interface Snapshots {
-  /** Where the packages lie. */
+  /** The directory of the installed packages. */
   readonly dir: string;
   readonly files: readonly [string, string];
-  /** Connections that the server took: work was done, also where nothing leaks. */
+  /** Connections that the server accepted, as a proof that the load ran. */
   readonly accepted: number;
 }
 
-/** A snapshot after `warm` units of the case's own load and one after `units` more, each of a server at rest. */
+/** Takes one snapshot after `warm` units of load and another one after `units` more, each while the server is idle. */
 export async function snapshotReal(
   [name, variant]: readonly [string, Variant],
   { warm, units, folder, node }: { warm: number; units: number; folder: string; node: string },
@@ -58,15 +58,18 @@ export async function snapshotReal(
   const stdio = ['pipe', 'pipe', 'pipe', 'ipc'];
   const server = launch(node, ['--require', PRELOAD, 'server.js'], { ...options, stdio });
   const running = [server];
-  const { when, ask } = watching(server, `${name} ${variant}`);
+  const { when, request } = controls(server, `${name} ${variant}`);
   let rounds = 0;
   const round = async (load: Launched, size: number): Promise<string> => {
     load.child.stdin?.write(`${size}\n`);
     rounds += 1;
     await when(() => load.stdout().match(/^done$/gm)?.length === rounds, `round ${rounds} of its load`);
-    await when(async () => (await ask({})).busy === (persistent ? KEPT : 0), 'rest');
+    await when(
+      async () => (await request({})).busy === (persistent ? PERSISTENT_CONNECTIONS : 0),
+      'an idle server',
+    );
     const snapshot = join(folder, `${name}-${variant}-${rounds}.heapsnapshot`);
-    await ask({ snapshot });
+    await request({ snapshot });
     return snapshot;
   };
   try {
@@ -74,25 +77,25 @@ export async function snapshotReal(
     const load = launch(process.execPath, ['load.js'], options);
     running.push(load);
     const files = [await round(load, warm), await round(load, units)] as const;
-    return { dir, files, accepted: (await ask({})).accepted };
+    return { dir, files, accepted: (await request({})).accepted };
   } finally {
     await Promise.all(running.map((one) => one.stop('SIGKILL')));
   }
 }
 
-/** Waits for and questions to a server, none of which outlives it. */
-function watching(server: Launched, title: string) {
+/** Waits and requests that fail when the server exits. */
+function controls(server: Launched, title: string) {
   const died = server.exited.then((): never => {
-    throw new Error(`${title} ended: ${server.stderr()}`);
+    throw new Error(`${title} exited: ${server.stderr()}`);
   });
   died.catch(() => {});
   return {
-    when: (look: () => boolean | Promise<boolean>, what: string): Promise<boolean> =>
-      Promise.race([died, eventually(look, `${title}: ${what}`)]),
-    ask: async (request: { snapshot?: string }): Promise<State> => {
-      const answer = once(server.child, 'message');
-      server.child.send(request);
-      const [state] = (await Promise.race([died, answer])) as [State];
+    when: (condition: () => boolean | Promise<boolean>, what: string): Promise<boolean> =>
+      Promise.race([died, eventually(condition, `${title}: ${what}`)]),
+    request: async (message: { snapshot?: string }): Promise<State> => {
+      const reply = once(server.child, 'message');
+      server.child.send(message);
+      const [state] = (await Promise.race([died, reply])) as [State];
       return state;
     },
   };

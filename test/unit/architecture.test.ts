@@ -64,7 +64,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['detection.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
 };
 
-/** Where code runs: the entries of each place. */
+/** The entries of each place where code runs. */
 const ENTRIES = {
   application: ['index.ts', 'register.ts'],
   watcher: ['watcher.ts'],
