@@ -59,7 +59,7 @@ const USABLE_SHARE = 0.8;
 const MAX_OVERRUN = 1.3;
 
 /** The shell command that analyses copies of these files in the current directory of another machine. */
-export const laptopCommand = (files: readonly string[]): string =>
+const laptopCommand = (files: readonly string[]): string =>
   `npx -p @wsguard/agent wsguard analyse ${files.map((file) => quote(basename(file))).join(' ')}`;
 
 /** Never rejects. */

@@ -22,7 +22,7 @@ const NEWLINE = 10;
 const MAX_INT32_DIGITS = 9;
 const MAX_DIGITS = 16;
 
-export function isBlank(byte: number): boolean {
+function isBlank(byte: number): boolean {
   return byte === 32 || byte === NEWLINE || byte === 13 || byte === 9;
 }
 

@@ -43,7 +43,7 @@ export function indexSyntax(program: SyntaxNode, text: string, isComplete: boole
   return { program, text, isComplete, occurrences, declarations };
 }
 
-export const isNode = (value: unknown): value is SyntaxNode =>
+const isNode = (value: unknown): value is SyntaxNode =>
   typeof value === 'object' && value !== null && typeof (value as SyntaxNode).type === 'string';
 
 /** A child node by the field's name; null when the field is empty. */
@@ -98,7 +98,6 @@ function enclosing(node: SyntaxNode, matches: (node: SyntaxNode) => boolean): Sy
   return null;
 }
 
-export const enclosingFunction = (node: SyntaxNode): SyntaxNode | null => enclosing(node, isFunction);
 export const enclosingClass = (node: SyntaxNode): SyntaxNode | null =>
   enclosing(node, ({ type }) => type === 'ClassDeclaration' || type === 'ClassExpression');
 
