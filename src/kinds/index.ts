@@ -22,12 +22,13 @@ export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>>
   ...CONDITIONS,
 };
 
-const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
-const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
+export const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
+export const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
 export const ALL_KINDS: readonly Kind[] = [...LEAK_KINDS, ...CONDITION_KINDS];
 
 export const isKind = (value: unknown): value is Kind =>
   typeof value === 'string' && Object.hasOwn(KINDS, value);
+export const isLeakKind = (kind: Kind): kind is LeakKind => KINDS[kind].family === 'leak';
 export const familyOf = (kind: Kind): Family => KINDS[kind].family;
 
 /** Leak kinds before conditions, the most specific first. */
