@@ -1,5 +1,7 @@
 /** Types of a `Sample`: the state of the process at one time. The black box and recordings store samples as JSON. */
 
+import type { Alert, Identity } from './alert.ts';
+
 /** How a connection reached the server. `upgraded`: an HTTP upgrade by an unknown library, which cannot be probed. */
 export type Transport = 'websocket' | 'sse' | 'polling' | 'upgraded';
 export const TRANSPORTS: readonly Transport[] = ['websocket', 'sse', 'polling', 'upgraded'];
@@ -155,6 +157,22 @@ export type SampleMark = 'snapshot' | 'clock-jump';
 export interface Blind {
   readonly what: string;
   readonly why: string;
+}
+
+/** The process that writes a black box. */
+export interface BlackBoxOwner {
+  readonly identity: Identity;
+  readonly startedWallMs: number;
+  /** The boot and the start time distinguish this process from a later one with the same pid; null outside Linux. */
+  readonly bootId: string | null;
+  readonly startTicks: string | null;
+}
+
+/** The black box of a process that ended without an `exit` event. It has up to one hour of samples, oldest first. */
+export interface CrashRecord {
+  readonly owner: BlackBoxOwner;
+  readonly samples: readonly Sample[];
+  readonly openAlerts: readonly Alert[];
 }
 
 const UNKNOWN: ByTransport = {
