@@ -64,7 +64,7 @@ async function devtools() {
     const cpuBefore = process.cpuUsage();
     for (const file of files) snapshots.push(await toolkit.parse(createReadStream(file, 'utf8')));
     const loadCpuS = cpuSince(cpuBefore);
-    // What its window shows first once a file is loaded; ours has that table too.
+    // The first view of DevTools after loading a file. Our analysis has the same table.
     if (snapshots.length > 1) await toolkit.diff(...snapshots);
     else snapshots[0].aggregatesWithFilter(new NodeFilter());
     return { nodes: snapshots.at(-1).nodeCount, loadCpuS };

@@ -1,4 +1,4 @@
-// What one evaluation costs at 120 rows and 200 series, all of them noisy and a part of them growing.
+// Measures one evaluation at 120 rows and 200 series. All series are noisy, and some of them grow.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 

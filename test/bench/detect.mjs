@@ -81,7 +81,7 @@ function samplesOf(run, options) {
   return lines.map(read).filter((sample) => sample !== null);
 }
 
-/** What was there to predict: the first floor above 85 % of capacity, or the death by the container's limit. */
+/** The time that had to be predicted: the first post-GC heap above 85 % of the heap capacity, or the kill at the container's limit. */
 function endOf(run, samples) {
   const crossed = samples.find(
     ({ gc, memory }) =>

@@ -83,7 +83,7 @@ export async function staySilent({ name, start, forMs }) {
 
 const verdict = (ok) => (ok ? 'ok  ' : 'FAIL');
 
-export function sayLeak(part, one) {
+export function formatLeak(part, one) {
   if (one.error) return `${verdict(false)} ${part} ${one.name}: ${one.error}`;
   const { culprit } = one;
   const where = culprit.place ?? culprit.text ?? one.culpritBecause ?? 'none';
@@ -98,7 +98,7 @@ export function sayLeak(part, one) {
   return lines.join('\n');
 }
 
-export function saySilence(part, one) {
+export function formatSilence(part, one) {
   const lines = [
     `${verdict(one.ok)} ${part.padEnd(7)} ${one.name.padEnd(26)} ${one.ok ? `silent for ${one.minutes} min` : (one.error ?? 'NOT silent')}`,
   ];

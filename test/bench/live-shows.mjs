@@ -109,11 +109,11 @@ async function quiet({ silentMs, say }) {
     try {
       await clients.waitForState(({ open }) => open === 500, { deadlineMs: 60_000 });
       let unanswering = 0;
-      let unaskable = null;
+      let cannotBeProbed = null;
       for (const until = Date.now() + silentMs; Date.now() < until; await lab.sleep(1000)) {
         const text = await (await fetch(`http://127.0.0.1:${page}/metrics`)).text();
         unanswering = Math.max(unanswering, metric(text, 'wsguard_connections_unanswering') ?? 0);
-        unaskable = metric(text, 'wsguard_connections_unaskable');
+        cannotBeProbed = metric(text, 'wsguard_connections_unaskable');
       }
       const { open } = clients.state();
       const alerts = app.opened().map(({ kind, title }) => ({ kind, title }));
@@ -122,7 +122,7 @@ async function quiet({ silentMs, say }) {
         ok: open === 500 && unanswering === 0 && alerts.length === 0,
         open,
         unanswering,
-        unaskable,
+        cannotBeProbed,
         alerts,
       };
       say(`${result.ok ? 'ok  ' : 'FAIL'} quiet   ${JSON.stringify(result)}`);

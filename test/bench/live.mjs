@@ -1,14 +1,14 @@
 // `npm run bench -- live [--json] [--only a,b] [--minutes 10] [--leaky-minutes 1.5] [--parallel 2]`
-// Real servers, real clients, the bare preload, a second for a minute. Parts: leaky (kind, delay, culprit), fixed and
-// healthy (silence), real (healthy packages), pairs (packages that leak) and repaired, and the shows frozen, quiet,
-// nginx. `--only` takes parts and names of cases.
+// Real servers and clients under the bare preload; one second stands for a minute. Parts: leaky (kind, delay, root
+// cause), fixed and healthy (no alert), real (healthy packages), pairs (packages that leak), repaired, and the shows
+// frozen, quiet and nginx. `--only` takes parts and names of cases.
 import { parseArgs } from 'node:util';
 import cases from '../../fixtures/apps/cases.js';
 import installer from '../../fixtures/components/install.js';
 import components from '../../fixtures/components/start.js';
 import lab from '../../fixtures/lab.js';
 import real from '../../fixtures/real/start.js';
-import { findLeak, sayLeak, saySilence, staySilent } from './live-runs.mjs';
+import { findLeak, formatLeak, formatSilence, staySilent } from './live-runs.mjs';
 import { SHOWS } from './live-shows.mjs';
 
 const text = { type: 'string' };
@@ -40,7 +40,7 @@ async function pool(names, task) {
   return results;
 }
 
-// An exit, unlike a signal, ends the servers and clients too.
+// At an exit the servers and clients are ended too; a signal would leave them.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 await installer.install('redis');
@@ -53,13 +53,13 @@ const startReal = (name, variant) => real.startReal(name, variant, own);
 const leaks = (part, names, run) =>
   pool(named(part, names), async (name) => {
     const one = await findLeak({ name, limitMs, ...run(name) });
-    say(sayLeak(part, one));
+    say(formatLeak(part, one));
     return one;
   });
 const silences = (part, names, start) =>
   pool(named(part, names), async (name) => {
     const one = await staySilent({ name, forMs, start: () => start(name) });
-    say(saySilence(part, one));
+    say(formatSilence(part, one));
     return one;
   });
 

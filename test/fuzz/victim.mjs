@@ -21,7 +21,7 @@ const pieces = (bytes, length) => {
   return Buffer.concat(out);
 };
 
-/** What a JSON parser makes of it, null when it is none. */
+/** The parsed JSON, or null when the bytes are not JSON. */
 const parsed = (bytes) => {
   try {
     return JSON.parse(bytes.toString('utf8'));
@@ -45,10 +45,10 @@ const TASKS = {
     await redactFile({ from: file, to });
     rmSync(to);
   },
-  /** Where chunks end changes nothing; what was JSON stays JSON, with as many strings and the same numbers. */
+  /** The end of a chunk changes nothing. JSON stays JSON, with the same numbers and as many strings. */
   async pieces({ file, chunkBytes }) {
     const bytes = readFileSync(file);
-    // What is cut is copied with each chunk: crumbs of a long string take the square of its length.
+    // A string that is cut is copied with each chunk, so many small chunks of a long string take the square of its length.
     if (bytes.length ** 2 / chunkBytes > 1e9 || (bytes[0] === 0x1f && bytes[1] === 0x8b)) return;
     const whole = pieces(bytes, bytes.length || 1);
     if (!pieces(bytes, chunkBytes).equals(whole)) throw new Error('the result depends on where chunks end');

@@ -17,9 +17,9 @@ export interface Disguised {
   readonly program: string;
   /** The line in `source` that a place in what ran was made of. */
   readonly lineOf: (location: { file: string; line: number; column?: number }) => number | null;
-  /** What was written, whose comments say where the culprits are. */
+  /** The text before bundling. Its comments mark the lines of the leaks. */
   readonly source: string;
-  /** As the names of `path` are in what ran; null: they are gone. */
+  /** Maps a path to the names in the code that ran; null when minifying removed them. */
   readonly rename: ((path: string) => string) | null;
 }
 

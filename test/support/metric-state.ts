@@ -1,7 +1,7 @@
 import type { MetricState } from '../../src/export/metric.ts';
 import { sampleOf } from './samples.ts';
 
-/** What the metrics read of a quiet server; tests change what they are about. */
+/** The metric state of an idle server. Tests override the fields that they are about. */
 export const stateOf = (more: Partial<MetricState> = {}): MetricState => ({
   sample: sampleOf(),
   floorBytes: null,

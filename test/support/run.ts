@@ -26,7 +26,7 @@ export const createTestDetection = (config: Partial<DetectionDeps['config']> = {
   });
 };
 
-/** What a server looks like at a minute; every field may be left out. */
+/** The state of a simulated server at one minute. Every field is optional. */
 export interface Shape {
   readonly connections?: number;
   readonly closed?: number;
