@@ -23,7 +23,7 @@ export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>>
 };
 
 export const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
-export const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
+const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
 export const ALL_KINDS: readonly Kind[] = [...LEAK_KINDS, ...CONDITION_KINDS];
 
 export const isKind = (value: unknown): value is Kind =>
