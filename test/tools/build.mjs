@@ -1,11 +1,14 @@
-// Builds dist/ from src/. Skips when dist is newer than everything it is made of.
-import { spawnSync } from 'node:child_process';
+// Builds dist/ from src/. Does nothing when dist is newer than all of its sources.
+// With ANYWAY=1 it builds in spite of type errors.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const stamp = join(root, 'dist', '.built');
+const TSC = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 
 function newestMs(path) {
   const stat = statSync(path);
@@ -16,7 +19,13 @@ function newestMs(path) {
   );
 }
 
-/** tsc rewrites the `.ts` of imports, not of the `require` calls that load a part of ours when it is needed. */
+async function compile(...flags) {
+  const tsc = spawn(process.execPath, [TSC, '-p', root, ...flags], { stdio: 'inherit' });
+  const [status] = await once(tsc, 'exit');
+  if (status !== 0 && !process.env.ANYWAY) process.exit(status ?? 1);
+}
+
+/** tsc rewrites `.ts` in imports, but not in the `require` calls that load a file with its first use. */
 function rewriteRequires(folder) {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.name.endsWith('.js')) continue;
@@ -34,14 +43,12 @@ if (
   statSync(stamp).mtimeMs < Math.max(...sources)
 ) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
-  const tsc = spawnSync(
-    process.execPath,
-    [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root],
-    {
-      stdio: 'inherit',
-    },
-  );
-  if (tsc.status !== 0 && !process.env.ANYWAY) process.exit(tsc.status ?? 1);
+  // V8 keeps the source text of loaded files in the application's heap, so the JavaScript has no comments: 40 kB less for
+  // a running agent. The declarations keep the docstrings of the public API.
+  await Promise.all([
+    compile('--declaration', 'false', '--removeComments', '--noCheck'),
+    compile('--emitDeclarationOnly'),
+  ]);
   rewriteRequires(join(root, 'dist'));
   const cli = join(root, 'dist', 'cli', 'main.js');
   if (existsSync(cli)) chmodSync(cli, 0o755);
