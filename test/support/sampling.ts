@@ -1,4 +1,4 @@
-/** A sampler on this process, as the agent would run it, and clients that behave badly in known ways. */
+/** Runs a sampler on this process as the agent does, and connects clients that never reply. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
@@ -17,7 +17,7 @@ export interface Sampling {
   readonly sampler: Sampler;
   readonly guard: Guard;
   readonly served: () => number;
-  /** Reads samples until one satisfies. */
+  /** Reads samples until one satisfies the predicate. */
   until(what: string, predicate: (sample: Sample) => boolean): Promise<Sample>;
 }
 
@@ -54,7 +54,7 @@ export async function listen(server: Pick<Server, 'listen' | 'address'>): Promis
   return (server.address() as AddressInfo).port;
 }
 
-/** A raw upgrade: the handshake of a WebSocket client, and after it silence; pings are never answered. */
+/** Does the handshake of a WebSocket client and then sends nothing, so pings get no reply. */
 export async function muteClient(port: number, path = '/'): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');

@@ -2,11 +2,11 @@ import { createClock } from '../../src/core/clock.ts';
 import type { Clock } from '../../src/types/index.ts';
 
 export interface SkippingClock extends Clock {
-  /** Time passes at once; what falls due by it runs now. */
+  /** Moves time forward at once, and runs the timers that fall due. */
   skip(ms: number): void;
 }
 
-/** Real time for what happens on real sockets, of which a test skips what would only be waited for. */
+/** A clock of real time, as tests with real sockets need it. `skip` spares them the long waits. */
 export function createSkippingClock(): SkippingClock {
   const real = createClock();
   const waiting = new Map<() => void, number>();
