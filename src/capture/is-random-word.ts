@@ -54,12 +54,14 @@ export function isRandomWord(word: string): boolean {
 
 /** The share of letter pairs that names do not have, 0 to 1. A pair at the start of a word in camel case may be any. */
 function rareShare(word: string): number {
-  const letters = word.replaceAll(/[^A-Za-z]/g, '');
+  const [first = '', ...rest] = word.replaceAll(/[^A-Za-z]/g, '');
+  let before = first;
   let rare = 0;
-  for (let index = 1; index < letters.length; index += 1) {
-    const [before, letter] = [letters[index - 1] ?? '', letters[index] ?? ''];
+  for (const letter of rest) {
     const startsWord = before >= 'a' && letter < 'a';
-    if (!startsWord && FOLLOWERS[before.toLowerCase()]?.includes(letter.toLowerCase()) !== true) rare += 1;
+    const followers = FOLLOWERS[before.toLowerCase()] ?? '';
+    if (!startsWord && !followers.includes(letter.toLowerCase())) rare += 1;
+    before = letter;
   }
-  return letters.length < 2 ? 0 : rare / (letters.length - 1);
+  return rest.length === 0 ? 0 : rare / rest.length;
 }
