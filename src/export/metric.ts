@@ -5,7 +5,7 @@ import type { Kind, RttReading, Sample, TimeToLimit } from '../types/index.ts';
 export interface MetricState {
   readonly sample: Sample | null;
   /** Old space after the last major GC. It stays when a later sample brings no new value. */
-  readonly floorBytes: number | null;
+  readonly postGcHeapBytes: number | null;
   readonly openAlerts: readonly { readonly kind: Kind }[];
   readonly timeToLimit: TimeToLimit | null;
   /** Growth by pool (`heap`, `external`, `native`). A pool without an estimate is missing. */

@@ -11,7 +11,7 @@ export const MEMORY_METRICS: readonly Metric[] = [
     'gauge',
     'wsguard.heap.floor',
     ['By', 'Post-GC heap: old space right after the last major GC.'],
-    (state) => state.floorBytes,
+    (state) => state.postGcHeapBytes,
   ),
   single('gauge', 'wsguard.rss', ['By', 'Resident memory (RSS).'], (state) => memory(state)?.rssBytes),
   single(

@@ -77,7 +77,7 @@ export class WatcherState {
     const counters = this.#counters;
     return {
       sample: this.#sample,
-      floorBytes: this.#postGcHeapBytes,
+      postGcHeapBytes: this.#postGcHeapBytes,
       openAlerts: this.#openAlerts.map(({ kind }) => ({ kind })),
       timeToLimit: this.#detection?.timeToLimit ?? null,
       growthBytesPerHour: this.#detection?.growthBytesPerHour ?? {},

@@ -39,7 +39,7 @@ const fullState = () =>
       rooms: [{ name: 'rooms', rooms: 2, members: 9, source: 'app' }],
       emitters: [{ emitter: 'bus', event: 'message', listeners: 12, eventNames: null, source: 'found' }],
     }),
-    floorBytes: 41e6,
+    postGcHeapBytes: 41e6,
     openAlerts: [{ kind: 'zombie-connections' }],
     timeToLimit: { ms: 90_000, lowMs: 1, highMs: null, limit: 'heap' },
     growthBytesPerHour: { heap: 5e6 },

@@ -4,7 +4,7 @@ import { sampleOf } from './samples.ts';
 /** The metric state of an idle server. Tests override the fields that they are about. */
 export const stateOf = (more: Partial<MetricState> = {}): MetricState => ({
   sample: sampleOf(),
-  floorBytes: null,
+  postGcHeapBytes: null,
   openAlerts: [],
   timeToLimit: null,
   growthBytesPerHour: {},

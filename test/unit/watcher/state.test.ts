@@ -23,7 +23,7 @@ test('before the first sample the status has the blind spots of the start, and m
     verdicts: [],
     blind: [{ what: 'HTTP/2 streams' }],
   });
-  expect(state.metrics()).toMatchObject({ sample: null, floorBytes: null, openAlerts: [] });
+  expect(state.metrics()).toMatchObject({ sample: null, postGcHeapBytes: null, openAlerts: [] });
 });
 
 test('metrics and status have the latest sample, counters and open alerts', () => {
@@ -55,7 +55,7 @@ test('the post-GC heap stays when a sample has none', () => {
   const { gc } = sampleOf();
   state.setSample(sampleOf({ gc: { ...gc, floor: { atMs: 0, bytes: 7e6 } } }), COUNTERS, RESULT);
   state.setSample(sampleOf({ gc: { ...gc, floor: null } }), COUNTERS, RESULT);
-  expect(state.metrics().floorBytes).toBe(7e6);
+  expect(state.metrics().postGcHeapBytes).toBe(7e6);
   expect(state.points().map(({ floorBytes }) => floorBytes)).toEqual([7e6, 7e6]);
 });
 
