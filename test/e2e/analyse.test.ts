@@ -45,7 +45,7 @@ beforeAll(() => {
 test('two snapshots with a leak: 1, and the culprit with file and line first', async () => {
   const { code, out, err } = await analyse([a, b]);
   expect(code).toBe(1);
-  // Who waits longer than two seconds is told what for.
+  // A step that takes longer than two seconds prints a line.
   expect(err.replace(/^(reading .*|working out what holds what)\n/gm, '')).toBe('');
   const line =
     readFileSync(PROGRAM, 'utf8')

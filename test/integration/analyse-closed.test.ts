@@ -74,7 +74,7 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
   test('two: connections that came, went and are held are counted; the text says all three', async () => {
     const analysis = await analyseFiles(leaky);
     const { connections } = analysis;
-    // Of each visit one connection is the server's and one the http server's.
+    // Each visit makes two connections: one of the WebSocket server, one of the HTTP server.
     expect(connections).toEqual({
       open: 10,
       closed: 280,

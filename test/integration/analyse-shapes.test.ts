@@ -30,7 +30,7 @@ const SHAPES: Readonly<Record<string, Expected>> = {
   copied: ['Array', 'audit[359]', 300],
   global: ['Array', 'globalThis.onlineUsers[359]', 300],
 };
-/** Of a signal, a stream and an iterator Node keeps several things, in fields of its own; a link may be one more. */
+/** Node retains several internal objects of a signal, a stream or an iterator, so only the line is compared. */
 const SHAPES_BY_LINE = ['abort', 'iterator', 'pipe', 'context', 'finalization'];
 /** analyse.test.ts says more of each. */
 const PATTERNS = [

@@ -15,14 +15,14 @@ interface Expected {
   readonly id: string;
   readonly package: string;
   readonly type: string;
-  /** Where its path ends. */
+  /** The end of the retaining path. */
   readonly path: string;
-  /** Entries that one unit of the load leaves behind. */
+  /** Leaked entries per unit of the load. */
   readonly perUnit: number;
   readonly file: string;
-  /** A part of the line that must be named. */
+  /** A part of the source line that the analysis must name. */
   readonly line: string;
-  /** Connections of `units` to the server; of its own to itself too. */
+  /** Connections that the server accepts for a load of `units`, its connections to itself included. */
   readonly accepted: (units: number) => number;
 }
 const EXPECTED: Readonly<Record<string, Expected>> = {

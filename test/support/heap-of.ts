@@ -3,7 +3,7 @@ import { HeapBuilder } from '../../src/analyse/graph/heap-builder.ts';
 import { Tokenizer } from '../../src/heapsnapshot/tokenizer.ts';
 import type { HeapSnapshotBuilder } from './heap-snapshot-builder.ts';
 
-/** What the analysis makes of a built snapshot, by way of the file format. */
+/** Writes a built snapshot in the file format and reads it back as the analysis does. */
 export function heapOf(builder: HeapSnapshotBuilder): Heap {
   return heapOfBytes(builder.toBuffer());
 }

@@ -121,7 +121,7 @@ export function run(
 
 export const answerOf = ({ last }: Run, detector: string) =>
   last.verdicts.find((verdict) => verdict.detector === detector);
-/** A major collection each so many minutes. */
+/** Adds a major GC every `minutes` minutes. */
 export const gcEvery =
   (minutes: number, floorMb: (minute: number) => number, more: (minute: number) => Shape = () => ({})) =>
   (minute: number): Shape => ({

@@ -1,91 +1,110 @@
-// Refuses comments that open with a word of the list and names that the project has retired (docs/glossary.md).
-// `node test/tools/language.mjs [path ...]`; without a path it reads src, test and fixtures.
+// Checks the language of comments and names, by docs/glossary.md. `node test/tools/language.mjs [file or folder ...]`
+// reads src, test and fixtures when no path is given, prints one line per problem, and exits with 1 when there is one.
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const OPENINGS = /^(?:What|Of|Where|Who|By|So many|Nor|As|That)\b/;
-/** Words that no identifier and no comment may use, each with the word to use instead. */
-const RETIRED = [
-  [/\b(?:[Bb]ed|makeBed)\b/, 'context, runtime'],
-  [/\b(?:Ears|createEars|ears)\b/, 'handlers'],
-  [/\b[Cc]amera\b|\bcreateCamera\b/, 'heap snapshotter'],
-  [/\b(?:createFace|Face)\b/, 'public API'],
-  [/\b[Qq]uestioner\b|\bcreateQuestioner\b/, 'ping scheduler'],
-  [/\b[Bb]irths\b/, 'emitter tracker'],
-  [/\basWritten\b/, 'mapToSource'],
-  [/\b(?:say|said)[A-Z]\w*/, 'format...'],
-  [/\bunaskable\b/i, 'cannot be probed'],
-  [/\bculpritOf\b|\bwithoutExcuse\b|\bexcuses?\b/, 'suppression, expected growth'],
-  [/\b(?:floors|Floors|FloorTrend|floorTrend)\b/, 'post-GC heap'],
-  [/\bleft behind\b/, 'leaked'],
-  [/\bnot answering\b|\bno longer answer/, 'unresponsive'],
-  [/\bheld by\b/, 'retained by'],
-  [/\bthe way (?:it|a \w+) is held\b/, 'retaining path'],
-];
-/** Public names of the interface stay although a word of them is retired. */
-const PUBLIC =
-  /wsguard_connections_unaskable|connections\.unaskable|\bunaskable(?=['"]?\s*[:,;)}\]]|\b\s*\})|\bunaskable\b(?=[^a-z]*$)/g;
+
+const BANNED_OPENINGS = ['What', 'Of', 'Where', 'Who', 'By', 'So many', 'Nor', 'As', 'That'];
+/** Documents outside the repository, which a reader of a comment does not have. */
+const OUTSIDE_DOCUMENTS = /\bshared\/|\bINTERFACES\b|\bDESIGN\b(?!_)|\bSEEDS\b|\bFACTS\b/;
+/** Retired words that are also public field and metric names. Code may use them, comments may not. */
+const PUBLIC_NAMES = ['unaskable', 'floor'];
+/** This file and its test contain the banned words. */
+const EXEMPT = ['test/tools/language.mjs', 'test/unit/language.test.ts'];
+
+/** The words in backticks of the glossary's last column, each with the terms of the first column. */
+function readRetiredWords() {
+  const rows = readFileSync(join(root, 'docs', 'glossary.md'), 'utf8').matchAll(
+    /^\|([^|]+)\|[^|]+\|([^|]+)\|$/gm,
+  );
+  return [...rows].flatMap(([, terms, retired]) =>
+    [...retired.matchAll(/`([^`]+)`/g)].map(([, word]) => ({
+      word,
+      instead: terms.trim(),
+      pattern: patternOf(word),
+    })),
+  );
+}
+
+/** Matches a word alone, its plural, and as a part of a name in camel case or capitals. A phrase may span two lines. */
+function patternOf(word) {
+  const phrase = (text) => text.replaceAll(' ', '[\\s*/]+');
+  const capitalised = word.charAt(0).toUpperCase() + word.slice(1);
+  return new RegExp(
+    `(?:(?<![A-Za-z])${phrase(word)}|${phrase(capitalised)})s?(?![a-z])|(?<![A-Za-z])${phrase(word.toUpperCase())}S?(?![A-Za-z])`,
+  );
+}
 
 function sourceFiles(path) {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.name === 'node_modules') return [];
     const child = join(path, entry.name);
-    if (/^fixtures\/real\/[^/]+\//.test(relative(root, child))) return [];
+    // The folders of fixtures/real contain the code of other projects.
+    const isForeign = /^fixtures\/real\/[^/]+\//.test(relative(root, child));
+    if (entry.name === 'node_modules' || isForeign) return [];
     if (entry.isDirectory()) return sourceFiles(child);
     return /\.(?:ts|mjs|cjs|js)$/.test(entry.name) ? [child] : [];
   });
 }
 
-/** The first line of each comment: a block, a run of line comments, or one at the end of a line of code. */
-function* commentOpenings(lines) {
-  let inBlock = false;
-  for (let at = 0; at < lines.length; at += 1) {
-    const line = lines[at] ?? '';
-    const block = /^\s*\/\*\*?\s*(.*)$/.exec(line);
-    if (block !== null) {
-      const text = block[1] === '' ? (lines[at + 1] ?? '').replace(/^\s*\*\s?/, '') : block[1];
-      yield [at, text ?? ''];
-      inBlock = !line.includes('*/');
-      continue;
-    }
-    if (inBlock) {
-      inBlock = !line.includes('*/');
-      continue;
-    }
-    const lineComment = /(^|\s)\/\/ (.*)$/.exec(line);
-    const before = lines[at - 1] ?? '';
-    if (lineComment !== null && !(/^\s*\/\//.test(line) && /^\s*\/\//.test(before)))
-      yield [at, lineComment[2] ?? ''];
-  }
+/** All comments: blocks, runs of line comments, and comments behind code. Each with its first line and its text. */
+function readComments(lines) {
+  const comments = [];
+  let open = null;
+  lines.forEach((line, index) => {
+    const block = /^\s*\/\*\*?(.*)$/.exec(line);
+    const lineComment = /^(\s*|.*\s)\/\/ (.*)$/.exec(line);
+    if (open?.isBlock) open.text += ` ${line.replace(/^\s*\*(?!\/)/, '')}`;
+    else if (block !== null) comments.push((open = { index, text: block[1], isBlock: true }));
+    else if (lineComment === null) open = null;
+    else if (open !== null && lineComment[1].trim() === '') open.text += ` ${lineComment[2]}`;
+    else comments.push((open = { index, text: lineComment[2], isBlock: false }));
+    if (open?.isBlock && line.includes('*/')) open = null;
+  });
+  return comments.map(({ index, text }) => ({ index, text: text.replace(/\*\/.*$/, '').trim() }));
 }
 
-function problemsIn(file) {
-  const lines = readFileSync(file, 'utf8').split('\n');
-  const place = (at) => `${relative(root, file)}:${at + 1}`;
+function commentProblems({ text }, retired) {
   const problems = [];
-  for (const [at, text] of commentOpenings(lines)) {
-    const opening = OPENINGS.exec(text);
-    if (opening !== null) problems.push(`${place(at)} a comment opens with "${opening[0]}": ${text}`);
+  const opening = BANNED_OPENINGS.find((word) => new RegExp(`^${word}\\b`).test(text));
+  if (opening !== undefined)
+    problems.push(`comment opens with "${opening}": write a sentence with subject and verb: ${text}`);
+  const document = OUTSIDE_DOCUMENTS.exec(text);
+  if (document !== null)
+    problems.push(`comment cites "${document[0]}": cite a page of docs/, or give the fact itself`);
+  const prose = text.replaceAll(/`[^`]*`/g, '');
+  for (const { word, instead, pattern } of retired) {
+    if (PUBLIC_NAMES.includes(word) && pattern.test(prose))
+      problems.push(`"${word}" is a retired word: write "${instead}"`);
   }
-  lines.forEach((line, at) => {
-    const text = line.replace(PUBLIC, '');
-    for (const [pattern, instead] of RETIRED) {
-      const word = pattern.exec(text);
-      if (word !== null) problems.push(`${place(at)} "${word[0]}" is retired, use: ${instead}`);
-    }
-  });
   return problems;
 }
 
-const paths = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const self = fileURLToPath(import.meta.url);
-const files = (paths.length === 0 ? ['src', 'test', 'fixtures'] : paths).flatMap((path) =>
-  sourceFiles(join(root, path)),
-);
-const problems = files.filter((file) => file !== self).flatMap(problemsIn);
-if (problems.length > 0) console.log(problems.join('\n'));
+function fileProblems(file, retired) {
+  const text = readFileSync(file, 'utf8');
+  const problems = readComments(text.split('\n')).flatMap((comment) =>
+    commentProblems(comment, retired).map((problem) => ({ line: comment.index + 1, problem })),
+  );
+  for (const { word, instead, pattern } of retired) {
+    if (PUBLIC_NAMES.includes(word)) continue;
+    for (const { index } of text.matchAll(new RegExp(pattern, 'g'))) {
+      const line = text.slice(0, index).split('\n').length;
+      problems.push({ line, problem: `"${word}" is a retired word: write "${instead}"` });
+    }
+  }
+  return problems
+    .sort((a, b) => a.line - b.line)
+    .map(({ line, problem }) => `${relative(root, file)}:${line} ${problem}`);
+}
+
+const paths = process.argv.length > 2 ? process.argv.slice(2) : ['src', 'test', 'fixtures'];
+const retired = readRetiredWords();
+const files = paths
+  .flatMap((path) => sourceFiles(resolve(root, path)))
+  .filter((file) => !EXEMPT.includes(relative(root, file)));
+const problems = files.flatMap((file) => fileProblems(file, retired));
+for (const problem of problems) console.log(problem);
 console.log(`${files.length} files, ${problems.length} problems`);
 process.exitCode = problems.length > 0 ? 1 : 0;

@@ -60,7 +60,7 @@ export function applyReading(connection: Connection, reading: SocketReading, now
 export interface ProbeState {
   /** The agent may ping it, apart from the schedule. */
   readonly canPing: boolean;
-  /** The application has stopped reading, so it hears no reply. */
+  /** The application has stopped reading, so it receives no reply. */
   readonly isPaused: boolean;
   /** The peer has ended its side of an upgraded connection, and the server keeps its own side open. */
   readonly hasPeerEnded: boolean;

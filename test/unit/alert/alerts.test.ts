@@ -11,7 +11,7 @@ test('opened once, updated when the number doubled, closed with a reason', () =>
   expect(new Set(transitions.map(({ fingerprint }) => fingerprint)).size).toBe(1);
   expect(transitions.map(({ n }) => n)).toEqual([0, 1, 2]);
   expect(transitions.at(-1)).toMatchObject({ because: 'no growth for 30 min' });
-  // What is said last is what was measured last, not what was when it opened.
+  // Each transition has the latest measurement, not the one at the opening of the alert.
   for (const { title, evidence } of transitions) expect(title).toMatch(`${evidence[0]?.value} of `);
 });
 

@@ -16,11 +16,11 @@ test.each([
   ['nul', 'nul -~~'],
   ['nl', 'nl -~'],
   ['unuulu', 'nnuull --~~~-'],
-  // Nothing shows the end of it: it lies somewhere below the last that should be there.
+  // No step is leaking: the leak starts somewhere below the last step that is not leaking.
   ['nuu', 'nuu -~~'],
   ['uu', 'uu -~'],
   ['uul', 'uul -~~'],
-  // What should be there has the last word about what is above it.
+  // A step that is not leaking decides the state of all steps above it.
   ['nlnul', 'nnnul ---~~'],
   ['nn', 'nn --'],
   ['l', 'l -'],

@@ -54,7 +54,7 @@ function randomGraph(seed: number): { graph: Graph; suspects: Suspects } {
   return { graph: buildGraph(heapOf(builder)), suspects };
 }
 
-/** What is left when these suspects let go. */
+/** Nodes that stay reachable when the suspects of the bit set `set` release their entries. */
 function reachable({ heap }: Graph, suspects: Suspects, set: number): Set<number> {
   const letGo = new Map<number, Set<number>>();
   for (const [bit, holds] of suspects.entries()) {

@@ -69,7 +69,7 @@ test('contexts of permessage-deflate: one step with the connections, then a plat
   expect(answerOf(step, 'native')?.answer).toBe('plateau');
 });
 
-test('Buffers that nobody holds wait for a rare major collection', () => {
+test('unreferenced Buffers that wait for a rare major GC are not a leak', () => {
   const garbage = run(300, (minute) => ({
     externalMb: 10 + 1.6 * (minute % 70),
     rssMb: 110 + 1.6 * (minute % 70),

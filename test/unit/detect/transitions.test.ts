@@ -20,8 +20,8 @@ async function* samplesOf(id: string, memoryLimitBytes: number | null) {
 }
 
 /**
- * What a change that is to make the detectors cheaper, and nothing else, must leave as it is, to the last digit. After one
- * that is meant to change verdicts: `npx jest transitions -u`, and the difference shows what it did.
+ * An optimisation of the detectors must not change a digit of these results. After a change that is meant to change
+ * verdicts, run `npx jest transitions -u` and review the difference.
  */
 test.each([
   ['H08', null],
@@ -32,7 +32,7 @@ test.each([
   ['L10', null],
   ['L13', 220 * MB],
   ['L20', null],
-])('%s: every transition and every last answer is what it was', async (id, memoryLimitBytes) => {
+])('%s: every transition and every last answer is as stored', async (id, memoryLimitBytes) => {
   const { alerts, answers, timeToLimit } = await replaySamples(samplesOf(id, memoryLimitBytes), 60);
   const numbers = (evidence: readonly { value: number }[]) => evidence.map(({ value }) => value).join(' ');
   const kinds = (also: readonly { kind: string }[]) => also.map(({ kind }) => kind).join(' ');
