@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /** The `wsguard` command: finds the subcommand, runs it and turns its errors into exit codes. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as AnalyseModule from './analyse.ts';
 import type * as ConfigModule from './config.ts';
 import type * as DoctorModule from './doctor.ts';
 import type * as RedactModule from './redact.ts';
 import type * as ReplayModule from './replay.ts';
+import { readSmallRegularFile } from '../core/files.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import {
   CliError,
@@ -107,8 +107,10 @@ Exit codes: 0 done; 1 a leak was found; 2 wrong use; 3 failed, with a WSGUARD_* 
 `;
 }
 
+const MAX_MANIFEST_BYTES = 1024 * 1024;
+
 function version(): string {
-  const file = readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8');
+  const file = readSmallRegularFile(join(__dirname, '..', '..', 'package.json'), MAX_MANIFEST_BYTES);
   return (JSON.parse(file) as { version: string }).version;
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { formatBytes } from './format.ts';
 
-const CHUNK_BYTES = 64 * 1024;
+const MIN_CHUNK_BYTES = 64 * 1024;
 
 /**
  * The text (UTF-8) of a regular file of at most `maxBytes`. Throws the error of the file system, or an `Error` that says
@@ -19,17 +19,18 @@ export function readSmallRegularFile(path: string, maxBytes: number): string {
     const stat = fstatSync(descriptor);
     if (!stat.isFile()) throw new Error('not a regular file');
     if (stat.size > maxBytes) throw tooLarge(maxBytes);
-    return readBounded(descriptor, maxBytes);
+    return readBounded(descriptor, stat.size, maxBytes);
   } finally {
     closeSync(descriptor);
   }
 }
 
-function readBounded(descriptor: number, maxBytes: number): string {
+function readBounded(descriptor: number, expectedBytes: number, maxBytes: number): string {
   const chunks: Buffer[] = [];
+  const chunkBytes = Math.max(expectedBytes, MIN_CHUNK_BYTES);
   let totalBytes = 0;
   for (;;) {
-    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1 - totalBytes));
+    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, maxBytes + 1 - totalBytes));
     const bytes = readSync(descriptor, chunk);
     if (bytes === 0) return Buffer.concat(chunks).toString('utf8');
     totalBytes += bytes;

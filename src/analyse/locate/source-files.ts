@@ -1,8 +1,8 @@
 /** `Sources` for the files on this machine: texts, syntax trees, package names and source maps. */
-import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TraceMap } from '@jridgewell/trace-mapping';
+import { readSmallRegularFile } from '../../core/files.ts';
 import { isPackageFile } from '../graph/scripts.ts';
 import type { CodePosition } from '../graph/scripts.ts';
 import type { Sources } from './sources.ts';
@@ -11,6 +11,7 @@ import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
 
 const MAX_SOURCE_BYTES = 32 << 20;
 const MAX_MAP_BYTES = 256 << 20;
+const MAX_MANIFEST_BYTES = 1 << 20;
 /**
  * Larger files are searched by regular expressions. Measured on Node 20: for 0.7 MB of minified code, acorn and the index
  * take 1.5 s of CPU time and 80 MB of memory in a new process on a busy machine.
@@ -55,8 +56,7 @@ function latest<T>(read: (key: string) => T): (key: string) => T {
 
 function readText(file: string): string | null {
   try {
-    const text = readFileSync(file, 'utf8');
-    return text.length > MAX_SOURCE_BYTES ? null : text;
+    return readSmallRegularFile(file, MAX_SOURCE_BYTES);
   } catch {
     return null;
   }
@@ -98,10 +98,9 @@ function packageFolder(file: string): string | null {
 function nameAndVersion(folder: string): string {
   const nameByPath = folder.split(/[\\/]node_modules[\\/]/).at(-1)!;
   try {
-    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
-      string,
-      unknown
-    >;
+    const manifest = JSON.parse(
+      readSmallRegularFile(join(folder, 'package.json'), MAX_MANIFEST_BYTES),
+    ) as Record<string, unknown>;
     const { name, version } = manifest;
     if (typeof version !== 'string') return nameByPath;
     return `${typeof name === 'string' ? name : nameByPath}@${version}`;
@@ -152,7 +151,7 @@ function readMapUrl(file: string, url: string): string | null {
 
 function readMapFile(file: string): string | null {
   try {
-    return statSync(file).size > MAX_MAP_BYTES ? null : readFileSync(file, 'utf8');
+    return readSmallRegularFile(file, MAX_MAP_BYTES);
   } catch {
     return null;
   }
