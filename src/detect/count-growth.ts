@@ -26,9 +26,9 @@ const MIN_ROWS = 16;
 const WINDOW_ROWS = 20;
 /** A leak keeps its pace: each part of the window must bring half of what a straight line would (example traces). */
 const MIN_PACE = 0.5;
-/** What has filled adds nothing between the last two sixths. A straight line adds a fifth of the rise. */
+/** A collection that has filled adds nothing in the last sixth. A straight line adds a fifth of the rise there. */
 const MIN_LATE = MIN_PACE / 5;
-/** A step, or what fills within a third of the window, adds little outside it. A straight line adds three fifths. */
+/** A step, or a collection that fills within a third of the window, adds little outside it. A straight line adds three fifths. */
 const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
 /** A count that varies around a level falls as far as it rises; a leak does not fall. */
 const MAX_FALL = 0.25;

@@ -24,7 +24,7 @@ export type FixedColumn =
   | 'loopP99Ms'
   | 'descriptors';
 
-/** What a dynamic series counts. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects. */
+/** The counted things of a dynamic series. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects. */
 export type SeriesType =
   'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names';
 

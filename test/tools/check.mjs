@@ -1,4 +1,4 @@
-// `npm run check`: types, lint, format, unit tests. Meant to stay under 20 s. `--static` leaves the tests out.
+// `npm run check`: types, language, lint, format, unit tests. Meant to stay under 20 s. `--static` leaves the tests out.
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 const steps = [
   ['types of src', bin('tsc'), ['-p', '.', '--noEmit']],
   ['types of test', bin('tsc'), ['-p', 'test']],
+  ['language', process.execPath, [join('test', 'tools', 'language.mjs')]],
   ['lint', bin('oxlint'), ['--type-aware', '--deny-warnings', 'src', 'test', 'fixtures']],
   [
     'format',
