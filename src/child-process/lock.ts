@@ -62,7 +62,7 @@ export function takeLock(dir: string, wallMs: number): Lock | null {
   return null;
 }
 
-/** Call it at the start: the halted child of a process that was killed waits until somebody ends it. */
+/** Call it at the start. The child of a killed process may be halted, and stays until another process ends it. */
 export function clearStaleLock(dir: string, wallMs: number): void {
   const file = join(dir, NAME);
   if (existsSync(file)) ignoreErrors(() => removeIfStale(file, wallMs));
@@ -95,7 +95,7 @@ function endOrphan(pid: number): void {
   if (signal !== null) ignoreErrors(() => process.kill(pid, signal));
 }
 
-/** The kernel reuses pids, so only a process that runs one of our scripts is ours. Null for every other one. */
+/** The kernel reuses pids, so a pid counts only when the process runs one of the scripts. Null otherwise. */
 function orphanSignalOf(pid: number): NodeJS.Signals | null {
   try {
     if (pid <= 0) return null;

@@ -35,7 +35,7 @@ export function makePrivateFolder(path: string): void {
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
-/** Returns true when the file does not exist any more, whoever removed it. */
+/** Returns true when the file does not exist any more, even when another process removed it. */
 export function removeFile(file: string): boolean {
   try {
     unlinkSync(file);

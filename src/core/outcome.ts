@@ -28,6 +28,6 @@ export const failed = (code: string, reason: string): Failed => ({ outcome: 'fai
 /** `fallbackCode` is for errors that have no code in the table. A WSGUARD code stays. */
 export function failureFrom(error: unknown, fallbackCode = 'WSGUARD_CAPTURE_FAILED'): Failed {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
-  const ours = code.startsWith('WSGUARD_') ? code : (CODES[code] ?? fallbackCode);
-  return failed(ours, error instanceof Error ? error.message : String(error));
+  const ourCode = code.startsWith('WSGUARD_') ? code : (CODES[code] ?? fallbackCode);
+  return failed(ourCode, error instanceof Error ? error.message : String(error));
 }

@@ -283,7 +283,7 @@ const newRound = (entry: RoundAlert): Round => ({
   culpritBecause: null,
 });
 
-/** A reply may be under way, so a round that nobody needs any more ends with that reply at the latest. */
+/** A round without alerts ends now, or with the reply that it waits for. */
 function leaveRound(draft: Draft, alertId: string): void {
   const { round } = draft.state;
   if (round === null || !round.alerts.has(alertId)) return;

@@ -16,7 +16,7 @@ interface BundlePlace {
 /** Finds the place in the author's source; null without a source map. */
 export type FindOriginal = (place: BundlePlace) => { readonly file: string; readonly line: number } | null;
 
-/** `workingDirectory` is removed from the text only: whoever reads `file` may run in another directory. */
+/** Removes `workingDirectory` from the text only. A program that reads `file` may run in another directory. */
 export function mapToSource(culprit: Culprit, workingDirectory: string, findOriginal: FindOriginal): Culprit {
   const mapped = followSourceMap(culprit, findOriginal);
   if (workingDirectory === sep) return mapped;

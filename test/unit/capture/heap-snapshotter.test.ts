@@ -63,7 +63,7 @@ test('writes the final file when there is no redaction, each under a name of its
   expect(readdirSync(dir).sort()).toEqual(files.map((file) => basename(file)).sort());
 });
 
-test('asks the gate and writes nothing when it refuses', () => {
+test('writes nothing when the gate refuses', () => {
   expect(create().take(dir, 5)).toMatchObject({
     outcome: 'refused',
     reason: expect.stringContaining('5 snapshot'),

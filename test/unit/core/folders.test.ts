@@ -43,7 +43,7 @@ onLinux('Node loops for ever', () => {
   expect(signal).toBe('SIGKILL');
 });
 
-test('removeFile is true when the file is gone, whoever removed it, and false when it stays', () => {
+test('removeFile returns true when the file is gone, also when it was missing before, and false when it stays', () => {
   const file = join(dir, 'file');
   writeFileSync(file, '');
   expect([removeFile(file), removeFile(file), removeFile(dir)]).toEqual([true, true, false]);

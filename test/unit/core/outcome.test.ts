@@ -8,10 +8,10 @@ test.each([
   ['EDQUOT', 'WSGUARD_CAPTURE_DISK_FULL'],
   ['ENOTDIR', 'WSGUARD_CAPTURE_FAILED'],
   ['WSGUARD_SNAPSHOT_META', 'WSGUARD_SNAPSHOT_META'],
-])('the error code %s becomes %s', (code, ours) => {
+])('the error code %s becomes %s', (code, expected) => {
   expect(failureFrom(Object.assign(new Error('why'), { code }))).toEqual({
     outcome: 'failed',
-    code: ours,
+    code: expected,
     reason: 'why',
   });
 });

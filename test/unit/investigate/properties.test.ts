@@ -256,7 +256,7 @@ function checkExplained({ state, updates }: Simulation): void {
   }
 }
 
-test('a random sequence of replies that nobody requested changes nothing while it is idle', () => {
+test('replies without a request change nothing while it is idle', () => {
   const events: fc.Arbitrary<InvestigationEvent> = fc.constantFrom(
     { type: 'snapshot-ended', snapshot: snapshotBy(0, '1') } as const,
     { type: 'analysis-ended', analysis: analysisBy(3) } as const,
