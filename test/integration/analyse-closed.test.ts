@@ -1,4 +1,4 @@
-/** Connections that are closed and still held: where on the way to look, how many they are, what is freed only together. */
+/** Closed connections that are still in the heap: their retaining path, their number, and bytes that two suspects share. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ function suspectAt({ suspects }: Analysis, start: string): Suspect {
   return found;
 }
 
-/** `sessions: n -> ~.get(…): l`, a tilde before what a suspect reference leads to. */
+/** `sessions: n -> ~.get(…): l`, with a tilde for suspect references. */
 const drawn = (steps: readonly RetainingStep[]): string =>
   steps.map(({ text, state, isSuspect }) => `${isSuspect ? '~' : ''}${text}: ${state[0]}`).join(' -> ');
 
@@ -36,7 +36,7 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
     leaky = snapshots(await nodeOf(name), 'leaky');
   });
 
-  test('two: between the container and the entry, since of older entries there are as many as then', async () => {
+  test('two snapshots: the suspect reference lies between container and entry, because all older entries remain', async () => {
     const analysis = await analyseFiles(leaky);
     const sessions = suspectAt(analysis, 'sessions');
     expect(drawn(sessions.steps)).toBe('sessions: n -> ~.get(…): l -> .socket: l');
@@ -49,20 +49,20 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
     expect(drawn(bus.steps)).toMatch(
       /^bus: n -> \._events: n -> \.news: n -> ~\[\d+\]: l -> session: l -> \.socket: l$/,
     );
-    // An ended response needs no other snapshot to be told.
+    // A single snapshot is enough to recognise an ended response.
     const streams = suspectAt(analysis, 'streams');
     expect(streams.steps.at(-1)).toMatchObject({ is: 'ServerResponse', state: 'leaking', isSuspect: true });
     expect(streams.steps.at(-1)?.because).toContain('_closed');
   });
 
-  test('two: what the sessions and their listeners hold together is told at both, and nowhere else', async () => {
+  test('two snapshots: bytes that sessions and listeners retain together are reported at both suspects only', async () => {
     const analysis = await analyseFiles(leaky);
     const [sessions, bus] = ['sessions', 'bus'].map((start) => suspectAt(analysis, start)) as [
       Suspect,
       Suspect,
     ];
     const named = ({ rank, name: of }: Suspect) => ({ rank, name: of });
-    // Each session has an array of 200 numbers; nothing of that is freed by one of them.
+    // Each session has an array of 200 numbers, which neither suspect retains alone.
     const bytes = sessions.shared[0]?.bytes ?? 0;
     expect(bytes).toBeGreaterThan(120 * 200 * 8);
     expect(bytes).toBeLessThan(2 * 120 * 200 * 8);
@@ -71,10 +71,10 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
     expect(suspectAt(analysis, 'streams').shared).toEqual([]);
   });
 
-  test('two: connections that came, went and are held are counted; the text says all three', async () => {
+  test('two snapshots: counts connections that opened and closed and are still in the heap; the text reports them', async () => {
     const analysis = await analyseFiles(leaky);
     const { connections } = analysis;
-    // Each visit makes two connections: one of the WebSocket server, one of the HTTP server.
+    // Each visit opens one connection to the TCP server and one to the HTTP server.
     expect(connections).toEqual({
       open: 10,
       closed: 280,
@@ -90,13 +90,13 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
     expect(text).toContain('+120 entries while 240 connections opened, closed and stayed in memory');
   });
 
-  test('one: as far as the socket, for nothing tells the session itself', async () => {
+  test('a single snapshot: the path ends at the socket, because nothing shows that the session is leaked', async () => {
     const analysis = await analyseFiles(leaky.slice(1));
     expect(analysis.connections).toEqual({ open: 10, closed: 280, before: null, since: null });
     expect(drawn(suspectAt(analysis, 'sessions').steps)).toBe('sessions: n -> ~.get(…): u -> ~.socket: l');
   });
 
-  test('silent where the same work lets go, and nothing is called closed and held', async () => {
+  test('the fixed program: no suspects, and at most two closed connections', async () => {
     const analysis = await analyseFiles(snapshots(await nodeOf(name), 'fixed'));
     expect(analysis.suspects).toEqual([]);
     expect(analysis.connections?.open).toBe(10);
@@ -104,14 +104,14 @@ describe.each(NODES.map((name) => [name]))('snapshots of %s', (name) => {
   });
 });
 
-test('files of two processes: no entry is called new, and connections are counted without who is who', async () => {
+test('files of two processes: no entry is called new, and connections are counted without changes', async () => {
   const [, other] = snapshots(process.execPath, 'leaky') as [string, string];
   const [first] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([first, other]);
   expect(analysis.matchedBy).toBe('path');
   expect(analysis.connections).toMatchObject({ open: 10, closed: 280, before: { closed: 40 }, since: null });
   const because = analysis.suspects.flatMap(({ steps }) => steps.map((step) => step.because ?? ''));
-  expect(because.filter((text) => /new since|as before/.test(text))).toEqual([]);
+  expect(because.filter((text) => /new since|as in the first snapshot/.test(text))).toEqual([]);
   expect(drawn(suspectAt(analysis, 'sessions').steps)).toBe('sessions: n -> ~.get(…): u -> ~.socket: l');
   expect(analysisText(analysis)).toMatch(
     /\+120 entries while the closed connections still in memory went from 40 to 280/,

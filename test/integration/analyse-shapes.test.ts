@@ -1,4 +1,4 @@
-/** Shapes that code gives its leaks, in other names, orders and builds too: each culprit by its line, or nothing. */
+/** Leaks in many shapes, also renamed, reordered, bundled and minified: each suspect with its line, or none. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'wsguard-shapes-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const newFolder = (): string => mkdtempSync(join(folder, 'run-'));
 
-/** Name of the comment in the program -> type, path and number of what the analysis must say. */
+/** Name of the `culprit` comment in the program -> type, path and number of objects of the suspect. */
 type Expected = readonly [type: string, path: string, objects: number];
 const SHAPES: Readonly<Record<string, Expected>> = {
   chain: ['Promises', 'saves.lock', 300],
@@ -32,7 +32,7 @@ const SHAPES: Readonly<Record<string, Expected>> = {
 };
 /** Node retains several internal objects of a signal, a stream or an iterator, so only the line is compared. */
 const SHAPES_BY_LINE = ['abort', 'iterator', 'pipe', 'context', 'finalization'];
-/** analyse.test.ts says more of each. */
+/** `analyse.test.ts` checks them in detail. */
 const PATTERNS = [
   ...readFileSync(join(HEAPS, 'patterns.js'), 'utf8').matchAll(/; \/\/ culprit (\S+)$/gm),
 ].map(([, name]) => name!);
@@ -51,7 +51,7 @@ function linesOf({ source }: Disguised): (name: string) => number {
   return (name) => lines.findIndex((line) => new RegExp(`// culprit ${name}$`).test(line)) + 1;
 }
 
-/** The names of the culprits that the analysis points at; a line that is none of them stands for itself. */
+/** The names of the leaks that the suspects point to; a suspect elsewhere is returned as path and line. */
 function namesFound({ suspects }: Analysis, disguised: Disguised, names: readonly string[]): Set<string> {
   const lineOf = linesOf(disguised);
   const byLine = new Map(names.map((name) => [lineOf(name), name]));
@@ -65,7 +65,7 @@ function namesFound({ suspects }: Analysis, disguised: Disguised, names: readonl
 
 describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) => {
   const forms = NODES.length > 1 ? FORMS : (['renamed and reordered', 'minified'] as const);
-  test.each(forms)('shapes, %s: each culprit by its line; nothing else', async (form: Form) => {
+  test.each(forms)('shapes, %s: finds each leak by its line, and nothing else', async (form: Form) => {
     const disguised = disguise(join(HEAPS, 'shapes.js'), form, newFolder());
     const analysis = await run(await nodeOf(node), disguised.program, 'leaky');
     const names = [...Object.keys(SHAPES), ...SHAPES_BY_LINE];
@@ -90,17 +90,17 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
     expect(told).toEqual(expected);
   });
 
-  test('silent where the same work lets go', async () => {
+  test('finds nothing in the fixed program', async () => {
     expect((await run(await nodeOf(node), join(HEAPS, 'shapes.js'), 'fixed')).suspects).toEqual([]);
   });
 
-  test('silent where as much came as went: timers, links, listeners, copies of lists, what its entries hold', async () => {
+  test('finds nothing when as many entries were removed as added: timers, links, listeners, copied lists', async () => {
     const files = snapshots(await nodeOf(node), join(HEAPS, 'turnover.js'));
     expect(await analyseFiles(files)).toMatchObject({ suspects: [], clean: true });
-    // At first there were fewer clients; what has not grown since is no leak.
+    // The first snapshot has fewer clients. Growth that stopped is no leak.
     const start = join(dirname(files[0]!), 'start.heapsnapshot');
     expect(await analyseFiles([start, ...files])).toMatchObject({ suspects: [], clean: true });
-    // One snapshot accuses nobody of what a server needs, and acquits nobody either.
+    // A single snapshot of a healthy server has no suspects, and is not called clean.
     expect(await analyseFiles(files.slice(1))).toMatchObject({ suspects: [], clean: false });
   });
 
@@ -109,24 +109,30 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
     ['fetch', ''],
     ['crypto', '.exports'],
     ['https', '.prototype'],
-  ])('silent about what Node makes with the first use of a part of it: %s', async (part, last) => {
-    const program = join(HEAPS, 'first-use.js');
-    const { suspects, growing, clean } = await run(await nodeOf(node), program, part);
-    expect(suspects).toEqual([]);
-    expect(clean).toBe(true);
-    expect(growing.map(({ path }) => path.join('')).join(' ')).toContain(last);
-  });
+  ])(
+    'finds nothing in the objects that Node creates when a part of it is first used: %s',
+    async (part, last) => {
+      const program = join(HEAPS, 'first-use.js');
+      const { suspects, growing, clean } = await run(await nodeOf(node), program, part);
+      expect(suspects).toEqual([]);
+      expect(clean).toBe(true);
+      expect(growing.map(({ path }) => path.join('')).join(' ')).toContain(last);
+    },
+  );
 
-  // Plain ones and mapped ones are compared in analyse.test.ts.
+  // `analyse.test.ts` checks the plain program and the bundle with a source map.
   const patternForms = NODES.length > 1 ? FORMS : (['renamed and reordered'] as const);
-  test.each(patternForms)('patterns, %s: each culprit by its line; nothing else', async (form: Form) => {
-    const disguised = disguise(join(HEAPS, 'patterns.js'), form, newFolder());
-    const analysis = await run(await nodeOf(node), disguised.program, 'leaky');
-    expect(namesFound(analysis, disguised, PATTERNS)).toEqual(new Set(PATTERNS));
-  });
+  test.each(patternForms)(
+    'patterns, %s: finds each leak by its line, and nothing else',
+    async (form: Form) => {
+      const disguised = disguise(join(HEAPS, 'patterns.js'), form, newFolder());
+      const analysis = await run(await nodeOf(node), disguised.program, 'leaky');
+      expect(namesFound(analysis, disguised, PATTERNS)).toEqual(new Set(PATTERNS));
+    },
+  );
 });
 
-test('what makes the entries is told where someone else adds them; a long line has its column', async () => {
+test('reports the code that creates the entries if other code adds them; only long lines have a column', async () => {
   const plain = await run(process.execPath, join(HEAPS, 'shapes.js'), 'leaky');
   const linked = plain.suspects.find(({ path }) => path.join('') === 'chat.log');
   expect(linked?.maker).toMatchObject({ file: join(HEAPS, 'shapes.js'), function: 'Link' });

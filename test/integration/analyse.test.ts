@@ -1,4 +1,4 @@
-/** Snapshots that V8 writes, of programs that do and do not let go: the culprit, its line, its path; or nothing. */
+/** Real snapshots of programs with and without leaks: each suspect with its line and path, or none. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'patterns.js');
 const folders: string[] = [];
 afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-/** Name of the comment in the program -> type, path and number of what the analysis must say. */
+/** Name of the `culprit` comment in the program -> type, path and number of objects of the suspect. */
 const EXPECTED: Readonly<Record<string, readonly [type: string, path: string, objects: number]>> = {
   map: ['Map', 'connections', 300],
   set: ['Set', 'clients', 300],
@@ -28,7 +28,7 @@ const EXPECTED: Readonly<Record<string, readonly [type: string, path: string, ob
   'long-lived': ['Map', 'subscribers[…].seen', 300],
   list: ['List', 'history.last', 300],
 };
-/** Their numbers are of links or of bytes. */
+/** Their objects are links or bytes, whose number varies. */
 const EXPECTED_PLACES: Readonly<Record<string, readonly [type: string, path: string]>> = {
   numbers: ['Array', 'latencies'],
   promises: ['Promises', 'feed.head'],
@@ -61,26 +61,26 @@ function expectCulprits({ suspects, clean }: Analysis): void {
   );
   expect(places).toEqual(EXPECTED_PLACES);
   expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
-  // 300 buffers of 9,000 bytes outweigh everything else: external memory is ranked beside the heap.
+  // 300 buffers of 9,000 bytes are the largest: memory outside the heap counts for the rank.
   expect(suspects[0]?.path.join('')).toBe('frames[359]');
   expect(suspects.length).toBe(Object.keys(EXPECTED).length + Object.keys(EXPECTED_PLACES).length);
   expect(clean).toBe(false);
 }
 
 function theRelease(nodeOf: () => Promise<string>): void {
-  test('each culprit by its line, path and number; nothing else', async () => {
+  test('finds each leak by line, path and number of objects, and nothing else', async () => {
     const analysis = await analyseFiles(snapshots(await nodeOf(), 'leaky'));
     expect(analysis.matchedBy).toBe('id');
     expectCulprits(analysis);
   });
 
-  test('silent where the same work lets go', async () => {
+  test('finds nothing in the fixed program', async () => {
     const analysis = await analyseFiles(snapshots(await nodeOf(), 'fixed'));
     expect(analysis.suspects).toEqual([]);
     expect(analysis.clean).toBe(true);
   });
 
-  test('the same for two processes, whose ids have nothing to do with each other', async () => {
+  test('finds the same with snapshots of two processes, whose ids are unrelated', async () => {
     const node = await nodeOf();
     const [a] = snapshots(node, 'leaky') as [string];
     const [, b] = snapshots(node, 'leaky', 'b') as [string, string];
@@ -99,7 +99,7 @@ for (const name of ['node22', 'node24', 'node26'] as const) {
   );
 }
 
-test('bundled and minified: the lines are those of the source, by its map', async () => {
+test('a minified bundle with a source map: the lines are those of the source', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'wsguard-bundle-'));
   folders.push(folder);
   const bundle = join(folder, 'app.js');
@@ -118,26 +118,26 @@ test('bundled and minified: the lines are those of the source, by its map', asyn
   expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
 });
 
-test('a function that is added again is not new, numbers are no objects: neither is called leaking', async () => {
+test('a function that is added repeatedly is not new and numbers are no objects: neither is called leaking', async () => {
   const { suspects } = await analyseFiles(snapshots(process.execPath, 'leaky'));
   const steps = Object.fromEntries(suspects.map(({ path, steps: all }) => [path[0], all]));
   expect(steps['gateway']?.at(-1)).toMatchObject({ is: 'onUpgrade', state: 'unknown', isSuspect: true });
   expect(steps['latencies']).toMatchObject([{ text: 'latencies', state: 'not-leaking', isSuspect: false }]);
-  // Each of these shows all of its earlier entries, keys of dictionaries too.
+  // These containers kept all of their earlier entries.
   for (const start of ['byUser', 'clients', 'connections', 'outbox', 'lobby']) {
     expect(steps[start]?.at(-1)).toMatchObject({ state: 'leaking', isSuspect: true });
-    expect(steps[start]?.at(-1)?.because).toContain('of older ones there are as many as then, 60');
+    expect(steps[start]?.at(-1)?.because).toContain('none of the 60 older entries was removed');
   }
 });
 
-test('three snapshots: what stopped growing and holds nothing closed is no suspect', async () => {
+test('three snapshots: a container that stopped growing and has no closed sockets is no suspect', async () => {
   const [a, b] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([a, b, b]);
   expect(analysis.suspects.filter(({ type }) => type === 'Map')).toEqual([]);
   expect(analysis.growing.map(({ path }) => path.join(''))).toContain('connections');
 });
 
-test('one snapshot says what holds the memory', async () => {
+test('a single snapshot: the objects that retain the memory', async () => {
   const [, b] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([b]);
   expect(analysis.holders.map(({ path }) => path.join(''))).toContain('frames');

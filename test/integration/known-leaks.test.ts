@@ -1,4 +1,4 @@
-/** The library of known leaks against the packages themselves: named at the leaking version, silent at the repaired. */
+/** Known leaks of packages: found and named in the leaking version, nothing found in the fixed version. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -107,7 +107,7 @@ function sourceLine({ file, line }: { file: string; line: number }): string | un
   return readFileSync(file, 'utf8').split('\n')[line - 1];
 }
 
-test('each pair of packages and each signature of the library is looked at here', () => {
+test('every known leak and every pair of package versions is tested here', () => {
   const looked = Object.values(EXPECTED);
   expect(new Set(looked.map(({ id }) => id))).toEqual(new Set(KNOWN_LEAKS.map(({ id }) => id)));
   expect(Object.keys(EXPECTED).sort()).toEqual(Object.keys(PAIRS).sort());
@@ -118,27 +118,27 @@ const CASES = NODES.flatMap((node) =>
 );
 
 describe.each(CASES)('%s on %s', (name, node, expected) => {
-  test('leaking version: first the culprit, with its line, named as what others have met', async () => {
+  test('leaking version: the first suspect is the known leak, with its line', async () => {
     const { suspects, clean } = await analyse(await nodeOf(node), name, 'bad');
     expect(clean).toBe(false);
     const [first] = suspects;
     if (!first?.location || !first.growth) throw new Error(`no place, no growth: ${JSON.stringify(first)}`);
     expect(first.type).toBe(expected.type);
-    // Its start may differ from run to run: `pubsub…` has been `backend.pubsub…`.
+    // The start of the path differs from run to run: `pubsub…` or `backend.pubsub…`.
     const path = first.path.join('').replace(/\[\d+\]$/, '');
     expect(path.slice(-expected.path.length)).toBe(expected.path);
     expect(relative(installReal(name, 'bad'), first.location.file)).toBe(expected.file);
     expect(sourceLine(first.location)).toContain(expected.line);
-    // The loads give up a unit that takes a minute, and it may leave nothing.
+    // The load gives up units that take longer than a minute, and they may leave no entry.
     expect(first.growth.objects / (UNITS * expected.perUnit)).toBeGreaterThan(0.9);
     expect(first.growth.objects / (UNITS * expected.perUnit)).toBeLessThan(1.05);
-    // Nothing else is accused, and the range ends at the version that is repaired.
+    // There are no other suspects, and the range ends before the fixed version.
     const range = `<${pinnedVersion(name, 'fixed', expected.package)}`;
     for (const { known } of suspects)
       expect(known).toMatchObject({ id: expected.id, package: expected.package, range });
   });
 
-  test('repaired version: no suspect', async () => {
+  test('fixed version: no suspect', async () => {
     const { suspects, clean } = await analyse(await nodeOf(node), name, 'fixed');
     expect(suspects).toEqual([]);
     expect(clean).toBe(true);

@@ -50,10 +50,10 @@ export function describeSuspect(
   const { position, creator } = locate(graph, first.earlierNode, sources, { group, type, sample });
   const objects = countObjects(heap, group, type);
   const bytes = countBytes(graph, first, group);
-  const mayHaveSockets = type !== 'Promises' && type !== 'Strings';
-  const { closed, open } = mayHaveSockets ? countSockets(heap, sample) : { closed: 0, open: 0 };
+  const withSockets = type === 'Promises' || type === 'Strings' ? [] : objectsIn(heap, sample);
+  const { closed, open } = countSockets(heap, withSockets);
   const containers = new Set(group.members.map(({ node }) => node));
-  const areOpen = comparison.censuses !== null && open >= sample.length * MIN_OPEN_SHARE;
+  const areOpen = comparison.censuses !== null && open > 0 && open >= withSockets.length * MIN_OPEN_SHARE;
   return {
     rank: 0,
     name: nameOf(heap, group, type),
@@ -71,13 +71,20 @@ export function describeSuspect(
       group.how === 'chain' || grownContainers.size === 0
         ? []
         : findOtherRetainers(graph, first.earlierNode, { containers, grownContainers }, sample),
-    notes: [...notesOf(sample, closed, type), ...(areOpen ? [STILL_OPEN] : [])],
+    notes: [
+      ...notesOf(sample, { closed, objects: withSockets.length }, type),
+      ...(areOpen ? [STILL_OPEN] : []),
+    ],
     ...(creator === null ? {} : { maker: toLocation(creator, sources) }),
     known: findKnownLeak(pathFields(heap, group.steps), packages),
     steps: [],
     shared: [],
   };
 }
+
+/** The sample of a Map contains its keys too. Strings and numbers cannot refer to a socket. */
+const objectsIn = (heap: Heap, sample: readonly number[]): number[] =>
+  sample.filter((node) => heap.nodeType[node] === NODE.object || heap.nodeType[node] === NODE.closure);
 
 function countObjects(heap: Heap, group: GrowthGroup, type: SuspectType): number {
   if (group.how === 'chain') return group.members.reduce((sum, each) => sum + (each as Chain).links, 0);
@@ -160,9 +167,13 @@ function entriesName(heap: Heap, type: SuspectType, sample: readonly number[]): 
   return (first?.[0] ?? counts.keys().next().value ?? 'numbers').replace('function function', 'function');
 }
 
-function notesOf(sample: readonly number[], closed: number, type: SuspectType): string[] {
+function notesOf(
+  sample: readonly number[],
+  { closed, objects }: { closed: number; objects: number },
+  type: SuspectType,
+): string[] {
   const notes: string[] = [];
-  if (closed > 0) notes.push(`${closed} of ${sample.length} sampled entries refer to a closed socket`);
+  if (closed > 0) notes.push(`${closed} of ${objects} sampled entries refer to a closed socket`);
   if (type === 'Listeners' && sample.length > 1 && new Set(sample).size <= sample.length / 10) {
     notes.push('the same function was added repeatedly');
   }

@@ -1,4 +1,10 @@
-import { idsAgree, matchByIds, toEarlierSnapshot } from '../../../src/analyse/compare/matching.ts';
+import fc from 'fast-check';
+import {
+  idsAgree,
+  matchByIds,
+  matchByPath,
+  toEarlierSnapshot,
+} from '../../../src/analyse/compare/matching.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { heapOf } from '../../support/heap-of.ts';
 import type { Heap } from '../../../src/analyse/graph/heap.ts';
@@ -22,4 +28,38 @@ test('a few hashed ids do not enlarge the table of counted ids', () => {
   const { counted, hashed } = toEarlierSnapshot(heapWith([1, 3, 5, 4_294_967_295])).ids;
   expect(counted.length).toBe(6);
   expect([...hashed]).toEqual([[4_294_967_295, 4]]);
+});
+
+test('by path: in two files with the same graph each reachable node matches itself', () => {
+  const graph = fc.integer({ min: 1, max: 30 }).chain((count) =>
+    fc.record({
+      classes: fc.array(fc.constantFrom('Room', 'Session', 'Map'), { minLength: count, maxLength: count }),
+      edges: fc.array(
+        fc.tuple(
+          fc.nat(count - 1),
+          fc.constantFrom('property' as const, 'element' as const, 'internal' as const),
+          fc.nat(5),
+          fc.nat(count - 1),
+        ),
+        { maxLength: count * 3 },
+      ),
+    }),
+  );
+  fc.assert(
+    fc.property(graph, ({ classes, edges }) => {
+      const build = (firstId: number): Heap => {
+        const builder = new HeapSnapshotBuilder();
+        classes.forEach((name, index) => builder.node('object', name, { id: firstId + index }));
+        for (const [from, type, name, to] of edges)
+          builder.edge(from, type, type === 'element' ? name : `field${name}`, to);
+        return heapOf(builder);
+      };
+      const reachable = new Set([0]);
+      for (const node of reachable) for (const [from, , , to] of edges) if (from === node) reachable.add(to);
+      const earlierNode = matchByPath(build(1), build(1000));
+      const expected = classes.map((_, node) => (reachable.has(node) ? node + 1 : 0));
+      expect(Array.from(earlierNode)).toEqual(expected);
+    }),
+    { numRuns: 200 },
+  );
 });

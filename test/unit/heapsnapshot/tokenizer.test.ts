@@ -1,3 +1,5 @@
+/** The tokenizer on built snapshots of both layouts, damaged files and random graphs. */
+import fc from 'fast-check';
 import { decodeString } from '../../../src/heapsnapshot/json.ts';
 import { Tokenizer } from '../../../src/heapsnapshot/tokenizer.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
@@ -24,7 +26,8 @@ function read(bytes: Uint8Array, chunkBytes = bytes.length) {
       seen.strings.push(decodeString(data, start, end));
     },
   });
-  for (let at = 0; at < bytes.length; at += chunkBytes) tokenizer.write(bytes.subarray(at, at + chunkBytes));
+  for (let offset = 0; offset < bytes.length; offset += chunkBytes)
+    tokenizer.write(bytes.subarray(offset, offset + chunkBytes));
   tokenizer.end();
   return seen;
 }
@@ -43,19 +46,19 @@ function sample(style: Style): HeapSnapshotBuilder {
 
 const STYLES: readonly Style[] = ['node20', 'node26'];
 
-describe.each(STYLES)('a snapshot as %s writes it', (style) => {
+describe.each(STYLES)('a snapshot in the layout of %s', (style) => {
   const bytes = sample(style).toBuffer();
   const whole = read(bytes);
   const width = style === 'node20' ? 7 : 6;
 
-  test('gives every number, the last of each section too', () => {
+  test('passes on all numbers, including the last of each section', () => {
     expect(whole.nodes.length).toBe(3 * width);
     expect(whole.nodes.slice(2 * width, 2 * width + 5)).toEqual([8, 3, 4_000_000_001, 5_368_709_120, 0]);
     expect(whole.edges.slice(-3)).toEqual([4, 7, 0]);
     expect(whole.locations).toEqual([width, 12, 40, 3]);
   });
 
-  test('gives the strings, escapes undone, and where they begin', () => {
+  test('passes on the strings and the offset of the first', () => {
     expect(whole.strings).toEqual([
       '<dummy>',
       '',
@@ -67,11 +70,11 @@ describe.each(STYLES)('a snapshot as %s writes it', (style) => {
     expect(whole.sections.at(-1)).toBe('strings');
   });
 
-  test.each([1, 2, 3, 5, 7, 16, 64])('is the same in chunks of %i bytes', (chunkBytes) => {
+  test.each([1, 2, 3, 5, 7, 16, 64])('reads the same in chunks of %i bytes', (chunkBytes) => {
     expect(read(bytes, chunkBytes)).toEqual(whole);
   });
 
-  test('cut anywhere it says that it ends too early', () => {
+  test('cut at any byte: the error says that it ends too early', () => {
     for (let length = 13; length < bytes.length; length++) {
       expect(() => read(bytes.subarray(0, length), 50)).toThrow(/ends after|ends inside/);
     }
@@ -80,10 +83,10 @@ describe.each(STYLES)('a snapshot as %s writes it', (style) => {
 
 test.each([
   ['another file', 'PK\u0003\u0004 not a snapshot at all', 'WSGUARD_SNAPSHOT_NOT_ONE'],
-  ['nothing', '', 'WSGUARD_SNAPSHOT_NOT_ONE'],
+  ['an empty file', '', 'WSGUARD_SNAPSHOT_NOT_ONE'],
   ['zeros', '\0'.repeat(5000), 'WSGUARD_SNAPSHOT_NOT_ONE'],
   ['no meta', '{"snapshot":{"node_count":1},\n"nodes":[', 'WSGUARD_SNAPSHOT_META'],
-])('%s is refused', (_what, text, code) => {
+])('%s is refused', (_title, text, code) => {
   expect(codeOf(Buffer.from(text))).toBe(code);
 });
 
@@ -91,12 +94,12 @@ test.each([
   ['fields without a type', (text: string) => text.replace('["type",', '["typo",'), 'META'],
   ['10^12 nodes', (text: string) => text.replace(/"node_count":\d+/, '"node_count":1000000000000'), 'COUNTS'],
   [
-    'a node less than promised',
+    'fewer nodes than the header says',
     (text: string) => text.replace(/"node_count":\d+/, '"node_count":4'),
     'COUNTS',
   ],
   [
-    'a node more than promised',
+    'more nodes than the header says',
     (text: string) => text.replace(/"node_count":\d+/, '"node_count":2'),
     'COUNTS',
   ],
@@ -108,21 +111,21 @@ test.each([
   ],
   ['strings before nodes', (text: string) => text.replace('"nodes":[', '"strings":['), 'SYNTAX'],
   ['two strings without a comma', (text: string) => text.replace('"<dummy>",', '"<dummy>"'), 'SYNTAX'],
-  ['something behind the end', (text: string) => `${text}x`, 'SYNTAX'],
-])('%s is an error of its own', (_what, spoil, code) => {
+  ['text after the end', (text: string) => `${text}x`, 'SYNTAX'],
+])('%s has its own error code', (_title, damage, code) => {
   const text = sample('node26').toString();
-  expect(spoil(text)).not.toBe(text);
-  expect(codeOf(Buffer.from(spoil(text)))).toBe(`WSGUARD_SNAPSHOT_${code}`);
+  expect(damage(text)).not.toBe(text);
+  expect(codeOf(Buffer.from(damage(text)))).toBe(`WSGUARD_SNAPSHOT_${code}`);
 });
 
-test('an index from 2^31 on, which Node 24 and 26 write as an int32, is what it was', () => {
+test('restores an index from 2^31, which Node 24 and 26 write as an int32', () => {
   const heap = sample('node26');
   const bytes = Buffer.from(heap.toString().replace('"edges":[1,1,', '"edges":[1,-294967296,'));
   expect(read(bytes).edges[1]).toBe(4_000_000_000);
   expect(read(bytes, 3).edges[1]).toBe(4_000_000_000);
 });
 
-test('a string that never ends is given up in bounded memory', () => {
+test('refuses a string that never ends, in bounded memory', () => {
   const text = sample('node26').toString();
   const tokenizer = new Tokenizer({ header: () => {}, numbers: () => {}, string: () => {} });
   tokenizer.write(Buffer.from(text.slice(0, text.indexOf('"<dummy>') + 3)));
@@ -142,3 +145,44 @@ function codeOf(bytes: Uint8Array): string {
   }
   return 'none';
 }
+
+test('random graphs in random chunks: the same numbers and strings as JSON.parse returns', () => {
+  const graph = fc.record({
+    style: fc.constantFrom(...STYLES),
+    names: fc.array(fc.string({ unit: 'grapheme', maxLength: 20 }), { minLength: 1, maxLength: 12 }),
+    sizes: fc.array(fc.nat(2 ** 40), { minLength: 1, maxLength: 12 }),
+    edges: fc.array(fc.tuple(fc.nat(11), fc.nat(11), fc.nat(2 ** 31 - 1)), { maxLength: 40 }),
+    locations: fc.array(fc.tuple(fc.nat(11), fc.nat(2 ** 31)), { maxLength: 6 }),
+    chunkBytes: fc.integer({ min: 1, max: 300 }),
+  });
+  fc.assert(
+    fc.property(graph, ({ style, names, sizes, edges, locations, chunkBytes }) => {
+      const builder = new HeapSnapshotBuilder(style);
+      const count = Math.max(names.length, sizes.length);
+      for (let node = 0; node < count; node += 1)
+        builder.node('object', names[node] ?? '', { selfSize: sizes[node] ?? 0 });
+      for (const [from, to, index] of edges) {
+        builder.edge(from % count, 'element', index, to % count);
+        builder.edge(from % count, 'property', names[index % names.length]!, to % count);
+      }
+      const located = new Set(locations.map(([node]) => node % count));
+      for (const node of located) builder.locate(node, 1, 2, locations[0]![1]);
+      const bytes = builder.toBuffer();
+      const { nodes, edges: allEdges, locations: rows, strings } = read(bytes, chunkBytes);
+      expect({ nodes, edges: allEdges, locations: rows, strings }).toEqual(
+        pick(JSON.parse(bytes.toString())),
+      );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const pick = (file: {
+  nodes: number[];
+  edges: number[];
+  locations: number[];
+  strings: string[];
+}): unknown => {
+  const { nodes, edges, locations, strings } = file;
+  return { nodes, edges, locations, strings };
+};

@@ -1,0 +1,95 @@
+/** Builds heap snapshots of a small server as V8 writes them: one module with variables, a function and sockets. */
+import type { Heap } from '../../src/analyse/graph/heap.ts';
+import { heapOf } from './heap-of.ts';
+import { HeapSnapshotBuilder } from './heap-snapshot-builder.ts';
+
+/** Shared by the snapshots of one process: an object keeps its id. */
+export type ObjectIds = Map<string, number>;
+
+export const FILE = '/app/server.js';
+/** Line and column, from 1, of the function `onConnection` that sees the variables of the module. */
+export const FUNCTION = { line: 4, column: 22 };
+
+export class ServerHeap {
+  readonly #builder = new HeapSnapshotBuilder();
+  readonly #ids: ObjectIds;
+  readonly #root: number;
+  readonly #module: number;
+  readonly #nullValue: number;
+  readonly #server: number;
+
+  constructor(ids: ObjectIds) {
+    this.#ids = ids;
+    this.#root = this.node('root', 'synthetic', '');
+    const roots = this.node('read-only roots', 'synthetic', '(Read-only roots)');
+    const native = this.node('native context', 'object', 'system / NativeContext');
+    this.#module = this.node('module', 'object', 'system / Context');
+    this.#nullValue = this.node('null', 'hidden', 'null');
+    this.#server = this.object('server', 'Server');
+    const closure = this.node('onConnection', 'closure', 'onConnection');
+    const shared = this.node('shared', 'code', 'onConnection');
+    const script = this.node('script', 'code', 'script');
+    const file = this.node('file', 'string', FILE);
+    this.#builder
+      .edge(this.#root, 'element', 1, roots)
+      .edge(this.#root, 'element', 2, closure)
+      .edge(roots, 'internal', 'null_value', this.#nullValue)
+      .edge(closure, 'internal', 'context', this.#module)
+      .edge(closure, 'internal', 'shared', shared)
+      .edge(shared, 'internal', 'script', script)
+      .edge(script, 'internal', 'name', file)
+      .edge(this.#module, 'internal', 'previous', native)
+      .locate(closure, 9, FUNCTION.line - 1, FUNCTION.column - 1);
+  }
+
+  node(key: string, type: string, name: string, selfSize = 16): number {
+    const id = this.#ids.get(key) ?? this.#ids.size * 2 + 1;
+    this.#ids.set(key, id);
+    return this.#builder.node(type, name, { id, selfSize });
+  }
+
+  object(key: string, className: string, fields: Readonly<Record<string, number>> = {}): number {
+    const node = this.node(key, 'object', className);
+    for (const [name, target] of Object.entries(fields)) this.#builder.edge(node, 'property', name, target);
+    return node;
+  }
+
+  /** A variable of the module. */
+  variable(name: string, node: number): this {
+    this.#builder.edge(this.#module, 'context', name, node);
+    return this;
+  }
+
+  array(key: string, elements: readonly number[], className = 'Array'): number {
+    const node = this.object(key, className);
+    elements.forEach((element, index) => this.#builder.edge(node, 'element', index, element));
+    return node;
+  }
+
+  /** Rows of key, value and link; the keys are strings. */
+  map(key: string, values: readonly number[], className = 'Map'): number {
+    const node = this.object(key, className);
+    const table = this.node(`${key} table ${values.length}`, 'array', '');
+    this.#builder.edge(node, 'internal', 'table', table);
+    for (const [index, value] of values.entries()) {
+      const name = this.node(`${key} key ${index}`, 'string', `secret ${index}`);
+      this.#builder.edge(table, 'internal', String(index * 3 + 3), name);
+      this.#builder.edge(table, 'internal', String(index * 3 + 4), value);
+    }
+    return node;
+  }
+
+  /** Sessions, each with an accepted socket. */
+  sessions(count: number, isOpen: boolean, name = 'session'): number[] {
+    return Array.from({ length: count }, (_, index) => {
+      const key = `${name} ${index}`;
+      const handle = isOpen ? this.object(`${key} handle`, 'TCP') : this.#nullValue;
+      const fields = { '<symbol kHandle>': handle, _server: this.#server };
+      return this.object(key, 'Session', { socket: this.object(`${key} socket`, 'Socket', fields) });
+    });
+  }
+
+  build(): Heap {
+    return heapOf(this.#builder);
+  }
+}
