@@ -7,7 +7,7 @@ import type { Heap } from './heap.ts';
  * contains all of them: it may be installed, linked or run from a checkout. test/unit/analyse/scripts.test.ts checks
  * that they exist.
  */
-const AGENT_FILES = ['hooks/preload-hooks', 'hooks/connections/socket-tracker', 'core/guard'] as const;
+export const AGENT_FILES = ['hooks/preload-hooks', 'hooks/connections/socket-tracker', 'core/guard'] as const;
 
 /** A position in the code that ran, before any source map. Lines and columns from 1. */
 export interface CodePosition {

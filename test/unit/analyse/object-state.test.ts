@@ -5,8 +5,8 @@ import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import type { Style } from '../../support/heap-snapshot-builder.ts';
 
-/** The constants have a name of their own only in later files; the list of roots has told them apart in all. */
-function start(style: Style) {
+/** Only newer files name null, true and false differently; the list of read-only roots tells them apart in all versions. */
+function createHeap(style: Style) {
   const builder = new HeapSnapshotBuilder(style);
   const root = builder.node('synthetic', '');
   const roots = builder.node('synthetic', '(Read-only roots)');
@@ -39,8 +39,8 @@ function start(style: Style) {
 
 const STYLES: readonly Style[] = ['node20', 'node26'];
 
-test.each(STYLES)('%s: what an object is and its fields say whether it should be there', (style) => {
-  const { builder, object } = start(style);
+test.each(STYLES)('%s: the state of an object follows from its class and fields', (style) => {
+  const { builder, object } = createHeap(style);
   const handle = object('TCP', {});
   const server = object('Server', { _handle: handle, pauseOnConnect: 'false' });
   const closed = object('Socket', { '<symbol kHandle>': 'null', _server: server });
@@ -50,7 +50,7 @@ test.each(STYLES)('%s: what an object is and its fields say whether it should be
     [open, 'not-leaking'],
     [server, 'not-leaking'],
     [object('Server', { _handle: 'null', pauseOnConnect: 'false' }), 'unknown'],
-    // A client's socket may never have been connected, a stream of HTTP/2 may wait for its handle.
+    // A client's socket may never have been connected. An HTTP/2 stream may not have its handle yet.
     [object('Socket', { '<symbol kHandle>': 'null', _server: 'null' }), 'unknown'],
     [object('ServerHttp2Stream', { '<symbol kHandle>': 'undefined' }), 'unknown'],
     [object('TLSSocket', { '<symbol kHandle>': 'null', _server: 'null', server }), 'leaking'],
@@ -71,26 +71,26 @@ test.each(STYLES)('%s: what an object is and its fields say whether it should be
   const heap = heapOf(builder);
   const context = { heap, oddballs: findOddballs(heap) };
   expect(expected.map(([node]) => [node, objectState(context, node).state])).toEqual(expected);
-  // No state without its reason.
+  // Each known state has a reason.
   for (const [node, state] of expected) {
     if (state !== 'unknown') expect(objectState(context, node).because).not.toBeNull();
   }
 });
 
-test.each(STYLES)('%s: accepted connections are counted by what each was and is', (style) => {
-  const { builder, object } = start(style);
+test.each(STYLES)('%s: accepted connections are counted by their state in both snapshots', (style) => {
+  const { builder, object } = createHeap(style);
   const handle = object('TCP', {});
   const server = object('Server', {});
   const socket = (state: number | 'null', of: number | 'null' = server): number =>
     object('Socket', { '<symbol kHandle>': state, _server: of });
   const [stays, closes] = [socket(handle), socket('null')];
-  const [came, cameAndWent] = [socket(handle), socket('null')];
-  // Not accepted here, and not Node's.
+  const [opened, openedAndClosed] = [socket(handle), socket('null')];
+  // A client socket, and an object of Socket.IO that is also called Socket.
   socket(handle, 'null');
   object('Socket', { nsp: server });
   const heap = heapOf(builder);
   const now = findAcceptedSockets(heap);
-  expect([...now.nodes]).toEqual([stays, closes, came, cameAndWent]);
+  expect([...now.nodes]).toEqual([stays, closes, opened, openedAndClosed]);
   const earlierNode = new Uint32Array(heap.nodeCount);
   earlierNode[stays] = 7;
   earlierNode[closes] = 8;
@@ -102,8 +102,8 @@ test.each(STYLES)('%s: accepted connections are counted by what each was and is'
   expect(countConnections(now, null)).toEqual({ open: 2, closed: 2, before: null, since: null });
 });
 
-test('where no server accepted anything nothing is said', () => {
-  const { builder } = start('node26');
+test('without accepted connections there are no counts', () => {
+  const { builder } = createHeap('node26');
   expect(countConnections(findAcceptedSockets(heapOf(builder)), null)).toBeNull();
 });
 

@@ -1,11 +1,12 @@
+/** The states of a retaining path and its suspect references. */
 import type { PathStep } from '../../../src/analyse/verdict/example-entry.ts';
 import { markSuspectReferences } from '../../../src/analyse/verdict/retaining-steps.ts';
 
 const LETTERS = { n: 'not-leaking', u: 'unknown', l: 'leaking' } as const;
-/** `nul` -> the states after narrowing, and the places of the suspect references. */
-function narrowed(states: string): string {
-  const steps = states.split('').map((letter, at): PathStep => {
-    return { text: `s${at}`, is: 'Object', state: LETTERS[letter as 'n'], because: null };
+/** `nul` -> the states of the marked path, and a tilde for each suspect reference. */
+function marked(states: string): string {
+  const steps = states.split('').map((letter, index): PathStep => {
+    return { text: `s${index}`, is: 'Object', state: LETTERS[letter as 'n'], because: null };
   });
   const all = markSuspectReferences(steps);
   const letters = all.map(({ state }) => state[0]).join('');
@@ -16,23 +17,23 @@ test.each([
   ['nul', 'nul -~~'],
   ['nl', 'nl -~'],
   ['unuulu', 'nnuull --~~~-'],
-  // No step is leaking: the leak starts somewhere below the last step that is not leaking.
+  // Without a leaking object all references below the last good one are suspects.
   ['nuu', 'nuu -~~'],
   ['uu', 'uu -~'],
   ['uul', 'uul -~~'],
-  // A step that is not leaking decides the state of all steps above it.
+  // A good object makes all objects above it good.
   ['nlnul', 'nnnul ---~~'],
   ['nn', 'nn --'],
   ['l', 'l -'],
   ['', ' '],
 ])('%s: %s', (states, expected) => {
-  expect(narrowed(states)).toBe(expected);
+  expect(marked(states)).toBe(expected);
 });
 
-test('a state that follows from another step says from which', () => {
-  const steps = ['u', 'n', 'l', 'u'].map((letter, at): PathStep => {
+test('a state that follows from another step names that step', () => {
+  const steps = ['u', 'n', 'l', 'u'].map((letter, index): PathStep => {
     return {
-      text: `s${at}`,
+      text: `s${index}`,
       is: 'Object',
       state: LETTERS[letter as 'n'],
       because: letter === 'u' ? null : 'fact',

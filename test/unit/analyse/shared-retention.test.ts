@@ -1,4 +1,4 @@
-/** Bytes that are freed only together, against a walk over the whole graph for each set of suspects. */
+/** Shared retention, compared with a traversal of the whole graph for each set of suspects. */
 import { buildGraph } from '../../../src/analyse/graph/graph.ts';
 import type { Graph } from '../../../src/analyse/graph/graph.ts';
 import { isStrong, sizeOf } from '../../../src/analyse/graph/heap.ts';
@@ -7,7 +7,7 @@ import type { SuspectContainer } from '../../../src/analyse/graph/shared-retenti
 import { heapOf } from '../../support/heap-of.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 
-/** A small generator of numbers, the same in each run. */
+/** A pseudo-random generator with a seed. */
 function numbers(seed: number): (below: number) => number {
   let state = seed * 2_654_435_761 + 1;
   return (below) => {
@@ -18,7 +18,7 @@ function numbers(seed: number): (below: number) => number {
 
 type Suspects = readonly (readonly SuspectContainer[])[];
 
-/** Two to five containers below the root, entries of theirs, and anything below and between those. */
+/** Two to five containers below the root, with entries and random references between all objects. */
 function randomGraph(seed: number): { graph: Graph; suspects: Suspects } {
   const random = numbers(seed);
   const builder = new HeapSnapshotBuilder(seed % 2 === 0 ? 'node20' : 'node26');
@@ -30,20 +30,20 @@ function randomGraph(seed: number): { graph: Graph; suspects: Suspects } {
   );
   const any = (): number => rest[random(rest.length)]!;
   for (const container of containers) {
-    // Some are far from the root, so that the short way to them leads through an entry; some are in an entry only.
-    let holder = root;
-    for (let i = random(3) * random(3); i > 0; i--) {
-      const next = builder.node('object', 'Holder');
-      builder.edge(holder, 'property', 'next', next);
-      holder = next;
+    // Some containers are far from the root, so that their shortest path leads through an entry; some are only in an entry.
+    let parent = root;
+    for (let i = random(3) * random(3); i > 0; i -= 1) {
+      const next = builder.node('object', 'Parent');
+      builder.edge(parent, 'property', 'next', next);
+      parent = next;
     }
-    const isAlone = random(12) === 0;
-    builder.edge(isAlone ? any() : holder, 'property', `v${container}`, container);
+    const isOnlyInEntry = random(12) === 0;
+    builder.edge(isOnlyInEntry ? any() : parent, 'property', `v${container}`, container);
     if (random(4) === 0) builder.edge(any(), 'property', 'owner', container);
   }
-  for (let i = random(4); i > 0; i--) builder.edge(root, 'property', `o${i}`, any());
+  for (let i = random(4); i > 0; i -= 1) builder.edge(root, 'property', `o${i}`, any());
   const kinds = ['property', 'property', 'property', 'weak'] as const;
-  for (let i = rest.length + random(rest.length); i > 0; i--) {
+  for (let i = rest.length + random(rest.length); i > 0; i -= 1) {
     builder.edge(any(), kinds[random(kinds.length)]!, `f${i}`, any());
   }
   const suspects = containers.map((container) => {
@@ -54,55 +54,58 @@ function randomGraph(seed: number): { graph: Graph; suspects: Suspects } {
   return { graph: buildGraph(heapOf(builder)), suspects };
 }
 
-/** Nodes that stay reachable when the suspects of the bit set `set` release their entries. */
+/** The nodes that remain when the suspects of a set release their entries. */
 function reachable({ heap }: Graph, suspects: Suspects, set: number): Set<number> {
-  const letGo = new Map<number, Set<number>>();
-  for (const [bit, holds] of suspects.entries()) {
+  const released = new Map<number, Set<number>>();
+  for (const [bit, containers] of suspects.entries()) {
     if ((set & (1 << bit)) === 0) continue;
-    for (const { container, entries } of holds) letGo.set(container, new Set(entries));
+    for (const { container, entries } of containers) released.set(container, new Set(entries));
   }
-  const seen = new Set([0]);
-  for (const node of seen) {
+  const reached = new Set([0]);
+  for (const node of reached) {
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge++) {
       const to = heap.edgeTo[edge]!;
-      if (isStrong(heap.edgeLabel[edge]!, node) && letGo.get(node)?.has(to) !== true) seen.add(to);
+      if (isStrong(heap.edgeLabel[edge]!, node) && released.get(node)?.has(to) !== true) reached.add(to);
     }
   }
-  return seen;
+  return reached;
 }
 
 const bytesIn = ({ heap }: Graph, nodes: Iterable<number>): number =>
   [...nodes].reduce((sum, node) => sum + sizeOf(heap, node), 0);
 
-test('random graphs: for each set of suspects exactly what a whole walk finds to be freed', () => {
+test('random graphs: the freed bytes of each set of suspects are those of a traversal without their entries', () => {
   let together = 0;
   let nested = 0;
-  for (let seed = 0; seed < 600; seed++) {
+  for (let seed = 0; seed < 600; seed += 1) {
     const { graph, suspects } = randomGraph(seed);
     const bySet = findSharedRetention(graph, suspects);
     const all = reachable(graph, suspects, (1 << suspects.length) - 1);
     if (bySet === null) {
-      nested++;
-      expect(suspects.some(([hold]) => !all.has(hold!.container))).toBe(true);
+      nested += 1;
+      expect(suspects.some(([first]) => !all.has(first!.container))).toBe(true);
       continue;
     }
     const before = bytesIn(graph, reachable(graph, suspects, 0));
-    for (let set = 1; set < 1 << suspects.length; set++) {
-      const freed = [...bySet].reduce((sum, [of, bytes]) => ((of & ~set) === 0 ? sum + bytes : sum), 0);
+    for (let set = 1; set < 1 << suspects.length; set += 1) {
+      const freed = [...bySet].reduce(
+        (sum, [subset, bytes]) => ((subset & ~set) === 0 ? sum + bytes : sum),
+        0,
+      );
       expect([seed, set, freed]).toEqual([
         seed,
         set,
         before - bytesIn(graph, reachable(graph, suspects, set)),
       ]);
     }
-    if ([...bySet.keys()].some((of) => (of & (of - 1)) !== 0)) together++;
+    if ([...bySet.keys()].some((subset) => (subset & (subset - 1)) !== 0)) together += 1;
   }
-  // Both really occurred.
+  // Both cases must occur, else the test proves nothing.
   expect(together).toBeGreaterThan(100);
   expect(nested).toBeGreaterThan(10);
 });
 
-test('a container inside an entry of another one: no set is told', () => {
+test('a container inside an entry of another: null', () => {
   const builder = new HeapSnapshotBuilder();
   const root = builder.node('synthetic', '');
   const outer = builder.node('object', 'Array');
@@ -115,7 +118,7 @@ test('a container inside an entry of another one: no set is told', () => {
   expect(findSharedRetention(buildGraph(heapOf(builder)), suspects)).toBeNull();
 });
 
-test('what two lists hold between them is put down to both, twenty thousand links deep', () => {
+test('a linked list of twenty thousand links that two containers retain is shared by both', () => {
   const builder = new HeapSnapshotBuilder();
   const root = builder.node('synthetic', '');
   const lists = ['a', 'b'].map((name) => {
@@ -127,14 +130,14 @@ test('what two lists hold between them is put down to both, twenty thousand link
   const owner = builder.node('object', 'Owner', { selfSize: 5 });
   let last = builder.node('object', 'Link', { selfSize: 1 });
   for (const { entry } of lists) builder.edge(entry, 'property', 'first', last);
-  for (let i = 1; i < 20_000; i++) {
+  for (let i = 1; i < 20_000; i += 1) {
     const link = builder.node('object', 'Link', { selfSize: 1 });
     builder.edge(last, 'property', 'next', link).edge(link, 'property', 'previous', last);
-    // One more holder of the same for each link: their number times their depth would be 2 * 10^8 steps.
+    // Each link refers to the same object. An algorithm that climbs from each reference would take 2 * 10^8 steps.
     builder.edge(link, 'property', 'owner', owner);
     last = link;
   }
-  // Its end has a holder of its own on one side: no link dominates the others.
+  // One container refers to the end of the list too, so that no link dominates the others.
   builder.edge(lists[0]!.entry, 'property', 'last', last);
   const suspects = lists.map(({ list, entry }) => [{ container: list, entries: [entry] }]);
   const bySet = findSharedRetention(buildGraph(heapOf(builder)), suspects);
