@@ -112,7 +112,10 @@ export class Alerts {
     const current = open.find((candidate) => candidate.isAbout(finding));
     if (current !== undefined) return current;
     const fingerprint = fingerprintOf(this.#context.identity.service, finding);
-    return open.find(({ isRestored, alert }) => isRestored && alert.fingerprint === fingerprint) ?? null;
+    const key = findingKey(finding);
+    const isSame = ({ isRestored, alert }: OpenAlert): boolean =>
+      isRestored && (alert.fingerprint === fingerprint || findingKey(alert) === key);
+    return open.find(isSame) ?? null;
   }
 
   #addLeak(finding: Finding, evaluation: Evaluation): Alert[] {

@@ -33,15 +33,15 @@ export const findingKey = ({ kind, subject }: Source): string => `${kind}\n${sub
 export class OpenAlert {
   readonly openedMs: number;
   #alert: Alert;
-  #key: string | null;
+  #isRestored: boolean;
   #lastFoundMs: number;
   #also: readonly AlsoRow[];
   /** Value of the first evidence in the latest transition. */
   #reportedValue: number;
 
-  private constructor(alert: Alert, key: string | null, nowMs: number) {
+  private constructor(alert: Alert, isRestored: boolean, nowMs: number) {
     this.#alert = alert;
-    this.#key = key;
+    this.#isRestored = isRestored;
     this.openedMs = nowMs;
     this.#lastFoundMs = nowMs;
     this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null }));
@@ -54,13 +54,13 @@ export class OpenAlert {
     instant: Instant,
     also: readonly Because[] = [],
   ): OpenAlert {
-    return new OpenAlert(newAlert(context, finding, instant, also), findingKey(finding), instant.nowMs);
+    return new OpenAlert(newAlert(context, finding, instant, also), false, instant.nowMs);
   }
 
   /** An alert that an earlier process left open. */
   static restore(alert: Alert, nowMs: number): OpenAlert {
     const also = alert.also.map(({ kind, because }) => ({ kind, because }));
-    return new OpenAlert({ ...alert, also }, null, nowMs);
+    return new OpenAlert({ ...alert, also }, true, nowMs);
   }
 
   get alert(): Alert {
@@ -69,7 +69,7 @@ export class OpenAlert {
 
   /** An earlier process opened it, and this process has not detected it again. */
   get isRestored(): boolean {
-    return this.#key === null;
+    return this.#isRestored;
   }
 
   /** Scaled time of the latest finding that confirmed it. */
@@ -82,7 +82,7 @@ export class OpenAlert {
   }
 
   isAbout(finding: Source): boolean {
-    return this.#key === findingKey(finding);
+    return !this.#isRestored && findingKey(this.#alert) === findingKey(finding);
   }
 
   /** Whether a leak alert has a finding in `also`. */
@@ -93,9 +93,12 @@ export class OpenAlert {
   /** Notes that the finding is still true. The next transition that is written describes the present state. */
   confirm(finding: Finding, { nowMs, timeToLimit }: Instant): void {
     this.#lastFoundMs = nowMs;
-    this.#key = findingKey(finding);
+    this.#isRestored = false;
+    this.#alert = { ...this.#alert, timeToLimit };
     const { title, evidence, against } = finding;
-    this.#alert = { ...this.#alert, title, evidence, against, timeToLimit };
+    if (this.isAbout(finding)) this.#alert = { ...this.#alert, title, evidence, against };
+    // The fingerprint is that of the first finding; since then the alert has a more specific kind.
+    else this.join(finding, nowMs);
   }
 
   /** Adds a finding to `also`. Returns true for a new row. */
@@ -110,7 +113,6 @@ export class OpenAlert {
   /** The alert takes a more specific kind. The earlier kind moves into `also`; `id` and `fingerprint` stay. */
   specialise(finding: Finding, instant: Instant): Alert {
     this.join(this.#alert, instant.nowMs);
-    this.#key = findingKey(finding);
     const { kind, subject, title, evidence, against } = finding;
     const severity = worseOf(this.#alert.severity, finding.severity);
     return this.transition('updated', instant, {

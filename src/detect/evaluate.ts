@@ -66,7 +66,7 @@ export const runDetectors = (detectors: readonly Detector[], view: View): Verdic
 const MEMORY_KINDS: readonly Kind[] = ['heap-growth', 'divergence'];
 
 /** The second pass: a provisional finding stands when another detector found that memory grows too. */
-function confirm(verdicts: readonly DetectorVerdict[]): Verdict[] {
+export function confirm(verdicts: readonly DetectorVerdict[]): Verdict[] {
   const memoryGrows = verdicts.some(
     (verdict) => verdict.answer === 'found' && MEMORY_KINDS.includes(verdict.finding.kind),
   );

@@ -15,7 +15,7 @@ test('opened once, updated when the number doubled, closed with a reason', () =>
   for (const { title, evidence } of transitions) expect(title).toMatch(`${evidence[0]?.value} of `);
 });
 
-test('no flapping: what pauses for less than a window stays one alert', () => {
+test('no flapping: a leak that pauses for less than a window stays one alert', () => {
   const stepwise = (minute: number): Shape =>
     zombies(minute % 30 < 20 ? minute : minute - (minute % 30) + 20);
   const { transitions } = run(200, stepwise);
@@ -23,7 +23,7 @@ test('no flapping: what pauses for less than a window stays one alert', () => {
   expect(transitions.filter(({ event }) => event === 'closed')).toHaveLength(0);
 });
 
-test('the fingerprint is of service, family and subject, and of nothing else', () => {
+test('the fingerprint depends on service, family and subject only', () => {
   const finding = { family: 'leak', subject: 'clients' } as const;
   const print = fingerprintOf('chat', finding);
   expect(print).toMatch(/^[0-9a-f]{16}$/);
@@ -49,7 +49,7 @@ test('muted by fingerprint until a time', () => {
   expect(muted.transitions).toMatchObject([{ event: 'opened', muted: true }]);
 });
 
-test('one story: what follows from the leak goes along with it', () => {
+test('the effects of a leak join its alert', () => {
   const server = (minute: number): Shape => ({
     more: {
       emitters: [
@@ -67,7 +67,7 @@ test('one story: what follows from the leak goes along with it', () => {
   expect(transitions[0]?.against.map(({ kind }) => kind)).toContain('zombie-connections');
 });
 
-test('a more specific kind within a window renames the alert, id and fingerprint stay', () => {
+test('a more specific kind within a window changes the kind of the alert; id and fingerprint stay', () => {
   const late = (minute: number): Shape => ({
     ...(minute > 0 && minute % 4 === 0 ? { floorMb: 40 + 6 * minute } : {}),
     unanswering: minute < 45 ? 0 : 12 * (minute - 45),
@@ -81,7 +81,7 @@ test('a more specific kind within a window renames the alert, id and fingerprint
   expect(transitions.at(-1)?.also.map(({ kind }) => kind)).toContain('heap-growth');
 });
 
-test('a second cause that is counted hours later is an alert of its own', () => {
+test('a second counted cause hours later opens an alert of its own', () => {
   const two = (minute: number): Shape => ({
     ...zombies(minute),
     more: {
@@ -91,7 +91,7 @@ test('a second cause that is counted hours later is an alert of its own', () => 
   expect(run(200, two).opened).toEqual(['zombie-connections', 'registry-growth']);
 });
 
-test('critical once the limit is less than four hours away', () => {
+test('a leak is critical when the limit is less than four hours away', () => {
   const filling = (minute: number): Shape => ({
     ...zombies(minute),
     ...(minute > 0 && minute % 3 === 0 ? { floorMb: 60 + 1.5 * minute } : {}),
@@ -102,17 +102,17 @@ test('critical once the limit is less than four hours away', () => {
   expect(run(60, zombies).transitions.every(({ severity }) => severity === 'warning')).toBe(true);
 });
 
-test('what is learned later updates the alert; an unknown id is nothing', () => {
+test('a root cause updates the alert; an unknown id changes nothing', () => {
   const detection = createTestDetection();
   const [alert] = run(20, zombies, { detection }).transitions;
   const culprit = { text: 'clients', name: 'clients', file: 's.js', line: 4, function: 'on', package: null };
-  const learned = detection.updateAlert(alert?.id ?? '', { culprit: { ...culprit, confidence: 0.9 } }, 1);
-  expect(learned).toMatchObject([{ event: 'updated', id: alert?.id, n: 1, culprit: { line: 4 } }]);
+  const updates = detection.updateAlert(alert?.id ?? '', { culprit: { ...culprit, confidence: 0.9 } }, 1);
+  expect(updates).toMatchObject([{ event: 'updated', id: alert?.id, n: 1, culprit: { line: 4 } }]);
   expect(detection.updateAlert('unknown', {}, 1)).toEqual([]);
   expect(detection.openAlerts()).toHaveLength(1);
 });
 
-test('after a restart an open alert is continued when it is seen again', () => {
+test('after a restart an open alert continues when the leak shows again', () => {
   const [before] = run(20, zombies).transitions;
   const detection = createTestDetection();
   detection.restore(before === undefined ? [] : [before]);
@@ -125,7 +125,7 @@ test('after a restart an open alert is continued when it is seen again', () => {
   });
 });
 
-test('and closed with the reason when it is not', () => {
+test('after a restart an open alert closes with the reason when the leak does not show again', () => {
   const [before] = run(20, zombies).transitions;
   const detection = createTestDetection();
   detection.restore(before === undefined ? [] : [before]);
@@ -135,7 +135,7 @@ test('and closed with the reason when it is not', () => {
   ]);
 });
 
-test('close ends all of them, for a process that ends', () => {
+test('closeAlerts closes all alerts, for a process that ends', () => {
   const detection = createTestDetection();
   run(20, zombies, { detection });
   expect(detection.closeAlerts('the process ends', 5)).toMatchObject([
@@ -159,4 +159,39 @@ test('time scale: a second counts as a minute, the time to limit stays real', ()
   const ms = scaled.last.timeToLimit?.ms ?? 0;
   expect(ms * 60).toBeCloseTo(real.last.timeToLimit?.ms ?? -1, -4);
   expect(scaled.transitions[0]).toMatchObject({ timeScale: 60 });
+});
+
+test('`also` has rows of exactly `kind` and `because`, and no second row for a finding of an earlier process', () => {
+  const server = (minute: number): Shape => ({
+    ...zombies(minute),
+    more: { registries: [{ name: 'clients', entries: 600 + 12 * minute, source: 'app' }] },
+  });
+  const before = run(30, server).transitions.at(-1);
+  expect(before?.also.map(({ kind }) => kind)).toEqual(['registry-growth']);
+  const detection = createTestDetection();
+  const also = (before?.also ?? []).map((row) => ({ ...row, subject: 'an old line had more fields' }));
+  detection.restore(before === undefined ? [] : [{ ...before, also }]);
+  const last = run(60, server, { detection }).transitions.at(-1);
+  expect(last?.id).toBe(before?.id);
+  expect(last?.also).toEqual([{ kind: 'registry-growth', because: expect.any(String) }]);
+});
+
+test('a raised event opens at once, and is confirmed when it is raised again', () => {
+  const detection = createTestDetection();
+  run(5, () => ({}), { detection });
+  expect(detection.checkHeartbeat(6_000, 1)).toMatchObject([{ event: 'opened', kind: 'blocked-loop' }]);
+  expect(detection.checkHeartbeat(7_000, 2)).toEqual([]);
+  expect(detection.checkHeartbeat(20_000, 3)).toMatchObject([{ event: 'updated', n: 1 }]);
+  expect(detection.checkHeartbeat(0, 4)).toMatchObject([{ event: 'closed' }]);
+});
+
+test('the number of open alerts is bounded', () => {
+  const detection = createTestDetection();
+  const [alert] = run(20, zombies).transitions;
+  if (alert === undefined) throw new Error('the zombies open an alert');
+  detection.restore(Array.from({ length: 60 }, (_, i) => ({ ...alert, id: `id${i}`, fingerprint: `f${i}` })));
+  expect(detection.openAlerts()).toHaveLength(50);
+  detection.restore([{ ...alert, event: 'closed', id: 'closed' }]);
+  expect(detection.openAlerts().some(({ id }) => id === 'closed')).toBe(false);
+  expect(run(20, zombies, { detection }).opened).toEqual([]);
 });
