@@ -1,5 +1,5 @@
 /**
- * Takes heap snapshots of the application's thread with the agent's settings. A child process redacts the file later,
+ * Takes heap snapshots of the application thread with the agent's settings. A child process redacts the file later,
  * because redaction on this thread would block the server.
  */
 import { HeapSnapshotter } from '../capture/heap-snapshotter.ts';

@@ -77,7 +77,7 @@ export const SCHEMA = {
     'WSGUARD_THREAD',
     ['auto', 'on', 'off'],
     'auto',
-    "Runs detection, metrics and delivery in a thread of their own (the watcher). `auto`: wherever threads are allowed. `off`: on the application's thread, which costs it about 350 ms of CPU at start; an OTLP export in progress can then delay the exit of the process by its timeout.",
+    'Runs detection, metrics and delivery in a thread of their own (the watcher). `auto`: wherever threads are allowed. `off`: on the application thread, which costs it about 350 ms of CPU at start; an OTLP export in progress can then delay the exit of the process by its timeout.',
   ),
   timeScale: setting<number>('WSGUARD_TIME_SCALE', 'number', 1, {
     meaning:

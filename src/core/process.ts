@@ -1,7 +1,7 @@
 /** Facts about processes that the kernel or Node's permission model decides. */
 
 /**
- * True when Node's permission model allows `scope`, or is off. Call it on the application's thread: Node does not pass
+ * True when Node's permission model allows `scope`, or is off. Call it on the application thread: Node does not pass
  * the model's flags to a Worker, so `process.permission` says nothing there.
  */
 export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write', reference?: string): boolean {

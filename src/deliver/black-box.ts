@@ -77,7 +77,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
 }
 
 /**
- * Deletes the samples and the owner file, which marks a regular exit; the open alerts stay. The application's thread
+ * Deletes the samples and the owner file, which marks a regular exit; the open alerts stay. The application thread
  * calls it at `exit`, when the watcher may be gone, so it does no more than three unlinks.
  */
 export function discardSamples(folder: string): void {

@@ -1,6 +1,6 @@
 /**
  * Registers the metrics in a prom-client registry. prom-client itself is not loaded: a registry of any version calls
- * only `get()` of a metric, so plain objects are enough, and the application's thread loads no package.
+ * only `get()` of a metric, so plain objects are enough, and the application thread loads no package.
  */
 import type { Dispose, RttReading } from '../types/index.ts';
 import { readMetric, type Labels, type Metric, type MetricState } from './metric.ts';

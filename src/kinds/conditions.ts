@@ -236,7 +236,7 @@ export const CONDITIONS = {
     isRuledOut: false,
     explainedBy: [],
     thresholds: {
-      silent: limit("time without a heartbeat from the application's thread", {
+      silent: limit('time without a heartbeat from the application thread', {
         value: 5_000,
         unit: 'ms',
         severity: 'critical',

@@ -14,7 +14,7 @@ export interface DescriptorProbe {
 
 const LINUX = process.platform === 'linux';
 const DESCRIPTOR_FOLDER = LINUX ? '/proc/self/fd' : '/dev/fd';
-/** A listing creates a string per descriptor on the application's thread, so a larger table is listed less often. */
+/** A listing creates a string per descriptor on the application thread, so a larger table is listed less often. */
 const MAX_LISTED_EACH_TIME = 5_000;
 const LIMIT_EVERY_REFRESHES = 10;
 

@@ -1,5 +1,5 @@
 /**
- * Takes and analyses snapshots for the watcher, one after the other. The application's thread writes them; child
+ * Takes and analyses snapshots for the watcher, one after the other. The application thread writes them; child
  * processes redact and analyse them.
  */
 import { join } from 'node:path';
@@ -82,5 +82,5 @@ export function createSnapshotQueue(
 const NO_REPLY: Snapshot = {
   outcome: 'failed',
   code: 'WSGUARD_CAPTURE_FAILED',
-  reason: 'the thread of the application did not reply to the request for a snapshot',
+  reason: 'the application thread did not reply to the request for a snapshot',
 };

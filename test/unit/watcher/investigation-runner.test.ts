@@ -26,7 +26,7 @@ interface Script {
 
 const LISTENER = { emitter: 'bus', event: 'tick', listeners: 900, eventNames: null, source: 'app' } as const;
 
-/** A runner whose snapshots, analyses and replies from the application's thread come from a script. */
+/** A runner whose snapshots, analyses and replies from the application thread come from a script. */
 function start({ snapshots = [], analyses = [], profile = null, located = null }: Script) {
   const clock = createFakeClock();
   const updates: [string, AlertUpdate][] = [];
