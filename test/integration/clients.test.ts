@@ -1,4 +1,4 @@
-/** The load clients do what their names say: what the leaks are made of must be real. */
+/** The load clients behave as named: fixtures/apps needs real frozen, slow and disconnecting peers. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -30,23 +30,23 @@ const pongs = (sockets: Iterable<WebSocket>, count: { n: number }): void => {
   for (const socket of sockets) socket.on('pong', () => (count.n += 1)).ping();
 };
 
-test('steady clients answer pings; frozen ones stay open and do not; the kernel closes them when they are killed', async () => {
+test('steady clients reply to pings, frozen clients stay open without a reply, and the kernel closes killed clients', async () => {
   const { wss, port } = await serve();
   const load = clients(port, { behaviour: 'freeze', count: 3, rate: 20, batch: 2, max: 4 });
   await load.waitForState(({ open, frozen }) => open === 3 && frozen === 4);
   expect(wss.clients.size).toBe(7);
-  const answered = { n: 0 };
-  pongs(wss.clients, answered);
-  await waitFor(() => answered.n === 3);
-  // A second round: whoever was merely late would have answered the first by now.
-  pongs(wss.clients, answered);
-  await waitFor(() => answered.n >= 9);
-  expect(answered.n).toBe(9);
+  const replies = { n: 0 };
+  pongs(wss.clients, replies);
+  await waitFor(() => replies.n === 3);
+  // A second round shows that no reply to the first was late.
+  pongs(wss.clients, replies);
+  await waitFor(() => replies.n >= 9);
+  expect(replies.n).toBe(9);
   await load.stop();
   await waitFor(() => wss.clients.size === 0);
 });
 
-test('churn opens and closes around its number', async () => {
+test('churn opens and closes connections around its count', async () => {
   const { wss, port } = await serve();
   const load = clients(port, { behaviour: 'churn', count: 5, rate: 50 });
   const state = await load.waitForState(({ opened }) => opened > 60);
@@ -55,7 +55,7 @@ test('churn opens and closes around its number', async () => {
   expect(wss.clients.size).toBeLessThan(30);
 });
 
-test('slow clients read one message a period, however much is sent', async () => {
+test('slow clients read one message per period, however many the server sends', async () => {
   const { wss, port } = await serve();
   const message = Buffer.alloc(300_000);
   let sent = 0;
@@ -95,7 +95,7 @@ test('server-sent events and Socket.IO polling', async () => {
 });
 
 describeWith(['netns'], 'in a network that is cut', () => {
-  test('clients vanish without FIN: killed, and the server still holds them', async () => {
+  test('the server keeps connections open whose clients were killed without a FIN', async () => {
     const net = await startComponent('netns');
     cleanups.push(() => net.stop());
     const { spawn } = await import('node:child_process');

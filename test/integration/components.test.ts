@@ -1,4 +1,4 @@
-/** The real components start, answer and end; what other integration tests build on. */
+/** The real components start, reply and end. Other integration tests depend on this. */
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,19 +17,19 @@ const post = (url: string, headers: Record<string, string> = {}): Promise<number
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: otlpLog,
-  }).then((answer) => answer.status);
+  }).then(({ status }) => status);
 
 const until = async <T>(probe: () => T | Promise<T>, deadlineMs = 120_000): Promise<T> => {
   const end = Date.now() + deadlineMs;
   for (;;) {
-    const seen = await probe();
-    if (seen || Date.now() > end) return seen;
+    const value = await probe();
+    if (value || Date.now() > end) return value;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 };
 
 describeWith(['collector'], 'the collector', () => {
-  test('takes log records, refuses wrong credentials, keeps its ports over a restart', async () => {
+  test('accepts log records, refuses wrong credentials, keeps its ports over a restart', async () => {
     const first = await startComponent('collector');
     const basic = (user: string) => ({ authorization: `Basic ${Buffer.from(user).toString('base64')}` });
     expect(await post(first.endpoint)).toBe(200);
@@ -53,15 +53,15 @@ describeWith(['prometheus'], 'prometheus', () => {
     await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
     const target = `127.0.0.1:${(page.address() as AddressInfo).port}`;
     const prometheus = await startComponent('prometheus', { targets: [target] });
-    const seen = await until(async () => (await prometheus.query('lab_answer'))[0]);
-    expect(seen?.value[1]).toBe('42');
+    const result = await until(async () => (await prometheus.query('lab_answer'))[0]);
+    expect(result?.value[1]).toBe('42');
     await prometheus.stop();
     page.close();
   });
 });
 
 describeWith(['redis', 'nginx'], 'redis and nginx', () => {
-  test('answer on ports of their own', async () => {
+  test('reply on free ports', async () => {
     const page = createServer((_, response) => response.end('through the proxy'));
     await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
     const redis = await startComponent('redis');
@@ -74,7 +74,7 @@ describeWith(['redis', 'nginx'], 'redis and nginx', () => {
 });
 
 describeWith(['netns'], 'the two network namespaces', () => {
-  test('a cut is silence: the server keeps a connection whose client died', async () => {
+  test('after a cut the server keeps a connection whose client has died', async () => {
     const net = await startComponent('netns');
     const inside = (side: 'server' | 'client', code: string) => {
       const [command, ...args] = [...net.prefix(side), process.execPath, '-e', code];
@@ -85,17 +85,17 @@ describeWith(['netns'], 'the two network namespaces', () => {
       `require('net').createServer((s) => { console.log('open'); s.on('close', () => console.log('closed')).on('error', () => {}); })
         .listen(8000, '${net.serverIp}', () => console.log('listening'))`,
     );
-    let said = '';
-    server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    let output = '';
+    server.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     try {
-      await until(() => said.includes('listening'));
+      await until(() => output.includes('listening'));
       const client = inside('client', `require('net').connect(8000, '${net.serverIp}')`);
-      await until(() => said.includes('open'));
+      await until(() => output.includes('open'));
       await net.cut();
       client.kill('SIGKILL');
       await until(async () => (await net.state()).includes('ESTAB'));
       expect(await net.state()).toContain('ESTAB');
-      expect(said).not.toContain('closed');
+      expect(output).not.toContain('closed');
     } finally {
       server.kill('SIGKILL');
       await net.stop();
