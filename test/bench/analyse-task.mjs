@@ -1,5 +1,5 @@
-// One measurement in a process of its own: node analyse-task.mjs <task> <folder of the rivals> <file>...
-// Says CPU and wall seconds and peak RSS as JSON. What is loaded before the clock starts is not counted.
+// One measurement in its own process: node analyse-task.mjs <task> <folder of the other parsers> <file>...
+// Prints CPU and wall seconds and peak RSS as JSON. The time to load the code is not counted.
 import { closeSync, createReadStream, openSync, readFileSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

@@ -1,6 +1,7 @@
 // `npm run bench -- analyse [--json] [--sizes 100,400,1400] [--rivals devtools,memlab,wasm] [--rounds 3] [--dir <cache>]`
-// Our analysis beside the DevTools code, memlab and the Rust parser on the same generated snapshots; each measurement
-// in a process of its own, and each size compared with the one before it (`400,400` for two alike). Rivals and snapshots are fetched or made once, in a cache outside git.
+// Compares this analysis with the DevTools code, memlab and the Rust parser on the same generated snapshots. Each
+// measurement runs in its own process, and each size is compared with the one before it (`400,400` for two of a size).
+// The other parsers and the snapshots stay in a cache outside git.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,7 +19,7 @@ const { values: flags } = parseArgs({
     dir: { type: 'string', default: join(root, '.cache', 'bench-analyse') },
   },
 });
-/** Connections in the generated heap, by megabytes of snapshot. */
+/** Connections in the generated heap for each size of snapshot in megabytes. */
 const CONNECTIONS = { 100: 11_000, 400: 44_000, 1400: 155_000 };
 const RIVALS = {
   devtools: { package: 'heap-snapshot-toolkit', version: '1.1.3' },
@@ -61,7 +62,7 @@ function installRivals() {
   if (npm.status !== 0) throw new Error(`npm ended with ${npm.status}`);
 }
 
-/** A result, or why there is none: some of the rivals cannot load the large file. */
+/** A result, or the reason why there is none. Some of the other parsers cannot load the large file. */
 function measure(task, ...files) {
   return new Promise((resolve) => {
     const args = ['--max-old-space-size=12288', join(here, 'analyse-task.mjs'), task, flags.dir, ...files];
@@ -80,7 +81,7 @@ function measure(task, ...files) {
   });
 }
 
-/** The least CPU of several rounds: others on the machine only ever add to it. */
+/** The lowest CPU time of several rounds, because other processes can only add to it. */
 async function best(task, ...files) {
   let least = null;
   for (let at = 0; at < Number(flags.rounds); at++) {

@@ -1,5 +1,5 @@
-// `npm run bench -- beside [--json] [--runs 20] [--mb 300] [--cores 0.5]`: an analysis of two snapshots beside a server
-// of 60 MB under load, both in one container. Does the server live, and what does the analysis cost its clients?
+// `npm run bench -- beside [--json] [--runs 20] [--mb 300] [--cores 0.5]`: analyses two snapshots next to a server
+// of 60 MB under load, both in one container. Reports whether the server survives and the latency of its clients.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -25,7 +25,7 @@ const CLIENTS = 40;
 const EVERY_MS = 50;
 const QUIET_MS = 6000;
 
-/** Two snapshots of a program whose Map grows between them, about 40 MB each by default. */
+/** Writes two snapshots of a program whose Map grows between them, about 40 MB each by default. */
 function writePair(dir) {
   const files = ['a', 'b'].map((name) => join(dir, `${name}.heapsnapshot`));
   const program = `
@@ -61,7 +61,7 @@ async function runOnce(files) {
   await pause(500);
   const lives = server.exitCode === null && load.take().length > 0;
   load.stop();
-  // The container's shell waits for the server: both are one group.
+  // The shell of the container waits for the server, and both are in one process group.
   process.kill(-server.pid, 'SIGTERM');
   await ended(server);
   return {

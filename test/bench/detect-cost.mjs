@@ -36,7 +36,7 @@ export function costOfEvaluation(root) {
   };
 }
 
-/** Pseudo-random and the same on every machine. */
+/** Pseudo-random numbers, the same on every machine. */
 const noise = (row, series) => (((row * 7919 + series * 104_729) % 1009) / 1009) * 20;
 
 function sampleAt(row) {
@@ -92,7 +92,7 @@ function sampleAt(row) {
     },
     registries: Array.from({ length: SERIES }, (_, i) => ({
       name: `registry ${i}`,
-      // Each tenth grows, and each third follows the connections.
+      // Every tenth series grows, and every third follows the connections.
       entries: 400 + noise(row, i) * 3 + (i % 10 === 0 ? row * 4 : 0) + (i % 3 === 0 ? connections : 0),
       source: 'app',
     })),

@@ -1,5 +1,5 @@
 // `npm run bench -- detect [--json] [--dir <traces>]... [--verbose]`
-// Replays every recorded run of fixtures/traces and scores the verdicts: whether, when, what, and how long is left.
+// Replays every recorded run of fixtures/traces and scores the alerts: found or not, delay, kind, time to the limit.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -23,8 +23,8 @@ const { values: flags } = parseArgs({
 });
 const only = flags.only?.split(',') ?? null;
 /**
- * `examples` came with the corpus and were tuned on; `recorded` are our own runs; `second` are more of them, made with
- * other parameters; `preload` is what the agent wrote of servers that knew nothing of it, so nothing was registered.
+ * `examples`: the first recordings, on which the thresholds were tuned. `recorded`: runs of recorder/cases.mjs. `second`:
+ * runs with other parameters. `preload`: samples that the agent wrote in servers that registered nothing.
  */
 const SETS = flags.dir
   ? flags.dir.map((dir) => [dir, dir])
@@ -70,7 +70,7 @@ function runsOf(dir) {
 
 const isFromAgent = ({ dir, id }) => existsSync(join(dir, `${id}.ndjson.gz`));
 
-/** Rows of numbers that a recorder read in the server, or the samples of the agent in it. */
+/** The samples of a run, from the CSV rows of the recorder or from the samples that the agent wrote. */
 function samplesOf(run, options) {
   const fromAgent = isFromAgent(run);
   const file = join(run.dir, `${run.id}.${fromAgent ? 'ndjson' : 'csv'}.gz`);
@@ -81,7 +81,7 @@ function samplesOf(run, options) {
   return lines.map(read).filter((sample) => sample !== null);
 }
 
-/** The time that had to be predicted: the first post-GC heap above 85 % of the heap capacity, or the kill at the container's limit. */
+/** The time to predict: the first post-GC heap above 85 % of the heap capacity, or the kill at the container's limit. */
 function endOf(run, samples) {
   const crossed = samples.find(
     ({ gc, memory }) =>
@@ -91,11 +91,11 @@ function endOf(run, samples) {
   return run.cause === 'rss-limit' ? run.lifeS * 1000 : null;
 }
 
-/** Relative error of the last answer before each point of the way; null where none was given. */
-function timeErrors(onsetMs, endMs, said) {
+/** Relative error of the last prediction before each point of the run; null without a prediction. */
+function timeErrors(onsetMs, endMs, predictions) {
   return WAYS.map((way) => {
     const atMs = onsetMs + way * (endMs - onsetMs);
-    const last = said.findLast(({ tMs }) => tMs <= atMs);
+    const last = predictions.findLast(({ tMs }) => tMs <= atMs);
     if (last === undefined || atMs - last.tMs > 2000) return null;
     const left = endMs - atMs;
     return Math.abs(last.ms - (atMs - last.tMs) - left) / left;
@@ -109,7 +109,7 @@ async function judge(run, signals) {
   const opened = alerts.filter(({ event }) => event === 'opened');
   const onsetMs = (run.onset ?? 0) * 1000;
   const leak = opened.find(({ family, tMs }) => family === 'leak' && tMs >= onsetMs);
-  // The kind that the story ends with: an alert may become more specific, never another story.
+  // The last kind of the alert counts, because an alert may change to a more specific kind.
   const named = leak && alerts.findLast(({ id }) => id === leak.id).kind;
   const isRight = (kind) => KINDS[run.kind]?.includes(kind) ?? false;
   const endMs = run.kind === null ? null : endOf(run, samples);
@@ -141,7 +141,7 @@ function score(results) {
   const withEnd = leaky.flatMap(({ timeErrors: errors }) => (errors === null ? [] : [errors]));
   const timeToLimit = Object.fromEntries(
     WAYS.map((way, i) => {
-      // No answer counts as wrong by more than anything, so silence does not make the median better.
+      // A missing prediction counts as the largest error, so that silence does not improve the median.
       const errors = withEnd.map((one) => one[i] ?? Number.POSITIVE_INFINITY);
       const median = quantile(errors, 0.5);
       const covered = errors.filter(Number.isFinite).length;
@@ -194,7 +194,7 @@ for (const signals of SIGNALS) {
   for (const [name, dir] of SETS) {
     const results = [];
     const runs = runsOf(dir);
-    // Nothing was registered there: all that could be hidden was never in it.
+    // Runs of `preload` have no registered collections, so there is nothing to hide.
     if (signals === 'all' && runs.some(isFromAgent)) continue;
     for (const run of runs) results.push(await judge(run, signals));
     every.push(...results);

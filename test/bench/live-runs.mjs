@@ -1,4 +1,4 @@
-// The two ways a case is run in the live bench: until the leak is named, or for so long in silence.
+// The two kinds of run in the live benchmark: until the agent names the leak, or for a time without any alert.
 import { relative } from 'node:path';
 import lab from '../../fixtures/lab.js';
 
@@ -10,7 +10,7 @@ const brief = (alert) => ({
   afterS: Math.round(alert.seenAfterMs / 100) / 10,
 });
 
-/** The culprit against the marked line; without a mark any place is as good as another. */
+/** Whether the root cause is at the marked line. Without a mark every line is right. */
 function judgeCulprit(culprit, file, line) {
   if (!culprit) return { text: null, place: null, right: false };
   const place = culprit.file ? `${relative(lab.ROOT, culprit.file)}:${culprit.line}` : null;
@@ -21,7 +21,7 @@ function judgeCulprit(culprit, file, line) {
   };
 }
 
-/** Runs until a right kind with a right culprit is there, at most `limitMs`. `line`: where the leak is, if marked. */
+/** Runs until an alert has a right kind and a right root cause, at most `limitMs`. `line`: the marked line, if any. */
 export async function findLeak({ name, kinds, start, limitMs, lineOf = () => null }) {
   const running = await start();
   const { app, file } = running;
@@ -37,7 +37,7 @@ export async function findLeak({ name, kinds, start, limitMs, lineOf = () => nul
     const last = app.alerts().find(({ id }) => id === (right ?? app.opened()[0])?.id);
     return {
       name,
-      // The name it ends with counts: one that was right and is then renamed is wrong.
+      // The last kind counts: an alert that was right and then changed its kind is wrong.
       ok: right !== undefined && kinds.includes(last.kind) && app.over() === null,
       expected: kinds,
       kind: last?.kind ?? null,
@@ -58,7 +58,7 @@ export async function findLeak({ name, kinds, start, limitMs, lineOf = () => nul
   }
 }
 
-/** Whatever is said by a server that does not leak is a false alarm. */
+/** Runs a server that does not leak. Every alert is a false one. */
 export async function staySilent({ name, start, forMs }) {
   let running;
   try {

@@ -1,4 +1,4 @@
-// The three shows of the live bench: many connections of which some freeze, quiet ones that cannot be asked, a proxy.
+// Three runs of the live benchmark: connections that freeze, silent ones that cannot be probed, and a proxy.
 import { join } from 'node:path';
 import installer from '../../fixtures/components/install.js';
 import processes from '../../fixtures/components/process.js';
@@ -14,7 +14,7 @@ async function start(name, options) {
   return components.startComponent(name, options);
 }
 
-/** The sum of a metric's series on a Prometheus page; null where there is none. */
+/** The sum of a metric's series on a Prometheus page; null without such a series. */
 export function metric(page, name) {
   const values = [...page.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+-]+)`, 'gm'))].map(
     ([, value]) => Number(value),
@@ -22,8 +22,8 @@ export function metric(page, name) {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0);
 }
 
-/** 1,000 connections, 400 of them in processes that are stopped one after the other; read from the real collector. */
-async function frozen({ say }) {
+/** 1,000 connections, 400 of them in processes that are stopped in turn. The numbers come from a real collector. */
+async function frozen({ print }) {
   const [all, freezing, batch] = [1000, 400, 10];
   const collector = await start('collector');
   const app = await lab.startApp(healthy('echo'), {
@@ -67,7 +67,7 @@ async function frozen({ say }) {
         { deadlineMs: 120_000, everyMs: 1000 },
       )
       .catch(readings);
-    // Asked at most 3 min of silence plus one round of 5 min ago: 8 s at this scale, and the answering window.
+    // A ping comes at most 3 min of silence plus one round of 5 min later: 8 s at this scale, plus the reply timeout.
     const ok =
       seen <= frozenFor(0) &&
       seen >= frozenFor(12_000) &&
@@ -85,10 +85,10 @@ async function frozen({ say }) {
       atEnd,
       others: app.opened().map(({ kind }) => kind),
     };
-    say(`${ok ? 'ok  ' : 'FAIL'} frozen  ${JSON.stringify(result)}`);
+    print(`${ok ? 'ok  ' : 'FAIL'} frozen  ${JSON.stringify(result)}`);
     return result;
   } catch (error) {
-    say(`FAIL frozen: ${error.message}`);
+    print(`FAIL frozen: ${error.message}`);
     return { name: 'frozen', ok: false, error: error.message, stderr: app.stderr().slice(-1500) };
   } finally {
     await Promise.all(clients.map((one) => one.stop()));
@@ -97,8 +97,8 @@ async function frozen({ say }) {
   }
 }
 
-/** 500 push-only SSE clients and 500 of the package `websocket`: neither can be asked, neither is a zombie. */
-async function quiet({ silentMs, say }) {
+/** 500 push-only SSE clients and 500 of the package `websocket`: none can be probed, none is a zombie. */
+async function quiet({ silentMs, print }) {
   const one = async (name, transport, env) => {
     const { page } = await processes.freePorts(['page']);
     const app = await lab.startApp(healthy(name), {
@@ -125,7 +125,7 @@ async function quiet({ silentMs, say }) {
         cannotBeProbed,
         alerts,
       };
-      say(`${result.ok ? 'ok  ' : 'FAIL'} quiet   ${JSON.stringify(result)}`);
+      print(`${result.ok ? 'ok  ' : 'FAIL'} quiet   ${JSON.stringify(result)}`);
       return result;
     } finally {
       await clients.stop();
@@ -135,8 +135,8 @@ async function quiet({ silentMs, say }) {
   return Promise.all([one('sse-ticker', 'sse', { TICK_MS: '60000' }), one('websocket-quiet', 'ws', {})]);
 }
 
-/** Behind nginx with an idle timeout of 60 s, in real time: what it reaps without the agent it reaps with it. */
-async function nginx({ say }) {
+/** Behind nginx with an idle timeout of 60 s, in real time: nginx closes the same connections with the agent as without. */
+async function nginx({ print }) {
   const count = 20;
   const lives = async (agent) => {
     const app = await lab.startApp(healthy('echo'), { timeScale: 1, ...(agent ? {} : { agent: false }) });
@@ -159,7 +159,7 @@ async function nginx({ say }) {
   const [without, withAgent] = await Promise.all([lives(false), lives(true)]);
   const ok = without.left === 0 && withAgent.left === 0 && Math.abs(withAgent.seconds - without.seconds) < 5;
   const result = { name: 'nginx', ok, without, withAgent };
-  say(`${ok ? 'ok  ' : 'FAIL'} nginx   ${JSON.stringify(result)}`);
+  print(`${ok ? 'ok  ' : 'FAIL'} nginx   ${JSON.stringify(result)}`);
   return result;
 }
 

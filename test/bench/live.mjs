@@ -1,6 +1,6 @@
 // `npm run bench -- live [--json] [--only a,b] [--minutes 10] [--leaky-minutes 1.5] [--parallel 2]`
-// Real servers and clients under the bare preload; one second stands for a minute. Parts: leaky (kind, delay, root
-// cause), fixed and healthy (no alert), real (healthy packages), pairs (packages that leak), repaired, and the shows
+// Runs real servers and clients under the preload alone; one second counts as a minute. Parts: leaky (kind, delay, root
+// cause), fixed and healthy (no alert), real (healthy packages), pairs (packages that leak), repaired, and the runs
 // frozen, quiet and nginx. `--only` takes parts and names of cases.
 import { parseArgs } from 'node:util';
 import cases from '../../fixtures/apps/cases.js';
@@ -25,11 +25,11 @@ const TIME_SCALE = 60;
 const only = options.only.split(',').filter(Boolean);
 const forMs = Number(options.minutes) * 60_000;
 const limitMs = Number(options['leaky-minutes']) * 60_000;
-const say = (line) => options.json || console.log(line);
+const print = (line) => options.json || console.log(line);
 const named = (part, names) =>
   names.filter((name) => only.length === 0 || only.includes(part) || only.includes(name));
 
-/** Runs one task a name, at most `--parallel` at a time; results in order. */
+/** Runs one task per name, at most `--parallel` at a time. The results are in the order of the names. */
 async function pool(names, task) {
   const results = [];
   let next = 0;
@@ -53,13 +53,13 @@ const startReal = (name, variant) => real.startReal(name, variant, own);
 const leaks = (part, names, run) =>
   pool(named(part, names), async (name) => {
     const one = await findLeak({ name, limitMs, ...run(name) });
-    say(formatLeak(part, one));
+    print(formatLeak(part, one));
     return one;
   });
 const silences = (part, names, start) =>
   pool(named(part, names), async (name) => {
     const one = await staySilent({ name, forMs, start: () => start(name) });
-    say(formatSilence(part, one));
+    print(formatSilence(part, one));
     return one;
   });
 
@@ -87,7 +87,7 @@ try {
   result.repaired = await silences('repaired', packages, (name) => startReal(name, 'fixed'));
   result.real = await silences('real', real.HEALTHY, (name) => startReal(name, 'current'));
   for (const part of named(null, Object.keys(SHOWS)))
-    result[part] = [await SHOWS[part]({ silentMs: forMs, say })].flat();
+    result[part] = [await SHOWS[part]({ silentMs: forMs, print })].flat();
 } finally {
   await redis.stop();
 }
@@ -95,5 +95,5 @@ const all = Object.values(result).filter(Array.isArray).flat();
 result.passed = all.filter(({ ok }) => ok).length;
 result.failed = all.length - result.passed;
 if (options.json) console.log(JSON.stringify(result, null, 1));
-say(`${result.passed} passed, ${result.failed} failed, 0 skipped`);
+print(`${result.passed} passed, ${result.failed} failed, 0 skipped`);
 process.exit(result.failed > 0 ? 1 : 0);

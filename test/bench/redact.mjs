@@ -1,5 +1,5 @@
-// `npm run bench -- redact [--json]`: secrets left of a program that plants them, whether the DevTools code and memlab
-// read the copy as they read the original, and how fast a snapshot of about 100 MB is copied.
+// `npm run bench -- redact [--json]`: counts the secrets that redaction leaves in a snapshot, checks that the DevTools
+// code and memlab read the copy as they read the original, and times the redaction of about 100 MB.
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -41,7 +41,7 @@ function copy(from, to) {
 async function readBy(file) {
   const { parse } = await loadDevTools();
   const devTools = await parse(createReadStream(file, 'utf-8'));
-  // memlab talks of its progress on standard output: it gets one of its own.
+  // memlab prints its progress to stdout, so it runs in its own process.
   const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--memlab', file]);
   return {
     devTools: { nodes: devTools.nodeCount, statistics: devTools.getStatistics() },
@@ -73,7 +73,7 @@ async function vault() {
   };
 }
 
-/** Small objects with unique strings, as a leak of messages leaves them; the one who fills the heap is a child. */
+/** Small objects with unique strings, as a leak of messages has. A child process fills its heap with them. */
 function speed() {
   const file = join(dir, 'large.heapsnapshot');
   const fill = `globalThis.kept = Array.from({ length: 230_000 }, (_, id) => ({ id, name: 'user' + id, tags: [id, id + 1], at: id * 1.5, more: { text: Buffer.from('text ' + id).toString() } }));

@@ -22,7 +22,7 @@ for (const task of [...(dependenciesAreInstalled() ? [] : [installDependencies])
     process.exit(3);
   }
 }
-// Numbers come from the built agent; a setting in the caller's environment must not colour them.
+// A setting in the caller's environment must not change the results.
 const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(WSGUARD|OTEL)_/.test(key)));
 const child = spawn(process.execPath, [join(here, `${name}.mjs`), ...rest], { stdio: 'inherit', env });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));

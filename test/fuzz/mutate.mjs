@@ -1,4 +1,4 @@
-// Snapshots and ways to spoil them. All chance comes from one seeded generator: a case is its seed.
+// Makes snapshots and damages them. All random choices come from one seeded generator, so a seed repeats a case.
 import { gzipSync } from 'node:zlib';
 
 /** mulberry32 */
@@ -20,7 +20,7 @@ const NODE_TYPES =
   );
 const EDGE_TYPES = 'context,element,property,internal,hidden,shortcut,weak'.split(',');
 
-/** A small snapshot in the style of Node 20 (newlines, seven fields) or 26 (neither), random in what it holds. */
+/** A small snapshot with random content, in the format of Node 20 (newlines, seven fields) or 26 (neither). */
 export function makeSnapshot(chance) {
   const old = chance.next() < 0.5;
   const strings = ['', '(GC roots)', 'Map', 'Object', 'WebSocket', 'table', 'connections', 'onMessage'];
@@ -102,7 +102,7 @@ const HUGE = [
   '9'.repeat(400),
 ];
 
-/** A number somewhere in a section becomes another one. */
+/** Replaces a number of a section by another one. */
 function spoilNumber(bytes, chance, section) {
   const start = bytes.indexOf(`"${section}":[`);
   if (start < 0) return bytes;
@@ -201,7 +201,7 @@ const BOMBS = {
     Buffer.concat([bytes.subarray(0, bytes.indexOf('"strings":[') + 11), Buffer.alloc(300e6, '"",')]),
 };
 
-/** Spoiled once or twice, sometimes packed, and sometimes the packed file spoiled. */
+/** Damages a snapshot once or twice. Some are compressed, and some of these are damaged after the compression. */
 export function spoil(bytes, chance) {
   const names = [chance.pick(MUTATOR_NAMES)];
   if (chance.next() < 0.3) names.push(chance.pick(MUTATOR_NAMES));

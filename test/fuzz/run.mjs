@@ -1,5 +1,5 @@
-// `npm run fuzz -- [--minutes 1] [--seed N] [--cases N]`: spoiled snapshots against parser, analysis and redaction.
-// Each case runs in a child with bounds on time and memory; it must end well or with a WSGUARD_SNAPSHOT_* error.
+// `npm run fuzz -- [--minutes 1] [--seed N] [--cases N]`: gives damaged snapshots to parser, analysis and redaction.
+// Each case runs in a child process with limits on time and memory. It must succeed or fail with WSGUARD_SNAPSHOT_*.
 import { execFileSync, fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ const deadline = Date.now() + Number(values.minutes) * 60_000;
 const mostCases = Number(values.cases ?? Infinity);
 
 const CASE_MS = 30_000;
-/** A bare child takes 60 MB, an unspoiled real snapshot of 6 MB 130 MB; a bomb must not reach this. */
+/** An idle child takes 60 MB, and 130 MB with a real snapshot of 6 MB. A decompression bomb must stay below this. */
 const RSS_BYTES = 500e6;
 const ALLOWED = /^(done|WSGUARD_SNAPSHOT_[A-Z_]+)$/;
 const REAL_SHARE = 0.02;
@@ -110,5 +110,5 @@ const done = [...outcomes]
   .filter(([key]) => key.endsWith(' done'))
   .reduce((sum, [, count]) => sum + count, 0);
 console.log(`${cases} cases from seed ${firstSeed}: ${failures.length} faults`);
-// A fuzzer whose every case is refused at the door has tested nothing.
+// When every case is refused at once, nothing was tested.
 process.exitCode = failures.length > 0 || (cases >= 100 && done === 0) ? 1 : 0;

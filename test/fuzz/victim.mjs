@@ -1,4 +1,4 @@
-// The process that is fed: reads, analyses and redacts what it is told, and answers with what came of each.
+// The process under test: reads, analyses and redacts the files of its requests, and replies with each result.
 import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -45,10 +45,10 @@ const TASKS = {
     await redactFile({ from: file, to });
     rmSync(to);
   },
-  /** The end of a chunk changes nothing. JSON stays JSON, with the same numbers and as many strings. */
+  /** The result does not depend on the chunks. JSON stays JSON, with the same numbers and the same count of strings. */
   async pieces({ file, chunkBytes }) {
     const bytes = readFileSync(file);
-    // A string that is cut is copied with each chunk, so many small chunks of a long string take the square of its length.
+    // A string that spans chunks is copied with each one, so small chunks of a long string take quadratic time.
     if (bytes.length ** 2 / chunkBytes > 1e9 || (bytes[0] === 0x1f && bytes[1] === 0x8b)) return;
     const whole = pieces(bytes, bytes.length || 1);
     if (!pieces(bytes, chunkBytes).equals(whole)) throw new Error('the result depends on where chunks end');
@@ -63,7 +63,7 @@ const TASKS = {
   },
 };
 
-/** getrusage's maximum is inherited from the parent through fork, this one begins at exec. */
+/** VmHWM starts at exec. The maximum of getrusage is inherited from the parent through fork. */
 const peakRss = () =>
   Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
 

@@ -1,6 +1,6 @@
 import type { Analysis, Suspect } from '../../src/types/index.ts';
 
-/** A registry that grows; tests change what they are about. */
+/** A registry that grows. Tests override the fields that they are about. */
 export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({
   rank: 1,
   name: 'clients',

@@ -1,4 +1,4 @@
-// An echo server of about 60 MB that has two snapshots analysed, as the watcher thread would, when a client says so.
+// An echo server of about 60 MB. When a client asks for it, it analyses two snapshots as the watcher thread does.
 'use strict';
 const path = require('node:path');
 const { isMainThread, parentPort, Worker, workerData } = require('node:worker_threads');
@@ -11,12 +11,12 @@ if (isMainThread) {
   const files = process.argv.slice(2);
   globalThis.ballast = Array.from({ length: 60_000 }, (_, id) => ({ id, text: `entry ${id}` }));
   const server = new WebSocketServer({ port: 0, perMessageDeflate: false });
-  const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
-  server.on('listening', () => say({ port: server.address().port }));
+  const writeLine = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+  server.on('listening', () => writeLine({ port: server.address().port }));
   server.on('connection', (socket) => {
     socket.on('message', (data) => {
       const text = Buffer.from(data).toString('utf8');
-      if (text === 'analyse') new Worker(__filename, { workerData: files }).on('message', say);
+      if (text === 'analyse') new Worker(__filename, { workerData: files }).on('message', writeLine);
       else socket.send(text);
     });
   });

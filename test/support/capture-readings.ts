@@ -2,7 +2,7 @@ import type { CaptureReadings } from '../../src/types/index.ts';
 
 export const MIB = 1024 * 1024;
 
-/** A small heap in a container of 1 GiB; tests change what they are about. */
+/** A small heap in a container of 1 GiB. Tests override the fields that they are about. */
 export const captureReadings = (over: Partial<CaptureReadings> = {}): CaptureReadings => ({
   heapBytes: 12 * MIB,
   largeObjectBytes: 0,

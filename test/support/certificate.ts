@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A fresh self-signed certificate for 127.0.0.1; made each time, so that no private key lies in the repository. */
+/** Makes a self-signed certificate for 127.0.0.1, so that the repository needs no private key. */
 export function makeCertificate(): { cert: string; key: string; pem: { cert: string; key: string } } {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-cert-'));
   const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 export const ROOT = join(__dirname, '..', '..');
 export const AGENT = join(ROOT, 'dist', 'index.js');
 export const REGISTER = join(ROOT, 'dist', 'register.js');
-/** Reached only by a test that fails. Machines can be slow, so it is long. */
+/** Only a test that fails waits this long. It is long because machines can be slow. */
 const DEADLINE_MS = 120_000;
 
 export interface Line {
@@ -20,7 +20,7 @@ export interface Line {
 
 export interface Child {
   readonly process: ChildProcess;
-  /** A temporary directory with the files of the test, unless the options say otherwise. */
+  /** A temporary directory with the files of the test, unless the options name another one. */
   readonly cwd: string;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   stdout(): string;

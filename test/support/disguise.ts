@@ -1,4 +1,4 @@
-/** The same program with other names, in another order, bundled or minified: what the analysis says must not depend on it. */
+/** The same program renamed, reordered, bundled or minified. The result of the analysis must not depend on the form. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { originalPositionFor, TraceMap } from '@jridgewell/trace-mapping';
@@ -15,7 +15,7 @@ export type Form = (typeof FORMS)[number];
 
 export interface Disguised {
   readonly program: string;
-  /** The line in `source` that a place in what ran was made of. */
+  /** The line in `source` of a location in the code that ran. */
   readonly lineOf: (location: { file: string; line: number; column?: number }) => number | null;
   /** The text before bundling. Its comments mark the lines of the leaks. */
   readonly source: string;
@@ -53,7 +53,7 @@ export function disguise(program: string, form: Form, folder: string): Disguised
   return { program: outfile, source, lineOf, rename: form === 'bundled' ? (path) => path : null };
 }
 
-/** Each variable of the module by another name, wherever it stands. */
+/** Renames every variable of the module. */
 function renaming(source: string): (text: string) => string {
   const names = [...source.matchAll(/^(?:const|let|class) ([A-Za-z]\w*)/gm)].map(([, name]) => name!);
   const others = new Map(names.map((name, at) => [name, `${name.slice(0, 1)}Renamed${at}`]));
@@ -61,7 +61,7 @@ function renaming(source: string): (text: string) => string {
   return (text) => text.replace(pattern, (name) => others.get(name)!);
 }
 
-/** The members of the object of patterns from the last to the first, and everything a few lines farther down. */
+/** Reverses the order of the patterns in their object, and moves the code down by a few lines. */
 function reordered(source: string): string {
   return source
     .replace(

@@ -1,7 +1,7 @@
 /** The JavaScript examples of a page of documentation. */
 
 export interface Example {
-  /** The heading that the example stands under. */
+  /** The heading above the example. */
   readonly heading: string;
   readonly code: string;
 }

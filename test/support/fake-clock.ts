@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/types/index.ts';
 
 export interface FakeClock extends Clock {
-  /** Moves time on, running what falls due in order. */
+  /** Moves the time forward and runs the timers that fall due, in order. */
   advance(ms: number): void;
 }
 

@@ -1,4 +1,4 @@
-/** The Nodes that take the snapshots: this one, and with TEST_NODES=all every release that we support. */
+/** The Node releases that take the snapshots: this one, and with TEST_NODES=all every supported release. */
 import { startComponent } from './components.ts';
 
 const RELEASES = ['node22', 'node24', 'node26'] as const;

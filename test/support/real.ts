@@ -42,7 +42,7 @@ export interface Snapshots {
   /** The directory of the installed packages. */
   readonly dir: string;
   readonly files: readonly [string, string];
-  /** Connections that the server accepted, as a proof that the load ran. */
+  /** Connections that the server accepted. A test checks with it that the load ran. */
   readonly accepted: number;
 }
 

@@ -97,7 +97,7 @@ export interface Run {
   readonly opened: readonly string[];
 }
 
-/** Feeds `minutes` of samples, one each `everyMs`; `shape` is told the minute. */
+/** Feeds `minutes` of samples to a detection, one every `everyMs`. `shape` gets the minute. */
 export function run(
   minutes: number,
   shape: (minute: number) => Shape,

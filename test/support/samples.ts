@@ -10,7 +10,7 @@ export const byTransport = (websocket = 0, more: Partial<ByTransport> = {}): ByT
 
 const MB = 1024 * 1024;
 
-/** A quiet server with 500 WebSocket connections; tests change what they are about. */
+/** A quiet server with 500 WebSocket connections. Tests override the fields that they are about. */
 export const sampleOf = (more: Partial<Sample> = {}): Sample => ({
   seq: 1,
   atMs: 60_000,

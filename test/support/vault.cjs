@@ -1,5 +1,5 @@
-// A program that holds secrets in every place that a heap snapshot shows, and writes one: node vault.cjs <file>.
-// Beside it goes <file>.planted.json: what must be gone, and the names that must stay.
+// A program with secrets in every place that a heap snapshot shows. `node vault.cjs <file>` writes its snapshot, and
+// <file>.planted.json with the secrets that redaction must remove and the names that it must keep.
 'use strict';
 const { createHash } = require('node:crypto');
 const { EventEmitter } = require('node:events');
@@ -10,14 +10,14 @@ const { pathToFileURL } = require('node:url');
 const { writeHeapSnapshot } = require('node:v8');
 
 const planted = [];
-/** Looks drawn at random and is the same in each run: by chance a random one reads as a word, which may stay. */
+/** Counts the tokens. A token is a hash of it and not random, because a random one may read as a word, which may stay. */
 let serial = 0;
 const token = () =>
   createHash('sha256')
     .update(String((serial += 1)))
     .digest('hex')
     .slice(0, 16);
-/** Read from bytes, so that the text is one flat string: V8 writes no text for strings that are glued or cut. */
+/** Makes a flat string from bytes, because V8 writes no text for concatenated and sliced strings. */
 const flat = (text) => Buffer.from(text).toString();
 const secret = (kind) => {
   const text = flat(`planted-${kind}-${token()}`);
@@ -132,7 +132,7 @@ const names = [
   __filename,
 ];
 const file = process.argv[2];
-// A module by its text, and one whose address has a secret in it.
+// A module whose text has a secret, and a module whose URL has one.
 const modules = [`data:text/javascript,export const f = () => ${JSON.stringify(secret('data-url'))}`];
 const empty = join(dirname(file), 'empty.mjs');
 writeFileSync(empty, 'export const f = () => 1;');
