@@ -1,12 +1,13 @@
-// `npm test`, also on a bare clone: dependencies, build, checks, unit tests; meanwhile the real components are
-// installed in the background; then integration and e2e. The last line counts everything.
+// `npm test`: installs the dependencies when they are missing, builds, checks, and runs the unit tests with coverage.
+// Meanwhile it installs the real components. Then it runs the integration and e2e tests. The last line has the counts.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, dependenciesAreInstalled, installDependencies, root, run } from '../fixtures/prepare.mjs';
+import { coverageArguments, formatCoverage, readCoverage } from './tools/coverage.mjs';
 
 const strict = process.env.CI === 'true';
-/** For what hangs, on a slow machine too. */
+/** Ends a run that hangs. A slow machine needs less. */
 const JEST_LIMIT_MS = 45 * 60_000;
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const notes = [];
@@ -23,22 +24,28 @@ async function step(title, task) {
   return code === 0;
 }
 
-async function jest(projects, more = []) {
+/** Runs projects of Jest and counts their tests. `readFolder` gets the temporary folder of the run before it is removed. */
+async function jest(projects, makeArguments, readFolder = () => undefined) {
   const since = Date.now();
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-test-'));
   const file = join(dir, 'result.json');
   const args = [join(root, 'node_modules', 'jest', 'bin', 'jest.js'), '--selectProjects', ...projects];
-  const { signal } = await run(process.execPath, [...args, ...more, '--json', `--outputFile=${file}`], {
-    limitMs: JEST_LIMIT_MS,
-    // A setting of the person who runs the tests must not reach the servers under test.
-    env: { NODE_OPTIONS: '', FORCE_COLOR: '0' },
-  });
+  const { signal } = await run(
+    process.execPath,
+    [...args, ...makeArguments(dir), '--json', `--outputFile=${file}`],
+    {
+      limitMs: JEST_LIMIT_MS,
+      // A setting of the person who runs the tests must not reach the servers under test.
+      env: { NODE_OPTIONS: '', FORCE_COLOR: '0' },
+    },
+  );
   if (!existsSync(file)) {
     console.log(`FAIL ${projects.join(' and ')}: no result (${signal ?? 'jest did not run'})`);
     totals.failed += 1;
     return;
   }
   count(JSON.parse(readFileSync(file, 'utf8')), projects.join(' and '), since);
+  readFolder(dir);
   rmSync(dir, { recursive: true });
 }
 
@@ -63,8 +70,16 @@ function count(result, title, since) {
   }
 }
 
+function checkCoverage(folder) {
+  const rows = readCoverage(folder, root);
+  const isEnough = rows.every((row) => row.isEnough);
+  totals[isEnough ? 'passed' : 'failed'] += 1;
+  console.log(`${isEnough ? 'ok  ' : 'FAIL'} coverage of the unit tests`);
+  for (const row of rows) console.log(formatCoverage(row));
+}
+
 async function installComponents() {
-  // Without a name it installs every one that there is: a test cannot want one that is not in the list.
+  // Without a name the command installs all components.
   const args = [join('fixtures', 'components', 'cli.mjs'), '--json'];
   const { output } = await run(process.execPath, args);
   return output;
@@ -77,12 +92,12 @@ async function main() {
     await components;
     return;
   }
-  await step('types, lint, format', () =>
+  await step('language, types, lint, format', () =>
     run(process.execPath, [join('test', 'tools', 'check.mjs'), '--static']),
   );
-  await jest(['unit']);
+  await jest(['unit'], coverageArguments, checkCoverage);
   reportComponents(await components);
-  await jest(['integration', 'e2e'], ['--maxWorkers=2']);
+  await jest(['integration', 'e2e'], () => ['--maxWorkers=2']);
 }
 
 function reportComponents(output) {
@@ -94,12 +109,12 @@ function reportComponents(output) {
     totals.failed += 1;
   }
   const missing = outcomes.filter(({ did }) => did === 'missing');
-  const there = outcomes.length - missing.length;
+  const present = outcomes.length - missing.length;
   console.log(
-    `${missing.length === 0 ? 'ok  ' : 'note'} real components: ${there} of ${outcomes.length} here`,
+    `${missing.length === 0 ? 'ok  ' : 'note'} real components: ${present} of ${outcomes.length} installed`,
   );
   for (const { name, because, command } of missing) {
-    notes.push(`missing: ${name} (${because}). Get it: ${command}`);
+    notes.push(`missing: ${name} (${because}). Install it with: ${command}`);
   }
 }
 

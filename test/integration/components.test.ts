@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeWith, startComponent } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
 
 const otlpLog = JSON.stringify({
   resourceLogs: [
@@ -19,15 +20,6 @@ const post = (url: string, headers: Record<string, string> = {}): Promise<number
     body: otlpLog,
   }).then(({ status }) => status);
 
-const until = async <T>(probe: () => T | Promise<T>, deadlineMs = 120_000): Promise<T> => {
-  const end = Date.now() + deadlineMs;
-  for (;;) {
-    const value = await probe();
-    if (value || Date.now() > end) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
-
 describeWith(['collector'], 'the collector', () => {
   test('accepts log records, refuses wrong credentials, keeps its ports over a restart', async () => {
     const first = await startComponent('collector');
@@ -36,12 +28,12 @@ describeWith(['collector'], 'the collector', () => {
     expect(await post(first.basicEndpoint, basic('agent:wrong'))).toBe(401);
     expect(await post(first.basicEndpoint, basic('agent:secretpw'))).toBe(200);
     expect(await post(first.bearerEndpoint, { authorization: 'Bearer tok-123' })).toBe(200);
-    expect(await until(() => first.logRecords().length === 3)).toBe(true);
+    await eventually(() => first.logRecords().length === 3, 'three log records');
 
     const second = await first.restart();
     expect(second.endpoint).toBe(first.endpoint);
     expect(await post(second.endpoint)).toBe(200);
-    expect(await until(() => second.logRecords().length === 4)).toBe(true);
+    await eventually(() => second.logRecords().length === 4, 'a log record after the restart');
     await second.stop({ keep: false });
     await expect(post(second.endpoint)).rejects.toThrow();
   });
@@ -53,8 +45,11 @@ describeWith(['prometheus'], 'prometheus', () => {
     await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
     const target = `127.0.0.1:${(page.address() as AddressInfo).port}`;
     const prometheus = await startComponent('prometheus', { targets: [target] });
-    const result = await until(async () => (await prometheus.query('lab_answer'))[0]);
-    expect(result?.value[1]).toBe('42');
+    const result = await eventually(
+      async () => (await prometheus.query('lab_answer'))[0],
+      'the scraped metric',
+    );
+    expect(result.value[1]).toBe('42');
     await prometheus.stop();
     page.close();
   });
@@ -88,13 +83,12 @@ describeWith(['netns'], 'the two network namespaces', () => {
     let output = '';
     server.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     try {
-      await until(() => output.includes('listening'));
+      await eventually(() => output.includes('listening'), 'the server to listen');
       const client = inside('client', `require('net').connect(8000, '${net.serverIp}')`);
-      await until(() => output.includes('open'));
+      await eventually(() => output.includes('open'), 'the connection');
       await net.cut();
       client.kill('SIGKILL');
-      await until(async () => (await net.state()).includes('ESTAB'));
-      expect(await net.state()).toContain('ESTAB');
+      await eventually(async () => (await net.state()).includes('ESTAB'), 'the established connection');
       expect(output).not.toContain('closed');
     } finally {
       server.kill('SIGKILL');

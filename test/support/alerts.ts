@@ -1,6 +1,6 @@
-import type { Alert } from '../../src/types/index.ts';
+import type { Alert, ReportPoint } from '../../src/types/index.ts';
 
-/** An opened alert for zombie connections; a test overrides the fields that it checks. */
+/** An opened alert for zombie connections. Tests override the fields that they are about. */
 export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   schema: 'wsguard.alert/1',
   event: 'opened',
@@ -47,5 +47,17 @@ export const alertOf = (more: Partial<Alert> = {}): Alert => ({
   snapshots: [],
   report: null,
   n: 0,
+  ...more,
+});
+
+/** A row of a report's samples. */
+export const reportPoint = (more: Partial<ReportPoint> = {}): ReportPoint => ({
+  wallMs: 1,
+  heapUsedBytes: 1,
+  floorBytes: null,
+  rssBytes: 1,
+  externalBytes: 1,
+  connections: 1,
+  unanswering: 0,
   ...more,
 });

@@ -1,3 +1,4 @@
+/** Analyses and suspects with all fields. Tests override the fields that they are about. */
 import type { Analysis, ClassRow, Suspect } from '../../src/types/index.ts';
 
 export const suspectOf = (more: Partial<Suspect> = {}): Suspect => ({
@@ -45,3 +46,30 @@ export const analysisOf = (more: Partial<Analysis> = {}): Analysis => ({
   connections: null,
   ...more,
 });
+
+/** A registry `clients` that grows by 300 entries. */
+export const clientsSuspect = (more: Partial<Suspect> = {}): Suspect =>
+  suspectOf({
+    name: 'clients',
+    path: ['clients'],
+    location: { file: 'server.js', line: 41, function: 'onConnection', package: null },
+    objects: 1_200,
+    retainedBytes: 4_000_000,
+    growth: { objects: 300, bytes: 1_000_000 },
+    confidence: 0.9,
+    example: [],
+    otherRetainers: [],
+    notes: [],
+    ...more,
+  });
+
+/** An analysis with these suspects and nothing else. */
+export const analysisWith = (...suspects: Suspect[]): Analysis =>
+  analysisOf({
+    snapshots: [],
+    suspects,
+    clean: suspects.length === 0,
+    because: 'of this test',
+    matchedBy: null,
+    classes: [],
+  });

@@ -20,7 +20,7 @@ const NODE_TYPES = [
   'bigint',
   'object shape',
 ];
-const EDGE_TYPES: readonly EdgeType[] = [
+export const EDGE_TYPES: readonly EdgeType[] = [
   'context',
   'element',
   'property',

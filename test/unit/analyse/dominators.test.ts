@@ -3,8 +3,7 @@ import fc from 'fast-check';
 import { findDominators, findIncomingEdges } from '../../../src/analyse/graph/dominators.ts';
 import { EDGE, NONE, isStrong } from '../../../src/analyse/graph/heap.ts';
 import type { Heap } from '../../../src/analyse/graph/heap.ts';
-import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
-import type { EdgeType } from '../../support/heap-snapshot-builder.ts';
+import { EDGE_TYPES, HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { heapOf } from '../../support/heap-of.ts';
 
 /** The definition of dominators as plain loops, as the reference for the fast algorithm. */
@@ -50,21 +49,11 @@ function expectExact(heap: Heap): void {
   expect(Array.from(fast.retainedSize)).toEqual(slow.retainedSize);
 }
 
-const TYPES: readonly EdgeType[] = [
-  'context',
-  'element',
-  'property',
-  'internal',
-  'hidden',
-  'shortcut',
-  'weak',
-];
-
 test('dominators and retained sizes are exact on random graphs', () => {
   const graph = fc.integer({ min: 1, max: 40 }).chain((count) =>
     fc.record({
       sizes: fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: count, maxLength: count }),
-      edges: fc.array(fc.tuple(fc.nat(count - 1), fc.constantFrom(...TYPES), fc.nat(count - 1)), {
+      edges: fc.array(fc.tuple(fc.nat(count - 1), fc.constantFrom(...EDGE_TYPES), fc.nat(count - 1)), {
         maxLength: count * 4,
       }),
     }),

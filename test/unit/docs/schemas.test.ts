@@ -16,7 +16,7 @@ import type {
   Suspect,
   SuspectType,
 } from '../../../src/types/index.ts';
-import { alertOf } from '../../support/alerts.ts';
+import { alertOf, reportPoint } from '../../support/alerts.ts';
 import { analysisOf, classRow, suspectOf } from '../../support/analyses.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { HOUR, MINUTE, sampleAt, createTestDetection } from '../../support/run.ts';
@@ -250,17 +250,7 @@ describe('a real alert', () => {
   });
 
   test('its report is valid, with and without an analysis', () => {
-    const points: ReportPoint[] = [
-      {
-        wallMs: 1,
-        heapUsedBytes: 1,
-        floorBytes: null,
-        rssBytes: 1,
-        externalBytes: 1,
-        connections: 1,
-        unanswering: 0,
-      },
-    ];
+    const points = [reportPoint()];
     const analysis = analysisOf({ suspects: [suspectOf()], classes: [classRow('Session')] });
     for (const each of [null, analysis]) {
       const report = buildReport({

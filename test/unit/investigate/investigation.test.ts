@@ -9,7 +9,7 @@ import {
 } from '../../../src/investigate/investigation.ts';
 import type { AllocationProfile, Culprit, Sample, Snapshot } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
-import { analysisOf, suspectOf } from '../../support/analysis.ts';
+import { analysisWith, clientsSuspect } from '../../support/analyses.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 
 const LEAK = alertOf({ id: 'a', kind: 'heap-growth', timeToLimit: null, culprit: null });
@@ -62,8 +62,8 @@ const EVENTS = {
   'busy sample': { type: 'sample', sample: sample(2_000), isSuspected: true },
   'snapshot written': { type: 'snapshot-ended', snapshot: WRITTEN },
   'snapshot refused': { type: 'snapshot-ended', snapshot: REFUSED },
-  'clear analysis': { type: 'analysis-ended', analysis: analysisOf(suspectOf()) },
-  'empty analysis': { type: 'analysis-ended', analysis: analysisOf() },
+  'clear analysis': { type: 'analysis-ended', analysis: analysisWith(clientsSuspect()) },
+  'empty analysis': { type: 'analysis-ended', analysis: analysisWith() },
   'no analysis': { type: 'analysis-ended', analysis: 'the child process ended' },
   profile: { type: 'profile-ended', profile: PROFILE },
   stopped: { type: 'stopped' },

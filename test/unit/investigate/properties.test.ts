@@ -9,7 +9,7 @@ import {
 } from '../../../src/investigate/investigation.ts';
 import type { Alert, Kind, Snapshot } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
-import { analysisOf, suspectOf } from '../../support/analysis.ts';
+import { analysisWith, clientsSuspect } from '../../support/analyses.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 
 const HOUR_MS = 3_600_000;
@@ -175,8 +175,8 @@ function snapshotBy(outcome: number, label: string): Snapshot {
 
 function analysisBy(outcome: number) {
   if (outcome === 5) return 'it was ended';
-  if (outcome === 4) return analysisOf();
-  return analysisOf(suspectOf({ confidence: [0.2, 0.4, 0.5, 0.9][outcome] ?? 0.9 }));
+  if (outcome === 4) return analysisWith();
+  return analysisWith(clientsSuspect({ confidence: [0.2, 0.4, 0.5, 0.9][outcome] ?? 0.9 }));
 }
 
 /** A fresh seed each run; fast-check prints it with the failure. `WSGUARD_TEST_SEED` repeats one. */

@@ -1,6 +1,6 @@
 import { chooseRootCause, isClear } from '../../../src/investigate/root-cause.ts';
 import type { AllocationProfile, Analysis, Culprit, Suspect } from '../../../src/types/index.ts';
-import { analysisOf, suspectOf } from '../../support/analysis.ts';
+import { analysisWith, clientsSuspect } from '../../support/analyses.ts';
 
 const GROWTH = { kind: 'heap-growth', subject: 'heap' } as const;
 
@@ -21,7 +21,7 @@ const profileOf = (share: number, over: Partial<AllocationProfile['lines'][0]> =
   ],
 });
 /** The growth of a queue in the same function. */
-const QUEUE: Suspect = suspectOf({
+const QUEUE: Suspect = clientsSuspect({
   name: 'pending',
   path: ['queue', '.pending'],
   location: { file: 'app/server.js', line: 33, function: 'onMessage' },
@@ -30,51 +30,60 @@ const QUEUE: Suspect = suspectOf({
 });
 
 test('names the first suspect with its line', () => {
-  const culprit = choose(GROWTH, { analysis: analysisOf(suspectOf()) });
+  const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect()) });
   expect(culprit).toMatchObject({ name: 'clients', file: 'server.js', line: 41, function: 'onConnection' });
   expect(culprit?.text).toBe('`clients` gained 300 objects, from onConnection server.js:41');
   expect(culprit !== null && isClear(culprit)).toBe(true);
 });
 
 test('prefers the suspect that the alert is about to a larger one', () => {
-  const analysis = analysisOf(suspectOf({ name: 'cache', path: ['cache'] }), suspectOf({ rank: 2 }));
+  const analysis = analysisWith(
+    clientsSuspect({ name: 'cache', path: ['cache'] }),
+    clientsSuspect({ rank: 2 }),
+  );
   expect(choose({ kind: 'registry-growth', subject: 'clients' }, { analysis })?.name).toBe('clients');
 });
 
 test('matches a field by its last name: the heap has the class, the process the variable', () => {
-  const members = suspectOf({ rank: 2, name: 'RoomDirectory.members', path: ['RoomDirectory', '.members'] });
-  const analysis = analysisOf(suspectOf(), members);
+  const members = clientsSuspect({
+    rank: 2,
+    name: 'RoomDirectory.members',
+    path: ['RoomDirectory', '.members'],
+  });
+  const analysis = analysisWith(clientsSuspect(), members);
   const about = { kind: 'registry-growth', subject: 'rooms.members' } as const;
   expect(choose(about, { analysis })?.name).toBe('RoomDirectory.members');
 });
 
 test('prefers the usual type of container of the kind to a larger suspect', () => {
-  const listeners = suspectOf({ rank: 2, name: "listeners of 'tick'", type: 'Listeners' });
+  const listeners = clientsSuspect({ rank: 2, name: "listeners of 'tick'", type: 'Listeners' });
   const about = { kind: 'listener-accumulation', subject: 'bus tick' } as const;
-  expect(choose(about, { analysis: analysisOf(suspectOf(), listeners) })?.name).toBe("listeners of 'tick'");
+  expect(choose(about, { analysis: analysisWith(clientsSuspect(), listeners) })?.name).toBe(
+    "listeners of 'tick'",
+  );
 });
 
 test('does not name a guess; a weak suspect is not clear', () => {
-  expect(choose(GROWTH, { analysis: analysisOf(suspectOf({ confidence: 0.2 })) })).toBeNull();
-  expect(choose(GROWTH, { analysis: analysisOf() })).toBeNull();
+  expect(choose(GROWTH, { analysis: analysisWith(clientsSuspect({ confidence: 0.2 })) })).toBeNull();
+  expect(choose(GROWTH, { analysis: analysisWith() })).toBeNull();
   expect(choose(GROWTH, {})).toBeNull();
-  const weak = choose(GROWTH, { analysis: analysisOf(suspectOf({ confidence: 0.4 })) });
+  const weak = choose(GROWTH, { analysis: analysisWith(clientsSuspect({ confidence: 0.4 })) });
   expect(weak !== null && isClear(weak)).toBe(false);
 });
 
 test('names the list that gained entries, not its newest entry', () => {
   const path = ['hub', '.traces', '[215]'];
-  const culprit = choose(GROWTH, { analysis: analysisOf(suspectOf({ type: 'Array', path })) });
+  const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect({ type: 'Array', path })) });
   expect(culprit?.text).toMatch(/^`hub\.traces` gained /);
 });
 
 test('says what a container of a single snapshot retains', () => {
-  const culprit = choose(GROWTH, { analysis: analysisOf(suspectOf({ growth: null, path: [] })) });
+  const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect({ growth: null, path: [] })) });
   expect(culprit?.text).toBe('`clients` retains 1200 objects, from onConnection server.js:41');
 });
 
 test('compares the growth with the connections that opened between the snapshots', () => {
-  const analysis = analysisOf(suspectOf({ growth: { objects: 412, bytes: 400_000 } }));
+  const analysis = analysisWith(clientsSuspect({ growth: { objects: 412, bytes: 400_000 } }));
   const textOf = (connectionsOpened: number): string | undefined =>
     choose(GROWTH, { analysis, connectionsOpened })?.text;
   expect(textOf(412)).toContain('gained 412 objects, 1.00 for each of 412 connections opened meanwhile');
@@ -84,7 +93,7 @@ test('compares the growth with the connections that opened between the snapshots
 
 describe('with an allocation profile', () => {
   test('a suspect and a line that agree are surer together', () => {
-    const culprit = choose(GROWTH, { analysis: analysisOf(QUEUE), profile: profileOf(0.7) });
+    const culprit = choose(GROWTH, { analysis: analysisWith(QUEUE), profile: profileOf(0.7) });
     expect(culprit).toMatchObject({ name: 'pending', file: 'app/server.js', line: 33 });
     expect(culprit?.confidence).toBeCloseTo(1 - 0.2 * 0.65);
     expect(culprit?.text).toBe('`queue.pending` gained 400 objects, from onMessage app/server.js:33');
@@ -94,21 +103,21 @@ describe('with an allocation profile', () => {
     const near = profileOf(0.7, { function: 'outer', line: 1 });
     const far = profileOf(0.7, { function: 'outer', line: 34 });
     const confidenceWith = (profile: AllocationProfile): number =>
-      choose(GROWTH, { analysis: analysisOf(QUEUE), profile })?.confidence ?? 0;
+      choose(GROWTH, { analysis: analysisWith(QUEUE), profile })?.confidence ?? 0;
     expect(confidenceWith(near)).toBeGreaterThan(0.8);
     expect(confidenceWith(far)).toBe(0.8);
   });
 
   test('a line elsewhere does not make the suspect less sure', () => {
     const profile = profileOf(0.7, { file: '/srv/app/other.js' });
-    expect(choose(GROWTH, { analysis: analysisOf(QUEUE), profile })).toMatchObject({
+    expect(choose(GROWTH, { analysis: analysisWith(QUEUE), profile })).toMatchObject({
       file: 'app/server.js',
       confidence: 0.8,
     });
   });
 
   test('a suspect without a location gets the line that allocates its entries', () => {
-    const analysis = analysisOf({ ...QUEUE, location: null });
+    const analysis = analysisWith({ ...QUEUE, location: null });
     const culprit = choose(GROWTH, { analysis, profile: profileOf(0.5, { function: null }) });
     expect(culprit).toMatchObject({ name: 'pending', file: '/srv/app/server.js', line: 30 });
     expect(culprit?.confidence).toBeCloseTo(0.6);

@@ -1,7 +1,7 @@
 import { analysisText } from '../../../src/report/analysis-text.ts';
 import { connectionsServed, snapshotTimeMs } from '../../../src/report/connection-counts.ts';
 import { retainingPathLines, sharedBytesText } from '../../../src/report/retaining-path.ts';
-import type { ReportPoint } from '../../../src/types/index.ts';
+import { reportPoint } from '../../support/alerts.ts';
 import { analysisOf, suspectOf } from '../../support/analyses.ts';
 
 const stepAt = (index: number, firstSuspect: number) => ({
@@ -73,17 +73,8 @@ test('shared bytes name every suspect that must release them', () => {
 
 test('connections between two snapshots need a point near each of them', () => {
   const startMs = 1_795_337_736_734;
-  const point = (ms: number, opened: number): ReportPoint => ({
-    wallMs: startMs + ms,
-    heapUsedBytes: 1,
-    floorBytes: null,
-    rssBytes: 1,
-    externalBytes: 1,
-    connections: 1,
-    unanswering: 0,
-    opened,
-    closed: opened - 1,
-  });
+  const point = (ms: number, opened: number) =>
+    reportPoint({ wallMs: startMs + ms, opened, closed: opened - 1 });
   const files = [`heap-${startMs}-1.heapsnapshot`, `heap-${startMs + 300_000}-2.heapsnapshot`];
   expect(files.map(snapshotTimeMs)).toEqual([startMs, startMs + 300_000]);
   expect(connectionsServed([point(0, 100), point(290_000, 380)], files)).toEqual({

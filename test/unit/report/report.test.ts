@@ -2,7 +2,8 @@ import { ALL_KINDS, KINDS, adviceText } from '../../../src/kinds/index.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportText } from '../../../src/report/report-text.ts';
 import type { Alert, ReportPoint } from '../../../src/types/index.ts';
-import { alertOf } from '../../support/alerts.ts';
+import { alertOf, reportPoint } from '../../support/alerts.ts';
+import { analysisWith, clientsSuspect } from '../../support/analyses.ts';
 
 const report = (more: Partial<Alert> = {}, points: ReportPoint[] = []) =>
   buildReport({ alert: alertOf(more), points, analysis: null, dir: '/app/wsguard' });
@@ -77,37 +78,14 @@ test('report.txt has evidence, ruled-out kinds, suspects, at most 12 rows of sam
     points,
     dir: '/d',
     analysis: {
-      schema: 'wsguard.analysis/1',
-      snapshots: [],
-      clean: false,
-      because: 'clients gained 900 entries',
-      matchedBy: 'id',
-      growing: [],
-      holders: [],
-      classes: [],
-      external: [],
-      connections: null,
-      suspects: [
-        {
-          containers: 1,
-          entries: 'WebSocket',
-          example: [],
-          otherRetainers: [],
-          notes: [],
-          known: null,
-          steps: [],
-          shared: [],
-          rank: 1,
-          name: 'clients',
-          type: 'Map',
-          path: ['clients'],
-          location: { file: 'server.js', line: 41, function: null },
+      ...analysisWith(
+        clientsSuspect({
           objects: 1912,
           retainedBytes: 80 * 1024 * 1024,
           growth: { objects: 900, bytes: 1024 },
-          confidence: 0.9,
-        },
-      ],
+        }),
+      ),
+      because: 'clients gained 900 entries',
     },
   });
   const text = reportText(built);
@@ -124,15 +102,7 @@ test('report.txt has evidence, ruled-out kinds, suspects, at most 12 rows of sam
 });
 
 test('a long history is thinned out and keeps its first and last point', () => {
-  const point = {
-    heapUsedBytes: 1,
-    floorBytes: null,
-    rssBytes: 1,
-    externalBytes: 1,
-    connections: 1,
-    unanswering: 0,
-  };
-  const points = Array.from({ length: 1001 }, (_, i) => ({ ...point, wallMs: i }));
+  const points = Array.from({ length: 1001 }, (_, i) => reportPoint({ wallMs: i }));
   const { samples } = report({}, points);
   expect(samples).toHaveLength(240);
   expect([samples[0]?.wallMs, samples.at(-1)?.wallMs]).toEqual([0, 1000]);

@@ -3,7 +3,7 @@ import type { AlertUpdate } from '../../../src/investigate/investigation.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Snapshot } from '../../../src/types/index.ts';
 import type { WatcherContext } from '../../../src/watcher/context.ts';
 import { InvestigationRunner } from '../../../src/watcher/investigation-runner.ts';
-import { analysisOf, suspectOf } from '../../support/analysis.ts';
+import { analysisWith, clientsSuspect } from '../../support/analyses.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
@@ -96,7 +96,7 @@ const LOCATED: Culprit = {
 
 test('takes the second snapshot after 200 more connections and names the root cause from the pair', async () => {
   const { alert, sample, lines, analysed, count } = start({
-    analyses: [analysisOf(suspectOf())],
+    analyses: [analysisWith(clientsSuspect())],
   });
   await sample(1_000);
   await alert(LEAK);
@@ -109,7 +109,7 @@ test('takes the second snapshot after 200 more connections and names the root ca
 });
 
 test('takes the second snapshot after 15 min without that many connections', async () => {
-  const { alert, sample, count } = start({ analyses: [analysisOf(suspectOf())] });
+  const { alert, sample, count } = start({ analyses: [analysisWith(clientsSuspect())] });
   await sample(0);
   await alert(LEAK);
   await sample(3, 14 * 60_000);
@@ -119,7 +119,7 @@ test('takes the second snapshot after 15 min without that many connections', asy
 });
 
 test('takes the second snapshot sooner when the memory limit is near', async () => {
-  const { alert, sample, count } = start({ analyses: [analysisOf(suspectOf())] });
+  const { alert, sample, count } = start({ analyses: [analysisWith(clientsSuspect())] });
   const timeToLimit = { ms: 240_000, lowMs: 200_000, highMs: null, limit: 'heap' } as const;
   await alert({ ...LEAK, timeToLimit });
   await sample(3, 60_000);
@@ -128,7 +128,10 @@ test('takes the second snapshot sooner when the memory limit is near', async () 
 
 test('takes a third snapshot when two are not clear, and names an unclear root cause rather than none', async () => {
   const { alert, sample, updates, analysed } = start({
-    analyses: [analysisOf(suspectOf({ confidence: 0.4 })), analysisOf(suspectOf({ confidence: 0.4 }))],
+    analyses: [
+      analysisWith(clientsSuspect({ confidence: 0.4 })),
+      analysisWith(clientsSuspect({ confidence: 0.4 })),
+    ],
   });
   await alert(LEAK);
   await sample(400);
@@ -142,7 +145,7 @@ test('takes a third snapshot when two are not clear, and names an unclear root c
 });
 
 test('says so when three snapshots show no growth', async () => {
-  const { alert, sample, updates } = start({ analyses: [analysisOf(), analysisOf()] });
+  const { alert, sample, updates } = start({ analyses: [analysisWith(), analysisWith()] });
   await alert(LEAK);
   await sample(400);
   await sample(800);
@@ -178,7 +181,7 @@ test('when the second snapshot is refused the first one alone names the root cau
   const refused: Snapshot = { outcome: 'refused', reason: 'the stop would be too long' };
   const { alert, updates, sample, lines, analysed } = start({
     snapshots: [writtenOf('a/1'), refused],
-    analyses: [analysisOf(suspectOf({ growth: null, confidence: 0.6 }))],
+    analyses: [analysisWith(clientsSuspect({ growth: null, confidence: 0.6 }))],
   });
   await alert({ ...LEAK, kind: 'registry-growth' });
   await sample(5_000);
@@ -202,7 +205,9 @@ test('an alert with a located listener gets the first snapshot only', async () =
 });
 
 test('an alert that opens meanwhile joins the round and gets its snapshots and its root cause', async () => {
-  const { alert, sample, lines, updates, count, attached } = start({ analyses: [analysisOf(suspectOf())] });
+  const { alert, sample, lines, updates, count, attached } = start({
+    analyses: [analysisWith(clientsSuspect())],
+  });
   await alert(LEAK);
   await alert({ ...LEAK, id: 'b' });
   expect(updates.filter(([id]) => id === 'b').map(([, { snapshot }]) => snapshot?.outcome)).toEqual([

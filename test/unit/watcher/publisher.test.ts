@@ -4,7 +4,7 @@ import type { Outputs } from '../../../src/watcher/outputs.ts';
 import { Publisher } from '../../../src/watcher/publisher.ts';
 import { WatcherState } from '../../../src/watcher/state.ts';
 import { alertOf } from '../../support/alerts.ts';
-import { analysisOf } from '../../support/analysis.ts';
+import { analysisWith } from '../../support/analyses.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 /** A publisher whose outputs record what they get. `reports` are the results of `writeReport`; null is a failed write. */
@@ -84,7 +84,7 @@ test('open alerts are those published last; a closed one is removed', async () =
 
 test('reports after attachAnalysis contain the analysis, until the alert closes', async () => {
   const { publisher, analyses } = start();
-  const analysis = analysisOf();
+  const analysis = analysisWith();
   publisher.attachAnalysis('a', analysis);
   publisher.publish([alertOf({ id: 'a' })]);
   await publisher.idle();
