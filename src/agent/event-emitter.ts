@@ -1,5 +1,6 @@
 /** Backs `agent.on`. An error in a listener is logged and counted, never thrown into the application. */
 import type { Guard } from '../core/guard.ts';
+import { watchArgumentError } from '../hooks/watch-argument-error.ts';
 import type { Dispose } from '../types/index.ts';
 import type { AgentEvents } from './api.ts';
 
@@ -19,9 +20,8 @@ export function createEventEmitter(guard: Guard): AgentEventEmitter {
   const listeners = new Map<string, Set<Listener>>();
   return {
     on(event, listener) {
-      if (!EVENTS.includes(event))
-        throw new TypeError(`agent.on('${String(event)}'): expected one of ${EVENTS.join(', ')}`);
-      if (typeof listener !== 'function') throw new TypeError(`agent.on('${event}') needs a function`);
+      if (!EVENTS.includes(event)) throw watchArgumentError('event', event);
+      if (typeof listener !== 'function') throw watchArgumentError('listener', listener);
       const set = listeners.get(event) ?? new Set();
       listeners.set(event, set);
       if (set.size < MAX_LISTENERS) set.add(listener as Listener);

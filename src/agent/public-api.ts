@@ -3,6 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type * as CollectIntoModule from '../export/collect-into.ts';
 import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
+import { watchArgumentError } from '../hooks/watch-argument-error.ts';
 import { composeStatus } from '../report/status.ts';
 import type { Dispose, Snapshot, Status } from '../types/index.ts';
 import type { Agent } from './api.ts';
@@ -60,7 +61,7 @@ function keepAliveDuring<T>(pending: Promise<T>): Promise<T> {
 function collectInto(context: AgentContext, registry: RegistryLike): Dispose {
   const collecting = require('../export/collect-into.ts') as typeof CollectIntoModule;
   const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
-  if (!collecting.isRegistry(registry)) throw new TypeError('collectInto needs a Registry of prom-client');
+  if (!collecting.isRegistry(registry)) throw watchArgumentError('promClientRegistry', registry);
   const { taken, dispose } = collecting.collectInto(
     registry,
     metricsFor(context.resolved.config.otelRuntime),

@@ -66,7 +66,7 @@ function checkHeap({ heapCapacityBytes, oldSpaceBytes }: CaptureReadings): Refus
   if (haveBytes >= HEAP_RESERVE_BYTES) return null;
   const needBytes = HEAP_RESERVE_BYTES;
   return refused(
-    `too near the heap limit: needs ${formatBytes(needBytes)} of free heap, ${formatBytes(haveBytes)} available`,
+    `too little free heap: needs ${formatBytes(needBytes)}, ${formatBytes(haveBytes)} available`,
     { needBytes, haveBytes },
   );
 }

@@ -13,12 +13,12 @@ import { analysisText } from '../report/analysis-text.ts';
 import { connectionsServed } from '../report/connection-counts.ts';
 import { analysisHtml } from '../report/html/analysis-html.ts';
 import type { Analysis, ReportPoint } from '../types/index.ts';
+import { fileErrorText } from '../core/files.ts';
 import {
   CliError,
   defineCommand,
   EXIT_CODES,
   FAILED_MEANING,
-  fileErrorText,
   UsageError,
   WRONG_USE_MEANING,
   type CliIo,

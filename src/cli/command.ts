@@ -147,21 +147,3 @@ function optionLines(options: OptionSpecs): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, help]) => `  ${left.padEnd(width)}  ${help}`);
 }
-
-const FILE_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
-  EISDIR: 'is a directory, not a file',
-  ENOTDIR: 'a part of the path is not a directory',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  ENOSPC: 'no space left on the disk',
-  Z_BUF_ERROR: 'the gzip data is cut off',
-  Z_DATA_ERROR: 'the gzip data is damaged',
-};
-
-/** The reason of a failed file operation in words. */
-export function fileErrorText(error: unknown, operation: 'read' | 'write' = 'read'): string {
-  const { code = '', message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' && operation === 'write') return 'the directory does not exist';
-  return FILE_ERRORS[code] ?? message;
-}

@@ -46,7 +46,7 @@ function checkNode(): Check {
 function checkThread({ thread }: Config): Check {
   const consequence = 'detection and delivery run on the application thread';
   if (thread === 'off') return check('watcher thread', 'off', `WSGUARD_THREAD is off; ${consequence}`);
-  if (isAllowed('worker')) return check('watcher thread', 'yes', 'takes about 23 MB of RSS');
+  if (isAllowed('worker')) return check('watcher thread', 'yes', 'takes up to 35 MB of RSS');
   return check('watcher thread', 'no', `Node runs with --permission without --allow-worker; ${consequence}`);
 }
 

@@ -8,7 +8,8 @@ import type { Config } from '../config/schema.ts';
 import { readSmallRegularFile } from '../core/files.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
-import { CliError, fileErrorText } from './command.ts';
+import { fileErrorText } from '../core/files.ts';
+import { CliError } from './command.ts';
 import { check, type Check, type DoctorReport } from './doctor-report.ts';
 
 const AGENT_PATTERN = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;

@@ -5,12 +5,12 @@ import { redactFile } from '../capture/redact-file.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import { failureFrom } from '../core/outcome.ts';
 import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
+import { fileErrorText } from '../core/files.ts';
 import {
   CliError,
   defineCommand,
   EXIT_CODES,
   FAILED_MEANING,
-  fileErrorText,
   UsageError,
   WRONG_USE_MEANING,
   type CliIo,

@@ -3,7 +3,8 @@ import { createReadStream } from 'node:fs';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Sample } from '../types/index.ts';
-import { CliError, fileErrorText, type CliIo } from './command.ts';
+import { fileErrorText } from '../core/files.ts';
+import { CliError, type CliIo } from './command.ts';
 import { createTraceReader, readSampleLine, type TraceOptions } from './trace-sample.ts';
 
 /** A CSV row has about 300 characters, a JSON sample with hundreds of registries about 100,000. */

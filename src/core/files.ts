@@ -1,4 +1,7 @@
-/** Reads small files that the agent did not write itself: settings, package.json, state of earlier processes. */
+/**
+ * Reads small files that the agent did not write itself: settings, package.json, state of earlier processes. Puts errors
+ * of files into words.
+ */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { formatBytes } from './format.ts';
 
@@ -40,3 +43,21 @@ function readBounded(descriptor: number, expectedBytes: number, maxBytes: number
 }
 
 const tooLarge = (maxBytes: number): Error => new Error(`larger than ${formatBytes(maxBytes)}`);
+
+const FILE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'is a directory, not a file',
+  ENOTDIR: 'a part of the path is not a directory',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOSPC: 'no space left on the disk',
+  Z_BUF_ERROR: 'the gzip data is cut off',
+  Z_DATA_ERROR: 'the gzip data is damaged',
+};
+
+/** The reason of a failed file operation in words. */
+export function fileErrorText(error: unknown, operation: 'read' | 'write' = 'read'): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' && operation === 'write') return 'the directory does not exist';
+  return FILE_ERRORS[code] ?? message;
+}

@@ -21,9 +21,11 @@ export function formatBytes(bytes: number): string {
 export const formatCount = (value: number): string =>
   value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 0 });
 
-/** `rose 4.6 MiB`, `fell 16.0 KiB`. */
-export const formatChange = (bytes: number): string =>
-  `${bytes < 0 ? 'fell' : 'rose'} ${formatBytes(Math.abs(bytes))}`;
+/** `rose 4.6 MiB`, `fell 16.0 KiB`, `did not change`. */
+export function formatChange(bytes: number): string {
+  if (Math.round(bytes) === 0) return 'did not change';
+  return `${bytes < 0 ? 'fell' : 'rose'} ${formatBytes(Math.abs(bytes))}`;
+}
 
 /** `93 %` of a share of 0.93. */
 export const formatShare = (share: number): string => `${Math.round(share * 100)} %`;
@@ -40,14 +42,19 @@ export function formatDuration(ms: number): string {
   return ms < 2 * DAY_MS ? `${Math.round(ms / HOUR_MS)} h` : `${Math.round(ms / DAY_MS)} days`;
 }
 
-/** `in about 42 min (30 to 65)`: the range in the unit of the first number. */
+/** `in about 42 min (30 to 65)`: the range in the unit of the first number; no range when both ends round to one number. */
 export function formatTimeToLimit({ ms, lowMs, highMs }: TimeToLimit): string {
   if (ms <= 0) return 'now';
   const [unitMs, unit] = unitFor(ms);
   const inUnit = (value: number): string => formatCount(round(value / unitMs));
-  const range = highMs === null ? `at least ${inUnit(lowMs)}` : `${inUnit(lowMs)} to ${inUnit(highMs)}`;
-  return `in about ${inUnit(ms)} ${unit} (${range})`;
+  const text = `in about ${inUnit(ms)} ${unit}`;
+  if (highMs === null) return `${text} (at least ${inUnit(lowMs)})`;
+  return inUnit(lowMs) === inUnit(highMs) ? text : `${text} (${inUnit(lowMs)} to ${inUnit(highMs)})`;
 }
+
+/** The value at which the time to the limit ends. The process dies a little above 85 % of the heap capacity. */
+export const formatLimit = (limit: TimeToLimit['limit']): string =>
+  limit === 'heap' ? '85 % of the heap capacity' : 'the container limit';
 
 const round = (value: number): number => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
 

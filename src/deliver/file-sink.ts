@@ -129,10 +129,15 @@ async function lacksLineBreak(path: string): Promise<boolean> {
 /** Open alerts are read back from disk, so an id must not be able to name a folder outside the directory. */
 const safeName = (alertId: string): string => alertId.replace(/[^\w-]/g, '_').slice(0, 100);
 
-function dropped(error: unknown, dir: string): Delivery {
-  const { code = 'unknown', message } = error as NodeJS.ErrnoException;
-  const reason = `${dir}: ${code === 'unknown' ? message : code}`;
-  if (DISK_FULL_CODES.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DISK_FULL', reason };
-  if (DENIED_CODES.has(code)) return { outcome: 'dropped', code: 'WSGUARD_DIR_UNWRITABLE', reason };
-  return { outcome: 'dropped', code: 'WSGUARD_FILE_FAILED', reason };
+const dropped = (error: unknown, dir: string): Delivery => ({
+  outcome: 'dropped',
+  ...writeFailure(error, dir),
+});
+
+/** The WSGUARD code (docs/errors.md) and the reason of a failed write into `dir`. */
+export function writeFailure(error: unknown, dir: string): { code: string; reason: string } {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const reason = `${dir}: ${code || message}`;
+  if (DISK_FULL_CODES.has(code)) return { code: 'WSGUARD_DISK_FULL', reason };
+  return { code: DENIED_CODES.has(code) ? 'WSGUARD_DIR_UNWRITABLE' : 'WSGUARD_FILE_FAILED', reason };
 }

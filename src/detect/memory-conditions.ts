@@ -1,6 +1,6 @@
 /** `memoryThreshold` and `exhaustion`: conditions of memory. They open an alert and never claim a leak. */
 
-import { formatShare, formatTimeToLimit } from '../core/format.ts';
+import { formatShare, formatLimit, formatTimeToLimit } from '../core/format.ts';
 import { CONDITIONS } from '../kinds/index.ts';
 import type { Evidence } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
@@ -42,6 +42,8 @@ function levelsOf({ window, last, nowMs, postGcHeaps }: History): Level[] {
   return levels.filter(({ share }) => Number.isFinite(share));
 }
 
+const LIMIT_NAMES = { heap: 'the heap capacity', container: 'the container limit' } as const;
+
 export const memoryThreshold: Detector = {
   name: THRESHOLD,
   evaluate({ history, trend }) {
@@ -55,7 +57,7 @@ export const memoryThreshold: Detector = {
       threshold: threshold.share.value,
       windowMs: WINDOW_MS,
     }));
-    const text = `At least ${formatShare(worst.share)} of the ${worst.limit} limit has been in use for 10 min`;
+    const text = `At least ${formatShare(worst.share)} of ${LIMIT_NAMES[worst.limit]} has been in use for 10 min`;
     const isRising = trend !== null && trend.t > RISING_T && trend.riseBytes > 0;
     const isOver = worst.share >= threshold.share.value;
     const isOverAndRising = worst.share >= threshold.risingShare.value && isRising && worst.limit === 'heap';
@@ -87,7 +89,7 @@ export const exhaustion: Detector = {
         threshold: exhausted.timeToLimit.value / 1000,
       },
     ];
-    const title = `The process reaches the ${timeToLimit.limit} limit ${formatTimeToLimit(timeToLimit)}`;
+    const title = `The process reaches ${formatLimit(timeToLimit.limit)} ${formatTimeToLimit(timeToLimit)}`;
     const isNarrow = timeToLimit.highMs !== null && timeToLimit.highMs < exhausted.latestTimeToLimit.value;
     const isNear = usedShare(history, timeToLimit.limit) >= exhausted.usedShare.value;
     if (timeToLimit.ms >= exhausted.timeToLimit.value || !isNarrow || !isNear)

@@ -103,7 +103,7 @@ function reasonForPlateau({ history: { window } }: View): 'allocator-retention' 
     : 'plateau';
 }
 
-/** The limit of the container, or twice the limit of the heap where the process has no container limit. */
+/** The container limit, or twice V8's `heap_size_limit` where there is no container limit. */
 const memoryLimitOf = ({ last }: History): number =>
   last?.limits.containerBytes ?? 2 * (last?.memory.heapLimitBytes ?? Number.NaN);
 

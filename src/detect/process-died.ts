@@ -80,7 +80,7 @@ function causeOf(last: Sample, { oomKills }: Now): Cause {
   if (containerShare(last) >= LIMIT_SHARE)
     return atLimit(`ended with ${formatShare(containerShare(last))} of its container limit in use`);
   if (heapShare(last) >= LIMIT_SHARE)
-    return atLimit(`ended with ${formatShare(heapShare(last))} of its heap limit in use`);
+    return atLimit(`ended with ${formatShare(heapShare(last))} of its heap capacity in use`);
   // A SIGTERM without a handler ends a process just as silently, so a deployment can look like this.
   return {
     text: 'ended without a shutdown (SIGTERM without a handler, SIGKILL, a crash, or the machine)',

@@ -37,7 +37,7 @@ export const MEMORY_METRICS: readonly Metric[] = [
     'wsguard.time_to_limit',
     [
       's',
-      'Time until 85 % of the heap limit or the container limit is reached at the current growth. No series while nothing grows.',
+      'Time until memory reaches 85 % of the heap capacity, or the container limit, at its present growth. No series while nothing grows.',
       'limit',
     ],
     ({ timeToLimit }) =>

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
+import { fileErrorText } from '../core/files.ts';
 import { SnapshotError } from './snapshot-error.ts';
 
 export interface SnapshotBytes {
@@ -28,11 +29,11 @@ export async function openSnapshot(file: string, stdin: Readable): Promise<Snaps
   try {
     handle = await open(file, 'r');
     const stat = await handle.stat();
-    if (stat.isDirectory()) throw new Error('is a directory');
+    if (stat.isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' });
     // A named pipe has no size.
     sizeBytes = stat.isFile() ? stat.size : Infinity;
   } catch (error) {
-    throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', `${file}: ${messageOf(error)}`);
+    throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', `cannot read ${file}: ${fileErrorText(error)}`);
   }
   const progress = { readBytes: 0 };
   const first = Buffer.alloc(2);
@@ -40,14 +41,18 @@ export async function openSnapshot(file: string, stdin: Readable): Promise<Snaps
   return {
     sizeBytes: isGzip(first) ? sizeBytes * MAX_DEFLATE_RATIO : sizeBytes,
     readShare: () => (Number.isFinite(sizeBytes) ? progress.readBytes / Math.max(1, sizeBytes) : null),
-    chunks: unpacked(rawChunks(handle, progress)),
+    chunks: unpacked(rawChunks(file, handle, progress)),
   };
 }
 
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
 /** Reads the next chunk while the consumer works on the current one. */
-async function* rawChunks(handle: FileHandle, progress: { readBytes: number }): AsyncGenerator<Uint8Array> {
+async function* rawChunks(
+  file: string,
+  handle: FileHandle,
+  progress: { readBytes: number },
+): AsyncGenerator<Uint8Array> {
   try {
     let buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
     let next = handle.read(buffers[0], 0, CHUNK_BYTES);
@@ -62,7 +67,7 @@ async function* rawChunks(handle: FileHandle, progress: { readBytes: number }): 
       yield buffer.subarray(0, bytesRead);
     }
   } catch (error) {
-    throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', messageOf(error));
+    throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', `cannot read ${file}: ${fileErrorText(error)}`);
   } finally {
     await handle.close().catch(() => {});
   }

@@ -1,4 +1,4 @@
-/** The one error that the agent throws into the application: a wrong argument of a `watch...` method, at the call. */
+/** The error that the agent throws into the application: a wrong argument of an API method, at the call. */
 
 const EXPECTED = {
   name: 'a name (a string that is not empty)',
@@ -8,9 +8,13 @@ const EXPECTED = {
   emitter: 'an EventEmitter',
   connection: 'a socket or a stream',
   id: 'an id (a string that is not empty)',
+  event: 'an event: alert, snapshot or report',
+  listener: 'a function',
+  promClientRegistry: 'a Registry of prom-client',
 } as const;
 
 export function watchArgumentError(argument: keyof typeof EXPECTED, value: unknown): TypeError {
-  const error = new TypeError(`wsguard: expected ${EXPECTED[argument]}, got ${typeof value}`);
+  const received = argument === 'event' && typeof value === 'string' ? `'${value}'` : typeof value;
+  const error = new TypeError(`wsguard: expected ${EXPECTED[argument]}, got ${received}`);
   return Object.assign(error, { code: 'WSGUARD_WATCH_ARGUMENT' });
 }

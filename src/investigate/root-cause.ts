@@ -72,7 +72,7 @@ function describeSuspect(suspect: Suspect, line: ProfileLine | null, connections
   if (culprit.file === null) {
     return {
       ...culprit,
-      text: `${culprit.text}; most live data is allocated in ${formatPlace(line)}`,
+      text: `${culprit.text}; most live data is allocated at ${formatPlace(line)}`,
       file: line.file,
       line: line.line,
       function: line.function,
@@ -93,7 +93,7 @@ function culpritFrom(suspect: Suspect, connectionsOpened: number): Culprit {
     growth === null
       ? `retains ${objects} objects`
       : `gained ${growth.objects} objects${formatPerConnection(growth.objects, connectionsOpened)}`;
-  const place = location === null ? '' : `, from ${formatPlace(location)}`;
+  const place = location === null ? '' : `, added at ${formatPlace(location)}`;
   return {
     text: `\`${container}\` ${count}${place}`,
     name,
@@ -115,7 +115,7 @@ function formatPerConnection(objects: number, connectionsOpened: number): string
 
 function describeLine(line: ProfileLine): Culprit {
   return {
-    text: `${Math.round(line.share * 100)} % of the sampled live data is allocated in ${formatPlace(line)}`,
+    text: `${Math.round(line.share * 100)} % of the sampled live data is allocated at ${formatPlace(line)}`,
     name: line.function,
     file: line.file,
     line: line.line,
@@ -127,8 +127,11 @@ function describeLine(line: ProfileLine): Culprit {
 
 const isInPackage = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);
 
-const formatPlace = (place: { file: string; line: number; function: string | null }): string =>
-  `${place.function === null ? '' : `${place.function} `}${place.file}:${place.line}`;
+/** `onMessage (server.js:33)`, as in a stack trace of V8. */
+function formatPlace(place: { file: string; line: number; function: string | null }): string {
+  const spot = `${place.file}:${place.line}`;
+  return place.function === null ? spot : `${place.function} (${spot})`;
+}
 
 /** One of the two paths may be relative, so only folder and file name are compared. */
 function isSamePlace(culprit: Culprit, line: ProfileLine): boolean {

@@ -54,12 +54,12 @@ export const CONDITIONS = {
     isRuledOut: false,
     explainedBy: 'any leak',
     thresholds: {
-      risingShare: limit('use of the heap limit over the whole window, while the post-GC heap rises', {
+      risingShare: limit('use of the heap capacity over the whole window, while the post-GC heap rises', {
         value: 0.7,
         unit: '%',
         source: CUSTOMARY,
       }),
-      share: limit('use of the heap or container limit over the whole window', {
+      share: limit('use of the heap capacity or the container limit over the whole window', {
         value: 0.85,
         unit: '%',
         severity: 'critical',
@@ -264,7 +264,7 @@ export const CONDITIONS = {
     isRuledOut: false,
     explainedBy: [],
     thresholds: {
-      limitShare: limit('use of the heap or container limit in the last sample', {
+      limitShare: limit('use of the heap capacity or the container limit in the last sample', {
         value: 0.85,
         unit: '%',
         severity: 'critical',

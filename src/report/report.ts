@@ -1,7 +1,7 @@
 /** Builds the report of one alert. Its headline answers five questions: what, how long, restart or not, what now, which file. */
 import type { Alert, Analysis, Report, ReportPoint } from '../types/index.ts';
 import { KINDS, capturesEvidence } from '../kinds/index.ts';
-import { formatBytes, formatDuration, formatTimeToLimit } from '../core/format.ts';
+import { formatBytes, formatDuration, formatLimit, formatTimeToLimit } from '../core/format.ts';
 import { redactionText, refusalText } from './snapshot-text.ts';
 
 export interface ReportInput {
@@ -47,9 +47,7 @@ function timeLeft({ timeToLimit, family }: Alert): string {
       ? 'no estimate: memory does not grow towards a limit, or there were too few major GCs to measure its growth'
       : 'memory does not grow towards a limit';
   }
-  // From 85 % on V8 spends most of the time on garbage collection. The kernel kills at the limit itself.
-  const limit = timeToLimit.limit === 'heap' ? "85 % of V8's heap limit" : 'the container memory limit';
-  return `the process reaches ${limit} ${formatTimeToLimit(timeToLimit)}`;
+  return `the process reaches ${formatLimit(timeToLimit.limit)} ${formatTimeToLimit(timeToLimit)}`;
 }
 
 /** After a restart the same growth starts again from zero, so it takes as long as the process has been up. */

@@ -5,12 +5,12 @@ import { formatBytes, formatDuration } from '../core/format.ts';
 type Written = Extract<Snapshot, { outcome: 'written' }>;
 type Refused = Extract<Snapshot, { outcome: 'refused' }>;
 
-/** `1.9 GiB, the process was paused for 812 ms, secrets masked`. */
+/** `1.9 GiB, the process was paused for 812 ms, strings masked`. */
 export const writtenText = ({ bytes, pauseMs, redacted }: Written): string =>
   `${formatBytes(bytes)}, the process was paused for ${formatDuration(pauseMs)}, ${redactionText(redacted)}`;
 
 export const redactionText = (redacted: boolean): string =>
-  redacted ? 'secrets masked' : 'NOT redacted: it contains secrets';
+  redacted ? 'strings masked' : 'NOT masked: it contains secrets in clear text';
 
 /** The reason, with the byte counts appended where the reason does not state them. */
 export function refusalText({ reason, needBytes, haveBytes }: Refused): string {

@@ -1,6 +1,7 @@
 /** State in WSGUARD_DIR that survives the process: its own black box, and the alerts and samples of earlier processes. */
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
 import { claimCrashRecords, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
+import { writeFailure } from '../deliver/file-sink.ts';
 import type { Alert, CrashRecord, Sample } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
@@ -15,7 +16,7 @@ export interface Persistence {
 }
 
 /** Without an explicitly set directory nothing is read or written. */
-export function openPersistence({ setup, clock, guard }: WatcherContext): Persistence {
+export function openPersistence({ setup, clock, guard, log }: WatcherContext): Persistence {
   const { identity, config, isDirSet, startedWallMs, restarts, openAlerts } = setup;
   const { dir } = config;
   const guarded = <T>(task: () => T, fallback: T): T => guard.run('black box', task, fallback);
@@ -23,10 +24,20 @@ export function openPersistence({ setup, clock, guard }: WatcherContext): Persis
   const isFirst = isDirSet && restarts === 0;
   const crashRecords = isFirst ? guarded(() => claimCrashRecords(dir, identity, clock.wallMs()), []) : [];
   const claimedAlerts = isFirst ? guarded(() => claimOpenAlerts(dir, identity), []) : [];
-  const box = isDirSet
-    ? guarded<BlackBox | null>(() => openBlackBox(dir, identity, startedWallMs), null)
-    : null;
+  const box = isDirSet ? guarded(openBox, null) : null;
   const earlierAlerts = [...claimedAlerts, ...crashRecords.flatMap((record) => record.openAlerts)];
+
+  /** A directory that cannot be written is a wrong setting, not a fault of the agent. */
+  function openBox(): BlackBox | null {
+    try {
+      return openBlackBox(dir, identity, startedWallMs);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      log.warn(writeFailure(error, dir), 'the black box cannot be written');
+      return null;
+    }
+  }
+
   return {
     crashRecords,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],

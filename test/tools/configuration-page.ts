@@ -46,7 +46,8 @@ const PAGE_TAIL = `
 ## Thresholds
 
 Thresholds are not settings: each was measured together with the others and with the detectors that use it. The page
-of each kind in [leaks](leaks) lists its own. The last column says whether the customary figure was kept or why not.
+of each kind in [leaks](leaks) lists its own. The last column says whether the customary figure was kept,
+or why not; *measured* means that there is none.
 
 <!-- generated:thresholds -->
 <!-- /generated -->

@@ -98,10 +98,10 @@ const isSendStuck = (connection: Connection, rules: LivenessRules, nowMs: number
   connection.sendBufferBytes > connection.sendBufferAtFlushBytes &&
   nowMs - connection.flushedAtMs > rules.silentAfterMs;
 
-/** Send buffer from which a connection counts as slow: 64 KiB (docs/metrics.md). */
+/** Send buffer above which a connection counts as slow: 64 KiB. */
 const MIN_SLOW_BYTES = 64 * 1024;
 
-/** True when the peer still reads, but more than 64 KiB wait for it. */
+/** True when the peer still reads, and its send buffer is larger than that. */
 export const isSlow = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
   connection.sendBufferBytes > MIN_SLOW_BYTES &&
   connection.liveness !== 'unresponsive' &&

@@ -23,10 +23,14 @@ test('an error or a rejection in a listener is a fault, and the other listeners 
   ]);
 });
 
-test('an unknown event throws at the call and names the events that exist', () => {
+test('a wrong argument throws at the call, with a code and with what is expected', () => {
   const events = createEventEmitter(createGuard(() => undefined));
-  const on = (event: string, listener: () => void): unknown => events.on(event as 'alert', listener);
-  expect(() => on('leak', () => undefined)).toThrow(
-    "agent.on('leak'): expected one of alert, snapshot, report",
+  const on = (event: string, listener: unknown) => () =>
+    void events.on(event as 'alert', listener as () => void);
+  const errorOf = (message: string): unknown =>
+    expect.objectContaining({ name: 'TypeError', code: 'WSGUARD_WATCH_ARGUMENT', message });
+  expect(on('leak', () => undefined)).toThrow(
+    errorOf("wsguard: expected an event: alert, snapshot or report, got 'leak'") as Error,
   );
+  expect(on('alert', null)).toThrow(errorOf('wsguard: expected a function, got object') as Error);
 });

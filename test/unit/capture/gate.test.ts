@@ -68,7 +68,7 @@ test('refuses with the bytes when the disk or the heap is nearly full', () => {
   expect(refusalOf({ readings: { heapCapacityBytes: 64 * MIB, oldSpaceBytes: 60 * MIB } })).toMatchObject({
     needBytes: 8 * MIB,
     haveBytes: 4 * MIB,
-    reason: 'too near the heap limit: needs 8.0 MiB of free heap, 4.0 MiB available',
+    reason: 'too little free heap: needs 8.0 MiB, 4.0 MiB available',
   });
 });
 

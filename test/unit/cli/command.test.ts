@@ -1,12 +1,6 @@
 import { PassThrough } from 'node:stream';
-import {
-  commandHelp,
-  defineCommand,
-  EXIT_CODES,
-  fileErrorText,
-  UsageError,
-  type CliIo,
-} from '../../../src/cli/command.ts';
+import { fileErrorText } from '../../../src/core/files.ts';
+import { commandHelp, defineCommand, EXIT_CODES, UsageError, type CliIo } from '../../../src/cli/command.ts';
 
 interface Call {
   readonly values: Readonly<Record<string, unknown>>;

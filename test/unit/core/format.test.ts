@@ -34,6 +34,7 @@ test('the range of a time to the limit is in the unit of its first number', () =
   expect(format(2_520_000, 1_800_000, 3_900_000)).toBe('in about 42 min (30 to 65)');
   expect(format(45_000, 30_000, null)).toBe('in about 45 s (at least 30)');
   expect(format(6 * 3_600_000, 4.5 * 3_600_000, 9 * 3_600_000)).toBe('in about 6 h (4.5 to 9)');
+  expect(format(602_000, 601_000, 605_000)).toBe('in about 10 min');
   expect(format(0, 0, 0)).toBe('now');
 });
 
@@ -47,7 +48,11 @@ test('an evidence value is formatted by its unit', () => {
 test('counts, shares, changes and source locations', () => {
   expect([formatCount(2410), formatCount(0.974), formatCount(120.4)]).toEqual(['2,410', '0.97', '120']);
   expect(formatShare(0.926)).toBe('93 %');
-  expect([formatChange(4_823_450), formatChange(-16_384)]).toEqual(['rose 4.6 MiB', 'fell 16.0 KiB']);
+  expect([4_823_450, -16_384, -0.2].map(formatChange)).toEqual([
+    'rose 4.6 MiB',
+    'fell 16.0 KiB',
+    'did not change',
+  ]);
   const location = { file: 'bundle.min.js', line: 1, function: null };
   expect(formatSpot(location)).toBe('bundle.min.js:1');
   expect(formatSpot({ ...location, column: 48_211 })).toBe('bundle.min.js:1:48211');

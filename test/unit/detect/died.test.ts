@@ -17,7 +17,7 @@ test('says the pool that rose and how full the heap was', () => {
   const death = findProcessDeath(box, { wallMs: afterMs(box), oomKills: null });
   expect(death?.finding).toMatchObject({ kind: 'process-died', family: 'condition', severity: 'critical' });
   expect(death?.finding.title).toMatch(
-    /pid 77\) ended with 9\d % of its heap limit in use; its old space rose 19\d MiB/,
+    /pid 77\) ended with 9\d % of its heap capacity in use; its old space rose 19\d MiB/,
   );
 });
 

@@ -32,7 +32,7 @@ const QUEUE: Suspect = clientsSuspect({
 test('names the first suspect with its line', () => {
   const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect()) });
   expect(culprit).toMatchObject({ name: 'clients', file: 'server.js', line: 41, function: 'onConnection' });
-  expect(culprit?.text).toBe('`clients` gained 300 objects, from onConnection server.js:41');
+  expect(culprit?.text).toBe('`clients` gained 300 objects, added at onConnection (server.js:41)');
   expect(culprit !== null && isClear(culprit)).toBe(true);
 });
 
@@ -79,7 +79,7 @@ test('names the list that gained entries, not its newest entry', () => {
 
 test('says what a container of a single snapshot retains', () => {
   const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect({ growth: null, path: [] })) });
-  expect(culprit?.text).toBe('`clients` retains 1200 objects, from onConnection server.js:41');
+  expect(culprit?.text).toBe('`clients` retains 1200 objects, added at onConnection (server.js:41)');
 });
 
 test('compares the growth with the connections that opened between the snapshots', () => {
@@ -96,7 +96,7 @@ describe('with an allocation profile', () => {
     const culprit = choose(GROWTH, { analysis: analysisWith(QUEUE), profile: profileOf(0.7) });
     expect(culprit).toMatchObject({ name: 'pending', file: 'app/server.js', line: 33 });
     expect(culprit?.confidence).toBeCloseTo(1 - 0.2 * 0.65);
-    expect(culprit?.text).toBe('`queue.pending` gained 400 objects, from onMessage app/server.js:33');
+    expect(culprit?.text).toBe('`queue.pending` gained 400 objects, added at onMessage (app/server.js:33)');
   });
 
   test('a line below the first line of the function agrees too, one far below does not', () => {
@@ -122,7 +122,7 @@ describe('with an allocation profile', () => {
     expect(culprit).toMatchObject({ name: 'pending', file: '/srv/app/server.js', line: 30 });
     expect(culprit?.confidence).toBeCloseTo(0.6);
     expect(culprit?.text).toBe(
-      '`queue.pending` gained 400 objects; most live data is allocated in /srv/app/server.js:30',
+      '`queue.pending` gained 400 objects; most live data is allocated at /srv/app/server.js:30',
     );
   });
 
@@ -130,7 +130,7 @@ describe('with an allocation profile', () => {
     expect(choose(GROWTH, { profile: profileOf(0.95) })).toMatchObject({
       function: 'onMessage',
       confidence: 0.6,
-      text: '95 % of the sampled live data is allocated in onMessage /srv/app/server.js:30',
+      text: '95 % of the sampled live data is allocated at onMessage (/srv/app/server.js:30)',
     });
     expect(
       choose({ kind: 'zombie-connections', subject: 'websocket' }, { profile: profileOf(0.95) }),

@@ -25,10 +25,10 @@ test('the headline: what, time left, effect of a restart, what to do now, which 
   );
   expect(text.split('\n').slice(0, 6)).toEqual([
     'What: 1,912 of 2,410 connections do not reply to pings (zombie-connections, warning). Root cause: `clients` in server.js:41 keeps every connection',
-    "Time left: the process reaches 85 % of V8's heap limit in about 42 min (30 to 65)",
+    'Time left: the process reaches 85 % of the heap capacity in about 42 min (30 to 65)',
     'After a restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
     `Now: ${KINDS['zombie-connections'].advice.now}`,
-    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, secrets masked; then run npx wsguard analyse)',
+    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, strings masked; then run npx wsguard analyse)',
     '',
   ]);
 });
@@ -55,7 +55,7 @@ test('a snapshot that is not redacted has a warning', () => {
   const snapshots: Alert['snapshots'] = [
     { outcome: 'written', file: '/x', method: 'inprocess', pauseMs: 900, bytes: 10, redacted: false },
   ];
-  expect(report({ snapshots }).headline[4]).toContain('NOT redacted');
+  expect(report({ snapshots }).headline[4]).toContain('NOT masked: it contains secrets in clear text');
 });
 
 test('a scaled run has a note', () => {
