@@ -65,7 +65,7 @@ export class HeapAnalyzer {
   #count = 0;
   #isRunning = false;
 
-  /** @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT when `snapshotDir` is no path. */
+  /** @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT when `snapshotDir` is not a path. */
   constructor(options: HeapAnalyzerOptions = {}) {
     this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
     if (typeof this.snapshotDir !== 'string' || this.snapshotDir === '')

@@ -4,7 +4,7 @@ import { watchArgumentError } from '../hooks/watch-argument-error.ts';
 import type { Dispose } from '../types/index.ts';
 import type { AgentEvents } from './api.ts';
 
-/** A listener more than this is not added: an application that adds one per connection leaks. */
+/** Further listeners are not added, so that an application that adds one per connection cannot grow this list. */
 const MAX_LISTENERS = 100;
 const EVENTS: readonly (keyof AgentEvents)[] = ['alert', 'snapshot', 'report'];
 

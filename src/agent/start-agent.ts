@@ -1,4 +1,4 @@
-/** Composer of the application thread after the process serves: settings, sampling, the watcher and the public API. */
+/** Starts the agent on the application thread once the process serves: settings, sampling, the watcher and the public API. */
 import type { PreloadContext } from '../agent.ts';
 import { createLink, type FromApp, type FromWatcher } from '../channel.ts';
 import { loadConfig } from '../config/load-config.ts';

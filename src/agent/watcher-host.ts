@@ -86,7 +86,7 @@ class ThreadHost implements WatcherHost {
     if (restarts >= MAX_RESTARTS) {
       log.error(
         { code: 'WSGUARD_WATCHER_GAVE_UP', ...exit },
-        'the watcher thread died for the fourth time and is not restarted; nothing is watched any more',
+        'the watcher thread died for the fourth time and is not restarted; the agent no longer watches this process',
       );
       onGaveUp();
       return;

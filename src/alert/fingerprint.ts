@@ -1,5 +1,4 @@
 /** `fingerprintOf` identifies the subject of an alert across restarts and hosts. `isMuted` reads WSGUARD_MUTE. */
-
 import type { Finding } from '../types/index.ts';
 
 /** FNV-1a with 64 bits. */
@@ -7,7 +6,7 @@ const OFFSET = 0xcbf29ce484222325n;
 const PRIME = 0x100000001b3n;
 const MASK = (1n << 64n) - 1n;
 
-/** Service, family and subject: never pid, host, time, or what the agent finds out after the opening. */
+/** The hash of service, family and subject. Pid, host, time and data that arrives after the opening are not in it. */
 export function fingerprintOf(
   service: string,
   { family, subject }: Pick<Finding, 'family' | 'subject'>,

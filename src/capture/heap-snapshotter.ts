@@ -1,8 +1,7 @@
 /**
  * Takes a heap snapshot of this thread through the gate. The agent and `HeapAnalyzer` share it. The thread stops while V8
- * writes; of the ways within a process none has a shorter pause (measured). Redaction is a later step, in a child process.
+ * writes. No other way of taking a snapshot in the process has a shorter pause (docs/facts.md). Redaction is a later step, in a child process.
  */
-
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';

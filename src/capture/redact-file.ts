@@ -22,7 +22,7 @@ export interface RedactionJob {
 const GZIP_LEVEL = 1;
 
 /**
- * The output gets its name when it is complete. Rejects with a `SnapshotError` when the input is no snapshot, and with
+ * The output gets its name when it is complete. Rejects with a `SnapshotError` when the input is not a snapshot, and with
  * the error of the file system when the output cannot be written.
  */
 export async function redactFile({ from, to }: RedactionJob): Promise<RewriteCounts> {

@@ -57,7 +57,7 @@ export class CgroupMemory {
 
   /**
    * The lowest limit of the group and of its ancestors; null when there is none. Version 1 writes "no limit" as a number
-   * near 2^63 and version 2 as `max`, so a value at or above the physical memory is no limit.
+   * near 2^63 and version 2 as `max`, so a value at or above the physical memory is not a limit.
    */
   limitBytes(): number | null {
     if (this.#folder === null) return null;

@@ -1,5 +1,4 @@
 /** Makes the outcomes of a snapshot or an analysis: `refused` before it began, `failed` while it ran. */
-
 import type { Failed, Refused } from '../types/index.ts';
 
 /** WSGUARD codes (docs/errors.md) of Node's and the operating system's error codes. */

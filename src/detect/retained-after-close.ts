@@ -11,7 +11,7 @@ import type { PostGcHeap } from './post-gc-heaps.ts';
 const NAME = 'retained';
 const { thresholds, window: detectionWindow } = LEAKS['retained-after-close'];
 const MIN_SPAN_MS = 8 * MINUTE_MS;
-/** Each half of the major GCs must bring an eighth of the rise, so that a single step is no finding (example traces). */
+/** Each half of the major GCs must bring an eighth of the rise, so that a single step is not a finding (example traces). */
 const MIN_HALF = 0.125;
 /** Without a close for this long the retained connections cannot grow: they wait for the next ones. */
 const MAX_IDLE_MS = 15 * MINUTE_MS;

@@ -16,7 +16,7 @@ export function endOfString(data: Uint8Array, from: number, end: number): number
   return -1;
 }
 
-/** Index behind the object that begins at `from`; -1 when it does not end before `end`. */
+/** Index after the object that begins at `from`; -1 when it does not end before `end`. */
 export function endOfObject(data: Uint8Array, from: number, end: number): number {
   let depth = 0;
   for (let at = from; at < end; at += 1) {

@@ -11,7 +11,7 @@ const MIN_CONFIDENCE = 0.3;
 const CLEAR_CONFIDENCE = 0.6;
 /** Chosen: only the first suspects may be preferred to the largest one because they match the alert. */
 const MAX_CANDIDATES = 3;
-/** Chosen: a profile shows where live data is allocated, not what retains it, so alone it is no surer than this. */
+/** Chosen: a profile shows where live data is allocated, not what retains it, so alone it gives at most this confidence. */
 const MAX_PROFILE_CONFIDENCE = 0.6;
 /** Chosen: a line with a smaller share of the live allocations is one among many. */
 const MIN_SHARE = 0.3;

@@ -17,7 +17,7 @@ export function retainingPathLines(steps: readonly RetainingStep[]): string[] {
   const from = Math.max(0, Math.min(steps.length - MAX_STEPS, firstSuspect - 2));
   const shown = steps.slice(from, from + MAX_STEPS);
   return [
-    '   the leak is at a reference marked ~~>, behind the last object that is not leaking:',
+    '   the leak is at a reference marked ~~>, after the last object that is not leaking:',
     ...(from > 0 ? ['        …'] : []),
     ...shown.map(
       (step) => `     ${step.isSuspect ? '~~>' : ' ->'} ${step.text} (${step.is}): ${stateText(step)}`,

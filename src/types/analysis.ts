@@ -112,7 +112,7 @@ export interface KnownLeak {
   readonly advice: string;
 }
 
-/** A container that grew but is no suspect: it has a bound, it grows by design, or its entries will be removed soon. */
+/** A container that grew but is not a suspect: it has a bound, it grows by design, or its entries will be removed soon. */
 export interface ExpectedGrowth {
   readonly name: string;
   readonly path: readonly string[];

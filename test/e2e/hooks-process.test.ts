@@ -79,7 +79,7 @@ test('registries, rooms and queues that handlers close over are found, with the 
       { name: 'Manager.connections', entries: 4, source },
       { name: 'clients', entries: 4, source },
     ],
-    // A constant, a cache of plain values, closures, and the array of one connection are no queues.
+    // A constant, a cache of plain values, closures, and the array of one connection are not queues.
     queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, isTaken: false, source }],
     rooms: [
       { name: 'rooms', rooms: 4, members: 4, source },
@@ -98,7 +98,7 @@ test('a collection with ids of Socket.IO sockets as keys is a registry; one with
       { name: 'presence', entries: 4, source },
       { name: 'typing', entries: 4, source },
     ],
-    // `channels` has ids of connections as members. `readers` has other users too, so it is no rooms.
+    // `channels` has ids of connections as members. `readers` has other users too, so it does not count as rooms.
     rooms: [{ name: 'channels', rooms: 4, members: 4, source }],
     faults: [],
   });

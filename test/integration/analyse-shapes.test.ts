@@ -97,7 +97,7 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
   test('finds nothing when as many entries were removed as added: timers, links, listeners, copied lists', async () => {
     const files = snapshots(await nodeOf(node), join(HEAPS, 'turnover.js'));
     expect(await analyseFiles(files)).toMatchObject({ suspects: [], clean: true });
-    // The first snapshot has fewer clients. Growth that stopped is no leak.
+    // The first snapshot has fewer clients. Growth that stopped is not a leak.
     const start = join(dirname(files[0]!), 'start.heapsnapshot');
     expect(await analyseFiles([start, ...files])).toMatchObject({ suspects: [], clean: true });
     // A single snapshot of a healthy server has no suspects, and is not called clean.

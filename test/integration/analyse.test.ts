@@ -118,7 +118,7 @@ test('a minified bundle with a source map: the lines are those of the source', a
   expect(suspects.map(({ location }) => location?.file)).toEqual(suspects.map(() => PROGRAM));
 });
 
-test('a function that is added repeatedly is not new and numbers are no objects: neither is called leaking', async () => {
+test('a function that is added repeatedly is not new and numbers are not objects: neither is called leaking', async () => {
   const { suspects } = await analyseFiles(snapshots(process.execPath, 'leaky'));
   const steps = Object.fromEntries(suspects.map(({ path, steps: all }) => [path[0], all]));
   expect(steps['gateway']?.at(-1)).toMatchObject({ is: 'onUpgrade', state: 'unknown', isSuspect: true });
@@ -130,7 +130,7 @@ test('a function that is added repeatedly is not new and numbers are no objects:
   }
 });
 
-test('three snapshots: a container that stopped growing and has no closed sockets is no suspect', async () => {
+test('three snapshots: a container that stopped growing and has no closed sockets is not a suspect', async () => {
   const [a, b] = snapshots(process.execPath, 'leaky') as [string, string];
   const analysis = await analyseFiles([a, b, b]);
   expect(analysis.suspects.filter(({ type }) => type === 'Map')).toEqual([]);

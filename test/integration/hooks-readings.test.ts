@@ -185,7 +185,7 @@ test('rooms of Socket.IO and their members are found', async () => {
     rooms.some(({ rooms: count }) => count === 7),
   );
   expect(sample.rooms).toEqual([{ name: 'socket.io /', rooms: 7, members: 9, source: 'found' }]);
-  // `sids` of the adapter has the same rooms by member, and is no registry.
+  // `sids` of the adapter has the same rooms by member, and is not a registry.
   expect(sample.registries.map(({ name }) => name).toSorted()).toEqual([
     'engine.io clients',
     'socket.io / sockets',

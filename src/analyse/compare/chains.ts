@@ -196,7 +196,7 @@ function isData(heap: Heap, node: number): boolean {
 }
 
 /**
- * Links that replaced others are no growth: of each class a chain gains at most as many objects as the whole heap does.
+ * Links that replaced others are not growth: of each class a chain gains at most as many objects as the whole heap does.
  */
 export function limitToCensus(heap: Heap, censuses: Censuses, chain: Chain): Chain {
   const counts = [...chain.classCounts].map(([number, count]) => ({ key: classKey(heap, number), count }));

@@ -65,13 +65,13 @@ function changesSince(
   let [opened, openedAndClosed, closed, kept] = [0, 0, 0, 0];
   for (let index = 0; index < current.nodes.length; index += 1) {
     const isClosed = current.isClosed[index] === 1;
-    const was = wasClosed.get(earlierNode[current.nodes[index]!]! - 1);
-    if (was === undefined) {
+    const wasClosedEarlier = wasClosed.get(earlierNode[current.nodes[index]!]! - 1);
+    if (wasClosedEarlier === undefined) {
       if (isClosed) openedAndClosed += 1;
       else opened += 1;
     } else {
       kept += 1;
-      if (isClosed && !was) closed += 1;
+      if (isClosed && !wasClosedEarlier) closed += 1;
     }
   }
   return { opened, openedAndClosed, closed, released: earlier.nodes.length - kept };

@@ -2,7 +2,7 @@
 import { EDGE, EDGE_TYPE_MASK, NODE, binarySearch, edgeTarget, edgeText, nodeText } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
-/** Objects with up to this many fields are records. A record gains fields when code first sets them; that is no growth. */
+/** Objects with up to this many fields are records. A record gains fields when code first sets them; that is not growth. */
 const MAX_RECORD_FIELDS = 24;
 
 /** Sizes of all containers of a snapshot, sorted by node, so that two snapshots can be compared. */
@@ -66,7 +66,7 @@ export function entryCount(sizes: ContainerSizes, node: number): number {
   return index < 0 ? 0 : sizes.entries[index]!;
 }
 
-/** Stores of array elements have a name and are no tables: their targets are also elements of the object itself. */
+/** Stores of array elements have a name and are not tables: their targets are also elements of the object itself. */
 const isTable = (heap: Heap, store: number): boolean => nodeText(heap, store) === '';
 
 function tableEntries(heap: Heap, store: number): number {

@@ -1,4 +1,4 @@
-/** `GrowthGroup`: grown containers at the same place in the source, with their path and type. */
+/** `GrowthGroup`: containers that grew at the same place in the source, with their path and type. */
 import type { SuspectType } from '../../types/index.ts';
 import type { Graph } from '../graph/graph.ts';
 import {
@@ -30,7 +30,7 @@ export interface GrowthGroup {
   readonly gainedBytes: number;
 }
 
-/** Containers that the same field of the same class refers to are one group, in however many objects. */
+/** One group for all containers that the same field of the same class refers to. */
 export function groupGrowth(graph: Graph, growth: readonly Growth[]): GrowthGroup[] {
   const { heap, paths } = graph;
   const groups = new Map<string, Growth[]>();
@@ -102,7 +102,7 @@ const fieldOrKey = (name: string): string =>
 const MAX_CHAIN_LEVELS = 3;
 const MAX_CLIMBED = 1 << 17;
 
-/** The path to the owner of a chain, and further to the field or variable that refers to the chain, if it is one. */
+/** The path to the owner of a chain, and on to the chain when a field or variable of the owner refers to it. */
 function stepsToChain(graph: Graph, { node, sample }: Chain): readonly Step[] {
   const { heap, paths } = graph;
   const steps = stepsTo(heap, paths, node);
@@ -178,7 +178,7 @@ function chainType(heap: Heap, entries: readonly number[]): SuspectType {
   return share(isConcatenated) > MIN_STRING_SHARE ? 'Strings' : 'List';
 }
 
-/** Ordinary structures are not that deep. */
+/** At least this many linked new objects form a chain. The structure of a single record is not that deep. */
 const MIN_LINKS = 30;
 const MAX_STARTS = 20;
 

@@ -34,7 +34,7 @@ interface IdTable {
 }
 
 const SAMPLE_NODES = 5000;
-/** Share of the sample whose id exists in the next file. Few do when most of the heap was replaced meanwhile. */
+/** Share of the sample whose id exists in the next file. It is small when most of the heap was replaced meanwhile. */
 const MIN_SHARE_WITH_ID = 0.05;
 /** Share of those that have the same type and class there. */
 const MIN_SHARE_SAME_CLASS = 0.98;
@@ -176,7 +176,7 @@ class ParallelWalk {
     this.#queue[this.#tail++] = node;
   }
 
-  /** An unchanged object has the same edges in the same order. Behind the first difference, edges are found by key. */
+  /** An unchanged object has the same edges in the same order. After the first difference, edges are found by key. */
   #matchChildren(node: number): void {
     const earlier = this.#earlier;
     const later = this.#later;

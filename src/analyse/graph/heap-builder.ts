@@ -17,7 +17,7 @@ const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMa
 const MIN_EPHEMERON_BYTES = 50;
 /** Each value in the file takes at least one digit and one comma. */
 const MIN_BYTES_PER_VALUE = 2;
-/** A header that promises more values than this per byte is damaged; with fewer, the copy was probably cut off. */
+/** A header that announces more values than this per byte is damaged. With fewer, the file was probably cut off. */
 const MAX_VALUES_PER_BYTE = 1000;
 /** Strings beyond one name for each node and edge: allocation traces use a few. */
 const MAX_SURPLUS_STRINGS = 1 << 20;

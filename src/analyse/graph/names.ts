@@ -103,7 +103,7 @@ export class NameTable {
     return index < this.#offsets.length && this.#offsets[index] !== 0;
   }
 
-  /** Empty for a string that is no name. */
+  /** Empty for a string that is not a name. */
   text(index: number): string {
     const decoded = this.#decoded.get(index);
     if (decoded !== undefined) return decoded;

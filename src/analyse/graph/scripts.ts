@@ -35,7 +35,7 @@ export class Scripts {
     this.#agentFolder = findAgentFolder(new Set(this.#files.values()));
   }
 
-  /** Objects that the agent itself keeps are no finding about the application. */
+  /** Objects that the agent itself keeps are not a finding about the application. */
   isAgentFile(file: string): boolean {
     return this.#agentFolder !== null && file.startsWith(this.#agentFolder);
   }

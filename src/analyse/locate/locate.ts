@@ -45,7 +45,7 @@ export function locate(
   request: LocateRequest,
 ): SuspectPositions {
   const { group, type, sample } = request;
-  if (type === 'Listeners' && isNodesListener(graph, sample[0])) {
+  if (type === 'Listeners' && isNodeListener(graph, sample[0])) {
     // `source.pipe(response)`, `for await (… of on(hub, …))`: Node adds the listener, the application makes the call.
     const owner = findOwner(graph, group.steps);
     const call = owner === null ? null : addPosition(graph, owner, sources);
@@ -63,7 +63,7 @@ export function locate(
   return { position, creator: isSame ? null : creator };
 }
 
-const isNodesListener = ({ heap, scripts }: Graph, listener: number | undefined): boolean =>
+const isNodeListener = ({ heap, scripts }: Graph, listener: number | undefined): boolean =>
   listener !== undefined &&
   heap.nodeType[listener] === NODE.closure &&
   scripts.userPosition(unwrapFunction(heap, listener)) === null;
@@ -80,8 +80,8 @@ function containerPosition(
   if (owner === null) return globalPosition(graph, sources, steps, creator);
   const add = addPosition(graph, owner, sources);
   if (add !== null) return add;
-  const isApplications = creator !== null && !isPackageFile(creator.file);
-  return isApplications && isPackageFile(owner.position.file) ? creator : owner.position;
+  const isFromApplication = creator !== null && !isPackageFile(creator.file);
+  return isFromApplication && isPackageFile(owner.position.file) ? creator : owner.position;
 }
 
 const MAX_FILES = 200;
@@ -107,7 +107,7 @@ function globalPosition(
   return null;
 }
 
-/** The line that adds to a container, else its owner; the entries are not looked at. */
+/** The line that adds to a container, else its owner. Does not read the entries. */
 export function locateOwner(graph: Graph, sources: Sources, steps: readonly Step[]): CodePosition | null {
   const owner = findOwner(graph, steps);
   return owner === null ? null : (addPosition(graph, owner, sources) ?? owner.position);
@@ -125,7 +125,7 @@ function chainCreator(graph: Graph, { group }: LocateRequest): CodePosition | nu
   return findCreator(graph, null, isVariable ? [group.steps.at(-1)!.node] : owners, CHAIN);
 }
 
-/** A socket is 5 steps from the listeners that the application adds to its WebSocket. Farther away is everything. */
+/** A socket is 5 steps from the listeners that the application adds to its WebSocket. A deeper search reaches unrelated code. */
 const NEARBY: CreatorSearch = {
   depth: 5,
   maxNodes: 3000,
@@ -170,7 +170,7 @@ export interface Owner {
   readonly position: CodePosition;
   /** The variables and fields between that code and the container, the nearest to the container first. */
   readonly names: readonly OwnedName[];
-  /** How many lookups lead from the first name to the container: 1 for `rooms.get(…)`. */
+  /** Number of lookups from the first name to the container: 1 for `rooms.get(…)`. */
   readonly depth: number;
   /** Superclasses of the owner. */
   readonly parents: readonly CodePosition[];

@@ -10,7 +10,7 @@ const ADD_CALL =
 /** Functions that add listeners to their first argument. */
 const LISTENING_FUNCTIONS = 'on|once|finished|pipeline|addAbortListener';
 const MAX_ALIASES = 8;
-/** Length of the text behind an alias in which it may stand for the container. */
+/** Length of the text after an alias in which it may stand for the container. */
 const ALIAS_SCOPE_CHARACTERS = 2000;
 /** Distance between a comparison of the size and the removal that belongs to it. */
 const MAX_EVICTION_CHARACTERS = 240;
@@ -42,7 +42,7 @@ export function findAdditionByPattern(
   ];
   for (const pattern of patterns) {
     const offsets = [...code.matchAll(new RegExp(pattern, 'g'))].map(({ index }) => index);
-    if (offsets.length > 0) return firstBehind(offsets, from == null ? -1 : offsetAt(text, from));
+    if (offsets.length > 0) return firstAfter(offsets, from == null ? -1 : offsetAt(text, from));
   }
   return null;
 }
@@ -62,7 +62,7 @@ function containerPattern(text: string, name: string): string {
   return `\\[\\s*[\\w$.]*${variable === undefined ? anyCase : variable.replace(/[$]/g, '\\$&')}\\s*\\]`;
 }
 
-/** A call on the container or on an element of it, an assignment to an element, a call behind `get`, a replaced value. */
+/** A call on the container or on an element of it, an assignment to an element, a call after `get`, a replaced value. */
 const additionPatterns = (container: string): string[] => [
   `${container}\\s*[?!]?\\.?\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*)?[?!]?\\.\\s*${ADD_CALL}`,
   `${container}\\s*(?:\\[[^\\]\\n]{1,80}\\]\\s*){1,2}(?:\\|\\||\\?\\?|\\+|&&)?=(?!=)`,
@@ -75,7 +75,7 @@ interface Alias {
   readonly offset: number;
 }
 
-/** Behind an alias of an inner container: `members = rooms.get(id)`, `shard = shards[n % 8]`. */
+/** After an alias of an inner container: `members = rooms.get(id)`, `shard = shards[n % 8]`. */
 function findInside(code: string, container: string, depth: number): number | null {
   let aliases: readonly Alias[] = [{ pattern: container, offset: 0 }];
   for (let level = 0; level < depth; level += 1) aliases = aliases.flatMap((alias) => aliasesOf(code, alias));
@@ -96,7 +96,7 @@ function aliasesOf(code: string, { pattern, offset }: Alias): Alias[] {
     .map((match) => ({ pattern: wordPattern(match[1]!), offset: offset + match.index }));
 }
 
-const firstBehind = (offsets: readonly number[], from: number): number =>
+const firstAfter = (offsets: readonly number[], from: number): number =>
   offsets.find((offset) => offset >= from) ?? offsets[0]!;
 
 /** The offset of a comparison of the container's size that is followed by the removal of entries; else null. */
@@ -116,7 +116,7 @@ export function findEvictionByPattern(text: string, name: string): number | null
 
 /**
  * Whether the name of a function occurs before a line. Functions have the positions of the code that ran. When that was
- * transpiled in memory, the file on disk has other lines, and a function that is named only behind a line cannot
+ * transpiled in memory, the file on disk has other lines, and a function that is named only after a line cannot
  * contain it.
  */
 export function isNamedBefore(text: string, name: string, { line }: SourcePosition): boolean {

@@ -52,7 +52,7 @@ interface Reference {
   readonly depth: number;
 }
 
-/** How sure an addition is; a lower number wins over any number of higher ones. */
+/** How clearly an expression adds an entry: one with a lower number is preferred to all with higher numbers. */
 const ADDITION = { call: 0, keyed: 1, replaced: 2, listening: 3, created: 4 } as const;
 
 interface Addition extends Reference {
@@ -72,7 +72,7 @@ export function findAddition(tree: SyntaxTree, query: ContainerQuery): number | 
   return best?.node.start ?? null;
 }
 
-/** Prefers the right depth, then the kind of addition, then the first one behind the offset. */
+/** Prefers the right depth, then the kind of addition, then the first one after the offset. */
 function bestAddition(additions: readonly Addition[], depth: number, offset: number): Addition | null {
   const rank = (addition: Addition): number => {
     const isEntry = addition.kind === ADDITION.call || addition.kind === ADDITION.keyed;
@@ -127,7 +127,7 @@ function isOfOtherClass(node: SyntaxNode, ownerClass: SyntaxNode | null): boolea
   return inClass !== null && inClass !== ownerClass;
 }
 
-/** Parents in which a name is no variable. */
+/** Parents in which a name is not a variable. */
 const NO_VARIABLES = new Set([
   'MethodDefinition',
   'LabeledStatement',
@@ -137,7 +137,7 @@ const NO_VARIABLES = new Set([
   'ExportSpecifier',
 ]);
 
-/** The expression that an occurrence of the name belongs to; null when it is no access to a container. */
+/** The expression that an occurrence of the name belongs to; null when it is not an access to a container. */
 function referenceAt(node: SyntaxNode): Reference | null {
   const parent = node.parent;
   const member = memberWithProperty(node);
@@ -339,7 +339,7 @@ function argumentStep(call: SyntaxNode, node: SyntaxNode): Step {
   return isIterated || isListening ? result({ addition: ADDITION.listening, node: call }) : result({});
 }
 
-/** The call of a method, also behind `?.`. */
+/** The call of a method, also after `?.`. */
 function callOf(member: SyntaxNode): SyntaxNode | null {
   const above = member.parent?.type === 'ChainExpression' ? member.parent.parent : member.parent;
   const isCallee = above?.type === 'CallExpression' && above['callee'] !== undefined;
@@ -359,7 +359,7 @@ const REMOVE_METHODS = new Set(['delete', 'shift', 'pop', 'splice', 'clear']);
 
 /**
  * The offset of a comparison of the container's size in whose branch entries are removed: `if (cache.size > 100)
- * cache.delete(oldest)`. Null without one. A comparison alone is no limit, because it may only warn or refuse.
+ * cache.delete(oldest)`. Null without one. A comparison alone is not a limit, because it may only warn or refuse.
  */
 export function findEviction(tree: SyntaxTree, name: string): number | null {
   const references = (tree.occurrences.get(name) ?? []).map(referenceAt).filter((each) => each !== null);

@@ -32,7 +32,7 @@ export interface Comparison {
   readonly packages: Packages;
 }
 
-/** More clients are no leak, and connections whose peer vanished are one. A snapshot cannot tell them apart. */
+/** More clients are not a leak, and connections whose peer vanished are one. A snapshot cannot tell them apart. */
 const STILL_OPEN =
   'their sockets are open: either more clients are connected than in the first snapshot, or some connections are unresponsive';
 const MIN_OPEN_SHARE = 0.9;

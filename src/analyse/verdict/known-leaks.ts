@@ -96,7 +96,7 @@ export function findKnownLeak(fields: PathFields, packages: Packages): KnownLeak
   return null;
 }
 
-/** Why the authors of a package want this container to grow; null when none does. */
+/** The reason why a package grows this container by design; null without one. */
 export function growthByDesign(fields: PathFields, packages: Packages): string | null {
   const design = BY_DESIGN.find((signature) => matches(signature, fields) && packages.has(signature.package));
   return design?.because ?? null;

@@ -1,4 +1,4 @@
-/** Growth that is expected: limits, caches, pending timers, what Node loads when first used, plateaus. */
+/** Reasons for expected growth: limits, caches, pending timers, parts of Node at their first use, plateaus. */
 import type { Suspect } from '../../types/index.ts';
 import { limitToCensus } from '../compare/chains.ts';
 import type { Chain } from '../compare/chains.ts';

@@ -34,11 +34,11 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
   const grown = containersOf(groups);
   const described = groups.map((group) => ({ group, suspect: describeSuspect(comparison, group, grown) }));
   const { scripts, heap } = comparison.graph;
-  const isAgents = ({ suspect: { location } }: GroupedSuspect): boolean =>
+  const isFromAgent = ({ suspect: { location } }: GroupedSuspect): boolean =>
     location !== null && scripts.isAgentFile(location.file);
-  const agentContainers = containersOf(described.filter(isAgents).map(({ group }) => group));
+  const agentContainers = containersOf(described.filter(isFromAgent).map(({ group }) => group));
   const applicationContainers = new Set([...grown].filter((node) => !agentContainers.has(node)));
-  for (const { group, suspect: first } of described.filter((each) => !isAgents(each))) {
+  for (const { group, suspect: first } of described.filter((each) => !isFromAgent(each))) {
     // The agent's containers must not appear among the other retainers.
     const isRetainedByAgent = agentContainers.size > 0 && first.otherRetainers.length > 0;
     const suspect = isRetainedByAgent ? describeSuspect(comparison, group, applicationContainers) : first;
@@ -82,7 +82,7 @@ function findGroups({ graph, first, censuses }: Comparison): GrowthGroup[] {
   });
 }
 
-/** Replaces closures and contexts of the engine by their dominator: they are no place in the source. */
+/** Replaces closures and contexts of the engine by their dominator: they have no place in the source. */
 function moveToUserCode(graph: Graph, chain: Chain): Chain {
   const { heap, dominators, scripts } = graph;
   let { node } = chain;

@@ -10,7 +10,7 @@ export interface LivenessRules {
   readonly pingEveryUnderSuspicionMs: number;
   /** A ping without a reply for this long makes the peer unresponsive. */
   readonly replyWithinMs: number;
-  /** The application's pings count as a heartbeat while the last one is no older. */
+  /** The application's pings count as a heartbeat while the last one is not older than this. */
   readonly heartbeatWithinMs: number;
 }
 

@@ -4,7 +4,7 @@ import { isProxy } from 'node:util/types';
 export type Field = readonly [name: string, value: unknown];
 
 const MAX_FIELDS = 50;
-/** An object with more names is used as a map and is no holder of collections. */
+/** An object with more names is used as a map and does not count as a holder of collections. */
 const MAX_NAMES = 1_000;
 /** Listing takes up to 1 us a name (`getOwnPropertyNames` 2 us), and JavaScript cannot count names without listing them. */
 const NAMES_PER_PASS = 20_000;

@@ -124,7 +124,7 @@ export class EmitterTracker {
 
   #noteLimit(emitter: object, limit: number): void {
     if (!this.#isActive || (limit !== 0 && !(limit > NODE_DEFAULT_LIMIT))) return;
-    // Some frameworks raise the limit of a stream for each connection; those streams are no buses.
+    // Some frameworks raise the limit of a stream for each connection; those streams are not buses.
     this.#guard.run(
       'emitter tracker',
       () => hasMethod(emitter, 'pipe') || this.#flag(emitter, null),

@@ -5,7 +5,7 @@ import { STATE_LABELS } from '../retaining-path.ts';
 import { markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 
-/** False for a container of plain values: those are no objects, and no step above them is leaking. */
+/** False for a container of plain values: those are not objects, and no step above them is leaking. */
 export const hasSuspectReference = ({ steps }: Suspect): boolean => steps.some(({ isSuspect }) => isSuspect);
 
 /** With the state of each step where it is known, else the names alone. */
@@ -18,7 +18,7 @@ export function retainingPath(suspect: Suspect): Markup {
       markup`<li class="${isSuspect ? 'suspect' : ''}"><code class="step ${state}" title="${is}: ${STATE_LABELS[state]}">${text}</code></li>`,
   );
   return markup`<ol class="path" aria-label="Retaining path">${boxes}</ol>
-    <p class="key"><i class="suspect"></i>The leak is at one of the dotted references, behind the last object that is not leaking.</p>
+    <p class="key"><i class="suspect"></i>The leak is at one of the dotted references, after the last object that is not leaking.</p>
     <p class="small soft">Retained by this path: <code>${retained}</code></p>
     ${stateTable(steps)}`;
 }

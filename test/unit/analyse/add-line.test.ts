@@ -83,7 +83,7 @@ describe('in the syntax tree', () => {
     expect(lineOf(text, name)).toBe(line);
   });
 
-  test('text in comments, strings, template strings and regular expressions is no code', () => {
+  test('text in comments, strings, template strings and regular expressions is not code', () => {
     const text = [
       '// clients.set(1)',
       "log('clients.set(2)');",
@@ -183,7 +183,7 @@ describe('in the syntax tree', () => {
 });
 
 describe('by regular expressions', () => {
-  test('comments, strings and longer names are no match', () => {
+  test('comments, strings and longer names do not match', () => {
     const text = "// clients.set(1)\nlog('clients.set(2)');\nmyclients.set(3);\nclients.set(4);";
     expect(addLine(text, { name: 'clients' }, false)?.line).toBe(4);
     expect(addLine('clients.delete(1); if (clients == 2) {}', { name: 'clients' }, false)).toBeNull();

@@ -1,7 +1,7 @@
 import { isRandomWord } from '../../../src/capture/is-random-word.ts';
 
 test.each(['listenerCount', 'HTTPParser', 'connections', 'sha256', 'utf8', 'e', '________', '12345678z'])(
-  '%s is no random word',
+  '%s is not a random word',
   (word) => expect(isRandomWord(word)).toBe(false),
 );
 

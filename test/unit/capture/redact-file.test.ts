@@ -34,7 +34,7 @@ test('reads gzip by its content and writes gzip by the name', async () => {
   expect(gunzipSync(readFileSync(to)).toString()).toContain('ChatServer');
 });
 
-test('rejects a file that is no snapshot and leaves no file', async () => {
+test('rejects a file that is not a snapshot and leaves no file', async () => {
   writeFileSync(from, readFileSync(from, 'utf8').slice(0, -40));
   const to = join(dir, 'copy.heapsnapshot');
   await expect(redactFile({ from, to })).rejects.toMatchObject({ code: 'WSGUARD_SNAPSHOT_TRUNCATED' });

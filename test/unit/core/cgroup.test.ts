@@ -76,7 +76,7 @@ describe('memory', () => {
       '/sys/fs/cgroup/memory.max',
       String(16 * GIB),
     ],
-  ])('%s is no limit', (_case, groups, ...[usage, limit, text]) => {
+  ])('%s is not a limit', (_case, groups, ...[usage, limit, text]) => {
     const content = { '/proc/self/cgroup': groups, [usage]: '5', [limit]: text };
     expect(reading(content)).toEqual({ limitBytes: null, usedBytes: 5, oomKills: null });
   });

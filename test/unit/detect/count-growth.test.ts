@@ -75,7 +75,7 @@ test('a count that has fallen by a quarter of its rise before is inconclusive', 
   expect(countsOf(60, before(100)).growthOf(CLIENTS, RULE)?.answer).toBe('inconclusive');
 });
 
-test('noise as large as the rise is no finding', () => {
+test('noise as large as the rise is not a finding', () => {
   const counts = countsOf(60, (minute) => ({
     entries: 500 + minute + 60 * Math.sin(minute * 1.9) + 50 * Math.sin(minute * 0.7),
   }));

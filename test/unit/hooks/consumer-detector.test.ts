@@ -31,7 +31,7 @@ test('strings are recognised too, and a queue stays a queue when its consumer st
   expect(seen.at(-1)).toBe(true);
 });
 
-test('a history that is cut from time to time is no queue', () => {
+test('a history that is cut from time to time is not a queue', () => {
   const history: unknown[] = [];
   const seen = answers(history, 200, (n) => {
     history.push(item(n));
@@ -40,13 +40,13 @@ test('a history that is cut from time to time is no queue', () => {
   expect(seen).not.toContain(true);
 });
 
-test('a list that only grows is no queue', () => {
+test('a list that only grows is not a queue', () => {
   const list: unknown[] = [];
   const seen = answers(list, 200, (n) => void list.push(n % 2 === 0 ? item(n) : null));
   expect(seen).not.toContain(true);
 });
 
-test('a batch that is written and emptied is no queue', () => {
+test('a batch that is written and emptied is not a queue', () => {
   const batch: unknown[] = [];
   const seen = answers(batch, 200, (n) => {
     batch.push(item(n));

@@ -59,7 +59,7 @@ test('large objects cost one pass no more than its budget; the next pass has the
 });
 
 test.each([
-  ['a value that is no object', 5, undefined],
+  ['a value that is not an object', 5, undefined],
   ['null', null, undefined],
   ['a field', { members: 5 }, 5],
   ['a missing field', {}, undefined],

@@ -139,7 +139,7 @@ describe('watch', () => {
 
   test.each([
     ['an empty name', '', new EventEmitter()],
-    ['a name that is no string', 5, new EventEmitter()],
+    ['a name that is not a string', 5, new EventEmitter()],
     ['a plain object', 'bus', {}],
     ['null', 'bus', null],
   ])('%s is a wrong argument', (_case, name, emitter) => {

@@ -159,12 +159,12 @@ test.each<[string, (collections: RegisteredCollections) => unknown, string]>([
     'expected a name (a string that is not empty), got string',
   ],
   [
-    'a name that is no string',
+    'a name that is not a string',
     (collections) => collections.watchQueue(5 as never, []),
     'expected a name (a string that is not empty), got number',
   ],
   [
-    'an age that is no function',
+    'an age that is not a function',
     (collections) => collections.watchQueue('jobs', [], { oldestAgeMs: 5 as never }),
     'expected a function that returns milliseconds, got number',
   ],

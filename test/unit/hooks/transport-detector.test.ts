@@ -43,7 +43,7 @@ describe('detect', () => {
     ['an ended event stream', { writableEnded: true, _header: STREAM_HEADER }],
     ['another content type', { writableEnded: false, _header: 'Content-Type: text/html\r\n' }],
     ['a response without headers yet', { writableEnded: false, _header: null }],
-  ])('%s is no connection', (_case, response) => {
+  ])('%s is not a connection', (_case, response) => {
     expect(detectorFor().detect(socketWith({ ...parsed, _httpMessage: response }).asSocket)).toBeNull();
   });
 
@@ -60,7 +60,7 @@ describe('detect', () => {
     ['a socket without a server', socketWith({ server: null })],
     ['an HTTP/2 session', socketWith({ alpnProtocol: 'h2' })],
     ['a destroyed socket', socketWith({ destroyed: true })],
-  ])('%s is no connection', (_case, socket) => {
+  ])('%s is not a connection', (_case, socket) => {
     const detector = detectorFor();
     expect(detector.detect(socket.asSocket)).toBeNull();
     expect(detector.detect(socket.asSocket)).toBeNull();

@@ -17,7 +17,7 @@ test.each([
 });
 
 test.each([
-  ['an object that is no stream', {}],
+  ['an object that is not a stream', {}],
   ['null', null],
   ['a closed WebSocket', { _socket: null }],
 ])('%s is a wrong argument', (_case, connection) => {
