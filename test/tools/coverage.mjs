@@ -7,6 +7,8 @@ export const coverageArguments = (folder) => [
   '--coverage',
   '--coverageProvider=v8',
   '--collectCoverageFrom=src/**/*.ts',
+  // Files with types only have no code to run.
+  '--collectCoverageFrom=!src/types/**',
   '--coverageReporters=json-summary',
   `--coverageDirectory=${folder}`,
 ];

@@ -63,7 +63,13 @@ function readComments(lines) {
     else comments.push((open = { index, text: lineComment[2], isBlock: false }));
     if (open?.isBlock && line.includes('*/')) open = null;
   });
-  return comments.map(({ index, text }) => ({ index, text: text.replace(/\*\/.*$/, '').trim() }));
+  return comments.map(({ index, text }) => ({
+    index,
+    text: text
+      .replace(/\*\/.*$/, '')
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+  }));
 }
 
 function commentProblems({ text }, retired) {

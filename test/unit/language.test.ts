@@ -34,7 +34,7 @@ test('a comment that opens with a banned word is a problem, in each form of a co
   expect(code).toBe(1);
   expect(problems).toEqual([
     '1 comment opens with "What": write a sentence with subject and verb: What a window needs.',
-    '2 comment opens with "Of": write a sentence with subject and verb: Of all samples,  the last.',
+    '2 comment opens with "Of": write a sentence with subject and verb: Of all samples, the last.',
     '8 comment opens with "Nor": write a sentence with subject and verb: Nor the first.',
   ]);
 });
