@@ -103,8 +103,10 @@ export async function analyseGrowth(
 
 function growthSentence([first]: readonly Suspect[], growing: readonly ExpectedGrowth[]): string {
   if (first !== undefined) {
-    const location = first.location === null ? '' : ` (${formatSpot(first.location)})`;
-    return `${first.name} gained ${formatCount(first.objects)} entries${location}: ${first.path.join('')}.`;
+    const { name, objects, location, path } = first;
+    const place = location === null ? '' : `, added at ${formatSpot(location)}`;
+    const retainer = path.join('') === name ? '' : `, retained by ${path.join('')}`;
+    return `${name} gained ${formatCount(objects)} entries${place}${retainer}.`;
   }
   const [expected] = growing;
   if (expected === undefined) return 'No container grew.';

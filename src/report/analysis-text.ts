@@ -68,9 +68,13 @@ function holderLine({ name, type, path, location, objects, retainedBytes, share 
 function externalLines({ external }: Analysis): string[] {
   if (external.length === 0) return [];
   const rows = external.map(({ name, objects, bytes, growth }) => {
-    const gained =
-      growth === null ? '' : `, +${formatCount(growth.objects)} objects and +${formatBytes(growth.bytes)}`;
-    return `  ${name}: ${formatCount(objects)} objects, ${formatBytes(bytes)}${gained}`;
+    const noun = objects === 1 ? 'object' : 'objects';
+    const newObjects = growth === null ? '' : ` (${signed(growth.objects, formatCount)})`;
+    const newBytes = growth === null ? '' : ` (${signed(growth.bytes, formatBytes)})`;
+    return `  ${name}: ${formatCount(objects)} ${noun}${newObjects}, ${formatBytes(bytes)}${newBytes}`;
   });
   return ['', 'Outside the JavaScript heap', ...rows];
 }
+
+const signed = (value: number, format: (value: number) => string): string =>
+  `${value > 0 ? '+' : ''}${format(value)}`;

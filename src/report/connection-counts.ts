@@ -1,4 +1,4 @@
-/** Sentences about the connections behind a suspect: counted in the snapshots, or by the agent between them. Pure. */
+/** Sentences about connections: counted in the snapshots, or by the agent between them. Pure. */
 import type { Analysis, ConnectionCount, ReportPoint, Served, Suspect } from '../types/index.ts';
 import { formatCount } from '../core/format.ts';
 
@@ -33,7 +33,7 @@ function nearestPoint(points: readonly ReportPoint[], timeMs: number): ReportPoi
   return nearest;
 }
 
-/** The connection counts of a whole analysis, without a full stop at the end of each entry. */
+/** The connection counts of a whole analysis. The sentences have no full stop at their end. */
 export function connectionSentences({ connections, served }: Counts): string[] {
   const fromSnapshots = connections === null ? [] : [snapshotCounts(connections, served !== undefined)];
   if (served === undefined) return fromSnapshots;
@@ -52,16 +52,14 @@ function snapshotCounts({ open, closed, before, since }: ConnectionCount, isServ
   if (since === null)
     return `${both}. The object ids of these files do not show which connections are the same`;
   const opened = listCounts([since.opened, 'open'], [since.openedAndClosed, 'closed but still in memory']);
-  const older = listCounts([since.closed, 'closed but still in memory'], [since.released, 'freed']);
+  const older = listCounts([since.closed, 'closed since and still in memory'], [since.released, 'freed']);
   const parts = [
     both,
     ...(opened === '' ? [] : [`Opened after the first snapshot: ${opened}`]),
-    ...(older === '' ? [] : [`Open in the first snapshot and no longer open: ${older}`]),
+    ...(older === '' ? [] : [`Of the connections in the first snapshot: ${older}`]),
     ...(isServedKnown
       ? []
-      : [
-          'Connections that opened and were freed between the snapshots appear in neither and are not counted',
-        ]),
+      : ['Connections that opened and were freed between the snapshots are in neither and are not counted']),
   ];
   return parts.join('. ');
 }
@@ -79,8 +77,8 @@ const MIN_ENTRIES_PER_CONNECTION = 0.5;
 const MAX_ENTRIES_PER_CONNECTION = 100;
 
 /**
- * The growth of one suspect compared with connections: those that the agent counted, else those that the snapshots
- * show as closed but still in memory. Null when there are too few of either, or when the numbers do not fit together.
+ * Compares the growth of one suspect with connections: those that the agent counted, else those that the snapshots show
+ * as closed but still in memory. Null when there are too few of either, or when the numbers do not fit together.
  */
 export function growthPerConnection({ growth }: Suspect, { connections, served }: Counts): string | null {
   if (growth === null) return null;

@@ -41,7 +41,8 @@ function whatHappened(alert: Alert): string {
   return `${title} (${kind}, ${severity})${rootCause === undefined ? '' : `. Root cause: ${rootCause}`}`;
 }
 
-function timeLeft({ timeToLimit, family }: Alert): string {
+function timeLeft({ kind, timeToLimit, family }: Alert): string {
+  if (kind === 'process-died') return 'none, because the previous process has ended';
   if (timeToLimit === null) {
     return family === 'leak'
       ? 'no estimate: memory does not grow towards a limit, or there were too few major GCs to measure its growth'

@@ -72,7 +72,7 @@ test('a Map of closed connections: name, path, line, entries, evidence', async (
     ['.socket', 'leaking', false],
   ]);
   expect([matchedBy, clean]).toEqual(['id', false]);
-  expect(because).toBe(`clients gained 100 entries (${FILE}:5): clients.`);
+  expect(because).toBe(`clients gained 100 entries, added at ${FILE}:5.`);
   expect(connections).toMatchObject({ closed: 120, since: { openedAndClosed: 100 } });
 });
 

@@ -190,7 +190,7 @@ test('the retaining path marks suspect references and gives each state with its 
     '3.0 MiB are shared with bus (suspect 2) and are freed only when both release them',
     'not leaking</b> a variable of the module a.js',
     '+300 entries while 240 connections opened, closed and stayed in memory',
-    'in the last: 10 open, 280 closed but still in memory. Opened after the first snapshot: 240 closed but still in memory. Open in the first snapshot and no longer open: 3 closed',
+    'in the last: 10 open, 280 closed but still in memory. Opened after the first snapshot: 240 closed but still in memory. Of the connections in the first snapshot: 3 closed since',
   ])
     expect(page).toContain(part);
   expect(page.match(/~~&gt;/g)).toHaveLength(4);
