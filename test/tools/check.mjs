@@ -10,7 +10,7 @@ const FOLDERS = ['src', 'test', 'fixtures'];
 const incremental = (name) => [
   '--incremental',
   '--tsBuildInfoFile',
-  join('node_modules', '.cache', 'tsc', `${name}.tsbuildinfo`),
+  join('node_modules', '.cache', 'check', `${name}.tsbuildinfo`),
 ];
 
 /**
@@ -43,7 +43,9 @@ const steps = [
     name: 'format',
     command: bin('prettier'),
     args: [
-      ...['--check', '--cache', '--cache-strategy=content', '--log-level=warn'],
+      ...['--check', '--log-level=warn', '--cache', '--cache-strategy=content'],
+      // A run of prettier without --cache deletes the cache at its default location.
+      `--cache-location=${join('node_modules', '.cache', 'check', 'prettier.json')}`,
       ...['--no-error-on-unmatched-pattern', ...FOLDERS, 'jest.config.ts'],
     ],
   },
