@@ -118,8 +118,8 @@ export class MemoryMonitor {
   }
 
   /**
-   * Calls `listener` for each `alert` (memory use passed `alertThreshold`) or `leak` (a leak was detected; again only after
-   * it was gone). An error that a listener throws is caught. Returns a function that removes the listener.
+   * Calls `listener` for each `alert` (memory use passed `alertThreshold`) or `leak` (a leak was detected; the next event
+   * comes only after it was gone). An error that a listener throws is caught. Returns a function that removes the listener.
    *
    * @throws TypeError with the code WSGUARD_MONITOR_ARGUMENT for another event.
    */

@@ -56,7 +56,7 @@ function singleSentence(
 ): string {
   const suspect =
     first === undefined
-      ? 'No container in it has closed sockets or many listeners.'
+      ? 'No container has closed sockets or many listeners.'
       : `Most suspicious: ${first.name}, ${formatCount(first.objects)} ${first.entries}.`;
   const strings = `${formatCount(copies)} strings are copies of others (${formatBytes(bytes)}).`;
   return `${suspect} ${strings} Compare it with a second snapshot to see what grows.`;

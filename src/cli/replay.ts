@@ -289,7 +289,7 @@ function alertLine({ tMs, event, kind, severity, title, because, timeToLimitMs: 
   const limit =
     ms === null
       ? ''
-      : `, limit ${formatTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
+      : `, memory limit ${formatTimeToLimit({ ms, lowMs: ms, highMs: ms, limit: 'heap' }).split(' (')[0]}`;
   const end = because === undefined ? limit : ` (${because})`;
   return `${seconds}  ${event.padEnd(7)} ${severity.padEnd(8)} ${kind}: ${title}${end}`;
 }

@@ -20,8 +20,8 @@ export const divergence: Detector = {
       return [
         insufficientData(
           NAME,
-          `${majorGcs.value} of them over ${formatDuration(span.value)}`,
-          `Only ${points.length} major GCs at a steady number of connections`,
+          `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
+          `Only ${points.length} major ${points.length === 1 ? 'GC' : 'GCs'} at a steady number of connections`,
         ),
       ];
     const rise = trend.lastBytes - (points[0]?.bytes ?? 0);

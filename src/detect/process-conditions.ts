@@ -25,15 +25,15 @@ interface Usage {
   readonly metric: string;
   readonly used: number;
   readonly limit: number | null;
+  /** Where the limit comes from, for the answer without one. */
+  readonly limitSource: string;
 }
 
-function usageVerdict({ kind, subject, noun, metric, used, limit }: Usage): Verdict {
+function usageVerdict({ kind, subject, noun, metric, used, limit, limitSource }: Usage): Verdict {
   const { share, criticalShare }: Readonly<Record<'share' | 'criticalShare', Threshold>> =
     CONDITIONS[kind].thresholds;
   if (limit === null || !(limit > 0) || !Number.isFinite(used))
-    return noFinding(kind, 'inconclusive', `The limit of ${noun} is not known`, {
-      missing: `a limit of ${noun}`,
-    });
+    return noFinding(kind, 'inconclusive', `The limit of ${noun} is not known`, { missing: limitSource });
   const usedShare = used / limit;
   const evidence = [{ name: metric, value: used, unit: subject, threshold: share.value * limit }];
   const title = `${formatCount(used)} of ${formatCount(limit)} ${noun} are in use (${formatShare(usedShare)})`;
@@ -52,6 +52,7 @@ export const connectionLimit: Detector = {
       metric: 'ws_connections_active',
       used: history.window.latest('connections'),
       limit: maxConnections ?? history.last?.connections.maxConnections ?? null,
+      limitSource: 'WSGUARD_MAX_CONNECTIONS or server.maxConnections',
     }),
   ],
 };
@@ -66,6 +67,7 @@ export const descriptorLimit: Detector = {
       metric: 'wsguard_open_descriptors',
       used: history.window.latest('descriptors'),
       limit: history.last?.descriptors?.limit ?? null,
+      limitSource: 'the soft limit in /proc/self/limits',
     }),
   ],
 };

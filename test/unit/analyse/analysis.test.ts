@@ -187,5 +187,5 @@ test('a single snapshot without closed sockets has no suspect', () => {
   server.variable('clients', server.map('clients', server.sessions(120, true)));
   const { suspects, because } = analyseSingle(server.build(), sourcesOf(SOURCE));
   expect(suspects).toEqual([]);
-  expect(because).toContain('No container in it has closed sockets or many listeners.');
+  expect(because).toContain('No container has closed sockets or many listeners.');
 });

@@ -86,7 +86,7 @@ test('no limit known: inconclusive, with what is missing', () => {
   const { last } = run(20, () => ({ more: { descriptors: null } }));
   const limits = last.verdicts.filter(({ detector }) => detector.endsWith('-limit'));
   expect(limits).toMatchObject([
-    { answer: 'inconclusive', missing: 'a limit of connections' },
-    { answer: 'inconclusive', missing: 'a limit of file descriptors' },
+    { answer: 'inconclusive', missing: 'WSGUARD_MAX_CONNECTIONS or server.maxConnections' },
+    { answer: 'inconclusive', missing: 'the soft limit in /proc/self/limits' },
   ]);
 });
