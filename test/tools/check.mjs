@@ -1,5 +1,6 @@
 // `npm run check`: types, lint, format, language and the fast unit tests, all at once. `--static` leaves out the tests.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -51,6 +52,11 @@ const steps = [
   },
 ];
 if (!process.argv.includes('--static')) {
+  const missing = SLOW_UNIT_TESTS.filter(
+    (name) => !existsSync(join(root, 'test', 'unit', `${name}.test.ts`)),
+  );
+  if (missing.length > 0)
+    throw new Error(`SLOW_UNIT_TESTS lists files that do not exist: ${missing.join(', ')}`);
   const slow = `/test/unit/(?:${SLOW_UNIT_TESTS.join('|')})\\.test\\.ts$`;
   steps.push({
     name: `unit tests, without the ${SLOW_UNIT_TESTS.length} slow files that npm test runs too`,

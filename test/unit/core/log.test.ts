@@ -55,8 +55,9 @@ test('repeats within ten minutes are counted, and the next line has the count', 
 test('a line that cannot be serialized or written is dropped without an error', () => {
   const loop: Record<string, unknown> = {};
   loop.self = loop;
-  const { log } = open('app');
+  const { log, lines } = open('app');
   expect(() => log.info({ loop, big: 10n }, 'x')).not.toThrow();
+  expect(lines).toEqual([]);
   const throwing = createLog({
     level: 'info',
     clock: createFakeClock(),

@@ -184,14 +184,22 @@ const seed = Number(process.env['WSGUARD_TEST_SEED'] ?? Date.now() % 2 ** 31);
 const RUNS = { numRuns: 50, seed };
 
 test('never takes two snapshots at once and never updates a closed alert', () => {
+  let rounds = 0;
+  let updates = 0;
   fc.assert(
     fc.property(fc.array(STEP, { maxLength: 120, size: 'max' }), (steps) => {
       const simulation = new Simulation();
+      // The simulation checks both after each action.
       for (const step of steps) simulation.step(step);
       simulation.drain();
+      rounds += simulation.roundStartsMs.length;
+      updates += [...simulation.updates.values()].flat().length;
     }),
     RUNS,
   );
+  // Snapshots were taken and alerts updated, so both rules were tested.
+  expect(rounds).toBeGreaterThan(0);
+  expect(updates).toBeGreaterThan(0);
 });
 
 /** An alert that opens, gets a refusal and closes: the shortest round. */
@@ -234,26 +242,33 @@ test('never starts more than six rounds within a day', () => {
 });
 
 test('an alert whose round ended has a root cause or the reason why there is none', () => {
+  let reasons = 0;
   fc.assert(
     fc.property(fc.array(STEP, { maxLength: 120, size: 'max' }), (steps) => {
       const simulation = new Simulation();
       simulation.afterDispatch = () => {
-        if (phaseOf(simulation.state) === 'idle') checkExplained(simulation);
+        if (phaseOf(simulation.state) === 'idle') reasons += checkExplained(simulation);
       };
       for (const step of steps) simulation.step(step);
       simulation.drain();
     }),
     RUNS,
   );
+  // Some rounds ended without a root cause, so the rule was tested.
+  expect(reasons).toBeGreaterThan(0);
 });
 
-function checkExplained({ state, updates }: Simulation): void {
+/** Checks the reasons of all alerts without a root cause, and returns their number. */
+function checkExplained({ state, updates }: Simulation): number {
+  let reasons = 0;
   for (const [id, { hasJoined }] of state.followed) {
     const all = updates.get(id) ?? [];
     if (!hasJoined || all.some(({ culprit }) => culprit !== undefined)) continue;
     const reason = all.findLast(({ culpritBecause }) => culpritBecause !== undefined)?.culpritBecause;
     expect(reason).toMatch(/^(?:no (?:second |third )?snapshot|the snapshots)/);
+    reasons += 1;
   }
+  return reasons;
 }
 
 test('replies without a request change nothing while it is idle', () => {

@@ -84,7 +84,6 @@ describe('ProcessProbes', () => {
     const reading = probes.read();
     expect(reading.memory.heapUsedBytes).toBeGreaterThan(0);
     expect(reading.limits.heapCapacityBytes).toBeGreaterThan(reading.memory.heapUsedBytes);
-    expect(reading.gc.pauseMsTotal).toBeGreaterThanOrEqual(0);
     expect(probes.blind()).toEqual([]);
     probes.stop();
   });
@@ -128,7 +127,7 @@ test('memory: old space is in the heap, the heap in its total, and the total in 
   expect(memory.heapUsedBytes).toBeLessThanOrEqual(memory.heapTotalBytes);
   expect(memory.heapTotalBytes).toBeLessThanOrEqual(memory.heapLimitBytes);
   expect(memory.arrayBuffersBytes).toBeLessThanOrEqual(memory.externalBytes);
-  expect(Math.min(...Object.values(memory))).toBeGreaterThanOrEqual(0);
+  expect(Math.min(...Object.values(memory))).toBeGreaterThan(0);
 });
 
 test.each([
