@@ -1,7 +1,7 @@
 /** Starts the agent on the application thread once the process serves: settings, sampling, the watcher and the public API. */
 import type { PreloadContext } from '../agent.ts';
 import { createLink, type FromApp, type FromWatcher } from '../channel.ts';
-import { loadConfig } from '../config/load-config.ts';
+import { loadConfig, problemText } from '../config/load-config.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import { createLog } from '../core/log.ts';
 import type { Identity, Log, Stop } from '../types/index.ts';
@@ -46,7 +46,7 @@ export function startAgent(
   preload.onFault = (part, error, switchedOff) =>
     log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed');
   for (const problem of resolved.problems)
-    log.warn({ code: 'WSGUARD_SETTING', ...problem }, 'a setting is invalid and was ignored');
+    log.warn({ code: 'WSGUARD_SETTING', ...problem }, problemText(problem));
   const identity = readIdentity(resolved, startedWallMs);
   const warnIgnored = createIgnoredWarning(resolved, log);
   const agent = resolved.config.enabled

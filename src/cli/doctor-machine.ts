@@ -1,5 +1,5 @@
 /** The checks of `wsguard doctor`: this Node, this machine and these settings. */
-import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
@@ -93,9 +93,10 @@ function checkDirectory(dir: string): Check {
   let existing = dir;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   try {
+    if (!statSync(existing).isDirectory()) throw Object.assign(new Error('a file'), { code: 'ENOTDIR' });
     accessSync(existing, constants.W_OK);
     const { bavail, bsize } = statfsSync(existing);
-    const text = existing === dir ? dir : `${dir}, created at the first alert`;
+    const text = existing === dir ? dir : `${dir}, created with the first file`;
     return check('directory', 'yes', `${text}; ${formatBytes(bavail * bsize)} free`);
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException;

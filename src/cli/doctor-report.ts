@@ -1,6 +1,6 @@
 /** The answer of `wsguard doctor`: its checks, and their text. Pure. */
 import type { ConfigProblem } from '../config/schema.ts';
-import { problemText } from '../config/settings-text.ts';
+import { problemText } from '../config/load-config.ts';
 
 export interface Check {
   readonly what: string;

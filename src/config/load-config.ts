@@ -83,6 +83,10 @@ function nearestEnvName(name: string): string | null {
   return nearest === null ? null : `${ENV_PREFIX}${nearest}`;
 }
 
+/** `WSGUARD_INTERVAL_MS (env): abc is ignored, expected a whole number from 250 to 300000`. */
+export const problemText = ({ setting, source, value, expected }: ConfigProblem): string =>
+  `${setting} (${source}): ${value} is ignored, expected ${expected}`;
+
 /** Reads a settings file or a package.json of at most 1 MiB. */
 export const readConfigFile = (path: string): string => readSmallRegularFile(path, MAX_FILE_BYTES);
 

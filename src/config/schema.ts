@@ -55,7 +55,7 @@ export const SCHEMA = {
   ),
   dir: setting<string>('WSGUARD_DIR', 'string', './.wsguard', {
     meaning:
-      'Directory for everything that the agent writes. The agent creates it at the first alert, readable by this user only (0700), with a `.gitignore`.',
+      'Directory for everything that the agent writes. The agent creates it at the first alert, or at the start when this setting is set, readable by this user only (0700), with a `.gitignore`.',
     defaultText: '`--diagnostic-dir`, else `./.wsguard`',
   }),
   service: setting<string>('WSGUARD_SERVICE', 'string', 'unknown_service:node', {

@@ -1,6 +1,7 @@
 /** The resolved settings as text and as rows for JSON. Secrets are hidden. */
 import type { AnySetting } from './parse-setting.ts';
-import { SCHEMA, type ConfigProblem, type ResolvedConfig, type Setting } from './schema.ts';
+import { problemText } from './load-config.ts';
+import { SCHEMA, type ResolvedConfig, type Setting } from './schema.ts';
 
 export interface ShownSetting {
   readonly setting: string;
@@ -32,10 +33,6 @@ export function configText(resolved: ResolvedConfig): string {
   );
   return [...lines, ...resolved.problems.map((problem) => `! ${problemText(problem)}`)].join('\n');
 }
-
-/** `WSGUARD_INTERVAL_MS (env): abc is ignored, expected a whole number from 250 to 300000`. */
-export const problemText = ({ setting, source, value, expected }: ConfigProblem): string =>
-  `${setting} (${source}): ${value} is ignored, expected ${expected}`;
 
 /** The value as text; `(not set)` for `null` and an empty list. */
 export function valueText(value: unknown): string {

@@ -21,7 +21,7 @@ export const divergence: Detector = {
         insufficientData(
           NAME,
           `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
-          `Only ${points.length} major ${points.length === 1 ? 'GC' : 'GCs'} at a steady number of connections`,
+          `Too few major GCs at a steady number of connections: ${points.length}`,
         ),
       ];
     const rise = trend.lastBytes - (points[0]?.bytes ?? 0);

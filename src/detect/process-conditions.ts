@@ -25,7 +25,7 @@ interface Usage {
   readonly metric: string;
   readonly used: number;
   readonly limit: number | null;
-  /** Where the limit comes from, for the answer without one. */
+  /** The setting or file that has the limit. The answer names it when the limit is not known. */
   readonly limitSource: string;
 }
 

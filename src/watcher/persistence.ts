@@ -33,7 +33,10 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
       return openBlackBox(dir, identity, startedWallMs);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      log.warn(writeFailure(error, dir), 'the black box cannot be written');
+      log.warn(
+        writeFailure(error, dir),
+        'the black box cannot be written; set WSGUARD_DIR to a writable directory',
+      );
       return null;
     }
   }

@@ -36,7 +36,7 @@ The environment wins so that an operator can change or stop a running deployment
 
 A wrong value never stops the application. The agent keeps the value of the place before, and logs the setting, the
 value and what it expected once at start ([WSGUARD_SETTING](errors.md#wsguard_setting)). An empty variable counts as
-not set. For an unknown \`WSGUARD_*\` name the log suggests the nearest known one.
+not set. For an unknown \`WSGUARD_*\` name the log suggests a similar known one, if there is one.
 
     npx wsguard config    # each setting with its value and its source, secrets hidden
     npx wsguard doctor    # what works with these settings on this machine, and why not
