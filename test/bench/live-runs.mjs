@@ -49,7 +49,7 @@ export async function findLeak({ name, kinds, start, limitMs, lineOf = () => nul
       culpritBecause: last?.culpritBecause ?? null,
       snapshots: last?.snapshots ?? [],
       died: app.over(),
-      said: app.stderr().slice(-1500),
+      stderr: app.stderr().slice(-1500),
     };
   } catch (error) {
     return { name, ok: false, expected: kinds, error: error.message };
@@ -72,7 +72,7 @@ export async function staySilent({ name, start, forMs }) {
       minutes: forMs / 60_000,
       alerts: alerts.map((alert) => ({ ...brief(alert), evidence: alert.evidence, also: alert.also })),
       died,
-      ...(died ? { said: running.app.stderr().slice(-1500) } : {}),
+      ...(died ? { stderr: running.app.stderr().slice(-1500) } : {}),
     };
   } catch (error) {
     return { name, ok: false, minutes: 0, alerts: [], error: error.message };
@@ -94,7 +94,7 @@ export function formatLeak(part, one) {
   ];
   if (!one.ok)
     lines.push(`       expected ${one.expected.join(' or ')}; opened ${JSON.stringify(one.opened)}`);
-  if (one.died) lines.push(`       the server died: ${JSON.stringify(one.died)} ${one.said}`);
+  if (one.died) lines.push(`       the server died: ${JSON.stringify(one.died)} ${one.stderr}`);
   return lines.join('\n');
 }
 
@@ -103,6 +103,6 @@ export function formatSilence(part, one) {
     `${verdict(one.ok)} ${part.padEnd(7)} ${one.name.padEnd(26)} ${one.ok ? `silent for ${one.minutes} min` : (one.error ?? 'NOT silent')}`,
   ];
   for (const alert of one.alerts) lines.push(`       ${JSON.stringify(alert)}`);
-  if (one.died) lines.push(`       the server died: ${JSON.stringify(one.died)} ${one.said}`);
+  if (one.died) lines.push(`       the server died: ${JSON.stringify(one.died)} ${one.stderr}`);
   return lines.join('\n');
 }

@@ -109,7 +109,7 @@ test('the same file twice: 0, and why it is clean', async () => {
   expect(analysis.because).toContain('Nothing');
 });
 
-test('one snapshot is 0 whatever it holds; gzipped and through a pipe too', async () => {
+test('one snapshot gives exit code 0; gzipped and through a pipe too', async () => {
   const plain = await analyse([b, '--json']);
   const packed = await analyse([written('b.gz', gzipSync(readFileSync(b), { level: 1 })), '--json']);
   const piped = await analyse(['-', '--json'], readFileSync(b));

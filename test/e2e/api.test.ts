@@ -90,7 +90,7 @@ test('status() resolves with watcher silent after two seconds without a reply', 
   expect(status.memory.heapUsed).toBeGreaterThan(0);
 });
 
-test('snapshot(label) goes through the gate, and an error in a listener harms nobody', async () => {
+test('snapshot(label) goes through the gate, and an error in a listener has no other effect', async () => {
   const main = `${HEAD}
     const agent = start();
     agent.on('snapshot', () => { throw new Error('the fault of a listener'); });

@@ -127,7 +127,7 @@ test('stop undoes every hook', () => {
   });
 });
 
-test('a later wrapper of somebody else works after stop', () => {
+test('a wrapper that other code installed later works after stop', () => {
   expect(run('wrapped-later')).toEqual({ received: 'received', calls: 1, buses: 0, faults: [] });
 });
 

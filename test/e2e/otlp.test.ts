@@ -61,7 +61,7 @@ interface OtelState {
   readonly droppedLogs: number;
 }
 
-/** Runs the exporter in a thread of its own, controlled by messages. */
+/** Runs the exporter in its own thread, controlled by messages. */
 function startThread(env: Record<string, string>) {
   const worker = new Worker(join(__dirname, '..', 'support', 'otel-worker.cjs'), {
     env,

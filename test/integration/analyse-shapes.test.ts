@@ -77,7 +77,7 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
     }
     expect(found).toEqual(new Set(names));
     const lineOf = linesOf(disguised);
-    const told = Object.keys(SHAPES).map((name) => {
+    const results = Object.keys(SHAPES).map((name) => {
       const suspect = analysis.suspects.find(
         ({ location }) => location !== null && disguised.lineOf(location) === lineOf(name),
       );
@@ -87,7 +87,7 @@ describe.each(NODES.map((node) => [node]))('snapshots of %s', (node: NodeName) =
       name,
       [type, rename(path), objects],
     ]);
-    expect(told).toEqual(expected);
+    expect(results).toEqual(expected);
   });
 
   test('finds nothing in the fixed program', async () => {

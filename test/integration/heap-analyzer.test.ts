@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The built package in a process of its own: Jest cannot see its own exit, its keep-alive or V8's file modes. */
+/** The built package in its own process: Jest cannot see its own exit, its keep-alive or V8's file modes. */
 const DIST = join(__dirname, '..', '..', 'dist');
 let dir: string;
 

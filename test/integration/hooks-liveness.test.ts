@@ -134,7 +134,7 @@ test('a connection that the application does not read is unknown', async () => {
   expect(sample.connections.unanswering).toBe(0);
 });
 
-test('before an alert all silent peers are pinged, whatever the schedule', async () => {
+test('before an alert all silent peers are pinged, also those that are not due', async () => {
   // A peer is silent after 3 min, and the next ping is due 5 min after a ping.
   const clock = createSkippingClock();
   sampling = startSampling({}, clock);

@@ -257,7 +257,7 @@ test('a function of the application that throws or returns no number has no row'
   expect(guard.faults()).toEqual({ 'watched throws': 5, 'watched returns NaN': 5 });
 });
 
-test('a watched connection is counted whatever server accepted it', async () => {
+test('a watched connection of any server is counted', async () => {
   sampling = startSampling();
   const { createServer: createTcp, connect } = await import('node:net');
   const server = createTcp();

@@ -1,6 +1,6 @@
 'use strict';
 /* oxlint-disable typescript/unbound-method -- the scenario `stop` compares methods on their prototypes */
-// Runs one scenario on the built files in a process of its own, and prints its result as one line of JSON.
+// Runs one scenario on the built files in its own process, and prints its result as one line of JSON.
 const { join } = require('node:path');
 const { EventEmitter } = require('node:events');
 const http = require('node:http');

@@ -26,7 +26,7 @@ const STAGES = [
 ];
 /**
  * Composers wire stages together. Each may import the base, itself, and the rooms and files named here. A file of the
- * root is a room of its own.
+ * root is its own room.
  */
 const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['agent', 'agent.ts', 'memory-monitor.ts', 'heap-analyzer.ts'],

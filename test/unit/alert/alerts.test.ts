@@ -81,7 +81,7 @@ test('a more specific kind within a window changes the kind of the alert; id and
   expect(transitions.at(-1)?.also.map(({ kind }) => kind)).toContain('heap-growth');
 });
 
-test('a second counted cause hours later opens an alert of its own', () => {
+test('a second counted cause hours later opens a second alert', () => {
   const two = (minute: number): Shape => ({
     ...zombies(minute),
     more: {

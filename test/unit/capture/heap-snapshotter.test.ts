@@ -56,7 +56,7 @@ test('writes a hidden temporary file for redaction and measures its cost', () =>
   expect(statSync(join(dir, 'new')).mode & 0o777).toBe(0o700);
 });
 
-test('writes the final file when there is no redaction, each under a name of its own', () => {
+test('writes the final file when there is no redaction, each under its own name', () => {
   const { take } = create({ redact: false, writeSnapshot: (file) => writeFileSync(file, CONTENT) });
   const files = [take(), take()].map((snapshot) => (snapshot as UnfinishedSnapshot).file);
   expect(new Set(files).size).toBe(2);

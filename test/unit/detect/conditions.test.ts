@@ -13,16 +13,16 @@ const CONDITIONS: readonly Row[] = [
   ['loop-lag', 'warning', () => ({ p99: 800 })],
 ];
 
-test.each(CONDITIONS)('%s (%s) opens an alert that claims no leak', (kind, severity, shape) => {
+test.each(CONDITIONS)('%s (%s) opens an alert of the family condition', (kind, severity, shape) => {
   const { transitions } = run(30, shape, { detection: createTestDetection({ maxConnections: 1000 }) });
   const opened = transitions.filter(({ event }) => event === 'opened');
   expect(opened).toMatchObject([{ kind, severity, family: 'condition' }]);
 });
 
-test('70 % of capacity alone is an answer, with a rising floor it is an alert', () => {
+test('70 % of the heap capacity alone opens no alert, with a rising post-GC heap it does', () => {
   const steady = run(120, (minute) => (minute % 5 === 0 ? { floorMb: 384, oldMb: 390 } : { oldMb: 390 }));
   expect(steady.opened).toEqual([]);
-  // Too small a rise for a leak, and enough to say that three quarters full is not where it stays.
+  // The rise is too small for a leak, and large enough to show that the heap does not stay at 70 %.
   const rising = run(60, (minute) => ({
     ...(minute % 3 === 0 ? { floorMb: 380 + 0.15 * minute } : {}),
     oldMb: 400,
@@ -30,8 +30,8 @@ test('70 % of capacity alone is an answer, with a rising floor it is an alert', 
   expect(rising.transitions).toMatchObject([{ kind: 'memory-threshold', severity: 'warning' }]);
 });
 
-test('exhaustion: near and sure, while no leak explains it', () => {
-  // Too few collections and connections that swing too much for a verdict on the heap.
+test('heap exhaustion is reported when it is near and certain and no leak explains it', () => {
+  // Too few major GCs, and a number of connections that varies too much, for a verdict on the heap.
   const { transitions } = run(30, (minute) => ({
     connections: 300 + 50 * (minute % 7),
     ...(minute % 5 === 0 ? { floorMb: 280 + 5 * minute } : {}),
@@ -43,7 +43,7 @@ test('exhaustion: near and sure, while no leak explains it', () => {
   );
 });
 
-test('blocked-loop: the beat is silent, then it is back', () => {
+test('blocked-loop: the heartbeat stops and returns', () => {
   const detection = createTestDetection();
   run(1, () => ({}), { detection });
   expect(detection.checkHeartbeat(1_000, 0)).toEqual([]);
@@ -82,7 +82,7 @@ test('an alert of a condition closes when a leak explains it', () => {
   });
 });
 
-test('no limit known: inconclusive, with what is missing', () => {
+test('without a known limit the answer is inconclusive and names the missing data', () => {
   const { last } = run(20, () => ({ more: { descriptors: null } }));
   const limits = last.verdicts.filter(({ detector }) => detector.endsWith('-limit'));
   expect(limits).toMatchObject([

@@ -6,7 +6,7 @@ const registry = (name: string, entries: number): Partial<Sample> => ({
 });
 const every = (minute: number, period: number): boolean => minute % period === 0;
 
-/** A server for each leak kind: what it looks like, and by when it must have been told. */
+/** One simulated server per kind of leak, and the minute by which its alert must open. */
 const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute: number) => Shape])[] = [
   ['zombie-connections', 20, (m) => ({ connections: 500 + 8 * m, unanswering: 8 * m })],
   [
@@ -66,12 +66,12 @@ test.each(LEAKS)('%s is found within %i minutes and named first', (kind, byMinut
   expect(alert?.against.every(({ because }) => because.length > 0)).toBe(true);
 });
 
-test('the share of closed connections that are held counts those that closed in time to be seen', () => {
+test('the share of retained connections counts those that closed before the last but one major GC', () => {
   const { transitions } = run(45, (m) => ({
     closed: 10 * m,
     opened: 100 + 10 * m,
     ...(every(m, 10) ? { floorMb: 40 } : {}),
-    // Judged by two collections: held are nine of ten that had closed by the one before the last.
+    // Two major GCs decide: nine of ten connections that closed before the last but one are retained.
     retained: 9 * Math.max(0, Math.floor(m / 10) * 10 - 10),
   }));
   const alert = transitions.find(({ kind }) => kind === 'retained-after-close');
@@ -80,9 +80,9 @@ test('the share of closed connections that are held counts those that closed in 
   );
 });
 
-test('what each connection leaves behind is told while the connections climb, since it bends where their need is straight', () => {
+test('memory leaked per closed connection is found while connections climb, because it grows faster than they do', () => {
   const connections = (minute: number): number => 100 + 2 * minute;
-  /** Each leaves 0.6 KB a minute: the sum of the connections over time. */
+  /** Each connection leaks 0.6 KB per minute, so the leak is proportional to the sum of connections over time. */
   const left = (minute: number): number => 0.0006 * (100 * minute + minute ** 2);
   const ramp = (leaks: boolean) => (minute: number) => ({
     connections: connections(minute),

@@ -1,6 +1,6 @@
 import { MB, run } from '../../support/run.ts';
 
-test('each pool grows by what it grew, and a pool that cannot be told yet is absent', () => {
+test('the growth of each pool of memory; a pool without enough data is absent', () => {
   const grown = run(60, (minute) => ({
     ...(minute > 0 && minute % 5 === 0 ? { floorMb: 60 + minute } : {}),
     rssMb: 200 + 2 * minute,

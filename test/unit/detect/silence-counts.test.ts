@@ -26,7 +26,7 @@ test.each([1, 6, 13])(
   },
 );
 
-test('a registry that fills for the first thirteen minutes has stopped by the time that it is judged', () => {
+test('a registry that fills for the first thirteen minutes opens no alert, early or late', () => {
   const filling = (minute: number): Shape => ({
     more: {
       registries: [{ name: 'sessions', entries: 120 + Math.round(upTo(91, 7)(minute)), source: 'app' }],
@@ -36,7 +36,7 @@ test('a registry that fills for the first thirteen minutes has stopped by the ti
   expect(run(90, filling).opened).toEqual([]);
 });
 
-test('a registry that began to grow ten minutes ago is not judged yet, a leak that goes on is', () => {
+test('a registry that began to grow ten minutes ago has no alert yet, and has one when the growth goes on', () => {
   const late = (minute: number): Shape => ({
     more: {
       registries: [
@@ -48,24 +48,24 @@ test('a registry that began to grow ten minutes ago is not judged yet, a leak th
   expect(run(84, late).opened).toEqual(['registry-growth']);
 });
 
-test('a registry that wanders, as sessions with a time to live do, falls as far as it rises', () => {
+test('a registry that varies around a level, as sessions with a time to live do, opens no alert', () => {
   const walk = (seed: number): ((minute: number) => Shape) => {
     let state = seed;
     const random = () => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
     let away = 0;
     return () => {
-      // Forgets in ten minutes; 50 entries are its standard deviation.
+      // An autoregressive process with a memory of ten minutes and a standard deviation of 50 entries.
       away = 0.95 * away + 31 * (random() + random() + random() - 1.5);
       const entries = Math.max(0, Math.round(1000 + away));
       return { more: { registries: [{ name: 'sessions', entries, source: 'app' }] } };
     };
   };
   const opened = [7, 77, 777, 7777].flatMap((seed) => run(600, walk(seed), { everyMs: 30_000 }).opened);
-  // In the first hour there is little to compare with.
+  // The first hour is left out, because the window has too little history.
   expect(opened.length).toBeLessThanOrEqual(1);
 });
 
-test('a jump of the clock without a hole: what was counted before it is left out', () => {
+test('after a jump of the clock without a gap the counts before it are ignored', () => {
   const jumped = run(38, (minute) => ({
     unanswering: 10 * minute,
     more: { marks: minute === 13 || minute === 26 ? ['clock-jump'] : [] },
@@ -74,14 +74,14 @@ test('a jump of the clock without a hole: what was counted before it is left out
   expect(answerOf(jumped, 'unanswering')?.answer).toBe('warming-up');
 });
 
-test('counters that begin anew: another process behind the same name', () => {
+test('counters that restart at zero belong to another process', () => {
   const detection = createTestDetection();
   run(60, () => ({}), { detection });
   const restarted = run(20, (minute) => ({ connections: 40 * minute, closed: 0 }), { detection });
   expect(restarted.opened).toEqual([]);
 });
 
-test('inconclusive says why: listeners grow, and are fewer than two for each connection', () => {
+test('inconclusive with the reason: listeners grow, and are fewer than two per connection', () => {
   const grows = run(40, (minute) => ({
     connections: 1000,
     closed: Math.floor(minute * 100),
@@ -104,7 +104,7 @@ test('inconclusive says why: listeners grow, and are fewer than two for each con
   });
 });
 
-test('what is held from before, on a server that nobody leaves any more, does not alarm again', () => {
+test('connections that were retained earlier open no new alert when no connection closes any more', () => {
   const busyUntil = (minutes: number) =>
     run(
       240,
@@ -122,7 +122,7 @@ test('what is held from before, on a server that nobody leaves any more, does no
   expect(busyUntil(240).last.verdicts.find(({ detector }) => detector === 'retained')?.answer).toBe('found');
 });
 
-test('Buffers that came at once and stay are a plateau', () => {
+test('Buffers that are allocated at once and stay are a plateau', () => {
   const step = run(
     100,
     gcEvery(
@@ -138,7 +138,7 @@ test('Buffers that came at once and stay are a plateau', () => {
   expect(answerOf(step, 'external')?.answer).toBe('plateau');
 });
 
-test('Buffers of each connection, while the connections climb, are theirs', () => {
+test('Buffers that grow with the number of connections are not a leak', () => {
   const connections = (minute: number) => 100 + 5 * minute;
   const climb = run(
     120,
@@ -159,7 +159,7 @@ test('Buffers of each connection, while the connections climb, are theirs', () =
   });
 });
 
-test('closed connections wait for the next collection and its finalisers, more of them as the churn rises', () => {
+test('closed connections that wait for the next major GC and its finalizers are not a leak, also with rising churn', () => {
   const closed = (minute: number) => Math.floor(minute ** 2);
   const churn = run(
     120,
@@ -167,7 +167,7 @@ test('closed connections wait for the next collection and its finalisers, more o
       6,
       () => 45,
       (minute) => {
-        // Finalisers run in a task after the collection: in its own sample all are still counted.
+        // Finalizers run in a task after the GC, so the sample of the GC still counts all of them.
         const collected = minute % 6 === 0 ? minute - 6 : Math.floor(minute / 6) * 6;
         return { closed: closed(minute), uncollected: closed(minute) - closed(Math.max(0, collected)) };
       },
@@ -177,7 +177,7 @@ test('closed connections wait for the next collection and its finalisers, more o
   expect(answerOf(churn, 'retained')?.answer).toBe('ok');
 });
 
-/** 30 messages a minute into an array that the preload found. */
+/** An array that the agent discovered gets 30 messages per minute. */
 const listed = (isTaken: boolean) => (minute: number) => ({
   queues: [
     {
@@ -190,7 +190,7 @@ const listed = (isTaken: boolean) => (minute: number) => ({
   ],
 });
 
-test('a found array that nobody takes from is a history on its way to its bound, until memory says otherwise', () => {
+test('a discovered array that only grows may be a limited history, so it opens no alert while memory is steady', () => {
   const history = (minute: number): Shape => ({ more: listed(false)(minute) });
   expect(run(120, history).opened).toEqual([]);
   expect(answerOf(run(60, history), 'queues')).toMatchObject({
@@ -200,7 +200,7 @@ test('a found array that nobody takes from is a history on its way to its bound,
   expect(run(60, (minute) => ({ more: listed(true)(minute) })).opened).toEqual(['queue-growth']);
 });
 
-test('when memory grows with it, the array gives the name', () => {
+test('when memory grows too, the array is the subject of the alert', () => {
   const leaking = gcEvery(
     5,
     (minute) => 40 + 3 * minute,
@@ -209,7 +209,7 @@ test('when memory grows with it, the array gives the name', () => {
   expect(run(75, leaking).opened).toEqual(['queue-growth']);
 });
 
-test('rooms that are objects may be sessions with a time to live; their members are counted as ever', () => {
+test('rooms that are objects may be sessions with a time to live, so their number counts only when memory grows too', () => {
   const rooms = (count: number, members: number): Shape => ({
     more: { rooms: [{ name: 'sessions', rooms: count, members, areObjects: true, source: 'found' }] },
   });

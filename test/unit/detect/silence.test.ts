@@ -1,6 +1,6 @@
 import { answerOf, gcEvery, run, createTestDetection, upTo, type Shape } from '../../support/run.ts';
 
-test('warming-up: nothing is said of the first minutes, and what is missing is named', () => {
+test('warming-up: the first minutes have no verdict, and the answer names the missing data', () => {
   const { last, opened } = run(8, (minute) => ({ unanswering: 30 * minute, connections: 500 }));
   expect(opened).toEqual([]);
   expect(answerOf({ last, opened, transitions: [] }, 'unanswering')).toMatchObject({
@@ -18,12 +18,12 @@ test('a cache that fills for 45 min and stops is a plateau', () => {
   expect(answerOf(filled, 'floor')?.answer).toMatch(/plateau|ok/);
 });
 
-test('a cache that begins to fill after a flat hour: judged from there, and it stops', () => {
+test('a cache that begins to fill after a flat hour and stops is a plateau', () => {
   const floorMb = (minute: number): number => 60 + upTo(200, 4.4)(Math.max(0, minute - 72));
   const late = run(135, gcEvery(6, floorMb));
   expect(late.opened).toEqual([]);
   expect(answerOf(late, 'floor')?.answer).toBe('plateau');
-  // The same line from the start, and longer, is a leak.
+  // The same growth from the start, and for longer, is a leak.
   expect(
     run(
       72,
@@ -32,7 +32,7 @@ test('a cache that begins to fill after a flat hour: judged from there, and it s
   ).toEqual(['heap-growth']);
 });
 
-test('connections climb all along, and each needs its memory', () => {
+test('memory that grows with a rising number of connections is not a leak', () => {
   const connections = (minute: number) => 100 + 4 * minute;
   const noise = [0, 0.6, -0.5, 0.3, -0.2, 0.7, -0.6, 0.1];
   const climb = run(
@@ -60,7 +60,7 @@ test('memory that the allocator keeps after a burst is allocator-retention', () 
   expect(answerOf(burst, 'native')?.answer).toBe('allocator-retention');
 });
 
-test('contexts of permessage-deflate: one step with the connections, then a plateau', () => {
+test('permessage-deflate contexts: RSS rises once with the connections, then a plateau', () => {
   const step = run(120, (minute) => ({
     connections: minute < 75 ? 200 : 500,
     rssMb: minute < 75 ? 110 : 270,
@@ -84,7 +84,7 @@ test('unreferenced Buffers that wait for a rare major GC are not a leak', () => 
   });
 });
 
-test('a day/night wave of connections with the memory they take', () => {
+test('a day/night wave of connections and their memory is not a leak', () => {
   const connections = (minute: number) => Math.round(500 + 400 * Math.sin(minute / 40));
   const wave = run(
     600,
@@ -111,7 +111,7 @@ test('a day/night wave of connections with the memory they take', () => {
   expect(wave.opened).toEqual([]);
 });
 
-test('the ramp after a deploy', () => {
+test('a ramp of connections after a deploy is not a leak', () => {
   const connections = (minute: number) => Math.min(2000, 20 * minute);
   const ramp = run(
     240,
@@ -124,7 +124,7 @@ test('the ramp after a deploy', () => {
   expect(ramp.opened).toEqual([]);
 });
 
-test('reconnect storms with clean-up', () => {
+test('reconnect storms with clean-up are not a leak', () => {
   const storms = run(180, (minute) => {
     const isStorm = minute % 20 < 1;
     return {
@@ -137,7 +137,7 @@ test('reconnect storms with clean-up', () => {
   expect(storms.opened).toEqual([]);
 });
 
-test('the step in RSS of our own snapshot', () => {
+test('the rise of RSS at a snapshot of the agent is not a leak', () => {
   const server = (minute: number): Shape => ({
     rssMb: minute < 80 ? 110 : 155,
     ...(minute === 80 ? { more: { marks: ['snapshot' as const] } } : {}),
@@ -145,11 +145,11 @@ test('the step in RSS of our own snapshot', () => {
   const stepped = run(200, server);
   expect(stepped.opened).toEqual([]);
   expect(answerOf(stepped, 'native')?.answer).toBe('ok');
-  // RSS is judged from the snapshot on: half an hour later the window is not full.
+  // The window of RSS starts at the snapshot, so half an hour later it is not full.
   expect(answerOf(run(110, server), 'native')?.answer).toBe('warming-up');
 });
 
-test('a laptop that slept: the window begins anew', () => {
+test('after a suspension of the machine the window starts again', () => {
   const detection = createTestDetection();
   run(40, () => ({}), { detection });
   const after = run(10, () => ({ unanswering: 480, more: { marks: [] } }), { detection, fromMinute: 600 });
@@ -166,7 +166,7 @@ test('a laptop that slept: the window begins anew', () => {
   expect(jumped.opened).toEqual([]);
 });
 
-test('traffic that stops: connections drain to nothing, what they had goes with them', () => {
+test('connections drain to zero and their memory is freed', () => {
   const left = (minute: number) => (minute < 60 ? 500 : Math.max(0, 500 - 50 * (minute - 60)));
   const drained = run(120, (minute) => ({
     connections: left(minute),
@@ -178,7 +178,7 @@ test('traffic that stops: connections drain to nothing, what they had goes with 
   expect(drained.opened).toEqual([]);
 });
 
-test('holes between the samples, and missing readings in them', () => {
+test('gaps between samples and missing values open no alert', () => {
   const detection = createTestDetection();
   const holes = run(
     120,
@@ -189,7 +189,7 @@ test('holes between the samples, and missing readings in them', () => {
   expect(answerOf(holes, 'backlog')?.answer).toBe('ok');
 });
 
-test('a steady heap at 75 % of its capacity', () => {
+test('a steady heap at 75 % of its capacity opens no alert', () => {
   const steady = run(
     300,
     gcEvery(
@@ -205,13 +205,13 @@ test('a steady heap at 75 % of its capacity', () => {
   });
 });
 
-test('no connections in the samples: leaks are inconclusive, conditions are judged', () => {
+test('without connection counts leaks are inconclusive and conditions are still detected', () => {
   const unknown = run(60, () => ({ connections: Number.NaN, p99: 900 }));
   expect(unknown.opened).toEqual(['loop-lag']);
   expect(answerOf(unknown, 'floor')).toMatchObject({ answer: 'inconclusive', missing: 'connections' });
 });
 
-test('Buffers that are a small part of what RSS gained are not the story', () => {
+test('Buffers that are a small part of the growth of RSS are not named', () => {
   const verdictOf = (rssPerMinute: number) =>
     run(
       120,
@@ -225,7 +225,7 @@ test('Buffers that are a small part of what RSS gained are not the story', () =>
   expect(verdictOf(2)?.answer).toBe('found');
 });
 
-test('what could not be looked at rules nothing out', () => {
+test('a detector without data rules nothing out', () => {
   const { transitions } = run(
     240,
     gcEvery(

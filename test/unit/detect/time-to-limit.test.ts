@@ -20,7 +20,7 @@ test.each([16, 64, 128])(
   },
 );
 
-test('container: what rises outside the heap meets its limit first', () => {
+test('container: growth outside the heap reaches the limit of the container first', () => {
   const { last } = run(60, (minute) => ({
     externalMb: 3 + 2 * minute,
     rssMb: 110 + 2 * minute,
@@ -32,12 +32,12 @@ test('container: what rises outside the heap meets its limit first', () => {
   expect(last.timeToLimit?.ms).toBeLessThan(1.05 * leftMs);
 });
 
-test('absent where nothing rises, or nothing is known', () => {
+test('absent without growth and without data', () => {
   expect(run(60, (minute) => (minute % 5 === 0 ? { floorMb: 45 } : {})).last.timeToLimit).toBeNull();
   expect(run(60, () => ({})).last.timeToLimit).toBeNull();
 });
 
-test('the range holds the answer', () => {
+test('the range contains the estimate', () => {
   const noise = [0, 6, -5, 3, -2, 7, -6, 1, 4, -3];
   const noisy = (minute: number): Shape =>
     minute > 0 && minute % 3 === 0 ? { floorMb: 100 + 2 * minute + (noise[(minute / 3) % 10] ?? 0) } : {};
@@ -50,6 +50,6 @@ test.each([
   [{ ms: 42 * MINUTE, lowMs: 30 * MINUTE, highMs: 65 * MINUTE }, 'in about 42 min (30 to 65)'],
   [{ ms: 5 * 60 * MINUTE, lowMs: 100 * MINUTE, highMs: null }, 'in about 5 h (at least 1.7)'],
   [{ ms: 20_000, lowMs: 10_000, highMs: 90_000 }, 'in about 20 s (10 to 90)'],
-])('said as people read it: %p', (time, said) => {
-  expect(formatTimeToLimit({ ...time, limit: 'heap' })).toBe(said);
+])('text of %p', (time, text) => {
+  expect(formatTimeToLimit({ ...time, limit: 'heap' })).toBe(text);
 });

@@ -97,7 +97,7 @@ describe('wraps', () => {
     expect(() => emitter.setMaxListeners(-1)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }));
   });
 
-  test('stop keeps the wrapper of somebody who wrapped later, and tracks nothing more', () => {
+  test('stop keeps a wrapper that other code installed later, and tracks nothing more', () => {
     const ours = internals.init;
     let calls = 0;
     const theirs = function init(this: object, options?: unknown): void {

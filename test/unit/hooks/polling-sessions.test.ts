@@ -43,7 +43,7 @@ test('10,000 sessions are counted in slices, and closed in slices', () => {
   const server = engineWith(10_000);
   const slices = scan(polling, server);
   expect(Math.max(...slices)).toBeLessThanOrEqual(MAX_PER_SLICE);
-  // A large list of ids gets a slice of its own, apart from the slice that runs in a reading.
+  // A large list of ids gets its own slice, apart from the slice that runs in a reading.
   expect(slices.slice(0, 3)).toEqual([0, 0, MAX_PER_SLICE]);
   expect(polling).toMatchObject({ active: 10_000, opened: 10_000, closed: 0 });
   for (const id of Object.keys(server.clients)) delete server.clients[id];

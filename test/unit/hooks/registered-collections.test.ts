@@ -54,7 +54,7 @@ describe('registries', () => {
     expect(registries[0]).toEqual({ name: 'registry 0', entries: 7, source });
   });
 
-  test('an async function has no row, and its rejection reaches nobody', async () => {
+  test('an async function has no row, and its rejection is handled', async () => {
     const { collections, faults } = setUp();
     const later = (): Promise<number> => Promise.reject(new Error('the database is down'));
     collections.watchRegistry('later', later as unknown as Watchable);

@@ -88,7 +88,7 @@ describe.each(['send', 'ping'] as const)('%s', (method) => {
     expect(FakeWebSocket.prototype[method]).toBe(originals[method]);
   });
 
-  test('stop keeps the wrapper of somebody who wrapped later', () => {
+  test('stop keeps a wrapper that other code installed later', () => {
     const { connect, instrumentation, FakeWebSocket } = setUp();
     const { ws } = connect();
     const ours = FakeWebSocket.prototype[method];
@@ -205,7 +205,7 @@ describe('pings of the agent', () => {
     expect(ws.calls).toEqual([['ping', ws]]);
   });
 
-  test('pong listeners of the application are told apart from the agent’s own', () => {
+  test('pong listeners of the application are distinguished from that of the agent', () => {
     const { connect, instrumentation } = setUp();
     const { ws, connection } = connect();
     expect(instrumentation.hasAppPongListener(ws, connection)).toBe(false);

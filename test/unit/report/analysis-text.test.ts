@@ -40,7 +40,7 @@ test('the text lists ten suspects and counts the others', () => {
   expect(text).toContain('2 more suspects: see --json');
 });
 
-test('largest retainers and memory outside the heap have sections of their own', () => {
+test('largest retainers and memory outside the heap have their own sections', () => {
   const holder = { ...suspectOf(), share: 0.25 };
   const external = [{ name: 'ArrayBuffer', objects: 4, bytes: 4096, growth: { objects: 2, bytes: 2048 } }];
   const text = analysisText(analysisOf({ suspects: [], holders: [holder], external }));
