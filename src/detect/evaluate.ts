@@ -85,8 +85,8 @@ export function confirm(verdicts: readonly DetectorVerdict[]): Verdict[] {
 /** Detectors whose negative answer rules a kind out. */
 const RULED_OUT_BY: ReadonlyMap<string, Kind> = new Map(
   ALL_KINDS.flatMap((kind): [string, Kind][] => {
-    const { detector, isRuledOut } = KINDS[kind];
-    return isRuledOut && detector !== null ? [[detector, kind]] : [];
+    const { detector, mayBeRuledOut } = KINDS[kind];
+    return mayBeRuledOut && detector !== null ? [[detector, kind]] : [];
   }),
 );
 

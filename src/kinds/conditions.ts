@@ -51,7 +51,7 @@ export const CONDITIONS = {
     summary: 'memory use stays above 85 % of a limit for 10 min, or above 70 % while the post-GC heap rises',
     subjectNoun: 'memory limit',
     detector: 'threshold',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: 'any leak',
     thresholds: {
       risingShare: limit('use of the heap capacity over the whole window, while the post-GC heap rises', {
@@ -87,7 +87,7 @@ export const CONDITIONS = {
     summary: 'at its present growth, memory reaches a limit in less than 30 min',
     subjectNoun: 'memory limit',
     detector: 'exhaustion',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: 'any leak',
     thresholds: {
       timeToLimit: limit('time to the limit', {
@@ -130,7 +130,7 @@ export const CONDITIONS = {
     summary: 'the number of open connections reaches 80 % of its limit',
     subjectNoun: 'connections',
     detector: 'connection-limit',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: ['zombie-connections', 'unclosed-growth'],
     thresholds: ofLimit('connections'),
     window: LATEST,
@@ -149,7 +149,7 @@ export const CONDITIONS = {
     summary: 'the number of open file descriptors reaches 80 % of the soft limit',
     subjectNoun: 'descriptors',
     detector: 'descriptor-limit',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: ['zombie-connections', 'unclosed-growth'],
     thresholds: ofLimit('descriptors'),
     window: LATEST,
@@ -169,7 +169,7 @@ export const CONDITIONS = {
     summary: 'V8 runs more than 10 major GCs per minute',
     subjectNoun: 'garbage collector',
     detector: 'gc-pressure',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: 'any leak',
     thresholds: {
       perMinute: limit('major GCs per minute', {
@@ -204,7 +204,7 @@ export const CONDITIONS = {
     summary: 'the event-loop delay (p99) stays above 500 ms',
     subjectNoun: 'event loop',
     detector: 'loop-lag',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: 'any leak',
     thresholds: {
       delay: limit('median of the event-loop delay (p99) in each of three windows', {
@@ -233,7 +233,7 @@ export const CONDITIONS = {
     summary: 'the event loop is blocked: no callback runs',
     subjectNoun: 'event loop',
     detector: null,
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: [],
     thresholds: {
       silent: limit('time without a heartbeat from the application thread', {
@@ -261,7 +261,7 @@ export const CONDITIONS = {
     summary: 'the previous process ended without a shutdown (reported at the next start)',
     subjectNoun: 'process',
     detector: null,
-    isRuledOut: false,
+    mayBeRuledOut: false,
     explainedBy: [],
     thresholds: {
       limitShare: limit('use of the heap capacity or the container limit in the last sample', {

@@ -14,11 +14,10 @@ import {
 export const COUNTED_LEAKS = {
   'zombie-connections': {
     family: 'leak',
-    rank: 0,
     summary: 'connections do not reply to pings, and their number grows',
     subjectNoun: 'transport',
     detector: 'unanswering',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: true,
     thresholds: {
       ...RISE,
@@ -47,11 +46,10 @@ export const COUNTED_LEAKS = {
   },
   'slow-consumer': {
     family: 'leak',
-    rank: 5,
     summary: 'pending writes grow on connections whose peers read too slowly',
     subjectNoun: 'send buffers',
     detector: 'backlog',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: true,
     thresholds: {
       rise: least(
@@ -79,11 +77,10 @@ export const COUNTED_LEAKS = {
   },
   'listener-accumulation': {
     family: 'leak',
-    rank: 1,
     summary: 'an emitter has more listeners than there are connections, and their number grows',
     subjectNoun: 'emitter and event',
     detector: 'listeners',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: true,
     thresholds: {
       perConnection: least('listeners per connection', 2, '1', {
@@ -119,11 +116,10 @@ export const COUNTED_LEAKS = {
   },
   'registry-growth': {
     family: 'leak',
-    rank: 2,
     summary: 'entries of a Map, Set or Array stay after their connection has closed',
     subjectNoun: 'registry',
     detector: 'registries',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: true,
     thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
@@ -138,11 +134,10 @@ export const COUNTED_LEAKS = {
   },
   'room-growth': {
     family: 'leak',
-    rank: 3,
     summary: 'rooms, or members of rooms, stay after their connections have closed',
     subjectNoun: 'rooms',
     detector: 'rooms',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     isCounted: true,
     thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
@@ -157,11 +152,10 @@ export const COUNTED_LEAKS = {
   },
   'queue-growth': {
     family: 'leak',
-    rank: 4,
     summary: 'a queue receives items faster than they are consumed',
     subjectNoun: 'queue',
     detector: 'queues',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     isCounted: true,
     thresholds: {
       rise: least('rise in the window', 500, 'items', {

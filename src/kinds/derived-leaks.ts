@@ -16,11 +16,10 @@ import {
 export const DERIVED_LEAKS = {
   'retained-after-close': {
     family: 'leak',
-    rank: 7,
     summary: 'closed connections are still in memory after two major GCs',
     subjectNoun: 'closed connections',
     detector: 'retained',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: false,
     thresholds: {
       ...RISE,
@@ -65,11 +64,10 @@ export const DERIVED_LEAKS = {
   },
   'unclosed-growth': {
     family: 'leak',
-    rank: 9,
     summary: 'connections open and never close, although their peers reply to pings',
     subjectNoun: 'connections',
     detector: 'unclosed',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     isCounted: false,
     thresholds: {
       rise: least('rise of the responsive connections in the window', 50, 'connections', {
@@ -104,11 +102,10 @@ export const DERIVED_LEAKS = {
   },
   'external-buffers': {
     family: 'leak',
-    rank: 6,
     summary: 'memory of Buffers and ArrayBuffers grows outside the V8 heap',
     subjectNoun: 'memory pool',
     detector: 'external',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: false,
     thresholds: {
       fastShare: least('rise in 30 min as a share of the memory limit', 0.04, '%', {
@@ -157,11 +154,10 @@ export const DERIVED_LEAKS = {
   },
   'native-or-compression': {
     family: 'leak',
-    rank: 8,
     summary: 'RSS grows beyond the V8 heap and Buffers',
     subjectNoun: 'memory pool',
     detector: 'native',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     isCounted: false,
     thresholds: {
       minBytes: least('rise in the window', 24 * MIB, 'By', {
@@ -202,11 +198,10 @@ export const DERIVED_LEAKS = {
   },
   'heap-growth': {
     family: 'leak',
-    rank: 10,
     summary: 'the heap after major GCs grows, and no other kind explains it',
     subjectNoun: 'memory pool',
     detector: 'floor',
-    isRuledOut: true,
+    mayBeRuledOut: true,
     isCounted: false,
     thresholds: {
       majorGcs: least('major GCs in the window', 5, 'major GCs', {
@@ -298,12 +293,11 @@ export const DERIVED_LEAKS = {
   },
   divergence: {
     family: 'leak',
-    rank: 11,
     summary:
       'memory grows while the number of responsive connections stays flat; too little data for `heap-growth`',
     subjectNoun: 'memory pool',
     detector: 'divergence',
-    isRuledOut: false,
+    mayBeRuledOut: false,
     isCounted: false,
     thresholds: {
       majorGcs: least('major GCs at a steady number of connections', 3, 'major GCs', {

@@ -3,7 +3,14 @@
 import { CONDITIONS } from './conditions.ts';
 import { COUNTED_LEAKS } from './counted-leaks.ts';
 import { DERIVED_LEAKS } from './derived-leaks.ts';
-import type { ConditionKind, Family, Kind, KindSpec, LeakKind } from './spec.ts';
+import {
+  LEAKS_BY_RANK,
+  type ConditionKind,
+  type Family,
+  type Kind,
+  type KindSpec,
+  type LeakKind,
+} from './spec.ts';
 
 export { CONDITIONS } from './conditions.ts';
 export {
@@ -31,11 +38,9 @@ export const isKind = (value: unknown): value is Kind =>
 export const isLeakKind = (kind: Kind): kind is LeakKind => KINDS[kind].family === 'leak';
 export const familyOf = (kind: Kind): Family => KINDS[kind].family;
 
-/** Leak kinds before conditions, the most specific first. */
-export const rankOf = (kind: Kind): number => {
-  const spec: KindSpec = KINDS[kind];
-  return spec.family === 'leak' ? spec.rank : LEAK_KINDS.length;
-};
+/** Leak kinds before conditions, the most specific first (0). All conditions have the same rank. */
+export const rankOf = (kind: Kind): number =>
+  isLeakKind(kind) ? LEAKS_BY_RANK.indexOf(kind) : LEAKS_BY_RANK.length;
 
 /** Whether an alert of this kind may start captures of evidence: all leaks, and the conditions that say so. */
 export const capturesEvidence = (kind: Kind): boolean => {

@@ -2,25 +2,40 @@
 
 import type { SuspectType } from '../types/analysis.ts';
 
+/**
+ * Every leak kind, the most specific first. When several kinds are found at the same time, the first one names the alert
+ * and the others join its `also`. A new kind of leak goes to its place in this list.
+ */
+export const LEAKS_BY_RANK = [
+  'zombie-connections',
+  'listener-accumulation',
+  'registry-growth',
+  'room-growth',
+  'queue-growth',
+  'slow-consumer',
+  'external-buffers',
+  'retained-after-close',
+  'native-or-compression',
+  'unclosed-growth',
+  'heap-growth',
+  'divergence',
+] as const;
+
+export type LeakKind = (typeof LEAKS_BY_RANK)[number];
+
 /** Counted directly, so that each can be a cause of its own. */
-export type CountedLeakKind =
+export type CountedLeakKind = Extract<
+  LeakKind,
   | 'zombie-connections'
   | 'slow-consumer'
   | 'listener-accumulation'
   | 'registry-growth'
   | 'room-growth'
-  | 'queue-growth';
+  | 'queue-growth'
+>;
 
 /** May be the effect of a counted kind. */
-export type DerivedLeakKind =
-  | 'retained-after-close'
-  | 'unclosed-growth'
-  | 'external-buffers'
-  | 'native-or-compression'
-  | 'heap-growth'
-  | 'divergence';
-
-export type LeakKind = CountedLeakKind | DerivedLeakKind;
+export type DerivedLeakKind = Exclude<LeakKind, CountedLeakKind>;
 
 export type ConditionKind =
   | 'memory-threshold'
@@ -81,8 +96,8 @@ interface CommonSpec {
   readonly subjectNoun: string;
   /** `detector` of the verdict that finds this kind, as `agent.status()` lists it. Null for a kind that is an event. */
   readonly detector: string | null;
-  /** When the detector finds nothing, leak alerts of other kinds list this kind in `against`, with its number. */
-  readonly isRuledOut: boolean;
+  /** Leak alerts of other kinds list this kind in `against` when its detector had the data and found nothing. */
+  readonly mayBeRuledOut: boolean;
   readonly thresholds: Readonly<Record<string, Threshold>>;
   /** Null for a kind that is an event. */
   readonly window: DetectionWindow | null;
@@ -95,8 +110,6 @@ interface CommonSpec {
 
 export interface LeakSpec extends CommonSpec {
   readonly family: 'leak';
-  /** Position among the leak kinds, from 0: the most specific kind that is found names the alert. */
-  readonly rank: number;
   /** Counted directly, so that it can be a cause of its own. The other kinds may be effects of a counted one. */
   readonly isCounted: boolean;
 }

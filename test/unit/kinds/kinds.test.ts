@@ -13,7 +13,7 @@ import {
 
 const ROOT = join(__dirname, '..', '..', '..');
 
-test('the leak kinds have the ranks 0 to n, each once; conditions come after them', () => {
+test('the list by rank has each leak kind once; conditions come after them', () => {
   const ranks = LEAK_KINDS.map(rankOf).toSorted((a, b) => a - b);
   expect(ranks).toEqual(LEAK_KINDS.map((_, i) => i));
   expect(rankOf('exhaustion')).toBe(LEAK_KINDS.length);
