@@ -1,5 +1,5 @@
-// Checks the language of comments and names, by docs/glossary.md. `node test/tools/language.mjs [file or folder ...]`
-// reads src, test and fixtures when no path is given, prints one line per problem, and exits with 1 when there is one.
+// Checks the language of comments, names and pages, by docs/glossary.md. `node test/tools/language.mjs [path ...]` reads
+// all code and pages when no path is given, prints one line per problem, and exits with 1 when there is one.
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +11,9 @@ const BANNED_OPENINGS = ['What', 'Of', 'Where', 'Who', 'By', 'So many', 'Nor', '
 const OUTSIDE_DOCUMENTS = /\bshared\/|\bINTERFACES\b|\bDESIGN\b(?!_)|\bSEEDS\b|\bFACTS\b/;
 /** Retired words that are also public field and metric names. Code may use them, comments may not. */
 const PUBLIC_NAMES = ['unaskable', 'floor'];
-/** This file and its test contain the banned words. */
-const EXEMPT = ['test/tools/language.mjs', 'test/unit/language.test.ts'];
+const DEFAULT_PATHS = ['src', 'test', 'fixtures', 'docs', 'README.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+/** Files that contain the banned words on purpose. */
+const EXEMPT = ['docs/glossary.md', 'test/tools/language.mjs', 'test/unit/language.test.ts'];
 
 /** The words in backticks of the glossary's last column, each with the terms of the first column. */
 function readRetiredWords() {
@@ -45,7 +46,7 @@ function sourceFiles(path) {
     const isForeign = /^fixtures\/real\/[^/]+\//.test(relative(root, child));
     if (entry.name === 'node_modules' || isForeign) return [];
     if (entry.isDirectory()) return sourceFiles(child);
-    return /\.(?:ts|mjs|cjs|js)$/.test(entry.name) ? [child] : [];
+    return /\.(?:ts|mjs|cjs|js|md)$/.test(entry.name) ? [child] : [];
   });
 }
 
@@ -105,7 +106,7 @@ function fileProblems(file, retired) {
     .map(({ line, problem }) => `${relative(root, file)}:${line} ${problem}`);
 }
 
-const paths = process.argv.length > 2 ? process.argv.slice(2) : ['src', 'test', 'fixtures'];
+const paths = process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_PATHS;
 const retired = readRetiredWords();
 const files = paths
   .flatMap((path) => sourceFiles(resolve(root, path)))
