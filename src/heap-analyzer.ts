@@ -17,7 +17,7 @@ export interface HeapAnalyzerOptions {
   readonly pauseBudgetMs?: number;
   /** Files that are kept, 10 by default. Beyond it an automatic snapshot replaces an older automatic one. */
   readonly maxSnapshots?: number;
-  /** Least time between two snapshots of `watchMemory`, one hour by default. */
+  /** Minimum time between two snapshots of `watchMemory`, one hour by default. */
   readonly cooldownMs?: number;
   /** Masks the values of strings before the file gets its name; true by default. */
   readonly redact?: boolean;
@@ -47,8 +47,8 @@ const SCHEDULED_LABEL = 'scheduled';
 const HIGH_MEMORY_LABEL = 'high-memory';
 
 /**
- * Takes heap snapshots of this process and analyses snapshot files in a child process. A snapshot that would need more
- * memory, disk space or time than there is, is refused. Timers of this class keep no process alive.
+ * Takes heap snapshots of this process and analyses snapshot files in a child process. A snapshot that needs more memory,
+ * disk space or time than is available is refused. Timers of this class do not keep the process alive.
  *
  * @example
  * const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 5_000 });

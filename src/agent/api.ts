@@ -16,15 +16,16 @@ export interface ReportWritten {
 export interface AgentEvents {
   /** Every transition: opened, updated, closed. */
   alert: Alert;
-  /** The outcome of every heap snapshot that the agent or the application asked for. */
+  /** The outcome of every heap snapshot that the agent or the application requested. */
   snapshot: Snapshot;
   /** A report was written, or rewritten after an update. */
   report: ReportWritten;
 }
 
 /**
- * The running agent. The `watch...` methods and `on` throw a `TypeError` for a wrong argument; they return a `Dispose`
- * function that undoes the call. The promises never reject.
+ * The running agent. The `watch...` methods, `on` and `collectInto` throw a `TypeError` with the code
+ * `WSGUARD_WATCH_ARGUMENT` for a wrong argument. They return a `Dispose` function that undoes the call. The promises never
+ * reject.
  */
 export interface Agent {
   /**
@@ -49,7 +50,7 @@ export interface Agent {
    * becomes part of the file name.
    */
   snapshot(label: string): Promise<Snapshot>;
-  /** Adds the agent's metrics to a prom-client registry that the application serves. Throws for anything else. */
+  /** Adds the agent's metrics to a prom-client registry that the application serves. */
   collectInto(promClientRegistry: RegistryLike): Dispose;
   /**
    * Closes open alerts, waits up to 2 s for deliveries, undoes every hook and ends the watcher. A later `start()` starts

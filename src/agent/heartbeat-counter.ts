@@ -15,7 +15,7 @@ export interface HeartbeatCounter {
   /** For `createHeartbeatMonitor` in the watcher thread. */
   readonly memory: SharedArrayBuffer;
   increment(): void;
-  /** Runs a capture. The agent blocks the thread itself meanwhile, so the watcher does not count this time as silence. */
+  /** Runs a capture. The agent itself blocks the thread during it, so the watcher does not count this time as silence. */
   duringCapture<T>(capture: () => T): T;
 }
 

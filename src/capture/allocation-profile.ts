@@ -56,7 +56,7 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
 }
 
 /**
- * V8 has one sampling heap profiler a thread. While one of the application runs (an APM, `--heap-prof`), a second start
+ * V8 has one sampling heap profiler per thread. While one of the application runs (an APM, `--heap-prof`), a second start
  * succeeds without an effect and a stop ends the application's. Only a running profiler has a profile to return.
  */
 function isSampling(session: Session): boolean {

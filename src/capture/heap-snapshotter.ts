@@ -1,6 +1,7 @@
 /**
  * Takes a heap snapshot of this thread through the gate. The agent and `HeapAnalyzer` share it. The thread stops while V8
- * writes. No other way of taking a snapshot in the process has a shorter pause (docs/facts.md). Redaction is a later step, in a child process.
+ * writes. No other way of taking a snapshot in the process has a shorter pause (docs/facts.md). A child process redacts
+ * the file later.
  */
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,4 +1,4 @@
-/** Tells a random word (a token, an id, a hash) from one that is made of English words, as names are. Pure. */
+/** Distinguishes a random word (a token, an id, a hash) from one that is made of English words, as names are. Pure. */
 
 /**
  * The letters that follow a letter in names: each pair is at least one in two thousand of all pairs in the property and
@@ -37,7 +37,7 @@ const MAX_RARE_SHARE = 0.3;
 /** A shorter word has too few pairs of letters. */
 const MIN_LENGTH = 8;
 const MIN_LENGTH_FOR_PIECES = 10;
-/** Mean letters a piece: `listenerCount` has pieces of six letters, a random token has pieces of two. */
+/** Mean letters per piece: `listenerCount` has pieces of six letters, a random token has pieces of two. */
 const MIN_PIECE_LENGTH = 2.5;
 
 const PIECES = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+/gu;

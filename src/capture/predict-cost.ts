@@ -1,5 +1,5 @@
 /**
- * Predicts what a heap snapshot costs (pause, memory, file) and what its analysis and its redaction need. V8 tells the
+ * Predicts what a heap snapshot costs (pause, memory, file) and what its analysis and its redaction need. V8 reports the
  * size of the heap but not its number of objects, and the cost depends on the objects. Pure.
  */
 
@@ -7,12 +7,12 @@ import type { CaptureCost, CaptureReadings, LearnedCost } from '../types/index.t
 
 const MIB = 1024 * 1024;
 
-/** Node and the packages bring code, strings and maps: 66 to 92 bytes a heap node in 3 to 11 MB (measured). */
+/** Node and the packages bring code, strings and maps: 66 to 92 bytes per heap node in 3 to 11 MB (measured). */
 const STARTUP_BYTES = 8 * MIB;
 const STARTUP_BYTES_PER_NODE = 66;
-/** A server's small objects take 33 to 41 bytes a heap node; nothing that was measured is denser. */
+/** A server's small objects take 33 to 41 bytes per heap node; nothing that was measured is denser. */
 const DATA_BYTES_PER_NODE = 33;
-/** Measured: 61 to 75 bytes of file a node on heaps full of data, 91 to 103 on idle ones (more edges a node). */
+/** Measured: 61 to 75 bytes of file per node on heaps full of data, 91 to 103 on idle ones (more edges per node). */
 const FILE_BYTES_PER_NODE = 100;
 /** Cost of one node by Node's major version: the upper end of measurements on 3 to 735 MB of live heap. */
 const COST_PER_NODE: readonly { minMajor: number; us: number; rssBytes: number }[] = [

@@ -19,7 +19,7 @@ export function cpuShareFor(quotaCores: number | null): number {
   return Math.max(MIN_SHARE, quotaCores / 4);
 }
 
-/** Lets `pid` run for `share` of the time by SIGSTOP and SIGCONT. The returned function ends that: it runs on. */
+/** Lets `pid` run for `share` of the time by SIGSTOP and SIGCONT. The returned function ends that, and the process runs without pauses. */
 export function throttle(pid: number, share: number, clock: Clock): Stop {
   if (share >= 1) return () => undefined;
   const runMs = Math.max(MIN_RUN_MS, TURN_MS * share);

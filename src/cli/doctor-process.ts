@@ -116,7 +116,7 @@ function checkAgent(argv: readonly string[], env: Readonly<Record<string, string
   return check('agent', 'unknown', text);
 }
 
-/** The agent wakes up when the process starts to listen. */
+/** The agent starts when the process starts to listen. */
 function checkPorts(pid: number): Check {
   const inodes = new Set(socketInodes(pid));
   const ports = new Set(['tcp', 'tcp6'].flatMap((table) => listeningPorts(pid, table, inodes)));

@@ -136,7 +136,7 @@ function collectionsFrom(cell: ReadCell, signals: TraceOptions['signals']): Coll
   };
 }
 
-/** Reads one JSON sample, also from a line `{"sample": {...}}`. Returns `null` for a line that is none. */
+/** Reads one JSON sample, also from a line `{"sample": {...}}`. Returns `null` for a line without one. */
 export function readSampleLine(line: string, options: TraceOptions): Sample | null {
   let parsed: unknown;
   try {

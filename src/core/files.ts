@@ -11,7 +11,7 @@ const MIN_CHUNK_BYTES = 64 * 1024;
  * The text (UTF-8) of a regular file of at most `maxBytes`. Throws the error of the file system, or an `Error` that says
  * that the path is not a regular file or that the file is too large.
  *
- * O_NONBLOCK keeps the open of a FIFO without a writer from waiting for ever, and the type is read from the descriptor:
+ * O_NONBLOCK keeps the open of a FIFO without a writer from waiting forever, and the type is read from the descriptor:
  * the path could name another file between a `stat` and an `open`. The read itself is bounded too, because files of
  * /proc report a size of 0 and other files can grow.
  */

@@ -14,7 +14,7 @@ export interface Guard {
   isOff(part: string): boolean;
 }
 
-/** Called with the first fault of a row, and with the one that switches the part off. */
+/** Called with the first fault of a series without a success, and with the one that switches the part off. */
 export type OnFault = (fault: { part: string; error: unknown; switchedOff: boolean }) => void;
 
 /** This many faults without a success between them switch a part off. */

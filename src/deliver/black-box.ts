@@ -35,7 +35,7 @@ export interface BlackBox {
 /** The black box of one process is a folder named after its instance. */
 export const blackBoxFolder = (dir: string, instance: string): string => join(dir, instance);
 
-/** Throws errors of the file system; the caller's guard counts them. */
+/** Throws errors of the file system; the caller logs them. */
 export function openBlackBox(dir: string, identity: Identity, startedWallMs: number): BlackBox {
   const folder = blackBoxFolder(dir, identity.instance);
   makePrivateFolder(dir);

@@ -17,7 +17,7 @@ export interface SnapshotBytes {
 const CHUNK_BYTES = 1 << 20;
 /** The highest ratio of deflate. Snapshots reach 7 to 14. */
 const MAX_DEFLATE_RATIO = 1032;
-/** A gzipped file that unpacks to more than this is refused: it was made to fill the memory. */
+/** A gzipped file with a higher ratio is refused: somebody made it to fill the memory. */
 const MAX_GZIP_RATIO = 300;
 const MIN_CHECKED_BYTES = 64 << 20;
 

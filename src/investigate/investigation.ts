@@ -30,7 +30,7 @@ const WAITING_FOR_SECOND =
   `investigating: the first snapshot is taken, a second one follows after ` +
   `${CONNECTIONS_BETWEEN_SNAPSHOTS} more connections or ${MAX_WAIT_MS / 60_000} min`;
 
-/** Found out about an alert since its last update. */
+/** Results for an alert since its last update. */
 export interface AlertUpdate {
   readonly snapshot?: Snapshot;
   readonly culprit?: Culprit;
@@ -92,7 +92,7 @@ interface Round {
   /** Connections opened since the start of the process, at each request for a snapshot. */
   readonly openedAtSnapshot: readonly number[];
   readonly requestedAtMs: number;
-  /** A snapshot or an analysis was refused: choose with what there is and end. */
+  /** A snapshot or an analysis was refused: choose a root cause from the results so far and end. */
   readonly isLastAttempt: boolean;
   readonly analysis: Analysis | null;
   readonly profile: AllocationProfile | null;
@@ -101,7 +101,7 @@ interface Round {
 }
 
 interface FollowedAlert {
-  /** At its latest kind: a clearer finding may rename an alert. */
+  /** The alert with its latest kind: a more specific finding may rename it. */
   readonly alert: Alert;
   /** It has joined a round, or the quota refused it. */
   readonly hasJoined: boolean;
@@ -119,7 +119,7 @@ export interface InvestigationState {
   readonly followed: ReadonlyMap<string, FollowedAlert>;
   /** Null: idle. */
   readonly round: Round | null;
-  /** Within the last day. */
+  /** Start times of the rounds within the last day. */
   readonly roundsStartedAtMs: readonly number[];
   readonly profile: ProfileState;
   /** Since the start of the process, in the last sample. */

@@ -18,7 +18,7 @@ export interface LimitsReader {
   read(heapLimitBytes: number): LimitsReading;
 }
 
-/** The container's limit can be changed while it runs, but seldom is: every 20th reading looks. */
+/** The container's limit rarely changes while the process runs, so only every 20th reading reads it again. */
 const LIMIT_EVERY_READINGS = 20;
 
 export function createLimitsReader(

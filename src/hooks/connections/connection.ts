@@ -13,7 +13,7 @@ export interface Connection {
   readonly appObject: object;
   readonly openedAtMs: number;
   liveness: Liveness;
-  /** Bytes that wait in this process to be sent. */
+  /** Pending writes of this process. */
   sendBufferBytes: number;
   bytesRead: number;
   /** Time of the last sweep that saw new bytes from the peer. */

@@ -1,4 +1,4 @@
-/** Tells which transport a socket carries by the objects that Node and ws attach to it. */
+/** Detects the transport that a socket carries, by the objects that Node and ws attach to it. */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';

@@ -66,7 +66,7 @@ export class WatchedConnections {
     return this.#watches.get(socket)?.id ?? null;
   }
 
-  /** Call it when the socket has closed: the ids hold their sockets. */
+  /** Call it when the socket has closed: the table of ids retains its sockets. */
   forget(socket: Socket): void {
     const watch = this.#watches.get(socket);
     if (watch !== undefined) this.#remove(watch);

@@ -14,7 +14,7 @@ interface CountedEmitter extends NamedEmitter {
   readonly source: Source;
 }
 
-/** Other emitters are shown from this many listeners on, and events too. */
+/** Other emitters, and single events, are shown from this many listeners on. */
 const MIN_SHOWN_LISTENERS = 8;
 const MAX_EVENTS_PER_EMITTER = 20;
 const MAX_ROWS = 400;
