@@ -4,7 +4,7 @@ import { formatCount } from '../core/format.ts';
 import { LEAKS, type LeakKind, type Threshold } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import type { CountWindow, GrowthRule } from './count-growth.ts';
-import { growthEvidence, withLeakRate } from './count-text.ts';
+import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import {
   findingOf,
   found,
@@ -14,6 +14,7 @@ import {
   type DetectorVerdict,
   type View,
 } from './detector.ts';
+import { MINUTE_MS, type History } from './history.ts';
 import type { Series, SeriesType } from './sample-row.ts';
 
 type CollectionType = Exclude<SeriesType, 'listeners' | 'event names'>;
@@ -82,11 +83,8 @@ export const registryGrowth = detectorOf('registries', 'registry');
 export const roomGrowth = detectorOf('rooms', 'rooms', 'objects', 'members');
 export const queueGrowth = detectorOf('queues', 'queue', 'list');
 
-function evaluate(
-  name: string,
-  types: readonly CollectionType[],
-  { history, counts }: View,
-): readonly DetectorVerdict[] {
+function evaluate(name: string, types: readonly CollectionType[], view: View): readonly DetectorVerdict[] {
+  const { history, counts } = view;
   if (counts.missing !== null) return [insufficientData(name, counts.missing)];
   const tests = new Map<SeriesType, CollectionTest>(
     types.map((type) => [
@@ -99,7 +97,7 @@ function evaluate(
   for (const series of history.series) {
     const test = tests.get(series.type);
     if (test === undefined) continue;
-    const verdict = evaluateSeries(series, test, counts);
+    const verdict = evaluateSeries(series, test, view);
     if (verdict === null) unsuspicious += 1;
     else verdicts.push(verdict);
   }
@@ -119,19 +117,41 @@ function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
     : { minRise: counts.minRise({ rise, riseShare }), perConnection: true };
 }
 
+/** ws closes a socket after 30 s at the latest, and some libraries keep theirs for 20 s. */
+const CONNECTION_DELAY_MS = MINUTE_MS;
+/** Sessions and documents are often kept for a while, so that a client can come back. */
+const SESSION_DELAY_MS = 30 * MINUTE_MS;
+
+/** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
+const MIN_RETAINED_SHARE = 0.5;
+
+/**
+ * The entries may be sessions, so a closed connection has half an hour. They are no sessions, and a minute is enough,
+ * when the agent discovered connections in them, or when as many closed connections stay in memory.
+ */
+const delayOf =
+  ({ type, source }: Series, history: History) =>
+  (rise: number): number => {
+    if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
+    const retained = history.postGcHeaps.at(-1)?.survivors ?? 0;
+    return retained >= MIN_RETAINED_SHARE * rise ? CONNECTION_DELAY_MS : SESSION_DELAY_MS;
+  };
+
 /** Null for a collection that does not grow. */
 function evaluateSeries(
-  { column, name }: Series,
+  series: Series,
   { detector, collection, rule }: CollectionTest,
-  counts: CountWindow,
+  view: View,
 ): DetectorVerdict | null {
-  const growth = counts.growthOf(column, rule);
+  const maxDelayMs = delayOf(series, view.history);
+  const growth = view.counts.growthOf(series.column, rule.perConnection ? { ...rule, maxDelayMs } : rule);
   if (growth === null || growth.answer === 'ok') return null;
   const { kind, subjectText, entries, metric, doubt } = collection;
+  const { name } = series;
   const evidence = growthEvidence(metric, growth, { minRise: rule.minRise, unit: entries });
   const text = `${subjectText(name)} ${formatCount(growth.now)} ${entries}`;
-  const title = withLeakRate(text, growth, counts);
-  if (growth.answer !== 'found') return noFinding(detector, growth.answer, title, { evidence });
+  const title = withLeakRate(text, growth, view.counts);
+  if (growth.answer !== 'found') return noGrowth(detector, growth, title, evidence);
   const details = { kind, subject: name, title, evidence };
   return doubt === undefined
     ? found(detector, details)

@@ -1,5 +1,6 @@
 /** `CountWindow` tests whether a count grows through the whole window, beyond what the connections explain. */
 
+import { formatDuration } from '../core/format.ts';
 import {
   COUNTS_MIN_SPAN_MS,
   COUNTS_TREND,
@@ -7,6 +8,12 @@ import {
   COUNTS_WINDOW_MS,
   type Threshold,
 } from '../kinds/index.ts';
+import {
+  ConnectionChanges,
+  type ChangesFit,
+  type ChangesOfCount,
+  type ConnectionRows,
+} from './connection-changes.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import type { Column } from './sample-row.ts';
 import {
@@ -40,8 +47,18 @@ const SIXTHS = [0, 1, 2, 3, 4, 5];
 const MAX_ROWS_OF_MEDIAN = 64;
 /** Below these the connections do not vary enough to explain a count. */
 const MIN_VARIATION = { share: 0.01, connections: 0.5 } as const;
+/** Fewer closed connections do not tell a leak from a connection that happens to be cleaned up late. */
+const MIN_CLOSED = 20;
+/** One leaked entry per 20 closed connections. No listeners or registry of a healthy recording reach it with certainty. */
+const MIN_LEAKED_PER_CLOSED = 0.05;
 /** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
 const MIN_ERROR = { share: 0.001, count: 0.25 } as const;
+
+/** What makes an answer inconclusive, and what would decide. */
+export interface Uncertainty {
+  readonly because: string;
+  readonly missing: string;
+}
 
 export interface Growth {
   readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
@@ -51,6 +68,10 @@ export interface Growth {
   readonly perHour: number;
   /** Leaked entries per connection that closed in the window. Null when none closed. */
   readonly perClosed: number | null;
+  /** Null where opened, closed and time cannot be told apart, and for a count that no connection explains. */
+  readonly changes: ChangesOfCount | null;
+  /** Null for a certain answer. */
+  readonly uncertainty: Uncertainty | null;
   readonly windowMs: number;
 }
 
@@ -58,6 +79,11 @@ export interface GrowthRule {
   readonly minRise: number;
   /** Whether the open connections may explain the count. */
   readonly perConnection: boolean;
+  /**
+   * Set for entries of connections: a healthy server removes those of a closed one after this delay at the latest. The
+   * delay may depend on the rise that the connections do not explain.
+   */
+  readonly maxDelayMs?: (rise: number) => number;
 }
 
 /** The window of counts of one evaluation. It computes once what all counts share. */
@@ -71,6 +97,9 @@ export class CountWindow {
   readonly #fromRow: number;
   readonly #regressors: Regressors;
   readonly #closedInWindow: number;
+  readonly #connectionRows: ConnectionRows;
+  /** Undefined until a count needs it. */
+  #changes: ConnectionChanges | null | undefined;
   readonly #scratch = new Float64Array(MAX_ROWS_OF_MEDIAN);
 
   constructor(history: History) {
@@ -82,6 +111,12 @@ export class CountWindow {
     const connections = window.column('connections', this.#fromRow);
     this.missing = missingData(times.length === 0 ? 0 : nowMs - (times[0] ?? nowMs), times.length);
     this.#regressors = regressorsOf(times, connections);
+    this.#connectionRows = {
+      timesMs: window.times(),
+      openedTotal: window.column('openedTotal'),
+      closedTotal: window.column('closedTotal'),
+      fromRow: this.#fromRow,
+    };
     const closedTotal = window.column('closedTotal', this.#fromRow);
     this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
     const valid = connections.filter((value) => !Number.isNaN(value));
@@ -105,36 +140,94 @@ export class CountWindow {
     const now = values[last] ?? 0;
     // Most columns of most servers end here: a range below the minimum needs no regression.
     if (range < rule.minRise)
-      return { answer: 'ok', rise: range, now, perHour: 0, perClosed: null, windowMs };
-    const input =
-      valid < values.length
-        ? withoutGaps(this.#regressors, values)
-        : { regressors: this.#regressors, values };
-    const test = this.#test(input, rule, high);
-    const { rise } = test;
-    const answer = test.answer === 'found' && this.#hasFallen(column, test) ? 'inconclusive' : test.answer;
-    const perClosed = answer !== 'ok' && this.#closedInWindow > 0 ? rise / this.#closedInWindow : null;
-    return { answer, rise, now, perHour: (rise / windowMs) * HOUR_MS, perClosed, windowMs };
+      return {
+        answer: 'ok',
+        rise: range,
+        now,
+        perHour: 0,
+        perClosed: null,
+        changes: null,
+        uncertainty: null,
+        windowMs,
+      };
+    const hasGaps = valid < values.length;
+    const fit = rule.maxDelayMs === undefined ? null : this.#fitChanges(column, hasGaps);
+    const regressors = hasGaps ? withoutGaps(this.#regressors, values) : this.#regressors;
+    const input = { regressors, values: hasGaps ? values.filter((value) => !Number.isNaN(value)) : values };
+    const test = this.#test(input, { rule, high, fit });
+    const { rise, changes } = test;
+    const falls = test.answer === 'found' && this.#hasFallen(column, test);
+    const answer = falls ? 'inconclusive' : test.answer;
+    const uncertainty = falls ? FALLS : test.uncertainty;
+    return {
+      answer,
+      rise,
+      now,
+      perHour: (rise / windowMs) * HOUR_MS,
+      perClosed: answer === 'ok' ? null : this.#perClosed(rise, changes),
+      changes,
+      uncertainty,
+      windowMs,
+    };
+  }
+
+  #perClosed(rise: number, changes: ChangesOfCount | null): number | null {
+    if (changes !== null && changes.closed >= MIN_CLOSED) return changes.leaked / changes.closed;
+    return this.#closedInWindow > 0 ? rise / this.#closedInWindow : null;
+  }
+
+  #fitChanges(column: Column, hasGaps: boolean): ChangesFit | null {
+    const values = this.#history.window.column(column);
+    if (hasGaps) return ConnectionChanges.create(this.#connectionRows, values)?.fit(values) ?? null;
+    if (this.#changes === undefined) this.#changes = ConnectionChanges.create(this.#connectionRows);
+    return this.#changes?.fit(values) ?? null;
+  }
+
+  /** Connections that closed until the delay before now, since the start of the process. */
+  #closedBefore(delayMs: number): number {
+    const { window, nowMs } = this.#history;
+    return window.column('closedTotal')[window.rowAt(nowMs - delayMs)] ?? Number.NaN;
   }
 
   /** The cheap tests come first: the rise beyond the connections, then its shape, then its certainty. */
-  #test({ regressors, values }: Input, rule: GrowthRule, high: number): TrendTest {
-    const design = rule.perConnection ? (regressors.withConnections ?? regressors.alone) : regressors.alone;
-    if (design === null) return { answer: 'inconclusive', rise: 0, perConnection: 0 };
-    const factor = design === regressors.alone ? 0 : Math.max(fitCoefficient(design, values, 1), 0);
+  #test({ regressors, values }: Input, { rule, high, fit }: TestOptions): TrendTest {
+    const { alone, withConnections, deviation } = regressors;
+    const design = rule.perConnection ? (withConnections ?? (regressors.varies ? null : alone)) : alone;
+    if (design === null)
+      return { answer: 'inconclusive', uncertainty: STRAIGHT_LINE, changes: null, rise: 0, perConnection: 0 };
+    const level = design === alone ? 0 : fitCoefficient(design, values, 1);
+    const factor = Math.max(0, fit === null || design === alone ? level : fit.addedPerOpened * deviation);
     const difference = { values, factor, others: design.columns[1] ?? values };
     const start = (sixth: number): number => Math.floor((values.length * sixth) / SIXTHS.length);
     const levelOf = (sixth: number): number =>
       medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch);
     const rise = levelOf(SIXTHS.length - 1) - levelOf(0);
-    const result = { rise, perConnection: factor / regressors.deviation };
+    const result = { uncertainty: null, changes: null, rise, perConnection: factor / deviation };
     if (rise < rule.minRise) return { answer: 'ok', ...result };
     if (isStepOrPlateau(SIXTHS.map(levelOf))) return { answer: 'plateau', ...result };
-    const coefficients = fitCoefficients(design, values);
-    const trend = coefficients.at(-1) ?? 0;
-    const error = lastStandardError(design, values, coefficients, LAGS);
-    const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
-    return { answer: t > COUNTS_TREND.value && trend > rise / 2 ? 'found' : 'inconclusive', ...result };
+    return { ...result, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
+  }
+
+  /** Whether a rise that has the shape of a leak is one. */
+  #certainty(
+    { design, values, rise }: { design: Design; values: Float64Array; rise: number },
+    { rule, high, fit }: TestOptions,
+  ): Pick<Growth, 'answer' | 'changes' | 'uncertainty'> {
+    const maxDelayMs = rule.maxDelayMs?.(rise);
+    const changes = maxDelayMs === undefined ? null : (fit?.changes(maxDelayMs) ?? null);
+    let uncertainty: Uncertainty | null;
+    // The changes have a certainty of their own.
+    if (changes !== null) uncertainty = uncertaintyOf(changes, rule, maxDelayMs ?? 0);
+    else if (hasTrend(design, { values, rise, high }))
+      uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
+    else uncertainty = UNCERTAIN;
+    return { answer: uncertainty === null ? 'found' : 'inconclusive', changes, uncertainty };
+  }
+
+  /** Without changes the delay cannot be estimated, so enough connections must have closed before it. */
+  #lateCleanupWithoutChanges(maxDelayMs: number | undefined): Uncertainty | null {
+    if (maxDelayMs === undefined || this.#closedInWindow < MIN_CLOSED) return null;
+    return this.#closedBefore(maxDelayMs) >= MIN_CLOSED ? null : lateCleanup(maxDelayMs);
   }
 
   /** Whether the count has fallen by a good part of its rise, in all rows since the warm-up. */
@@ -155,10 +248,48 @@ export class CountWindow {
   }
 }
 
+const FALLS: Uncertainty = {
+  because: 'the count also falls, as one does that varies around a level',
+  missing: 'an hour without such a fall',
+};
+const STRAIGHT_LINE: Uncertainty = {
+  because: 'the connections rise in a straight line, so connections and time explain the count equally well',
+  missing: 'a change in the number of connections',
+};
+const UNCERTAIN: Uncertainty = {
+  because: 'the rise is not certain',
+  missing: 'more connections that open and close',
+};
+const FEW_PER_CLOSED: Uncertainty = {
+  because: `fewer than ${MIN_LEAKED_PER_CLOSED} entries per closed connection stay`,
+  missing: 'a higher share of leaked entries',
+};
+const lateCleanup = (maxDelayMs: number): Uncertainty => ({
+  because: `the entries of connections that closed in the last ${formatDuration(maxDelayMs)} may still be removed`,
+  missing: `more connections that closed more than ${formatDuration(maxDelayMs)} ago`,
+});
+
+function uncertaintyOf(
+  { leaked, t, closed }: ChangesOfCount,
+  { minRise }: GrowthRule,
+  maxDelayMs: number,
+): Uncertainty | null {
+  if (leaked < minRise) return lateCleanup(maxDelayMs);
+  if (!(t > COUNTS_TREND.value)) return UNCERTAIN;
+  return closed >= MIN_CLOSED && leaked < MIN_LEAKED_PER_CLOSED * closed ? FEW_PER_CLOSED : null;
+}
+
+interface TestOptions {
+  readonly rule: GrowthRule;
+  readonly high: number;
+  readonly fit: ChangesFit | null;
+}
+
 interface Regressors {
   readonly times: Float64Array;
   readonly connections: Float64Array;
-  /** Null where the connections do not vary or are not in the samples. */
+  readonly varies: boolean;
+  /** Null where the connections do not vary, are not in the samples, or rise in a perfectly straight line. */
   readonly withConnections: Design | null;
   /** Time as the only regressor. */
   readonly alone: Design | null;
@@ -178,16 +309,18 @@ function regressorsOf(times: Float64Array, connections: Float64Array): Regressor
   return {
     times,
     connections,
+    varies,
     deviation: deviation || 1,
     alone: times.length < 4 ? null : createDesign([one, relativeTime]),
     withConnections: varies && times.length > 4 ? createDesign([one, scaled, relativeTime]) : null,
   };
 }
 
-const missingData = (spanMs: number, rows: number): string | null =>
-  spanMs >= COUNTS_MIN_SPAN_MS && rows >= MIN_ROWS
-    ? null
-    : `${Math.max(1, Math.ceil((COUNTS_MIN_SPAN_MS - spanMs) / MINUTE_MS))} more minutes of samples`;
+function missingData(spanMs: number, rows: number): string | null {
+  if (spanMs >= COUNTS_MIN_SPAN_MS && rows >= MIN_ROWS) return null;
+  const minutes = Math.max(1, Math.ceil((COUNTS_MIN_SPAN_MS - spanMs) / MINUTE_MS));
+  return `${minutes} more ${minutes === 1 ? 'minute' : 'minutes'} of samples`;
+}
 
 /** `valid` counts the values; `first` and `last` are the rows of the first and the last of them. */
 function rangeOf(values: Float64Array) {
@@ -214,17 +347,26 @@ interface Input {
 }
 
 /** Only the rows in which the column has a value. */
-function withoutGaps({ times, connections }: Regressors, values: Float64Array): Input {
+function withoutGaps({ times, connections }: Regressors, values: Float64Array): Regressors {
   const isValid = (_: number, row: number): boolean => !Number.isNaN(values[row]);
-  return {
-    regressors: regressorsOf(times.filter(isValid), connections.filter(isValid)),
-    values: values.filter(isValid),
-  };
+  return regressorsOf(times.filter(isValid), connections.filter(isValid));
 }
 
-interface TrendTest extends Pick<Growth, 'answer' | 'rise'> {
+interface TrendTest extends Pick<Growth, 'answer' | 'rise' | 'changes' | 'uncertainty'> {
   /** Part of the count that one more connection brings. */
   readonly perConnection: number;
+}
+
+/** Whether the regression on time gives most of the rise, by many standard errors. Time is the last regressor. */
+function hasTrend(
+  design: Design,
+  { values, rise, high }: { values: Float64Array; rise: number; high: number },
+): boolean {
+  const coefficients = fitCoefficients(design, values);
+  const trend = coefficients.at(-1) ?? 0;
+  const error = lastStandardError(design, values, coefficients, LAGS);
+  const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
+  return t > COUNTS_TREND.value && trend > rise / 2;
 }
 
 /** Whether the levels of the sixths have stopped rising, or rose within a third of the window. */

@@ -1,8 +1,10 @@
 /** Evidence and title of a count that grows. */
 
 import { formatCount } from '../core/format.ts';
-import type { Evidence } from '../types/index.ts';
+import type { Evidence, Verdict } from '../types/index.ts';
+import type { ChangesOfCount } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
+import { noFinding } from './detector.ts';
 
 interface EvidenceDetails {
   readonly minRise: number;
@@ -12,7 +14,7 @@ interface EvidenceDetails {
 
 export function growthEvidence(
   metric: string,
-  { now, rise, windowMs, perHour, perClosed }: Growth,
+  { now, rise, windowMs, perHour, perClosed, changes }: Growth,
   { minRise, unit }: EvidenceDetails,
 ): Evidence[] {
   const evidence: Evidence[] = [
@@ -21,6 +23,12 @@ export function growthEvidence(
     { name: 'rise_per_hour', value: perHour, unit: `${unit}/h` },
   ];
   if (perClosed !== null) evidence.push({ name: 'leaked_per_closed_connection', value: perClosed, unit });
+  if (changes !== null)
+    evidence.push(
+      { name: 'added_per_opened', value: changes.addedPerOpened, unit },
+      { name: 'removed_per_closed', value: changes.removedPerClosed, unit },
+      { name: 'leaked_in_window', value: changes.leaked, unit, windowMs },
+    );
   return evidence;
 }
 
@@ -28,12 +36,41 @@ export function growthEvidence(
 const USUAL_PER_CLOSED = { min: 0.05, max: 20 } as const;
 
 /** Completes a title: `for 240 connections, 0.90 leaked per closed connection`, or `, 92,000 more per hour`. */
-export function withLeakRate(text: string, { perClosed, perHour }: Growth, counts: CountWindow): string {
+export function withLeakRate(
+  text: string,
+  { perClosed, perHour, changes }: Growth,
+  counts: CountWindow,
+): string {
   const connections =
     counts.connectionsNow > 0 ? ` for ${formatCount(counts.connectionsNow)} connections` : '';
   const isUsual =
     perClosed !== null && perClosed >= USUAL_PER_CLOSED.min && perClosed <= USUAL_PER_CLOSED.max;
-  return isUsual
-    ? `${text}${connections}, ${perClosed.toFixed(2)} leaked per closed connection`
-    : `${text}${connections}, ${formatCount(perHour)} more per hour`;
+  if (!isUsual) return `${text}${connections}, ${formatCount(perHour)} more per hour`;
+  return changes !== null && isCausedByClosing(changes)
+    ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}, each closed one removes ${rateText(changes.removedPerClosed)}`
+    : `${text}${connections}, ${rateText(perClosed)} leaked per closed connection`;
 }
+
+/** Two decimals, and no minus sign before a zero. */
+const rateText = (rate: number): string => Math.max(0, rate).toFixed(2);
+
+/** Whether connections that close leave most of the leaked entries, and time or messages the smaller part. */
+const isCausedByClosing = ({ addedPerOpened, removedPerClosed, leaked, closed }: ChangesOfCount): boolean =>
+  (addedPerOpened - removedPerClosed) * closed > leaked / 2;
+
+/** The verdict on a count that is no finding; an uncertain one says what makes it so and what would decide. */
+export const noGrowth = (
+  detector: string,
+  { answer, uncertainty }: Growth,
+  title: string,
+  evidence: readonly Evidence[],
+): Verdict =>
+  noFinding(
+    detector,
+    answer === 'found' ? 'inconclusive' : answer,
+    uncertainty === null ? title : `${title}; ${uncertainty.because}`,
+    {
+      evidence,
+      ...(uncertainty === null ? {} : { missing: uncertainty.missing }),
+    },
+  );

@@ -20,7 +20,7 @@ function countsOf(minutes: number, shape: (minute: number) => Counts, everyMs = 
 
 test('the first verdict is possible 14 minutes after the start: 6 of warm-up and 8 of samples', () => {
   const leak = (minute: number): Counts => ({ entries: 500 + 10 * minute });
-  expect(countsOf(13, leak).missing).toBe('1 more minutes of samples');
+  expect(countsOf(13, leak).missing).toBe('1 more minute of samples');
   expect(countsOf(14, leak).missing).toBeNull();
 });
 

@@ -90,7 +90,7 @@ test('inconclusive with the reason: listeners grow, and are fewer than two per c
         {
           emitter: 'bus',
           event: '*',
-          listeners: 1000 + Math.round(8 * minute),
+          listeners: 1000 + Math.round(4 * minute),
           eventNames: 1,
           source: 'found',
         },

@@ -1,0 +1,177 @@
+/**
+ * `ConnectionChanges`: how many entries does an opened connection add to a count, how many does a closed one remove?
+ *
+ * Levels share their trend: on a ramp of connections every count rises in step with them and with the time. Changes do
+ * not: from minute to minute the numbers of opened and closed connections vary by chance. The regression is
+ *
+ *   change of the count = added x opened - removed x closed + perMinute        (one row per minute, least squares)
+ *
+ * Entries that are removed late (a session with a time to live) look like a leak until the first of them are removed.
+ * So the leak is computed for several delays, and the delay that leaves the smallest leak counts.
+ */
+
+import { MINUTE_MS } from './history.ts';
+import { createDesign, fitCoefficients, residualSumOfSquares, type Design } from './statistics.ts';
+
+/** Three coefficients need more rows than that; with twice as many they are more than a chance. */
+const MIN_ROWS = 7;
+/** A sample can read a count a moment before or after the connections, so a fit without any error is a coincidence. */
+const MIN_RESIDUAL = 0.05;
+/** Half an entry: the resolution of a count. */
+const MIN_ERROR = 0.5;
+/** Rows closer than this are merged, because they repeat the errors of reading at slightly different times. */
+const ROW_SPACING_MS = 0.9 * MINUTE_MS;
+
+/** All rows of the window, oldest first. Rows before `fromRow` serve only to know what closed earlier. */
+export interface ConnectionRows {
+  readonly timesMs: Float64Array;
+  readonly openedTotal: Float64Array;
+  readonly closedTotal: Float64Array;
+  readonly fromRow: number;
+}
+
+export interface ChangesOfCount {
+  /** Entries that one opened connection adds. */
+  readonly addedPerOpened: number;
+  /** Entries that one closed connection removes within the same minute. */
+  readonly removedPerClosed: number;
+  /** Entries that stay although their connection closed, for the delay that leaves the fewest. */
+  readonly leaked: number;
+  /** `leaked` in standard errors. */
+  readonly t: number;
+  /** Connections that closed in the window, earlier than that delay before its end. */
+  readonly closed: number;
+}
+
+type Coefficients = readonly [addedPerOpened: number, removedPerClosed: number, perMinute: number];
+
+/** The regression of one count. */
+export interface ChangesFit {
+  readonly addedPerOpened: number;
+  /** `maxDelayMs`: the entries of a closed connection may be removed this much later. */
+  readonly changes: (maxDelayMs: number) => ChangesOfCount;
+}
+
+interface Delay {
+  /** Connections that closed in the window when it is moved back by the delay. */
+  readonly closed: number;
+  /** Standard error of the leaked entries for a residual deviation of 1. */
+  readonly error: number;
+}
+
+export class ConnectionChanges {
+  readonly #rows: ConnectionRows;
+  /** The rows of the regression, about a minute apart. */
+  readonly #minutes: readonly number[];
+  readonly #design: Design;
+  /** For each delay in minutes; the same for every count. */
+  readonly #delays: Delay[] = [];
+
+  private constructor(rows: ConnectionRows, minutes: readonly number[], design: Design) {
+    this.#rows = rows;
+    this.#minutes = minutes;
+    this.#design = design;
+  }
+
+  /**
+   * Null when opened, closed and time cannot be told apart: too few rows, or connections that open and close at a
+   * perfectly constant rate. `values` is given for a count that is missing in some rows.
+   */
+  static create(rows: ConnectionRows, values?: Float64Array): ConnectionChanges | null {
+    const minutes = minuteRows(rows, values);
+    if (minutes.length < MIN_ROWS + 1) return null;
+    const opened = changes(rows.openedTotal, minutes);
+    const closed = changes(rows.closedTotal, minutes).map((count) => -count);
+    const design = createDesign([opened, closed, opened.map(() => 1)]);
+    return design === null ? null : new ConnectionChanges(rows, minutes, design);
+  }
+
+  /** `values` has all rows of the window. Null when the count is missing in one of the rows. */
+  fit(values: Float64Array): ChangesFit | null {
+    const differences = changes(values, this.#minutes);
+    if (differences.some(Number.isNaN)) return null;
+    const [addedPerOpened = 0, removedPerClosed = 0, perMinute = 0] = fitCoefficients(
+      this.#design,
+      differences,
+    );
+    return {
+      addedPerOpened,
+      changes: (maxDelayMs) =>
+        this.#changesOf(differences, [addedPerOpened, removedPerClosed, perMinute], maxDelayMs),
+    };
+  }
+
+  #changesOf(differences: Float64Array, coefficients: Coefficients, maxDelayMs: number): ChangesOfCount {
+    const [addedPerOpened, removedPerClosed, perMinute] = coefficients;
+    let leaked = Number.POSITIVE_INFINITY;
+    let best = this.#delay(0);
+    for (let minutes = 0; minutes * MINUTE_MS <= maxDelayMs; minutes += 1) {
+      const delay = this.#delay(minutes);
+      const leakedWithDelay =
+        (addedPerOpened - removedPerClosed) * delay.closed + perMinute * differences.length;
+      if (leakedWithDelay >= leaked) continue;
+      leaked = leakedWithDelay;
+      best = delay;
+    }
+    const residual = residualSumOfSquares(this.#design, differences, coefficients);
+    const sigma = Math.max(Math.sqrt(residual / (differences.length - coefficients.length)), MIN_RESIDUAL);
+    const t = leaked / Math.max(sigma * best.error, MIN_ERROR);
+    return { addedPerOpened, removedPerClosed, leaked, t, closed: best.closed };
+  }
+
+  #delay(minutes: number): Delay {
+    const cached = this.#delays[minutes];
+    if (cached !== undefined) return cached;
+    const [first = 0] = this.#minutes;
+    const last = this.#minutes.at(-1) ?? 0;
+    const delayMs = minutes * MINUTE_MS;
+    const closed = closedTotalAt(this.#rows, last, delayMs) - closedTotalAt(this.#rows, first, delayMs);
+    const delay = { closed, error: this.#lengthOf([closed, -closed, this.#minutes.length - 1]) };
+    this.#delays[minutes] = delay;
+    return delay;
+  }
+
+  /** sqrt(w' (X'X)^-1 w), the standard error of a weighted sum of the coefficients for a residual deviation of 1. */
+  #lengthOf(weights: readonly number[]): number {
+    const { solver, rows } = this.#design;
+    let squares = 0;
+    for (let row = 0; row < rows; row += 1) {
+      let sum = 0;
+      for (let index = 0; index < weights.length; index += 1)
+        sum += (weights[index] ?? 0) * (solver[index]?.[row] ?? 0);
+      squares += sum * sum;
+    }
+    return Math.sqrt(squares);
+  }
+}
+
+function minuteRows(
+  { timesMs, openedTotal, closedTotal, fromRow }: ConnectionRows,
+  values?: Float64Array,
+): number[] {
+  const rows: number[] = [];
+  let nextMs = Number.NEGATIVE_INFINITY;
+  for (let row = fromRow; row < timesMs.length; row += 1) {
+    const timeMs = timesMs[row] ?? 0;
+    const sum = (openedTotal[row] ?? 0) + (closedTotal[row] ?? 0) + (values?.[row] ?? 0);
+    if (timeMs < nextMs || Number.isNaN(sum)) continue;
+    rows.push(row);
+    nextMs = timeMs + ROW_SPACING_MS;
+  }
+  return rows;
+}
+
+/** Differences between one row and the next. */
+function changes(column: Float64Array, rows: readonly number[]): Float64Array {
+  const differences = new Float64Array(rows.length - 1);
+  for (let index = 0; index < differences.length; index += 1)
+    differences[index] = (column[rows[index + 1] ?? 0] ?? 0) - (column[rows[index] ?? 0] ?? 0);
+  return differences;
+}
+
+function closedTotalAt({ timesMs, closedTotal }: ConnectionRows, row: number, delayMs: number): number {
+  const untilMs = (timesMs[row] ?? 0) - delayMs;
+  let index = row;
+  while (index > 0 && (timesMs[index] ?? 0) > untilMs) index -= 1;
+  return closedTotal[index] ?? 0;
+}

@@ -1,0 +1,99 @@
+import { answerOf, createTestDetection, run, type Shape } from '../../support/run.ts';
+
+interface Traffic {
+  readonly connections: number;
+  readonly opened: number;
+  readonly closed: number;
+}
+
+/** Opens and closes of each minute vary by chance, as they do on a real server. The seed makes a run repeatable. */
+function ramp(minutes: number, perMinute: number, seed: number): Traffic[] {
+  let state = seed;
+  const random = (): number => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+  const around = (mean: number): number => Math.round(mean * (0.4 + 1.2 * random()));
+  let [opened, closed] = [30, 0];
+  return Array.from({ length: 2 * minutes + 2 }, () => {
+    closed += around(0.03 * (opened - closed));
+    opened = Math.max(opened, closed) + around(perMinute / 2 + 0.03 * (opened - closed));
+    return { connections: opened - closed, opened, closed };
+  });
+}
+
+/** Half a minute per row. */
+const at = (traffic: readonly Traffic[], minute: number): Traffic =>
+  traffic[Math.round(2 * minute)] ?? { connections: 0, opened: 0, closed: 0 };
+
+const listeners = (count: number): NonNullable<Shape['more']> => ({
+  emitters: [{ emitter: 'feed', event: 'price', listeners: count, eventNames: null, source: 'found' }],
+});
+const registry = (entries: number): NonNullable<Shape['more']> => ({
+  registries: [{ name: 'clients', entries: Math.round(entries), source: 'app' }],
+});
+
+describe.each([1, 2, 3])('a ramp of connections for four hours, seed %i', (seed) => {
+  const traffic = ramp(240, 8, seed);
+
+  test.each([1, 3, 10])('%i listeners per connection: no alert', (perConnection) => {
+    const shape = (minute: number): Shape => {
+      const now = at(traffic, minute);
+      return { ...now, more: listeners(perConnection * now.connections) };
+    };
+    expect(run(240, shape).opened).toEqual([]);
+  });
+
+  test('sessions that are kept for 25 minutes after their connection: no alert', () => {
+    const shape = (minute: number): Shape => {
+      const now = at(traffic, minute);
+      const removed = minute < 25 ? 0 : at(traffic, minute - 25).closed;
+      return { ...now, more: registry(now.opened - removed) };
+    };
+    expect(run(240, shape).opened).toEqual([]);
+  });
+
+  test('one connection in ten leaks a listener: an alert with the rate', () => {
+    const shape = (minute: number): Shape => {
+      const now = at(traffic, minute);
+      return { ...now, more: listeners(now.connections + Math.floor(now.closed / 10)) };
+    };
+    const detection = createTestDetection();
+    const { opened } = run(240, shape, { detection });
+    expect(opened).toEqual(['listener-accumulation']);
+    const [alert] = detection.openAlerts();
+    const rate = alert?.evidence.find(({ name }) => name === 'leaked_per_closed_connection')?.value;
+    expect(rate).toBeGreaterThan(0.09);
+    expect(rate).toBeLessThan(0.11);
+  });
+});
+
+test('a perfectly straight line of connections is inconclusive, and says what would decide', () => {
+  const straight = (minute: number): Shape => {
+    const connections = 30 + 4 * Math.round(2 * minute);
+    return {
+      connections,
+      opened: 30 + 8 * Math.round(2 * minute),
+      closed: 4 * Math.round(2 * minute),
+      more: listeners(connections),
+    };
+  };
+  const result = run(110, straight);
+  expect(result.opened).toEqual([]);
+  expect(answerOf(result, 'listeners')).toMatchObject({
+    answer: 'inconclusive',
+    missing: 'a change in the number of connections',
+  });
+});
+
+test('a registry that the application registered waits half an hour for sessions to end', () => {
+  const traffic = ramp(60, 0, 4);
+  const never = (minute: number): Shape => {
+    const now = at(traffic, minute);
+    return { ...now, more: registry(now.opened) };
+  };
+  const early = run(30, never);
+  expect(early.opened).toEqual([]);
+  expect(answerOf(early, 'registries')).toMatchObject({
+    answer: 'inconclusive',
+    missing: 'more connections that closed more than 30 min ago',
+  });
+  expect(run(60, never).opened).toEqual(['registry-growth']);
+});
