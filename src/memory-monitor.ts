@@ -53,7 +53,7 @@ const NOMINAL_INTERVAL_MS = 30_000;
 const REARM_SHARE = 0.9;
 
 /**
- * Reports memory use, growth rate and time until the limit of this process. Its timer keeps no process alive.
+ * Reports memory use, growth rate and time until the limit of this process. Its timer does not keep the process alive.
  *
  * @example
  * const monitor = new MemoryMonitor({ intervalMs: 30_000, alertThreshold: 0.8, registries: { clients } });

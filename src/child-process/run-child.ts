@@ -121,7 +121,7 @@ function lowerPriority(pid: number): void {
 
 interface Output {
   stdout: string;
-  /** Its end only. */
+  /** The last part of it. */
   stderr: string;
 }
 

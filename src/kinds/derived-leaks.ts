@@ -25,7 +25,7 @@ export const DERIVED_LEAKS = {
       ...RISE,
       majorGcs: least('major GCs in the window', 4, 'major GCs', {
         source: fromTraces(
-          'fewer than 4 readings did not tell a leak from connections that are released late',
+          'fewer than 4 readings did not distinguish a leak from connections that are released late',
         ),
       }),
       notFalling: least('readings that are not below the previous one', 0.7, '%', {
