@@ -72,6 +72,6 @@ test('the text shows the counts, also per suspect, instead of the note about mis
   );
   expect(text).not.toContain('in neither');
   expect(analysisText(analysis)).toContain(
-    'were freed between the snapshots appear in neither and are not counted',
+    'were freed between the snapshots are in neither and are not counted',
   );
 });
