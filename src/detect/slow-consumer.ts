@@ -13,7 +13,10 @@ export const slowConsumer: Detector = {
   evaluate({ history, counts }) {
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
     const growth = counts.growthOf('sendBufferBytes', { minRise: MIN_RISE, perConnection: true });
-    if (growth === null) return [noFinding(NAME, 'inconclusive', 'Too few samples with pending writes')];
+    if (growth === null) {
+      const because = 'Too few samples have the number of bytes in send buffers';
+      return [noFinding(NAME, 'inconclusive', because, { missing: 'samples with ws_send_buffer_bytes' })];
+    }
     const slow = history.last?.connections.slow ?? 0;
     // Sockets share the string of a broadcast: these bytes say which peers are slow, never how much memory they need.
     const evidence: Evidence[] = [

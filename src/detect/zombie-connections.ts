@@ -25,7 +25,10 @@ export const zombieConnections: Detector = {
       ];
     const minRise = Math.max(counts.minRise(thresholds), thresholds.openShare.value * counts.connectionsNow);
     const growth = counts.growthOf('unresponsive', { minRise, perConnection: false });
-    if (growth === null) return [noFinding(NAME, 'inconclusive', 'Too few samples with ping results')];
+    if (growth === null) {
+      const because = 'Too few samples have ping results';
+      return [noFinding(NAME, 'inconclusive', because, { missing: 'samples with ping results' })];
+    }
     const { windowMs } = growth;
     const evidence: Evidence[] = [
       {

@@ -1,3 +1,4 @@
+import { LEAK_KINDS, type LeakKind } from '../../../src/kinds/index.ts';
 import type { Sample } from '../../../src/types/index.ts';
 import { MB, run, type Shape } from '../../support/run.ts';
 
@@ -6,11 +7,10 @@ const registry = (name: string, entries: number): Partial<Sample> => ({
 });
 const every = (minute: number, period: number): boolean => minute % period === 0;
 
-/** One simulated server per kind of leak, and the minute by which its alert must open. */
-const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute: number) => Shape])[] = [
-  ['zombie-connections', 20, (m) => ({ connections: 500 + 8 * m, unanswering: 8 * m })],
-  [
-    'listener-accumulation',
+/** One simulated server per kind of leak, and the minute by which its alert must open. A new kind needs its server here. */
+const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minute: number) => Shape]>> = {
+  'zombie-connections': [20, (m) => ({ connections: 500 + 8 * m, unanswering: 8 * m })],
+  'listener-accumulation': [
     20,
     (m) => ({
       more: {
@@ -21,25 +21,21 @@ const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute:
       },
     }),
   ],
-  ['registry-growth', 20, (m) => ({ more: registry('clients', 500 + 10 * m) })],
-  [
-    'room-growth',
+  'registry-growth': [20, (m) => ({ more: registry('clients', 500 + 10 * m) })],
+  'room-growth': [
     20,
     (m) => ({ more: { rooms: [{ name: 'rooms', rooms: 40 + 8 * m, members: 500, source: 'app' }] } }),
   ],
-  [
-    'queue-growth',
+  'queue-growth': [
     20,
     (m) => ({ more: { queues: [{ name: 'jobs', items: 100 * m, oldestAgeMs: null, source: 'app' }] } }),
   ],
-  ['slow-consumer', 20, (m) => ({ sendBuffer: m * MB })],
-  [
-    'retained-after-close',
+  'slow-consumer': [20, (m) => ({ sendBuffer: m * MB })],
+  'retained-after-close': [
     45,
     (m) => (every(m, 10) ? { floorMb: 40, retained: 9 * m } : { retained: 9 * Math.floor(m / 10) * 10 }),
   ],
-  [
-    'unclosed-growth',
+  'unclosed-growth': [
     380,
     (m) => ({
       connections: 100 + 5 * m,
@@ -47,17 +43,17 @@ const LEAKS: readonly (readonly [kind: string, byMinute: number, shape: (minute:
       opened: 100 + 5 * m + Math.floor(m / 10),
     }),
   ],
-  [
-    'external-buffers',
+  'external-buffers': [
     40,
     (m) => ({ externalMb: 3 + 3 * m, rssMb: 110 + 3 * m, ...(every(m, 10) ? { floorMb: 40 } : {}) }),
   ],
-  ['native-or-compression', 70, (m) => ({ rssMb: 110 + 3 * m, ...(every(m, 10) ? { floorMb: 40 } : {}) })],
-  ['heap-growth', 60, (m) => (every(m, 5) ? { floorMb: 40 + 3 * m } : {})],
-  ['divergence', 85, (m) => (every(m, 20) && m > 0 ? { floorMb: 40 + 2 * m } : {})],
-];
+  'native-or-compression': [70, (m) => ({ rssMb: 110 + 3 * m, ...(every(m, 10) ? { floorMb: 40 } : {}) })],
+  'heap-growth': [60, (m) => (every(m, 5) ? { floorMb: 40 + 3 * m } : {})],
+  divergence: [85, (m) => (every(m, 20) && m > 0 ? { floorMb: 40 + 2 * m } : {})],
+};
 
-test.each(LEAKS)('%s is found within %i minutes and named first', (kind, byMinute, shape) => {
+test.each(LEAK_KINDS)('%s is found in time and named first', (kind) => {
+  const [byMinute, shape] = LEAKS[kind];
   const { transitions, opened } = run(byMinute, shape);
   expect(opened).toEqual([kind]);
   const alert = transitions.find(({ event }) => event === 'opened');

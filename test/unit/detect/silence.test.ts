@@ -238,3 +238,19 @@ test('a detector without data rules nothing out', () => {
   expect(kinds).toContain('slow-consumer');
   expect(kinds).not.toContain('registry-growth');
 });
+
+test('without ping results and send buffers in the samples, zombie connections and slow consumers are not ruled out', () => {
+  const against = (known: Shape): string[] => {
+    const result = run(30, (minute) => ({
+      ...known,
+      more: { registries: [{ name: 'clients', entries: 500 + 10 * minute, source: 'app' }] },
+    }));
+    expect(result.opened).toEqual(['registry-growth']);
+    return result.transitions[0]?.against.map(({ kind }) => kind) ?? [];
+  };
+  expect(against({})).toEqual(expect.arrayContaining(['zombie-connections', 'slow-consumer']));
+  const withoutCounts = against({ unanswering: Number.NaN, sendBuffer: Number.NaN });
+  expect(withoutCounts).not.toContain('zombie-connections');
+  expect(withoutCounts).not.toContain('slow-consumer');
+  expect(withoutCounts).toContain('listener-accumulation');
+});
