@@ -1,5 +1,5 @@
 /**
- * The loader docblock and `module.exports` are the one shape that works on Node 20, 22, 24 and 26.
+ * The loader docblock and `module.exports` work on Node 20, 22, 24 and 26. Other forms fail on one of them.
  * @jest-config-loader esbuild-register
  */
 import type { Config } from 'jest';
@@ -17,6 +17,6 @@ const project = (name: string) => ({
 
 module.exports = {
   projects: [project('unit'), project('integration'), project('e2e')],
-  // Met only by what fails, on a slow and busy machine too; a wait inside a test ends sooner and says more.
+  // Only a test that hangs reaches this. Waits inside tests have shorter limits and better messages.
   testTimeout: 400_000,
 } satisfies Config;

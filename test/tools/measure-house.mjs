@@ -1,5 +1,5 @@
-// Prints the size and shape of src/: files, lines, functions, comments, rooms. `--json` for machines, a folder as
-// argument for another tree. Only the shape is measured; what a file says is read by `language.mjs`.
+// Prints the size and shape of src/ or of the folder in the argument: files, lines, functions, comments, rooms.
+// `--json` prints one line. language.mjs checks the words.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -26,7 +26,7 @@ const quantile = (values, q) => {
 
 const isComment = (line) => /^\s*(?:\/\/|\/\*|\*(?:\s|\/|$))/.test(line);
 
-/** Lengths in lines of all functions of one file. SWC counts bytes from the end of the file that it parsed before. */
+/** Lengths in lines of all functions of one file. The byte offsets of SWC continue from the file that it parsed before. */
 function functionLengths(text) {
   const bytes = Buffer.from(text);
   const ast = parseSync(text, { syntax: 'typescript', target: 'es2022' });
@@ -74,7 +74,7 @@ function measure(folder) {
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const comments = files.reduce((sum, name) => sum + lines(name).filter(isComment).length, 0);
   const [largestRoom, inLargest] = [...rooms]
-    .map(([name, held]) => [name, held.length])
+    .map(([name, members]) => [name, members.length])
     .sort((a, b) => b[1] - a[1])[0];
   return {
     files: files.length,
