@@ -1,4 +1,4 @@
-/** Containers (Map, Set, array, dictionary, list of timers): how many entries each has, and which. */
+/** Containers (Map, Set, array, dictionary, list of timers): the number of their entries, and the entries. */
 import { EDGE, EDGE_TYPE_MASK, NODE, binarySearch, edgeTarget, edgeText, nodeText } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 

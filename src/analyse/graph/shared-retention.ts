@@ -31,12 +31,12 @@ const BELOW_CUT = 1 << 7;
 
 /**
  * Returns, by set of suspects (bit n: suspect n), the bytes that are freed when all suspects of that set release their
- * entries, but not while one of them keeps them. Null when one suspect lies inside another: to release the outer one
- * frees the inner one too.
+ * entries, but not while one of them keeps them. Null when one suspect lies inside another, because releasing the
+ * outer one frees the inner one too.
  *
  * The result is exact. Nodes that the tree of shortest paths reaches without an entry stay alive, so only nodes below an
- * entry are examined. A node that is dominated by another examined node is freed with it, so only the topmost nodes
- * ("heads") are.
+ * entry are examined. A node that is dominated by another examined node is freed with it, so only the topmost nodes,
+ * called heads, are marked.
  */
 export function findSharedRetention(
   input: Input,
