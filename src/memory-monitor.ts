@@ -14,7 +14,7 @@ import { Ring } from './core/ring.ts';
 import { createLimitsReader, readHeapFlags } from './sample/limits.ts';
 import { readMemory } from './sample/memory.ts';
 import { ProcessProbes } from './sample/process-probes.ts';
-import { UNKNOWN_CONNECTIONS } from './types/sample.ts';
+import { UNKNOWN_SAMPLE } from './types/sample.ts';
 import type {
   Clock,
   Dispose,
@@ -186,17 +186,14 @@ export class MemoryMonitor {
     const readings = this.#probes.read();
     const { limits } = readings;
     const sample: Sample = {
+      ...UNKNOWN_SAMPLE,
       seq: (this.#seq += 1),
       atMs: this.#clock.nowMs(),
       wallMs: this.#clock.wallMs(),
       uptimeMs: this.#clock.nowMs(),
       ...readings,
       limits: { ...limits, heapCapacityBytes: this.#maxMemoryBytes ?? limits.heapCapacityBytes },
-      connections: UNKNOWN_CONNECTIONS,
       ...this.#registries.read(),
-      emitters: [],
-      marks: [],
-      blind: [],
     };
     this.#samples.push(sample);
     this.#history.append(inScaledTime(sample, this.#timeScale));

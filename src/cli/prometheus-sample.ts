@@ -1,5 +1,5 @@
 /** Converts the metrics of one instant (the agent's, else the defaults of prom-client) into a sample. Pure. */
-import { TRANSPORTS, type ByTransport, type Sample } from '../types/sample.ts';
+import { TRANSPORTS, UNKNOWN_SAMPLE, type ByTransport, type Sample } from '../types/sample.ts';
 import { DEFAULT_SEMI_SPACES_BYTES, nullIfNaN, type TraceOptions } from './trace-sample.ts';
 
 export interface Point {
@@ -119,16 +119,15 @@ function sampleFrom(
   const delayMs = points.value(['wsguard_loop_delay_p99_seconds', 'nodejs_eventloop_lag_p99_seconds']) * 1000;
   const descriptors = points.value(['wsguard_open_descriptors', 'process_open_fds']);
   return {
+    ...UNKNOWN_SAMPLE,
     seq,
     atMs,
     wallMs: atMs,
     uptimeMs,
     ...memoryFrom(points, options),
     gc: {
-      minorTotal: Number.NaN,
+      ...UNKNOWN_SAMPLE.gc,
       majorTotal: majorGcs,
-      incrementalTotal: Number.NaN,
-      pauseMsTotal: Number.NaN,
       floor: hadMajorGc && postGcBytes > 0 ? { atMs, bytes: postGcBytes } : null,
     },
     loop: Number.isFinite(delayMs) ? { delayP99Ms: delayMs, delayMaxMs: delayMs } : null,
@@ -137,8 +136,6 @@ function sampleFrom(
       : null,
     connections: connectionsFrom(points),
     ...collectionsFrom(points),
-    marks: [],
-    blind: [],
   };
 }
 
@@ -148,6 +145,7 @@ function memoryFrom(points: Points, { memoryLimitBytes }: TraceOptions): Pick<Sa
   const heapUsed = points.value(['wsguard_heap_used_bytes', 'nodejs_heap_size_used_bytes']);
   return {
     memory: {
+      ...UNKNOWN_SAMPLE.memory,
       heapUsedBytes: heapUsed,
       // Total heap and old space are not exported. With the used heap in their place, RSS beyond the heap includes the
       // sawtooth of garbage collection.
@@ -157,33 +155,24 @@ function memoryFrom(points: Points, { memoryLimitBytes }: TraceOptions): Pick<Sa
       rssBytes: points.value(['wsguard_rss_bytes', 'process_resident_memory_bytes']),
       externalBytes: points.value(['wsguard_external_bytes']),
       arrayBuffersBytes: points.value(['wsguard_array_buffers_bytes']),
-      mallocedBytes: Number.NaN,
-      peakMallocedBytes: Number.NaN,
     },
     limits: {
+      ...UNKNOWN_SAMPLE.limits,
       heapCapacityBytes: capacity,
       containerBytes: memoryLimitBytes ?? nullIfNaN(container),
-      containerUsedBytes: null,
-      containerOomKills: null,
     },
   };
 }
 
 const connectionsFrom = (points: Points): Sample['connections'] => ({
+  ...UNKNOWN_SAMPLE.connections,
   active: points.byTransport('ws_connections_active'),
   openedTotal: points.byTransport('ws_connections_opened_total'),
   closedTotal: points.byTransport('ws_connections_closed_total'),
   unanswering: points.value(['wsguard_connections_unanswering']),
   unaskable: points.value(['wsguard_connections_unaskable']),
   retained: nullIfNaN(points.value(['wsguard_connections_retained'])),
-  uncollected: Number.NaN,
   sendBufferBytes: points.value(['ws_send_buffer_bytes']),
-  slow: Number.NaN,
-  closeCodes: {},
-  messagesSentTotal: Number.NaN,
-  messagesFailedTotal: Number.NaN,
-  rtt: null,
-  maxConnections: null,
 });
 
 /** The history does not say whether the application or the agent registered a collection, so all of them are kept. */

@@ -2,7 +2,7 @@
  * Converts recorded samples into `Sample`s: rows of a CSV trace (its columns are in fixtures/traces/README.md) and JSON
  * samples as the black box writes them. Pure.
  */
-import type { ByTransport, PostGcHeap, Sample } from '../types/index.ts';
+import { UNKNOWN_SAMPLE, type ByTransport, type PostGcHeap, type Sample } from '../types/sample.ts';
 
 /** V8's default: three semi-spaces of 16 MiB, which heap_size_limit counts beside old space. */
 export const DEFAULT_SEMI_SPACES_BYTES = 48 * 1024 ** 2;
@@ -45,12 +45,14 @@ function sampleFrom(
   const clients = cell('clients');
   const hasLoopDelay = Number.isFinite(cell('p99'));
   return {
+    ...UNKNOWN_SAMPLE,
     seq,
     atMs,
     wallMs: atMs,
     uptimeMs: atMs,
     ...memoryFrom(cell, options),
     gc: {
+      ...UNKNOWN_SAMPLE.gc,
       minorTotal: cell('nMin'),
       majorTotal: cell('nMaj'),
       incrementalTotal: cell('nInc'),
@@ -58,26 +60,20 @@ function sampleFrom(
       floor: postGcHeapFrom(cell, atMs),
     },
     loop: hasLoopDelay ? { delayP99Ms: cell('p99'), delayMaxMs: cell('p99') } : null,
-    descriptors: null,
     connections: {
+      ...UNKNOWN_SAMPLE.connections,
       active: asWebSockets(Number.isFinite(clients) ? clients : cell('active')),
       openedTotal: asWebSockets(cell('opened')),
       closedTotal: asWebSockets(cell('closed')),
       unanswering: cell('unresp'),
       unaskable: 0,
-      retained: null,
       uncollected: cell('cnc'),
       sendBufferBytes: cell('buffered'),
       slow: cell('nslow'),
-      closeCodes: {},
       messagesSentTotal: cell('tx'),
       messagesFailedTotal: 0,
-      rtt: null,
-      maxConnections: null,
     },
     ...collectionsFrom(cell, options.signals),
-    marks: [],
-    blind: [],
   };
 }
 
@@ -86,6 +82,7 @@ function memoryFrom(cell: ReadCell, { memoryLimitBytes }: TraceOptions): Pick<Sa
   const capacity = cell('capacity');
   return {
     memory: {
+      ...UNKNOWN_SAMPLE.memory,
       heapUsedBytes: cell('hu'),
       heapTotalBytes: cell('ht'),
       heapLimitBytes: limit,
@@ -97,10 +94,9 @@ function memoryFrom(cell: ReadCell, { memoryLimitBytes }: TraceOptions): Pick<Sa
       peakMallocedBytes: cell('malloced'),
     },
     limits: {
+      ...UNKNOWN_SAMPLE.limits,
       heapCapacityBytes: capacity > 0 ? capacity : limit - DEFAULT_SEMI_SPACES_BYTES,
       containerBytes: memoryLimitBytes,
-      containerUsedBytes: null,
-      containerOomKills: null,
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The generated parts of README.md, docs/configuration.md and docs/leaks, filled in between their markers. */
+/** The generated parts of README.md, docs/configuration.md, docs/leaks and docs/schema. In pages they are between markers. */
 import {
   ALL_KINDS,
   CONDITIONS,
@@ -31,6 +31,15 @@ export function fillBlocks(page: string, blocks: Blocks): string {
   });
   if (missing.size > 0) throw new Error(`no marker for ${[...missing].join(', ')}`);
   return text;
+}
+
+/** The list of kinds in docs/schema/alert.schema.json; the other lines of the schema are written by hand. */
+const KIND_ENUM = /("kind": \{\s+"description": "[^"]*",\s+"enum": \[)[^\]]*\]/;
+
+export function fillKinds(schema: string): string {
+  if (!KIND_ENUM.test(schema)) throw new Error('the schema has no list of kinds');
+  const kinds = ALL_KINDS.map((kind) => `\n        "${kind}"`).join(',');
+  return schema.replace(KIND_ENUM, (_, head: string) => `${head}${kinds}\n      ]`);
 }
 
 const capitalise = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -10,6 +10,7 @@ import {
   customaryTable,
   detectionBlocks,
   fillBlocks,
+  fillKinds,
   kindTable,
   leakBlocks,
 } from './generated-blocks.ts';
@@ -25,6 +26,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': () => fillBlocks(configurationPage(), { thresholds: customaryTable() }),
   'docs/metrics.md': metricsPage,
   'docs/detection.md': () => fillBlocks(readPage('docs/detection.md'), detectionBlocks()),
+  'docs/schema/alert.schema.json': () => fillKinds(readPage('docs/schema/alert.schema.json')),
   'docs/errors.md': () => sortSections(readPage('docs/errors.md')),
   ...Object.fromEntries(
     ALL_KINDS.map((kind) => [

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import { ALL_KINDS, KINDS, type Threshold } from '../../../src/kinds/index.ts';
-import { fillBlocks, limitText } from '../../tools/generated-blocks.ts';
+import { fillBlocks, fillKinds, limitText } from '../../tools/generated-blocks.ts';
 import { PAGES, readPage, ROOT } from '../../tools/pages.ts';
 
 test.each(Object.entries(PAGES))('%s is up to date (npm run docs)', (page, makeText) => {
@@ -14,6 +14,13 @@ test('a generated block without a marker, and a marker without a block, are erro
   expect(fillBlocks(page, { a: 'new' })).toBe('<!-- generated:a -->\nnew\n<!-- /generated -->\n');
   expect(() => fillBlocks(page, { a: 'new', b: 'new' })).toThrow('no marker for b');
   expect(() => fillBlocks(page, {})).toThrow('no generated block is called a');
+});
+
+test('the list of kinds in a schema is replaced, and a schema without one is an error', () => {
+  const schema = '"kind": {\n      "description": "A kind.",\n      "enum": ["old"]\n    }';
+  const { kind } = JSON.parse(`{${fillKinds(schema)}}`) as { kind: { enum: string[] } };
+  expect(kind.enum).toEqual(ALL_KINDS);
+  expect(() => fillKinds('{}')).toThrow('no list of kinds');
 });
 
 test('docs/errors.md has one heading for each code that src reports, in order, and no other heading', () => {
