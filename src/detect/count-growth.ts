@@ -54,7 +54,7 @@ const MIN_LEAKED_PER_CLOSED = 0.05;
 /** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
 const MIN_ERROR = { share: 0.001, count: 0.25 } as const;
 
-/** What makes an answer inconclusive, and what would decide. */
+/** The reason for an inconclusive answer, and the data that would decide. */
 export interface Uncertainty {
   readonly because: string;
   readonly missing: string;
@@ -226,7 +226,8 @@ export class CountWindow {
 
   /** Without changes the delay cannot be estimated, so enough connections must have closed before it. */
   #lateCleanupWithoutChanges(maxDelayMs: number | undefined): Uncertainty | null {
-    if (maxDelayMs === undefined || this.#closedInWindow < MIN_CLOSED) return null;
+    // Samples without connections (`MemoryMonitor`) do not have the number of closed ones: NaN.
+    if (maxDelayMs === undefined || !(this.#closedInWindow >= MIN_CLOSED)) return null;
     return this.#closedBefore(maxDelayMs) >= MIN_CLOSED ? null : lateCleanup(maxDelayMs);
   }
 
