@@ -75,8 +75,12 @@ export function formatValue(value: number, unit: string): string {
   if (unit === 'ms') return formatDuration(value);
   if (unit === 's') return formatDuration(value * 1000);
   if (unit === '1') return formatCount(value);
-  return `${formatCount(value)} ${unit}`.trimEnd();
+  const text = formatCount(value);
+  return `${text} ${text === '1' ? singular(unit) : unit}`.trimEnd();
 }
+
+/** `entry` for `entries`, `major GC` for `major GCs`. */
+const singular = (noun: string): string => noun.replace(/ies$/, 'y').replace(/s$/, '');
 
 /** `bundle.min.js:1:48211`: the column only where it is given, since the line alone says nothing there. */
 export const formatSpot = ({ file, line, column }: SourceLocation): string =>

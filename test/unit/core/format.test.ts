@@ -43,6 +43,7 @@ test('an evidence value is formatted by its unit', () => {
   expect(formatValue(0.974, 'listeners per connection')).toBe('0.97 listeners per connection');
   expect(formatValue(0.87, '1')).toBe('0.87');
   expect(formatValue(2048, 'By')).toBe('2.0 KiB');
+  expect([formatValue(1, 'entries'), formatValue(1, 'major GCs')]).toEqual(['1 entry', '1 major GC']);
 });
 
 test('counts, shares, changes and source locations', () => {
