@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '../../../src/config/schema.ts';
 import { ALL_KINDS, KINDS, type Threshold } from '../../../src/kinds/index.ts';
-import { fillBlocks, fillKinds, limitText } from '../../tools/generated-blocks.ts';
+import { fillBlocks, fillKinds, leakBlocks, limitText } from '../../tools/generated-blocks.ts';
 import { PAGES, readPage, ROOT } from '../../tools/pages.ts';
 
 test.each(Object.entries(PAGES))('%s is up to date (npm run docs)', (page, makeText) => {
@@ -55,9 +55,14 @@ const PARTS = [
   '## What to do',
 ];
 
-test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md has the five parts', (kind) => {
-  const headings = [...readPage(`docs/leaks/${kind}.md`).matchAll(/^## .+$/gm)].map(([heading]) => heading);
+test.each([...ALL_KINDS, '_template'])('docs/leaks/%s.md has the five parts', (name) => {
+  const headings = [...readPage(`docs/leaks/${name}.md`).matchAll(/^## .+$/gm)].map(([heading]) => heading);
   expect(headings).toEqual(PARTS);
+});
+
+test('the template of a page has a marker for each generated block', () => {
+  const page = fillBlocks(readPage('docs/leaks/_template.md'), leakBlocks('heap-growth'));
+  expect(page).toContain('**Tonight.**');
 });
 
 test.each(ALL_KINDS.map((kind) => [kind]))('the numbers in the summary of %s are its thresholds', (kind) => {
