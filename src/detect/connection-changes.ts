@@ -41,6 +41,11 @@ export interface ChangesOfCount {
   readonly t: number;
   /** Connections that closed in the window, earlier than that delay before its end. */
   readonly closed: number;
+  /**
+   * The larger standard error of the two rates. It is large when each closed connection is replaced at once: the leak is
+   * then known, and how many entries come with an open or stay after a close is not.
+   */
+  readonly ratesError: number;
 }
 
 type Coefficients = readonly [addedPerOpened: number, removedPerClosed: number, perMinute: number];
@@ -116,7 +121,8 @@ export class ConnectionChanges {
     const residual = residualSumOfSquares(this.#design, differences, coefficients);
     const sigma = Math.max(Math.sqrt(residual / (differences.length - coefficients.length)), MIN_RESIDUAL);
     const t = leaked / Math.max(sigma * best.error, MIN_ERROR);
-    return { addedPerOpened, removedPerClosed, leaked, t, closed: best.closed };
+    const ratesError = sigma * Math.max(this.#lengthOf([1, 0, 0]), this.#lengthOf([0, 1, 0]));
+    return { addedPerOpened, removedPerClosed, leaked, t, closed: best.closed, ratesError };
   }
 
   #delay(minutes: number): Delay {

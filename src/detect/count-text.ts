@@ -6,6 +6,9 @@ import type { ChangesOfCount } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
 import { noFinding } from './detector.ts';
 
+/** The two rates are stated when they are certain to a twentieth of an entry. */
+const MAX_RATES_ERROR = 0.05;
+
 interface EvidenceDetails {
   readonly minRise: number;
   /** The noun that is counted. */
@@ -23,11 +26,12 @@ export function growthEvidence(
     { name: 'rise_per_hour', value: perHour, unit: `${unit}/h` },
   ];
   if (perClosed !== null) evidence.push({ name: 'leaked_per_closed_connection', value: perClosed, unit });
-  if (changes !== null)
+  if (changes === null) return evidence;
+  evidence.push({ name: 'leaked_in_window', value: changes.leaked, unit, windowMs });
+  if (changes.ratesError <= MAX_RATES_ERROR)
     evidence.push(
       { name: 'added_per_opened', value: changes.addedPerOpened, unit },
       { name: 'removed_per_closed', value: changes.removedPerClosed, unit },
-      { name: 'leaked_in_window', value: changes.leaked, unit, windowMs },
     );
   return evidence;
 }
@@ -46,7 +50,7 @@ export function withLeakRate(
   const isUsual =
     perClosed !== null && perClosed >= USUAL_PER_CLOSED.min && perClosed <= USUAL_PER_CLOSED.max;
   if (!isUsual) return `${text}${connections}, ${formatCount(perHour)} more per hour`;
-  return changes !== null && isCausedByClosing(changes)
+  return changes !== null && changes.ratesError <= MAX_RATES_ERROR && isCausedByClosing(changes)
     ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}, each closed one removes ${rateText(changes.removedPerClosed)}`
     : `${text}${connections}, ${rateText(perClosed)} leaked per closed connection`;
 }

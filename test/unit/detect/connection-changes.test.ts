@@ -60,6 +60,19 @@ test('connections that open and close at a constant rate explain nothing', () =>
   ).toBeNull();
 });
 
+test('where each closed connection is replaced at once, the leak is certain and the rates are not', () => {
+  const closed = OPENED.map((total, index) => total - 30 - (index % 2));
+  const noise = [0, 1, 0, 0, -1, 0, 1, 0, 0, -1, 0, 1];
+  const values = OPENED.map((total, index) => total + (noise[index] ?? 0));
+  const changes = ConnectionChanges.create(rowsOf(OPENED, closed))
+    ?.fit(Float64Array.from(values))
+    ?.changes(0);
+  expect(changes?.ratesError).toBeGreaterThan(0.2);
+  expect(changes?.leaked).toBeGreaterThan(75);
+  expect(changes?.t).toBeGreaterThan(6);
+  expect(changesOf(OPENED)?.ratesError).toBeLessThan(0.05);
+});
+
 test('too few rows explain nothing', () => {
   expect(ConnectionChanges.create(rowsOf(OPENED.slice(0, 7), CLOSED.slice(0, 7)))).toBeNull();
 });
