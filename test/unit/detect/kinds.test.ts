@@ -3,7 +3,7 @@ import type { Sample } from '../../../src/types/index.ts';
 import { MB, run, type Shape } from '../../support/run.ts';
 
 const registry = (name: string, entries: number): Partial<Sample> => ({
-  registries: [{ name, entries, source: 'app' }],
+  registries: [{ name, entries, source: 'found' }],
 });
 const every = (minute: number, period: number): boolean => minute % period === 0;
 
@@ -22,8 +22,9 @@ const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minut
     }),
   ],
   'registry-growth': [20, (m) => ({ more: registry('clients', 500 + 10 * m) })],
+  // Members of a room may be sessions, which have half an hour after their connection (docs/detection.md).
   'room-growth': [
-    20,
+    35,
     (m) => ({ more: { rooms: [{ name: 'rooms', rooms: 40 + 8 * m, members: 500, source: 'app' }] } }),
   ],
   'queue-growth': [

@@ -243,7 +243,7 @@ test('without ping results and send buffers in the samples, zombie connections a
   const against = (known: Shape): string[] => {
     const result = run(30, (minute) => ({
       ...known,
-      more: { registries: [{ name: 'clients', entries: 500 + 10 * minute, source: 'app' }] },
+      more: { registries: [{ name: 'clients', entries: 500 + 10 * minute, source: 'found' }] },
     }));
     expect(result.opened).toEqual(['registry-growth']);
     return result.transitions[0]?.against.map(({ kind }) => kind) ?? [];
