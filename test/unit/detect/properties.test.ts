@@ -113,7 +113,7 @@ test('the opened alert is of the most specific kind that is found', () => {
         unanswering: 8 * minute,
         connections: 600,
         more: {
-          registries: [{ name: 'clients', entries: withRegistry ? 600 + 12 * minute : 600, source: 'app' }],
+          registries: [{ name: 'clients', entries: withRegistry ? 600 + 12 * minute : 600, source: 'found' }],
           emitters: [
             {
               emitter: 'bus',
