@@ -84,6 +84,8 @@ test('a more specific kind within a window changes the kind of the alert; id and
 test('a second counted cause hours later opens a second alert', () => {
   const two = (minute: number): Shape => ({
     ...zombies(minute),
+    // Steady: while connections rise in a straight line, they explain a count as well as time does.
+    connections: 800,
     more: {
       registries: [{ name: 'jobs', entries: 600 + (minute < 150 ? 0 : 20 * (minute - 150)), source: 'app' }],
     },
@@ -164,7 +166,8 @@ test('time scale: a second counts as a minute, the time to limit stays real', ()
 test('`also` has rows of exactly `kind` and `because`, and no second row for a finding of an earlier process', () => {
   const server = (minute: number): Shape => ({
     ...zombies(minute),
-    more: { registries: [{ name: 'clients', entries: 600 + 12 * minute, source: 'app' }] },
+    connections: 800,
+    more: { registries: [{ name: 'clients', entries: 600 + 12 * minute, source: 'found' }] },
   });
   const before = run(30, server).transitions.at(-1);
   expect(before?.also.map(({ kind }) => kind)).toEqual(['registry-growth']);
