@@ -3,6 +3,7 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKS, type LeakKind, type Threshold } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
+import { CONNECTION_DELAY_MS } from './connection-changes.ts';
 import type { CountWindow, GrowthRule } from './count-growth.ts';
 import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import {
@@ -117,8 +118,6 @@ function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
     : { minRise: counts.minRise({ rise, riseShare }), perConnection: true };
 }
 
-/** ws closes a socket after 30 s at the latest, and some libraries keep theirs for 20 s. */
-const CONNECTION_DELAY_MS = MINUTE_MS;
 /** Sessions and documents are often kept for a while, so that a client can come back. */
 const SESSION_DELAY_MS = 30 * MINUTE_MS;
 

@@ -21,6 +21,8 @@ const MIN_RESIDUAL = 0.05;
 const MIN_ERROR = 0.5;
 /** Rows closer than this are merged, because they repeat the errors of reading at slightly different times. */
 const ROW_SPACING_MS = 0.9 * MINUTE_MS;
+/** ws closes a socket after 30 s at the latest, and some libraries keep theirs for 20 s. */
+export const CONNECTION_DELAY_MS = MINUTE_MS;
 
 /** All rows of the window, oldest first. Rows before `fromRow` serve only to know what closed earlier. */
 export interface ConnectionRows {

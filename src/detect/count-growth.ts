@@ -6,6 +6,7 @@ import {
   COUNTS_TREND,
   COUNTS_WARM_UP_MS,
   COUNTS_WINDOW_MS,
+  LEAKED_PER_CLOSED,
   type Threshold,
 } from '../kinds/index.ts';
 import {
@@ -49,8 +50,6 @@ const MAX_ROWS_OF_MEDIAN = 64;
 const MIN_VARIATION = { share: 0.01, connections: 0.5 } as const;
 /** Fewer closed connections do not tell a leak from a connection that happens to be cleaned up late. */
 const MIN_CLOSED = 20;
-/** One leaked entry per 20 closed connections. No listeners or registry of a healthy recording reach it with certainty. */
-const MIN_LEAKED_PER_CLOSED = 0.05;
 /** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
 const MIN_ERROR = { share: 0.001, count: 0.25 } as const;
 
@@ -262,7 +261,7 @@ const UNCERTAIN: Uncertainty = {
   missing: 'more connections that open and close',
 };
 const FEW_PER_CLOSED: Uncertainty = {
-  because: `fewer than ${MIN_LEAKED_PER_CLOSED} entries per closed connection stay`,
+  because: `fewer than ${LEAKED_PER_CLOSED.value} entries per closed connection stay`,
   missing: 'a higher share of leaked entries',
 };
 const lateCleanup = (maxDelayMs: number): Uncertainty => ({
@@ -277,7 +276,7 @@ function uncertaintyOf(
 ): Uncertainty | null {
   if (leaked < minRise) return lateCleanup(maxDelayMs);
   if (!(t > COUNTS_TREND.value)) return UNCERTAIN;
-  return closed >= MIN_CLOSED && leaked < MIN_LEAKED_PER_CLOSED * closed ? FEW_PER_CLOSED : null;
+  return closed >= MIN_CLOSED && leaked < LEAKED_PER_CLOSED.value * closed ? FEW_PER_CLOSED : null;
 }
 
 interface TestOptions {

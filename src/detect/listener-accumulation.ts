@@ -3,10 +3,10 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
+import { CONNECTION_DELAY_MS } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
 import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
-import { MINUTE_MS } from './history.ts';
 import type { Series } from './sample-row.ts';
 
 const NAME = 'listeners';
@@ -15,9 +15,6 @@ const { thresholds } = LEAKS['listener-accumulation'];
 const MIN_CONNECTIONS = 10;
 /** An event with this share of the growth of its emitter names the leak. Otherwise the event names differ: `user:<id>`. */
 const MIN_SHARE_OF_EMITTER = 0.6;
-
-/** ws closes a socket after 30 s at the latest, and some libraries keep theirs for 20 s. */
-const MAX_DELAY_MS = MINUTE_MS;
 
 interface GrowingSeries {
   readonly series: Series;
@@ -28,7 +25,11 @@ export const listenerAccumulation: Detector = {
   name: NAME,
   evaluate({ history, counts }) {
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
-    const rule = { minRise: counts.minRise(thresholds), perConnection: true, maxDelayMs: () => MAX_DELAY_MS };
+    const rule = {
+      minRise: counts.minRise(thresholds),
+      perConnection: true,
+      maxDelayMs: () => CONNECTION_DELAY_MS,
+    };
     const verdicts: Verdict[] = [];
     for (const [emitter, listed] of byEmitter(history.series)) {
       const growing = listed.flatMap((series): GrowingSeries[] => {

@@ -1,6 +1,13 @@
 /** The records of the leak kinds that are counted directly. Their order is the order of metrics and pages. */
 
-import { COUNTS_WINDOW, CRITICAL_TIME_TO_LIMIT, least, RISE, COUNTS_TREND } from './shared.ts';
+import {
+  COUNTS_WINDOW,
+  CRITICAL_TIME_TO_LIMIT,
+  least,
+  RISE,
+  COUNTS_TREND,
+  LEAKED_PER_CLOSED,
+} from './shared.ts';
 import {
   fromPage,
   fromTraces,
@@ -87,10 +94,7 @@ export const COUNTED_LEAKS = {
         group: 'ratio',
         source: fromPage('docs/mission.md'),
       }),
-      leakedPerClosed: least('leaked listeners per closed connection', 0.05, '1', {
-        group: 'ratio',
-        source: fromTraces('no listeners of a healthy recording reach it with 6 standard errors'),
-      }),
+      leakedPerClosed: LEAKED_PER_CLOSED,
       criticalPerConnection: least('listeners per connection', 5, '1', {
         severity: 'critical',
         source: fromPage('docs/mission.md'),

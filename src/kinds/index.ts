@@ -19,6 +19,7 @@ export {
   COUNTS_WARM_UP_MS,
   COUNTS_WINDOW_MS,
   CRITICAL_TIME_TO_LIMIT,
+  LEAKED_PER_CLOSED,
 } from './shared.ts';
 export type * from './spec.ts';
 

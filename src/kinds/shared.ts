@@ -46,3 +46,9 @@ export const RISE = {
     source: fromTraces('healthy registries of the example traces stayed below 8 %'),
   }),
 } as const;
+
+/** Fewer leaked entries per closed connection are no finding, for listeners and for collections. */
+export const LEAKED_PER_CLOSED = least('leaked listeners per closed connection', 0.05, '1', {
+  group: 'ratio',
+  source: fromTraces('no listeners of a healthy recording reach it with 6 standard errors'),
+});
