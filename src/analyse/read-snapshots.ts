@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { Worker, parentPort, workerData } from 'node:worker_threads';
 import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import type { SnapshotErrorCode } from '../heapsnapshot/snapshot-error.ts';
-import { openSnapshot } from '../heapsnapshot/open-snapshot.ts';
+import { causeOfReadError, openSnapshot } from '../heapsnapshot/open-snapshot.ts';
 import { Tokenizer } from '../heapsnapshot/tokenizer.ts';
 import type { Analysis } from '../types/index.ts';
 import { toEarlierSnapshot } from './compare/matching.ts';
@@ -38,12 +38,16 @@ export async function readHeap(
   const bytes = await openSnapshot(file, stdin as Readable);
   const builder = new HeapBuilder(bytes.sizeBytes);
   const tokenizer = new Tokenizer(builder);
-  for await (const chunk of bytes.chunks) {
-    tokenizer.write(chunk);
-    onProgress?.({ stage: 'reading', file, share: bytes.readShare() });
+  try {
+    for await (const chunk of bytes.chunks) {
+      tokenizer.write(chunk);
+      onProgress?.({ stage: 'reading', file, share: bytes.readShare() });
+    }
+    tokenizer.end();
+    return builder.finish();
+  } catch (error) {
+    throw await causeOfReadError(file, error);
   }
-  tokenizer.end();
-  return builder.finish();
 }
 
 export const summaryOf = (file: string, { nodeCount, edgeCount, selfBytes }: Heap): SnapshotSummary => ({

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { openSnapshot } from '../heapsnapshot/open-snapshot.ts';
+import { causeOfReadError, openSnapshot } from '../heapsnapshot/open-snapshot.ts';
 import { Rewriter } from '../heapsnapshot/rewriter.ts';
 import type { RewriteCounts } from '../heapsnapshot/rewriter.ts';
 import { REDACTION_RULES } from './redaction-rules.ts';
@@ -54,6 +54,10 @@ async function copyRedacted(from: string, write: (copy: Readable) => Promise<voi
     rewriter.end();
     yield* pending.splice(0);
   }
-  await write(Readable.from(redacted()));
+  try {
+    await write(Readable.from(redacted()));
+  } catch (error) {
+    throw await causeOfReadError(from, error);
+  }
   return rewriter.counts;
 }

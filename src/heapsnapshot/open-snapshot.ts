@@ -5,6 +5,7 @@ import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
 import { fileErrorText } from '../core/files.ts';
 import { SnapshotError } from './snapshot-error.ts';
+import type { SnapshotErrorCode } from './snapshot-error.ts';
 
 export interface SnapshotBytes {
   /** Maximum size of the unpacked bytes; Infinity for a pipe. */
@@ -12,6 +13,8 @@ export interface SnapshotBytes {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Share of the file that was read, 0 to 1; null for a pipe. */
   readShare(): number | null;
+  /** False for a pipe, whose first bytes are not known before it is read. */
+  readonly isGzipped: boolean;
 }
 
 const CHUNK_BYTES = 1 << 20;
@@ -20,10 +23,21 @@ const MAX_DEFLATE_RATIO = 1032;
 /** A gzipped file with a higher ratio is refused: somebody made it to fill the memory. */
 const MAX_GZIP_RATIO = 300;
 const MIN_CHECKED_BYTES = 64 << 20;
+/** After an error at most this many unpacked bytes are checked: about ten seconds. */
+const MAX_CHECKED_BYTES = 4 * 2 ** 30;
+const MAY_BE_GZIP_DAMAGE: ReadonlySet<SnapshotErrorCode> = new Set([
+  'WSGUARD_SNAPSHOT_COUNTS',
+  'WSGUARD_SNAPSHOT_EDGES',
+  'WSGUARD_SNAPSHOT_META',
+  'WSGUARD_SNAPSHOT_STRINGS',
+  'WSGUARD_SNAPSHOT_SYNTAX',
+]);
 
 /** `-` is standard input. Gzip is recognised by the first bytes, not by the name. Throws `SnapshotError`. */
 export async function openSnapshot(file: string, stdin: Readable): Promise<SnapshotBytes> {
-  if (file === '-') return { sizeBytes: Infinity, readShare: () => null, chunks: unpacked(stdin) };
+  if (file === '-') {
+    return { sizeBytes: Infinity, readShare: () => null, chunks: unpacked(stdin), isGzipped: false };
+  }
   let handle: FileHandle;
   let sizeBytes: number;
   try {
@@ -38,11 +52,31 @@ export async function openSnapshot(file: string, stdin: Readable): Promise<Snaps
   const progress = { readBytes: 0 };
   const first = Buffer.alloc(2);
   if (Number.isFinite(sizeBytes)) await handle.read(first, 0, 2, 0);
+  const isGzipped = isGzip(first);
   return {
-    sizeBytes: isGzip(first) ? sizeBytes * MAX_DEFLATE_RATIO : sizeBytes,
+    isGzipped,
+    sizeBytes: isGzipped ? sizeBytes * MAX_DEFLATE_RATIO : sizeBytes,
     readShare: () => (Number.isFinite(sizeBytes) ? progress.readBytes / Math.max(1, sizeBytes) : null),
     chunks: unpacked(rawChunks(file, handle, progress)),
   };
+}
+
+/**
+ * The error to report after `error` stopped the reading of `file`. Damaged gzip often unpacks to wrong bytes for a while, so
+ * the reader stops at their content, before zlib compares the checksum at the end. The rest of a gzipped file is therefore
+ * unpacked here: if zlib refuses it, its error is the cause.
+ */
+export async function causeOfReadError(file: string, error: unknown): Promise<unknown> {
+  if (!(error instanceof SnapshotError) || file === '-' || !MAY_BE_GZIP_DAMAGE.has(error.code)) return error;
+  try {
+    const { chunks, isGzipped } = await openSnapshot(file, process.stdin);
+    if (!isGzipped) return error;
+    let bytes = 0;
+    for await (const chunk of chunks) if ((bytes += chunk.length) > MAX_CHECKED_BYTES) break;
+    return error;
+  } catch (cause) {
+    return cause;
+  }
 }
 
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;

@@ -123,10 +123,15 @@ test('one snapshot gives exit code 0; gzipped and through a pipe too', async () 
   expect(contents).toEqual(contents.map(() => contents[0]));
 });
 
+/** Gzip of level 0 keeps the bytes as they are: the change is read as content, and only the checksum shows it. */
+const changedByte = (packed: Buffer): Buffer => packed.fill('x', 2_000_000, 2_000_001);
+
 test.each([
   ['cut', () => readFileSync(b).subarray(0, 2_000_000), 'TRUNCATED'],
   ['cut and gzipped', () => gzipSync(readFileSync(b)).subarray(0, 200_000), 'TRUNCATED'],
-  ['damaged and gzipped', () => gzipSync(readFileSync(b)).fill(0xff, 5000, 5100), 'GZIP|SYNTAX'],
+  // The decoder may see wrong content, such as an unknown node type, before zlib sees the damage.
+  ['damaged and gzipped', () => gzipSync(readFileSync(b)).fill(0xff, 5000, 5100), 'GZIP'],
+  ['a changed byte, stored in gzip', () => changedByte(gzipSync(readFileSync(b), { level: 0 })), 'GZIP'],
   ['empty', () => Buffer.alloc(0), 'NOT_ONE'],
   ['256 MB of zeros, packed', () => gzipSync(Buffer.alloc(1 << 28)), 'NOT_ONE'],
   ['blanks for ever, packed', () => bomb(), 'SYNTAX|GZIP'],
