@@ -61,6 +61,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   'snapshot-jobs.ts': ['capture', 'child-process'],
   'memory-monitor.ts': ['hooks', 'sample', 'detect', 'report'],
   'heap-analyzer.ts': ['sample', 'capture', 'snapshot-jobs.ts'],
+  remedy: ['sample'],
   cli: ['detection.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
 };
 
@@ -70,6 +71,8 @@ const ENTRIES = {
   watcher: ['watcher.ts'],
   child: ['analyse/analysis-process.ts', 'analyse/read-snapshots.ts', 'capture/redaction-process.ts'],
   commandLine: ['cli/main.ts'],
+  /** The application imports it, on its own thread, with or without the agent. */
+  remedy: ['remedy/index.ts'],
   /** `npm run docs` writes pages from these. */
   documentation: ['config/configuration-page.ts', 'export/metrics-page.ts'],
 } as const;
@@ -79,6 +82,7 @@ const PLACES = {
   watcher: closure(ENTRIES.watcher),
   child: closure(ENTRIES.child),
   commandLine: closure(ENTRIES.commandLine),
+  remedy: closure(ENTRIES.remedy),
   documentation: closure(ENTRIES.documentation),
 };
 
@@ -210,6 +214,15 @@ describe('places', () => {
     );
     // The log is used in both threads and loads pino in the watcher only; test/e2e/closure.test.ts proves it.
     expect(breaches.map(describeImport)).toEqual(['core/log.ts imports pino']);
+  });
+
+  test('the remedies name no package but the ws of the application, and load nothing of the agent', () => {
+    const breaches = imports.filter(
+      ({ file, target, isTypeOnly }) => PLACES.remedy.has(file) && isPackage(target) && !isTypeOnly,
+    );
+    expect(breaches.map(describeImport)).toEqual(['remedy/memory-safe-server.ts imports ws']);
+    const rooms = [...new Set([...PLACES.remedy].map(roomOf))].toSorted();
+    expect(rooms).toEqual(['core', 'remedy', 'sample']);
   });
 
   test('only the watcher host starts the watcher on the application thread', () => {

@@ -37,7 +37,7 @@ function importersByFile(): Map<string, string[]> {
 test('every exported value has an importer', () => {
   const importers = importersByFile();
   const unused = [...files].flatMap(([file, text]) => {
-    if (!file.startsWith('src/') || file === 'src/index.ts') return [];
+    if (!file.startsWith('src/') || file === 'src/index.ts' || file === 'src/remedy/index.ts') return [];
     const texts = [file, `dist/${basename(file, '.ts')}`].flatMap((key) => importers.get(key) ?? []);
     return exportedValues(text)
       .filter((name) => !texts.some((importer) => new RegExp(`\\b${name}\\b`).test(importer)))

@@ -1,0 +1,180 @@
+/** `drain`: ends all connections of a server in a way that lets the clients come back spread over time. */
+import type { Server, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClock } from '../core/clock.ts';
+import { countAction } from './agent-registration.ts';
+import { callSafely } from './call-safely.ts';
+import { eventStreamsOf } from './sse-heartbeat.ts';
+import {
+  CLOSING,
+  OPEN,
+  type SocketIoServerLike,
+  type WebSocketLike,
+  type WebSocketServerLike,
+} from './types.ts';
+
+/** A WebSocket server, an HTTP server, a Socket.IO server, or the WebSockets themselves, such as a `ConnectionRegistry`. */
+export type DrainTarget =
+  | WebSocketServerLike
+  | Server
+  | SocketIoServerLike
+  | Iterable<WebSocketLike | { readonly ws: WebSocketLike }>;
+
+export interface DrainOptions {
+  /** The least time that a client should wait before it connects again; each is given up to twice that. Default 2,000. */
+  readonly reconnectInMs?: number;
+  /** Close code of WebSockets. Default 1001 ("going away"). */
+  readonly code?: number;
+  /** Connections that are open after this time are destroyed. Default 10,000. */
+  readonly deadlineMs?: number;
+  /** Wait for this signal, such as `SIGTERM`, then drain, then let the signal end the process. Default: drain now. */
+  readonly signal?: NodeJS.Signals;
+}
+
+export interface DrainResult {
+  /** Connections that ended by themselves before the deadline. */
+  readonly closed: number;
+  /** Connections that were destroyed at the deadline. */
+  readonly forced: number;
+}
+
+const RECONNECT_IN_MS = 2_000;
+const GOING_AWAY = 1001;
+const DEADLINE_MS = 10_000;
+const POLL_MS = 50;
+
+/** A connection of any kind, as the drain sees it. */
+interface Draining {
+  /** Sends the hint and starts the close. */
+  readonly close: (reconnectInMs: number) => void;
+  readonly isOpen: () => boolean;
+  readonly destroy: () => void;
+}
+
+/**
+ * Stops new connections, sends each client `{"type":"SERVER_SHUTDOWN","reconnectInMs":n}` (event streams get `retry: n`)
+ * and closes it. Resolves when all are closed, at the latest at the deadline. `target` can be a list of several.
+ */
+export async function drain(
+  target: DrainTarget | readonly DrainTarget[],
+  options: DrainOptions = {},
+): Promise<DrainResult> {
+  const { signal } = options;
+  if (signal === undefined) return drainNow(asList(target), options);
+  await new Promise<void>((resolve) => process.once(signal, () => resolve()));
+  const result = await drainNow(asList(target), options);
+  // Our listener replaced the default action of the signal. Without another listener, the signal now ends the process.
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  return result;
+}
+
+const asList = (target: DrainTarget | readonly DrainTarget[]): readonly DrainTarget[] =>
+  Array.isArray(target) && target.every((item) => !isWebSocket(item))
+    ? (target as readonly DrainTarget[])
+    : [target as DrainTarget];
+
+async function drainNow(targets: readonly DrainTarget[], options: DrainOptions): Promise<DrainResult> {
+  const { reconnectInMs = RECONNECT_IN_MS, code = GOING_AWAY, deadlineMs = DEADLINE_MS } = options;
+  const clock = createClock();
+  const deadlineAtMs = clock.nowMs() + deadlineMs;
+  for (const target of targets) callSafely('drain', () => stopAccepting(target));
+  const seen = new Set<object>();
+  const connections: Draining[] = [];
+  /** A connection whose handshake was under way when the drain began appears later. */
+  function closeNew(): void {
+    for (const target of targets) {
+      for (const [connection, draining] of connectionsOf(target, code)) {
+        if (seen.has(connection)) continue;
+        seen.add(connection);
+        connections.push(draining);
+        callSafely('drain', () => draining.close(Math.round(reconnectInMs * (1 + Math.random()))));
+      }
+    }
+  }
+  closeNew();
+  while (connections.some(({ isOpen }) => isOpen()) && clock.nowMs() < deadlineAtMs) {
+    // Unlike the timers of the clock this one keeps the process alive: code after the drain must run.
+    await sleep(Math.max(1, Math.min(POLL_MS, deadlineAtMs - clock.nowMs())));
+    closeNew();
+  }
+  const late = connections.filter(({ isOpen }) => isOpen());
+  for (const { destroy } of late) callSafely('drain', destroy);
+  for (const target of targets) callSafely('drain', () => finish(target));
+  for (let n = 0; n < late.length; n += 1) countAction('drain', 'forced');
+  return { closed: connections.length - late.length, forced: late.length };
+}
+
+const isSocketIo = (target: DrainTarget): target is SocketIoServerLike =>
+  'engine' in target && 'of' in target;
+const isHttp = (target: DrainTarget): target is Server => 'closeIdleConnections' in target;
+const isWebSocket = (value: object): value is WebSocketLike =>
+  'terminate' in value && 'bufferedAmount' in value;
+
+function stopAccepting(target: DrainTarget): void {
+  if (isSocketIo(target)) {
+    target.httpServer?.close();
+  } else if (isHttp(target)) {
+    target.close();
+    target.closeIdleConnections();
+  } else if ('close' in target) {
+    // With an HTTP server of the application ws only stops handling its upgrades.
+    target.close();
+  }
+}
+
+function finish(target: DrainTarget): void {
+  if (isSocketIo(target)) void target.close();
+  else if (isHttp(target)) target.closeAllConnections();
+}
+
+function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [object, Draining]> {
+  if (isSocketIo(target)) {
+    const { sockets } = target.of('/') as { sockets: ReadonlyMap<string, SocketIoSocket> };
+    for (const socket of sockets.values()) yield [socket, socketIoConnection(socket)];
+  } else if (isHttp(target)) {
+    for (const response of eventStreamsOf(target)) yield [response, eventStream(response)];
+  } else if (Symbol.iterator in target) {
+    for (const item of target) {
+      const ws = 'ws' in item ? item.ws : item;
+      yield [ws, webSocketConnection(ws, code)];
+    }
+  } else {
+    for (const ws of target.clients ?? []) yield [ws, webSocketConnection(ws, code)];
+  }
+}
+
+interface SocketIoSocket {
+  readonly connected: boolean;
+  readonly conn: { close(discard?: boolean): void };
+  emit(event: string, value: unknown): unknown;
+  disconnect(close: boolean): unknown;
+}
+
+const shutdownHint = (reconnectInMs: number): { type: string; reconnectInMs: number } => ({
+  type: 'SERVER_SHUTDOWN',
+  reconnectInMs,
+});
+
+const webSocketConnection = (ws: WebSocketLike, code: number): Draining => ({
+  close(reconnectInMs) {
+    if (ws.readyState === OPEN) ws.send(JSON.stringify(shutdownHint(reconnectInMs)), () => undefined);
+    ws.close(code, 'server shutdown');
+  },
+  isOpen: () => ws.readyState <= CLOSING,
+  destroy: () => ws.terminate(),
+});
+
+const socketIoConnection = (socket: SocketIoSocket): Draining => ({
+  close(reconnectInMs) {
+    socket.emit('SERVER_SHUTDOWN', shutdownHint(reconnectInMs));
+    socket.disconnect(true);
+  },
+  isOpen: () => socket.connected,
+  destroy: () => socket.conn.close(true),
+});
+
+const eventStream = (response: ServerResponse): Draining => ({
+  close: (reconnectInMs) => void response.end(`retry: ${reconnectInMs}\n\n`),
+  isOpen: () => !response.closed,
+  destroy: () => void response.destroy(),
+});

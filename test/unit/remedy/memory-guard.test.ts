@@ -1,0 +1,155 @@
+import { EventEmitter } from 'node:events';
+import type { Server } from 'node:http';
+import { remedyList } from '../../../src/remedy/agent-registration.ts';
+import type { WatchingAgent } from '../../../src/remedy/agent-registration.ts';
+import { memoryGuard, type ExitAdvice, type MemoryPressure } from '../../../src/remedy/memory-guard.ts';
+import type { Alert } from '../../../src/types/index.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+import { FakeServer, FakeWebSocket } from '../../support/web-sockets.ts';
+
+const GIB = 1024 ** 3;
+const usage = { rss: 0, heapTotal: 0, heapUsed: 0, external: 0, arrayBuffers: 0 };
+beforeEach(() => {
+  jest.spyOn(process, 'memoryUsage').mockImplementation(() => usage as NodeJS.MemoryUsage);
+});
+afterEach(() => {
+  jest.restoreAllMocks();
+  Object.assign(usage, { heapUsed: 0, external: 0 });
+});
+
+test('pressure is reported once a period, and ends below 90 % of the threshold', () => {
+  const clock = createFakeClock();
+  const pressures: MemoryPressure[] = [];
+  memoryGuard({ thresholdBytes: GIB, onPressure: (pressure) => pressures.push(pressure) }, clock);
+  const useBytes = (heapUsed: number, external = 0): void => {
+    Object.assign(usage, { heapUsed, external });
+    clock.advance(5_000);
+  };
+  useBytes(0.9 * GIB);
+  expect(pressures).toEqual([]);
+  useBytes(0.9 * GIB, 0.2 * GIB);
+  useBytes(0.95 * GIB);
+  expect(pressures).toHaveLength(1);
+  expect(pressures[0]).toMatchObject({ thresholdBytes: GIB, usedBytes: 1.1 * GIB, terminated: 0 });
+  useBytes(0.5 * GIB);
+  useBytes(1.2 * GIB);
+  expect(pressures).toHaveLength(2);
+});
+
+test('under pressure upgrades get 503 and the slowest clients are terminated; else nothing happens', () => {
+  const clock = createFakeClock();
+  const http = new EventEmitter();
+  const wss = new FakeServer();
+  const clients = [0, 500_000, 2 << 20, 3 << 20].map((bufferedAmount) =>
+    Object.assign(new FakeWebSocket(), { bufferedAmount }),
+  );
+  for (const ws of clients) wss.clients.add(ws);
+  const dispose = memoryGuard(
+    { thresholdBytes: GIB, servers: [http as Server], webSocketServers: [wss] },
+    clock,
+  );
+  const upgrade = (): string[] => {
+    const answers: string[] = [];
+    http.emit(
+      'upgrade',
+      {},
+      Object.assign(new EventEmitter(), { end: (text: string) => answers.push(text) }),
+    );
+    return answers;
+  };
+  clock.advance(5_000);
+  expect(upgrade()).toEqual([]);
+  usage.heapUsed = 2 * GIB;
+  clock.advance(5_000);
+  expect(upgrade()[0]).toMatch(/^HTTP\/1\.1 503 /);
+  expect(clients.map(({ readyState }) => readyState)).toEqual([1, 1, 3, 3]);
+  dispose();
+  expect(http.listenerCount('upgrade')).toBe(0);
+});
+
+test('without a threshold the limits of the process count', () => {
+  jest.restoreAllMocks();
+  const clock = createFakeClock();
+  const pressures: unknown[] = [];
+  memoryGuard({ onPressure: (pressure) => pressures.push(pressure) }, clock);
+  clock.advance(20_000);
+  expect(pressures).toEqual([]);
+});
+
+describe('planned exit', () => {
+  function withAgent(options: Partial<Parameters<typeof memoryGuard>[0]> = {}) {
+    const clock = createFakeClock();
+    let emit: (alert: Alert) => void = () => undefined;
+    const agent = { on: (_event: string, listener: typeof emit) => ((emit = listener), () => undefined) };
+    remedyList().agent = agent as unknown as WatchingAgent;
+    const exits: ExitAdvice[] = [];
+    const dispose = memoryGuard(
+      { thresholdBytes: GIB, onExit: (advice) => exits.push(advice), ...options },
+      clock,
+    );
+    remedyList().agent = null;
+    const alert = (fields: object): void =>
+      emit({ id: 'a', event: 'opened', family: 'leak', timeToLimit: null, ...fields } as unknown as Alert);
+    return { clock, exits, alert, dispose };
+  }
+  const inMinutes = (minutes: number): object => ({ timeToLimit: { ms: minutes * 60_000 } });
+
+  test('a proven leak that is less than 10 min from the limit calls onExit once', () => {
+    const { clock, exits, alert } = withAgent();
+    alert(inMinutes(30));
+    clock.advance(19 * 60_000);
+    expect(exits).toEqual([]);
+    clock.advance(70_000);
+    expect(exits).toHaveLength(1);
+    expect(exits[0]!.timeToLimitMs).toBeLessThan(10 * 60_000);
+    clock.advance(600_000);
+    expect(exits).toHaveLength(1);
+  });
+
+  test.each([
+    ['a condition', { family: 'condition', ...inMinutes(1) }],
+    ['a leak without a time to the limit', {}],
+  ])('%s is no reason', (_name, fields) => {
+    const { clock, exits, alert } = withAgent();
+    alert(fields);
+    clock.advance(600_000);
+    expect(exits).toEqual([]);
+  });
+
+  test('a leak that was closed in time is no reason', () => {
+    const { clock, exits, alert } = withAgent();
+    alert(inMinutes(30));
+    alert({ ...inMinutes(30), event: 'closed' });
+    clock.advance(40 * 60_000);
+    expect(exits).toEqual([]);
+  });
+
+  test('without a granted claim it waits, and asks again', async () => {
+    const answers = [
+      Promise.reject(new Error('Redis is away')),
+      Promise.resolve(false),
+      Promise.resolve(true),
+    ];
+    let asked = 0;
+    const { clock, exits, alert } = withAgent({ claimExit: () => answers[asked++]! });
+    alert(inMinutes(5));
+    for (const count of [0, 0, 1]) {
+      clock.advance(5_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(exits).toHaveLength(count);
+    }
+    expect(asked).toBe(3);
+  });
+
+  test('dispose while a claim is pending ends it', async () => {
+    let grant: (isGranted: boolean) => void = () => undefined;
+    const claimExit = (): Promise<boolean> => new Promise((resolve) => (grant = resolve));
+    const { clock, exits, alert, dispose } = withAgent({ claimExit });
+    alert(inMinutes(5));
+    clock.advance(5_000);
+    dispose();
+    grant(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(exits).toEqual([]);
+  });
+});
