@@ -1,10 +1,11 @@
 // Builds dist/ from src/. Does nothing when dist is newer than all of its sources.
-// With ANYWAY=1 it builds in spite of type errors.
+// With ANYWAY=1 it builds in spite of type errors. Compiles the addon of native/ when there is a C compiler.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileAddon } from '../../native/compile.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const stamp = join(root, 'dist', '.built');
@@ -54,3 +55,4 @@ if (
   if (existsSync(cli)) chmodSync(cli, 0o755);
   writeFileSync(stamp, '');
 }
+compileAddon();
