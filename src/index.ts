@@ -2,11 +2,11 @@
  * Public API of the package, and the entry of `--require`. As a preload it installs only the hooks; the agent and the two
  * classes are loaded with their first use, so that a process that never serves pays a few milliseconds.
  */
-import { writeSync } from 'node:fs';
 import type * as AgentModule from './agent.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { Agent } from './agent/api.ts';
 import type * as HeapAnalyzerModule from './heap-analyzer.ts';
+import type * as StderrModule from './core/stderr.ts';
 import type * as MemoryMonitorModule from './memory-monitor.ts';
 
 export type { Agent } from './agent/api.ts';
@@ -56,13 +56,16 @@ function logNotLoaded(error: unknown): void {
   const { code, message } = error as NodeJS.ErrnoException;
   // The same shape as the lines of core/log.ts, which may be the file that could not be loaded.
   const line = { level: 50, pid: process.pid, name: 'wsguard', code: 'WSGUARD_FAULT', part: 'load' };
+  const text = {
+    ...line,
+    error: code ?? message,
+    msg: 'the agent could not be loaded; the application runs without it',
+  };
   try {
-    writeSync(
-      2,
-      `${JSON.stringify({ ...line, error: code ?? message, msg: 'the agent could not be loaded; the application runs without it' })}\n`,
-    );
+    const { createStderrWriter } = require('./core/stderr.ts') as typeof StderrModule;
+    createStderrWriter()(`${JSON.stringify(text)}\n`);
   } catch {
-    // stderr is closed or full.
+    // `--permission` can deny reading this file too.
   }
 }
 

@@ -3,6 +3,7 @@
  * load packages; where Workers are forbidden the same code runs on the application thread.
  */
 import { randomUUID } from 'node:crypto';
+import type * as Dns from 'node:dns';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createHeartbeatMonitor, HEARTBEAT_PERIOD_MS } from './agent/heartbeat-counter.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type WatcherThreadData,
 } from './channel.ts';
 import { createClock } from './core/clock.ts';
+import { replaceLookup } from './core/lookup.ts';
 import { createDetection, type Detection } from './detection.ts';
 import type { Alert, Clock, CrashRecord, Sample, Snapshot, Stop } from './types/index.ts';
 import { createWatcherContext, type WatcherContext } from './watcher/context.ts';
@@ -166,6 +168,7 @@ if (parentPort !== null && threadData !== undefined) {
   // Nobody reads these streams (agent/watcher-host.ts), so output of our packages would pile up in memory. The log writes
   // to file descriptor 2 instead.
   process.stdout.write = process.stderr.write = () => true;
+  replaceLookup(require('node:dns') as typeof Dns);
   const port: Port = {
     post: (message) => outgoing.postMessage(message),
     receive: (listener) => void incoming.on('message', listener),

@@ -1,10 +1,11 @@
 /**
  * The log: JSON lines on stderr. The watcher thread writes them with pino. The application thread, where the agent loads no
- * package, writes the same shape with a few lines of code. Both write synchronously, so that no line is lost in a crash.
+ * package, writes the same shape with a few lines of code. Both write at once, so that no line is lost in a crash, and drop a
+ * line rather than wait for a reader.
  */
-import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Clock, Log, LogFields, LogLevel } from '../types/index.ts';
+import { createStderrWriter } from './stderr.ts';
 
 export interface LogOptions {
   readonly level: LogLevel | 'silent';
@@ -16,7 +17,6 @@ export interface LogOptions {
 }
 
 const LEVELS: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
-const STDERR = 2;
 /** A repeated line within this time is only counted; the next line after it has the count as `repeated`. */
 const REPEAT_WINDOW_MS = 10 * 60_000;
 const MAX_REMEMBERED_LINES = 200;
@@ -106,21 +106,4 @@ function plainValue(value: unknown): unknown {
   return typeof value === 'string' && value.length > MAX_TEXT_LENGTH
     ? `${value.slice(0, MAX_TEXT_LENGTH)}…`
     : value;
-}
-
-/** A write to a full pipe fails with EAGAIN. The line is dropped and counted, because waiting would block the thread. */
-function createStderrWriter(): (line: string) => void {
-  let dropped = 0;
-  return (line) => {
-    const note =
-      dropped === 0
-        ? ''
-        : `{"level":40,"name":"wsguard","dropped":${dropped},"msg":"log lines were dropped because stderr was full"}\n`;
-    try {
-      writeSync(STDERR, note + line);
-      dropped = 0;
-    } catch {
-      dropped += 1;
-    }
-  };
 }

@@ -32,7 +32,16 @@ const MAX_BYTES = 10 * 1024 * 1024;
 const PRIVATE_FILE = 0o600;
 const DELIVERED: Delivery = { outcome: 'delivered' };
 const DISK_FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-const DENIED_CODES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ERR_ACCESS_DENIED']);
+const DENIED_CODES = new Set([
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOTDIR',
+  'EEXIST',
+  'ELOOP',
+  'ENXIO',
+  'ERR_ACCESS_DENIED',
+]);
 
 export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: FileSinkOptions): FileSink {
   let last: Promise<unknown> = Promise.resolve();
@@ -83,14 +92,18 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: 
 
 /**
  * Follows a symbolic link of this user, for example to /dev/stdout. A link of another user is refused, because it could
- * make us overwrite a file that only we may write.
+ * make us overwrite a file that only we may write. O_NONBLOCK keeps a FIFO that nobody reads from blocking the exit.
  */
 async function openToAppend(path: string): Promise<FileHandle> {
   const link = await lstat(path).catch(() => null);
   const isOwnLink = link?.isSymbolicLink() === true && link.uid === process.getuid?.();
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  // On Windows O_NOFOLLOW is undefined although its type is number; undefined counts as 0 here.
-  return open(path, O_APPEND | O_CREAT | O_WRONLY | (isOwnLink ? 0 : O_NOFOLLOW), PRIVATE_FILE);
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  // On Windows the last two are undefined although their type is number; undefined counts as 0 here.
+  const flags = O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK | (isOwnLink ? 0 : O_NOFOLLOW);
+  const file = await open(path, flags, PRIVATE_FILE);
+  if (isOwnLink || (await file.stat()).isFile()) return file;
+  await file.close();
+  throw Object.assign(new Error(`${ALERTS_NAME} is not a regular file`), { code: 'EEXIST' });
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {

@@ -1,4 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import {
+  closeSync,
+  constants,
+  openSync,
   existsSync,
   lchownSync,
   mkdirSync,
@@ -144,4 +148,16 @@ describe('symbolic links', () => {
     });
     expect(readFileSync(join(dir, 'victim'), 'utf8')).toBe('precious');
   });
+});
+
+const onLinux = process.platform === 'linux' ? test : test.skip;
+
+onLinux('a FIFO in place of alerts.ndjson is refused at once, with and without a reader', async () => {
+  const fifo = join(root, 'alerts.ndjson');
+  spawnSync('mkfifo', [fifo]);
+  const refused = { outcome: 'dropped', code: 'WSGUARD_DIR_UNWRITABLE' };
+  expect(await createFileSink({ dir: root }).appendAlert(alertOf())).toMatchObject(refused);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  expect(await createFileSink({ dir: root }).appendAlert(alertOf())).toMatchObject(refused);
+  closeSync(reader);
 });

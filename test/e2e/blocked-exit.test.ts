@@ -1,0 +1,167 @@
+/** Nothing that the agent reads or writes may delay the application or its exit, also when nobody serves the other end. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { createServer, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AGENT, endChildren, startChild } from '../support/child.ts';
+
+const onLinux = process.platform === 'linux' ? describe : describe.skip;
+/** The application asks to exit after 1.5 s. A machine can be slow, but a blocked exit never ends. */
+const DEADLINE_MS = 30_000;
+const SERVER = `
+const http = require('node:http');
+const server = http.createServer((request, response) => response.end('ok'));
+server.listen(0, '127.0.0.1', () => {
+  require('node:fs').writeSync(1, 'port ' + server.address().port + '\\n');
+  setTimeout(() => {
+    if (process.argv[1] === 'exit') process.exit(7);
+    process.exitCode = 7;
+    server.close();
+    server.closeAllConnections();
+  }, 1500);
+});`;
+
+let dir: string;
+const children: ChildProcess[] = [];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'wsguard-blocked-'));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  await endChildren();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+interface Options {
+  readonly stderr: number | Socket;
+  readonly how: 'exit' | 'close';
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Returns the exit code of the application; null when it did not exit. Rejects when it does not answer. */
+async function runServer({ stderr, how, env }: Options): Promise<number | null> {
+  const child = spawn(process.execPath, ['--require', AGENT, '-e', SERVER, how], {
+    stdio: ['ignore', 'pipe', stderr],
+    env: { ...process.env, NODE_OPTIONS: '', WSGUARD_DIR: join(dir, 'out'), ...env },
+  });
+  children.push(child);
+  const exited = new Promise<number | null>((resolve) => {
+    const deadline = setTimeout(() => resolve(null), DEADLINE_MS);
+    child.on('exit', (code) => {
+      clearTimeout(deadline);
+      resolve(code);
+    });
+  });
+  const port = await new Promise<string>((resolve, reject) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      const found = /port (\d+)/.exec(String(chunk))?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    void exited.then(() => reject(new Error('the application does not listen')));
+  });
+  const reply = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(DEADLINE_MS) });
+  expect(await reply.text()).toBe('ok');
+  return exited;
+}
+
+function fill(descriptor: number): void {
+  for (const chunk of [Buffer.alloc(4096), Buffer.alloc(1)]) {
+    try {
+      for (;;) writeSync(descriptor, chunk);
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('EAGAIN');
+    }
+  }
+}
+
+const CASES = [
+  { how: 'exit', env: {} },
+  { how: 'close', env: {} },
+  { how: 'exit', env: { WSGUARD_THREAD: 'off' } },
+  { how: 'close', env: { WSGUARD_THREAD: 'off' } },
+  // A warning about a setting comes from the application thread.
+  { how: 'exit', env: { WSGUARD_LOGG: 'x' } },
+] as const;
+
+onLinux('stderr that nobody reads', () => {
+  test.each(CASES)('a full pipe: $how $env', async ({ how, env }) => {
+    const fifo = join(dir, 'stderr');
+    spawnSync('mkfifo', [fifo]);
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const full = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+    fill(full);
+    // The descriptor of the application waits, as usual.
+    const writer = openSync(fifo, constants.O_WRONLY);
+    try {
+      expect(await runServer({ stderr: writer, how, env })).toBe(7);
+    } finally {
+      for (const descriptor of [reader, full, writer]) closeSync(descriptor);
+    }
+  });
+
+  test.each(CASES)('a full socket: $how $env', async ({ how, env }) => {
+    const server = createServer({ pauseOnConnect: true });
+    await new Promise<void>((resolve) => server.listen(join(dir, 'socket'), resolve));
+    const stderr = await new Promise<Socket>((resolve) => {
+      const socket: Socket = connect(join(dir, 'socket'), () => resolve(socket));
+    });
+    stderr.on('error', () => undefined);
+    while (stderr.write(Buffer.alloc(64 * 1024)));
+    try {
+      expect(await runServer({ stderr, how, env })).toBe(7);
+    } finally {
+      stderr.destroy();
+      server.close();
+    }
+  });
+});
+
+onLinux('a FIFO where a file is expected', () => {
+  test.each(['.analysis.lock', 'host-1-x/owner.json', 'host-1-x/open-alerts.json'])('%s', async (name) => {
+    const folder = join(dir, 'files');
+    mkdirSync(join(folder, 'host-1-x'), { recursive: true, mode: 0o700 });
+    spawnSync('mkfifo', [join(folder, name)]);
+    const child = startChild({
+      files: {
+        'main.js': `
+const { EventEmitter } = require('node:events');
+const agent = require(${JSON.stringify(AGENT)}).start();
+const server = require('node:http').createServer().listen(0, '127.0.0.1');
+const sessions = new Map();
+agent.watchRegistry('sessions', sessions);
+setTimeout(() => process.exit(7), 2500);`,
+      },
+      env: { WSGUARD_DIR: folder },
+    });
+    expect(await child.exited).toEqual({ code: 7, signal: null });
+  });
+});
+
+const hasNamespaces = spawnSync('unshare', ['-mn', 'true']).status === 0;
+
+(hasNamespaces ? test : test.skip)('a DNS server that never answers', async () => {
+  const main = `
+const { createSocket } = require('node:dgram');
+createSocket('udp4').bind(53, '127.0.0.1').unref();
+require('node:http').createServer().listen(0, '127.0.0.1');
+setTimeout(() => { console.log('exits'); process.exit(7); }, 5000);`;
+  const script = `ip link set lo up && echo nameserver 127.0.0.1 > resolv.conf && mount --bind resolv.conf /etc/resolv.conf &&
+    exec ${process.execPath} --require ${AGENT} main.js`;
+  const child = startChild({
+    files: { 'main.js': main },
+    command: 'unshare',
+    args: ['-mn', 'sh', '-c', script],
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.example.com:4318',
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
+      OTEL_METRIC_EXPORT_TIMEOUT: '900',
+      WSGUARD_INTERVAL_MS: '250',
+    },
+  });
+  await child.stdoutMatch(/exits/);
+  const exitsAtMs = Date.now();
+  expect(await child.exited).toEqual({ code: 7, signal: null });
+  // getaddrinfo asks twice for 5 s.
+  expect(Date.now() - exitsAtMs).toBeLessThan(5_000);
+});
