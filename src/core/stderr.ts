@@ -9,7 +9,8 @@ import { isMainThread } from 'node:worker_threads';
 const STDERR = 2;
 const STDERR_FILE = '/proc/self/fd/2';
 const STDERR_INFO = '/proc/self/fdinfo/2';
-const { O_WRONLY, O_NONBLOCK = 0, O_NOCTTY = 0 } = constants;
+/** Windows has no O_NONBLOCK and O_NOCTTY; both are used on Linux only. */
+const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
 
 /** The returned function writes one line, with its line break. A line for which there is no room is dropped and counted. */
 export function createStderrWriter(write: (bytes: Buffer) => number = writeNow): (line: string) => void {
