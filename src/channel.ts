@@ -86,8 +86,8 @@ export interface WatcherSetup {
   readonly env: Readonly<Record<string, string>>;
   /** The directory is set explicitly and not the default: the watcher keeps state there across restarts. */
   readonly isDirSet: boolean;
-  /** False where `--permission` denies the application to write there: the watcher thread obeys that too. */
-  readonly mayWrite: boolean;
+  /** The reason why the agent writes no files; null when it may. The watcher thread obeys it too. */
+  readonly noFilesReason: string | null;
   readonly startedWallMs: number;
   /** Memory of the heartbeat counter; null without a watcher thread. */
   readonly heartbeat: SharedArrayBuffer | null;

@@ -2,7 +2,7 @@
 import type { PreloadContext } from '../agent.ts';
 import type { FromApp, Link, WatcherSetup } from '../channel.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
-import { isAllowed } from '../core/process.ts';
+import { reasonForNoFiles } from '../core/no-files.ts';
 import type { MetricState } from '../export/metric.ts';
 import type { Alert, Identity, Log } from '../types/index.ts';
 import type { AgentEventEmitter } from './event-emitter.ts';
@@ -26,7 +26,8 @@ export interface AgentContext {
   readonly startedWallMs: number;
   /** The directory is set explicitly and writable: the watcher keeps state there across restarts. */
   readonly isDirSet: boolean;
-  readonly mayWrite: boolean;
+  /** The reason why the agent writes no files; null when it may. */
+  readonly noFilesReason: string | null;
   /** From the watcher's last acknowledgement. */
   metrics: MetricState | null;
   /** Null before the watcher starts, after `stop()`, and when the watcher was given up. */
@@ -38,16 +39,17 @@ export interface AgentContext {
 export function directoryRights({
   config,
   sources,
-}: ResolvedConfig): Pick<AgentContext, 'isDirSet' | 'mayWrite'> {
-  const mayWrite = isAllowed('fs.write', config.dir);
-  return { mayWrite, isDirSet: mayWrite && ['file', 'code', 'env'].includes(sources.dir) };
+}: ResolvedConfig): Pick<AgentContext, 'isDirSet' | 'noFilesReason'> {
+  const noFilesReason = reasonForNoFiles(config, process.argv?.[1] ?? null);
+  return { noFilesReason, isDirSet: noFilesReason === null && ['file', 'code', 'env'].includes(sources.dir) };
 }
 
 export function createWatcherSetup(
   context: AgentContext,
   { noThreadReason, restarts }: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>,
 ): WatcherSetup {
-  const { resolved, identity, preload, heartbeat, startedWallMs, openAlerts, isDirSet, mayWrite } = context;
+  const { resolved, identity, preload, heartbeat, startedWallMs, openAlerts, isDirSet, noFilesReason } =
+    context;
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(preload.env)) if (value !== undefined) env[name] = value;
   return {
@@ -57,7 +59,7 @@ export function createWatcherSetup(
     identity,
     env,
     isDirSet,
-    mayWrite,
+    noFilesReason,
     startedWallMs,
     heartbeat: noThreadReason === null ? heartbeat.memory : null,
     openAlerts: [...openAlerts.values()],

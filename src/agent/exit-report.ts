@@ -9,14 +9,14 @@ import type { Stop } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
 
 export function installExitReport(context: AgentContext): Stop {
-  const { preload, log, openAlerts, rawFiles, resolved, identity, mayWrite, isDirSet } = context;
+  const { preload, log, openAlerts, rawFiles, resolved, identity, noFilesReason, isDirSet } = context;
   const { dir } = resolved.config;
   const onExit = preload.guard.wrap('exit', (exitCode: number) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     for (const file of rawFiles) rmSync(file, { force: true });
     // Without an alert or a snapshot no child process has run, and the lock was never taken.
-    if (mayWrite && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
+    if (noFilesReason === null && (open.length > 0 || rawFiles.size > 0)) releaseLock(dir);
     // Samples that stay would make the next start report `process-died`.
     if (isDirSet) discardSamples(blackBoxFolder(dir, identity.instance));
   });

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
 import type { Config } from '../config/schema.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
+import { reasonForNoFiles } from '../core/no-files.ts';
 import { isAllowed } from '../core/process.ts';
 import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
 import { check, type Check } from './doctor-report.ts';
@@ -26,7 +27,7 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
     checkGcProfiler(),
     checkInspector(),
     checkTcpTable(),
-    checkDirectory(config.dir),
+    checkDirectory(config),
     checkSnapshots(config),
     await checkPrometheus(config),
     checkOtlp(env),
@@ -89,7 +90,10 @@ function checkTcpTable(): Check {
   }
 }
 
-function checkDirectory(dir: string): Check {
+function checkDirectory(config: Config): Check {
+  const { dir } = config;
+  const reason = reasonForNoFiles(config, null);
+  if (reason !== null) return check('directory', 'no', `WSGUARD_NO_FILES: ${reason}`);
   let existing = dir;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   try {

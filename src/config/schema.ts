@@ -58,6 +58,12 @@ export const SCHEMA = {
       'Directory for everything that the agent writes. The agent creates it at the first alert, or at the start when this setting is set, readable by this user only (0700), with a `.gitignore`.',
     defaultText: '`--diagnostic-dir`, else `./.wsguard`',
   }),
+  networkDir: choice(
+    'WSGUARD_NETWORK_DIR',
+    ['off', 'on'],
+    'off',
+    'Writes files also when `WSGUARD_DIR` is on a network mount (NFS, SMB, FUSE) that does not hold the application. `off`: a mount that stops responding would keep the process from exiting, so the agent writes no files there. `on`: you accept that.',
+  ),
   service: setting<string>('WSGUARD_SERVICE', 'string', 'unknown_service:node', {
     meaning: 'Name of the service in alerts and metrics.',
     defaultText: '`OTEL_SERVICE_NAME`, else the name in the nearest package.json',

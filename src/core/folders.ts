@@ -1,9 +1,11 @@
-/** Creates the private folders of the agent and removes its files. */
-import { chmodSync, mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+/** Creates and checks the private folders of the agent, and removes its files. */
+import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
+const WRITABLE_BY_OTHERS = 0o022;
+const ROOT = 0;
 
 /**
  * Creates a folder and the missing ones above it, readable by this user only. Returns false when it exists already.
@@ -25,13 +27,40 @@ export function makeFolder(path: string): boolean {
   return true;
 }
 
-/** Creates a folder of the agent and keeps it out of git. A folder that exists already is not changed. */
+/**
+ * Creates a folder of the agent and keeps it out of git. A folder that exists already is not changed. Throws with the code
+ * WSGUARD_DIR_UNSAFE when another user owns it or can write to it.
+ */
 export function makePrivateFolder(path: string): void {
-  if (!makeFolder(path)) return;
+  if (!makeFolder(path)) {
+    const reason = unsafeFolderReason(path);
+    if (reason !== null) throw Object.assign(new Error(reason), { code: 'WSGUARD_DIR_UNSAFE' });
+    return;
+  }
   // The umask applies to the mode of mkdir, but not to chmod.
   chmodSync(path, PRIVATE_FOLDER);
   writeFileSync(join(path, '.gitignore'), '*\n', { mode: PRIVATE_FILE });
 }
+
+/**
+ * The reason why other users could read or replace what the agent writes into a folder; null when they cannot, or when there
+ * is no such folder yet.
+ */
+export function unsafeFolderReason(path: string): string | null {
+  const userId = process.geteuid?.();
+  const stat = statSync(path, { throwIfNoEntry: false });
+  // Windows has no user ids.
+  if (userId === undefined || stat === undefined) return null;
+  const isTrusted = (owner: number): boolean => owner === userId || owner === ROOT;
+  const link = lstatSync(path);
+  if (link.isSymbolicLink() && !isTrusted(link.uid)) return `it is a symbolic link of user ${link.uid}`;
+  if (!isTrusted(stat.uid)) return `it belongs to user ${stat.uid}`;
+  return (stat.mode & WRITABLE_BY_OTHERS) === 0
+    ? null
+    : `other users can write to it (mode ${octal(stat.mode)})`;
+}
+
+const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 

@@ -150,6 +150,7 @@ const dropped = (error: unknown, dir: string): Delivery => ({
 /** The WSGUARD code (docs/errors.md) and the reason of a failed write into `dir`. */
 export function writeFailure(error: unknown, dir: string): { code: string; reason: string } {
   const { code = '', message } = error as NodeJS.ErrnoException;
+  if (code === 'WSGUARD_DIR_UNSAFE') return { code, reason: `${dir}: ${message}` };
   const reason = `${dir}: ${code || message}`;
   if (DISK_FULL_CODES.has(code)) return { code: 'WSGUARD_DISK_FULL', reason };
   return { code: DENIED_CODES.has(code) ? 'WSGUARD_DIR_UNWRITABLE' : 'WSGUARD_FILE_FAILED', reason };

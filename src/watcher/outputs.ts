@@ -33,7 +33,7 @@ export class Outputs {
     const { dir, webhookUrl, uploadUrl, webhookSecret, redact } = setup.config;
     this.#context = context;
     this.#state = state;
-    this.#files = createFileSink({ dir, isDenied: !setup.mayWrite });
+    this.#files = createFileSink({ dir, isDenied: setup.noFilesReason !== null });
     const target = (sink: string, url: string) => ({
       url,
       secret: webhookSecret,

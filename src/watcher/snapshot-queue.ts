@@ -41,9 +41,10 @@ export function createSnapshotQueue(
   let turn: Promise<unknown> = Promise.resolve();
   // The first watcher of this process has taken it.
   let isBaselineTaken = setup.restarts > 0;
-  clearStaleLock(dir, clock.wallMs());
+  if (setup.noFilesReason === null) clearStaleLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
+    if (setup.noFilesReason !== null) return { outcome: 'refused', reason: setup.noFilesReason };
     const folder = join(dir, alertId ?? 'snapshots');
     const taken = await link.request('snapshot', { folder, label }, SNAPSHOT_DEADLINE_MS);
     if (taken === null) return NO_REPLY;

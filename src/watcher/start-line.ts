@@ -24,12 +24,17 @@ export function logStart(
     instance: identity.instance,
     servers: attached.servers,
     cannotSee: blind.map(({ what, why }) => `${what}: ${why}`),
-    writesTo: setup.mayWrite ? config.dir : null,
+    writesTo: setup.noFilesReason === null ? config.dir : null,
     exports: destinations,
     pings: attached.pings,
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
-  log.info(fields, startMessage(fields));
+  log.info(fields, startMessage(fields, setup.noFilesReason));
+  if (setup.noFilesReason !== null)
+    log.warn(
+      { code: 'WSGUARD_NO_FILES', dir: config.dir, reason: setup.noFilesReason },
+      'the agent writes no files: no reports, no alerts.ndjson, no snapshots',
+    );
 }
 
 interface StartFields {
@@ -42,21 +47,14 @@ interface StartFields {
   readonly timeScale?: number;
 }
 
-function startMessage({
-  service,
-  servers,
-  cannotSee,
-  writesTo,
-  exports,
-  pings,
-  timeScale,
-}: StartFields): string {
+function startMessage(
+  { service, servers, cannotSee, writesTo, exports, pings, timeScale }: StartFields,
+  noFilesReason: string | null,
+): string {
   const parts = [
     `watching ${service}: ${servers.length === 0 ? 'no server listens yet' : servers.join(', ')}`,
     ...(cannotSee.length === 0 ? [] : [`cannot see ${cannotSee.join(', ')}`]),
-    writesTo === null
-      ? 'writes no files, because --permission needs --allow-fs-write for its directory'
-      : `writes to ${writesTo}`,
+    writesTo === null ? `writes no files, because ${noFilesReason}` : `writes to ${writesTo}`,
     exports.length === 0 ? 'exports nothing' : `exports to ${exports.join(', ')}`,
     pings ? 'pings silent WebSocket connections' : 'sends no pings',
     ...(timeScale === undefined ? [] : [`time scale ${timeScale}, for tests and demos only`]),

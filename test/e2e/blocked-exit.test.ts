@@ -165,3 +165,22 @@ setTimeout(() => { console.log('exits'); process.exit(7); }, 5000);`;
   // getaddrinfo asks twice for 5 s.
   expect(Date.now() - exitsAtMs).toBeLessThan(5_000);
 });
+
+const DEAD_MOUNT = `mkdir -p dead && exec 3<>/dev/fuse &&
+  mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead ./dead`;
+const canMount = spawnSync('unshare', ['-m', 'sh', '-c', DEAD_MOUNT], { cwd: tmpdir() }).status === 0;
+
+(canMount ? test : test.skip)('a directory on a mount that does not respond', async () => {
+  const main = `
+require('node:http').createServer().listen(0, '127.0.0.1');
+setTimeout(() => process.exit(7), 2500);`;
+  const child = startChild({
+    files: { 'main.js': main },
+    command: 'unshare',
+    args: ['-m', 'sh', '-c', `${DEAD_MOUNT} && exec ${process.execPath} --require ${AGENT} main.js`],
+    env: { WSGUARD_DIR: './dead/wsguard' },
+  });
+  expect(await child.exited).toEqual({ code: 7, signal: null });
+  const line = child.logLines().find(({ code }) => code === 'WSGUARD_NO_FILES');
+  expect(line?.reason).toMatch(/is on the network mount .*dead \(fuse\)/);
+});

@@ -48,7 +48,7 @@ export function createTestContext(
       identity: IDENTITY,
       env: {},
       isDirSet: false,
-      mayWrite: true,
+      noFilesReason: null,
       startedWallMs: clock.wallMs(),
       heartbeat: null,
       noThreadReason: null,

@@ -1,8 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder, makePrivateFolder, removeFile } from '../../../src/core/folders.ts';
+import { makeFolder, makePrivateFolder, removeFile, unsafeFolderReason } from '../../../src/core/folders.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -47,4 +58,30 @@ test('removeFile returns true when the file is gone, also when it was missing be
   const file = join(dir, 'file');
   writeFileSync(file, '');
   expect([removeFile(file), removeFile(file), removeFile(dir)]).toEqual([true, true, false]);
+});
+
+onLinux.each([0o777, 0o775, 0o1777, 0o702])(
+  'a folder with mode %o is refused, because others can write to it',
+  (mode) => {
+    const folder = join(dir, 'shared');
+    mkdirSync(folder);
+    chmodSync(folder, mode);
+    expect(() => makePrivateFolder(folder)).toThrow(expect.objectContaining({ code: 'WSGUARD_DIR_UNSAFE' }));
+    expect(readdirSync(folder)).toEqual([]);
+    chmodSync(folder, 0o755);
+    expect(() => makePrivateFolder(folder)).not.toThrow();
+  },
+);
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+asRoot('a folder and a symbolic link of another user are refused', () => {
+  const [folder, link] = [join(dir, 'theirs'), join(dir, 'link')];
+  mkdirSync(folder);
+  symlinkSync(folder, link);
+  expect(unsafeFolderReason(link)).toBeNull();
+  lchownSync(link, 65_534, 65_534);
+  expect(unsafeFolderReason(link)).toBe('it is a symbolic link of user 65534');
+  chownSync(folder, 65_534, 65_534);
+  expect(unsafeFolderReason(folder)).toBe('it belongs to user 65534');
 });

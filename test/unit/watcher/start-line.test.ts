@@ -25,7 +25,10 @@ test('the start line names servers, directory, exports and pings', () => {
 test('the start line names everything that the agent cannot see, and why', () => {
   const context = createTestContext(
     { timeScale: 60 },
-    { mayWrite: false, noThreadReason: 'WSGUARD_THREAD=off' },
+    {
+      noFilesReason: '--permission needs --allow-fs-write for its directory',
+      noThreadReason: 'WSGUARD_THREAD=off',
+    },
   );
   const blind = [{ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' }];
   logStart(context, { servers: [], pings: false, blind }, []);
