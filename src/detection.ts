@@ -7,6 +7,7 @@ import { History } from './detect/history.ts';
 import { blockedLoop } from './detect/process-conditions.ts';
 import { findProcessDeath } from './detect/process-died.ts';
 import { inScaledTime } from './detect/sample-row.ts';
+import { sampleNeedsAll } from './detect/zombie-connections.ts';
 import type { AlertUpdate } from './investigate/investigation.ts';
 import type {
   Alert,
@@ -38,7 +39,9 @@ export interface DetectionResult {
   readonly growthBytesPerHour: Readonly<Record<string, number>>;
   /** Something may leak: probe a sample of the connections more often. */
   readonly suspicion: boolean;
-  /** A finding must hold for a while before an alert opens: probe all connections now. */
+  /**
+   * Probe all connections now: a finding must hold for a while before an alert opens, or many of a sample did not reply.
+   */
   readonly confirming: boolean;
 }
 
@@ -96,13 +99,14 @@ class SampleDetection implements Detection {
       timeToLimit,
       timeToLimitScaledMs: scaledTime?.ms ?? null,
     });
+    const suspicion = isSuspicious(verdicts, view);
     this.#latest = {
       verdicts,
       transitions,
       timeToLimit,
       growthBytesPerHour: growthByPool(history, view.trend),
-      suspicion: isSuspicious(verdicts, view),
-      confirming: this.#alerts.isConfirming,
+      suspicion,
+      confirming: this.#alerts.isConfirming || (suspicion && sampleNeedsAll(sample)),
     };
     return this.#latest;
   }

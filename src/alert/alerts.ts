@@ -126,7 +126,8 @@ export class Alerts {
     );
     const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find((leak) => leak.hasJoined(finding));
-    const host = joined ?? recent ?? (isCounted(finding.kind) ? undefined : leaks[0]);
+    const cause = leaks.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
+    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? undefined : leaks[0]);
     if (host === undefined) return this.#start(finding, evaluation);
     const isMoreSpecific = host === recent && rankOf(finding.kind) < rankOf(host.alert.kind);
     return isMoreSpecific ? [host.specialise(finding, evaluation)] : this.#join(host, finding, evaluation);
@@ -208,6 +209,11 @@ function closingRule({ isRestored, alert }: OpenAlert): { readonly text: string;
 const isCounted = (kind: Kind): boolean => {
   const spec: KindSpec = KINDS[kind];
   return spec.family === 'leak' && spec.isCounted;
+};
+
+const isEffectOf = (kind: Kind, cause: Kind): boolean => {
+  const spec: KindSpec = KINDS[kind];
+  return spec.family === 'leak' && spec.effectOf?.some((other) => other === cause) === true;
 };
 
 /** Whether an open leak alert explains a condition. */

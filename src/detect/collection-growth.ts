@@ -150,7 +150,10 @@ function evaluateSeries(
   const evidence = growthEvidence(metric, growth, { minRise: rule.minRise, unit: entries });
   const text = `${subjectText(name)} ${formatCount(growth.now)} ${entries}`;
   const title = withLeakRate(text, growth, view.counts);
-  if (growth.answer !== 'found') return noGrowth(detector, growth, title, evidence);
+  if (growth.answer !== 'found') {
+    const minText = `${formatCount(rule.minRise)} ${entries}`;
+    return noGrowth(detector, growth, title, { evidence, minText });
+  }
   const details = { kind, subject: name, title, evidence };
   return doubt === undefined
     ? found(detector, details)

@@ -1,6 +1,6 @@
 /** Evidence and title of a count that grows. */
 
-import { formatCount } from '../core/format.ts';
+import { formatCount, formatDuration } from '../core/format.ts';
 import type { Evidence, Verdict } from '../types/index.ts';
 import type { ChangesOfCount } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
@@ -62,19 +62,28 @@ const rateText = (rate: number): string => Math.max(0, rate).toFixed(2);
 const isCausedByClosing = ({ addedPerOpened, removedPerClosed, leaked, closed }: ChangesOfCount): boolean =>
   (addedPerOpened - removedPerClosed) * closed > leaked / 2;
 
+/** Why a rise below the minimum, or one that does not go on, is no finding. `minText` is the minimum with its unit. */
+function noGrowthReason({ answer, uncertainty, windowMs }: Growth, minText: string): string {
+  if (uncertainty !== null) return uncertainty.because;
+  return answer === 'plateau'
+    ? 'the rise came in one step, or it has stopped'
+    : `the rise is below ${minText} in ${formatDuration(windowMs)}`;
+}
+
 /** The verdict on a count that is no finding; an uncertain one says what makes it so and what would decide. */
 export const noGrowth = (
   detector: string,
-  { answer, uncertainty }: Growth,
+  growth: Growth,
   title: string,
-  evidence: readonly Evidence[],
+  { evidence, minText }: { readonly evidence: readonly Evidence[]; readonly minText: string },
 ): Verdict =>
   noFinding(
     detector,
-    answer === 'found' ? 'inconclusive' : answer,
-    uncertainty === null ? title : `${title}; ${uncertainty.because}`,
+    growth.answer === 'found' ? 'inconclusive' : growth.answer,
+    // A count of zero needs no reason.
+    growth.answer === 'ok' && growth.now === 0 ? title : `${title}; ${noGrowthReason(growth, minText)}`,
     {
       evidence,
-      ...(uncertainty === null ? {} : { missing: uncertainty.missing }),
+      ...(growth.uncertainty === null ? {} : { missing: growth.uncertainty.missing }),
     },
   );

@@ -119,7 +119,9 @@ export const isSuspicious = (verdicts: readonly Verdict[], { counts }: View): bo
     (verdict) =>
       (verdict.answer === 'found' && verdict.finding.family === 'leak') ||
       (verdict.answer === 'inconclusive' &&
-        (verdict.detector === heapGrowth.name || verdict.detector === zombieConnections.name)),
+        (verdict.detector === heapGrowth.name ||
+          // Without evidence it is inconclusive because nothing was pinged, which is no suspicion.
+          (verdict.detector === zombieConnections.name && verdict.evidence.length > 0))),
   ) || connectionsGrow(counts);
 
 /** A rise of fewer connections is noise. */

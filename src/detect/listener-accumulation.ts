@@ -86,7 +86,10 @@ function verdictOn(emitter: string, { series, growth }: GrowingSeries, counts: C
   ];
   const place = series.event === '*' ? `all events of ${emitter}` : `'${series.event}' of ${emitter}`;
   const title = withLeakRate(`${formatCount(growth.now)} listeners on ${place}`, growth, counts);
-  if (growth.answer !== 'found') return noGrowth(NAME, growth, title, evidence);
+  if (growth.answer !== 'found') {
+    const minText = `${formatCount(counts.minRise(thresholds))} listeners`;
+    return noGrowth(NAME, growth, title, { evidence, minText });
+  }
   if (ratio < perConnection.value && (growth.perClosed ?? 0) < leakedPerClosed.value) {
     const because = `${title}; fewer than ${perConnection.value} listeners per connection`;
     return noFinding(NAME, 'inconclusive', because, { evidence });

@@ -82,7 +82,10 @@ function verdictOn(readings: readonly Reading[], { first, last, counts }: Ends):
   const text = `${last.survivors === 1 ? '1 closed connection is' : `${formatCount(last.survivors)} closed connections are`} still in memory after major GCs`;
   if (!isEverythingRetained) {
     if (readings.length < thresholds.majorGcs.value) return tooFew(readings.length);
-    if (rise < minRise) return noFinding(NAME, 'ok', text, { evidence });
+    if (rise < minRise) {
+      const because = `${text}, fewer than ${formatCount(minRise)} more in ${formatDuration(windowMs)}`;
+      return noFinding(NAME, 'ok', because, { evidence });
+    }
     const survivors = readings.map((reading) => reading.survivors);
     if (!keepsRising(survivors, rise))
       return noFinding(NAME, 'inconclusive', `${text}, but their number does not grow steadily`, {

@@ -5,7 +5,7 @@ import type { Sample, Source } from '../types/index.ts';
 /** Columns that every sample has. */
 export type FixedColumn =
   | 'connections'
-  /** Open connections that do not reply to pings. */
+  /** Open connections that do not reply to pings; missing while only a sample of them is pinged. */
   | 'unresponsive'
   /** Open connections except the unresponsive ones. */
   | 'responsive'
@@ -58,13 +58,24 @@ const totalOf = (byTransport: Readonly<Record<string, number>>): number => {
   return validCount(sum);
 };
 
+/** With more silent connections that were not pinged, the number of unresponsive ones is not known. */
+const MAX_UNPROBED_SHARE = 0.1;
+
+/** Silent connections without a recent ping, where the agent pings under suspicion only. */
+export const unprobedConnections = ({ suspicionProbes }: Sample['connections']): number =>
+  suspicionProbes === undefined ? 0 : suspicionProbes.silent - suspicionProbes.probed;
+
+/** Whether the number of unresponsive connections is about all connections, and not about a sample of them. */
+export const coversAllConnections = (connections: Sample['connections']): boolean =>
+  !(unprobedConnections(connections) > MAX_UNPROBED_SHARE * totalOf(connections.active));
+
 /** The fixed columns of a sample. */
 export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sample): Map<Column, number> {
   const active = totalOf(connections.active);
   const unresponsive = validCount(connections.unanswering);
   return new Map<FixedColumn, number>([
     ['connections', active],
-    ['unresponsive', unresponsive],
+    ['unresponsive', coversAllConnections(connections) ? unresponsive : Number.NaN],
     ['responsive', Math.max(0, active - zeroIfMissing(unresponsive))],
     ['openedTotal', totalOf(connections.openedTotal)],
     ['closedTotal', totalOf(connections.closedTotal)],

@@ -3,6 +3,7 @@
 import { formatBytes, formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Evidence } from '../types/index.ts';
+import { noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 
 const NAME = 'backlog';
@@ -31,19 +32,22 @@ export const slowConsumer: Detector = {
       { name: 'slow_connections', value: slow, unit: 'connections' },
     ];
     const unresponsive = history.last?.connections.unanswering ?? 0;
-    const title = titleOf(growth.now, slow);
-    if (growth.answer !== 'found') return [noFinding(NAME, growth.answer, title, { evidence })];
-    if (unresponsive > slow) {
-      const because = `${title}, but the peers may be the ${formatCount(unresponsive)} unresponsive connections`;
-      return [noFinding(NAME, 'inconclusive', because, { evidence })];
-    }
+    const title = titleOf(growth.now, slow, unresponsive);
+    if (growth.answer !== 'found')
+      return [noGrowth(NAME, growth, title, { evidence, minText: formatBytes(MIN_RISE) })];
     return [found(NAME, { kind: 'slow-consumer', subject: 'send buffers', title, evidence })];
   },
 };
 
-/** Between two reads of a slow peer its send buffer can be short for a moment, so `slow` may be 0. */
-function titleOf(bytes: number, slow: number): string {
+/**
+ * The bytes in the send buffers are a fact, also where the peers are unresponsive. Between two reads of a slow peer its
+ * send buffer can be short for a moment, so `slow` may be 0.
+ */
+function titleOf(bytes: number, slow: number, unresponsive: number): string {
   if (bytes < 1024) return 'There are no pending writes';
+  const size = formatBytes(bytes);
+  if (unresponsive > slow)
+    return `Pending writes grew to ${size}; ${formatCount(unresponsive)} ${unresponsive === 1 ? 'peer is' : 'peers are'} unresponsive`;
   const peers = slow === 0 ? '' : ` for ${formatCount(slow)} slow ${slow === 1 ? 'peer' : 'peers'}`;
-  return `Pending writes${peers} grew to ${formatBytes(bytes)}`;
+  return `Pending writes${peers} grew to ${size}`;
 }

@@ -2,9 +2,11 @@
 
 import { formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
-import type { Evidence } from '../types/index.ts';
+import type { ConnectionsReading, Evidence, Sample, SuspicionProbes, Verdict } from '../types/index.ts';
+import { noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
+import { coversAllConnections, unprobedConnections } from './sample-row.ts';
 import { median } from './statistics.ts';
 
 const NAME = 'unanswering';
@@ -16,13 +18,14 @@ export const zombieConnections: Detector = {
   evaluate(view) {
     const { counts, history } = view;
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
-    const cannotBeProbed = history.last?.connections.unaskable ?? 0;
-    if (counts.connectionsNow <= cannotBeProbed)
+    const connections = history.last?.connections;
+    if (counts.connectionsNow <= (connections?.unaskable ?? 0))
       return [
         noFinding(NAME, 'inconclusive', 'No open connection can be probed', {
           missing: 'connections that can be probed',
         }),
       ];
+    if (connections !== undefined && !coversAllConnections(connections)) return [onSample(connections)];
     const minRise = Math.max(counts.minRise(thresholds), thresholds.openShare.value * counts.connectionsNow);
     const growth = counts.growthOf('unresponsive', { minRise, perConnection: false });
     if (growth === null) {
@@ -41,8 +44,13 @@ export const zombieConnections: Detector = {
       { name: 'rise_in_window', value: growth.rise, unit: 'connections', windowMs },
       { name: 'ws_connections_active', value: counts.connectionsNow, unit: 'connections' },
     ];
-    const title = `${formatCount(growth.now)} of ${formatCount(counts.connectionsNow)} connections do not reply to pings`;
-    if (growth.answer !== 'found') return [noFinding(NAME, growth.answer, title, { evidence })];
+    const title =
+      `${formatCount(growth.now)} of ${formatCount(counts.connectionsNow)} connections do not reply to pings` +
+      halfHeartbeatText(connections?.suspicionProbes);
+    if (growth.answer !== 'found') {
+      const minText = `${formatCount(Math.ceil(minRise))} connections`;
+      return [noGrowth(NAME, growth, title, { evidence, minText })];
+    }
     if (isBusy(view)) {
       const because = `${title}, but the event loop of the server is too slow to read replies in time`;
       return [noFinding(NAME, 'inconclusive', because, { evidence })];
@@ -50,6 +58,35 @@ export const zombieConnections: Detector = {
     return [found(NAME, { kind: 'zombie-connections', subject: 'websocket', title, evidence })];
   },
 };
+
+/** Only a sample of the connections was pinged, so their number says nothing about growth. */
+function onSample(connections: ConnectionsReading): Verdict {
+  const { probed, unanswering } = connections.suspicionProbes ?? { probed: 0, unanswering: 0 };
+  const unprobed = formatCount(unprobedConnections(connections));
+  const because =
+    probed === 0
+      ? `${unprobed} silent connections are pinged only when something else looks like a leak`
+      : `${formatCount(unanswering)} of a sample of ${formatCount(probed)} silent connections do not reply to pings`;
+  return noFinding(NAME, 'inconclusive', because, { missing: `pings of ${unprobed} more connections` });
+}
+
+/** Whether so many of a sample do not reply that all connections must be pinged to know their number. */
+export function sampleNeedsAll({ connections }: Sample): boolean {
+  const probes = connections.suspicionProbes;
+  if (probes === undefined || coversAllConnections(connections)) return false;
+  const { probed, unanswering } = probes;
+  return (
+    unanswering >= thresholds.rise.value && unanswering >= thresholds.openShare.value * Math.max(1, probed)
+  );
+}
+
+/** This sentence is the fix, so the title has it where it is true of most of the unresponsive connections. */
+function halfHeartbeatText(probes: SuspicionProbes | undefined): string {
+  if (probes === undefined || probes.halfHeartbeat === 0) return '';
+  return 2 * probes.halfHeartbeat >= probes.unanswering
+    ? ': your server listens for pongs and never sends a ping'
+    : '';
+}
 
 function isBusy({ history: { window, nowMs } }: View): boolean {
   const delays = window

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Guard } from '../core/guard.ts';
 import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
 import { ConnectionTracker } from './connections/connection-tracker.ts';
+import { suspicionProbesOf, unprobedPeers } from './connections/probe-report.ts';
 import { livenessRules, type LivenessRules } from './connections/liveness.ts';
 import { PollingSessions } from './connections/polling-sessions.ts';
 import { RetainedConnections } from './connections/retained-connections.ts';
@@ -79,6 +80,7 @@ export class ServerProbes {
       rules: this.#rules,
       instrumentation: this.#instrumentation,
       retained: this.#retained,
+      servers: () => emitters.servers(),
     });
     for (const socket of sockets.open.keys()) this.connections.socketOpened(socket);
     sockets.observe(this.connections);
@@ -157,6 +159,7 @@ export class ServerProbes {
       blind.push({ what: 'collections that the application does not register', why: unavailable });
     const { unreadable } = this.#tcpTable;
     if (unreadable !== null) blind.push({ what: 'TCP retransmits (/proc/net/tcp)', why: unreadable });
+    blind.push(...unprobedPeers(this.connections.read(), this.#polling.active));
     return blind;
   }
 
@@ -216,7 +219,9 @@ export class ServerProbes {
   }
 
   #readConnections(): ConnectionsReading {
-    const { active, opened, closed, unresponsive, unknown, sendBufferBytes, slow } = this.connections.read();
+    const sums = this.connections.read();
+    const { active, opened, closed, unresponsive, unknown, sendBufferBytes, slow } = sums;
+    const suspicionProbes = suspicionProbesOf(sums);
     const polling = this.#polling;
     const ids = this.connections.readIds();
     return {
@@ -233,6 +238,7 @@ export class ServerProbes {
       messagesFailedTotal: this.#instrumentation.messagesFailed,
       rtt: this.#instrumentation.roundTrips.read(),
       maxConnections: this.#deps.config.maxConnections ?? this.#maxConnectionsOfServers(),
+      ...(suspicionProbes === null ? {} : { suspicionProbes }),
       ...(ids === null ? {} : { ids }),
     };
   }

@@ -58,6 +58,7 @@ export const COUNTED_LEAKS = {
     detector: 'backlog',
     mayBeRuledOut: true,
     isCounted: true,
+    effectOf: ['zombie-connections'],
     thresholds: {
       rise: least(
         'rise of ws_send_buffer_bytes in the window beyond what the connections explain',

@@ -112,6 +112,8 @@ export interface LeakSpec extends CommonSpec {
   readonly family: 'leak';
   /** Counted directly, so that it can be a cause of its own. The other kinds may be effects of a counted one. */
   readonly isCounted: boolean;
+  /** Leaks that cause this one too: it then joins their open alert and opens no alert of its own. */
+  readonly effectOf?: readonly LeakKind[];
 }
 
 export interface ConditionSpec extends CommonSpec {

@@ -84,8 +84,21 @@ export interface ConnectionsReading {
   readonly rtt: RttReading | null;
   /** WSGUARD_MAX_CONNECTIONS, else the sum of `server.maxConnections`; null when neither is set. */
   readonly maxConnections: number | null;
+  /** Only where some silent connections are pinged under suspicion only (docs/architecture.md). */
+  readonly suspicionProbes?: SuspicionProbes;
   /** Only when the application gave ids with `watchConnection`. */
   readonly ids?: ConnectionIds;
+}
+
+/** Connections that were silent for 3 min and that the agent pings only while something is suspected. */
+export interface SuspicionProbes {
+  readonly silent: number;
+  /** Of `silent`: pinged in the last six minutes, or without a reply. */
+  readonly probed: number;
+  /** Of `probed`: without a reply. */
+  readonly unanswering: number;
+  /** Of `unanswering`: the application listens for their pongs and has never sent them a ping. */
+  readonly halfHeartbeat: number;
 }
 
 /** Ids of up to three connections of each group, as examples. A connection without an id is in no list. */

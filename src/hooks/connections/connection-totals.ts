@@ -1,6 +1,6 @@
 /** Sums over all connections. Each change updates them, so they are right between two slices of a sweep too. */
 import { TRANSPORTS, type ByTransport, type Transport } from '../../types/sample.ts';
-import type { Connection, Liveness } from './connection.ts';
+import { PROBE_GROUPS, type Connection, type Liveness, type ProbeGroup } from './connection.ts';
 
 type Counts = Record<Transport, number>;
 const zeroCounts = (): Counts => ({ websocket: 0, sse: 0, polling: 0, upgraded: 0 });
@@ -14,23 +14,30 @@ export interface ConnectionSums {
   readonly unknown: number;
   readonly sendBufferBytes: number;
   readonly slow: number;
+  readonly byProbeGroup: Readonly<Record<ProbeGroup, number>>;
 }
 
 export class ConnectionTotals {
   readonly #opened = zeroCounts();
   readonly #closed = zeroCounts();
   readonly #byLiveness: Record<Liveness, number> = { responsive: 0, unresponsive: 0, unknown: 0 };
+  readonly #byProbeGroup = Object.fromEntries(PROBE_GROUPS.map((group) => [group, 0])) as Record<
+    ProbeGroup,
+    number
+  >;
   readonly #slow = new Set<Connection>();
   #sendBufferBytes = 0;
 
-  addOpened({ transport, liveness }: Connection): void {
+  addOpened({ transport, liveness, probeGroup }: Connection): void {
     this.#opened[transport] += 1;
     this.#byLiveness[liveness] += 1;
+    this.#byProbeGroup[probeGroup] += 1;
   }
 
   addClosed(connection: Connection): void {
     this.#closed[connection.transport] += 1;
     this.#byLiveness[connection.liveness] -= 1;
+    this.#byProbeGroup[connection.probeGroup] -= 1;
     this.#sendBufferBytes -= connection.sendBufferBytes;
     this.#slow.delete(connection);
   }
@@ -46,6 +53,13 @@ export class ConnectionTotals {
     connection.liveness = liveness;
   }
 
+  setProbeGroup(connection: Connection, group: ProbeGroup): void {
+    if (group === connection.probeGroup) return;
+    this.#byProbeGroup[connection.probeGroup] -= 1;
+    this.#byProbeGroup[group] += 1;
+    connection.probeGroup = group;
+  }
+
   setSlow(connection: Connection, isSlow: boolean): void {
     if (isSlow) this.#slow.add(connection);
     else if (this.#slow.size > 0) this.#slow.delete(connection);
@@ -53,6 +67,16 @@ export class ConnectionTotals {
 
   isSlow(connection: Connection): boolean {
     return this.#slow.has(connection);
+  }
+
+  inProbeGroup(group: ProbeGroup): number {
+    return this.#byProbeGroup[group];
+  }
+
+  /** WebSockets and upgrades without a recent probe: those of which a sample is pinged under suspicion. */
+  unprobed(): number {
+    const { probed, unresponsive, 'half-heartbeat': halfHeartbeat } = this.#byProbeGroup;
+    return this.active('websocket') + this.active('upgraded') - probed - unresponsive - halfHeartbeat;
   }
 
   active(transport: Transport): number {
@@ -70,6 +94,7 @@ export class ConnectionTotals {
       unknown: this.#byLiveness.unknown,
       sendBufferBytes: this.#sendBufferBytes,
       slow: this.#slow.size,
+      byProbeGroup: { ...this.#byProbeGroup },
     };
   }
 }

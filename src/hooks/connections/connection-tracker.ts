@@ -5,6 +5,12 @@ import type { Guard } from '../../core/guard.ts';
 import type { Clock, ConnectionIds, Dispose } from '../../types/index.ts';
 import { NEVER, createConnection, readSocket, type Connection } from './connection.ts';
 import { ConnectionTotals, type ConnectionSums } from './connection-totals.ts';
+import { HiddenPings } from './hidden-pings.ts';
+import {
+  LibraryConnections,
+  isLibraryConnectionOpen,
+  type LibraryConnection,
+} from './library-connections.ts';
 import {
   applyReading,
   evaluateLiveness,
@@ -12,7 +18,9 @@ import {
   isPingDue,
   isSilent,
   isSlow,
+  probeGroupOf,
   type LivenessRules,
+  type PingPolicy,
   type PingRound,
   type ProbeState,
 } from './liveness.ts';
@@ -31,6 +39,8 @@ export interface ConnectionTrackerDeps {
   readonly rules: LivenessRules;
   readonly instrumentation: WsInstrumentation;
   readonly retained: RetainedConnections;
+  /** The WebSocket servers that the emitter tracker has seen. */
+  readonly servers: () => readonly object[];
 }
 
 /** Connections that one round under suspicion pings (docs/architecture.md). */
@@ -41,6 +51,8 @@ const MAX_SLICE_MS = 1;
 const CLOCK_EVERY_CONNECTIONS = 16;
 /** A bound against a storm of connections: the next sweep classifies the rest. */
 const MAX_NEW_SOCKETS = 20_000;
+/** The lists of `websocket` servers are read at most this often. */
+const REFRESH_MS = 10_000;
 
 export class ConnectionTracker implements SocketObserver {
   readonly closeCodes: Record<string, number> = {};
@@ -48,6 +60,8 @@ export class ConnectionTracker implements SocketObserver {
   readonly #totals = new ConnectionTotals();
   readonly #watched = new WatchedConnections();
   readonly #transports = new TransportDetector((socket) => this.#watched.has(socket));
+  readonly #hiddenPings = new HiddenPings();
+  readonly #libraries: LibraryConnections;
   readonly #onWebSocketClose: (code: number) => void;
   #sweep: Iterator<Socket> | null = null;
   #newSockets: Socket[] = [];
@@ -56,10 +70,16 @@ export class ConnectionTracker implements SocketObserver {
   #retransmittingPeers: ReadonlySet<string> = new Set();
   #pingsEveryone = false;
   #isSuspicious = false;
+  /** The running sweep is the one of its minute that pings a sample. */
+  #isSampling = false;
+  #sampledAtMs = Number.NEGATIVE_INFINITY;
+  #sampledShare = 0;
+  #refreshedAtMs = Number.NEGATIVE_INFINITY;
   #stalledUntilMs = 0;
 
   constructor(deps: ConnectionTrackerDeps) {
     this.#deps = deps;
+    this.#libraries = new LibraryConnections(deps.servers);
     this.#onWebSocketClose = deps.guard.wrap('close code', (code) => {
       const label = closeCodeLabel(code);
       this.closeCodes[label] = (this.closeCodes[label] ?? 0) + 1;
@@ -151,7 +171,7 @@ export class ConnectionTracker implements SocketObserver {
 
   /** One slice of a sweep over all open sockets; true when the sweep is complete. Sockets may open and close between. */
   sweepSlice(): boolean {
-    const sweep = (this.#sweep ??= this.#deps.sockets.open.keys());
+    const sweep = (this.#sweep ??= this.#startSweep());
     const isDone = this.#slice(() => {
       const next = sweep.next();
       return next.done ? undefined : next.value;
@@ -162,6 +182,23 @@ export class ConnectionTracker implements SocketObserver {
 
   stop(): void {
     this.#watched.stop();
+    for (const connection of this.#deps.sockets.open.values())
+      if (connection !== null) this.#stopHiding(connection);
+  }
+
+  #startSweep(): Iterator<Socket> {
+    const { clock, rules, sockets } = this.#deps;
+    const nowMs = clock.nowMs();
+    this.#isSampling = this.#isSuspicious && nowMs - this.#sampledAtMs >= rules.pingEveryUnderSuspicionMs;
+    if (this.#isSampling) {
+      this.#sampledAtMs = nowMs;
+      this.#sampledShare = SUSPICION_SAMPLE / Math.max(1, this.#totals.unprobed());
+    }
+    if (this.#totals.inProbeGroup('no-ping') > 0 && nowMs - this.#refreshedAtMs >= REFRESH_MS) {
+      this.#refreshedAtMs = nowMs;
+      this.#libraries.refresh();
+    }
+    return sockets.open.keys();
   }
 
   #slice(next: () => Socket | undefined): boolean {
@@ -213,45 +250,92 @@ export class ConnectionTracker implements SocketObserver {
     const time = { nowMs, stalledUntilMs: this.#stalledUntilMs };
     this.#totals.setLiveness(connection, evaluateLiveness(connection, probe, rules, time));
     this.#totals.setSlow(connection, isSlow(connection, rules, nowMs));
-    if (!probe.canPing || !isSilent(connection, rules, nowMs)) return;
-    if (isPingDue(connection, rules, this.#pingRound(nowMs))) this.#ping(connection, nowMs);
+    this.#totals.setProbeGroup(connection, probeGroupOf(connection, probe, rules, nowMs));
+    if (probe.pings === 'never' || !isSilent(connection, rules, nowMs)) return;
+    if (isPingDue(connection, probe.pings, rules, this.#pingRound(nowMs)))
+      this.#ping(connection, probe.pings, nowMs);
   }
 
   /** Only for connections that nobody pings: a reply to a ping is better evidence than a table that was read earlier. */
   #isRetransmitting(connection: Connection): boolean {
-    if (connection.transport === 'websocket' && this.#deps.rules.pings) return false;
+    const { transport, probeGroup } = connection;
+    const isUnprobed = probeGroup === 'waiting' || probeGroup === 'timeout';
+    if (transport === 'websocket' && this.#deps.rules.pings && !isUnprobed) return false;
     const key = peerKey(connection.socket);
     return key !== null && this.#retransmittingPeers.has(key);
   }
 
-  #ping(connection: Connection, nowMs: number): void {
+  #ping(connection: Connection, policy: PingPolicy, nowMs: number): void {
+    const { instrumentation } = this.#deps;
     connection.agentPingAtMs = nowMs;
-    if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = nowMs;
-    this.#deps.instrumentation.ping(connection.appObject as WebSocketLike);
+    if (policy === 'schedule') instrumentation.ping(connection.appObject as WebSocketLike);
+    else connection.hidesPongs = this.#pingHidden(connection);
+    const isSent = policy === 'schedule' || connection.hidesPongs;
+    if (isSent && connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = nowMs;
+  }
+
+  /** False when nothing was sent: the pong cannot be hidden, or the protocol has no ping. */
+  #pingHidden(connection: Connection): boolean {
+    const { socket, transport, appObject } = connection;
+    if (transport === 'websocket') {
+      const ws = appObject as WebSocketLike;
+      return this.#hiddenPings.send(ws, connection, (payload) =>
+        this.#deps.instrumentation.ping(ws, payload),
+      );
+    }
+    const library = this.#libraries.find(socket);
+    let isSent = false;
+    const write = (payload: string): void => void (isSent = library?.ping(payload) !== false);
+    return library !== null && this.#hiddenPings.send(library, connection, write) && isSent;
+  }
+
+  #stopHiding({ socket, transport, appObject }: Connection): void {
+    if (transport === 'websocket') this.#hiddenPings.release(appObject as WebSocketLike);
+    const library = transport === 'upgraded' ? this.#libraries.find(socket) : null;
+    if (library !== null) this.#hiddenPings.release(library);
   }
 
   #pingRound(nowMs: number): PingRound {
-    const share = SUSPICION_SAMPLE / Math.max(1, this.#totals.active('websocket'));
-    const isSampled = this.#isSuspicious && (share >= 1 || Math.random() < share);
+    const isSampled = this.#isSampling && Math.random() < this.#sampledShare;
     return { nowMs, everyone: this.#pingsEveryone, isSampled };
   }
 
-  /**
-   * The agent pings only a WebSocket that the application neither pings nor listens to for pongs, and whose socket has no
-   * timeout (docs/architecture.md).
-   */
   #probeState(connection: Connection, nowMs: number): ProbeState {
-    const { rules, instrumentation } = this.#deps;
+    const { rules } = this.#deps;
     const { socket, transport } = connection;
     const isPaused = socket.isPaused();
     const hasPeerEnded = transport !== 'sse' && socket.readableEnded;
-    if (!rules.pings || transport !== 'websocket' || isPaused)
-      return { canPing: false, isPaused, hasPeerEnded };
-    if (!isSilent(connection, rules, nowMs)) return { canPing: true, isPaused, hasPeerEnded };
+    const mayProbe = rules.pings && !isPaused;
+    if (mayProbe && isSilent(connection, rules, nowMs)) {
+      if (transport === 'websocket')
+        return { isPaused, hasPeerEnded, ...this.#webSocketProbe(connection, nowMs) };
+      if (transport === 'upgraded') return { isPaused, hasPeerEnded, ...this.#libraryProbe(connection) };
+    }
+    const pings = mayProbe && transport === 'websocket' ? 'schedule' : 'never';
+    return { pings, isHalfHeartbeat: false, obstacle: null, isPaused, hasPeerEnded };
+  }
+
+  /**
+   * On the schedule the agent pings only a WebSocket that the application neither pings nor listens to for pongs, and
+   * whose socket has no timeout (docs/architecture.md).
+   */
+  #webSocketProbe(connection: Connection, nowMs: number): ProbeRule {
+    const { rules, instrumentation } = this.#deps;
     const ws = connection.appObject as WebSocketLike;
-    const isAppProbing =
-      hasHeartbeat(connection, rules, nowMs) || instrumentation.hasAppPongListener(ws, connection);
-    return { canPing: isOpen(ws) && !socket.timeout && !isAppProbing, isPaused, hasPeerEnded };
+    if (!isOpen(ws) || hasHeartbeat(connection, rules, nowMs)) return NEVER_PINGED;
+    if (connection.socket.timeout) return HAS_TIMEOUT;
+    if (!instrumentation.hasAppPongListener(ws, connection)) return ON_SCHEDULE;
+    // With two pings under way a peer may reply to the last one only, and the application would wait for its pong.
+    if (!connection.hidesPongs || connection.roundTripStartMs !== NEVER) return NEVER_PINGED;
+    return connection.appPingAtMs === NEVER ? HALF_HEARTBEAT : UNDER_SUSPICION;
+  }
+
+  /** The pings of other libraries are not seen, so these connections are never pinged on the schedule. */
+  #libraryProbe({ socket, hidesPongs }: Connection): ProbeRule {
+    const library: LibraryConnection | null = this.#libraries.find(socket);
+    if (library === null || !hidesPongs) return NO_PING;
+    if (!isLibraryConnectionOpen(library)) return NEVER_PINGED;
+    return socket.timeout ? HAS_TIMEOUT : UNDER_SUSPICION;
   }
 
   #classify(socket: Socket, nowMs: number): Connection | null {
@@ -266,6 +350,7 @@ export class ConnectionTracker implements SocketObserver {
   }
 
   #close(connection: Connection, nowMs: number): void {
+    this.#stopHiding(connection);
     this.#totals.addClosed(connection);
     this.#deps.retained.addClosed(connection.appObject, nowMs, this.#watched.idOf(connection.socket));
   }
@@ -279,6 +364,14 @@ export class ConnectionTracker implements SocketObserver {
     this.#totals.addClosed(connection);
   }
 }
+
+type ProbeRule = Pick<ProbeState, 'pings' | 'isHalfHeartbeat' | 'obstacle'>;
+const ON_SCHEDULE: ProbeRule = { pings: 'schedule', isHalfHeartbeat: false, obstacle: null };
+const UNDER_SUSPICION: ProbeRule = { pings: 'suspicion', isHalfHeartbeat: false, obstacle: null };
+const HALF_HEARTBEAT: ProbeRule = { ...UNDER_SUSPICION, isHalfHeartbeat: true };
+const NEVER_PINGED: ProbeRule = { pings: 'never', isHalfHeartbeat: false, obstacle: null };
+const NO_PING: ProbeRule = { ...NEVER_PINGED, obstacle: 'no-ping' };
+const HAS_TIMEOUT: ProbeRule = { ...NEVER_PINGED, obstacle: 'timeout' };
 
 const rethrow = (error: unknown): never => {
   throw error;

@@ -32,7 +32,30 @@ export interface Connection {
   retransmitting: boolean;
   /** The instrumentation has its `pong` listener on this WebSocket. */
   hasPongListener: boolean;
+  /** False when the pong of an agent's ping would reach the listeners of the application (`hidden-pings.ts`). */
+  hidesPongs: boolean;
+  probeGroup: ProbeGroup;
 }
+
+/**
+ * Why a silent connection is or is not probed. `scheduled` stands for every other connection too.
+ *
+ * - `waiting`, `probed`, `unresponsive`, `half-heartbeat`: probed under suspicion only. The last ping is too old or
+ *   missing, it has a reply, it has none, and it has none on a connection whose pongs the application listens for
+ *   without ever sending a ping.
+ * - `no-ping`: the library on it is unknown or its protocol has no ping.
+ * - `timeout`: a ping would restart the timeout of the socket.
+ */
+export const PROBE_GROUPS = [
+  'scheduled',
+  'waiting',
+  'probed',
+  'unresponsive',
+  'half-heartbeat',
+  'no-ping',
+  'timeout',
+] as const;
+export type ProbeGroup = (typeof PROBE_GROUPS)[number];
 
 export const NEVER = -1;
 
@@ -60,6 +83,8 @@ export function createConnection(
     sendBufferAtFlushBytes: 0,
     retransmitting: false,
     hasPongListener: false,
+    hidesPongs: true,
+    probeGroup: 'scheduled',
   };
 }
 

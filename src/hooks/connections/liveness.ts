@@ -1,5 +1,5 @@
 /** Decides from numbers alone whether a peer is responsive, slow or silent, and whether the agent may ping it. */
-import { NEVER, type Connection, type Liveness, type SocketReading } from './connection.ts';
+import { NEVER, type Connection, type Liveness, type ProbeGroup, type SocketReading } from './connection.ts';
 
 /** Times of the ping rules in docs/architecture.md, with the time scale applied. */
 export interface LivenessRules {
@@ -56,10 +56,19 @@ export function applyReading(connection: Connection, reading: SocketReading, now
   connection.sendBufferAtFlushBytes = reading.sendBufferBytes;
 }
 
+/**
+ * When the agent may ping a silent connection. `suspicion`: never on the schedule, because the application listens for
+ * pongs, or because the agent does not see whether it pings.
+ */
+export type PingPolicy = 'schedule' | 'suspicion' | 'never';
+
 /** State of a connection that decides whether it can be probed, and what its silence means. */
 export interface ProbeState {
-  /** The agent may ping it, apart from the schedule. */
-  readonly canPing: boolean;
+  readonly pings: PingPolicy;
+  /** Half a heartbeat: the application listens for pongs and has never sent a ping. */
+  readonly isHalfHeartbeat: boolean;
+  /** Why `pings` is `never`; null where another reason holds. */
+  readonly obstacle: 'no-ping' | 'timeout' | null;
   /** The application has stopped reading, so it receives no reply. */
   readonly isPaused: boolean;
   /** The peer has ended its side of an upgraded connection, and the server keeps its own side open. */
@@ -83,7 +92,10 @@ export function evaluateLiveness(
     const sinceMs = Math.max(connection.unansweredPingAtMs, stalledUntilMs);
     if (nowMs - sinceMs > rules.replyWithinMs) return 'unresponsive';
   }
-  const isProbed = probe.canPing || hasHeartbeat(connection, rules, nowMs);
+  const isProbed =
+    probe.pings === 'schedule' ||
+    hasHeartbeat(connection, rules, nowMs) ||
+    (probe.pings === 'suspicion' && hasRecentProbe(connection, rules, nowMs));
   if (!isProbed && isSendStuck(connection, rules, nowMs)) return 'unresponsive';
   if (connection.transport === 'sse') return 'unknown';
   if (nowMs - connection.receivedAtMs <= rules.silentAfterMs) return 'responsive';
@@ -92,6 +104,23 @@ export function evaluateLiveness(
 
 export const hasHeartbeat = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
   connection.appPingAtMs !== NEVER && nowMs - connection.appPingAtMs <= rules.heartbeatWithinMs;
+
+/** A peer that replied to the agent's last ping counts as responsive until the next one may be sent. */
+const hasRecentProbe = ({ agentPingAtMs }: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  agentPingAtMs !== NEVER && nowMs - agentPingAtMs <= rules.pingEveryMs + rules.replyWithinMs;
+
+/** Call it after the liveness is set. */
+export function probeGroupOf(
+  connection: Connection,
+  { pings, isHalfHeartbeat, obstacle }: ProbeState,
+  rules: LivenessRules,
+  nowMs: number,
+): ProbeGroup {
+  if (obstacle !== null) return obstacle;
+  if (pings !== 'suspicion') return 'scheduled';
+  if (connection.liveness === 'unresponsive') return isHalfHeartbeat ? 'half-heartbeat' : 'unresponsive';
+  return hasRecentProbe(connection, rules, nowMs) ? 'probed' : 'waiting';
+}
 
 /** For a peer that nobody pings, a send buffer that grows while nothing leaves it is the only sign. */
 const isSendStuck = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
@@ -118,10 +147,17 @@ export interface PingRound {
   readonly isSampled: boolean;
 }
 
-/** Whether the schedule wants a ping to this silent connection now. The caller checks that it may be pinged at all. */
-export function isPingDue(connection: Connection, rules: LivenessRules, round: PingRound): boolean {
-  if (round.everyone) return connection.unansweredPingAtMs === NEVER;
+/** Whether this silent connection gets a ping now. The caller checks that it may be pinged at all. */
+export function isPingDue(
+  connection: Connection,
+  policy: PingPolicy,
+  rules: LivenessRules,
+  round: PingRound,
+): boolean {
+  const hasReplied = connection.unansweredPingAtMs === NEVER;
+  if (round.everyone) return hasReplied;
   const sincePingMs = connection.agentPingAtMs === NEVER ? Infinity : round.nowMs - connection.agentPingAtMs;
+  if (policy === 'suspicion') return round.isSampled && hasReplied && sincePingMs >= rules.pingEveryMs;
   return (
     sincePingMs >= rules.pingEveryMs || (round.isSampled && sincePingMs >= rules.pingEveryUnderSuspicionMs)
   );

@@ -36,11 +36,11 @@ export class WsInstrumentation {
   }
 
   /** Sends a ping by the original method, so that it does not count as a ping of the application. */
-  ping(ws: WebSocketLike): void {
+  ping(ws: WebSocketLike, ...payload: readonly string[]): void {
     const owner = ownerOf(Object.getPrototypeOf(ws) as object, 'send');
     const original = owner === null ? undefined : this.#originalPings.get(owner);
-    if (original === undefined) ws.ping();
-    else original.call(ws);
+    if (original === undefined) ws.ping(...payload);
+    else Reflect.apply(original, ws, payload);
   }
 
   hasAppPongListener(ws: WebSocketLike, connection: Connection): boolean {

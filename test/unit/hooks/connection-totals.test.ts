@@ -12,7 +12,7 @@ test('opened, closed and active connections are counted per transport', () => {
   ];
   for (const connection of [first, second, stream]) totals.addOpened(connection);
   totals.addClosed(first);
-  expect(totals.read()).toEqual({
+  expect(totals.read()).toMatchObject({
     active: { ...NONE, websocket: 1, sse: 1 },
     opened: { ...NONE, websocket: 2, sse: 1 },
     closed: { ...NONE, websocket: 1 },
@@ -65,4 +65,23 @@ test('a reading does not change later', () => {
   const before = totals.read();
   totals.addOpened(connectionWith());
   expect(before).toMatchObject({ active: NONE, opened: NONE });
+});
+
+test('connections are counted by probe group, and a sample is drawn from those without a recent probe', () => {
+  const totals = new ConnectionTotals();
+  const [first, second, third] = [connectionWith(), connectionWith(), connectionWith()];
+  for (const connection of [first, second, third]) totals.addOpened(connection);
+  totals.setProbeGroup(first, 'waiting');
+  totals.setProbeGroup(second, 'probed');
+  totals.setProbeGroup(second, 'probed');
+  totals.setProbeGroup(third, 'half-heartbeat');
+  expect(totals.read().byProbeGroup).toMatchObject({
+    scheduled: 0,
+    waiting: 1,
+    probed: 1,
+    'half-heartbeat': 1,
+  });
+  expect(totals.unprobed()).toBe(1);
+  totals.addClosed(third);
+  expect(totals.inProbeGroup('half-heartbeat')).toBe(0);
 });

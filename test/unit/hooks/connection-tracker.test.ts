@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { createGuard } from '../../../src/core/guard.ts';
 import { ConnectionTracker } from '../../../src/hooks/connections/connection-tracker.ts';
@@ -27,7 +28,10 @@ function setUp(config: { ping: 'auto' | 'off' } = { ping: 'auto' }) {
   const retained = new RetainedConnections(0);
   const instrumentation = new WsInstrumentation(clock, sockets.open);
   const rules = livenessRules({ timeScale: 1, ...config });
-  const tracker = new ConnectionTracker({ clock, guard, sockets, rules, instrumentation, retained });
+  const libraryServers: object[] = [];
+  const servers = (): object[] => libraryServers;
+  const deps = { clock, guard, sockets, rules, instrumentation, retained, servers };
+  const tracker = new ConnectionTracker(deps);
   sockets.observe(tracker);
   stops.push(() => sockets.stop());
   const FakeWebSocket = fakeWebSocketClass();
@@ -53,7 +57,19 @@ function setUp(config: { ping: 'auto' | 'off' } = { ping: 'auto' }) {
   };
   const classify = (): number => run(() => tracker.classifySlice());
   const sweep = (): number => run(() => tracker.sweepSlice());
-  return { clock, faults, sockets, retained, tracker, open, openWebSocket, openStream, classify, sweep };
+  return {
+    clock,
+    faults,
+    sockets,
+    retained,
+    tracker,
+    libraryServers,
+    open,
+    openWebSocket,
+    openStream,
+    classify,
+    sweep,
+  };
 }
 const pingsOf = (ws: FakeWebSocket): number => ws.calls.filter(([method]) => method === 'ping').length;
 
@@ -236,7 +252,6 @@ describe('pings', () => {
   });
 
   test.each<[string, (peer: { socket: FakeSocket; ws: FakeWebSocket }) => void]>([
-    ['the application listens for pongs', ({ ws }) => void ws.on('pong', () => undefined)],
     ['the socket has a timeout', ({ socket }) => void (socket.timeout = 600_000)],
     ['the application does not read', ({ socket }) => void (socket.paused = true)],
     ['the WebSocket is closing', ({ ws }) => void (ws.readyState = 2)],
@@ -271,6 +286,15 @@ describe('pings', () => {
     sweep();
     expect(pingsOf(ws)).toBe(0);
     expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 1 });
+  });
+
+  test('a ping of a socket with a timeout is counted as impossible', () => {
+    const { clock, openWebSocket, classify, sweep, tracker } = setUp();
+    openWebSocket().socket.timeout = 600_000;
+    classify();
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    expect(tracker.read().byProbeGroup).toMatchObject({ scheduled: 0, timeout: 1 });
   });
 
   test('under suspicion once a minute', () => {
@@ -320,6 +344,206 @@ describe('pings', () => {
     tracker.setPingEveryone(false);
     sweep();
     expect([pingsOf(replied.ws), pingsOf(waiting.ws)]).toEqual([2, 1]);
+  });
+});
+
+describe('half a heartbeat: the application listens for pongs and never pings', () => {
+  const payloadOf = (ws: FakeWebSocket): unknown => ws.calls.at(-1)?.[2];
+
+  function setUpSilent() {
+    const setup = setUp();
+    const peer = setup.openWebSocket();
+    const pongs: unknown[] = [];
+    peer.ws.on('pong', (data) => pongs.push(data));
+    setup.classify();
+    setup.clock.advance(10 * MINUTE_MS);
+    setup.sweep();
+    return { ...setup, ...peer, pongs };
+  }
+
+  test('no ping on the schedule: the peer is unknown', () => {
+    const { tracker, ws } = setUpSilent();
+    expect(pingsOf(ws)).toBe(0);
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 1, byProbeGroup: { waiting: 1 } });
+  });
+
+  test('under suspicion one ping, and another one five minutes after its reply', () => {
+    const { clock, sweep, tracker, socket, ws } = setUpSilent();
+    tracker.setSuspicion(true);
+    sweep();
+    expect(pingsOf(ws)).toBe(1);
+    socket.bytesRead += 22;
+    for (let minute = 0; minute < 4; minute += 1) {
+      clock.advance(MINUTE_MS);
+      sweep();
+    }
+    expect(pingsOf(ws)).toBe(1);
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 0, byProbeGroup: { probed: 1 } });
+    clock.advance(MINUTE_MS);
+    sweep();
+    expect(pingsOf(ws)).toBe(2);
+  });
+
+  test('a peer that does not reply is unresponsive, and gets no second ping', () => {
+    const { clock, sweep, tracker, ws } = setUpSilent();
+    tracker.setSuspicion(true);
+    sweep();
+    for (let minute = 0; minute < 20; minute += 1) {
+      clock.advance(MINUTE_MS);
+      sweep();
+    }
+    expect(pingsOf(ws)).toBe(1);
+    expect(tracker.read()).toMatchObject({ unresponsive: 1, byProbeGroup: { 'half-heartbeat': 1 } });
+  });
+
+  test('before an alert it is pinged, and its pong does not reach the application', () => {
+    const { sweep, tracker, ws, pongs } = setUpSilent();
+    tracker.setPingEveryone(true);
+    sweep();
+    expect(pingsOf(ws)).toBe(1);
+    ws.emit('pong', Buffer.from(String(payloadOf(ws))));
+    expect(pongs).toEqual([]);
+    ws.emit('pong', Buffer.from('of the application'));
+    expect(pongs).toHaveLength(1);
+    expect(Object.hasOwn(ws, 'emit')).toBe(false);
+  });
+
+  test('no ping while a ping of the application has no reply', () => {
+    const { clock, sweep, tracker, ws } = setUpSilent();
+    ws.ping();
+    clock.advance(11 * MINUTE_MS);
+    tracker.setPingEveryone(true);
+    sweep();
+    expect(pingsOf(ws)).toBe(1);
+    expect(tracker.read().unresponsive).toBe(1);
+  });
+
+  test('no further ping to a peer that replies without the payload: the application receives its pongs', () => {
+    const { clock, sweep, tracker, socket, ws, pongs } = setUpSilent();
+    tracker.setPingEveryone(true);
+    sweep();
+    socket.bytesRead += 6;
+    ws.emit('pong', Buffer.alloc(0));
+    expect(pongs).toHaveLength(1);
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    expect(pingsOf(ws)).toBe(1);
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 1 });
+  });
+
+  test('no ping where another tool has replaced `emit` of the WebSocket', () => {
+    const { sweep, tracker, ws } = setUpSilent();
+    const emit = ws.emit.bind(ws);
+    ws.emit = emit;
+    tracker.setPingEveryone(true);
+    sweep();
+    expect(pingsOf(ws)).toBe(0);
+    expect(Object.getOwnPropertyDescriptor(ws, 'emit')?.value).toBe(emit);
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 1 });
+  });
+
+  test('stop and close give back the original `emit`', () => {
+    const { sweep, tracker, ws, openWebSocket, classify, clock } = setUpSilent();
+    const second = openWebSocket();
+    second.ws.on('pong', () => undefined);
+    classify();
+    clock.advance(10 * MINUTE_MS);
+    tracker.setPingEveryone(true);
+    sweep();
+    expect(Object.hasOwn(ws, 'emit') && Object.hasOwn(second.ws, 'emit')).toBe(true);
+    second.socket.emit('close');
+    expect(Object.hasOwn(second.ws, 'emit')).toBe(false);
+    tracker.stop();
+    expect(Object.hasOwn(ws, 'emit')).toBe(false);
+  });
+
+  test('with 1,000 silent peers a sample of 200 a minute, and nobody twice', () => {
+    const { clock, openWebSocket, classify, sweep, tracker } = setUp();
+    const peers = Array.from({ length: 1_000 }, openWebSocket);
+    for (const { ws } of peers) ws.on('pong', () => undefined);
+    classify();
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    tracker.setSuspicion(true);
+    const pinged = (): number => peers.filter(({ ws }) => pingsOf(ws) > 0).length;
+    for (let minute = 0; minute < 5; minute += 1) {
+      const before = pinged();
+      sweep();
+      sweep();
+      // Six standard deviations of a random sample of 200.
+      expect(Math.abs(pinged() - before - 200)).toBeLessThan(76);
+      clock.advance(MINUTE_MS);
+    }
+    expect(Math.max(...peers.map(({ ws }) => pingsOf(ws)))).toBe(1);
+  });
+});
+
+describe('connections of other libraries', () => {
+  const libraryConnection = (fields: object = {}) => {
+    const pings: string[] = [];
+    const ping = (payload: string): void => void pings.push(payload);
+    return Object.assign(new EventEmitter(), { ping, pings, ...fields });
+  };
+
+  test('a silent upgrade is pinged under suspicion through the object that its server lists', () => {
+    const { clock, open, classify, sweep, tracker, libraryServers } = setUp();
+    const socket = open();
+    classify();
+    classify();
+    const connection = libraryConnection({ socket, connected: true });
+    libraryServers.push({ connections: [{}, connection] });
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    expect(tracker.read().byProbeGroup['no-ping']).toBe(1);
+    tracker.setPingEveryone(true);
+    sweep();
+    expect(connection.pings).toHaveLength(1);
+    clock.advance(2 * MINUTE_MS);
+    sweep();
+    expect(tracker.read()).toMatchObject({ unresponsive: 1, byProbeGroup: { unresponsive: 1 } });
+  });
+
+  test('and through a driver that the socket is piped into', () => {
+    const { clock, open, classify, sweep, tracker } = setUp();
+    const driver = libraryConnection({ readyState: 1, frame: () => true });
+    const socket = open();
+    Object.assign(socket, { _readableState: { pipes: [null, { _driver: driver }] } });
+    classify();
+    classify();
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    expect(driver.pings).toHaveLength(0);
+    tracker.setSuspicion(true);
+    sweep();
+    expect(driver.pings).toHaveLength(1);
+    const heard: unknown[] = [];
+    driver.on('pong', (pong) => heard.push(pong));
+    driver.emit('pong', { data: driver.pings[0] });
+    expect(heard).toEqual([]);
+    socket.bytesRead += 22;
+    sweep();
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 0 });
+    expect(Object.hasOwn(driver, 'emit')).toBe(false);
+  });
+
+  test('a driver without a ping frame is not pinged again', () => {
+    const { clock, open, classify, sweep, tracker } = setUp();
+    const ping = jest.fn(() => false);
+    const driver = libraryConnection({ readyState: 1, frame: () => true, ping });
+    const socket = open();
+    Object.assign(socket, { _readableState: { pipes: { _driver: driver } } });
+    classify();
+    classify();
+    clock.advance(10 * MINUTE_MS);
+    tracker.setPingEveryone(true);
+    sweep();
+    sweep();
+    clock.advance(10 * MINUTE_MS);
+    sweep();
+    expect(ping).toHaveBeenCalledTimes(1);
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 1, byProbeGroup: { 'no-ping': 1 } });
   });
 });
 

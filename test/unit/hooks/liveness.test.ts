@@ -14,8 +14,14 @@ import { connectionWith } from '../../support/connections.ts';
 
 const MINUTE_MS = 60_000;
 const rules = livenessRules({ timeScale: 1, ping: 'auto' });
-const pingable: ProbeState = { canPing: true, isPaused: false, hasPeerEnded: false };
-const unpingable: ProbeState = { canPing: false, isPaused: false, hasPeerEnded: false };
+const pingable: ProbeState = {
+  pings: 'schedule',
+  isHalfHeartbeat: false,
+  obstacle: null,
+  isPaused: false,
+  hasPeerEnded: false,
+};
+const unpingable: ProbeState = { ...pingable, pings: 'never' };
 const reading = (fields: Partial<SocketReading> = {}): SocketReading => ({
   bytesRead: 100,
   sendBufferBytes: 0,
@@ -186,7 +192,7 @@ describe('isPingDue', () => {
       false,
     ],
   ])('%s', (_case, fields, round, expected) => {
-    expect(isPingDue(connectionWith(fields), rules, round)).toBe(expected);
+    expect(isPingDue(connectionWith(fields), 'schedule', rules, round)).toBe(expected);
   });
 });
 

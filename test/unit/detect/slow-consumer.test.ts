@@ -1,0 +1,55 @@
+import { sampleOf } from '../../support/samples.ts';
+import { answerOf, MB, run, sampleAt, type Shape } from '../../support/run.ts';
+
+const withSlow = (minute: number, shape: Shape, slow: number): Shape => {
+  const { connections } = sampleAt(0, minute * 60_000, shape);
+  return { more: { connections: { ...connections, slow } } };
+};
+
+test('four unresponsive peers are no zombies yet, and what waits for them is a finding', () => {
+  const { opened, transitions } = run(60, (minute) => ({
+    unanswering: minute < 5 ? 0 : 4,
+    sendBuffer: minute < 5 ? 0 : 2.2 * MB * (minute - 5),
+  }));
+  expect(opened).toEqual(['slow-consumer']);
+  expect(transitions[0]?.title).toMatch(/^Pending writes grew to [\d.]+ MiB; 4 peers are unresponsive$/);
+});
+
+test('pending writes for slow peers are counted by the slow peers', () => {
+  const { opened, transitions } = run(40, (minute) =>
+    withSlow(minute, { sendBuffer: 2.2 * MB * minute, unanswering: 2 }, 6),
+  );
+  expect(opened).toEqual(['slow-consumer']);
+  expect(transitions[0]?.title).toMatch(/^Pending writes for 6 slow peers grew to /);
+});
+
+test('pending writes of zombies join the alert about the zombies, also an hour later', () => {
+  const { opened, transitions } = run(140, (minute) => ({
+    connections: 2_000,
+    unanswering: Math.round(8 * minute),
+    sendBuffer: minute < 80 ? 0 : 3 * MB * (minute - 80),
+  }));
+  expect(opened).toEqual(['zombie-connections']);
+  expect(transitions.at(-1)?.also.map(({ kind }) => kind)).toContain('slow-consumer');
+});
+
+test('a burst that is sent is no finding, and the answer says why', () => {
+  const result = run(40, (minute) => ({ sendBuffer: minute % 3 === 0 ? 0.5 * MB : MB }));
+  expect(result.opened).toEqual([]);
+  expect(answerOf(result, 'backlog')).toMatchObject({
+    answer: 'ok',
+    because: expect.stringContaining('the rise is below 4.0 MiB in 30 min'),
+  });
+});
+
+test('without pending writes', () => {
+  expect(
+    answerOf(
+      run(30, () => ({})),
+      'backlog',
+    ),
+  ).toMatchObject({
+    because: expect.stringContaining('There are no pending writes'),
+  });
+  expect(sampleOf().connections.sendBufferBytes).toBe(0);
+});
