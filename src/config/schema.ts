@@ -95,7 +95,7 @@ export const SCHEMA = {
     'WSGUARD_PING',
     ['auto', 'off'],
     'auto',
-    'Pings silent WebSocket peers. `auto`: only where the application does not ping, never where a socket timeout is set, and at most once per connection in 5 minutes until a leak is suspected. `off`: the agent cannot find zombies among the peers of an application that does not ping.',
+    'Pings silent WebSocket peers. `auto`: only where the application does not ping, never where a socket timeout is set, and at most once per connection in 5 minutes until a leak is suspected; where the application listens for pongs, only while a leak is suspected. `off`: the agent cannot find zombies among the peers of an application that does not ping.',
   ),
   maxConnections: setting<number | null>('WSGUARD_MAX_CONNECTIONS', 'integer', null, {
     meaning:

@@ -83,8 +83,8 @@ function verdictOn(readings: readonly Reading[], { first, last, counts }: Ends):
   if (!isEverythingRetained) {
     if (readings.length < thresholds.majorGcs.value) return tooFew(readings.length);
     if (rise < minRise) {
-      const because = `${text}, fewer than ${formatCount(minRise)} more in ${formatDuration(windowMs)}`;
-      return noFinding(NAME, 'ok', because, { evidence });
+      const reason = `the rise is below ${formatCount(Math.ceil(minRise))} in ${formatDuration(windowMs)}`;
+      return noFinding(NAME, 'ok', last.survivors === 0 ? text : `${text}; ${reason}`, { evidence });
     }
     const survivors = readings.map((reading) => reading.survivors);
     if (!keepsRising(survivors, rise))

@@ -75,7 +75,7 @@ export const CONNECTION_METRICS: readonly Metric[] = [
     'wsguard.connections.unaskable',
     [
       '{connection}',
-      'Open connections that cannot be probed (SSE, polling, upgrades to other protocols, pings off).',
+      'Open connections that cannot be probed (SSE, polling, upgrades to other protocols, pings off), or that are probed under suspicion only.',
     ],
     (state) => connections(state)?.unaskable,
   ),

@@ -93,11 +93,11 @@ export interface ConnectionsReading {
 /** Connections that were silent for 3 min and that the agent pings only while something is suspected. */
 export interface SuspicionProbes {
   readonly silent: number;
-  /** Of `silent`: pinged in the last six minutes, or without a reply. */
+  /** Those of `silent` that were pinged in the last six minutes, or that did not reply. */
   readonly probed: number;
-  /** Of `probed`: without a reply. */
+  /** Those of `probed` that did not reply. */
   readonly unanswering: number;
-  /** Of `unanswering`: the application listens for their pongs and has never sent them a ping. */
+  /** Those of `unanswering` for whose pongs the application listens, and to which it has never sent a ping. */
   readonly halfHeartbeat: number;
 }
 
