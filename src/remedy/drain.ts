@@ -77,31 +77,31 @@ async function drainNow(targets: readonly DrainTarget[], options: DrainOptions):
   const { reconnectInMs = RECONNECT_IN_MS, code = GOING_AWAY, deadlineMs = DEADLINE_MS } = options;
   const clock = createClock();
   const deadlineAtMs = clock.nowMs() + deadlineMs;
-  for (const target of targets) callSafely('drain', () => stopAccepting(target));
-  const seen = new Set<object>();
-  const connections: Draining[] = [];
+  const servers = targets.map(stopAccepting);
+  const connections = new Map<object, Draining>();
   /** A connection whose handshake was under way when the drain began appears later. */
   function closeNew(): void {
-    for (const target of targets) {
-      for (const [connection, draining] of connectionsOf(target, code)) {
-        if (seen.has(connection)) continue;
-        seen.add(connection);
-        connections.push(draining);
-        callSafely('drain', () => draining.close(Math.round(reconnectInMs * (1 + Math.random()))));
-      }
+    for (const [connection, draining] of targets.flatMap((target) => [...connectionsOf(target, code)])) {
+      if (connections.has(connection)) continue;
+      connections.set(connection, draining);
+      callSafely('drain', () => draining.close(Math.round(reconnectInMs * (1 + Math.random()))));
     }
   }
+  const openConnections = (): Draining[] => [...connections.values()].filter(({ isOpen }) => isOpen());
+
   closeNew();
-  while (connections.some(({ isOpen }) => isOpen()) && clock.nowMs() < deadlineAtMs) {
+  while (
+    (openConnections().length > 0 || servers.some(({ isBusy }) => isBusy())) &&
+    clock.nowMs() < deadlineAtMs
+  ) {
     // Unlike the timers of the clock this one keeps the process alive: code after the drain must run.
     await sleep(Math.max(1, Math.min(POLL_MS, deadlineAtMs - clock.nowMs())));
     closeNew();
   }
-  const late = connections.filter(({ isOpen }) => isOpen());
-  for (const { destroy } of late) callSafely('drain', destroy);
-  for (const target of targets) callSafely('drain', () => finish(target));
+  const late = openConnections();
+  for (const { destroy } of [...late, ...servers]) callSafely('drain', destroy);
   for (let n = 0; n < late.length; n += 1) countAction('drain', 'forced');
-  return { closed: connections.length - late.length, forced: late.length };
+  return { closed: connections.size - late.length, forced: late.length };
 }
 
 const isSocketIo = (target: DrainTarget): target is SocketIoServerLike =>
@@ -110,21 +110,36 @@ const isHttp = (target: DrainTarget): target is Server => 'closeIdleConnections'
 const isWebSocket = (value: object): value is WebSocketLike =>
   'terminate' in value && 'bufferedAmount' in value;
 
-function stopAccepting(target: DrainTarget): void {
-  if (isSocketIo(target)) {
-    target.httpServer?.close();
-  } else if (isHttp(target)) {
-    target.close();
-    target.closeIdleConnections();
-  } else if ('close' in target) {
-    // With an HTTP server of the application ws only stops handling its upgrades.
-    target.close();
-  }
+/** A server that no longer accepts connections. */
+interface StoppedServer {
+  /** True while it still answers requests. */
+  readonly isBusy: () => boolean;
+  readonly destroy: () => void;
 }
 
-function finish(target: DrainTarget): void {
-  if (isSocketIo(target)) void target.close();
-  else if (isHttp(target)) target.closeAllConnections();
+function stopAccepting(target: DrainTarget): StoppedServer {
+  if (isSocketIo(target)) {
+    // The HTTP server stays open until the end: a polling client fetches the hint with a new request.
+    target.engine.opts.allowRequest = (_request, callback) => callback('server shutdown', false);
+    return { isBusy: () => false, destroy: () => void target.close() };
+  }
+  if (isHttp(target)) return stopHttp(target);
+  // With an HTTP server of the application ws only stops handling its upgrades.
+  if ('close' in target) callSafely('drain', () => target.close());
+  return { isBusy: () => false, destroy: () => undefined };
+}
+
+function stopHttp(server: Server): StoppedServer {
+  let isClosed = false;
+  server.close(() => (isClosed = true));
+  return {
+    isBusy() {
+      // A connection whose last response has ended would stay open for its keep-alive time.
+      server.closeIdleConnections();
+      return !isClosed;
+    },
+    destroy: () => server.closeAllConnections(),
+  };
 }
 
 function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [object, Draining]> {
@@ -144,8 +159,7 @@ function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [
 }
 
 interface SocketIoSocket {
-  readonly connected: boolean;
-  readonly conn: { close(discard?: boolean): void };
+  readonly conn: { readonly readyState: string; close(discard?: boolean): void };
   emit(event: string, value: unknown): unknown;
   disconnect(close: boolean): unknown;
 }
@@ -164,13 +178,14 @@ const webSocketConnection = (ws: WebSocketLike, code: number): Draining => ({
   destroy: () => ws.terminate(),
 });
 
-const socketIoConnection = (socket: SocketIoSocket): Draining => ({
+const socketIoConnection = (socket: SocketIoSocket, { conn } = socket): Draining => ({
   close(reconnectInMs) {
     socket.emit('SERVER_SHUTDOWN', shutdownHint(reconnectInMs));
     socket.disconnect(true);
   },
-  isOpen: () => socket.connected,
-  destroy: () => socket.conn.close(true),
+  // The socket is disconnected at once; its polls or WebSocket take a little longer to deliver the hint.
+  isOpen: () => conn.readyState !== 'closed',
+  destroy: () => conn.close(true),
 });
 
 const eventStream = (response: ServerResponse): Draining => ({

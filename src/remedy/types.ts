@@ -3,7 +3,6 @@
  * not depend on ws or Socket.IO: any object with these members works.
  */
 import type { EventEmitter } from 'node:events';
-import type { Server as HttpServer } from 'node:http';
 
 export type Message = string | Buffer | ArrayBuffer | ArrayBufferView;
 
@@ -26,8 +25,11 @@ export interface WebSocketServerLike extends EventEmitter {
 
 /** A Socket.IO server, version 4. */
 export interface SocketIoServerLike {
-  readonly engine: EventEmitter;
-  readonly httpServer?: HttpServer;
+  readonly engine: {
+    readonly opts: {
+      allowRequest?: (request: never, callback: (error: string, isAllowed: boolean) => void) => void;
+    };
+  };
   of(namespace: string): unknown;
   close(callback?: (error?: Error) => void): unknown;
 }

@@ -12,3 +12,19 @@ export async function eventually<T>(
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** Repeats `assertion` until it passes. At the deadline its last error is thrown. */
+export async function eventuallyPasses(
+  assertion: () => void | Promise<void>,
+  deadlineMs = 30_000,
+): Promise<void> {
+  const until = Date.now() + deadlineMs;
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (Date.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
