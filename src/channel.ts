@@ -75,7 +75,7 @@ export interface FromWatcher {
       reply: Culprit | null;
     };
     pingAll: { request: null; reply: null };
-    profile: { request: 'start' | 'stop'; reply: AllocationProfile | null };
+    profile: { request: 'start' | 'read' | 'stop'; reply: AllocationProfile | null };
   };
 }
 

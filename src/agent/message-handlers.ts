@@ -60,10 +60,14 @@ function loadSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: Ag
   });
 }
 
-/** Starts or stops the one sampling heap profile. `stop` returns it; null when none ran or it failed. */
-function createProfileSwitch(): (action: 'start' | 'stop') => AllocationProfile | null {
+/** Starts, reads or stops the one sampling heap profile. `stop` returns it; null when none ran or it failed. */
+function createProfileSwitch(): (action: 'start' | 'read' | 'stop') => AllocationProfile | null {
   let running: ProfileRun | null = null;
   return (action) => {
+    if (action === 'read') {
+      running?.read();
+      return null;
+    }
     const result = running?.stop() ?? null;
     running = null;
     if (action === 'stop') return result === null || 'outcome' in result ? null : result;

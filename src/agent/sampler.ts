@@ -77,7 +77,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     watchConnection: (connection, options) => connections.watch(connection, options),
     pingAll: () => serverProbes.pingAll(),
     setSuspicion: (on) => connections.setSuspicion(on),
-    locateListener: (emitter, event) => Promise.resolve(serverProbes.locateListeners(emitter, event)),
+    locateListener: (emitter, event) => serverProbes.locateListeners(emitter, event),
     attached: () => ({
       servers: serverProbes.servers(),
       pings: deps.config.ping === 'auto',

@@ -6,10 +6,13 @@
 
 import type { Session } from 'node:inspector';
 import { join, sep } from 'node:path';
+import { inspectorConnection, postNow } from '../core/inspector-connection.ts';
 import { failed, failureFrom } from '../core/outcome.ts';
 import type { AllocationProfile, Failed, ProfileLine } from '../types/index.ts';
 
 export interface ProfileRun {
+  /** Takes the first reading, unless it is taken. The result of `stop` is then the growth since. */
+  read(): void;
   /** Ends the sampling and returns its result. Further calls return the same result. */
   stop(): AllocationProfile | Failed;
 }
@@ -28,31 +31,43 @@ const MAX_LINES = 10;
 const AGENT_FOLDER = join(__dirname, '..', sep);
 
 export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun | Failed {
-  let session: Session;
   const samplingInterval = Math.max(MIN_INTERVAL_BYTES, intervalBytes);
+  let session: Session;
   try {
-    session = connect();
-    if (isSampling(session)) {
-      session.disconnect();
-      return failed('WSGUARD_PROFILE_FAILED', 'another allocation profile of this process is running');
-    }
-    post(session, 'HeapProfiler.enable');
-    post(session, 'HeapProfiler.startSampling', { samplingInterval });
+    session = inspectorConnection.acquire();
   } catch (error) {
     return failureFrom(error, 'WSGUARD_PROFILE_FAILED');
   }
+  try {
+    if (isSampling(session)) {
+      inspectorConnection.release();
+      return failed('WSGUARD_PROFILE_FAILED', 'another allocation profile of this process is running');
+    }
+    postNow(session, 'HeapProfiler.enable');
+    postNow(session, 'HeapProfiler.startSampling', { samplingInterval });
+  } catch (error) {
+    inspectorConnection.release();
+    return failureFrom(error, 'WSGUARD_PROFILE_FAILED');
+  }
+  const take = (method: string): LiveBytes => {
+    const { profile } = postNow<{ profile: { head: ProfileNode } }>(session, method);
+    return sumByLine(profile.head, AGENT_FOLDER);
+  };
+  let firstReading: LiveBytes | null = null;
   let result: AllocationProfile | Failed | null = null;
   const stop = (): AllocationProfile | Failed => {
     try {
-      const { profile } = post(session, 'HeapProfiler.stopSampling') as { profile: { head: ProfileNode } };
-      return summariseProfile(profile.head, samplingInterval, AGENT_FOLDER);
+      return summariseProfile(firstReading, take('HeapProfiler.stopSampling'), samplingInterval);
     } catch (error) {
       return failureFrom(error, 'WSGUARD_PROFILE_FAILED');
     } finally {
-      session.disconnect();
+      inspectorConnection.release();
     }
   };
-  return { stop: () => (result ??= stop()) };
+  return {
+    read: () => void (firstReading ??= take('HeapProfiler.getSamplingProfile')),
+    stop: () => (result ??= stop()),
+  };
 }
 
 /**
@@ -61,31 +76,11 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
  */
 function isSampling(session: Session): boolean {
   try {
-    post(session, 'HeapProfiler.getSamplingProfile');
+    postNow(session, 'HeapProfiler.getSamplingProfile');
     return true;
   } catch {
     return false;
   }
-}
-
-/** Loads the inspector on demand: `require` throws in a Node that was built without it. */
-function connect(): Session {
-  const inspector = require('node:inspector') as typeof import('node:inspector');
-  const session = new inspector.Session();
-  session.connect();
-  return session;
-}
-
-/** A session that is connected to its own thread calls back before `post` returns. */
-function post(session: Session, method: string, params: object = {}): unknown {
-  let failure: Error | null = null;
-  let result: unknown = null;
-  session.post(method, params, (error, value) => {
-    failure = error;
-    result = value;
-  });
-  if (failure !== null) throw failure as Error;
-  return result;
 }
 
 interface Visit {
@@ -95,16 +90,18 @@ interface Visit {
   readonly package: ProfileNode | null;
 }
 
+/** Live bytes at one reading. */
+export interface LiveBytes {
+  readonly totalBytes: number;
+  readonly lines: ReadonlyMap<string, ProfileLine>;
+}
+
 /**
  * Sums up a profile by line. Bytes count for the nearest frame of the application, or for the nearest frame of a package
  * when there is none. Frames in `agentFolder` are skipped.
  */
-export function summariseProfile(
-  head: ProfileNode,
-  intervalBytes: number,
-  agentFolder: string,
-): AllocationProfile {
-  const bytesByLine = new Map<string, ProfileLine>();
+export function sumByLine(head: ProfileNode, agentFolder: string): LiveBytes {
+  const lines = new Map<string, ProfileLine>();
   let totalBytes = 0;
   // A stack of its own, because the tree of a recursive program is deeper than the call stack.
   const visits: Visit[] = [{ node: head, application: null, package: null }];
@@ -115,14 +112,35 @@ export function summariseProfile(
     const inPackage = origin === 'package' ? node : visit.package;
     const frame = application ?? inPackage;
     totalBytes += node.selfSize;
-    if (node.selfSize > 0 && frame !== null) addBytes(bytesByLine, frame, node.selfSize);
+    if (node.selfSize > 0 && frame !== null) addBytes(lines, frame, node.selfSize);
     for (const child of node.children) visits.push({ node: child, application, package: inPackage });
   }
-  const lines = [...bytesByLine.values()].sort((a, b) => b.bytes - a.bytes).slice(0, MAX_LINES);
+  return { totalBytes, lines };
+}
+
+/**
+ * The lines that allocated what is live at the second reading and was not at the first. With one reading, all live bytes:
+ * they show the working set, a full ring buffer as well as a leak.
+ */
+export function summariseProfile(
+  first: LiveBytes | null,
+  last: LiveBytes,
+  intervalBytes: number,
+): AllocationProfile {
+  const grown: ProfileLine[] = [];
+  for (const [key, line] of last.lines) {
+    const bytes = line.bytes - (first?.lines.get(key)?.bytes ?? 0);
+    if (bytes > 0) grown.push({ ...line, bytes });
+  }
+  const totalBytes = first === null ? last.totalBytes : grown.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     intervalBytes,
     totalBytes,
-    lines: lines.map((line) => ({ ...line, share: line.bytes / totalBytes })),
+    isGrowth: first !== null,
+    lines: grown
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, MAX_LINES)
+      .map((line) => ({ ...line, share: line.bytes / totalBytes })),
   };
 }
 

@@ -6,6 +6,7 @@
 import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
+import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder, removeFile } from '../core/folders.ts';
 import { failureFrom } from '../core/outcome.ts';
 import type {
@@ -74,6 +75,7 @@ export class HeapSnapshotter {
       temporary = temporaryName(finalFile);
       const heapBefore = readHeap();
       const rssBefore = process.memoryUsage.rss();
+      inspectorConnection.keepObjectIds();
       const startedMs = clock.nowMs();
       writeSnapshot(temporary);
       const pauseMs = clock.nowMs() - startedMs;

@@ -131,12 +131,12 @@ export class ServerProbes {
     await this.#sweep();
   }
 
-  /** `emitter` is a name of a reading; null when there is no such emitter. */
-  locateListeners(emitter: string, event: string): Culprit | null {
+  /** `emitter` is a name of a reading; null when there is no such emitter. Takes up to 20 s. */
+  async locateListeners(emitter: string, event: string): Promise<Culprit | null> {
+    const { guard, clock } = this.#deps;
     const target = this.listeners.find(emitter, this.#serverEmitters(this.#libraryServers()));
-    return target === null
-      ? null
-      : this.#deps.guard.run('locate', () => locateListeners(target, event), null);
+    if (target === null) return null;
+    return guard.runAsync('locate', () => locateListeners(target, event, clock), null);
   }
 
   /** For the start line: `http on port 8080`. */
@@ -275,5 +275,5 @@ export class ServerProbes {
 const NOTHING_DISCOVERED: DiscoveryReading = { registries: [], queues: [], rooms: [] };
 
 /** Loads the module with the first alert: most processes never have one. */
-const locateListeners: typeof LocateModule.locateListeners = (emitter, event) =>
-  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(emitter, event);
+const locateListeners: typeof LocateModule.locateListeners = (...request) =>
+  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(...request);

@@ -62,6 +62,8 @@ export type InvestigationAction =
   | { readonly type: 'take-snapshot'; readonly alertId: string; readonly label: string }
   | { readonly type: 'analyse'; readonly files: readonly string[] }
   | { readonly type: 'start-profile' }
+  /** The first of two readings: only what grows until `stop-profile` is evidence. */
+  | { readonly type: 'read-profile' }
   | { readonly type: 'stop-profile' }
   | { readonly type: 'attach-analysis'; readonly alertId: string; readonly analysis: Analysis }
   | { readonly type: 'update-alert'; readonly alertId: string; readonly update: AlertUpdate };
@@ -321,6 +323,8 @@ function onSnapshotEnded(draft: Draft, snapshot: Snapshot): void {
     culpritBecause: culpritBecause ?? before.culpritBecause,
   });
   const { files } = round;
+  const isFirst = before.snapshots.length === 0;
+  if (isFirst && draft.state.profile.state === 'running') draft.act({ type: 'read-profile' });
   if (alerts.size === 0) draft.change({ round: null });
   else if (isWritten ? files.length === 1 : files.length === 0) waitForTraffic(draft, round);
   else if (isWritten || files.length === 1) analyse(draft, round);

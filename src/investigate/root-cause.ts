@@ -13,8 +13,10 @@ const CLEAR_CONFIDENCE = 0.6;
 const MAX_CANDIDATES = 3;
 /** Chosen: a profile shows where live data is allocated, not what retains it, so alone it gives at most this confidence. */
 const MAX_PROFILE_CONFIDENCE = 0.6;
-/** Chosen: a line with a smaller share of the live allocations is one among many. */
+/** Chosen: a line with a smaller share of the growth is one among many. */
 const MIN_SHARE = 0.3;
+/** Chosen: V8 samples at random, so one or two samples more than before are noise. */
+const MIN_SAMPLES = 3;
 /** Chosen: a profile frame names the first line of its function, a suspect a line inside it. */
 const MAX_LINES_APART = 40;
 /** Chosen: with fewer connections a number per connection is noise. */
@@ -37,10 +39,18 @@ export function chooseRootCause(
   { analysis, profile, connectionsOpened }: Inputs,
 ): Culprit | null {
   const suspect = analysis === null ? null : chooseSuspect(analysis.suspects, alert);
-  // A library's line that allocates (a socket, a frame) is where every server allocates.
-  const line = profile?.lines.find(({ share, file }) => share >= MIN_SHARE && !isInPackage(file)) ?? null;
+  const line = growingLine(profile);
   if (suspect !== null) return describeSuspect(suspect, line, connectionsOpened);
   return line !== null && KINDS[alert.kind].keepsData ? describeLine(line) : null;
+}
+
+/** Live bytes at one time show the working set. A library's line (a socket, a frame) is where every server allocates. */
+function growingLine(profile: AllocationProfile | null): ProfileLine | null {
+  if (profile === null || !profile.isGrowth) return null;
+  const minBytes = MIN_SAMPLES * profile.intervalBytes;
+  const isGrowing = ({ share, bytes, file }: ProfileLine): boolean =>
+    share >= MIN_SHARE && bytes >= minBytes && !isInPackage(file);
+  return profile.lines.find(isGrowing) ?? null;
 }
 
 /** The first candidate that the alert is about, else the first one of the usual type, else the first one. */
@@ -72,7 +82,7 @@ function describeSuspect(suspect: Suspect, line: ProfileLine | null, connections
   if (culprit.file === null) {
     return {
       ...culprit,
-      text: `${culprit.text}; most live data is allocated at ${formatPlace(line)}`,
+      text: `${culprit.text}; most of what grew is allocated at ${formatPlace(line)}`,
       file: line.file,
       line: line.line,
       function: line.function,
@@ -115,7 +125,7 @@ function formatPerConnection(objects: number, connectionsOpened: number): string
 
 function describeLine(line: ProfileLine): Culprit {
   return {
-    text: `${Math.round(line.share * 100)} % of the sampled live data is allocated at ${formatPlace(line)}`,
+    text: `${Math.round(line.share * 100)} % of what grew between two readings of the allocation profile is allocated at ${formatPlace(line)}`,
     name: line.function,
     file: line.file,
     line: line.line,

@@ -3,19 +3,25 @@
 import type { Analysis } from './analysis.ts';
 import type { Because, Evidence, Family, Kind, Severity, TimeToLimit } from './verdict.ts';
 
-/** The root cause: the line, variable or collection that retains what grows. */
-export interface Culprit {
-  /** A full sentence. */
-  readonly text: string;
-  readonly name: string | null;
+/** A place in the source. */
+export interface CodePlace {
   readonly file: string | null;
   /** From 1. */
   readonly line: number | null;
   /** From 1. Present only for a place that was read from running code: a source map of a one-line bundle needs it. */
   readonly column?: number;
   readonly function: string | null;
-  /** The npm package of the file; null for the application's own code. */
+  /** The npm package of the file; null for the application's own code and for Node's (`node:events`). */
   readonly package: string | null;
+}
+
+/** The root cause: the line, variable or collection that retains what grows. */
+export interface Culprit extends CodePlace {
+  /** A full sentence. */
+  readonly text: string;
+  readonly name: string | null;
+  /** The code of a package or of Node between the application and what grows: rxjs `fromEvent`, `node:events`. */
+  readonly through?: CodePlace;
   /** 0 to 1. */
   readonly confidence: number;
 }

@@ -76,7 +76,7 @@ export interface UnfinishedSnapshot extends Written {
   readonly learned: LearnedCost;
 }
 
-/** One line of code and the live bytes that it allocated, estimated from samples. */
+/** One line of code and the bytes that it allocated, estimated from samples. */
 export interface ProfileLine {
   readonly file: string;
   /** From 1. */
@@ -91,6 +91,11 @@ export interface AllocationProfile {
   /** V8 takes one sample for each so many allocated bytes on average. */
   readonly intervalBytes: number;
   readonly totalBytes: number;
+  /**
+   * True: the bytes grew between two readings. False: there was one reading, and they are all live bytes, the working set
+   * included.
+   */
+  readonly isGrowth: boolean;
   /** Largest first. */
   readonly lines: readonly ProfileLine[];
 }

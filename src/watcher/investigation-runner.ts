@@ -94,6 +94,8 @@ export class InvestigationRunner {
       }
       case 'start-profile':
         return void link.request('profile', 'start', REPLY_DEADLINE_MS);
+      case 'read-profile':
+        return void link.request('profile', 'read', REPLY_DEADLINE_MS);
       case 'stop-profile':
         return this.#reply(
           'profile',

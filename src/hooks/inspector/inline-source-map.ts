@@ -26,13 +26,20 @@ export function mapThroughInlineMap(
   const [, base64, body = ''] = data;
   try {
     const text = base64 === undefined ? decodeURIComponent(body) : Buffer.from(body, 'base64').toString();
-    const entry = new SourceMap(JSON.parse(text)).findEntry(line - 1, column - 1);
-    if (!('originalSource' in entry)) return null;
-    return { file: absolutePath(entry.originalSource, file), line: entry.originalLine + 1 };
+    return mapByEntry(new SourceMap(JSON.parse(text)), { file, line, column });
   } catch {
     // The map is malformed. The location in the code that runs is better than none.
     return null;
   }
+}
+
+export function mapByEntry(
+  map: SourceMap,
+  { file, line, column }: SourceLine & { readonly column: number },
+): SourceLine | null {
+  const entry = map.findEntry(line - 1, column - 1);
+  if (!('originalSource' in entry) || entry.originalSource === undefined) return null;
+  return { file: absolutePath(entry.originalSource, file), line: entry.originalLine + 1 };
 }
 
 const absolutePath = (source: string, file: string): string =>

@@ -1,50 +1,85 @@
 /** Locates the listeners of an emitter: function, file and line, read from the functions themselves by the inspector. */
 import EventEmitter from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { findSourceMap } from 'node:module';
+import { getHeapStatistics } from 'node:v8';
 import { isAllowed } from '../../core/process.ts';
-import type { Culprit } from '../../types/index.ts';
-import { mapThroughInlineMap } from './inline-source-map.ts';
-import {
-  withInspector,
-  type InspectorSession,
-  type RemoteFunction,
-  type RemoteProperty,
-  type Script,
-} from './inspector-session.ts';
+import type { Clock, CodePlace, Culprit } from '../../types/index.ts';
+import { FunctionLocator, type FunctionLocation, type LocatedFunction } from './function-locator.ts';
+import { mapByEntry, mapThroughInlineMap, type SourceLine } from './inline-source-map.ts';
+import { withInspector } from './inspector-session.ts';
+import { observeListeningCall, type CallPlace } from './listening-call.ts';
+import { isApplicationFile, packageOfFile } from './script-origin.ts';
 
 /** A leak has added most of the newest listeners, so a sample of the newest is enough. */
 const MAX_SAMPLED_LISTENERS = 25;
+/** Each search takes up to 60 ms (measured). */
+const MAX_SEARCHED_LISTENERS = 2;
 const MAX_EVENT_NAMES = 2_000;
-/** A listener can be bound, wrapped, and both several times. */
-const MAX_LAYERS = 6;
-/** Names that lodash and similar libraries give to their wrappers, and to the variable with the wrapped function. */
-const WRAPPER_NAME = /^(?:debounced|throttled|wrapped|wrapper|memoized|invokeFunc)$/;
-const WRAPPED_VARIABLE = /^(?:func|fn|callback|listener|handler)$/;
 /** Confidence when all sampled listeners share one location. */
 const MAX_CONFIDENCE = 0.95;
-
-interface FunctionLocation {
-  readonly scriptId: string;
-  /** From 1, as the column. */
-  readonly line: number;
-  readonly column: number;
-  readonly functionName: string | null;
-}
+/** V8 walks the heap to list the scripts: 0.4 ms for each MB (measured), so at most 250 ms. */
+const MAX_HEAP_BYTES = 600e6;
+const TRANSPILED_FILE = /\.(?:[cm]?ts|[jt]sx)$/;
 
 /**
- * The location that most of the newest listeners of `event` share; `*` stands for the event with most listeners. Null where
- * there are none or `--permission` denies the inspector.
+ * The location that most of the newest listeners of `event` share; `*` stands for the event with most listeners. A listener
+ * that a package or Node has made leads to the function of the application that it wraps, else to the call that adds the
+ * next one. Null where there are none or `--permission` denies the inspector.
  */
-export function locateListeners(emitter: EventEmitter, event: string): Culprit | null {
+export async function locateListeners(
+  emitter: EventEmitter,
+  event: string,
+  clock: Clock,
+): Promise<Culprit | null> {
   const listeners = newestListeners(emitter, event);
-  if (listeners.length === 0 || !isAllowed('inspector')) return null;
-  return withInspector((session) => {
-    const scripts = session.scripts();
-    const locations = listeners.flatMap((listener) => locationOf(session, listener) ?? []);
-    const { location, count } = mostFrequent(locations);
-    if (location === null) return null;
-    return culpritAt(location, scripts.get(location.scriptId), { event, share: count / listeners.length });
+  if (listeners.length === 0) return null;
+  const located = locateNewest(listeners);
+  if (located !== null && isApplicationFile(located.place.file ?? '')) return culpritAt(event, located);
+  const call = await observeListeningCall(emitter, event, clock);
+  if (call === null) return located === null ? null : culpritAt(event, located);
+  return culpritAt(event, {
+    place: placeOfCall(call),
+    through: located?.place ?? null,
+    share: call.share,
   });
+}
+
+interface Located {
+  readonly place: CodePlace;
+  readonly through: CodePlace | null;
+  readonly share: number;
+}
+
+function locateNewest(listeners: readonly object[]): Located | null {
+  const isTooLarge = getHeapStatistics().used_heap_size > MAX_HEAP_BYTES;
+  if (isTooLarge || !isAllowed('inspector')) return null;
+  return withInspector((session) => {
+    const locator = new FunctionLocator(session);
+    const placed = listeners.flatMap((listener) => {
+      const located = locator.locate(listener);
+      return located === null ? [] : [{ listener, located }];
+    });
+    const common = mostFrequent(placed);
+    const [first] = common;
+    if (first === undefined) return null;
+    const { location, wrapper } = first.located;
+    if (location.file === '') return null;
+    const inside = isApplicationFile(location.file) ? null : applicationFunction(locator, common);
+    const through = inside === null ? wrapper : location;
+    return {
+      place: placeOf(inside ?? location, locator),
+      through: through === null ? null : placeOf(through, locator),
+      share: common.length / listeners.length,
+    };
+  });
+}
+
+function applicationFunction(locator: FunctionLocator, common: readonly Placed[]): FunctionLocation | null {
+  for (const { listener } of common.slice(-MAX_SEARCHED_LISTENERS)) {
+    const inside = locator.findApplicationFunction(listener);
+    if (inside !== null) return inside;
+  }
+  return null;
 }
 
 function newestListeners(emitter: EventEmitter, event: string): object[] {
@@ -64,102 +99,74 @@ function newestListeners(emitter: EventEmitter, event: string): object[] {
   return newestNames.slice(-MAX_SAMPLED_LISTENERS).flatMap(newestOf);
 }
 
-interface RemoteLocation {
-  readonly scriptId: string;
-  readonly lineNumber: number;
-  readonly columnNumber?: number;
+interface Placed {
+  readonly listener: object;
+  readonly located: LocatedFunction;
 }
 
-function locationOf(session: InspectorSession, listener: object): FunctionLocation | null {
-  let remote = session.describe(listener);
-  let location: FunctionLocation | null = null;
-  for (let layer = 0; layer < MAX_LAYERS; layer += 1) {
-    const remoteLocation = valueOf(remote.internal, '[[FunctionLocation]]')?.value as
-      RemoteLocation | undefined;
-    if (remoteLocation !== undefined)
-      location = toLocation(remoteLocation, valueOf(remote.properties, 'name')?.value);
-    // A bound function has no location, but its target has. The location of a wrapper is in its library.
-    const inner =
-      remoteLocation === undefined
-        ? valueOf(remote.internal, '[[TargetFunction]]')?.objectId
-        : wrappedFunction(session, remote, location?.functionName ?? '');
-    if (inner === undefined) return location;
-    remote = session.describeRemote(inner);
+/** The listeners of the location that most of them share. */
+function mostFrequent(all: readonly Placed[]): readonly Placed[] {
+  const groups = new Map<string, Placed[]>();
+  for (const placed of all) {
+    const { scriptId, line, column } = placed.located.location;
+    const key = `${scriptId}:${line}:${column}`;
+    const group = groups.get(key) ?? [];
+    groups.set(key, [...group, placed]);
   }
-  return location;
+  return [...groups.values()].sort((a, b) => b.length - a.length)[0] ?? [];
 }
 
-const toLocation = (
-  { scriptId, lineNumber, columnNumber = 0 }: RemoteLocation,
-  name: unknown,
-): FunctionLocation => ({
-  scriptId,
-  line: lineNumber + 1,
-  column: columnNumber + 1,
-  functionName: typeof name === 'string' && name !== '' ? name : null,
-});
-
-/** The object id of the function that a wrapper keeps in a variable of its innermost scope. */
-function wrappedFunction(
-  session: InspectorSession,
-  { internal }: RemoteFunction,
-  name: string,
-): string | undefined {
-  if (!WRAPPER_NAME.test(name)) return undefined;
-  const scopes = session.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).properties;
-  const variables = session.describeRemote(valueOf(scopes, '0')?.objectId).properties;
-  const wrapped = variables.find(
-    (variable) => WRAPPED_VARIABLE.test(variable.name) && variable.value?.type === 'function',
-  );
-  return wrapped?.value?.objectId;
-}
-
-const valueOf = (properties: readonly RemoteProperty[], name: string): RemoteProperty['value'] =>
-  properties.find((property) => property.name === name)?.value;
-
-function mostFrequent(locations: readonly FunctionLocation[]): {
-  location: FunctionLocation | null;
-  count: number;
-} {
-  const counts = new Map<string, { location: FunctionLocation; count: number }>();
-  for (const location of locations) {
-    const key = `${location.scriptId}:${location.line}:${location.column}`;
-    const counted = counts.get(key);
-    if (counted === undefined) counts.set(key, { location, count: 1 });
-    else counted.count += 1;
-  }
-  return [...counts.values()].sort((a, b) => b.count - a.count)[0] ?? { location: null, count: 0 };
-}
-
-function culpritAt(
-  location: FunctionLocation,
-  script: Script | undefined,
-  { event, share }: { event: string; share: number },
-): Culprit {
-  const { line, column, functionName } = location;
-  const url = script?.url ?? '';
-  const file = url.startsWith('file:') ? fileURLToPath(url) : url;
-  const mapped = file === '' ? null : mapThroughInlineMap(script?.sourceMapUrl ?? '', { file, line, column });
-  const shown = mapped ?? { file, line };
-  const subject = event === '*' ? 'listener' : `listener of '${event}'`;
+function placeOf(location: FunctionLocation, locator: FunctionLocator): CodePlace {
+  const { file, line, column, functionName } = location;
+  const canMap = TRANSPILED_FILE.test(file) && isApplicationFile(file);
+  const mapped = canMap ? (mapByNode(location) ?? mapByScript(location, locator)) : null;
   return {
-    text: `${subject}: ${functionName ?? 'an anonymous function'} at ${shown.file || 'unknown'}:${shown.line}`,
-    name: event,
-    file: shown.file || null,
-    line: shown.line,
+    file: mapped?.file ?? file,
+    line: mapped?.line ?? line,
     // A mapped location has no column: with a column the watcher would map it a second time.
     ...(mapped === null ? { column } : {}),
     function: functionName,
-    package: packageOf(file),
-    confidence: file === '' ? 0 : Math.round(share * MAX_CONFIDENCE * 100) / 100,
+    package: packageOfFile(file),
   };
 }
 
-/** The package of a file in `node_modules`; null for the application's own files. */
-function packageOf(file: string): string | null {
-  const parts = file.split(/[\\/]/);
-  const index = parts.lastIndexOf('node_modules');
-  const [scope, name] = index === -1 ? [] : parts.slice(index + 1);
-  if (scope === undefined) return null;
-  return scope.startsWith('@') ? `${scope}/${name ?? ''}` : scope;
+type Generated = SourceLine & { readonly column: number };
+
+/** Node has read the source maps itself under `--enable-source-maps`, which tsx switches on. */
+function mapByNode(place: Generated): SourceLine | null {
+  const map = findSourceMap(place.file);
+  return map === undefined ? null : mapByEntry(map, place);
+}
+
+/** ts-node and similar tools leave the map only in the script. The watcher reads the maps of files on disk. */
+const mapByScript = (location: FunctionLocation, locator: FunctionLocator): SourceLine | null =>
+  mapThroughInlineMap(locator.parsedScript(location.scriptId)?.sourceMapUrl ?? '', location);
+
+function placeOfCall({ file, line, column, functionName }: CallPlace): CodePlace {
+  const mapped = TRANSPILED_FILE.test(file) ? mapByNode({ file, line, column }) : null;
+  return {
+    file: mapped?.file ?? file,
+    line: mapped?.line ?? line,
+    ...(mapped === null ? { column } : {}),
+    function: functionName,
+    package: null,
+  };
+}
+
+function culpritAt(event: string, { place, through, share }: Located): Culprit {
+  const subject = event === '*' ? 'listener' : `listener of '${event}'`;
+  const wrapper = through === null ? '' : `, through ${describeWrapper(through)}`;
+  return {
+    text: `${subject}: ${place.function ?? 'an anonymous function'} at ${place.file}:${place.line}${wrapper}`,
+    name: event,
+    ...place,
+    ...(through === null ? {} : { through }),
+    confidence: Math.round(share * MAX_CONFIDENCE * 100) / 100,
+  };
+}
+
+/** `rxjs fromEvent.js:54`, `node:events:1157`. */
+function describeWrapper({ file, line, package: name }: CodePlace): string {
+  const base = name === null ? file : file?.split(/[\\/]/).at(-1);
+  return `${name === null ? '' : `${name} `}${base}:${line}`;
 }

@@ -1,7 +1,9 @@
 import { Session } from 'node:inspector';
 import { startProfile } from '../../../src/capture/allocation-profile.ts';
-import { summariseProfile } from '../../../src/capture/allocation-profile.ts';
+import { sumByLine, summariseProfile } from '../../../src/capture/allocation-profile.ts';
 import type { ProfileNode } from '../../../src/capture/allocation-profile.ts';
+
+const AGENT = '/app/node_modules/@wsguard/agent/dist/';
 
 const frame = (
   functionName: string,
@@ -19,9 +21,10 @@ test('bytes count for the nearest line of the application, through frames of pac
     ]),
     frame('receive', '/app/node_modules/ws/lib/receiver.js', 50, [frame('from', 'node:buffer', 5)]),
   ]);
-  expect(summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/')).toEqual({
+  expect(summariseProfile(null, sumByLine(head, AGENT), 512)).toEqual({
     intervalBytes: 512,
     totalBytes: 255,
+    isGrowth: false,
     lines: [
       { file: '/app/my server.mjs', line: 41, function: 'onMessage', bytes: 170, share: 170 / 255 },
       {
@@ -38,7 +41,7 @@ test('bytes count for the nearest line of the application, through frames of pac
 test('a deep tree does not overflow the stack', () => {
   let node = frame('leaf', '/app/a.js', 1);
   for (let i = 0; i < 50_000; i += 1) node = frame('again', '/app/a.js', 1, [node]);
-  expect(summariseProfile(node, 1, '/app/node_modules/@wsguard/agent/dist/').totalBytes).toBe(50_001);
+  expect(summariseProfile(null, sumByLine(node, AGENT), 1).totalBytes).toBe(50_001);
 });
 
 test('a real profile names the line that fills an array, and may be stopped twice', () => {
@@ -58,7 +61,7 @@ test("skips the agent's own frames; bytes of a library alone count for the libra
     frame('observe', 'file:///app/node_modules/@wsguard/agent/dist/hooks/connections/sockets.js', 90),
     frame('Socket', '/app/node_modules/ws/lib/websocket.js', 80),
   ]);
-  const { lines } = summariseProfile(head, 512, '/app/node_modules/@wsguard/agent/dist/');
+  const { lines } = summariseProfile(null, sumByLine(head, AGENT), 512);
   expect(lines.map(({ file }) => file)).toEqual(['/app/node_modules/ws/lib/websocket.js']);
 });
 
@@ -71,4 +74,34 @@ test('does not start while a profile of the application runs', () => {
   session.post('HeapProfiler.stopSampling', (error) => failures.push(error));
   session.disconnect();
   expect(failures).toEqual([null, null]);
+});
+
+test('after a first reading only what grew since counts: a full ring buffer does not', () => {
+  const reading = (ringBytes: number, leakBytes: number) =>
+    sumByLine(
+      frame('(root)', '', 0, [
+        frame('remember', '/app/ring.js', ringBytes),
+        frame('onMessage', '/app/server.js', leakBytes),
+      ]),
+      AGENT,
+    );
+  const { isGrowth, totalBytes, lines } = summariseProfile(reading(900, 100), reading(880, 160), 512);
+  expect({ isGrowth, totalBytes }).toEqual({ isGrowth: true, totalBytes: 60 });
+  expect(lines).toEqual([{ file: '/app/server.js', line: 41, function: 'onMessage', bytes: 60, share: 1 }]);
+});
+
+test('a real profile with two readings names the line that allocated between them', () => {
+  const run = startProfile();
+  if ('outcome' in run) throw new Error(run.reason);
+  const fill = (lists: number) =>
+    Array.from({ length: lists }, (_, i) => Array.from({ length: 20_000 }, () => ({ i })));
+  const workingSet = [fill(100)];
+  run.read();
+  const grow = (): unknown[] => fill(20);
+  const kept = grow();
+  const profile = run.stop();
+  if ('outcome' in profile) throw new Error(profile.reason);
+  expect([workingSet.length, kept.length]).toEqual([1, 20]);
+  expect(profile.isGrowth).toBe(true);
+  expect(profile.totalBytes).toBeLessThan(40_000_000);
 });

@@ -73,6 +73,7 @@ const CULPRIT: Record<keyof Culprit, true> = {
   column: true,
   function: true,
   package: true,
+  through: true,
   confidence: true,
 };
 const EVIDENCE: Record<keyof Evidence, true> = {

@@ -222,13 +222,16 @@ test('after a stall of the event loop no peer is unresponsive for a pong that wa
 });
 
 describe('locateListeners', () => {
-  test('finds the listeners of an emitter by the name that a reading gave it', () => {
+  test('finds the listeners of an emitter by the name that a reading gave it', async () => {
     start();
     const bus = new EventEmitter().setMaxListeners(0);
     for (let n = 0; n < 20; n += 1) bus.on('tick', function onTick() {});
     probes.listeners.watch('bus', bus);
-    expect(probes.locateListeners('bus', 'tick')).toMatchObject({ function: 'onTick', file: __filename });
-    expect(probes.locateListeners('no such emitter', 'tick')).toBeNull();
+    await expect(probes.locateListeners('bus', 'tick')).resolves.toMatchObject({
+      function: 'onTick',
+      file: __filename,
+    });
+    await expect(probes.locateListeners('no such emitter', 'tick')).resolves.toBeNull();
   });
 });
 

@@ -28,6 +28,7 @@ const REFUSED: Snapshot = { outcome: 'refused', reason: 'needs 300 MiB of memory
 const PROFILE: AllocationProfile = {
   intervalBytes: 2e6,
   totalBytes: 4e7,
+  isGrowth: true,
   lines: [{ file: 'server.js', line: 40, function: 'onMessage', bytes: 2e7, share: 0.5 }],
 };
 const LOCATED: Culprit = {
@@ -115,8 +116,8 @@ const TABLE: Readonly<Record<Phase, Readonly<Record<EventName, string>>>> = {
     'located line': 'waiting-for-snapshot: update a culprit',
     'quiet sample': 'waiting-for-snapshot:',
     'busy sample': 'waiting-for-snapshot:',
-    'snapshot written': 'waiting-for-traffic: update a snapshot+culpritBecause',
-    'snapshot refused': 'waiting-for-traffic: update a snapshot+culpritBecause',
+    'snapshot written': 'waiting-for-traffic: update a snapshot+culpritBecause, read-profile',
+    'snapshot refused': 'waiting-for-traffic: update a snapshot+culpritBecause, read-profile',
     'clear analysis': '-',
     'empty analysis': '-',
     'no analysis': '-',

@@ -161,7 +161,7 @@ function replyTo(request: InvestigationAction, outcome: number): InvestigationEv
       return { type: 'analysis-ended', analysis: analysisBy(outcome) };
     default: {
       const line = { file: '/app/a.js', line: 1, function: null, bytes: 1, share: outcome / 5 };
-      const profile = { intervalBytes: 1, totalBytes: 1, lines: [line] };
+      const profile = { intervalBytes: 1, totalBytes: 1, isGrowth: true, lines: [line] };
       return { type: 'profile-ended', profile: outcome === 0 ? null : profile };
     }
   }

@@ -16,6 +16,7 @@ const choose = (alert: Parameters<typeof chooseRootCause>[0], given: Given): Cul
 const profileOf = (share: number, over: Partial<AllocationProfile['lines'][0]> = {}): AllocationProfile => ({
   intervalBytes: 1,
   totalBytes: 1000,
+  isGrowth: true,
   lines: [
     { file: '/srv/app/server.js', line: 30, function: 'onMessage', bytes: share * 1000, share, ...over },
   ],
@@ -122,7 +123,7 @@ describe('with an allocation profile', () => {
     expect(culprit).toMatchObject({ name: 'pending', file: '/srv/app/server.js', line: 30 });
     expect(culprit?.confidence).toBeCloseTo(0.6);
     expect(culprit?.text).toBe(
-      '`queue.pending` gained 400 objects; most live data is allocated at /srv/app/server.js:30',
+      '`queue.pending` gained 400 objects; most of what grew is allocated at /srv/app/server.js:30',
     );
   });
 
@@ -130,7 +131,7 @@ describe('with an allocation profile', () => {
     expect(choose(GROWTH, { profile: profileOf(0.95) })).toMatchObject({
       function: 'onMessage',
       confidence: 0.6,
-      text: '95 % of the sampled live data is allocated at onMessage (/srv/app/server.js:30)',
+      text: '95 % of what grew between two readings of the allocation profile is allocated at onMessage (/srv/app/server.js:30)',
     });
     expect(
       choose({ kind: 'zombie-connections', subject: 'websocket' }, { profile: profileOf(0.95) }),

@@ -169,7 +169,7 @@ test('a refused first snapshot ends the round and is the reason why no root caus
 test('after a refusal the allocation profile names the line once there was more traffic', async () => {
   const refused: Snapshot = { outcome: 'refused', reason: '90 MiB are left' };
   const line = { file: 'server.js', line: 40, function: 'onConnection', bytes: 3e7, share: 0.75 };
-  const profile = { intervalBytes: 2e6, totalBytes: 4e7, lines: [line] };
+  const profile = { intervalBytes: 2e6, totalBytes: 4e7, isGrowth: true, lines: [line] };
   const { alert, sample, lines } = start({ snapshots: [refused], profile });
   await alert({ ...LEAK, kind: 'registry-growth' });
   expect(lines()).toEqual([]);
