@@ -20,7 +20,7 @@ interface Processes {
 interface Cases {
   readonly PAIRS: Readonly<Record<string, readonly string[]>>;
   /** Installs the packages when they are missing, and returns their directory. */
-  readonly installReal: (name: string, variant: Variant) => string;
+  readonly installReal: (name: string, variant: Variant | 'current') => string;
 }
 interface State {
   readonly accepted: number;

@@ -5,6 +5,7 @@ import {
   EDGE_TYPE_BITS,
   EDGE_TYPE_MASK,
   NODE,
+  edgeTarget,
   isNamedEdge,
   isStrong,
   nodeText,
@@ -23,8 +24,14 @@ export interface EarlierSnapshot {
   readonly census: Census;
   readonly accepted: AcceptedSockets;
   readonly ids: IdTable;
-  /** Nodes spread over the heap. They show whether ids have the same meaning in the next file. */
-  readonly sample: readonly { readonly id: number; readonly type: number; readonly name: string }[];
+  /** Nodes that show whether ids have the same meaning in the next file. */
+  readonly sample: IdSample;
+}
+
+interface IdSample {
+  /** Functions live as long as the process. A heap without them has other nodes, which may be replaced meanwhile. */
+  readonly areFunctions: boolean;
+  readonly nodes: readonly { readonly id: number; readonly type: number; readonly name: string }[];
 }
 
 /** Object id -> node plus one. V8 counts the ids of objects; the ids of native objects are hashes, as high as 2^32. */
@@ -34,27 +41,44 @@ interface IdTable {
 }
 
 const SAMPLE_NODES = 5000;
-/** Share of the sample whose id exists in the next file. It is small when most of the heap was replaced meanwhile. */
-const MIN_SHARE_WITH_ID = 0.05;
-/** Share of those that have the same type and class there. */
+/** Fewer functions are no evidence: a server has thousands. */
+const MIN_FUNCTIONS = 100;
+/** Share of the sample whose id belongs to the same class in the next file. Of functions it was 88 to 99.9 %. */
+const MIN_SHARE_OF_FUNCTIONS = 0.5;
+/** It is small for other nodes when most of the heap was replaced meanwhile. */
+const MIN_SHARE_OF_NODES = 0.05;
+/** Share of the ids that both files have which belong to the same class: ids that were given anew collide. */
 const MIN_SHARE_SAME_CLASS = 0.98;
 /** Ids above this number for each node are hashes: a table up to them would be mostly empty. */
 const MAX_IDS_PER_NODE = 16;
 const MIN_ID_LIMIT = 1 << 24;
 
 export function toEarlierSnapshot(heap: Heap): EarlierSnapshot {
-  const step = Math.max(1, Math.floor(heap.nodeCount / SAMPLE_NODES));
-  const sample = [];
-  for (let node = 0; node < heap.nodeCount; node += step) {
-    sample.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
-  }
   return {
     sizes: measureContainers(heap),
     census: takeCensus(heap),
     accepted: findAcceptedSockets(heap),
     ids: indexIds(heap),
-    sample,
+    sample: takeSample(heap),
   };
+}
+
+/** V8 has one shared function for all closures of a function in the source. */
+function takeSample(heap: Heap): IdSample {
+  const functions = new Set<number>();
+  for (let node = 0; node < heap.nodeCount; node += 1) {
+    const shared = heap.nodeType[node] === NODE.closure ? edgeTarget(heap, node, 'shared') : -1;
+    if (shared >= 0) functions.add(shared);
+  }
+  const areFunctions = functions.size >= MIN_FUNCTIONS;
+  const all = areFunctions ? [...functions] : Array.from({ length: heap.nodeCount }, (_, node) => node);
+  const step = Math.max(1, Math.floor(all.length / SAMPLE_NODES));
+  const nodes = [];
+  for (let index = 0; index < all.length; index += step) {
+    const node = all[index]!;
+    nodes.push({ id: heap.nodeId[node]!, type: heap.nodeType[node]!, name: nodeText(heap, node) });
+  }
+  return { areFunctions, nodes };
 }
 
 function indexIds({ nodeId, nodeCount }: Heap): IdTable {
@@ -94,11 +118,13 @@ export function matchByIds(
 
 /**
  * V8 assigns an id when it first meets an object and keeps it in the process that writes the snapshot. A forked child
- * that writes a snapshot takes its ids with it: the ids of two such files, or of two processes, are unrelated.
+ * that writes a snapshot takes its ids with it, and the end of any inspector session makes V8 forget them: the ids of two
+ * such files, or of two processes, are unrelated.
  */
 export function idsAgree(heap: Heap, earlier: EarlierSnapshot): boolean {
-  const sampled = new Map(earlier.sample.map((each) => [each.id, each]));
-  const highest = earlier.sample.reduce((max, { id }) => Math.max(max, id), 0);
+  const { nodes, areFunctions } = earlier.sample;
+  const sampled = new Map(nodes.map((each) => [each.id, each]));
+  const highest = nodes.reduce((max, { id }) => Math.max(max, id), 0);
   const mask = new Uint8Array((highest >>> 3) + 1);
   for (const id of sampled.keys()) mask[id >>> 3]! |= 1 << (id & 7);
   let withId = 0;
@@ -110,7 +136,8 @@ export function idsAgree(heap: Heap, earlier: EarlierSnapshot): boolean {
     withId += 1;
     if (heap.nodeType[node] === type && nodeText(heap, node) === name) sameClass += 1;
   }
-  return withId >= earlier.sample.length * MIN_SHARE_WITH_ID && sameClass >= withId * MIN_SHARE_SAME_CLASS;
+  const minShare = areFunctions ? MIN_SHARE_OF_FUNCTIONS : MIN_SHARE_OF_NODES;
+  return sameClass >= nodes.length * minShare && sameClass >= withId * MIN_SHARE_SAME_CLASS;
 }
 
 /**
