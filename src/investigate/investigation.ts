@@ -300,6 +300,8 @@ function takeSnapshot(draft: Draft, round: Round): void {
     openedAtSnapshot: [...round.openedAtSnapshot, draft.state.connectionsOpened],
     requestedAtMs: draft.nowMs,
   });
+  const isFirst = round.snapshots.length === 0;
+  if (isFirst && draft.state.profile.state === 'running') draft.act({ type: 'read-profile' });
   const label = `${round.snapshots.length + 1}`;
   draft.act({ type: 'take-snapshot', alertId: round.folderAlertId, label });
 }
@@ -323,8 +325,6 @@ function onSnapshotEnded(draft: Draft, snapshot: Snapshot): void {
     culpritBecause: culpritBecause ?? before.culpritBecause,
   });
   const { files } = round;
-  const isFirst = before.snapshots.length === 0;
-  if (isFirst && draft.state.profile.state === 'running') draft.act({ type: 'read-profile' });
   if (alerts.size === 0) draft.change({ round: null });
   else if (isWritten ? files.length === 1 : files.length === 0) waitForTraffic(draft, round);
   else if (isWritten || files.length === 1) analyse(draft, round);

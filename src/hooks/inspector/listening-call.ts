@@ -34,15 +34,15 @@ export function observeListeningCall(
   clock: Clock,
 ): Promise<CallPlace | null> {
   // The original methods, because a class may have overridden its own.
-  const { on, removeListener, listenerCount } = EventEmitter.prototype;
+  const { prototype } = EventEmitter;
   // Its removal would be an event for the application.
-  if (listenerCount.call(emitter, 'removeListener') > 0) return Promise.resolve(null);
+  if (prototype.listenerCount.call(emitter, 'removeListener') > 0) return Promise.resolve(null);
   return new Promise((resolve) => {
     const places: Omit<CallPlace, 'share'>[] = [];
     let calls = 0;
     const finish = (): void => {
       cancel();
-      removeListener.call(emitter, 'newListener', onNewListener);
+      prototype.removeListener.call(emitter, 'newListener', onNewListener);
       resolve(mostFrequent(places, calls));
     };
     function onNewListener(added: string | symbol): void {
@@ -56,14 +56,15 @@ export function observeListeningCall(
       calls += 1;
       if (calls === MAX_CALLS) finish();
     }
-    on.call(emitter, 'newListener', onNewListener);
+    prototype.on.call(emitter, 'newListener', onNewListener);
     const cancel = clock.after(MAX_WAIT_MS, finish);
   });
 }
 
 /** The first frame of the application, also above an `await`. */
 function placeOfCaller(above: (added: string | symbol) => void): Omit<CallPlace, 'share'> | null {
-  const { prepareStackTrace, stackTraceLimit } = Error;
+  const { stackTraceLimit } = Error;
+  const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
   const holder: { stack?: unknown } = {};
   try {
     Error.stackTraceLimit = MAX_FRAMES;
@@ -80,8 +81,8 @@ function placeOfCaller(above: (added: string | symbol) => void): Omit<CallPlace,
     return null;
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    if (prepareStackTrace === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
-    else Error.prepareStackTrace = prepareStackTrace;
+    if (before === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
+    else Object.defineProperty(Error, 'prepareStackTrace', before);
   }
 }
 

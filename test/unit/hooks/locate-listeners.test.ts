@@ -122,7 +122,7 @@ describe('locateListeners', () => {
     ['/srv/app.js', null],
   ])('%s belongs to the package %s', async (file, name) => {
     const listener = script<() => void>('(() => {})', file);
-    await await expect(locate(bus().on('x', listener), 'x')).resolves.toMatchObject({ package: name });
+    await expect(locate(bus().on('x', listener), 'x')).resolves.toMatchObject({ package: name });
   });
 
   test('a file URL is a path', async () => {
@@ -130,8 +130,8 @@ describe('locateListeners', () => {
     await expect(locate(bus().on('x', listener), 'x')).resolves.toMatchObject({ file: '/srv/module.mjs' });
   });
 
-  test.each(['x', '*'])('an emitter without listeners has none (%s)', (event) => {
-    expect(locate(bus(), event)).resolves.toBeNull();
+  test.each(['x', '*'])('an emitter without listeners has none (%s)', async (event) => {
+    await expect(locate(bus(), event)).resolves.toBeNull();
   });
 
   test('the line is that of a listener in a test file', async () => {

@@ -95,7 +95,7 @@ function stateIn(phase: Phase): InvestigationState {
 /** Next phase, then the actions. `-` changes nothing. */
 const TABLE: Readonly<Record<Phase, Readonly<Record<EventName, string>>>> = {
   idle: {
-    'alert opened': 'waiting-for-snapshot: take-snapshot b/1',
+    'alert opened': 'waiting-for-snapshot: read-profile, take-snapshot b/1',
     'alert closed': '-',
     'located nothing': '-',
     'located line': '-',
@@ -116,8 +116,8 @@ const TABLE: Readonly<Record<Phase, Readonly<Record<EventName, string>>>> = {
     'located line': 'waiting-for-snapshot: update a culprit',
     'quiet sample': 'waiting-for-snapshot:',
     'busy sample': 'waiting-for-snapshot:',
-    'snapshot written': 'waiting-for-traffic: update a snapshot+culpritBecause, read-profile',
-    'snapshot refused': 'waiting-for-traffic: update a snapshot+culpritBecause, read-profile',
+    'snapshot written': 'waiting-for-traffic: update a snapshot+culpritBecause',
+    'snapshot refused': 'waiting-for-traffic: update a snapshot+culpritBecause',
     'clear analysis': '-',
     'empty analysis': '-',
     'no analysis': '-',
