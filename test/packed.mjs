@@ -18,6 +18,18 @@ ws.on('open', () => ws.send('hello'));
 ws.on('message', (m) => { console.log(String(m)); ws.close(); });
 `;
 
+/** The remedies by name, with the ws of the project: a server starts. */
+const REMEDY = `
+memorySafeServer({ port: 0, statsPort: 0 }).listening.then(() => {
+  console.log('listening');
+  process.exit(0);
+});
+`;
+const REMEDY_FILES = {
+  'remedy.cjs': `const { memorySafeServer } = require('@wsguard/agent/remedy');${REMEDY}`,
+  'remedy.mjs': `import { memorySafeServer } from '@wsguard/agent/remedy';${REMEDY}`,
+};
+
 let passed = 0;
 let failed = 0;
 function check(title, ok, reason) {
@@ -70,6 +82,11 @@ async function serve(preload) {
 if (await install()) {
   await serve(['--require', '@wsguard/agent']);
   await serve(['--import', '@wsguard/agent/register']);
+  for (const [file, text] of Object.entries(REMEDY_FILES)) {
+    writeFileSync(join(dir, file), text);
+    const { output } = await run(process.execPath, [file], { cwd: dir });
+    check(`@wsguard/agent/remedy in ${file}`, output.trim() === 'listening', output);
+  }
   const cli = await run('npx', ['--no-install', 'wsguard', 'config'], { cwd: dir });
   check('wsguard config', cli.code === 0 && cli.output.includes('WSGUARD_ENABLED'), cli.output);
 }

@@ -9,6 +9,7 @@ import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import { ServerProbes } from '../hooks/server-probes.ts';
 import { ProcessProbes } from '../sample/process-probes.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
+import { readRemedies } from './remedies.ts';
 
 export interface Sampler {
   /** Takes about 2 ms with 10,000 connections (`npm run bench -- hooks`); the rest of a sweep runs in slices between. */
@@ -56,6 +57,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
       if (hasClockJumped()) marks.push('clock-jump');
       const processReading = processProbes.read();
       const serverReading = serverProbes.read(processReading.gc.majorTotal);
+      const remedies = readRemedies();
       const sample: Sample = {
         seq,
         atMs: clock.nowMs(),
@@ -63,6 +65,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
         uptimeMs: process.uptime() * 1_000,
         ...processReading,
         ...serverReading,
+        ...(remedies === null ? {} : { remedies }),
         blind: [...serverReading.blind, ...processProbes.blind()],
         marks,
       };

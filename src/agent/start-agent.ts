@@ -14,6 +14,7 @@ import { readIdentity } from './identity.ts';
 import { createInactiveAgent } from './inactive-agent.ts';
 import { createMessageHandlers } from './message-handlers.ts';
 import { createPublicApi } from './public-api.ts';
+import { attachRemedies } from './remedies.ts';
 import { createSampler } from './sampler.ts';
 import { samplingPeriodMs, startSamplingLoop } from './sampling-loop.ts';
 import { startWatcherHost, type WatcherHost } from './watcher-host.ts';
@@ -87,9 +88,17 @@ function run(
     read: () => context.sampler.read(),
     link: () => context.link,
   });
-  return createPublicApi(context, () => {
+  const agent = createPublicApi(context, () => {
     for (const stop of stops.splice(0)) guard.run('stop', stop, undefined);
   });
+  stops.push(
+    guard.run(
+      'remedies',
+      () => attachRemedies(agent),
+      () => undefined,
+    ),
+  );
+  return agent;
 }
 
 function createContext(preload: PreloadContext, resolved: ResolvedConfig, info: StartInfo): AgentContext {

@@ -2,7 +2,7 @@
  * Registers the metrics in a prom-client registry. prom-client itself is not loaded: a registry of any version calls
  * only `get()` of a metric, so plain objects are enough, and the application thread loads no package.
  */
-import type { Dispose, RttReading } from '../types/index.ts';
+import type { Dispose, HistogramReading } from '../types/index.ts';
 import { readMetric, type Labels, type Metric, type MetricState } from './metric.ts';
 
 /** The methods of prom-client's Registry that are used here. */
@@ -115,7 +115,10 @@ function valuesOf(metric: Metric, state: MetricState): CollectedValue[] {
   return histogram === null ? [...points] : histogramValues(metric.name, histogram);
 }
 
-function histogramValues(name: string, { boundsSeconds, counts, sumSeconds }: RttReading): CollectedValue[] {
+function histogramValues(
+  name: string,
+  { boundsSeconds, counts, sumSeconds }: HistogramReading,
+): CollectedValue[] {
   const buckets = [...boundsSeconds.map(String), '+Inf'].map((le, i) => ({
     metricName: `${name}_bucket`,
     labels: { le },

@@ -87,6 +87,30 @@ export const CONNECTION_METRICS: readonly Metric[] = [
   ),
 ];
 
+/** Without a remedy in use they have no series. */
+export const REMEDY_METRICS: readonly Metric[] = [
+  histogram(
+    'ws.fanout.lag',
+    ['s', 'Time from publish() to receipt by the fan-out remedy, by the clocks of the two hosts.'],
+    ({ sample }) => sample?.remedies?.fanoutLag,
+  ),
+  labelled(
+    'counter',
+    'wsguard.remedy.actions',
+    [
+      '{action}',
+      'Actions of the remedies, such as dropped messages and terminated clients.',
+      'remedy',
+      'action',
+    ],
+    ({ sample }) =>
+      Object.entries(sample?.remedies?.actions ?? {}).map(([name, value]) => {
+        const [remedy = '', action = ''] = name.split(' ');
+        return { labels: { remedy, action }, value };
+      }),
+  ),
+];
+
 export const COLLECTION_METRICS: readonly Metric[] = [
   labelled(
     'gauge',

@@ -11,7 +11,7 @@ import type {
   MetricData,
   MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import type { Clock, RttReading } from '../types/index.ts';
+import type { Clock, HistogramReading } from '../types/index.ts';
 import type { ReadState } from './collect-into.ts';
 import { readMetric, type Metric, type Reading } from './metric.ts';
 
@@ -65,7 +65,7 @@ function metricData(sdk: Sdk, { metric, points, histogram }: Reading, times: Tim
 }
 
 /** `counts` is cumulative over the bounds; OpenTelemetry counts each bucket alone. */
-function histogramValue({ boundsSeconds, counts, sumSeconds }: RttReading): Histogram {
+function histogramValue({ boundsSeconds, counts, sumSeconds }: HistogramReading): Histogram {
   return {
     buckets: {
       boundaries: [...boundsSeconds],

@@ -1,5 +1,5 @@
 /** The definition of one metric, the state that all metrics read, and the bound on the series of a metric. Pure. */
-import type { Kind, RttReading, Sample, TimeToLimit } from '../types/index.ts';
+import type { Kind, HistogramReading, Sample, TimeToLimit } from '../types/index.ts';
 
 /** The measurements of this process at one instant. `null` and missing entries produce no series. */
 export interface MetricState {
@@ -54,7 +54,7 @@ interface Descriptor {
 export type Metric = Descriptor &
   (
     | { readonly type: 'gauge' | 'counter'; readonly read: (state: MetricState) => readonly Point[] }
-    | { readonly type: 'histogram'; readonly read: (state: MetricState) => RttReading | null }
+    | { readonly type: 'histogram'; readonly read: (state: MetricState) => HistogramReading | null }
   );
 
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = {
@@ -109,7 +109,7 @@ export const labelled = (
 export const histogram = (
   otelName: string,
   description: Description,
-  read: (state: MetricState) => RttReading | null | undefined,
+  read: (state: MetricState) => HistogramReading | null | undefined,
 ): Metric => ({
   ...describe(otelName, 'histogram', description),
   type: 'histogram',
@@ -124,7 +124,7 @@ export const byLabel = (label: string, record: Readonly<Record<string, number>> 
 export interface Reading {
   readonly metric: Metric;
   readonly points: readonly Point[];
-  readonly histogram: RttReading | null;
+  readonly histogram: HistogramReading | null;
 }
 
 export const readMetric = (metric: Metric, state: MetricState): Reading =>

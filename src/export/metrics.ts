@@ -2,7 +2,7 @@
  * The table of all metrics, from which the Prometheus page, `collectInto` and OTLP are made. A metric without a value
  * has no series, so that a missing series never reads as 0.
  */
-import { COLLECTION_METRICS, CONNECTION_METRICS } from './connection-metrics.ts';
+import { COLLECTION_METRICS, CONNECTION_METRICS, REMEDY_METRICS } from './connection-metrics.ts';
 import { byLabel, capSeries, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
 import { MEMORY_METRICS, PROCESS_METRICS, RUNTIME_METRICS } from './process-metrics.ts';
 
@@ -56,6 +56,7 @@ export const METRICS: readonly Metric[] = [
   ...CONNECTION_METRICS,
   ...MEMORY_METRICS,
   ...COLLECTION_METRICS,
+  ...REMEDY_METRICS,
   ...PROCESS_METRICS,
   ...AGENT_METRICS,
   ...RUNTIME_METRICS,

@@ -63,8 +63,11 @@ export async function drain(
   if (signal === undefined) return drainNow(asList(target), options);
   await new Promise<void>((resolve) => process.once(signal, () => resolve()));
   const result = await drainNow(asList(target), options);
-  // Our listener replaced the default action of the signal. Without another listener, the signal now ends the process.
-  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  // Our listener replaced the default action of the signal. Without another listener the signal now ends the process,
+  // one turn later, so that the caller gets the result first.
+  setImmediate(() => {
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  });
   return result;
 }
 

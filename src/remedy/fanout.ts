@@ -1,7 +1,8 @@
 /** `fanout`: sends messages to the connections of all processes through Redis, with one subscriber in each process. */
 import { createClock } from '../core/clock.ts';
+import { remedyList } from '../core/remedy-list.ts';
 import type { Clock } from '../types/index.ts';
-import { recordFanoutLag, registerWithAgent, uniqueName } from './agent-registration.ts';
+import { registerWithAgent, uniqueName } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
 import { emitterOf, KeySubscriptions, type FanoutConnection } from './key-subscriptions.ts';
 import { createSubscriber, type RedisClientLike, type Subscriber } from './redis-clients.ts';
@@ -83,7 +84,7 @@ export function fanout(
     if (connections === undefined || envelope === null) return;
     counts.received += 1;
     lastLagMs = Math.max(0, clock.wallMs() - envelope.sentAtMs);
-    recordFanoutLag(lastLagMs);
+    remedyList().fanoutLag.add(lastLagMs / 1_000);
     const context = { key, traceparent: envelope.traceparent ?? null, lagMs: lastLagMs };
     for (const connection of connections) {
       callSafely('fanout deliver', () => deliver(connection, envelope.message, context));

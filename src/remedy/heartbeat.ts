@@ -28,6 +28,8 @@ const INTERVAL_MS = 30_000;
 const IDLE_TIMEOUT_MS = 75_000;
 /** A timer that fires later than this share of the interval shows that the event loop was blocked. */
 const MAX_LATE_SHARE = 0.5;
+/** Each of these events proves that the peer is there. */
+const RECEIVED_EVENTS = ['pong', 'message', 'ping'] as const;
 
 /**
  * A client that does not reply to a ping within one interval is terminated, so a dead one lives two intervals at most.
@@ -38,64 +40,81 @@ export function heartbeat(
   options: HeartbeatOptions = {},
   clock: Clock = createClock(),
 ): Dispose {
-  const { intervalMs = INTERVAL_MS, idleTimeoutMs = IDLE_TIMEOUT_MS, onDead } = options;
-  const peers = new Map<WebSocketLike, Peer>();
-  let lastSweepMs = clock.nowMs();
+  const { intervalMs = INTERVAL_MS } = options;
+  const sweeper = new Sweeper({ ...options, intervalMs }, clock);
+  const add = (ws: WebSocketLike): void => sweeper.add(ws);
+  for (const ws of wss.clients ?? []) add(ws);
+  wss.on('connection', add);
+  const stopTimer = clock.every(intervalMs, () => sweeper.sweep());
+  return () => {
+    stopTimer();
+    wss.off('connection', add);
+    sweeper.clear();
+  };
+}
 
-  function add(ws: WebSocketLike): void {
-    if (peers.has(ws)) return;
+class Sweeper {
+  readonly #options: HeartbeatOptions & { readonly intervalMs: number };
+  readonly #clock: Clock;
+  readonly #peers = new Map<WebSocketLike, Peer>();
+  #lastSweepMs: number;
+
+  constructor(options: HeartbeatOptions & { readonly intervalMs: number }, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#lastSweepMs = clock.nowMs();
+  }
+
+  add(ws: WebSocketLike): void {
+    if (this.#peers.has(ws)) return;
     const onReceived = (): void => {
       peer.isAlive = true;
-      peer.lastSeenMs = clock.nowMs();
+      peer.lastSeenMs = this.#clock.nowMs();
     };
-    const onClose = (): void => remove(ws);
+    const onClose = (): void => this.#remove(ws);
     const stop = (): void => {
       for (const event of RECEIVED_EVENTS) ws.off(event, onReceived);
       ws.off('close', onClose);
     };
-    const peer: Peer = { isAlive: true, lastSeenMs: clock.nowMs(), stop };
+    const peer: Peer = { isAlive: true, lastSeenMs: this.#clock.nowMs(), stop };
     for (const event of RECEIVED_EVENTS) ws.on(event, onReceived);
     ws.on('close', onClose);
-    peers.set(ws, peer);
-  }
-  function remove(ws: WebSocketLike): void {
-    peers.get(ws)?.stop();
-    peers.delete(ws);
+    this.#peers.set(ws, peer);
   }
 
-  function sweep(): void {
-    const nowMs = clock.nowMs();
-    const lateMs = nowMs - lastSweepMs - intervalMs;
-    lastSweepMs = nowMs;
+  sweep(): void {
+    const { intervalMs, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
+    const nowMs = this.#clock.nowMs();
+    const lateMs = nowMs - this.#lastSweepMs - intervalMs;
+    this.#lastSweepMs = nowMs;
     // After a blocked event loop the timers run before the sockets are read. The pongs may be waiting in the kernel.
     const isBlocked = lateMs > intervalMs * MAX_LATE_SHARE;
-    for (const [ws, peer] of peers) {
+    for (const [ws, peer] of this.#peers) {
       // A paused WebSocket does not emit `pong`.
-      if (ws.isPaused === true || isBlocked) peer.isAlive = true;
-      const isIdle = nowMs - peer.lastSeenMs > idleTimeoutMs && !isBlocked && ws.isPaused !== true;
-      if (!peer.isAlive || isIdle) end(ws);
+      const isUnknown = isBlocked || ws.isPaused === true;
+      const isIdle = nowMs - peer.lastSeenMs > idleTimeoutMs;
+      if (!isUnknown && (!peer.isAlive || isIdle)) this.#end(ws);
       else if (ws.readyState === OPEN) {
         peer.isAlive = false;
         callSafely('heartbeat', () => ws.ping());
       }
     }
   }
-  function end(ws: WebSocketLike): void {
-    remove(ws);
+
+  clear(): void {
+    for (const ws of this.#peers.keys()) this.#remove(ws);
+  }
+
+  #remove(ws: WebSocketLike): void {
+    this.#peers.get(ws)?.stop();
+    this.#peers.delete(ws);
+  }
+
+  #end(ws: WebSocketLike): void {
+    const { onDead } = this.#options;
+    this.#remove(ws);
     countAction('heartbeat', 'terminated');
     if (onDead !== undefined) callSafely('heartbeat onDead', () => onDead(ws));
     ws.terminate();
   }
-
-  for (const ws of wss.clients ?? []) add(ws);
-  wss.on('connection', add);
-  const stopTimer = clock.every(intervalMs, sweep);
-  return () => {
-    stopTimer();
-    wss.off('connection', add);
-    for (const ws of peers.keys()) remove(ws);
-  };
 }
-
-/** Each of these events proves that the peer is there. */
-const RECEIVED_EVENTS = ['pong', 'message', 'ping'] as const;

@@ -56,11 +56,19 @@ export interface DescriptorsReading {
   readonly limit: number | null;
 }
 
-export interface RttReading {
+export interface HistogramReading {
   /** Upper bounds of the buckets. `counts` is cumulative and has one more entry, for +Inf. */
   readonly boundsSeconds: readonly number[];
   readonly counts: readonly number[];
   readonly sumSeconds: number;
+}
+
+/** Only where the application uses the remedies of `@wsguard/agent/remedy`. */
+export interface RemediesReading {
+  /** Number of actions by `remedy action`, such as `safeSend dropped`. */
+  readonly actions: Readonly<Record<string, number>>;
+  /** From the publishing of a message to its receipt by the fan-out; null before the first. */
+  readonly fanoutLag: HistogramReading | null;
 }
 
 export interface ConnectionsReading {
@@ -81,7 +89,7 @@ export interface ConnectionsReading {
   readonly closeCodes: Readonly<Record<string, number>>;
   readonly messagesSentTotal: number;
   readonly messagesFailedTotal: number;
-  readonly rtt: RttReading | null;
+  readonly rtt: HistogramReading | null;
   /** WSGUARD_MAX_CONNECTIONS, else the sum of `server.maxConnections`; null when neither is set. */
   readonly maxConnections: number | null;
   /** Only where some silent connections are pinged under suspicion only (docs/architecture.md). */
@@ -162,6 +170,7 @@ export interface Sample {
   /** Events since the previous sample that explain a step: a snapshot of the agent, a suspended machine. */
   readonly marks: readonly SampleMark[];
   readonly blind: readonly Blind[];
+  readonly remedies?: RemediesReading;
 }
 
 export type SampleMark = 'snapshot' | 'clock-jump';

@@ -1,6 +1,7 @@
 /** Counts messages and round trips: wraps `send` and `ping` once per prototype, with one shared `pong` listener. */
 import type { Socket } from 'node:net';
-import type { Clock, RttReading } from '../../types/index.ts';
+import { DurationHistogram } from '../../core/duration-histogram.ts';
+import type { Clock } from '../../types/index.ts';
 import { NEVER, type Connection } from './connection.ts';
 import { OPEN, type WebSocketLike } from './web-socket.ts';
 
@@ -9,7 +10,7 @@ type Method = (this: WebSocketLike, ...args: unknown[]) => unknown;
 export class WsInstrumentation {
   messagesSent = 0;
   messagesFailed = 0;
-  readonly roundTrips = new RoundTripHistogram();
+  readonly roundTrips = new DurationHistogram();
   readonly #clock: Clock;
   readonly #connections: ReadonlyMap<Socket, Connection | null>;
   readonly #checkedPrototypes = new WeakSet<object>();
@@ -120,29 +121,4 @@ function ownerOf(proto: object, method: string): object | null {
   while (owner !== null && !Object.hasOwn(owner, method))
     owner = Object.getPrototypeOf(owner) as object | null;
   return owner;
-}
-
-const BOUNDS_SECONDS: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-export class RoundTripHistogram {
-  readonly #bucketCounts = Array.from({ length: BOUNDS_SECONDS.length + 1 }, () => 0);
-  #count = 0;
-  #sumSeconds = 0;
-
-  add(seconds: number): void {
-    if (!(seconds >= 0)) return;
-    const index = BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
-    const bucket = index === -1 ? BOUNDS_SECONDS.length : index;
-    this.#bucketCounts[bucket] = (this.#bucketCounts[bucket] ?? 0) + 1;
-    this.#count += 1;
-    this.#sumSeconds += seconds;
-  }
-
-  /** Null before the first round trip. */
-  read(): RttReading | null {
-    if (this.#count === 0) return null;
-    let total = 0;
-    const counts = this.#bucketCounts.map((count) => (total += count));
-    return { boundsSeconds: BOUNDS_SECONDS, counts, sumSeconds: this.#sumSeconds };
-  }
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Connection } from '../../../src/hooks/connections/connection.ts';
 import { NEVER } from '../../../src/hooks/connections/connection.ts';
 import { closeCodeLabel, isWebSocket } from '../../../src/hooks/connections/web-socket.ts';
-import { RoundTripHistogram, WsInstrumentation } from '../../../src/hooks/connections/ws-instrumentation.ts';
+import { WsInstrumentation } from '../../../src/hooks/connections/ws-instrumentation.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { connectionWith, fakeWebSocketClass, FakeSocket } from '../../support/connections.ts';
 
@@ -213,22 +213,6 @@ describe('pings of the agent', () => {
     expect(instrumentation.hasAppPongListener(ws, connection)).toBe(false);
     ws.on('pong', () => undefined);
     expect(instrumentation.hasAppPongListener(ws, connection)).toBe(true);
-  });
-});
-
-describe('RoundTripHistogram', () => {
-  test('has no reading before the first round trip', () => {
-    expect(new RoundTripHistogram().read()).toBeNull();
-  });
-
-  test('counts are cumulative, and the last one has everything', () => {
-    const histogram = new RoundTripHistogram();
-    for (const seconds of [0.001, 0.003, 0.2, 60, Number.NaN, -1]) histogram.add(seconds);
-    expect(histogram.read()).toEqual({
-      boundsSeconds: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-      counts: [1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4],
-      sumSeconds: 60.204,
-    });
   });
 });
 

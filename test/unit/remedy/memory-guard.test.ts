@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
-import { remedyList } from '../../../src/remedy/agent-registration.ts';
-import type { WatchingAgent } from '../../../src/remedy/agent-registration.ts';
+import { remedyList, type WatchingAgent } from '../../../src/core/remedy-list.ts';
 import { memoryGuard, type ExitAdvice, type MemoryPressure } from '../../../src/remedy/memory-guard.ts';
 import type { Alert } from '../../../src/types/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
