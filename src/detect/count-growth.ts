@@ -24,6 +24,7 @@ import {
   lastStandardError,
   mean,
   medianOfRows,
+  residualSumOfSquares,
   standardDeviation,
   type Design,
 } from './statistics.ts';
@@ -194,6 +195,8 @@ export class CountWindow {
     const design = rule.perConnection ? (withConnections ?? (regressors.varies ? null : alone)) : alone;
     if (design === null)
       return { answer: 'inconclusive', uncertainty: STRAIGHT_LINE, changes: null, rise: 0, perConnection: 0 };
+    if (rule.perConnection && this.#isOnePerConnection({ regressors, values }, rule.minRise))
+      return EXPLAINED;
     const level = design === alone ? 0 : fitCoefficient(design, values, 1);
     const factor = Math.max(0, fit === null || design === alone ? level : fit.addedPerOpened * deviation);
     const difference = { values, factor, others: design.columns[1] ?? values };
@@ -207,6 +210,19 @@ export class CountWindow {
     return { ...result, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
   }
 
+  /**
+   * Whether the count stays as far from the number of open connections as it was. One entry per open connection explains
+   * that, also where connections, time and closes rise in step, so that no regression can tell them apart.
+   */
+  #isOnePerConnection({ regressors, values }: Input, minRise: number): boolean {
+    const difference = { values, factor: 1, others: regressors.connections };
+    const start = (sixth: number): number => Math.floor((values.length * sixth) / SIXTHS.length);
+    const levels = SIXTHS.map((sixth) =>
+      medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch),
+    );
+    return Math.max(...levels) - Math.min(...levels) < minRise / 2;
+  }
+
   /** Whether a rise that has the shape of a leak is one. */
   #certainty(
     { design, values, rise }: { design: Design; values: Float64Array; rise: number },
@@ -217,6 +233,8 @@ export class CountWindow {
     let uncertainty: Uncertainty | null;
     // The changes have a certainty of their own.
     if (changes !== null) uncertainty = uncertaintyOf(changes, rule, maxDelayMs ?? 0);
+    else if (design === this.#regressors.withConnections && !this.#regressors.bends)
+      uncertainty = STRAIGHT_LINE;
     else if (hasTrend(design, { values, rise, high }))
       uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
     else uncertainty = UNCERTAIN;
@@ -248,6 +266,13 @@ export class CountWindow {
   }
 }
 
+const EXPLAINED: TrendTest = {
+  answer: 'ok',
+  uncertainty: null,
+  changes: null,
+  rise: 0,
+  perConnection: 1,
+};
 const FALLS: Uncertainty = {
   because: 'the count also falls, as one does that varies around a level',
   missing: 'an hour without such a fall',
@@ -289,6 +314,8 @@ interface Regressors {
   readonly times: Float64Array;
   readonly connections: Float64Array;
   readonly varies: boolean;
+  /** The connections leave a straight line by more than the noise of reading. */
+  readonly bends: boolean;
   /** Null where the connections do not vary, are not in the samples, or rise in a perfectly straight line. */
   readonly withConnections: Design | null;
   /** Time as the only regressor. */
@@ -305,16 +332,21 @@ function regressorsOf(times: Float64Array, connections: Float64Array): Regressor
   const deviation = connections.some(Number.isNaN) ? 0 : standardDeviation(connections);
   const center = mean(connections);
   const varies = deviation > Math.max(MIN_VARIATION.share * center, MIN_VARIATION.connections);
+  const line = times.length < 4 ? null : createDesign([one, relativeTime]);
   const scaled = connections.map((value) => (value - center) / (deviation || 1));
   return {
     times,
     connections,
     varies,
+    bends: varies && line !== null && deviationFrom(line, connections) > MIN_VARIATION.share * center,
     deviation: deviation || 1,
-    alone: times.length < 4 ? null : createDesign([one, relativeTime]),
+    alone: line,
     withConnections: varies && times.length > 4 ? createDesign([one, scaled, relativeTime]) : null,
   };
 }
+
+const deviationFrom = (line: Design, values: Float64Array): number =>
+  Math.sqrt(residualSumOfSquares(line, values, fitCoefficients(line, values)) / Math.max(1, values.length));
 
 function missingData(spanMs: number, rows: number): string | null {
   if (spanMs >= COUNTS_MIN_SPAN_MS && rows >= MIN_ROWS) return null;

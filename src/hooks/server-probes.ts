@@ -96,6 +96,8 @@ export class ServerProbes {
     const { clock, guard } = this.#deps;
     const library = this.#libraryServers();
     this.#noteStall();
+    // The collections are read below: connections that are counted up to a second later would look like leaked entries.
+    void this.#slices.run('new sockets', () => this.connections.classifySlice());
     void this.#sweep();
     this.#retained.setMajorGcs(majorGcs);
     void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));

@@ -10,7 +10,7 @@ import { expectValid } from '../support/schemas.ts';
 
 const FOUND_WITHIN_MS = 150_000;
 
-describe.each(['listeners', 'registry', 'zombies'])('%s', (name) => {
+describe.each(['listeners', 'registry', 'zombies', 'half-heartbeat'])('%s', (name) => {
   test('the leaky server has an alert with the line of the leak, the fixed server has no alert', async () => {
     const theCase = LEAKS[name] as Case;
     // A snapshot on a busy machine takes seconds. A small heap has more frequent major GCs.

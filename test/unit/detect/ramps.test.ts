@@ -97,3 +97,28 @@ test('a registry that the application registered waits half an hour for sessions
   });
   expect(run(60, never).opened).toEqual(['registry-growth']);
 });
+
+test.each([
+  [0.25, 1],
+  [0.5, 1],
+  [1, 1],
+  [0.25, 3],
+])(
+  'connections that are counted %s min late, %s entries for each, closes that begin later: no leak',
+  (lateMinutes, perConnection) => {
+    const openedAt = (minute: number): number => Math.round(25 * Math.max(0, minute));
+    const closedAt = (minute: number): number => Math.round(20 * Math.max(0, minute - 10));
+    const { opened } = run(60, (minute) => {
+      const opens = openedAt(minute - lateMinutes);
+      const closes = closedAt(minute - lateMinutes / 2);
+      const entries = perConnection * (openedAt(minute) - closedAt(minute));
+      return {
+        opened: opens,
+        closed: closes,
+        connections: opens - closes,
+        more: { registries: [{ name: 'clients', entries, source: 'found' }] },
+      };
+    });
+    expect(opened).toEqual([]);
+  },
+);
