@@ -74,6 +74,7 @@ export interface FromWatcher {
       request: { readonly emitter: string; readonly event: string };
       reply: Culprit | null;
     };
+    locateTimers: { request: null; reply: Culprit | null };
     pingAll: { request: null; reply: null };
     profile: { request: 'start' | 'read' | 'stop'; reply: AllocationProfile | null };
   };

@@ -19,8 +19,10 @@ import {
 import { createClock } from './core/clock.ts';
 import { replaceLookup } from './core/lookup.ts';
 import { createDetection, type Detection } from './detection.ts';
+
 import type { Alert, Clock, CrashRecord, Sample, Snapshot, Stop } from './types/index.ts';
 import { createWatcherContext, type WatcherContext } from './watcher/context.ts';
+import { DescriptorClasses } from './watcher/descriptor-classes.ts';
 import { InvestigationRunner } from './watcher/investigation-runner.ts';
 import { Outputs } from './watcher/outputs.ts';
 import { openPersistence, type Persistence } from './watcher/persistence.ts';
@@ -41,6 +43,8 @@ class Watcher {
   readonly #snapshots: SnapshotQueue;
   readonly #investigation: InvestigationRunner;
   readonly #pingScheduler: PingScheduler;
+  /** Null on the application thread, which it would stop for too long. */
+  readonly #descriptorClasses: DescriptorClasses | null;
   readonly #stopHeartbeatCheck: Stop;
   #crashRecords: readonly CrashRecord[];
 
@@ -62,6 +66,7 @@ class Watcher {
         this.#publisher.publish(this.#detection.updateAlert(alertId, update, clock.wallMs())),
       attachAnalysis: (alertId, analysis) => this.#publisher.attachAnalysis(alertId, analysis),
     });
+    this.#descriptorClasses = setup.noThreadReason === null ? new DescriptorClasses(clock) : null;
     this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
     this.#persistence = openPersistence(context);
     this.#crashRecords = this.#persistence.crashRecords;
@@ -97,7 +102,8 @@ class Watcher {
     };
   }
 
-  #onSample({ sample, counters }: FromApp['messages']['sample']): void {
+  #onSample({ sample: received, counters }: FromApp['messages']['sample']): void {
+    const sample = this.#descriptorClasses?.addTo(received) ?? received;
     this.#reportCrashes(sample);
     this.#persistence.writeSample(sample);
     const result = this.#detection.addSample(sample);

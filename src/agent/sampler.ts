@@ -6,8 +6,9 @@ import type { Guard } from '../core/guard.ts';
 import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { PreloadHooks } from '../hooks/preload-hooks.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
+import { ResourceProbe } from '../hooks/resources/resource-probe.ts';
 import { ServerProbes } from '../hooks/server-probes.ts';
-import { ProcessProbes } from '../sample/process-probes.ts';
+import { ProcessProbes, type ProcessReading } from '../sample/process-probes.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
 import { readRemedies } from './remedies.ts';
 
@@ -25,6 +26,8 @@ export interface Sampler {
   setSuspicion(on: boolean): void;
   /** Function, file and line of the listeners of `event` (`*`: of the event with most listeners). */
   locateListener(emitter: string, event: string): Promise<Culprit | null>;
+  /** Function, file and line of the callback of the timers whose number grew most. */
+  locateTimers(): Promise<Culprit | null>;
   /** For the start line. */
   attached(): { servers: string[]; pings: boolean; blind: readonly Blind[] };
   /** Adds a mark to the next sample. */
@@ -48,7 +51,17 @@ export function createSampler(deps: SamplerDeps): Sampler {
   const processProbes = new ProcessProbes({ clock, guard, flags: preloadHooks.flags });
   const serverProbes = new ServerProbes(deps);
   const { collections, listeners, connections } = serverProbes;
+  const resources = new ResourceProbe({
+    clock,
+    timeScale: deps.config.timeScale,
+    nodeClearTimeout: preloadHooks.clearTimeout,
+  });
+  const blind = (): Blind[] => [...processProbes.blind(), ...resources.blind()];
   const hasClockJumped = createClockJumpDetector(clock);
+  const openCounts = ({ descriptors }: ProcessReading) => ({
+    acceptedSockets: preloadHooks.sockets.open.size,
+    descriptors: descriptors?.open ?? null,
+  });
   let marks: SampleMark[] = [];
   let seq = 0;
 
@@ -66,7 +79,8 @@ export function createSampler(deps: SamplerDeps): Sampler {
         ...processReading,
         ...serverReading,
         ...(remedies === null ? {} : { remedies }),
-        blind: [...serverReading.blind, ...processProbes.blind()],
+        resources: guard.run('resources', () => resources.read(openCounts(processReading)), {}),
+        blind: [...serverReading.blind, ...blind()],
         marks,
       };
       seq += 1;
@@ -81,10 +95,11 @@ export function createSampler(deps: SamplerDeps): Sampler {
     pingAll: () => serverProbes.pingAll(),
     setSuspicion: (on) => connections.setSuspicion(on),
     locateListener: (emitter, event) => serverProbes.locateListeners(emitter, event),
+    locateTimers: () => Promise.resolve(guard.run('locate', () => resources.locateTimers(), null)),
     attached: () => ({
       servers: serverProbes.servers(),
       pings: deps.config.ping === 'auto',
-      blind: [...serverProbes.blind(), ...processProbes.blind()],
+      blind: [...serverProbes.blind(), ...blind()],
     }),
     noteMark: (mark) => void marks.push(mark),
     stop() {

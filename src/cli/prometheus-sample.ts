@@ -1,5 +1,13 @@
 /** Converts the metrics of one instant (the agent's, else the defaults of prom-client) into a sample. Pure. */
-import { TRANSPORTS, UNKNOWN_SAMPLE, type ByTransport, type Sample } from '../types/sample.ts';
+import {
+  RESOURCE_TYPES,
+  TRANSPORTS,
+  UNKNOWN_SAMPLE,
+  type ByTransport,
+  type ResourceCounts,
+  type ResourceType,
+  type Sample,
+} from '../types/sample.ts';
 import { DEFAULT_SEMI_SPACES_BYTES, nullIfNaN, type TraceOptions } from './trace-sample.ts';
 
 export interface Point {
@@ -26,6 +34,7 @@ export const METRIC_NAMES = [
   'wsguard_loop_delay_p99_seconds',
   'wsguard_gc_major_total',
   'wsguard_open_descriptors',
+  'wsguard_active_resources',
   'wsguard_registry_entries',
   'wsguard_emitter_listeners',
   'wsguard_queue_items',
@@ -135,6 +144,7 @@ function sampleFrom(
       ? { open: descriptors, limit: nullIfNaN(points.value(['process_max_fds'])) }
       : null,
     connections: connectionsFrom(points),
+    resources: resourcesFrom(points),
     ...collectionsFrom(points),
   };
 }
@@ -174,6 +184,15 @@ const connectionsFrom = (points: Points): Sample['connections'] => ({
   retained: nullIfNaN(points.value(['wsguard_connections_retained'])),
   sendBufferBytes: points.value(['ws_send_buffer_bytes']),
 });
+
+function resourcesFrom(points: Points): ResourceCounts {
+  const counts: Partial<Record<ResourceType, number>> = {};
+  for (const { labels, value } of points.all('wsguard_active_resources')) {
+    const type = RESOURCE_TYPES.find((each) => each === labels['type']);
+    if (type !== undefined) counts[type] = value;
+  }
+  return counts;
+}
 
 /** The history does not say whether the application or the agent registered a collection, so all of them are kept. */
 function collectionsFrom(points: Points): Pick<Sample, 'registries' | 'queues' | 'rooms' | 'emitters'> {

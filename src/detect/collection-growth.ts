@@ -18,7 +18,7 @@ import {
 import { MINUTE_MS, type History } from './history.ts';
 import type { Series, SeriesType } from './sample-row.ts';
 
-type CollectionType = Exclude<SeriesType, 'listeners' | 'event names'>;
+type CollectionType = Exclude<SeriesType, 'listeners' | 'event names' | 'resource'>;
 
 interface Collection {
   readonly kind: LeakKind;

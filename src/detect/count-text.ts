@@ -39,19 +39,24 @@ export function growthEvidence(
 /** Outside this range few of the closed connections leak, or each leaks many entries: a rate per hour says more. */
 const USUAL_PER_CLOSED = { min: 0.05, max: 20 } as const;
 
-/** Completes a title: `for 240 connections, 0.90 leaked per closed connection`, or `, 92,000 more per hour`. */
+/**
+ * Completes a title: `for 240 connections, 0.90 leaked per closed connection`, or `, 92,000 more per hour`. `noun` names
+ * the entries once more where the title does not make clear what a connection adds.
+ */
 export function withLeakRate(
   text: string,
   { perClosed, perHour, changes }: Growth,
   counts: CountWindow,
+  noun = '',
 ): string {
   const connections =
     counts.connectionsNow > 0 ? ` for ${formatCount(counts.connectionsNow)} connections` : '';
   const isUsual =
     perClosed !== null && perClosed >= USUAL_PER_CLOSED.min && perClosed <= USUAL_PER_CLOSED.max;
   if (!isUsual) return `${text}${connections}, ${formatCount(perHour)} more per hour`;
+  const entries = noun === '' ? '' : ` ${noun}`;
   return changes !== null && changes.ratesError <= MAX_RATES_ERROR && isCausedByClosing(changes)
-    ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}, each closed one removes ${rateText(changes.removedPerClosed)}`
+    ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}${entries}, each closed one removes ${rateText(changes.removedPerClosed)}`
     : `${text}${connections}, ${rateText(perClosed)} leaked per closed connection`;
 }
 
@@ -59,8 +64,12 @@ export function withLeakRate(
 const rateText = (rate: number): string => Math.max(0, rate).toFixed(2);
 
 /** Whether connections that close leave most of the leaked entries, and time or messages the smaller part. */
-const isCausedByClosing = ({ addedPerOpened, removedPerClosed, leaked, closed }: ChangesOfCount): boolean =>
-  (addedPerOpened - removedPerClosed) * closed > leaked / 2;
+export const isCausedByClosing = ({
+  addedPerOpened,
+  removedPerClosed,
+  leaked,
+  closed,
+}: ChangesOfCount): boolean => (addedPerOpened - removedPerClosed) * closed > leaked / 2;
 
 /** Why a rise below the minimum, or one that does not go on, is no finding. `minText` is the minimum with its unit. */
 function noGrowthReason({ answer, uncertainty, windowMs }: Growth, minText: string): string {

@@ -10,6 +10,7 @@ import { listenerAccumulation } from './listener-accumulation.ts';
 import { exhaustion, memoryThreshold } from './memory-conditions.ts';
 import { externalBuffers, nativeMemory } from './memory-outside-heap.ts';
 import { connectionLimit, descriptorLimit, gcPressure, loopLag } from './process-conditions.ts';
+import { resourceGrowth } from './resource-growth.ts';
 import { retainedAfterClose } from './retained-after-close.ts';
 import { slowConsumer } from './slow-consumer.ts';
 import { unclosedGrowth } from './unclosed-growth.ts';
@@ -23,6 +24,7 @@ const LEAK_DETECTORS: readonly Detector[] = [
   roomGrowth,
   queueGrowth,
   slowConsumer,
+  resourceGrowth,
   retainedAfterClose,
   unclosedGrowth,
   externalBuffers,

@@ -1,5 +1,6 @@
 /** `rowOf` turns a sample into a row of the window: one number for each column. */
 
+import { RESOURCE_TYPES } from '../types/sample.ts';
 import type { Sample, Source } from '../types/index.ts';
 
 /** Columns that every sample has. */
@@ -26,13 +27,13 @@ export type FixedColumn =
 
 /** The counted things of a dynamic series. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects. */
 export type SeriesType =
-  'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names';
+  'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names' | 'resource';
 
 /** The column of a series that the application names. Only `seriesColumn` makes one. */
 export type SeriesColumn = `${SeriesType}\0${string}\0${string}`;
 export type Column = FixedColumn | SeriesColumn;
 
-/** A count under a name that the application chose: a registry, a queue, rooms, or the listeners of an emitter. */
+/** A count under a name: a registry, a queue, rooms, the listeners of an emitter, or resources of one type. */
 export interface Series {
   readonly column: SeriesColumn;
   readonly type: SeriesType;
@@ -109,7 +110,10 @@ interface SeriesReading {
 /** Receives the value of each series of a sample. */
 type SeriesVisitor = (type: SeriesType, reading: SeriesReading, value: number, event: string | null) => void;
 
-export function visitSeries({ registries, queues, rooms, emitters }: Sample, visit: SeriesVisitor): void {
+export function visitSeries(
+  { registries, queues, rooms, emitters, resources }: Sample,
+  visit: SeriesVisitor,
+): void {
   for (const registry of registries) visit('registry', registry, registry.entries, null);
   for (const queue of queues) visit(queue.isTaken === false ? 'list' : 'queue', queue, queue.items, null);
   for (const reading of rooms) {
@@ -119,6 +123,11 @@ export function visitSeries({ registries, queues, rooms, emitters }: Sample, vis
   for (const { emitter: name, source, event, listeners, eventNames } of emitters) {
     visit('listeners', { name, source }, listeners, event);
     if (eventNames !== null) visit('event names', { name, source }, eventNames, null);
+  }
+  if (resources === undefined) return;
+  for (const name of RESOURCE_TYPES) {
+    const count = resources[name];
+    if (count !== undefined) visit('resource', { name, source: 'found' }, count, null);
   }
 }
 

@@ -75,6 +75,16 @@ export const PROCESS_METRICS: readonly Metric[] = [
   ),
   labelled(
     'gauge',
+    'wsguard.active_resources',
+    [
+      '{resource}',
+      'Open resources of each type. Descriptors are without the accepted sockets; `descriptor_*` are their classes.',
+      'type',
+    ],
+    ({ sample }) => byLabel('type', sample?.resources),
+  ),
+  labelled(
+    'gauge',
     'wsguard.alert.active',
     ['{alert}', 'Open alerts of each kind; 0 if there is none.', 'kind'],
     ({ openAlerts }) =>

@@ -7,6 +7,8 @@ import { SocketTracker } from './connections/socket-tracker.ts';
 export interface PreloadHooks {
   readonly sockets: SocketTracker;
   readonly emitters: EmitterTracker;
+  /** Node's function, read before the application can replace it. */
+  readonly clearTimeout: typeof clearTimeout;
   /** V8 options of this process, read at the start because an application may delete its environment. */
   readonly flags: { readonly execArgv: readonly string[]; readonly nodeOptions: string; readonly v8: string };
   stop(): void;
@@ -19,6 +21,7 @@ export function installPreloadHooks(deps: { guard: Guard; onServe: (server: Serv
   return {
     sockets,
     emitters,
+    clearTimeout: globalThis.clearTimeout,
     flags: {
       execArgv: [...(process.execArgv ?? [])],
       nodeOptions: process.env?.['NODE_OPTIONS'] ?? '',

@@ -9,7 +9,15 @@
  *   -> idle (a clear root cause, or the third snapshot), else -> waiting-for-traffic
  */
 import { capturesEvidence } from '../kinds/index.ts';
-import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
+import type {
+  Alert,
+  AllocationProfile,
+  Analysis,
+  Culprit,
+  ResourceType,
+  Sample,
+  Snapshot,
+} from '../types/index.ts';
 import { chooseRootCause, isClear } from './root-cause.ts';
 
 /** Chosen, not measured: a leak of one object per connection then shows as hundreds of objects of one class. */
@@ -23,6 +31,8 @@ const MAX_SNAPSHOTS = 3;
 /** Chosen: each snapshot stops the server, so at most 18 stops a day, however many alerts open. */
 const MAX_ROUNDS_PER_DAY = 6;
 const DAY_MS = 24 * 3_600_000;
+/** The subject of an alert about timers (`RESOURCE_TYPES`). */
+const TIMERS: ResourceType = 'timer';
 /** Chosen: one detection window, so that a suspicion that comes and goes does not restart the profile each time. */
 const PROFILE_LINGER_MS = 15 * 60_000;
 
@@ -40,8 +50,8 @@ export interface AlertUpdate {
 export type InvestigationEvent =
   /** An alert was opened, updated or closed. */
   | { readonly type: 'alert'; readonly alert: Alert }
-  /** Reply to `locate-listener`; null when no line was found. */
-  | { readonly type: 'listener-located'; readonly alertId: string; readonly culprit: Culprit | null }
+  /** Reply to `locate-listener` or `locate-timers`; null when no line was found. */
+  | { readonly type: 'line-located'; readonly alertId: string; readonly culprit: Culprit | null }
   | { readonly type: 'sample'; readonly sample: Sample; readonly isSuspected: boolean }
   /** Reply to `take-snapshot`. */
   | { readonly type: 'snapshot-ended'; readonly snapshot: Snapshot }
@@ -59,6 +69,7 @@ export type InvestigationAction =
       readonly emitter: string;
       readonly event: string;
     }
+  | { readonly type: 'locate-timers'; readonly alertId: string }
   | { readonly type: 'take-snapshot'; readonly alertId: string; readonly label: string }
   | { readonly type: 'analyse'; readonly files: readonly string[] }
   | { readonly type: 'start-profile' }
@@ -153,8 +164,8 @@ export function transition(state: InvestigationState, event: InvestigationEvent,
     case 'alert':
       onAlert(draft, event.alert);
       break;
-    case 'listener-located':
-      onListenerLocated(draft, event.alertId, event.culprit);
+    case 'line-located':
+      onLineLocated(draft, event.alertId, event.culprit);
       break;
     case 'sample':
       onSample(draft, event.sample, event.isSuspected);
@@ -220,16 +231,18 @@ function onAlert(draft: Draft, alert: Alert): void {
   if (!capturesEvidence(kind) || before?.alert.kind === kind) return;
   draft.follow(id, { alert, hasJoined: before?.hasJoined ?? false });
   if (kind === 'listener-accumulation') locateListener(draft, alert);
+  else if (kind === 'resource-growth' && alert.subject === TIMERS)
+    draft.act({ type: 'locate-timers', alertId: id });
   else if (before === undefined) joinRound(draft, alert, { isLocated: false });
 }
 
 function locateListener(draft: Draft, { id, subject }: Alert): void {
   const row = draft.state.emitters.find(({ emitter, event }) => subject === `${emitter} ${event}`);
-  if (row === undefined) onListenerLocated(draft, id, null);
+  if (row === undefined) onLineLocated(draft, id, null);
   else draft.act({ type: 'locate-listener', alertId: id, emitter: row.emitter, event: row.event });
 }
 
-function onListenerLocated(draft: Draft, alertId: string, culprit: Culprit | null): void {
+function onLineLocated(draft: Draft, alertId: string, culprit: Culprit | null): void {
   const followed = draft.state.followed.get(alertId);
   if (followed === undefined) return;
   if (!followed.hasJoined) joinRound(draft, followed.alert, { isLocated: culprit !== null });

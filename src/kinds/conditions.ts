@@ -150,7 +150,7 @@ export const CONDITIONS = {
     subjectNoun: 'descriptors',
     detector: 'descriptor-limit',
     mayBeRuledOut: false,
-    explainedBy: ['zombie-connections', 'unclosed-growth'],
+    explainedBy: ['zombie-connections', 'resource-growth', 'unclosed-growth'],
     thresholds: ofLimit('descriptors'),
     window: LATEST,
     retainedBy: null,

@@ -177,4 +177,34 @@ export const COUNTED_LEAKS = {
     },
     docs: 'docs/leaks/queue-growth.md',
   },
+  'resource-growth': {
+    family: 'leak',
+    summary:
+      'timers, child processes, sockets or other resources stay open after their connection has closed',
+    subjectNoun: 'type of resource',
+    detector: 'resources',
+    mayBeRuledOut: true,
+    isCounted: true,
+    thresholds: {
+      ...RISE,
+      trend: COUNTS_TREND,
+      withoutClosing: least('rise in the window where closed connections do not cause most of it', 500, '1', {
+        group: 'not caused by connections',
+        source: fromPage('docs/leaks/resource-growth.md: pools grow with the load, by up to some hundred'),
+      }),
+      timeToLimit: CRITICAL_TIME_TO_LIMIT,
+    },
+    window: COUNTS_WINDOW,
+    retainedBy: {
+      suspectType: null,
+      text: 'the event loop: it keeps an open resource with its callbacks, and everything that these refer to',
+    },
+    keepsData: true,
+    advice: {
+      now: 'Restart one instance at a time before the limit of descriptors, processes or memory.',
+      fix: 'End in the close handler what the connection started: clearInterval() the timer, kill() the child process and destroy its streams, abort() the upstream request, close() the watcher. Do it also when setting up the connection failed half-way.',
+      restart: null,
+    },
+    docs: 'docs/leaks/resource-growth.md',
+  },
 } as const satisfies KindRecords<CountedLeakKind, LeakSpec>;

@@ -13,6 +13,7 @@ export const LEAKS_BY_RANK = [
   'room-growth',
   'queue-growth',
   'slow-consumer',
+  'resource-growth',
   'external-buffers',
   'retained-after-close',
   'native-or-compression',
@@ -32,6 +33,7 @@ export type CountedLeakKind = Extract<
   | 'registry-growth'
   | 'room-growth'
   | 'queue-growth'
+  | 'resource-growth'
 >;
 
 /** May be the effect of a counted kind. */

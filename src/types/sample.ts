@@ -150,6 +150,30 @@ export interface EmitterReading {
   readonly source: Source;
 }
 
+/**
+ * Kinds of resources that the application keeps open. The first ones come from Node, on the application thread. `thread`:
+ * threads of the process, so also Workers. `descriptor`: open descriptors without the accepted sockets, in all and by
+ * the file that they refer to.
+ */
+export const RESOURCE_TYPES = [
+  'timer',
+  'child_process',
+  'pipe',
+  'outgoing_socket',
+  'udp_socket',
+  'file_watcher',
+  'message_port',
+  'thread',
+  'descriptor',
+  'descriptor_file',
+  'descriptor_socket',
+  'descriptor_pipe',
+  'descriptor_other',
+] as const;
+export type ResourceType = (typeof RESOURCE_TYPES)[number];
+/** A type is missing where nothing could count it. */
+export type ResourceCounts = Readonly<Partial<Record<ResourceType, number>>>;
+
 /** The state of the process at one time. Live and replayed samples have the same type. */
 export interface Sample {
   /** Consecutive. A gap means that samples were dropped. */
@@ -167,6 +191,8 @@ export interface Sample {
   readonly queues: readonly QueueReading[];
   readonly rooms: readonly RoomsReading[];
   readonly emitters: readonly EmitterReading[];
+  /** Empty between two counts, which are rarer where they take long. Samples of older agents lack it. */
+  readonly resources?: ResourceCounts;
   /** Events since the previous sample that explain a step: a snapshot of the agent, a suspended machine. */
   readonly marks: readonly SampleMark[];
   readonly blind: readonly Blind[];

@@ -89,7 +89,16 @@ export class InvestigationRunner {
           'locate',
           () => link.request('locateListener', { emitter, event }, REPLY_DEADLINE_MS),
           null,
-          (culprit) => ({ type: 'listener-located', alertId, culprit }),
+          (culprit) => ({ type: 'line-located', alertId, culprit }),
+        );
+      }
+      case 'locate-timers': {
+        const { alertId } = action;
+        return this.#reply(
+          'locate',
+          () => link.request('locateTimers', null, REPLY_DEADLINE_MS),
+          null,
+          (culprit) => ({ type: 'line-located', alertId, culprit }),
         );
       }
       case 'start-profile':

@@ -39,7 +39,7 @@ export class WatcherState {
   }
 
   setSample(sample: Sample, counters: AppCounters, detection: DetectionResult): void {
-    this.#sample = sample;
+    this.#sample = withResources(sample, this.#sample);
     this.#counters = counters;
     this.#detection = detection;
     this.#postGcHeapBytes = sample.gc.floor?.bytes ?? this.#postGcHeapBytes;
@@ -108,6 +108,12 @@ export class WatcherState {
     });
   }
 }
+
+/** Where resources are not counted with each sample, the last counts stay in the metrics. */
+const withResources = (sample: Sample, before: Sample | null): Sample => ({
+  ...sample,
+  resources: { ...before?.resources, ...sample.resources },
+});
 
 const reportPoint = (
   { wallMs, memory, connections }: Sample,

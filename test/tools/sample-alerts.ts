@@ -53,6 +53,22 @@ interface Simulation {
 
 /** Servers for the kinds that no recording shows. */
 const SIMULATIONS: Partial<Record<Kind, Simulation>> = {
+  'resource-growth': {
+    minutes: 60,
+    shape: (minute) => {
+      // The connections that close in a minute vary; one in eight closes its timer.
+      const row = Math.round(2 * minute);
+      const closed = 6 * row + ((row * 37) % 11);
+      const connections = 120 + ((row * 53) % 17);
+      return {
+        connections,
+        closed,
+        opened: connections + closed,
+        more: { resources: { timer: 4 + connections + closed - Math.floor(closed / 8) } },
+      };
+    },
+    text: 'a simulated server that starts an interval for each connection and clears one in eight',
+  },
   'unclosed-growth': {
     minutes: 370,
     shape: (minute) => {

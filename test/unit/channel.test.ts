@@ -49,6 +49,7 @@ function connect(receive: Receive = () => undefined, locate: () => Promise<Culpr
     },
     onRequest: {
       locateListener: locate,
+      locateTimers: never,
       snapshot: never,
       profile: never,
       pingAll: () => Promise.reject(new Error('a fault')),

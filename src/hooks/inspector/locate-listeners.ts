@@ -33,15 +33,28 @@ export async function locateListeners(
 ): Promise<Culprit | null> {
   const listeners = newestListeners(emitter, event);
   if (listeners.length === 0) return null;
+  const subject = { name: event, text: event === '*' ? 'listener' : `listener of '${event}'` };
   const located = locateNewest(listeners);
-  if (located !== null && isApplicationFile(located.place.file ?? '')) return culpritAt(event, located);
+  if (located !== null && isApplicationFile(located.place.file ?? '')) return culpritAt(subject, located);
   const call = await observeListeningCall(emitter, event, clock);
-  if (call === null) return located === null ? null : culpritAt(event, located);
-  return culpritAt(event, {
+  if (call === null) return located === null ? null : culpritAt(subject, located);
+  return culpritAt(subject, {
     place: placeOfCall(call),
     through: located?.place ?? null,
     share: call.share,
   });
+}
+
+/** The functions of a root cause: `name` of the root cause, and the start of its text. */
+interface FunctionSubject {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** The location in the application that most of the functions share, or of the functions that they wrap. Null without one. */
+export function locateFunctions(functions: readonly object[], subject: FunctionSubject): Culprit | null {
+  const located = functions.length === 0 ? null : locateNewest(functions);
+  return located !== null && isApplicationFile(located.place.file ?? '') ? culpritAt(subject, located) : null;
 }
 
 interface Located {
@@ -153,12 +166,11 @@ function placeOfCall({ file, line, column, functionName }: CallPlace): CodePlace
   };
 }
 
-function culpritAt(event: string, { place, through, share }: Located): Culprit {
-  const subject = event === '*' ? 'listener' : `listener of '${event}'`;
+function culpritAt(subject: FunctionSubject, { place, through, share }: Located): Culprit {
   const wrapper = through === null ? '' : `, through ${describeWrapper(through)}`;
   return {
-    text: `${subject}: ${place.function ?? 'an anonymous function'} at ${place.file}:${place.line}${wrapper}`,
-    name: event,
+    text: `${subject.text}: ${place.function ?? 'an anonymous function'} at ${place.file}:${place.line}${wrapper}`,
+    name: subject.name,
     ...place,
     ...(through === null ? {} : { through }),
     confidence: Math.round(share * MAX_CONFIDENCE * 100) / 100,

@@ -31,6 +31,8 @@ const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minut
     20,
     (m) => ({ more: { queues: [{ name: 'jobs', items: 100 * m, oldestAgeMs: null, source: 'app' }] } }),
   ],
+  // What a connection started may belong to its session, which has half an hour.
+  'resource-growth': [45, (m) => ({ more: { resources: { timer: Math.floor(500 + 10 * m) } } })],
   'slow-consumer': [20, (m) => ({ sendBuffer: m * MB })],
   'retained-after-close': [
     45,

@@ -57,8 +57,8 @@ function run(events: readonly InvestigationEvent[], from: InvestigationState = i
 const EVENTS = {
   'alert opened': { type: 'alert', alert: OTHER },
   'alert closed': { type: 'alert', alert: { ...LEAK, event: 'closed' } },
-  'located nothing': { type: 'listener-located', alertId: 'a', culprit: null },
-  'located line': { type: 'listener-located', alertId: 'a', culprit: LOCATED },
+  'located nothing': { type: 'line-located', alertId: 'a', culprit: null },
+  'located line': { type: 'line-located', alertId: 'a', culprit: LOCATED },
   'quiet sample': { type: 'sample', sample: sample(1_010), isSuspected: true },
   'busy sample': { type: 'sample', sample: sample(2_000), isSuspected: true },
   'snapshot written': { type: 'snapshot-ended', snapshot: WRITTEN },
@@ -223,7 +223,7 @@ describe('with a located listener', () => {
     isSuspected: false,
   };
   const opened: InvestigationEvent = { type: 'alert', alert: LISTENERS };
-  const located: InvestigationEvent = { type: 'listener-located', alertId: 'c', culprit: LOCATED };
+  const located: InvestigationEvent = { type: 'line-located', alertId: 'c', culprit: LOCATED };
 
   test('locates the line first, then takes one snapshot and ends', () => {
     const first = run([rows, opened]);

@@ -151,7 +151,7 @@ function replyTo(request: InvestigationAction, outcome: number): InvestigationEv
   switch (request.type) {
     case 'locate-listener':
       return {
-        type: 'listener-located',
+        type: 'line-located',
         alertId: request.alertId,
         culprit: outcome % 2 === 0 ? culprit : null,
       };
@@ -276,7 +276,7 @@ test('replies without a request change nothing while it is idle', () => {
     { type: 'snapshot-ended', snapshot: snapshotBy(0, '1') } as const,
     { type: 'analysis-ended', analysis: analysisBy(3) } as const,
     { type: 'profile-ended', profile: null } as const,
-    { type: 'listener-located', alertId: 'a', culprit: null } as const,
+    { type: 'line-located', alertId: 'a', culprit: null } as const,
   );
   fc.assert(
     fc.property(fc.array(events), (list) => {

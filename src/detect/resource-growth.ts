@@ -1,0 +1,146 @@
+/** `resourceGrowth`: timers, child processes, sockets and other resources that stay open after their connection closed. */
+
+import { formatCount } from '../core/format.ts';
+import { LEAKED_PER_CLOSED, LEAKS } from '../kinds/index.ts';
+import type { Evidence, ResourceType } from '../types/index.ts';
+import { CONNECTION_DELAY_MS } from './connection-changes.ts';
+import type { Growth } from './count-growth.ts';
+import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
+import {
+  findingOf,
+  found,
+  insufficientData,
+  noFinding,
+  type Detector,
+  type DetectorVerdict,
+  type View,
+} from './detector.ts';
+import { MINUTE_MS, type History } from './history.ts';
+import { seriesColumn } from './sample-row.ts';
+
+const NAME = 'resources';
+const METRIC = 'wsguard_active_resources';
+const { thresholds } = LEAKS['resource-growth'];
+/** The end of a session: what it started may live for as long as a client can come back. */
+const SESSION_DELAY_MS = 30 * MINUTE_MS;
+/** With this many closed connections in memory for each leaked resource, the resources belong to closed connections. */
+const MIN_RETAINED_SHARE = 0.5;
+const DOUBT = 'a pool grows with the load and stays, and connections that close do not cause the growth';
+
+type CountedType = Exclude<ResourceType, `descriptor_${string}`>;
+
+/**
+ * The tested types and their nouns. What names the cause comes first: a child process has pipes, and a pipe has a
+ * descriptor.
+ */
+const NOUNS: Readonly<Record<CountedType, string>> = {
+  child_process: 'child processes',
+  thread: 'threads',
+  file_watcher: 'file watchers',
+  outgoing_socket: 'outgoing sockets',
+  udp_socket: 'UDP sockets',
+  timer: 'timers',
+  pipe: 'pipes',
+  message_port: 'message ports',
+  descriptor: 'descriptors',
+};
+const TYPES = Object.keys(NOUNS) as readonly CountedType[];
+
+/** What the descriptors refer to, by the type that counts them. */
+const DESCRIPTOR_NOUNS = {
+  descriptor_socket: 'sockets',
+  descriptor_pipe: 'pipes',
+  descriptor_file: 'files',
+  descriptor_other: 'others',
+} as const satisfies Partial<Record<ResourceType, string>>;
+const DESCRIPTOR_TYPES = Object.keys(DESCRIPTOR_NOUNS) as readonly (keyof typeof DESCRIPTOR_NOUNS)[];
+
+interface GrowingType {
+  readonly type: CountedType;
+  readonly growth: Growth;
+}
+
+export const resourceGrowth: Detector = { name: NAME, evaluate };
+
+/** One verdict, because several types grow when one resource leaks. */
+function evaluate(view: View): readonly DetectorVerdict[] {
+  const { history, counts } = view;
+  if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
+  const isCounted = [...history.series].some(({ type }) => type === 'resource');
+  if (!isCounted)
+    return [noFinding(NAME, 'inconclusive', 'The samples have no resources', { missing: NAME })];
+  const growing = growingTypes(view);
+  const [first] = growing.filter(({ growth }) => growth.answer === 'found');
+  const shown = first ?? growing[0];
+  if (shown === undefined)
+    return [noFinding(NAME, 'ok', 'No growth of resources beyond what the connections explain')];
+  return [verdictOn(shown, growing, view)];
+}
+
+function growingTypes({ history, counts }: View): GrowingType[] {
+  const rule = {
+    minRise: counts.minRise(thresholds),
+    perConnection: true,
+    maxDelayMs: delayOf(history),
+  };
+  return TYPES.flatMap((type) => {
+    const growth = counts.growthOf(seriesColumn('resource', type, null), rule);
+    return growth === null || growth.answer === 'ok' ? [] : [{ type, growth }];
+  });
+}
+
+/** A minute where as many closed connections stay in memory; otherwise the resources may belong to sessions. */
+const delayOf =
+  (history: History) =>
+  (rise: number): number => {
+    const retained = history.postGcHeaps.at(-1)?.survivors ?? 0;
+    return retained >= MIN_RETAINED_SHARE * rise ? CONNECTION_DELAY_MS : SESSION_DELAY_MS;
+  };
+
+function verdictOn(shown: GrowingType, growing: readonly GrowingType[], view: View): DetectorVerdict {
+  const { type, growth } = shown;
+  const { counts } = view;
+  const text = `${formatCount(growth.now)} ${NOUNS[type]}${detailOf(type, view)}`;
+  const title = withLeakRate(text, growth, counts, NOUNS[type]);
+  const evidence = [
+    ...growthEvidence(METRIC, growth, { minRise: counts.minRise(thresholds), unit: NOUNS[type] }),
+    ...otherEvidence(type, growing),
+    ...(type === 'descriptor' ? descriptorEvidence(view) : []),
+  ];
+  if (growth.answer !== 'found') {
+    const minText = `${formatCount(counts.minRise(thresholds))} ${NOUNS[type]}`;
+    return noGrowth(NAME, growth, title, { evidence, minText });
+  }
+  const details = { kind: 'resource-growth', subject: type, title, evidence } as const;
+  return isCausedByConnections(growth) || growth.rise >= thresholds.withoutClosing.value
+    ? found(NAME, details)
+    : { detector: NAME, answer: 'provisional', finding: findingOf(details), evidence, doubt: DOUBT };
+}
+
+/** Without changes to compare, the level test decides: connections close, and the count rises beyond them. */
+const isCausedByConnections = ({ changes, perClosed }: Growth): boolean =>
+  changes === null ? (perClosed ?? 0) >= LEAKED_PER_CLOSED.value : isCausedByClosing(changes);
+
+/** The types that grow together with the shown one. */
+const otherEvidence = (shown: CountedType, growing: readonly GrowingType[]): Evidence[] =>
+  growing
+    .filter(({ type, growth }) => type !== shown && growth.answer === 'found')
+    .map(({ type, growth }) => ({ name: `${METRIC}_${type}`, value: growth.now, unit: NOUNS[type] }));
+
+const latest = ({ history }: View, type: ResourceType): number =>
+  history.window.column(seriesColumn('resource', type, null)).findLast((count) => !Number.isNaN(count)) ??
+  Number.NaN;
+
+const descriptorEvidence = (view: View): Evidence[] =>
+  DESCRIPTOR_TYPES.flatMap((type) => {
+    const value = latest(view, type);
+    return Number.isNaN(value) ? [] : [{ name: `${METRIC}_${type}`, value, unit: DESCRIPTOR_NOUNS[type] }];
+  });
+
+/** `, most of them sockets`, from the class of descriptors that has more than half. */
+function detailOf(type: CountedType, view: View): string {
+  if (type !== 'descriptor') return '';
+  const total = latest(view, 'descriptor');
+  const most = DESCRIPTOR_TYPES.find((each) => latest(view, each) > total / 2);
+  return most === undefined ? '' : ` (most of them ${DESCRIPTOR_NOUNS[most]})`;
+}

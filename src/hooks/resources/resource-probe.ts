@@ -1,0 +1,71 @@
+/**
+ * `ResourceProbe` decides when the active resources are counted. It loads the code that counts them with the first count,
+ * because most processes end before, and counts less often where a count takes long.
+ */
+import type { Blind, Clock, Culprit, ResourceCounts } from '../../types/index.ts';
+import type * as ActiveResourcesModule from './active-resources.ts';
+import type { ActiveResources, ActiveResourcesDeps, OpenCounts } from './active-resources.ts';
+
+/** The window of counts starts after a warm-up of 6 min (docs/detection.md). */
+const START_AFTER_MS = 5 * 60_000;
+/** Counting takes at most this share of the time of the application thread. */
+const MAX_SHARE = 0.001;
+/** A longer stop delays messages noticeably, so it is allowed once a minute, and an even longer one every ten minutes. */
+const LONG_COUNT_MS = 2;
+const VERY_LONG_COUNT_MS = 10;
+const AFTER_LONG_COUNT_MS = 60_000;
+const AFTER_VERY_LONG_COUNT_MS = 600_000;
+/** An interrupted count is rare, and three in a row are rarer. */
+const COSTS_COMPARED = 3;
+
+export interface ResourceProbeDeps extends ActiveResourcesDeps {
+  readonly clock: Clock;
+}
+
+export class ResourceProbe {
+  readonly #deps: ResourceProbeDeps;
+  #resources: ActiveResources | null = null;
+  #nextMs: number;
+  #lastCostsMs: readonly number[] = [];
+
+  constructor(deps: ResourceProbeDeps) {
+    this.#deps = deps;
+    this.#nextMs = deps.clock.nowMs() + START_AFTER_MS / deps.timeScale;
+  }
+
+  /** Empty when no count is due. */
+  read(open: OpenCounts): ResourceCounts {
+    const { clock } = this.#deps;
+    if (clock.nowMs() < this.#nextMs) return {};
+    const resources = (this.#resources ??= this.#load());
+    const startedMs = clock.nowMs();
+    const counts = resources.read(open, startedMs);
+    const endedMs = clock.nowMs();
+    this.#lastCostsMs = [...this.#lastCostsMs, endedMs - startedMs].slice(-COSTS_COMPARED);
+    this.#nextMs = endedMs + waitAfter(this.#costMs());
+    return counts;
+  }
+
+  locateTimers(): Culprit | null {
+    return this.#resources?.locateTimers() ?? null;
+  }
+
+  blind(): Blind[] {
+    return this.#resources?.blind() ?? [];
+  }
+
+  /** Another process, a GC or the compilation of the first counts makes single counts long: the shortest one tells. */
+  #costMs(): number {
+    return this.#lastCostsMs.length < COSTS_COMPARED ? 0 : Math.min(...this.#lastCostsMs);
+  }
+
+  #load(): ActiveResources {
+    const { ActiveResources } = require('./active-resources.ts') as typeof ActiveResourcesModule;
+    return new ActiveResources(this.#deps);
+  }
+}
+
+function waitAfter(costMs: number): number {
+  if (costMs > VERY_LONG_COUNT_MS) return AFTER_VERY_LONG_COUNT_MS;
+  return costMs > LONG_COUNT_MS ? AFTER_LONG_COUNT_MS : costMs / MAX_SHARE;
+}
