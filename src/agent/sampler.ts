@@ -8,7 +8,7 @@ import type { PreloadHooks } from '../hooks/preload-hooks.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import { ResourceProbe } from '../hooks/resources/resource-probe.ts';
 import { ServerProbes } from '../hooks/server-probes.ts';
-import { ProcessProbes, type ProcessReading } from '../sample/process-probes.ts';
+import { ProcessProbes } from '../sample/process-probes.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
 import { readRemedies } from './remedies.ts';
 
@@ -51,17 +51,9 @@ export function createSampler(deps: SamplerDeps): Sampler {
   const processProbes = new ProcessProbes({ clock, guard, flags: preloadHooks.flags });
   const serverProbes = new ServerProbes(deps);
   const { collections, listeners, connections } = serverProbes;
-  const resources = new ResourceProbe({
-    clock,
-    timeScale: deps.config.timeScale,
-    nodeClearTimeout: preloadHooks.clearTimeout,
-  });
+  const resources = createResourceProbe(deps);
   const blind = (): Blind[] => [...processProbes.blind(), ...resources.blind()];
   const hasClockJumped = createClockJumpDetector(clock);
-  const openCounts = ({ descriptors }: ProcessReading) => ({
-    acceptedSockets: preloadHooks.sockets.open.size,
-    descriptors: descriptors?.open ?? null,
-  });
   let marks: SampleMark[] = [];
   let seq = 0;
 
@@ -79,7 +71,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
         ...processReading,
         ...serverReading,
         ...(remedies === null ? {} : { remedies }),
-        resources: guard.run('resources', () => resources.read(openCounts(processReading)), {}),
+        resources: guard.run('resources', () => resources.read(processReading.descriptors), {}),
         blind: [...serverReading.blind, ...blind()],
         marks,
       };
@@ -109,6 +101,14 @@ export function createSampler(deps: SamplerDeps): Sampler {
     },
   };
 }
+
+const createResourceProbe = ({ clock, config, preloadHooks }: SamplerDeps): ResourceProbe =>
+  new ResourceProbe({
+    clock,
+    timeScale: config.timeScale,
+    nodeClearTimeout: preloadHooks.clearTimeout,
+    countAccepted: () => preloadHooks.sockets.open.size,
+  });
 
 function createClockJumpDetector(clock: Clock): () => boolean {
   const wallAheadMs = (): number => clock.wallMs() - clock.nowMs();

@@ -46,7 +46,7 @@ const NOUNS: Readonly<Record<CountedType, string>> = {
 };
 const TYPES = Object.keys(NOUNS) as readonly CountedType[];
 
-/** What the descriptors refer to, by the type that counts them. */
+/** The classes of files that descriptors refer to. */
 const DESCRIPTOR_NOUNS = {
   descriptor_socket: 'sockets',
   descriptor_pipe: 'pipes',

@@ -109,7 +109,7 @@ export class WatcherState {
   }
 }
 
-/** Where resources are not counted with each sample, the last counts stay in the metrics. */
+/** The metrics keep the last counts of resources when a sample has none. */
 const withResources = (sample: Sample, before: Sample | null): Sample => ({
   ...sample,
   resources: { ...before?.resources, ...sample.resources },

@@ -11,7 +11,7 @@ export interface ActiveResourcesDeps {
 }
 
 /** Counts that other parts of the agent know. */
-export interface OpenCounts {
+interface OpenCounts {
   readonly acceptedSockets: number;
   /** Null where the system gives no number. */
   readonly descriptors: number | null;

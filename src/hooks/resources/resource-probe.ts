@@ -2,9 +2,9 @@
  * `ResourceProbe` decides when the active resources are counted. It loads the code that counts them with the first count,
  * because most processes end before, and counts less often where a count takes long.
  */
-import type { Blind, Clock, Culprit, ResourceCounts } from '../../types/index.ts';
+import type { Blind, Clock, Culprit, DescriptorsReading, ResourceCounts } from '../../types/index.ts';
 import type * as ActiveResourcesModule from './active-resources.ts';
-import type { ActiveResources, ActiveResourcesDeps, OpenCounts } from './active-resources.ts';
+import type { ActiveResources, ActiveResourcesDeps } from './active-resources.ts';
 
 /** The window of counts starts after a warm-up of 6 min (docs/detection.md). */
 const START_AFTER_MS = 5 * 60_000;
@@ -20,6 +20,8 @@ const COSTS_COMPARED = 3;
 
 export interface ResourceProbeDeps extends ActiveResourcesDeps {
   readonly clock: Clock;
+  /** Open sockets that servers of this process accepted. */
+  readonly countAccepted: () => number;
 }
 
 export class ResourceProbe {
@@ -34,11 +36,12 @@ export class ResourceProbe {
   }
 
   /** Empty when no count is due. */
-  read(open: OpenCounts): ResourceCounts {
-    const { clock } = this.#deps;
+  read(descriptors: DescriptorsReading | null): ResourceCounts {
+    const { clock, countAccepted } = this.#deps;
     if (clock.nowMs() < this.#nextMs) return {};
     const resources = (this.#resources ??= this.#load());
     const startedMs = clock.nowMs();
+    const open = { acceptedSockets: countAccepted(), descriptors: descriptors?.open ?? null };
     const counts = resources.read(open, startedMs);
     const endedMs = clock.nowMs();
     this.#lastCostsMs = [...this.#lastCostsMs, endedMs - startedMs].slice(-COSTS_COMPARED);

@@ -31,7 +31,7 @@ const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minut
     20,
     (m) => ({ more: { queues: [{ name: 'jobs', items: 100 * m, oldestAgeMs: null, source: 'app' }] } }),
   ],
-  // What a connection started may belong to its session, which has half an hour.
+  // A timer may belong to the session of a closed connection, which has half an hour (docs/detection.md).
   'resource-growth': [45, (m) => ({ more: { resources: { timer: Math.floor(500 + 10 * m) } } })],
   'slow-consumer': [20, (m) => ({ sendBuffer: m * MB })],
   'retained-after-close': [
