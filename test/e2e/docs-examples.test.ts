@@ -15,7 +15,7 @@ import { examplesOf } from '../support/examples.ts';
 
 const ROOT = join(__dirname, '..', '..');
 const FOLDER = mkdtempSync(join(tmpdir(), 'wsguard-examples-'));
-const EXAMPLES = ['README.md', 'docs/api.md', 'docs/alerts.md']
+const EXAMPLES = ['README.md', 'docs/api.md', 'docs/alerts.md', 'docs/remedies.md']
   .flatMap((page) =>
     examplesOf(readFileSync(join(ROOT, page), 'utf8')).map((example) => ({ page, ...example })),
   )
