@@ -15,10 +15,14 @@ const { thresholds } = LEAKS['listener-accumulation'];
 const MIN_CONNECTIONS = 10;
 /** An event with this share of the growth of its emitter names the leak. Otherwise the event names differ: `user:<id>`. */
 const MIN_SHARE_OF_EMITTER = 0.6;
+/** More names than a title can carry. */
+const MAX_NAMED_EVENTS = 3;
 
 interface GrowingSeries {
   readonly series: Series;
   readonly growth: Growth;
+  /** On the sum over an emitter: the events that grow in step and have most of its growth. */
+  readonly events?: readonly string[];
 }
 
 export const listenerAccumulation: Detector = {
@@ -61,14 +65,37 @@ function worstOf(growing: readonly GrowingSeries[]): GrowingSeries | null {
   const found = growing.filter(({ growth }) => growth.answer === 'found');
   const candidates = found.length > 0 ? found : growing;
   const sum = candidates.find(({ series }) => series.event === '*');
-  const event = candidates
+  const events = candidates
     .filter(({ series }) => series.event !== '*')
-    .toSorted((a, b) => b.growth.rise - a.growth.rise)[0];
+    .toSorted((a, b) => b.growth.rise - a.growth.rise);
+  const [event] = events;
   if (event === undefined) return sum ?? null;
-  return sum === undefined || event.growth.rise >= MIN_SHARE_OF_EMITTER * sum.growth.rise ? event : sum;
+  const minRise = MIN_SHARE_OF_EMITTER * (sum?.growth.rise ?? 0);
+  if (sum === undefined || event.growth.rise >= minRise) return event;
+  return { ...sum, events: eventsWith(events, minRise) };
 }
 
-function verdictOn(emitter: string, { series, growth }: GrowingSeries, counts: CountWindow): Verdict {
+/** The fewest events that have together most of the growth; none where more than three have it. */
+function eventsWith(events: readonly GrowingSeries[], minRise: number): string[] {
+  const names: string[] = [];
+  let rise = 0;
+  for (const { series, growth } of events.slice(0, MAX_NAMED_EVENTS)) {
+    names.push(series.event ?? '*');
+    rise += growth.rise;
+    if (rise >= minRise) return names.toSorted();
+  }
+  return [];
+}
+
+function placeOf(emitter: string, { series: { event }, events = [] }: GrowingSeries): string {
+  if (event !== '*') return `'${event}' of ${emitter}`;
+  if (events.length === 0) return `all events of ${emitter}`;
+  const quoted = events.map((name) => `'${name}'`);
+  return `${quoted.slice(0, -1).join(', ')} and ${quoted.at(-1)} of ${emitter}`;
+}
+
+function verdictOn(emitter: string, growing: GrowingSeries, counts: CountWindow): Verdict {
+  const { series, growth } = growing;
   const { perConnection, criticalPerConnection, leakedPerClosed } = thresholds;
   const connections = Math.max(counts.meanConnections, counts.connectionsNow, MIN_CONNECTIONS);
   const ratio = growth.now / connections;
@@ -84,7 +111,7 @@ function verdictOn(emitter: string, { series, growth }: GrowingSeries, counts: C
       unit: 'listeners',
     }),
   ];
-  const place = series.event === '*' ? `all events of ${emitter}` : `'${series.event}' of ${emitter}`;
+  const place = placeOf(emitter, growing);
   const title = withLeakRate(`${formatCount(growth.now)} listeners on ${place}`, growth, counts);
   if (growth.answer !== 'found') {
     const minText = `${formatCount(counts.minRise(thresholds))} listeners`;

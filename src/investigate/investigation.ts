@@ -18,7 +18,7 @@ import type {
   Sample,
   Snapshot,
 } from '../types/index.ts';
-import { chooseRootCause, isClear } from './root-cause.ts';
+import { chooseRootCause, isClear, isInApplication } from './root-cause.ts';
 
 /** Chosen, not measured: a leak of one object per connection then shows as hundreds of objects of one class. */
 const CONNECTIONS_BETWEEN_SNAPSHOTS = 200;
@@ -233,7 +233,7 @@ function onAlert(draft: Draft, alert: Alert): void {
   if (kind === 'listener-accumulation') locateListener(draft, alert);
   else if (kind === 'resource-growth' && alert.subject === TIMERS)
     draft.act({ type: 'locate-timers', alertId: id });
-  else if (before === undefined) joinRound(draft, alert, { isLocated: false });
+  else if (before === undefined) joinRound(draft, alert, { isLocated: false, isNamed: false });
 }
 
 function locateListener(draft: Draft, { id, subject }: Alert): void {
@@ -245,14 +245,23 @@ function locateListener(draft: Draft, { id, subject }: Alert): void {
 function onLineLocated(draft: Draft, alertId: string, culprit: Culprit | null): void {
   const followed = draft.state.followed.get(alertId);
   if (followed === undefined) return;
-  if (!followed.hasJoined) joinRound(draft, followed.alert, { isLocated: culprit !== null });
-  else if (culprit !== null) leaveRound(draft, alertId);
+  // A line in Node or in a package does not say which code of the application is at fault, so the search goes on.
+  const isLocated = culprit !== null && isInApplication(culprit);
+  if (!followed.hasJoined) joinRound(draft, followed.alert, { isLocated, isNamed: culprit !== null });
+  else if (isLocated) leaveRound(draft, alertId);
   if (culprit !== null) draft.update(alertId, { culprit });
 }
 
-function joinRound(draft: Draft, alert: Alert, { isLocated }: { isLocated: boolean }): void {
+interface RootCauseSoFar {
+  /** A line of the application is named. */
+  readonly isLocated: boolean;
+  /** Any root cause is named. */
+  readonly isNamed: boolean;
+}
+
+function joinRound(draft: Draft, alert: Alert, { isLocated, isNamed }: RootCauseSoFar): void {
   draft.follow(alert.id, { alert, hasJoined: true });
-  const entry: RoundAlert = { alert, needsComparison: !isLocated, isNamed: false };
+  const entry: RoundAlert = { alert, needsComparison: !isLocated, isNamed };
   const { round } = draft.state;
   if (round !== null) {
     shareSnapshots(draft, round, entry);
@@ -264,7 +273,7 @@ function joinRound(draft: Draft, alert: Alert, { isLocated }: { isLocated: boole
   if (roundsStartedAtMs.length >= MAX_ROUNDS_PER_DAY) {
     const reason = `${MAX_ROUNDS_PER_DAY} rounds of snapshots were taken within a day, the quota is used up`;
     const snapshot: Snapshot = { outcome: 'refused', reason };
-    draft.update(alert.id, isLocated ? { snapshot } : { snapshot, culpritBecause: `no snapshot: ${reason}` });
+    draft.update(alert.id, isNamed ? { snapshot } : { snapshot, culpritBecause: `no snapshot: ${reason}` });
     return;
   }
   draft.change({ roundsStartedAtMs: [...roundsStartedAtMs, draft.nowMs] });
@@ -274,7 +283,7 @@ function joinRound(draft: Draft, alert: Alert, { isLocated }: { isLocated: boole
 /** An alert that joins late gets the snapshots so far, and with the last one the reason why nothing is named yet. */
 function shareSnapshots(draft: Draft, { snapshots, culpritBecause }: Round, entry: RoundAlert): void {
   snapshots.forEach((snapshot, index) => {
-    const explains = index === snapshots.length - 1 && entry.needsComparison && culpritBecause !== null;
+    const explains = index === snapshots.length - 1 && !entry.isNamed && culpritBecause !== null;
     draft.update(entry.alert.id, explains ? { snapshot, culpritBecause } : { snapshot });
   });
 }

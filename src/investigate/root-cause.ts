@@ -25,6 +25,10 @@ const MIN_CONNECTIONS_OPENED = 20;
 /** True when the root cause is sure enough that no further snapshot is needed. */
 export const isClear = (culprit: Culprit): boolean => culprit.confidence >= CLEAR_CONFIDENCE;
 
+/** False for a line in Node, in a package, or in no file. */
+export const isInApplication = ({ file, package: packageName }: Culprit): boolean =>
+  file !== null && packageName === null && !file.startsWith('node:') && !isInPackage(file);
+
 interface Inputs {
   /** Null when there is no analysis. */
   readonly analysis: Analysis | null;

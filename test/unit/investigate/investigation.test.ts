@@ -236,6 +236,20 @@ describe('with a located listener', () => {
     expect(third.phase).toBe('idle');
   });
 
+  test.each([
+    ['in Node', { file: 'node:events', line: 1_157 }],
+    ['in a package', { file: '/srv/node_modules/rxjs/fromEvent.js', package: 'rxjs' }],
+    ['in no file', { file: null, line: null }],
+  ])('a listener %s is named, and the search for the line of the application goes on', (_case, place) => {
+    const { state } = run([rows, opened]);
+    const culprit = { ...LOCATED, ...place };
+    const second = run([{ type: 'listener-located', alertId: 'c', culprit }], state);
+    expect(second.actions.map(describeAction)).toEqual(['take-snapshot c/1', 'update c culprit']);
+    const third = run([EVENTS['snapshot written']], second.state);
+    expect(third.actions.map(describeAction)).toEqual(['update c snapshot']);
+    expect(third.phase).toBe('waiting-for-traffic');
+  });
+
   test('joins a round without waiting when its first snapshot is written', () => {
     const { state } = run([rows, { type: 'alert', alert: LEAK }, EVENTS['snapshot written'], opened]);
     const { actions, state: after } = run([located], state);
