@@ -243,7 +243,7 @@ describe('with a located listener', () => {
   ])('a listener %s is named, and the search for the line of the application goes on', (_case, place) => {
     const { state } = run([rows, opened]);
     const culprit = { ...LOCATED, ...place };
-    const second = run([{ type: 'listener-located', alertId: 'c', culprit }], state);
+    const second = run([{ type: 'line-located', alertId: 'c', culprit }], state);
     expect(second.actions.map(describeAction)).toEqual(['take-snapshot c/1', 'update c culprit']);
     const third = run([EVENTS['snapshot written']], second.state);
     expect(third.actions.map(describeAction)).toEqual(['update c snapshot']);
