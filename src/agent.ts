@@ -93,7 +93,7 @@ function createPreloadContext(onServe: () => void): PreloadContext {
       onServe: (server) =>
         void clock.after(
           0,
-          guard.wrap('start', () => (server.listening ? onServe() : undefined)),
+          guard.wrap('start', () => (server === null || server.listening ? onServe() : undefined)),
         ),
     }),
   };

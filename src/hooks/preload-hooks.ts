@@ -15,7 +15,10 @@ export interface PreloadHooks {
 }
 
 /** `onServe`: see `SocketTracker`. */
-export function installPreloadHooks(deps: { guard: Guard; onServe: (server: Server) => void }): PreloadHooks {
+export function installPreloadHooks(deps: {
+  guard: Guard;
+  onServe: (server: Server | null) => void;
+}): PreloadHooks {
   const emitters = new EmitterTracker(deps.guard);
   const sockets = new SocketTracker(deps.guard, deps.onServe);
   return {

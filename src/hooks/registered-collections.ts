@@ -1,7 +1,7 @@
 /** Reads the collections that the application registers: registries, queues and rooms. */
 import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../core/guard.ts';
-import type { Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
+import type { Blind, Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
 import { readField } from './discovery/field-reader.ts';
 import { watchArgumentError } from './watch-argument-error.ts';
 
@@ -13,6 +13,11 @@ type QueueCounts = Omit<QueueReading, 'name' | 'source'>;
 
 /** Reads the current value; null when the collection was garbage collected. */
 type Read<T> = () => T | null;
+interface Registered<T> {
+  readonly read: Read<T>;
+  /** Null for a function, which is kept until its Dispose. */
+  readonly ref: WeakRef<object> | null;
+}
 
 const MAX_REGISTERED = 1_000;
 /** The members of further rooms are extrapolated: reading 5,000 set sizes takes about 0.1 ms. */
@@ -24,41 +29,44 @@ const MAX_SUMMED_ROOM_OBJECTS = 1_000;
 export class RegisteredCollections {
   readonly #guard: Guard;
   readonly #things = new WeakSet<object>();
-  readonly #registries = new Map<string, Read<number>>();
-  readonly #queues = new Map<string, Read<QueueCounts>>();
-  readonly #rooms = new Map<string, Read<RoomCounts>>();
+  readonly #registries = new Map<string, Registered<number>>();
+  readonly #queues = new Map<string, Registered<QueueCounts>>();
+  readonly #rooms = new Map<string, Registered<RoomCounts>>();
+  #refusedTotal = 0;
 
   constructor(guard: Guard) {
     this.#guard = guard;
   }
 
   watchRegistry(name: string, thing: Watchable): Dispose {
-    const dispose = register(this.#registries, name, counterOf(thing));
+    const dispose = this.#register(this.#registries, name, counterOf(thing));
     this.#things.add(thing);
     return dispose;
   }
 
   watchQueue(name: string, thing: Watchable, options: { oldestAgeMs?: () => number } = {}): Dispose {
-    const readItems = counterOf(thing);
+    const { read: readItems, ref } = counterOf(thing);
     const { oldestAgeMs } = options;
     if (oldestAgeMs !== undefined && typeof oldestAgeMs !== 'function')
       throw watchArgumentError('oldestAgeMs', oldestAgeMs);
     this.#things.add(thing);
-    return register(this.#queues, name, () => {
+    const read = (): QueueCounts | null => {
       const items = readItems();
       if (items === null) return null;
       return { items, oldestAgeMs: oldestAgeMs === undefined ? null : checkedNumber(oldestAgeMs()) };
-    });
+    };
+    return this.#register(this.#queues, name, { read, ref });
   }
 
   watchRooms(name: string, map: RoomsMap): Dispose {
     if (!isMap(map)) throw watchArgumentError('rooms', map);
     this.#things.add(map);
     const ref = new WeakRef<RoomsMap>(map);
-    return register(this.#rooms, name, () => {
+    const read = (): RoomCounts | null => {
       const rooms = ref.deref();
       return rooms === undefined ? null : countRooms(rooms);
-    });
+    };
+    return this.#register(this.#rooms, name, { read, ref });
   }
 
   has(collection: object): boolean {
@@ -74,36 +82,55 @@ export class RegisteredCollections {
     };
   }
 
+  blind(): Blind[] {
+    if (this.#refusedTotal === 0) return [];
+    const what = `${this.#refusedTotal} collections that the application registered`;
+    return [{ what, why: `the agent reads ${MAX_REGISTERED} registries, queues and rooms each` }];
+  }
+
   stop(): void {
     for (const registered of [this.#registries, this.#queues, this.#rooms]) registered.clear();
   }
 
   /** A function of the application that throws has no row: a missing value is better than a wrong one. */
-  #rows<T, R>(registered: ReadonlyMap<string, Read<T>>, rowOf: (name: string, value: T) => R): R[] {
+  #rows<T, R>(registered: ReadonlyMap<string, Registered<T>>, rowOf: (name: string, value: T) => R): R[] {
     const rows: R[] = [];
-    for (const [name, read] of registered) {
+    for (const [name, { read }] of registered) {
       const value = this.#guard.run(`watched ${name}`, read, null);
       if (value !== null) rows.push(rowOf(name, value));
     }
     return rows;
   }
+
+  /** A second registration of a name replaces the first, because an application may load a module again. */
+  #register<T>(all: Map<string, Registered<T>>, name: string, registered: Registered<T>): Dispose {
+    if (typeof name !== 'string' || name === '') throw watchArgumentError('name', name);
+    if (hasRoomFor(all, name)) all.set(name, registered);
+    else this.#refusedTotal += 1;
+    return () => {
+      if (all.get(name) === registered) all.delete(name);
+    };
+  }
 }
 
-/** A second registration of a name replaces the first, because an application may load a module again. */
-function register<T>(registered: Map<string, Read<T>>, name: string, read: Read<T>): Dispose {
-  if (typeof name !== 'string' || name === '') throw watchArgumentError('name', name);
-  if (registered.size < MAX_REGISTERED || registered.has(name)) registered.set(name, read);
-  return () => {
-    if (registered.get(name) === read) registered.delete(name);
-  };
+/** An application may register a collection for each user, and drop it. */
+function hasRoomFor(all: Map<string, Registered<unknown>>, name: string): boolean {
+  if (all.size < MAX_REGISTERED || all.has(name)) return true;
+  for (const [known, { ref }] of all) if (ref !== null && ref.deref() === undefined) all.delete(known);
+  return all.size < MAX_REGISTERED;
 }
 
-function counterOf(thing: Watchable): Read<number> {
-  if (typeof thing === 'function') return callCounter(thing);
-  if (isMap(thing) || isSet(thing)) return sizeCounter(new WeakRef(thing));
-  if (Array.isArray(thing)) return lengthCounter(new WeakRef<readonly unknown[]>(thing));
+function counterOf(thing: Watchable): Registered<number> {
+  if (typeof thing === 'function') return { read: callCounter(thing), ref: null };
+  if (isMap(thing) || isSet(thing)) return refCounter(new WeakRef(thing), sizeCounter);
+  if (Array.isArray(thing)) return refCounter(new WeakRef<readonly unknown[]>(thing), lengthCounter);
   throw watchArgumentError('thing', thing);
 }
+
+const refCounter = <T extends object>(
+  ref: WeakRef<T>,
+  counter: (ref: WeakRef<T>) => Read<number>,
+): Registered<number> => ({ read: counter(ref), ref });
 
 // Separate functions, because closures of one scope share it: one that uses `thing` would keep it alive for all of them.
 const callCounter = (count: () => unknown) => (): number => checkedNumber(count());

@@ -151,7 +151,7 @@ export class ServerProbes {
   }
 
   blind(): Blind[] {
-    const blind: Blind[] = [...this.listeners.blind()];
+    const blind: Blind[] = [...this.listeners.blind(), ...this.collections.blind()];
     if (this.#servers().some(({ kind }) => kind === 'http2'))
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     if (!this.#rules.pings)

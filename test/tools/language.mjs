@@ -11,7 +11,16 @@ const BANNED_OPENINGS = ['What', 'Of', 'Where', 'Who', 'By', 'So many', 'Nor', '
 const OUTSIDE_DOCUMENTS = /\bshared\/|\bINTERFACES\b|\bDESIGN\b(?!_)|\bSEEDS\b|\bFACTS\b/;
 /** Retired words that are also public field and metric names. Code may use them, comments may not. */
 const PUBLIC_NAMES = ['unaskable', 'floor'];
-const DEFAULT_PATHS = ['src', 'native', 'test', 'fixtures', 'docs', 'README.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+const DEFAULT_PATHS = [
+  'src',
+  'native',
+  'test',
+  'fixtures',
+  'docs',
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+];
 /** Files that contain the banned words on purpose. */
 const EXEMPT = ['docs/glossary.md', 'test/tools/language.mjs', 'test/unit/language.test.ts'];
 

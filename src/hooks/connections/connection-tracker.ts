@@ -25,7 +25,7 @@ import {
   type ProbeState,
 } from './liveness.ts';
 import { MAX_EXAMPLE_IDS, type RetainedConnections } from './retained-connections.ts';
-import type { SocketObserver, SocketTracker } from './socket-tracker.ts';
+import { isSentAway, type SocketObserver, type SocketTracker } from './socket-tracker.ts';
 import { peerKey } from './tcp-table.ts';
 import { TransportDetector } from './transport-detector.ts';
 import { WatchedConnections, type WatchConnectionOptions } from './watched-connections.ts';
@@ -231,6 +231,10 @@ export class ConnectionTracker implements SocketObserver {
       this.#deps.sockets.remove(socket);
       return;
     }
+    if (isSentAway(socket)) {
+      this.#releaseSentAway(socket, existing, nowMs);
+      return;
+    }
     let connection = existing;
     if (existing === null || this.#transports.hasChanged(existing, nowMs)) {
       if (existing !== null) this.#close(existing, nowMs);
@@ -238,6 +242,12 @@ export class ConnectionTracker implements SocketObserver {
       open.set(socket, connection);
     }
     if (connection !== null) this.#probe(connection, nowMs);
+  }
+
+  #releaseSentAway(socket: Socket, connection: Connection | null, nowMs: number): void {
+    if (connection !== null) this.#close(connection, nowMs);
+    this.#watched.forget(socket);
+    this.#deps.sockets.release(socket);
   }
 
   #probe(connection: Connection, nowMs: number): void {

@@ -1,4 +1,7 @@
-/** Tracks servers and accepted sockets through two `diagnostics_channel`s of Node, from the preload on. */
+/**
+ * Tracks servers and accepted sockets from the preload on: through `diagnostics_channel`s of Node, and through the messages by
+ * which a parent process hands sockets over (the workers of a sticky cluster never listen).
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -21,10 +24,15 @@ export interface SocketObserver {
 
 interface AcceptedSocket extends Socket {
   readonly _server?: Server | null;
+  /** Set by Node's http server. */
+  readonly server?: Server | null;
+  /** Null after the socket was closed or sent to another process. */
+  readonly _handle?: object | null;
 }
 
 const LISTENING = 'tracing:net.server.listen:asyncEnd';
 const ACCEPTED = 'net.server.socket';
+const REQUEST = 'http.server.request.start';
 /** A server process has a handful of servers; a test runner makes and drops many. */
 const MAX_SERVERS = 200;
 
@@ -37,31 +45,44 @@ export function kindOf(server: Server): ServerKind {
 }
 
 const isSecure = (server: Server): boolean => 'setSecureContext' in server;
+/**
+ * True after `worker.send(message, socket)`: Node takes the handle away, the other process serves the connection, and the
+ * socket here never emits `close`.
+ */
+export const isSentAway = (socket: Socket): boolean =>
+  !socket.destroyed && (socket as AcceptedSocket)._handle === null;
+
+const isSocket = (value: unknown): value is AcceptedSocket =>
+  typeof value === 'object' && value !== null && 'setNoDelay' in value && 'remoteAddress' in value;
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
 export class SocketTracker {
   /** The open sockets, each with its connection once that is classified. A socket is referenced until its `close` only. */
   readonly open = new Map<Socket, Connection | null>();
   readonly #guard: Guard;
-  readonly #onServe: (server: Server) => void;
+  readonly #onServe: (server: Server | null) => void;
   readonly #kinds = new WeakMap<Server, ServerKind>();
   readonly #onListening: (message: unknown) => void;
   readonly #onAccepted: (message: unknown) => void;
+  readonly #onRequest: (message: unknown) => void;
   readonly #onSecureConnection: (socket: TLSSocket) => void;
   readonly #onClose: (this: Socket) => void;
   #servers: WeakRef<Server>[] = [];
   #observer: SocketObserver | null = null;
   #isAdopted = false;
+  #stopReceiving = (): void => {};
 
   /**
    * `onServe` is called for each new server until `adoptExisting`: the first one may be only handed on, as in the primary
-   * of a cluster.
+   * of a cluster. It gets null for a connection of a server that does not listen in this process.
    */
-  constructor(guard: Guard, onServe: (server: Server) => void) {
+  constructor(guard: Guard, onServe: (server: Server | null) => void) {
     this.#guard = guard;
     this.#onServe = onServe;
     this.#onListening = guard.wrap('server listens', (message) => {
       const { server } = message as { server: Server };
+      // From now on accepted sockets are published, and the channel of requests would only cost time.
+      unsubscribe(REQUEST, this.#onRequest);
       if (!this.#kinds.has(server)) this.#addServer(server);
     });
     this.#onAccepted = guard.wrap('socket accepted', (message) => {
@@ -73,8 +94,15 @@ export class SocketTracker {
     this.#onClose = function onClose() {
       remove(this);
     };
+    this.#onRequest = guard.wrap('request', (message) => {
+      const { server, socket } = message as { server: Server; socket: AcceptedSocket };
+      if (!this.#kinds.has(server)) this.#receive(socket);
+    });
     subscribe(LISTENING, this.#onListening);
     subscribe(ACCEPTED, this.#onAccepted);
+    subscribe(REQUEST, this.#onRequest);
+    // Only a process with an IPC channel can be sent a socket.
+    if (process.channel !== undefined && process.channel !== null) this.#watchMessages();
   }
 
   /** The observer is called synchronously for each socket that opens or closes. */
@@ -102,6 +130,12 @@ export class SocketTracker {
     this.#guard.run('socket closed', () => this.#observer?.socketClosed(socket, connection), undefined);
   }
 
+  /** For a socket that another process serves now: no longer references it. */
+  release(socket: Socket): void {
+    this.open.delete(socket);
+    socket.removeListener('close', this.#onClose);
+  }
+
   /** Adds servers and sockets that are older than the agent, as far as Node lists them. */
   adoptExisting(): void {
     this.#isAdopted = true;
@@ -117,6 +151,8 @@ export class SocketTracker {
   stop(): void {
     unsubscribe(LISTENING, this.#onListening);
     unsubscribe(ACCEPTED, this.#onAccepted);
+    unsubscribe(REQUEST, this.#onRequest);
+    this.#stopReceiving();
     this.#observer = null;
     for (const server of this.#liveServers())
       server.removeListener('secureConnection', this.#onSecureConnection);
@@ -129,6 +165,38 @@ export class SocketTracker {
     if (server === null || server === undefined) return;
     const kind = this.#kinds.get(server) ?? this.#addServer(server);
     if (kind !== 'ignored' && !isSecure(server)) this.add(socket);
+  }
+
+  /**
+   * Wraps `process.emit`. A listener of `message` would keep the process alive, and no other event has the socket. The
+   * application's listeners run first: they give the socket to a server.
+   */
+  #watchMessages(): void {
+    const original = process.emit;
+    const receive = this.#guard.wrap('message', (socket: unknown) => {
+      if (isSocket(socket)) this.#receive(socket);
+    });
+    const emit = function emit(this: NodeJS.Process, ...args: unknown[]): boolean {
+      try {
+        return Reflect.apply(original, this, args) as boolean;
+      } finally {
+        if (args[0] === 'message' && args[2] !== undefined) receive(args[2]);
+      }
+    };
+    process.emit = emit as typeof process.emit;
+    this.#stopReceiving = () => {
+      if (process.emit === (emit as typeof process.emit)) process.emit = original;
+    };
+  }
+
+  /** A connection of a server that does not listen in this process. */
+  #receive(socket: AcceptedSocket): void {
+    const { server } = socket;
+    const isNew = server !== null && server !== undefined && !this.#kinds.has(server);
+    const kind = isNew ? this.#addServer(server) : 'tcp';
+    if (kind === 'ignored') return;
+    this.add(socket);
+    if (!this.#isAdopted) this.#guard.run('wake', () => this.#onServe(null), undefined);
   }
 
   #addServer(server: Server): ServerKind {

@@ -4,6 +4,9 @@
  */
 import EventEmitter from 'node:events';
 import type { Guard } from '../../core/guard.ts';
+import type { Blind } from '../../types/index.ts';
+import { hasMethod } from '../find-property.ts';
+import { WeakList } from '../weak-list.ts';
 
 export interface FlaggedEmitter {
   readonly target: object;
@@ -14,6 +17,7 @@ export interface FlaggedEmitter {
 type ClassRole = 'server' | 'bus' | 'ignored';
 interface TrackedClass {
   readonly role: ClassRole;
+  /** Live emitters of this class, as far as it is known. */
   keptCount: number;
 }
 type Init = (this: object, options?: unknown) => void;
@@ -30,9 +34,9 @@ const NODE_DEFAULT_LIMIT = 10;
 export class EmitterTracker {
   readonly #guard: Guard;
   readonly #classes = new WeakMap<object, TrackedClass>();
-  readonly #servers: WeakRef<object>[] = [];
-  readonly #buses: WeakRef<object>[] = [];
-  readonly #flagged: { readonly ref: WeakRef<object>; readonly event: string | symbol | null }[] = [];
+  readonly #servers = new WeakList<object, TrackedClass>(LIMITS.server.total, countDown);
+  readonly #buses = new WeakList<object, TrackedClass>(LIMITS.bus.total, countDown);
+  readonly #flagged = new WeakList<object, FlaggedEmitter['event']>(MAX_FLAGGED);
   readonly #undo: (() => void)[] = [];
   #isActive = true;
 
@@ -47,27 +51,38 @@ export class EmitterTracker {
 
   /** Servers of ws, engine.io and the package `websocket`, and adapters of Socket.IO. */
   servers(): object[] {
-    return live(this.#servers);
+    return this.#servers.read().map(({ target }) => target);
   }
 
   /** The first emitters of each class. */
   buses(): EventEmitter[] {
-    return live(this.#buses) as EventEmitter[];
+    return this.#buses.read().map(({ target }) => target as EventEmitter);
   }
 
   /** Emitters and EventTargets that Node warned about, and emitters whose limit was raised or removed. */
   flagged(): FlaggedEmitter[] {
-    return this.#flagged.flatMap(({ ref, event }) => {
-      const target = ref.deref();
-      return target === undefined ? [] : [{ target, event }];
-    });
+    return this.#flagged.read().map(({ target, data }) => ({ target, event: data }));
+  }
+
+  blind(): Blind[] {
+    const refused = [
+      [this.#servers, 'WebSocket servers and adapters', LIMITS.server.total],
+      [this.#buses, 'emitters', LIMITS.bus.total],
+      [this.#flagged, 'emitters with a raised listener limit or a warning', MAX_FLAGGED],
+    ] as const;
+    return refused
+      .filter(([list]) => list.refusedTotal > 0)
+      .map(([list, what, limit]) => ({
+        what: `${list.refusedTotal} ${what}`,
+        why: `the agent tracks ${limit} at a time`,
+      }));
   }
 
   stop(): void {
     // Somebody's later wrapper still calls this one, which then only calls the original.
     this.#isActive = false;
     for (const undo of this.#undo) undo();
-    for (const list of [this.#servers, this.#buses, this.#flagged]) list.length = 0;
+    for (const list of [this.#servers, this.#buses, this.#flagged]) list.clear();
   }
 
   #wrapInit(): void {
@@ -105,11 +120,13 @@ export class EmitterTracker {
     try {
       const proto = Object.getPrototypeOf(emitter) as object;
       const tracked = this.#classes.get(proto) ?? this.#addClass(proto);
-      if (tracked.role === 'ignored' || tracked.keptCount >= LIMITS[tracked.role].perClass) return;
-      const list = tracked.role === 'bus' ? this.#buses : this.#servers;
-      if (list.length >= LIMITS[tracked.role].total) return;
-      tracked.keptCount += 1;
-      list.push(new WeakRef(emitter));
+      const { role } = tracked;
+      if (role === 'ignored') return;
+      const list = role === 'bus' ? this.#buses : this.#servers;
+      // The first emitters of a class can be gone.
+      if (tracked.keptCount >= LIMITS[role].perClass) list.sweepOnce();
+      if (tracked.keptCount >= LIMITS[role].perClass) return;
+      if (list.add(emitter, tracked)) tracked.keptCount += 1;
     } catch {
       // A Proxy can throw when its prototype is read. The application's constructor must not fail because of the agent.
     }
@@ -140,9 +157,8 @@ export class EmitterTracker {
   }
 
   #flag(target: object, event: string | symbol | null): void {
-    if (this.#flagged.length >= MAX_FLAGGED) return;
-    if (this.#flagged.some((entry) => entry.event === event && entry.ref.deref() === target)) return;
-    this.#flagged.push({ ref: new WeakRef(target), event });
+    if (this.#flagged.some((entry) => entry.data === event && entry.target === target)) return;
+    this.#flagged.add(target, event);
   }
 }
 
@@ -154,8 +170,6 @@ function roleOf(proto: object): ClassRole {
   return hasMethod(proto, 'pipe') || hasMethod(proto, 'listen') ? 'ignored' : 'bus';
 }
 
-const hasMethod = (thing: object, name: string): boolean =>
-  typeof (thing as Record<string, unknown>)[name] === 'function';
-
-const live = (refs: readonly WeakRef<object>[]): object[] =>
-  refs.map((ref) => ref.deref()).filter((value) => value !== undefined);
+function countDown(tracked: TrackedClass): void {
+  tracked.keptCount -= 1;
+}

@@ -1,7 +1,9 @@
 /** Reads listener counts per event and in sum: with per-id event names each event has one listener, but the sum grows. */
 import EventEmitter, { getEventListeners } from 'node:events';
+import { isProxy } from 'node:util/types';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
+import { classNameOf, findProperty, hasMethod } from '../find-property.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { watchArgumentError } from '../watch-argument-error.ts';
 import type { EmitterTracker } from './emitter-tracker.ts';
@@ -20,12 +22,22 @@ const MAX_EVENTS_PER_EMITTER = 20;
 const MAX_ROWS = 400;
 /** Naming more events blocks the loop: 100,000 names take 10 ms. */
 const MAX_LISTED_EVENTS = 2_000;
+/** Event names that one reading counts, about 0.4 us each; the next readings count the rest. */
+const MAX_EVENTS_PER_READING = 4_000;
+const MAX_WATCHED = 1_000;
 
 export class ListenerCounts {
   readonly #tracker: EmitterTracker;
   readonly #guard: Guard;
   readonly #names: UniqueNames;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
+  #refusedWatches = 0;
+  /** Counts of earlier readings, for emitters that the present one does not reach. */
+  readonly #lastCounts = new WeakMap<EventEmitter, ListenerCount>();
+  /** Emitters that were counted since all of them were. */
+  #counted = new WeakSet<EventEmitter>();
+  #eventsLeft = 0;
+  #isComplete = true;
   /** Emitters that once had enough listeners. They stay shown when they lose some. */
   readonly #shown = new WeakSet<EventEmitter>();
 
@@ -40,7 +52,8 @@ export class ListenerCounts {
     if (typeof (emitter as Partial<EventEmitter> | null)?.eventNames !== 'function')
       throw watchArgumentError('emitter', emitter);
     const ref = new WeakRef(emitter);
-    this.#watched.set(name, ref);
+    if (this.#hasRoomFor(name)) this.#watched.set(name, ref);
+    else this.#refusedWatches += 1;
     return () => {
       if (this.#watched.get(name) === ref) this.#watched.delete(name);
     };
@@ -48,9 +61,12 @@ export class ListenerCounts {
 
   /** `servers` are shown with any number of listeners: http and WebSocket servers, engines, `process`. */
   read(servers: readonly NamedEmitter[]): EmitterReading[] {
+    if (this.#isComplete) this.#counted = new WeakSet();
+    this.#isComplete = true;
+    this.#eventsLeft = MAX_EVENTS_PER_READING;
     const rows: EmitterReading[] = [];
     for (const counted of this.#all(servers)) {
-      rows.push(...this.#guard.run('emitters', () => rowsOf(counted), []));
+      rows.push(...this.#guard.run('emitters', () => rowsOf(counted, this.#count(counted.emitter)), []));
     }
     for (const row of this.#guard.run('emitters', () => this.#eventTargetRows(), [])) rows.push(row);
     // A cut then drops the smallest rows. A sum is never below one of its events.
@@ -63,9 +79,16 @@ export class ListenerCounts {
 
   /** Without Node's warnings the agent sees only the first emitters of each class. */
   blind(): Blind[] {
+    const blind = this.#tracker.blind();
+    if (this.#refusedWatches > 0)
+      blind.push({
+        what: `${this.#refusedWatches} emitters that the application registered`,
+        why: `the agent watches ${MAX_WATCHED} at a time`,
+      });
     const limit = EventEmitter.defaultMaxListeners;
-    if (limit > 0 && limit < Infinity) return [];
+    if (limit > 0 && limit < Infinity) return blind;
     return [
+      ...blind,
       {
         what: 'listeners of emitters beyond the first 50 of each class',
         why: `EventEmitter.defaultMaxListeners is ${limit}, so Node does not warn about them`,
@@ -75,6 +98,28 @@ export class ListenerCounts {
 
   stop(): void {
     this.#watched.clear();
+  }
+
+  /** The application may register an emitter for each user, and drop it. */
+  #hasRoomFor(name: string): boolean {
+    if (this.#watched.size < MAX_WATCHED || this.#watched.has(name)) return true;
+    for (const [known, ref] of this.#watched) if (ref.deref() === undefined) this.#watched.delete(known);
+    return this.#watched.size < MAX_WATCHED;
+  }
+
+  /** Null for an emitter that no reading has reached yet. */
+  #count(emitter: EventEmitter): ListenerCount | null {
+    if (this.#counted.has(emitter)) return this.#lastCounts.get(emitter) ?? null;
+    if (this.#eventsLeft <= 0) {
+      this.#isComplete = false;
+      return this.#lastCounts.get(emitter) ?? null;
+    }
+    const count = countListeners(emitter);
+    this.#counted.add(emitter);
+    if (count === null) return null;
+    this.#eventsLeft -= Math.max(1, count.perEvent.length);
+    this.#lastCounts.set(emitter, count);
+    return count;
   }
 
   #all(servers: readonly NamedEmitter[]): CountedEmitter[] {
@@ -87,7 +132,8 @@ export class ListenerCounts {
     };
     const addIfLarge = (emitter: EventEmitter): void => {
       if (seen.has(emitter)) return;
-      if (this.#isShown(emitter)) add(emitter, this.#names.nameOf(emitter, className(emitter)), 'found');
+      if (this.#isShown(emitter))
+        add(emitter, this.#names.nameOf(emitter, classNameOf(emitter, 'EventEmitter')), 'found');
       else seen.add(emitter);
     };
     for (const [name, ref] of this.#watched) add(ref.deref(), name, 'app');
@@ -101,7 +147,7 @@ export class ListenerCounts {
     if (this.#shown.has(emitter)) return true;
     const isLarge = this.#guard.run(
       'emitters',
-      () => countListeners(emitter).sum >= MIN_SHOWN_LISTENERS,
+      () => (this.#count(emitter)?.sum ?? 0) >= MIN_SHOWN_LISTENERS,
       false,
     );
     if (isLarge) this.#shown.add(emitter);
@@ -114,15 +160,16 @@ export class ListenerCounts {
     for (const { target, event } of this.#tracker.flagged()) {
       if (isEmitter(target) || typeof event !== 'string') continue;
       const listeners = getEventListeners(target as EventTarget, event).length;
-      const emitter = this.#names.nameOf(target, className(target));
+      const emitter = this.#names.nameOf(target, classNameOf(target, 'EventTarget'));
       rows.push({ emitter, event, listeners, eventNames: null, source: 'found' });
     }
     return rows;
   }
 }
 
-function rowsOf({ name, emitter, source }: CountedEmitter): EmitterReading[] {
-  const { sum, eventCount, perEvent } = countListeners(emitter);
+function rowsOf({ name, source }: CountedEmitter, count: ListenerCount | null): EmitterReading[] {
+  if (count === null) return [];
+  const { sum, eventCount, perEvent } = count;
   const eventRows = perEvent
     .filter(([, listeners]) => listeners >= MIN_SHOWN_LISTENERS)
     .sort(([, a], [, b]) => b - a)
@@ -137,18 +184,7 @@ function rowsOf({ name, emitter, source }: CountedEmitter): EmitterReading[] {
   return [{ emitter: name, event: '*', listeners: sum, eventNames: eventCount, source }, ...eventRows];
 }
 
-const isEmitter = (target: object): target is EventEmitter =>
-  typeof (target as Partial<EventEmitter>).eventNames === 'function';
-
-function className(thing: object): string {
-  try {
-    const { name } = thing.constructor;
-    if (typeof name === 'string' && name !== '') return name;
-  } catch {
-    // A getter `constructor` can throw. The listeners are counted all the same.
-  }
-  return 'EventEmitter';
-}
+const isEmitter = (target: object): target is EventEmitter => hasMethod(target, 'eventNames');
 
 interface ListenerCount {
   readonly sum: number;
@@ -157,17 +193,25 @@ interface ListenerCount {
   readonly perEvent: readonly (readonly [string | symbol, number])[];
 }
 
-export function countListeners(emitter: EventEmitter): ListenerCount {
-  // Node's own counter of event names. Each name has at least one listener.
-  const eventCount = (emitter as { readonly _eventsCount?: unknown })._eventsCount;
-  if (typeof eventCount === 'number' && eventCount > MAX_LISTED_EVENTS) {
+/**
+ * Reads Node's own fields `_events` and `_eventsCount`. The methods of the emitter are not called: a class can override them,
+ * and `_events` can be a Proxy or a getter. Null where the fields cannot be read.
+ */
+export function countListeners(emitter: EventEmitter): ListenerCount | null {
+  const eventCount = findProperty(emitter, '_eventsCount');
+  // Each name has at least one listener.
+  if (typeof eventCount === 'number' && eventCount > MAX_LISTED_EVENTS)
     return { sum: eventCount, eventCount, perEvent: [] };
-  }
-  // The original methods, because a class may have overridden its own.
-  const { prototype } = EventEmitter;
-  const perEvent = prototype.eventNames
-    .call(emitter)
-    .map((event) => [event, prototype.listenerCount.call(emitter, event)] as const);
+  const events = findProperty(emitter, '_events');
+  if (typeof events !== 'object' || events === null || isProxy(events)) return null;
+  const perEvent = Reflect.ownKeys(events).map((event) => [event, listenerCountOf(events, event)] as const);
   const sum = perEvent.reduce((total, [, count]) => total + count, 0);
   return { sum, eventCount: perEvent.length, perEvent };
+}
+
+/** Node stores a single listener as a function, and several as an array. */
+function listenerCountOf(events: object, event: string | symbol): number {
+  const listeners: unknown = Object.getOwnPropertyDescriptor(events, event)?.value;
+  if (typeof listeners === 'function') return 1;
+  return Array.isArray(listeners) && !isProxy(listeners) ? listeners.length : 0;
 }

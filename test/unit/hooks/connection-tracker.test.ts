@@ -144,6 +144,20 @@ describe('open and closed', () => {
     expect(sockets.open.size).toBe(0);
   });
 
+  test('a socket that was sent to another process is let go by the next slice, and counts as closed if it was counted', () => {
+    const { open, openWebSocket, classify, sweep, tracker, sockets } = setUp();
+    const plain = open();
+    plain._handle = null;
+    classify();
+    expect(sockets.open.has(plain.asSocket)).toBe(false);
+    const { socket } = openWebSocket();
+    classify();
+    socket._handle = null;
+    sweep();
+    expect(sockets.open.size).toBe(0);
+    expect(tracker.read()).toMatchObject({ active: NONE, closed: { ...NONE, websocket: 1 } });
+  });
+
   test('a socket that closed between two slices is left out', () => {
     const { tracker, openWebSocket, classify } = setUp();
     const { socket } = openWebSocket();

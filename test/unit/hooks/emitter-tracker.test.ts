@@ -152,10 +152,16 @@ describe('flagged', () => {
     expect(tracker.flagged()).toEqual([]);
   });
 
-  test('no more than 300', () => {
+  test('no more than 300, and the refused ones are counted', () => {
     const emitters = Array.from({ length: 310 }, () => new EventEmitter().setMaxListeners(0));
     expect(emitters).toHaveLength(310);
     expect(tracker.flagged()).toHaveLength(300);
+    expect(tracker.blind()).toEqual([
+      {
+        what: '10 emitters with a raised listener limit or a warning',
+        why: 'the agent tracks 300 at a time',
+      },
+    ]);
   });
 
   test('stop removes the listener for warnings', () => {

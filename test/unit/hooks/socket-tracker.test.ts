@@ -6,7 +6,7 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { markAgentServer } from '../../../src/core/agent-server.ts';
 import { createGuard } from '../../../src/core/guard.ts';
-import { kindOf, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
+import { isSentAway, kindOf, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
 import { connectionWith, FakeSocket } from '../../support/connections.ts';
 
 /** The members of a server that the tracker reads. */
@@ -31,7 +31,7 @@ const accepts = (server: FakeServer | null): FakeSocket => {
 
 const faults: string[] = [];
 const guard = createGuard(({ part }) => faults.push(part));
-const onServe = jest.fn<void, [Server]>();
+const onServe = jest.fn<void, [Server | null]>();
 let tracker: SocketTracker;
 beforeEach(() => {
   onServe.mockReset();
@@ -200,4 +200,70 @@ test('adoptExisting finds servers and sockets that are older than the tracker', 
   client.destroy();
   socket.destroy();
   server.close();
+});
+
+describe('a process whose server does not listen', () => {
+  /** What Node emits after the parent sent a socket. The listener is the application's. */
+  const receives = (server: FakeServer | null): FakeSocket => {
+    const socket = Object.assign(new FakeSocket(), {
+      server: null,
+      setNoDelay: () => undefined,
+      remoteAddress: '::1',
+    });
+    const listener = (_: unknown, handle: FakeSocket): void => void (handle.server = server);
+    process.once('message', listener as never);
+    (process.emit as (...args: unknown[]) => boolean)('message', 'sticky', socket);
+    return socket;
+  };
+
+  /** A process that was started with an IPC channel. */
+  function trackInChild(): void {
+    tracker.stop();
+    const channelBefore = Object.getOwnPropertyDescriptor(process, 'channel');
+    Object.defineProperty(process, 'channel', { value: {}, configurable: true });
+    tracker = new SocketTracker(guard, onServe);
+    if (channelBefore === undefined) delete (process as { channel?: unknown }).channel;
+    else Object.defineProperty(process, 'channel', channelBefore);
+  }
+
+  test('counts a socket that the parent sent, and asks to start', () => {
+    trackInChild();
+    const server = new FakeServer();
+    const socket = receives(server);
+    expect(tracker.open.has(socket.asSocket)).toBe(true);
+    expect(tracker.servers()).toEqual([{ server, kind: 'http' }]);
+    expect(onServe).toHaveBeenCalledWith(null);
+    expect(tracker.open.has(receives(null).asSocket)).toBe(true);
+  });
+
+  test('stop gives back the original process.emit', () => {
+    const original = process.emit;
+    trackInChild();
+    expect(process.emit).not.toBe(original);
+    tracker.stop();
+    expect(process.emit).toBe(original);
+  });
+
+  test('counts the socket of a request, until a server listens', () => {
+    const server = new FakeServer();
+    const request = (socket: FakeSocket): void =>
+      channel('http.server.request.start').publish({ server, socket: Object.assign(socket, { server }) });
+    const socket = new FakeSocket();
+    request(socket);
+    expect(tracker.open.has(socket.asSocket)).toBe(true);
+    expect(onServe).toHaveBeenLastCalledWith(null);
+    listens(new FakeServer());
+    expect(channel('http.server.request.start').hasSubscribers).toBe(false);
+  });
+
+  test('release forgets a socket that was sent away, which emits no close', () => {
+    const socket = new FakeSocket();
+    tracker.add(socket.asSocket);
+    expect(isSentAway(socket.asSocket)).toBe(false);
+    socket._handle = null;
+    expect(isSentAway(socket.asSocket)).toBe(true);
+    tracker.release(socket.asSocket);
+    expect(tracker.open.size).toBe(0);
+    expect(socket.listenerCount('close')).toBe(0);
+  });
 });

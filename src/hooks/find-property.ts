@@ -1,0 +1,30 @@
+/** Looks up inherited properties of the application's objects without running its code: no getter, no Proxy trap. */
+import { isProxy } from 'node:util/types';
+
+/** A class hierarchy is rarely deeper than ten. */
+const MAX_PROTOTYPES = 30;
+// Captured at the preload, because an application can replace them.
+const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
+
+/** The value of an own or inherited property; undefined for a getter, and for what a Proxy would answer. */
+export function findProperty(thing: object, name: string): unknown {
+  let holder: object | null = thing;
+  for (let depth = 0; holder !== null && depth < MAX_PROTOTYPES; depth += 1) {
+    if (isProxy(holder)) return undefined;
+    const descriptor: PropertyDescriptor | undefined = getOwnPropertyDescriptor(holder, name);
+    if (descriptor !== undefined) return descriptor.value;
+    holder = getPrototypeOf(holder) as object | null;
+  }
+  return undefined;
+}
+
+export const hasMethod = (thing: object, name: string): boolean =>
+  typeof findProperty(thing, name) === 'function';
+
+/** The name of its class; `fallback` where that cannot be read or is empty. */
+export function classNameOf(thing: object, fallback: string): string {
+  const constructor = findProperty(thing, 'constructor');
+  if (typeof constructor !== 'function') return fallback;
+  const name = isProxy(constructor) ? undefined : getOwnPropertyDescriptor(constructor, 'name')?.value;
+  return typeof name === 'string' && name !== '' ? name : fallback;
+}
