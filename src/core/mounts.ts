@@ -21,7 +21,7 @@ const MAX_LINKS = 40;
 const NETWORK_TYPE =
   /^(nfs4?|cifs|smb3?|smbfs|ncpfs|afs|9p|ceph|lustre|glusterfs|beegfs|orangefs|pvfs2|coda|autofs|fuse(\..+)?)$/;
 
-/** Where the mounts and symbolic links are read from; tests replace it. */
+/** The mount table and the symbolic links; tests replace them. */
 interface MountSource {
   readonly mountinfo: () => string;
   /** The target of a symbolic link; null for everything else. */

@@ -72,7 +72,7 @@ test('a sticky primary keeps no socket that it sent away, and the workers count 
   });
   await child.stdoutMatch(/loaded/);
   await until(
-    () => (connectionsOf(child.stdout()).toSorted().join() === '3,3' ? true : undefined),
+    () => (connectionsOf(child.stdout()).join() === '3,3' ? true : undefined),
     () => child.stdout() + child.stderr(),
   );
   // The primary has its own six clients in this process, but none of the sockets that it accepted.

@@ -172,20 +172,21 @@ export class SocketTracker {
    * application's listeners run first: they give the socket to a server.
    */
   #watchMessages(): void {
-    const original = process.emit;
+    const target = process as unknown as { emit: (this: unknown, ...args: unknown[]) => boolean };
+    const original = target.emit;
     const receive = this.#guard.wrap('message', (socket: unknown) => {
       if (isSocket(socket)) this.#receive(socket);
     });
-    const emit = function emit(this: NodeJS.Process, ...args: unknown[]): boolean {
+    const emit = function emit(this: unknown, ...args: unknown[]): boolean {
       try {
-        return Reflect.apply(original, this, args) as boolean;
+        return original.apply(this, args);
       } finally {
         if (args[0] === 'message' && args[2] !== undefined) receive(args[2]);
       }
     };
-    process.emit = emit as typeof process.emit;
+    target.emit = emit;
     this.#stopReceiving = () => {
-      if (process.emit === (emit as typeof process.emit)) process.emit = original;
+      if (target.emit === emit) target.emit = original;
     };
   }
 
