@@ -4,8 +4,8 @@ import { formatCount } from '../core/format.ts';
 import { LEAKS, type LeakKind, type Threshold } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import { CONNECTION_DELAY_MS } from './connection-changes.ts';
-import type { CountWindow, GrowthRule } from './count-growth.ts';
-import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
+import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
+import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
 import {
   findingOf,
   found,
@@ -31,8 +31,14 @@ interface Collection {
   readonly rise: Threshold;
   /** Null for a queue: the connections do not explain its items. */
   readonly riseShare: Threshold | null;
-  /** A healthy collection that looks the same. The finding then stands only when memory grows too. */
-  readonly doubt?: string;
+  /** A healthy collection that looks the same. */
+  readonly doubt?: Doubt;
+}
+
+interface Doubt {
+  readonly because: string;
+  /** Whether a whole number of entries that each closed connection leaves removes the doubt. Else memory must grow too. */
+  readonly isRemovedByRate: boolean;
 }
 
 const registry = LEAKS['registry-growth'].thresholds;
@@ -54,24 +60,49 @@ const ROOMS = {
   riseShare: room.riseShare,
 } as const;
 
+const REGISTRY = {
+  kind: 'registry-growth',
+  subjectText: (name: string) => `Registry '${name}' has`,
+  entries: 'entries',
+  metric: 'wsguard_registry_entries',
+  rise: registry.rise,
+  riseShare: registry.riseShare,
+} as const;
+
 const COLLECTIONS: Readonly<Record<CollectionType, Collection>> = {
-  registry: {
-    kind: 'registry-growth',
-    subjectText: (name) => `Registry '${name}' has`,
-    entries: 'entries',
-    metric: 'wsguard_registry_entries',
-    rise: registry.rise,
-    riseShare: registry.riseShare,
+  registry: REGISTRY,
+  entries: {
+    ...REGISTRY,
+    doubt: {
+      because: 'no connection was seen in its entries, so it may be a cache that is not full yet',
+      isRemovedByRate: true,
+    },
+  },
+  bounded: {
+    ...REGISTRY,
+    doubt: {
+      because: 'its code has a limit that may not be reached, or its oldest entry has yet to expire',
+      isRemovedByRate: false,
+    },
   },
   rooms: { ...ROOMS, entries: 'rooms', metric: 'rooms' },
   members: { ...ROOMS, entries: 'members', metric: 'wsguard_room_members' },
   queue: QUEUE,
-  list: { ...QUEUE, doubt: 'nothing is taken from it, so it may be a history that is not full yet' },
+  list: {
+    ...QUEUE,
+    doubt: {
+      because: 'nothing is taken from it, so it may be a history that is not full yet',
+      isRemovedByRate: false,
+    },
+  },
   objects: {
     ...ROOMS,
     entries: 'rooms',
     metric: 'rooms',
-    doubt: 'they are objects, which may be kept for more than their members',
+    doubt: {
+      because: 'they may be kept for more than their members',
+      isRemovedByRate: true,
+    },
   },
 };
 
@@ -80,7 +111,7 @@ const detectorOf = (name: string, ...types: CollectionType[]): Detector => ({
   evaluate: (view) => evaluate(name, types, view),
 });
 
-export const registryGrowth = detectorOf('registries', 'registry');
+export const registryGrowth = detectorOf('registries', 'registry', 'entries', 'bounded');
 export const roomGrowth = detectorOf('rooms', 'rooms', 'objects', 'members');
 export const queueGrowth = detectorOf('queues', 'queue', 'list');
 
@@ -121,6 +152,9 @@ function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
 /** Sessions and documents are often kept for a while, so that a client can come back. */
 const SESSION_DELAY_MS = 30 * MINUTE_MS;
 
+/** A usual time to live, and the period of a sweep that removes what has expired. */
+const SWEPT_SESSION_DELAY_MS = 40 * MINUTE_MS;
+
 /** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
 const MIN_RETAINED_SHARE = 0.5;
 
@@ -132,6 +166,7 @@ const delayOf =
   ({ type, source }: Series, history: History) =>
   (rise: number): number => {
     if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
+    if (type === 'entries' || type === 'bounded') return SWEPT_SESSION_DELAY_MS;
     const retained = history.postGcHeaps.at(-1)?.survivors ?? 0;
     return retained >= MIN_RETAINED_SHARE * rise ? CONNECTION_DELAY_MS : SESSION_DELAY_MS;
   };
@@ -155,9 +190,19 @@ function evaluateSeries(
     return noGrowth(detector, growth, title, { evidence, minText });
   }
   const details = { kind, subject: name, title, evidence };
-  return doubt === undefined
+  return doubt === undefined || isProven(growth, doubt)
     ? found(detector, details)
-    : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt };
+    : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt: doubt.because };
+}
+
+/** A cache that fills up misses the entries that it has already; a leak adds the same number with every connection. */
+const MAX_FRACTION = 0.03;
+
+/** Whether every closed connection leaves the same whole number of entries. */
+function isProven({ changes, perClosed }: Growth, { isRemovedByRate }: Doubt): boolean {
+  if (!isRemovedByRate || changes === null || perClosed === null) return false;
+  const entries = Math.round(perClosed);
+  return entries >= 1 && Math.abs(perClosed - entries) <= MAX_FRACTION && isCausedByClosing(changes);
 }
 
 const summaryOf = (name: string, unsuspicious: number): Verdict =>

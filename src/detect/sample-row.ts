@@ -1,7 +1,7 @@
 /** `rowOf` turns a sample into a row of the window: one number for each column. */
 
 import { RESOURCE_TYPES } from '../types/sample.ts';
-import type { Sample, Source } from '../types/index.ts';
+import type { RegistryReading, Sample, Source } from '../types/index.ts';
 
 /** Columns that every sample has. */
 export type FixedColumn =
@@ -25,9 +25,22 @@ export type FixedColumn =
   | 'loopP99Ms'
   | 'descriptors';
 
-/** The counted things of a dynamic series. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects. */
+/**
+ * The counted things of a dynamic series. `entries`: a registry in which no connection was seen. `bounded`: one that has a
+ * limit or entries that expire. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects.
+ */
 export type SeriesType =
-  'registry' | 'queue' | 'list' | 'rooms' | 'objects' | 'members' | 'listeners' | 'event names' | 'resource';
+  | 'registry'
+  | 'entries'
+  | 'bounded'
+  | 'queue'
+  | 'list'
+  | 'rooms'
+  | 'objects'
+  | 'members'
+  | 'listeners'
+  | 'event names'
+  | 'resource';
 
 /** The column of a series that the application names. Only `seriesColumn` makes one. */
 export type SeriesColumn = `${SeriesType}\0${string}\0${string}`;
@@ -102,6 +115,11 @@ export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sa
   ]);
 }
 
+const registryType = ({ areConnections, isBounded }: RegistryReading): SeriesType => {
+  if (areConnections !== false) return 'registry';
+  return isBounded === true ? 'bounded' : 'entries';
+};
+
 interface SeriesReading {
   readonly name: string;
   readonly source: Source;
@@ -114,7 +132,7 @@ export function visitSeries(
   { registries, queues, rooms, emitters, resources }: Sample,
   visit: SeriesVisitor,
 ): void {
-  for (const registry of registries) visit('registry', registry, registry.entries, null);
+  for (const registry of registries) visit(registryType(registry), registry, registry.entries, null);
   for (const queue of queues) visit(queue.isTaken === false ? 'list' : 'queue', queue, queue.items, null);
   for (const reading of rooms) {
     visit(reading.areObjects === true ? 'objects' : 'rooms', reading, reading.rooms, null);

@@ -2,6 +2,7 @@
 import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../core/guard.ts';
 import type { Blind, Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
+import { isCollection, sizeOf, visitValues } from './discovery/collection.ts';
 import { readField } from './discovery/field-reader.ts';
 import { watchArgumentError } from './watch-argument-error.ts';
 
@@ -134,8 +135,10 @@ const refCounter = <T extends object>(
 
 // Separate functions, because closures of one scope share it: one that uses `thing` would keep it alive for all of them.
 const callCounter = (count: () => unknown) => (): number => checkedNumber(count());
-const sizeCounter = (ref: WeakRef<{ readonly size: number }>) => (): number | null =>
-  ref.deref()?.size ?? null;
+const sizeCounter = (ref: WeakRef<object>) => (): number | null => {
+  const collection = ref.deref();
+  return collection === undefined ? null : sizeOf(collection);
+};
 const lengthCounter = (ref: WeakRef<readonly unknown[]>) => (): number | null => ref.deref()?.length ?? null;
 
 function checkedNumber(value: unknown): number {
@@ -145,29 +148,28 @@ function checkedNumber(value: unknown): number {
   throw new TypeError(`returned ${String(value)} where a number of at least 0 was expected`);
 }
 
-export const countRooms = (rooms: RoomsMap): RoomCounts => sumRooms(rooms, (room) => room, MAX_SUMMED_ROOMS);
+export const countRooms = (rooms: object): RoomCounts => sumRooms(rooms, (room) => room, MAX_SUMMED_ROOMS);
 
 /** For rooms that are objects with their members in the field `field`. A getter is not called. */
-export const countRoomObjects = (rooms: ReadonlyMap<unknown, unknown>, field: string): RoomCounts => ({
+export const countRoomObjects = (rooms: object, field: string): RoomCounts => ({
   ...sumRooms(rooms, (room) => readField(room, field), MAX_SUMMED_ROOM_OBJECTS),
   areObjects: true,
 });
 
-function sumRooms<T>(
-  rooms: ReadonlyMap<unknown, T>,
-  membersOf: (room: T) => unknown,
+function sumRooms(
+  rooms: object,
+  membersOf: (room: unknown) => unknown,
   maxRooms: number,
 ): { rooms: number; members: number } {
+  const size = sizeOf(rooms);
   let summedRooms = 0;
   let sum = 0;
-  for (const room of rooms.values()) {
-    sum += memberCount(membersOf(room));
+  visitValues(rooms, (room) => {
+    const members = membersOf(room);
+    if (isCollection(members)) sum += sizeOf(members);
     summedRooms += 1;
-    if (summedRooms === maxRooms) break;
-  }
-  const members = summedRooms === 0 ? 0 : Math.round((sum / summedRooms) * rooms.size);
-  return { rooms: rooms.size, members };
+    return summedRooms < maxRooms;
+  });
+  const members = summedRooms === 0 ? 0 : Math.round((sum / summedRooms) * size);
+  return { rooms: size, members };
 }
-
-const memberCount = (members: unknown): number =>
-  Array.isArray(members) ? members.length : ((members as ReadonlySet<unknown> | null | undefined)?.size ?? 0);

@@ -10,13 +10,9 @@ import { RetainedConnections } from './connections/retained-connections.ts';
 import type { TrackedServer } from './connections/socket-tracker.ts';
 import { TcpTable } from './connections/tcp-table.ts';
 import { WsInstrumentation } from './connections/ws-instrumentation.ts';
-import {
-  CollectionDiscovery,
-  connectedIds,
-  exampleConnections,
-  type DiscoveryReading,
-  type HandlerEvents,
-} from './discovery/collection-discovery.ts';
+import { emptyReading, type DiscoveryReading } from './discovery/candidate.ts';
+import { CollectionDiscovery, type SearchStart } from './discovery/collection-discovery.ts';
+import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
 import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
 import { ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
 import type * as LocateModule from './inspector/locate-listeners.ts';
@@ -43,6 +39,10 @@ const MIN_STALL_MS = 500;
 const RETAINED_PER_SLICE = 500;
 /** Longer than the timers by which healthy libraries keep a closed socket (15 to 30 s). */
 const RETAINED_AFTER_MS = 30_000;
+
+/** Handlers of a shutdown refer to the server that they stop. */
+const SHUTDOWN_EVENTS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'beforeExit', 'exit'];
+const MAX_EMITTERS_SEARCHED = 100;
 
 export class ServerProbes {
   readonly collections: RegisteredCollections;
@@ -72,7 +72,7 @@ export class ServerProbes {
     this.#instrumentation = new WsInstrumentation(clock, sockets.open);
     this.#retained = new RetainedConnections(RETAINED_AFTER_MS / config.timeScale);
     this.#polling = new PollingSessions(this.#retained);
-    this.#discovery = new CollectionDiscovery(this.#names);
+    this.#discovery = new CollectionDiscovery(this.#names, clock);
     this.connections = new ConnectionTracker({
       clock,
       guard,
@@ -103,7 +103,7 @@ export class ServerProbes {
     void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
     void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
     const registered = this.collections.read();
-    const discovered = guard.run('discovery', () => this.#readDiscovery(library), NOTHING_DISCOVERED);
+    const discovered = guard.run('discovery', () => this.#readDiscovery(library), emptyReading());
     const connections = this.#readConnections();
     if (connections.unaskable > 0)
       this.#tcpTable.requestRead((peers) => this.connections.setRetransmittingPeers(peers));
@@ -156,9 +156,7 @@ export class ServerProbes {
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
-    const { unavailable } = this.#discovery;
-    if (unavailable !== null)
-      blind.push({ what: 'collections that the application does not register', why: unavailable });
+    blind.push(...this.#discovery.blind());
     const { unreadable } = this.#tcpTable;
     if (unreadable !== null) blind.push({ what: 'TCP retransmits (/proc/net/tcp)', why: unreadable });
     blind.push(...unprobedPeers(this.connections.read(), this.#polling.active));
@@ -262,19 +260,24 @@ export class ServerProbes {
     const { clock, preloadHooks } = this.#deps;
     const opened = Object.values(openedTotal).reduce((sum, count) => sum + count, 0);
     if (!this.#discovery.isDue(opened)) return;
-    const handlers: HandlerEvents[] = [
-      ...library.emitters.map(({ emitter }) => ({ emitter, events: ['connection', 'request'] })),
-      ...library.namespaces.map((namespace) => ({ emitter: namespace, events: ['connection'] })),
-      // The `connection` handler of an http server is Node's own.
-      ...this.#servers().map(({ server }) => ({ emitter: server, events: ['request', 'upgrade'] })),
-    ];
-    const examples = exampleConnections(preloadHooks.sockets.open, library.namespaces);
-    const searchSlice = (): boolean => this.#discovery.searchSlice(opened, handlers, examples);
+    const { emitters, namespaces } = library;
+    const start: SearchStart = {
+      servers: [
+        ...emitters.map(({ emitter }) => ({ emitter, events: ['connection', 'request'] })),
+        ...namespaces.map((namespace) => ({ emitter: namespace, events: ['connection'] })),
+        // The `connection` handler of an http server is Node's own.
+        ...this.#servers().map(({ server }) => ({ emitter: server, events: ['request', 'upgrade'] })),
+        { emitter: process, events: SHUTDOWN_EVENTS },
+      ],
+      connections: exampleConnections(preloadHooks.sockets.open, namespaces),
+      emitters: preloadHooks.emitters.buses().slice(0, MAX_EMITTERS_SEARCHED),
+      libraries: [...preloadHooks.emitters.servers(), preloadHooks, preloadHooks.sockets, this],
+      modules: require.cache,
+    };
+    const searchSlice = (): boolean => this.#discovery.searchSlice(opened, start);
     clock.after(0, () => void this.#slices.run('discovery', searchSlice));
   }
 }
-
-const NOTHING_DISCOVERED: DiscoveryReading = { registries: [], queues: [], rooms: [] };
 
 /** Loads the module with the first alert: most processes never have one. */
 const locateListeners: typeof LocateModule.locateListeners = (...request) =>

@@ -122,6 +122,10 @@ export type Source = 'app' | 'found';
 export interface RegistryReading {
   readonly name: string;
   readonly entries: number;
+  /** False: no connection was seen in its entries, so they may be sessions or a cache. Only of discovered ones. */
+  readonly areConnections?: boolean;
+  /** True: a limit beside it is not reached, or its oldest entry has yet to expire. Only where `areConnections` is false. */
+  readonly isBounded?: boolean;
   readonly source: Source;
 }
 export interface QueueReading {
@@ -136,7 +140,7 @@ export interface RoomsReading {
   readonly name: string;
   readonly rooms: number;
   readonly members: number;
-  /** Each room is an object, which can have another purpose than its members: a document. Only of discovered ones. */
+  /** Each room can have another purpose than its members: it is an object (a document), or empty. Only of discovered ones. */
   readonly areObjects?: boolean;
   readonly source: Source;
 }

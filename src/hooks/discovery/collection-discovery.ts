@@ -1,71 +1,96 @@
 /** Discovers the application's own registries, rooms and queues through the variables that its handlers close over. */
-import type { EventEmitter } from 'node:events';
-import { isMap } from 'node:util/types';
 import { isAllowed } from '../../core/process.ts';
-import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
-import type { Connection } from '../connections/connection.ts';
-import { countRoomObjects, countRooms, type RoomCounts, type RoomsMap } from '../registered-collections.ts';
+import type { Blind, Clock } from '../../types/index.ts';
+import { withInspector } from '../inspector/inspector-session.ts';
 import type { UniqueNames } from '../unique-names.ts';
-import { collectionsInScopes, isCollection, type NamedCollection } from './closure-scopes.ts';
+import { Candidate, emptyReading, type DiscoveryReading } from './candidate.ts';
+import { scopesOf, type NamedValue } from './closure-scopes.ts';
+import { hasKey, isCollection } from './collection.ts';
+import { collectionRole, isProvisionalRole, type ConnectedIds, type RoleContext } from './collection-role.ts';
+import { classNameOf, FieldReader } from './field-reader.ts';
 import {
-  collectionRole,
-  sizeOf,
-  take,
-  type CollectionRole,
-  type ConnectedIds,
-  type RoleContext,
-} from './collection-role.ts';
-import { ConsumerDetector } from './consumer-detector.ts';
-import { FieldReader } from './field-reader.ts';
-import type { Namespace } from './library-servers.ts';
+  emittersOfConnection,
+  exportedValues,
+  fieldsOfConnection,
+  handlersOf,
+  type HandlerEvents,
+} from './handlers.ts';
+import { walkReferences, type ReachedCollection } from './reference-walk.ts';
+import { comparedNames } from './visible-limit.ts';
 
-interface Candidate {
-  readonly name: string;
-  readonly ref: WeakRef<object>;
-  /** Null while the collection has too few entries to tell. */
-  role: CollectionRole | 'other' | null;
-  readonly initialSize: number;
-  /** A constant is an array too. A queue is an array whose size has changed. */
-  hasChanged: boolean;
-  readonly consumer: ConsumerDetector;
-}
-
-/** The events of an emitter on which the application has its handlers. */
-export interface HandlerEvents {
-  readonly emitter: EventEmitter;
-  readonly events: readonly string[];
-}
-
-export interface DiscoveryReading {
-  readonly registries: RegistryReading[];
-  readonly queues: QueueReading[];
-  readonly rooms: RoomsReading[];
+/** Where a search begins. */
+export interface SearchStart {
+  readonly servers: readonly HandlerEvents[];
+  /** Open connections, as examples. */
+  readonly connections: readonly object[];
+  /** Emitters of the application's classes. */
+  readonly emitters: readonly object[];
+  /** Objects of libraries, whose collections are read elsewhere, and of the agent. */
+  readonly libraries: readonly object[];
+  /** `require.cache`. */
+  readonly modules: unknown;
 }
 
 /** A search runs when this many connections have opened, because applications add handlers and load modules late. */
 const SEARCH_AT_OPENED = [2, 20, 200, 2_000];
-const MAX_CANDIDATES = 200;
-const MAX_HANDLERS_PER_EMITTER = 6;
-const EXAMPLES_PER_TRANSPORT = 2;
-const SAMPLE_IDS_PER_NAMESPACE = 10;
+const MAX_CANDIDATES = 400;
+const MAX_COMPARED_NAMES = 1_000;
+/** Rows of collections of unknown purpose in a sample. */
+const MAX_PROVISIONAL_ROWS = 40;
+/** Provisional roles that one reading looks at again. */
+const ROLES_PER_READING = 10;
+/** Reading the scopes of a function takes 0.1 to 0.2 ms. */
+const FUNCTIONS_PER_SLICE = 6;
+/** Functions whose scopes are read from one emitter on: those that its handlers use, and those that these use. */
+const MAX_FUNCTIONS = 60;
+
+type OnReached = (reached: ReachedCollection) => void;
 
 export class CollectionDiscovery {
   readonly #names: UniqueNames;
-  readonly #candidates: Candidate[] = [];
+  readonly #clock: Pick<Clock, 'wallMs'>;
+  #candidates: Candidate[] = [];
   /** Candidates, and the collections of library servers, which are read elsewhere. */
   readonly #seen = new WeakSet<object>();
+  /** Library servers, which are not walked into. */
+  readonly #libraries = new WeakSet<object>();
   readonly #fields = new FieldReader();
+  /** Functions and classes whose source text was read. */
+  readonly #readCode = new WeakSet<object>();
+  /** Names of collections whose size the application compares with a maximum. */
+  readonly #comparedNames = new Set<string>();
   #unavailable: string | null = isAllowed('inspector') ? null : unavailableBecause('ERR_ACCESS_DENIED');
   #searches = 0;
   #search: Iterator<void, void> | null = null;
+  #nextRole = 0;
+  #unfollowedFunctions = 0;
+  #refusedCandidates = 0;
 
-  constructor(names: UniqueNames) {
+  constructor(names: UniqueNames, clock: Pick<Clock, 'wallMs'>) {
     this.#names = names;
+    this.#clock = clock;
   }
 
-  /** Why nothing can be discovered: the permission model denies the inspector, or this build of Node has none. */
-  get unavailable(): string | null {
-    return this.#unavailable;
+  /** What this process hides from the search, and why. */
+  blind(): Blind[] {
+    const blind: Blind[] = [];
+    const add = (what: string, why: string): void => void blind.push({ what, why });
+    if (this.#unavailable !== null)
+      add('collections that the application does not register', this.#unavailable);
+    if (this.#candidates.some(({ isTooLarge }) => isTooLarge))
+      add('objects with more than 5,000 keys', 'counting them would stop the process for milliseconds');
+    if (this.#refusedCandidates > 0)
+      add(
+        `${this.#refusedCandidates} collections that the handlers reach`,
+        `the agent counts ${MAX_CANDIDATES} collections at most`,
+      );
+    const isSomethingFound = this.#candidates.some(({ role }) => role !== null);
+    if (this.#searches > 1 && !isSomethingFound && this.#unfollowedFunctions > 0)
+      add(
+        'collections that only functions of other modules reach',
+        'the search ends two functions away from a handler and found no collection of connections; use watchRegistry',
+      );
+    return blind;
   }
 
   isDue(openedTotal: number): boolean {
@@ -73,13 +98,9 @@ export class CollectionDiscovery {
   }
 
   /** One slice of a search; true when the search is complete. */
-  searchSlice(
-    openedTotal: number,
-    servers: readonly HandlerEvents[],
-    connections: readonly object[],
-  ): boolean {
+  searchSlice(openedTotal: number, start: SearchStart): boolean {
     while (this.isDue(openedTotal)) this.#searches += 1;
-    const search = (this.#search ??= this.#searchSteps(servers, connections));
+    const search = (this.#search ??= this.#searchSteps(start));
     let isDone = true;
     try {
       isDone = search.next().done === true;
@@ -95,128 +116,148 @@ export class CollectionDiscovery {
 
   /**
    * A collection that the handlers of a server reach is shared. One that the handlers of a single connection reach can be
-   * private to it; one that those of two connections reach is shared. Each step reads the handlers of one emitter, because
-   * the inspector takes 0.2 ms per handler.
+   * private to it; one that those of two connections reach is shared.
    */
-  *#searchSteps(servers: readonly HandlerEvents[], connections: readonly object[]): Generator<void, void> {
+  *#searchSteps(start: SearchStart): Generator<void, void> {
     this.#fields.startPass();
-    for (const { emitter } of servers) this.#excludeFieldsOf(emitter);
-    for (const { emitter, events } of servers) {
-      for (const variable of collectionsInScopes(handlersOf(emitter, events), this.#fields))
-        this.#addCandidate(variable);
+    this.#unfollowedFunctions = 0;
+    this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
+    for (const library of [...start.servers.map(({ emitter }) => emitter), ...start.libraries])
+      this.#excludeFieldsOf(library);
+    const add: OnReached = (reached) => this.#addCandidate(reached);
+    for (const server of start.servers) yield* this.#searchFrom(handlersOf(server), [], add);
+    const firstSeenBy = new Map<object, number>();
+    for (const [index, connection] of start.connections.entries()) {
+      const addIfShared: OnReached = (reached) => {
+        const first = firstSeenBy.get(reached.collection);
+        if (first === undefined) firstSeenBy.set(reached.collection, index);
+        else if (first !== index) this.#addCandidate(reached);
+      };
+      const fields = fieldsOfConnection(connection, this.#fields);
+      yield* this.#searchFrom([], fields, addIfShared);
+      for (const handlers of emittersOfConnection(connection).map(handlersOf))
+        yield* this.#searchFrom(handlers, [], addIfShared);
+    }
+    for (const emitter of start.emitters) {
+      this.#reach([[{ name: classNameOf(emitter) ?? 'emitter', value: emitter }]], add);
       yield;
     }
-    const firstSeenBy = new Map<object, number>();
-    for (const [index, connection] of connections.entries()) {
-      for (const handlers of handlersOfConnection(connection)) {
-        for (const variable of collectionsInScopes(handlers, this.#fields)) {
-          const first = firstSeenBy.get(variable.collection);
-          if (first === undefined) firstSeenBy.set(variable.collection, index);
-          else if (first !== index) this.#addCandidate(variable);
+    this.#reach([exportedValues(start.modules, this.#fields)], add);
+  }
+
+  /** Reads the scopes of the functions, of those that they refer to, and of those that these refer to, some in a slice. */
+  *#searchFrom(
+    functions: readonly object[],
+    variables: readonly NamedValue[],
+    onReached: OnReached,
+  ): Generator<void, void> {
+    const followed = new Set<object>(functions);
+    this.#noteComparedNames(functions);
+    let level = functions;
+    if (variables.length > 0) level = [...level, ...this.#reach([variables], onReached)];
+    for (let depth = 0; depth < 3 && level.length > 0; depth += 1) {
+      const next: object[] = [];
+      for (let from = 0; from < level.length; from += FUNCTIONS_PER_SLICE) {
+        const scopes = withInspector((session) =>
+          level.slice(from, from + FUNCTIONS_PER_SLICE).flatMap((closure) => scopesOf(session, closure)),
+        );
+        for (const found of this.#reach(scopes, onReached)) {
+          if (followed.has(found)) continue;
+          this.#noteComparedNames([found]);
+          if (depth === 2 || followed.size >= MAX_FUNCTIONS) this.#unfollowedFunctions += 1;
+          else next.push(found);
+          followed.add(found);
         }
         yield;
       }
+      level = next;
     }
+  }
+
+  #noteComparedNames(code: readonly object[]): void {
+    for (const functionOrClass of code) {
+      if (this.#readCode.has(functionOrClass) || this.#comparedNames.size > MAX_COMPARED_NAMES) continue;
+      this.#readCode.add(functionOrClass);
+      for (const name of comparedNames(functionOrClass)) this.#comparedNames.add(name);
+    }
+  }
+
+  /** Returns the functions that the variables lead to. */
+  #reach(scopes: readonly (readonly NamedValue[])[], onReached: OnReached): object[] {
+    const { collections, functions, classes } = walkReferences(scopes, this.#fields, this.#libraries);
+    this.#noteComparedNames(classes);
+    for (const reached of collections) onReached(reached);
+    return functions;
   }
 
   /** `isRegistered`: the application registered the collection itself, so it is not reported twice. */
   read(isRegistered: (collection: object) => boolean, connected: readonly ConnectedIds[]): DiscoveryReading {
-    const reading: DiscoveryReading = { registries: [], queues: [], rooms: [] };
+    const reading = emptyReading();
     this.#fields.startPass();
-    const isConnectionKey = this.#connectionKeys(connected);
+    const context: RoleContext = {
+      fields: this.#fields,
+      connected,
+      isConnectionKey: this.#connectionKeys(connected),
+    };
+    this.#lookAgain(context);
+    const wallMs = this.#clock.wallMs();
+    let provisionalRows = 0;
     for (const candidate of this.#candidates) {
-      const collection = candidate.ref.deref();
+      const collection = candidate.collection();
       if (collection === undefined || isRegistered(collection)) continue;
-      candidate.role ??= collectionRole(collection, { fields: this.#fields, connected, isConnectionKey });
-      addRow(reading, candidate, collection);
+      candidate.role ??= collectionRole(collection, context);
+      if (
+        candidate.role !== null &&
+        isProvisionalRole(candidate.role) &&
+        provisionalRows >= MAX_PROVISIONAL_ROWS
+      )
+        continue;
+      if (candidate.addRow(reading, collection, { wallMs, comparedNames: this.#comparedNames }))
+        provisionalRows += 1;
     }
     return reading;
   }
 
   stop(): void {
     this.#search = null;
-    this.#candidates.length = 0;
+    this.#candidates = [];
+  }
+
+  /** The first entries of a collection can be of another kind than the later ones. */
+  #lookAgain(context: RoleContext): void {
+    const provisional = this.#candidates.filter(({ role }) => role !== null && isProvisionalRole(role));
+    for (let count = Math.min(ROLES_PER_READING, provisional.length); count > 0; count -= 1) {
+      this.#nextRole = (this.#nextRole + 1) % provisional.length;
+      const candidate = provisional[this.#nextRole];
+      const collection = candidate?.collection();
+      if (candidate === undefined || collection === undefined) continue;
+      candidate.role = collectionRole(collection, context) ?? candidate.role;
+    }
   }
 
   /** The keys under which a registry, of the application or of Socket.IO, has connections. Rooms can have them as members. */
   #connectionKeys(connected: readonly ConnectedIds[]): RoleContext['isConnectionKey'] {
-    const registries = this.#candidates.flatMap(({ role, ref }) => {
-      const collection = role === 'registry' ? ref.deref() : undefined;
-      return isMap(collection) ? [collection] : [];
+    const registries = this.#candidates.flatMap((candidate) => {
+      const collection = candidate.role === 'registry' ? candidate.collection() : undefined;
+      return collection === undefined ? [] : [collection];
     });
-    return (key) => [...connected, ...registries].some((keys) => keys.has(key));
+    return (key) =>
+      connected.some((ids) => ids.has(key)) || registries.some((registry) => hasKey(registry, key));
   }
 
   /** The collections of a server itself (its `clients`) are read by `library-servers.ts`. */
-  #excludeFieldsOf(server: EventEmitter): void {
-    for (const [, value] of this.#fields.fieldsOf(server)) if (isCollection(value)) this.#seen.add(value);
+  #excludeFieldsOf(library: object): void {
+    this.#libraries.add(library);
+    for (const [, value] of this.#fields.fieldsOf(library)) if (isCollection(value)) this.#seen.add(value);
   }
 
-  #addCandidate({ name, collection }: NamedCollection): void {
-    if (this.#seen.has(collection) || this.#candidates.length >= MAX_CANDIDATES) return;
+  #addCandidate(reached: ReachedCollection): void {
+    const { collection, name } = reached;
+    if (this.#seen.has(collection)) return;
     this.#seen.add(collection);
-    this.#candidates.push({
-      name: this.#names.nameOf(collection, name),
-      ref: new WeakRef(collection),
-      role: null,
-      initialSize: sizeOf(collection),
-      hasChanged: false,
-      consumer: new ConsumerDetector(),
-    });
+    if (this.#candidates.length >= MAX_CANDIDATES) this.#refusedCandidates += 1;
+    else this.#candidates.push(new Candidate(this.#names.nameOf(collection, name), reached));
   }
 }
-
-function addRow(reading: DiscoveryReading, candidate: Candidate, collection: object): void {
-  const { name, role, consumer } = candidate;
-  const source = 'found' as const;
-  const entries = sizeOf(collection);
-  candidate.hasChanged ||= entries !== candidate.initialSize;
-  if (role === 'registry') reading.registries.push({ name, entries, source });
-  else if (role === 'queue' && candidate.hasChanged) {
-    const isTaken = consumer.update(collection as unknown[]);
-    reading.queues.push({ name, items: entries, oldestAgeMs: null, isTaken, source });
-  } else if (role?.startsWith('rooms'))
-    reading.rooms.push({ name, ...roomCounts(collection as RoomsMap, role), source });
-}
-
-const roomCounts = (rooms: RoomsMap, role: string): RoomCounts =>
-  role === 'rooms' ? countRooms(rooms) : countRoomObjects(rooms, role.slice('rooms.'.length));
 
 const unavailableBecause = (code: string): string => `the inspector is not available (${code})`;
-
-/** Example connections for a search: the first two of each transport and of each namespace of Socket.IO. */
-export function exampleConnections(
-  open: ReadonlyMap<unknown, Connection | null>,
-  namespaces: readonly Namespace[],
-): object[] {
-  const examples = new Map<string, object[]>();
-  for (const connection of open.values()) {
-    if (connection === null) continue;
-    const sameTransport = examples.get(connection.transport) ?? [];
-    if (sameTransport.length < EXAMPLES_PER_TRANSPORT)
-      examples.set(connection.transport, [...sameTransport, connection.appObject]);
-  }
-  // A namespace has sockets of its own, with the application's handlers on them.
-  const ofNamespaces = namespaces.flatMap(({ sockets }) => [
-    ...take(sockets.values(), EXAMPLES_PER_TRANSPORT),
-  ]);
-  return [...[...examples.values()].flat(), ...ofNamespaces];
-}
-
-export const connectedIds = (namespaces: readonly Namespace[]): ConnectedIds[] =>
-  namespaces.map(({ sockets }) => ({
-    samples: [...take(sockets.keys(), SAMPLE_IDS_PER_NAMESPACE)],
-    has: (id) => sockets.has(id),
-  }));
-
-const handlersOf = (emitter: EventEmitter, events: readonly (string | symbol)[]): object[] =>
-  events.flatMap((event) => emitter.listeners(event)).slice(0, MAX_HANDLERS_PER_EMITTER);
-
-/** The handlers on the connection, and on the request that it came from (an event stream has its handlers there). */
-function handlersOfConnection(connection: object): object[][] {
-  const { req } = connection as { readonly req?: unknown };
-  return [connection, req].flatMap((emitter) => {
-    const events = (emitter as EventEmitter | undefined)?.eventNames?.() ?? [];
-    return events.length === 0 ? [] : [handlersOf(emitter as EventEmitter, events)];
-  });
-}

@@ -1,11 +1,25 @@
-/** Tells from its first entries what a collection is used for, without running code of the application. */
+/** Tells from its first and last entries what a collection is used for, without running code of the application. */
 import { isMap, isProxy, isSet } from 'node:util/types';
-import type { Collection } from '../registered-collections.ts';
-import { isCollection } from './closure-scopes.ts';
-import type { FieldReader } from './field-reader.ts';
+import {
+  firstEntries,
+  hasKey,
+  isArray,
+  isCollection,
+  lastEntries,
+  sizeOf,
+  type Entry,
+} from './collection.ts';
+import { hasProperty, isPlainObject, type FieldReader } from './field-reader.ts';
 
-/** `rooms.members`: rooms that are objects, with their members in the field of this name. */
-export type CollectionRole = 'registry' | 'rooms' | `rooms.${string}` | 'queue';
+/**
+ * - `registry`: connections, or objects with one, or ids of connections as keys.
+ * - `rooms`: collections of connections or of their ids; `rooms.members`: objects with such a collection in this field.
+ * - `empty rooms`: collections without any member, which can have another purpose.
+ * - `queue`: plain values in an array.
+ * - `nested`: other collections; `entries`: anything else. Later entries can show another role.
+ */
+export type CollectionRole =
+  'registry' | 'rooms' | `rooms.${string}` | 'empty rooms' | 'queue' | 'nested' | 'entries';
 
 /** The connected sockets of one namespace of Socket.IO, by their ids. */
 export interface ConnectedIds {
@@ -24,34 +38,26 @@ export interface RoleContext {
 const MIN_ENTRIES = 3;
 /** Shorter keys, and numbers, can be equal to ids by chance. */
 const MIN_ID_CHARS = 8;
-/** The last entries of a Map or Set can only be reached by iteration over all others. */
-const MAX_ITERATED_ENTRIES = 2_000;
 
-export const sizeOf = (collection: object): number =>
-  Array.isArray(collection) ? collection.length : (collection as ReadonlySet<unknown>).size;
+/** Whether further entries can show another role. */
+export const isProvisionalRole = (role: CollectionRole): boolean =>
+  role === 'entries' || role === 'nested' || role === 'empty rooms';
 
-/**
- * A registry has connections, or objects with one, or ids of connections as keys. Rooms are collections of connections or
- * of their ids, or objects with such a collection. A queue is an array of plain values. Null: too few entries to tell.
- */
-export function collectionRole(collection: object, context: RoleContext): CollectionRole | 'other' | null {
-  if (sizeOf(collection) < MIN_ENTRIES || context.fields.isExhausted) return null;
-  const entries = collection as Collection;
+/** Null: too few entries to tell. */
+export function collectionRole(collection: object, context: RoleContext): CollectionRole | null {
+  if (context.fields.isExhausted || sizeOf(collection) < MIN_ENTRIES) return null;
   // The oldest entries of a leaking collection can be rooms that are empty by now, so the newest are read too.
-  return (
-    roleOfEntries(firstEntries(entries), entries, context) ??
-    roleOfEntries(lastEntries(entries), entries, context)
-  );
+  const first = roleOfEntries(firstEntries(collection, MIN_ENTRIES), collection, context);
+  if (first === null || !isProvisionalRole(first)) return first;
+  const last = lastEntries(collection, MIN_ENTRIES);
+  return last.length === 0 ? first : roleOfEntries(last, collection, context);
 }
-
-type Entry = readonly [unknown, unknown];
 
 function roleOfEntries(
   entries: readonly Entry[],
-  collection: Collection,
+  collection: object,
   context: RoleContext,
-): CollectionRole | 'other' | null {
-  if (entries.length === 0) return null;
+): CollectionRole | null {
   const { fields, connected } = context;
   if (entries.some(([key, value]) => hasConnection(key, fields) || hasConnection(value, fields)))
     return 'registry';
@@ -59,18 +65,20 @@ function roleOfEntries(
   if (isKeyed !== false) return isKeyed === null ? null : 'registry';
   const values = entries.map(([, value]) => value);
   const inner = values.filter(isCollection);
-  const innerAreRooms = areRooms(inner, context);
-  if (innerAreRooms === true) return isMap(collection) ? 'rooms' : 'other';
-  if (isMap(collection)) {
-    if (inner.length === entries.length) return innerAreRooms === null ? null : 'other';
-    const field = membersField(values, context);
-    return field === null ? null : field === false ? 'other' : `rooms.${field}`;
+  const hasNames = isMap(collection) || isPlainObject(collection);
+  if (hasNames && inner.length === entries.length) {
+    if (areRooms(inner, context)) return 'rooms';
+    return inner.every((room) => sizeOf(room) === 0) ? 'empty rooms' : 'nested';
   }
-  return Array.isArray(collection) && inner.length === 0 && values.every(isPlainValue) ? 'queue' : 'other';
+  if (isMap(collection)) {
+    const field = membersField(values, context);
+    return field === null ? 'entries' : `rooms.${field}`;
+  }
+  return isArray(collection) && inner.length === 0 && values.every(isPlainValue) ? 'queue' : 'entries';
 }
 
-/** The field in which these objects have connections or their ids; false: there is none, null: too few to tell. */
-function membersField(objects: readonly unknown[], context: RoleContext): string | false | null {
+/** The field in which these objects have connections or their ids; null: there is none, or the members are too few to tell. */
+function membersField(objects: readonly unknown[], context: RoleContext): string | null {
   const collectionsByField = new Map<string, object[]>();
   for (const object of objects) {
     if (typeof object !== 'object' || object === null || isCollection(object)) continue;
@@ -79,25 +87,18 @@ function membersField(objects: readonly unknown[], context: RoleContext): string
       collectionsByField.set(name, [...(collectionsByField.get(name) ?? []), value]);
     }
   }
-  let isUndecided = false;
-  for (const [name, collections] of collectionsByField) {
-    const answer = areRooms(collections, context);
-    if (answer === true) return name;
-    isUndecided ||= answer === null;
-  }
-  return isUndecided ? null : false;
+  for (const [name, collections] of collectionsByField) if (areRooms(collections, context)) return name;
+  return null;
 }
 
-/** Null: the members can be ids of connections, but are too few to tell. */
-function areRooms(rooms: readonly object[], { fields, isConnectionKey }: RoleContext): boolean | null {
-  const roomEntries = rooms.map((room) => firstEntries(room as Collection));
+function areRooms(rooms: readonly object[], { fields, isConnectionKey }: RoleContext): boolean {
+  const roomEntries = rooms.map((room) => firstEntries(room, MIN_ENTRIES));
   if (roomEntries.flat(2).some((value) => hasConnection(value, fields))) return true;
   const members = rooms.flatMap((room, index) =>
     (roomEntries[index] ?? []).map(([key, value]) => (isMap(room) ? key : value)),
   );
-  if (!members.every(isIdLike)) return false;
   // All members, because a list of permitted users has ids too, but not only of connected ones.
-  return members.length >= MIN_ENTRIES && members.every(isConnectionKey) ? true : null;
+  return members.length >= MIN_ENTRIES && members.every((id) => isIdLike(id) && isConnectionKey(id));
 }
 
 const isIdLike = (member: unknown): member is string =>
@@ -105,36 +106,16 @@ const isIdLike = (member: unknown): member is string =>
 
 /** True when half of the connected ids are keys: Socket.IO gives an id to one connection only. Null: too few connected. */
 function isKeyedByConnection(collection: object, connected: readonly ConnectedIds[]): boolean | null {
-  if (connected.length === 0 || Array.isArray(collection)) return false;
+  if (connected.length === 0 || isArray(collection)) return false;
   const withSamples = connected.filter(({ samples }) => samples.length >= MIN_ENTRIES);
   if (withSamples.length === 0) return null;
-  const keys = collection as ReadonlySet<string>;
-  return withSamples.some(({ samples }) => samples.filter((id) => keys.has(id)).length * 2 > samples.length);
-}
-
-const entriesOf = (collection: Collection): Iterable<Entry> =>
-  isMap(collection) ? collection : withoutKeys(collection as Iterable<unknown>);
-
-function* withoutKeys(values: Iterable<unknown>): Generator<Entry> {
-  for (const value of values) yield [null, value];
-}
-
-const firstEntries = (collection: Collection): Entry[] => [...take(entriesOf(collection), MIN_ENTRIES)];
-
-const lastEntries = (collection: Collection): Entry[] =>
-  sizeOf(collection) > MAX_ITERATED_ENTRIES ? [] : [...entriesOf(collection)].slice(-MIN_ENTRIES);
-
-export function* take<T>(values: Iterable<T>, count: number): Generator<T> {
-  let left = count;
-  for (const value of values) {
-    yield value;
-    left -= 1;
-    if (left === 0) return;
-  }
+  return withSamples.some(
+    ({ samples }) => samples.filter((id) => hasKey(collection, id)).length * 2 > samples.length,
+  );
 }
 
 /** A connection, or an object with a connection in an own field. A Proxy is skipped: its traps are code of the application. */
-function hasConnection(value: unknown, fields: FieldReader): boolean {
+export function hasConnection(value: unknown, fields: FieldReader): boolean {
   if (typeof value !== 'object' || value === null || isProxy(value)) return false;
   if (isConnection(value)) return true;
   if (isCollection(value) || isMap(value) || isSet(value)) return false;
@@ -146,11 +127,11 @@ function hasConnection(value: unknown, fields: FieldReader): boolean {
 }
 
 /** A WebSocket, a socket, a response or a Socket.IO socket. */
-const isConnection = (value: object): boolean =>
-  ('readyState' in value && 'send' in value) ||
-  'remoteAddress' in value ||
-  'writeHead' in value ||
-  ('handshake' in value && 'emit' in value);
+export const isConnection = (value: object): boolean =>
+  (hasProperty(value, 'readyState') && hasProperty(value, 'send')) ||
+  hasProperty(value, 'remoteAddress') ||
+  hasProperty(value, 'writeHead') ||
+  (hasProperty(value, 'handshake') && hasProperty(value, 'emit'));
 
 const isPlainValue = (value: unknown): boolean =>
   typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value));

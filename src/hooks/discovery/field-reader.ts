@@ -3,11 +3,15 @@ import { isProxy } from 'node:util/types';
 
 export type Field = readonly [name: string, value: unknown];
 
+const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
+
 const MAX_FIELDS = 50;
 /** An object with more names is used as a map and does not count as a holder of collections. */
 const MAX_NAMES = 1_000;
 /** Listing takes up to 1 us a name (`getOwnPropertyNames` 2 us), and JavaScript cannot count names without listing them. */
 const NAMES_PER_PASS = 20_000;
+/** An object can inherit from more prototypes only on purpose. */
+const MAX_PROTOTYPES = 20;
 
 /** Lists an object of a million keys only once in the life of the process, and never a Buffer: each byte is a field. */
 export class FieldReader {
@@ -27,7 +31,7 @@ export class FieldReader {
   fieldsOf(value: object): Field[] {
     if (this.isExhausted || isProxy(value) || ArrayBuffer.isView(value) || this.#largeObjects.has(value))
       return [];
-    const names = Object.keys(value);
+    const names = namesOf(value);
     if (names.length > MAX_NAMES) {
       this.#largeObjects.add(value);
       this.#namesLeft -= names.length;
@@ -37,12 +41,52 @@ export class FieldReader {
   }
 }
 
-/** The value of an own field; undefined for a getter, a Proxy, and an export of a module that is still loading. */
-export function readField(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null || isProxy(value)) return undefined;
+/** The own enumerable names; none for a Proxy, and for a module that is still loading. */
+export function namesOf(value: object): string[] {
   try {
-    return Object.getOwnPropertyDescriptor(value, name)?.value;
+    return isProxy(value) ? [] : keys(value);
+  } catch {
+    return [];
+  }
+}
+
+/** The value of an own field; undefined for a getter, a Proxy, and an export of a module that is still loading. */
+export function readField(value: unknown, name: PropertyKey): unknown {
+  if (!isObject(value) || isProxy(value)) return undefined;
+  try {
+    return getOwnPropertyDescriptor(value, name)?.value;
   } catch {
     return undefined;
   }
 }
+
+/** Like `name in value`, without the traps of a Proxy among the prototypes. */
+export function hasProperty(value: object, name: string): boolean {
+  let owner: object | null = value;
+  for (let depth = 0; owner !== null && depth < MAX_PROTOTYPES && !isProxy(owner); depth += 1) {
+    if (hasOwn(owner, name)) return true;
+    owner = getPrototypeOf(owner) as object | null;
+  }
+  return false;
+}
+
+/** The name of the class of an object; null for a plain object and for an object without a named class. */
+export function classNameOf(value: object): string | null {
+  let owner: object | null = value;
+  for (let depth = 0; owner !== null && depth < MAX_PROTOTYPES && !isProxy(owner); depth += 1) {
+    const name = readField(readField(owner, 'constructor'), 'name');
+    if (typeof name === 'string' && name !== '') return name === 'Object' ? null : name;
+    owner = getPrototypeOf(owner) as object | null;
+  }
+  return null;
+}
+
+/** An object literal, or an object without a prototype, also of another realm. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || isProxy(value)) return false;
+  const prototype = getPrototypeOf(value) as object | null;
+  return prototype === null || (!isProxy(prototype) && getPrototypeOf(prototype) === null);
+}
+
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function';

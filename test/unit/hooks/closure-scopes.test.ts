@@ -1,87 +1,71 @@
-import { collectionsInScopes, isCollection } from '../../../src/hooks/discovery/closure-scopes.ts';
-import { FieldReader } from '../../../src/hooks/discovery/field-reader.ts';
+import { runInNewContext } from 'node:vm';
+import { scopesOf } from '../../../src/hooks/discovery/closure-scopes.ts';
+import { withInspector } from '../../../src/hooks/inspector/inspector-session.ts';
 
-const namesAround = (...functions: object[]): string[] =>
-  collectionsInScopes(functions, new FieldReader()).map(({ name }) => name);
+const variablesAround = (closure: object): Map<string, unknown> =>
+  withInspector(
+    (session) =>
+      new Map(
+        scopesOf(session, closure)
+          .flat()
+          .toReversed()
+          .map(({ name, value }) => [name, value]),
+      ),
+  );
 
-test('the Maps, Sets and Arrays that a function closes over', () => {
-  const [clients, rooms, jobs, count] = [new Map(), new Set(), [1], 5];
-  const collections = collectionsInScopes([() => [clients, rooms, jobs, count]], new FieldReader());
-  const byName = new Map(collections.map(({ name, collection }) => [name, collection]));
-  expect(byName.get('clients')).toBe(clients);
-  expect(byName.get('rooms')).toBe(rooms);
-  expect(byName.get('jobs')).toBe(jobs);
-  expect(byName.has('count')).toBe(false);
-});
-
-test('a variable that the function does not use is not in its scope', () => {
-  const [used, unused] = [new Map(), new Map()];
-  const names = namesAround(() => used);
-  expect(names).toContain('used');
-  expect(names).not.toContain('unused');
+test('the variables that a function closes over, and no others', () => {
+  const [clients, unused, count] = [new Map(), new Map(), 5];
+  const variables = variablesAround(() => [clients, count]);
+  expect(variables.get('clients')).toBe(clients);
+  expect(variables.get('count')).toBe(5);
+  expect(variables.has('unused')).toBe(false);
   expect(unused.size).toBe(0);
 });
 
-test('collections in the scopes around the function', () => {
+test('the scopes around the function, the innermost first', () => {
   const outer = new Map();
   const makeHandler = () => {
     const inner = new Set();
     return () => [outer, inner];
   };
-  expect(namesAround(makeHandler())).toEqual(expect.arrayContaining(['inner', 'outer']));
+  const names = withInspector((session) => scopesOf(session, makeHandler())).map((scope) =>
+    scope.map(({ name }) => name),
+  );
+  expect(names.findIndex((scope) => scope.includes('inner'))).toBeLessThan(
+    names.findIndex((scope) => scope.includes('outer')),
+  );
 });
 
-test('collections in fields of plain objects, one level deep', () => {
-  const state = { clients: new Map(), nested: { rooms: new Map() } };
-  const names = namesAround(() => state);
-  expect(names).toContain('state.clients');
-  expect(names.filter((name) => name.includes('rooms'))).toEqual([]);
-});
-
-test('a bound method: the fields of its object, named after its class', () => {
+test('the object of a bound method has the name of its class', () => {
   class Manager {
     readonly connections = new Set();
     welcome(): void {}
   }
   const manager = new Manager();
-  expect(namesAround(manager.welcome.bind(manager))).toContain('Manager.connections');
-  expect(namesAround(manager.welcome.bind(manager).bind(null))).toContain('Manager.connections');
+  expect(variablesAround(manager.welcome.bind(manager)).get('Manager')).toBe(manager);
+  expect(variablesAround(manager.welcome.bind(manager).bind(null)).get('Manager')).toBe(manager);
   const plain: object = Object.assign(Object.create(null), { sessions: new Map() });
-  expect(namesAround(manager.welcome.bind(plain as Manager))).toContain('this.sessions');
+  expect(variablesAround(manager.welcome.bind(plain as Manager)).get('this')).toBe(plain);
 });
 
 test('a function that is bound around a closure: the scopes of its target', () => {
   const clients = new Map();
   const handler = (): unknown => clients;
-  expect(namesAround(handler.bind(null))).toContain('clients');
+  expect(variablesAround(handler.bind(null)).get('clients')).toBe(clients);
 });
 
-test('a variable before its declaration is skipped', () => {
-  const reader = (): unknown => late;
-  const clients = new Map();
-  const handler = (): unknown => [clients, late];
-  expect(namesAround(handler, reader)).toContain('clients');
+test('a variable before its declaration has no value', () => {
+  const handler = (): unknown => late;
+  expect(variablesAround(handler).get('late')).toBeUndefined();
   const late = new Map();
-  expect(namesAround(handler)).toContain('late');
+  expect(variablesAround(handler).get('late')).toBe(late);
 });
 
-test('collections of streams, requests and servers are left out', () => {
-  const server = { listen: () => undefined, connections: [1] };
-  const adapter = { sids: new Map() };
-  const stream = { pipe: () => undefined, chunks: [1] };
-  const names = namesAround(() => [server, adapter, stream]);
-  expect(names.filter((name) => /^(?:server|adapter|stream)\./.test(name))).toEqual([]);
-});
-
-test('a Proxy is not read', () => {
-  const trap = (): never => {
-    throw new Error('code of the application');
-  };
-  const list = new Proxy([1], { get: trap, ownKeys: trap, has: trap });
-  expect(namesAround(() => list).filter((name) => name.startsWith('list'))).toEqual([]);
-  expect(isCollection(list)).toBe(false);
-});
-
-test('without functions the inspector is not opened', () => {
-  expect(collectionsInScopes([], new FieldReader())).toEqual([]);
+test('a getter on the global object of a vm context, and traps of a bound Proxy, do not run', () => {
+  const trap = jest.fn();
+  const sandbox = Object.defineProperty({}, 'db', { enumerable: true, get: trap });
+  variablesAround(runInNewContext('(function onConnection() {})', sandbox) as object);
+  const self = new Proxy({}, { get: trap, getPrototypeOf: trap, getOwnPropertyDescriptor: trap });
+  variablesAround(function handler() {}.bind(self));
+  expect(trap).not.toHaveBeenCalled();
 });

@@ -1,48 +1,52 @@
 import { EventEmitter } from 'node:events';
-import {
-  CollectionDiscovery,
-  connectedIds,
-  exampleConnections,
-} from '../../../src/hooks/discovery/collection-discovery.ts';
+import { CollectionDiscovery, type SearchStart } from '../../../src/hooks/discovery/collection-discovery.ts';
+import { connectedIds, exampleConnections } from '../../../src/hooks/discovery/example-connections.ts';
 import type { Namespace } from '../../../src/hooks/discovery/library-servers.ts';
 import { UniqueNames } from '../../../src/hooks/unique-names.ts';
 import { connectionWith } from '../../support/connections.ts';
 
-class CountingEmitter extends EventEmitter {
-  static reads = 0;
-  override listeners(event: string | symbol) {
-    CountingEmitter.reads += 1;
-    return super.listeners(event);
-  }
-}
-const withListener = (): CountingEmitter => new CountingEmitter().on('connection', () => undefined);
 const socket = () => ({ readyState: 1, send: () => undefined });
+const newDiscovery = () => new CollectionDiscovery(new UniqueNames(), { wallMs: () => 1_790_000_000_000 });
+const startWith = (start: Partial<SearchStart>): SearchStart => ({
+  servers: [],
+  connections: [],
+  emitters: [],
+  libraries: [],
+  modules: {},
+  ...start,
+});
 
 /** Searches until done. */
 function search(
   discovery: CollectionDiscovery,
   openedTotal: number,
   server: EventEmitter,
-  examples: object[] = [],
+  connections: object[] = [],
 ) {
-  const handlers = [{ emitter: server, events: ['connection'] }];
-  while (!discovery.searchSlice(openedTotal, handlers, examples));
+  const start = startWith({ servers: [{ emitter: server, events: ['connection'] }], connections });
+  while (!discovery.searchSlice(openedTotal, start));
 }
 const readAll = (discovery: CollectionDiscovery) => discovery.read(() => false, []);
 
-test('a slice of a search reads the handlers of at most one emitter', () => {
-  const discovery = new CollectionDiscovery(new UniqueNames());
-  const servers = Array.from({ length: 3 }, () => ({ emitter: withListener(), events: ['connection'] }));
-  const connections = Array.from({ length: 2 }, () => Object.assign(withListener(), { req: withListener() }));
-  const slices: number[] = [];
-  for (let isDone = false; !isDone;) {
-    const before = CountingEmitter.reads;
-    isDone = discovery.searchSlice(2, servers, connections);
-    slices.push(CountingEmitter.reads - before);
+/** Opens `count` more entries with `add`, with a reading after each. */
+function readWhile(discovery: CollectionDiscovery, count: number, add: (n: number) => void) {
+  for (let n = 0; n < count; n += 1) {
+    add(n);
+    readAll(discovery);
   }
-  // A connection has two emitters: itself and its request.
-  expect(slices.reduce((sum, reads) => sum + reads, 0)).toBe(3 + 2 * 2);
-  expect(slices).toHaveLength(3 + 2 * 2 + 1);
+  return readAll(discovery);
+}
+
+test('a slice of a search reads the scopes of at most six functions', () => {
+  const discovery = newDiscovery();
+  const helpers = Object.fromEntries(
+    Array.from({ length: 20 }, (_, n) => [`${'help'.repeat(n + 1)}`, () => n]),
+  );
+  const server = new EventEmitter().on('connection', () => helpers);
+  const start = startWith({ servers: [{ emitter: server, events: ['connection'] }] });
+  let slices = 1;
+  while (!discovery.searchSlice(2, start)) slices += 1;
+  expect(slices).toBeGreaterThanOrEqual(4);
   expect(discovery.isDue(2)).toBe(false);
   expect(discovery.isDue(20)).toBe(true);
 });
@@ -52,7 +56,7 @@ test('collections that a handler closes over are found with the names of the cod
   const state = { rooms: new Map([1, 2, 3].map((id) => [id, new Set([socket()])])) };
   const jobs: object[] = [{ job: 1 }, { job: 2 }, { job: 3 }];
   const server = new EventEmitter().on('connection', () => [clients, state, jobs]);
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, server);
   const source = 'found';
   const before = readAll(discovery);
@@ -69,7 +73,7 @@ test('collections that a handler closes over are found with the names of the cod
 test('rooms that are objects are read by the field with their members', () => {
   const topics = new Map([1, 2, 3].map((id) => [id, { history: ['hi'], members: new Set([socket()]) }]));
   const server = new EventEmitter().on('connection', () => topics);
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, server);
   expect(readAll(discovery).rooms).toEqual([
     { name: 'topics', rooms: 3, members: 3, areObjects: true, source: 'found' },
@@ -79,7 +83,7 @@ test('rooms that are objects are read by the field with their members', () => {
 test('a collection that the application registers is not reported twice', () => {
   const clients = new Map([1, 2, 3].map((id) => [id, socket()]));
   const server = new EventEmitter().on('connection', () => clients);
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, server);
   expect(discovery.read((thing) => thing === clients, []).registries).toEqual([]);
   expect(readAll(discovery).registries).toHaveLength(1);
@@ -89,7 +93,7 @@ test('the collections of the server itself are left out', () => {
   const clients = new Set([socket(), socket(), socket()]);
   const server: EventEmitter = Object.assign(new EventEmitter(), { clients });
   server.on('connection', () => clients);
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, server);
   expect(readAll(discovery)).toEqual({ registries: [], queues: [], rooms: [] });
 });
@@ -100,7 +104,7 @@ test('handlers of connections lead only to collections that two of them share', 
     const own = new Map([1, 2, 3].map((id) => [id, socket()]));
     return new EventEmitter().on('message', () => [own, shared]);
   };
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, new EventEmitter(), [connection(), connection()]);
   expect(readAll(discovery).registries).toEqual([{ name: 'shared', entries: 3, source: 'found' }]);
 });
@@ -108,14 +112,14 @@ test('handlers of connections lead only to collections that two of them share', 
 test('stop forgets what was found', () => {
   const clients = new Map([1, 2, 3].map((id) => [id, socket()]));
   const server = new EventEmitter().on('connection', () => clients);
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   search(discovery, 2, server);
   discovery.stop();
   expect(readAll(discovery).registries).toEqual([]);
 });
 
 test('searches are due at 2, 20, 200 and 2,000 opened connections', () => {
-  const discovery = new CollectionDiscovery(new UniqueNames());
+  const discovery = newDiscovery();
   const dueAt = [1, 2, 3, 19, 20, 300, 1_999, 2_000, 1_000_000].filter((opened) => {
     if (!discovery.isDue(opened)) return false;
     search(discovery, opened, new EventEmitter());
@@ -124,28 +128,184 @@ test('searches are due at 2, 20, 200 and 2,000 opened connections', () => {
   expect(dueAt).toEqual([2, 20, 300, 2_000]);
 });
 
+/** A Proxy of the handlers' container throws `error` when the search asks for its type. */
+const failing = (error: Error) => ({
+  get servers(): never {
+    throw error;
+  },
+});
+
 test('an inspector that refuses is a reason, and no fault', () => {
   const refused = Object.assign(new Error('refused'), { code: 'ERR_INSPECTOR_NOT_AVAILABLE' });
-  const server = Object.assign(new EventEmitter(), {
-    listeners() {
-      throw refused;
+  const discovery = newDiscovery();
+  const start = Object.defineProperties(startWith({}), Object.getOwnPropertyDescriptors(failing(refused)));
+  while (!discovery.searchSlice(2, start));
+  expect(discovery.blind()).toEqual([
+    {
+      what: 'collections that the application does not register',
+      why: 'the inspector is not available (ERR_INSPECTOR_NOT_AVAILABLE)',
     },
-  });
-  const discovery = new CollectionDiscovery(new UniqueNames());
-  search(discovery, 2, server as EventEmitter);
-  expect(discovery.unavailable).toBe('the inspector is not available (ERR_INSPECTOR_NOT_AVAILABLE)');
+  ]);
 });
 
 test('a fault without a code is thrown, and the next search starts anew', () => {
-  const server = Object.assign(new EventEmitter(), {
-    listeners() {
-      throw new Error('a fault');
-    },
-  });
-  const discovery = new CollectionDiscovery(new UniqueNames());
-  expect(() => search(discovery, 2, server as EventEmitter)).toThrow('a fault');
+  const discovery = newDiscovery();
+  const start = Object.defineProperties(
+    startWith({}),
+    Object.getOwnPropertyDescriptors(failing(new Error('a fault'))),
+  );
+  expect(() => discovery.searchSlice(2, start)).toThrow('a fault');
   search(discovery, 20, new EventEmitter());
-  expect(discovery.unavailable).toBeNull();
+  expect(discovery.blind()).toEqual([]);
+});
+
+test('functions of other modules are followed: their module has the collection', () => {
+  const store = (() => {
+    const byId = new Map([1, 2, 3].map((id) => [id, socket()]));
+    return { add: () => byId };
+  })();
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => store.add()),
+  );
+  expect(readAll(discovery).registries).toEqual([{ name: 'byId', entries: 3, source: 'found' }]);
+});
+
+test('a wrapper of the connection leads to the registry of its server', () => {
+  class Hub {
+    readonly clients = new Map([1, 2, 3].map((id) => [id, socket()]));
+  }
+  const hub = new Hub();
+  const connection = () => {
+    const client = { hub, inbox: [1, 2, 3] };
+    return new EventEmitter().on('message', () => client);
+  };
+  const discovery = newDiscovery();
+  search(discovery, 2, new EventEmitter(), [connection(), connection()]);
+  expect(readAll(discovery).registries).toEqual([{ name: 'hub.clients', entries: 3, source: 'found' }]);
+});
+
+test('objects that the application has set on a connection, and emitters of its classes', () => {
+  class Bus extends EventEmitter {
+    readonly subscribers = new Set([1, 2, 3].map(socket));
+  }
+  const sessions = { byUser: new Map([1, 2, 3].map((id) => [id, socket()])) };
+  const connection = () => Object.assign(new EventEmitter(), { sessions, _socket: { queue: [1] } });
+  const discovery = newDiscovery();
+  const start = startWith({ connections: [connection(), connection()], emitters: [new Bus()] });
+  while (!discovery.searchSlice(2, start));
+  expect(readAll(discovery).registries.map(({ name }) => name)).toEqual([
+    'connection.sessions.byUser',
+    'Bus.subscribers',
+  ]);
+});
+
+test('exports of the modules of the application, not of packages', () => {
+  const exportsOf = () => ({ exports: { hub: { clients: new Set([1, 2, 3].map(socket)) } } });
+  const modules = { '/srv/app/hub.js': exportsOf(), '/srv/node_modules/x/index.js': exportsOf() };
+  const discovery = newDiscovery();
+  while (!discovery.searchSlice(2, startWith({ modules })));
+  expect(readAll(discovery).registries).toEqual([{ name: 'hub.clients', entries: 3, source: 'found' }]);
+});
+
+test('a plain object that is used as a map is counted once it grows', () => {
+  const players: Record<string, object> = {};
+  const config = { port: 8_080, tick: 50, world: 'one', region: 'eu' };
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => [players, config]),
+  );
+  const reading = readWhile(discovery, 14, (n) => (players[`player-${n}`] = { x: 0 }));
+  const source = 'found';
+  expect(reading.registries).toEqual([{ name: 'players', entries: 14, areConnections: false, source }]);
+});
+
+test('a plain object with too many keys is not counted any more, and the agent says so', () => {
+  const players: Record<string, object> = {};
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => players),
+  );
+  readWhile(discovery, 20, (n) => (players[`player-${n}`] = { x: 0 }));
+  for (let n = 0; n < 5_001; n += 1) players[n] = {};
+  expect(readAll(discovery).registries).toEqual([]);
+  expect(discovery.blind().map(({ what }) => what)).toEqual(['objects with more than 5,000 keys']);
+});
+
+test('a Map of Maps counts the entries of the inner ones too', () => {
+  const topics = new Map(['cars', 'stops', 'lines'].map((topic) => [topic, new Map<number, object>()]));
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => topics),
+  );
+  topics.get('cars')?.set(-1, {});
+  const reading = readWhile(discovery, 14, (n) => topics.get('cars')?.set(n, { since: 1 }));
+  expect(reading.registries).toEqual([
+    { name: 'topics', entries: 3 + 15, areConnections: false, source: 'found' },
+  ]);
+});
+
+test('rooms without any member are counted, and become rooms when the first members are seen', () => {
+  const rooms = new Map<string, Set<object>>();
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => rooms),
+  );
+  const source = 'found';
+  expect(readWhile(discovery, 14, (n) => rooms.set(`room-${n}`, new Set())).rooms).toEqual([
+    { name: 'rooms', rooms: 14, members: 0, areObjects: true, source },
+  ]);
+  rooms.get('room-13')?.add(socket());
+  expect(readAll(discovery).rooms).toEqual([{ name: 'rooms', rooms: 14, members: 1, source }]);
+});
+
+test('a cache with a maximum, and entries that expire, are marked', () => {
+  class Cache {
+    readonly max = 500;
+    readonly items = new Map<number, object>();
+  }
+  const cache = new Cache();
+  const limiter = new Map<number, object>();
+  const profiles = new Map<number, object>();
+  const onConnection = () => {
+    if (profiles.size > 800) profiles.clear();
+    return [cache, limiter];
+  };
+  const discovery = newDiscovery();
+  search(discovery, 2, new EventEmitter().on('connection', onConnection));
+  const reading = readWhile(discovery, 14, (n) => {
+    cache.items.set(n, {});
+    limiter.set(n, { hits: 1, resetAt: 1_790_000_001_000 });
+    profiles.set(n, {});
+  });
+  const row = { entries: 14, areConnections: false, isBounded: true, source: 'found' };
+  expect(reading.registries.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([
+    { name: 'cache.items', ...row },
+    { name: 'limiter', ...row },
+    { name: 'profiles', ...row },
+  ]);
+});
+
+test('an array in a field that is replaced by a filtered copy stays the same registry', () => {
+  const hub = { clients: [1, 2, 3].map(socket) };
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => hub),
+  );
+  hub.clients = [...hub.clients.slice(1), socket(), socket()];
+  expect(readAll(discovery).registries).toEqual([{ name: 'hub.clients', entries: 4, source: 'found' }]);
 });
 
 test('examples are two connections of each transport and of each namespace', () => {

@@ -1,0 +1,40 @@
+/**
+ * Reads built-in collections without running code of the application: it uses the methods of Map, Set and EventEmitter as
+ * they were at the preload. A subclass can override `size` and iterators, and an application can replace `next`.
+ */
+const { apply, getPrototypeOf, getOwnPropertyDescriptor } = Reflect;
+
+/** An entry ends the visit by returning false. */
+type Visit = (key: unknown, value: unknown) => boolean;
+type Method = (...args: never[]) => unknown;
+
+const mapSizeGetter = getOwnPropertyDescriptor(Map.prototype, 'size')?.get as Method;
+const setSizeGetter = getOwnPropertyDescriptor(Set.prototype, 'size')?.get as Method;
+const mapEntries = Map.prototype.entries;
+const setValues = Set.prototype.values;
+const mapHas = Map.prototype.has;
+const setHas = Set.prototype.has;
+const nextOfMap = (getPrototypeOf(new Map().entries()) as Iterator<unknown>).next;
+const nextOfSet = (getPrototypeOf(new Set().values()) as Iterator<unknown>).next;
+
+export const mapSize = (map: object): number => apply(mapSizeGetter, map, []) as number;
+export const setSize = (set: object): number => apply(setSizeGetter, set, []) as number;
+export const isInMap = (map: object, key: unknown): boolean => apply(mapHas, map, [key]);
+export const isInSet = (set: object, key: unknown): boolean => apply(setHas, set, [key]);
+
+export function visitMap(map: object, visit: Visit): void {
+  const iterator = apply(mapEntries, map, []) as object;
+  for (;;) {
+    const step = apply(nextOfMap, iterator, []) as IteratorResult<readonly [unknown, unknown]>;
+    if (step.done === true || !visit(step.value[0], step.value[1])) return;
+  }
+}
+
+/** The key of an entry is null. */
+export function visitSet(set: object, visit: Visit): void {
+  const iterator = apply(setValues, set, []) as object;
+  for (;;) {
+    const step = apply(nextOfSet, iterator, []) as IteratorResult<unknown>;
+    if (step.done === true || !visit(null, step.value)) return;
+  }
+}

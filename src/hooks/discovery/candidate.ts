@@ -1,0 +1,142 @@
+/** One discovered collection: what it is used for, and its row in a sample. */
+import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
+import { countRoomObjects, countRooms, type RoomCounts } from '../registered-collections.ts';
+import { isArray, isCollection, sizeOf, visitValues } from './collection.ts';
+import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
+import { ConsumerDetector } from './consumer-detector.ts';
+import { awaitsExpiry } from './expiry.ts';
+import { isPlainObject, readField } from './field-reader.ts';
+import type { ReachedCollection } from './reference-walk.ts';
+
+export interface DiscoveryReading {
+  readonly registries: RegistryReading[];
+  readonly queues: QueueReading[];
+  readonly rooms: RoomsReading[];
+}
+
+export const emptyReading = (): DiscoveryReading => ({ registries: [], queues: [], rooms: [] });
+
+/** A collection of unknown purpose is shown when it has grown by as much: most never change. */
+const MIN_GROWTH = 10;
+/** Sizes of further inner collections are extrapolated. */
+const MAX_SUMMED = 1_000;
+/** Counting more names stops the process for more than a millisecond. */
+const MAX_NAMES = 5_000;
+
+export interface RowContext {
+  readonly wallMs: number;
+  /** Names of collections whose size the application compares with a maximum. */
+  readonly comparedNames: ReadonlySet<string>;
+}
+
+export class Candidate {
+  readonly name: string;
+  /** Null while the collection has too few entries to tell. */
+  role: CollectionRole | null = null;
+  readonly #limit: number | null;
+  readonly #owner: WeakRef<object> | null;
+  readonly #field: string;
+  readonly #initialSize: number;
+  readonly #consumer = new ConsumerDetector();
+  #ref: WeakRef<object>;
+  /** Of the role that the collection has now. */
+  #lowest: { readonly role: CollectionRole; readonly entries: number } | null = null;
+  /** A constant is an array too. A queue is an array whose size has changed. */
+  #hasChanged = false;
+  #hasGrown = false;
+  #isTooLarge = false;
+
+  constructor(name: string, { collection, owner, field, limit }: ReachedCollection) {
+    this.name = name;
+    this.#ref = new WeakRef(collection);
+    this.#owner = owner === null ? null : new WeakRef(owner);
+    this.#field = field;
+    this.#limit = limit;
+    this.#initialSize = sizeOf(collection);
+    this.#isTooLarge = this.#initialSize > MAX_NAMES && isPlainObject(collection);
+  }
+
+  /** A plain object has become too large to count. */
+  get isTooLarge(): boolean {
+    return this.#isTooLarge;
+  }
+
+  /** The collection, or the one that has taken its place: `this.clients = this.clients.filter(...)`. */
+  collection(): object | undefined {
+    const owner = this.#owner?.deref();
+    const current = owner === undefined ? undefined : readField(owner, this.#field);
+    const previous = this.#ref.deref();
+    if (current === previous || !(isCollection(current) || isPlainObject(current))) return previous;
+    this.#ref = new WeakRef(current);
+    return current;
+  }
+
+  /** Adds the row of the collection, if it has one. Returns whether the row is one of a collection of unknown purpose. */
+  addRow(reading: DiscoveryReading, collection: object, context: RowContext): boolean {
+    if (this.#isTooLarge) return false;
+    const entries = sizeOf(collection);
+    if (entries > MAX_NAMES && isPlainObject(collection)) {
+      this.#isTooLarge = true;
+      return false;
+    }
+    this.#hasChanged ||= entries !== this.#initialSize;
+    const { name, role } = this;
+    const source = 'found' as const;
+    if (role === 'registry') reading.registries.push({ name, entries, source });
+    else if (role === 'queue') this.#addQueue(reading, collection, entries);
+    else if (role !== null && !isProvisionalRole(role))
+      reading.rooms.push({ name, ...roomCounts(collection, role), source });
+    else if (role !== null) return this.#addProvisionalRow(reading, collection, { role, ...context });
+    return false;
+  }
+
+  #addQueue(reading: DiscoveryReading, collection: object, items: number): void {
+    if (!this.#hasChanged || !isArray(collection)) return;
+    const isTaken = this.#consumer.update(collection);
+    reading.queues.push({ name: this.name, items, oldestAgeMs: null, isTaken, source: 'found' });
+  }
+
+  #addProvisionalRow(
+    reading: DiscoveryReading,
+    collection: object,
+    { role, wallMs, comparedNames }: RowContext & { readonly role: CollectionRole },
+  ): boolean {
+    const entries = role === 'nested' ? nestedSize(collection) : sizeOf(collection);
+    const previous = this.#lowest?.role === role ? this.#lowest.entries : entries;
+    this.#lowest = { role, entries: Math.min(previous, entries) };
+    this.#hasGrown ||= entries - previous >= MIN_GROWTH;
+    if (!this.#hasGrown) return false;
+    const { name } = this;
+    if (role === 'empty rooms') {
+      reading.rooms.push({ name, ...countRooms(collection), areObjects: true, source: 'found' });
+      return true;
+    }
+    const isBounded =
+      (this.#limit !== null && entries <= this.#limit) ||
+      comparedNames.has(this.#field) ||
+      awaitsExpiry(collection, wallMs);
+    reading.registries.push({
+      name,
+      entries,
+      areConnections: false,
+      ...(isBounded ? { isBounded } : {}),
+      source: 'found',
+    });
+    return true;
+  }
+}
+
+const roomCounts = (rooms: object, role: string): RoomCounts =>
+  role === 'rooms' ? countRooms(rooms) : countRoomObjects(rooms, role.slice('rooms.'.length));
+
+/** The entries of a collection of collections, and those of the inner ones. */
+function nestedSize(collection: object): number {
+  const size = sizeOf(collection);
+  let [summed, sum] = [0, 0];
+  visitValues(collection, (inner) => {
+    if (isCollection(inner)) sum += sizeOf(inner);
+    summed += 1;
+    return summed < MAX_SUMMED;
+  });
+  return summed === 0 ? size : size + Math.round((sum / summed) * size);
+}
