@@ -2,7 +2,7 @@
  * Reads built-in collections without running code of the application: it uses the methods of Map, Set and EventEmitter as
  * they were at the preload. A subclass can override `size` and iterators, and an application can replace `next`.
  */
-const { apply, getPrototypeOf, getOwnPropertyDescriptor } = Reflect;
+const { apply, get, getOwnPropertyDescriptor } = Reflect;
 
 /** An entry ends the visit by returning false. */
 type Visit = (key: unknown, value: unknown) => boolean;
@@ -10,17 +10,22 @@ type Method = (...args: never[]) => unknown;
 
 const mapSizeGetter = getOwnPropertyDescriptor(Map.prototype, 'size')?.get as Method;
 const setSizeGetter = getOwnPropertyDescriptor(Set.prototype, 'size')?.get as Method;
-const mapEntries = Map.prototype.entries;
-const setValues = Set.prototype.values;
-const mapHas = Map.prototype.has;
-const setHas = Set.prototype.has;
-const nextOfMap = (getPrototypeOf(new Map().entries()) as Iterator<unknown>).next;
-const nextOfSet = (getPrototypeOf(new Set().values()) as Iterator<unknown>).next;
+const methodOf = (owner: object, name: string): Method => get(owner, name) as Method;
+const mapEntries = methodOf(Map.prototype, 'entries');
+const setValues = methodOf(Set.prototype, 'values');
+const mapHas = methodOf(Map.prototype, 'has');
+const setHas = methodOf(Set.prototype, 'has');
+const nextOfMap = methodOf(new Map().entries(), 'next');
+const nextOfSet = methodOf(new Set().values(), 'next');
+const dateValueOf = methodOf(Date.prototype, 'valueOf');
+const functionToString = methodOf(Function.prototype, 'toString');
 
 export const mapSize = (map: object): number => apply(mapSizeGetter, map, []) as number;
 export const setSize = (set: object): number => apply(setSizeGetter, set, []) as number;
-export const isInMap = (map: object, key: unknown): boolean => apply(mapHas, map, [key]);
-export const isInSet = (set: object, key: unknown): boolean => apply(setHas, set, [key]);
+export const isInMap = (map: object, key: unknown): boolean => apply(mapHas, map, [key]) as boolean;
+export const isInSet = (set: object, key: unknown): boolean => apply(setHas, set, [key]) as boolean;
+export const dateMs = (date: object): number => apply(dateValueOf, date, []) as number;
+export const sourceOf = (code: object): string => apply(functionToString, code, []) as string;
 
 export function visitMap(map: object, visit: Visit): void {
   const iterator = apply(mapEntries, map, []) as object;

@@ -1,6 +1,8 @@
 /** The hooks that run before the process serves: no timer and no package, a few milliseconds. */
 import type { Server } from 'node:net';
 import type { Guard } from '../core/guard.ts';
+// Loaded before the application, which can replace the methods of built-in classes.
+import '../core/primordials.ts';
 import { EmitterTracker } from './emitters/emitter-tracker.ts';
 import { SocketTracker } from './connections/socket-tracker.ts';
 

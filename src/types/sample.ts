@@ -140,7 +140,7 @@ export interface RoomsReading {
   readonly name: string;
   readonly rooms: number;
   readonly members: number;
-  /** Each room can have another purpose than its members: it is an object (a document), or empty. Only of discovered ones. */
+  /** Each room is an object, which can have another purpose than its members: a document. Only of discovered ones. */
   readonly areObjects?: boolean;
   readonly source: Source;
 }

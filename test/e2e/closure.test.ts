@@ -43,6 +43,7 @@ test('a preload that does not serve loads these files and no package', async () 
     'core/agent-server.js',
     'core/clock.js',
     'core/guard.js',
+    'core/primordials.js',
     'hooks/connections/socket-tracker.js',
     'hooks/emitters/emitter-tracker.js',
     'hooks/preload-hooks.js',

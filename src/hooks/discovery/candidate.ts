@@ -39,7 +39,7 @@ export class Candidate {
   readonly #initialSize: number;
   readonly #consumer = new ConsumerDetector();
   #ref: WeakRef<object>;
-  /** Of the role that the collection has now. */
+  /** The smallest size since the collection has its present role. */
   #lowest: { readonly role: CollectionRole; readonly entries: number } | null = null;
   /** A constant is an array too. A queue is an array whose size has changed. */
   #hasChanged = false;
@@ -108,7 +108,7 @@ export class Candidate {
     if (!this.#hasGrown) return false;
     const { name } = this;
     if (role === 'empty rooms') {
-      reading.rooms.push({ name, ...countRooms(collection), areObjects: true, source: 'found' });
+      reading.rooms.push({ name, ...countRooms(collection), source: 'found' });
       return true;
     }
     const isBounded =

@@ -18,7 +18,7 @@ import {
 import { walkReferences, type ReachedCollection } from './reference-walk.ts';
 import { comparedNames } from './visible-limit.ts';
 
-/** Where a search begins. */
+/** A search begins at these objects. */
 export interface SearchStart {
   readonly servers: readonly HandlerEvents[];
   /** Open connections, as examples. */
@@ -71,7 +71,7 @@ export class CollectionDiscovery {
     this.#clock = clock;
   }
 
-  /** What this process hides from the search, and why. */
+  /** Collections that the search cannot see in this process, and why. */
   blind(): Blind[] {
     const blind: Blind[] = [];
     const add = (what: string, why: string): void => void blind.push({ what, why });

@@ -14,7 +14,7 @@ import { hasProperty, isPlainObject, type FieldReader } from './field-reader.ts'
 /**
  * - `registry`: connections, or objects with one, or ids of connections as keys.
  * - `rooms`: collections of connections or of their ids; `rooms.members`: objects with such a collection in this field.
- * - `empty rooms`: collections without any member, which can have another purpose.
+ * - `empty rooms`: Sets or Maps without any member.
  * - `queue`: plain values in an array.
  * - `nested`: other collections; `entries`: anything else. Later entries can show another role.
  */
@@ -68,7 +68,7 @@ function roleOfEntries(
   const hasNames = isMap(collection) || isPlainObject(collection);
   if (hasNames && inner.length === entries.length) {
     if (areRooms(inner, context)) return 'rooms';
-    return inner.every((room) => sizeOf(room) === 0) ? 'empty rooms' : 'nested';
+    return inner.every((room) => !isArray(room) && sizeOf(room) === 0) ? 'empty rooms' : 'nested';
   }
   if (isMap(collection)) {
     const field = membersField(values, context);

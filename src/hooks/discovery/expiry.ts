@@ -1,5 +1,6 @@
 /** Reads from the oldest entry of a collection whether the entries expire at a time that has not come yet. */
 import { isDate } from 'node:util/types';
+import { dateMs } from '../../core/primordials.ts';
 import { firstEntries } from './collection.ts';
 import { namesOf, readField } from './field-reader.ts';
 
@@ -22,9 +23,7 @@ export function awaitsExpiry(collection: object, wallMs: number): boolean {
 /** Negative infinity for a value that is no time. */
 function toWallMs(value: unknown): number {
   // A Date has no own fields, and its methods can be replaced.
-  const time = isDate(value) ? Number(dateValueOf.call(value)) : value;
+  const time = isDate(value) ? dateMs(value) : value;
   if (typeof time !== 'number' || !(time > MIN_WALL_S)) return Number.NEGATIVE_INFINITY;
   return time > MIN_WALL_MS ? time : time * 1_000;
 }
-
-const dateValueOf = Date.prototype.valueOf;

@@ -2,6 +2,7 @@
  * Finds signs of a maximum size of a collection: a number beside it, or code that compares its size. A cache grows up to its
  * maximum and is healthy.
  */
+import { sourceOf } from '../../core/primordials.ts';
 import type { Field } from './field-reader.ts';
 
 const LIMIT_NAME = /max|limit|capacity|bound|size/i;
@@ -30,11 +31,10 @@ const COMPARED_SIZE = /([\w$]+)\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g
 /** Reading a longer text takes more than a millisecond. */
 const MAX_SOURCE_CHARS = 50_000;
 const MAX_NAMES = 100;
-const { toString } = Function.prototype;
 
 /** The names of the collections whose size the source text of a function or class compares with a maximum. */
 export function comparedNames(code: object): string[] {
-  const source = (toString.call(code) as string).slice(0, MAX_SOURCE_CHARS);
+  const source = sourceOf(code).slice(0, MAX_SOURCE_CHARS);
   const names = new Set<string>();
   for (const [, name = ''] of source.matchAll(COMPARED_SIZE)) if (names.size < MAX_NAMES) names.add(name);
   return [...names];

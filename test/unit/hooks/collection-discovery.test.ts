@@ -263,7 +263,7 @@ test('rooms without any member are counted, and become rooms when the first memb
   );
   const source = 'found';
   expect(readWhile(discovery, 14, (n) => rooms.set(`room-${n}`, new Set())).rooms).toEqual([
-    { name: 'rooms', rooms: 14, members: 0, areObjects: true, source },
+    { name: 'rooms', rooms: 14, members: 0, source },
   ]);
   rooms.get('room-13')?.add(socket());
   expect(readAll(discovery).rooms).toEqual([{ name: 'rooms', rooms: 14, members: 1, source }]);
