@@ -29,7 +29,7 @@ import { openPersistence, type Persistence } from './watcher/persistence.ts';
 import { createPingScheduler, type PingScheduler } from './watcher/ping-scheduler.ts';
 import { Publisher } from './watcher/publisher.ts';
 import { createSnapshotQueue, type SnapshotQueue } from './watcher/snapshot-queue.ts';
-import { logStart } from './watcher/start-line.ts';
+import { BlindLog, logStart } from './watcher/start-line.ts';
 import { WatcherState } from './watcher/state.ts';
 
 class Watcher {
@@ -43,6 +43,7 @@ class Watcher {
   readonly #snapshots: SnapshotQueue;
   readonly #investigation: InvestigationRunner;
   readonly #pingScheduler: PingScheduler;
+  readonly #blindLog: BlindLog;
   /** Null on the application thread, which it would stop for too long. */
   readonly #descriptorClasses: DescriptorClasses | null;
   readonly #stopHeartbeatCheck: Stop;
@@ -67,6 +68,7 @@ class Watcher {
       attachAnalysis: (alertId, analysis) => this.#publisher.attachAnalysis(alertId, analysis),
     });
     this.#descriptorClasses = setup.noThreadReason === null ? new DescriptorClasses(clock) : null;
+    this.#blindLog = new BlindLog(context);
     this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
     this.#persistence = openPersistence(context);
     this.#crashRecords = this.#persistence.crashRecords;
@@ -91,7 +93,11 @@ class Watcher {
         sample: guard.wrap('sample', (message) => this.#onSample(message)),
         attached: guard.wrap('start line', (attached) => {
           this.#state.setBlind(attached.blind);
-          logStart(this.#context, attached, this.#outputs.destinations());
+          logStart(this.#context, attached, {
+            destinations: this.#outputs.destinations(),
+            unwritableReason: this.#persistence.unwritableReason,
+          });
+          this.#blindLog.start(attached.blind);
         }),
       },
       onRequest: {
@@ -108,6 +114,7 @@ class Watcher {
     this.#persistence.writeSample(sample);
     const result = this.#detection.addSample(sample);
     this.#state.setSample(sample, counters, result);
+    this.#blindLog.update(sample.blind);
     this.#pingScheduler.update(result);
     this.#publisher.publish(result.transitions);
     this.#investigation.sample(sample, result.suspicion);

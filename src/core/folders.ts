@@ -1,5 +1,5 @@
 /** Creates and checks the private folders of the agent, and removes its files. */
-import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const PRIVATE_FOLDER = 0o700;
@@ -48,7 +48,7 @@ export function makePrivateFolder(path: string): void {
  */
 export function unsafeFolderReason(path: string): string | null {
   const userId = process.geteuid?.();
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(path);
   // Windows has no user ids.
   if (userId === undefined || stat === undefined) return null;
   const isTrusted = (owner: number): boolean => owner === userId || owner === ROOT;
@@ -58,6 +58,17 @@ export function unsafeFolderReason(path: string): string | null {
   return (stat.mode & WRITABLE_BY_OTHERS) === 0
     ? null
     : `other users can write to it (mode ${octal(stat.mode)})`;
+}
+
+/** Undefined where there is no such path, or where a file stands in the place of one of its folders. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTDIR' || code === 'EACCES' || code === 'ELOOP') return undefined;
+    throw error;
+  }
 }
 
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');

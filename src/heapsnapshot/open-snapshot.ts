@@ -64,9 +64,15 @@ export async function openSnapshot(file: string, stdin: Readable): Promise<Snaps
 /**
  * The error to report after `error` stopped the reading of `file`. Damaged gzip often unpacks to wrong bytes for a while, so
  * the reader stops at their content, before zlib compares the checksum at the end. The rest of a gzipped file is therefore
- * unpacked here: if zlib refuses it, its error is the cause.
+ * unpacked here: if zlib refuses it, its error is the cause. The returned error names the file.
  */
 export async function causeOfReadError(file: string, error: unknown): Promise<unknown> {
+  const cause = await damageOf(file, error);
+  if (!(cause instanceof SnapshotError) || cause.message.includes(file)) return cause;
+  return new SnapshotError(cause.code, `${file === '-' ? 'standard input' : file}: ${cause.message}`);
+}
+
+async function damageOf(file: string, error: unknown): Promise<unknown> {
   if (!(error instanceof SnapshotError) || file === '-' || !MAY_BE_GZIP_DAMAGE.has(error.code)) return error;
   try {
     const { chunks, isGzipped } = await openSnapshot(file, process.stdin);

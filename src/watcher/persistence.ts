@@ -10,6 +10,8 @@ export interface Persistence {
   readonly restoredAlerts: readonly Alert[];
   /** Samples of processes that ended without an `exit` event. */
   readonly crashRecords: readonly CrashRecord[];
+  /** Why the directory cannot be written, as far as an attempt has shown; null before one failed. */
+  readonly unwritableReason: string | null;
   writeSample(sample: Sample): void;
   writeOpenAlerts(alerts: readonly Alert[]): void;
   close(): void;
@@ -21,6 +23,7 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
   const { dir } = config;
   const guarded = <T>(task: () => T, fallback: T): T => guard.run('black box', task, fallback);
   // The first watcher of this process has claimed the state of earlier processes.
+  let unwritableReason: string | null = null;
   const isFirst = isDirSet && restarts === 0;
   const crashRecords = isFirst ? guarded(() => claimCrashRecords(dir, identity, clock.wallMs()), []) : [];
   const claimedAlerts = isFirst ? guarded(() => claimOpenAlerts(dir, identity), []) : [];
@@ -33,16 +36,16 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
       return openBlackBox(dir, identity, startedWallMs);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      log.warn(
-        writeFailure(error, dir),
-        'the black box cannot be written; set WSGUARD_DIR to a writable directory',
-      );
+      const failure = writeFailure(error, dir);
+      unwritableReason = `it failed with ${failure.code} (${failure.reason})`;
+      log.warn(failure, 'the black box cannot be written; set WSGUARD_DIR to a writable directory');
       return null;
     }
   }
 
   return {
     crashRecords,
+    unwritableReason,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
     writeSample: (sample) => guarded(() => box?.writeSample(sample), undefined),
     writeOpenAlerts: (alerts) => guarded(() => box?.writeOpenAlerts(alerts), undefined),

@@ -1,13 +1,23 @@
 /** Logs the line at startup: the watched servers, what the agent cannot see and why, and where it writes and exports. */
 import type { Attached } from '../channel.ts';
 import { noThreadBlindSpots } from '../report/status.ts';
+import type { Blind, Log } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
-/** `destinations`: `prometheus http://127.0.0.1:9464/metrics`, `otlp metrics http/protobuf`, `webhook`, ... */
+/** The agent has about twenty reasons; a bound all the same. */
+const MAX_LOGGED = 50;
+
+interface Outlets {
+  /** `prometheus http://127.0.0.1:9464/metrics`, `otlp metrics http/protobuf`, `webhook`, ... */
+  readonly destinations: readonly string[];
+  /** Why writing into the directory failed; null when it did not. */
+  readonly unwritableReason: string | null;
+}
+
 export function logStart(
   { setup, log }: WatcherContext,
   attached: Attached,
-  destinations: readonly string[],
+  { destinations, unwritableReason }: Outlets,
 ): void {
   const { config, identity, noThreadReason, restarts } = setup;
   if (restarts > 0) {
@@ -17,6 +27,7 @@ export function logStart(
     );
     return;
   }
+  const noFilesReason = setup.noFilesReason ?? unwritableReason;
   const blind = [...attached.blind, ...noThreadBlindSpots(noThreadReason)];
   const fields = {
     version: identity.agentVersion,
@@ -24,12 +35,12 @@ export function logStart(
     instance: identity.instance,
     servers: attached.servers,
     cannotSee: blind.map(({ what, why }) => `${what}: ${why}`),
-    writesTo: setup.noFilesReason === null ? config.dir : null,
+    writesTo: noFilesReason === null ? config.dir : null,
     exports: destinations,
     pings: attached.pings,
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
-  log.info(fields, startMessage(fields, setup.noFilesReason));
+  log.info(fields, startMessage(fields, noFilesReason));
   if (setup.noFilesReason !== null)
     log.warn(
       { code: 'WSGUARD_NO_FILES', dir: config.dir, reason: setup.noFilesReason },
@@ -60,4 +71,28 @@ function startMessage(
     ...(timeScale === undefined ? [] : [`time scale ${timeScale}, for tests and demos only`]),
   ];
   return parts.join('; ');
+}
+
+/** Logs once what the agent cannot see since it started: no peer is connected when the start line is written. */
+export class BlindLog {
+  readonly #log: Log;
+  /** Null before the start line. */
+  #logged: Set<string> | null = null;
+
+  constructor({ log }: WatcherContext) {
+    this.#log = log;
+  }
+
+  /** Call it with the blind spots of the start line. */
+  start(blind: readonly Blind[]): void {
+    this.#logged = new Set(blind.map(({ what }) => what));
+  }
+
+  update(blind: readonly Blind[]): void {
+    for (const { what, why } of blind) {
+      if (this.#logged === null || this.#logged.has(what) || this.#logged.size >= MAX_LOGGED) continue;
+      this.#logged.add(what);
+      this.#log.info({ cannotSee: [`${what}: ${why}`] }, `cannot see ${what}: ${why}`);
+    }
+  }
 }

@@ -15,6 +15,7 @@ test('a directory below a file is reported with a code, and is not a fault', () 
   persistence.writeOpenAlerts([]);
   persistence.close();
   expect(persistence.restoredAlerts).toEqual([]);
+  expect(persistence.unwritableReason).toContain('WSGUARD_DIR_UNWRITABLE');
   expect(context.faults).toEqual([]);
   expect(context.logged).toEqual([
     expect.objectContaining({

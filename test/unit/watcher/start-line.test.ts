@@ -1,11 +1,15 @@
-import { logStart } from '../../../src/watcher/start-line.ts';
+import { BlindLog, logStart } from '../../../src/watcher/start-line.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 const ATTACHED = { servers: ['http on port 3000', 'https on port 3443'], pings: true, blind: [] };
+const NO_OUTLETS = { destinations: [], unwritableReason: null };
 
 test('the start line names servers, directory, exports and pings', () => {
   const context = createTestContext({ service: 'chat' });
-  logStart(context, ATTACHED, ['prometheus http://127.0.0.1:9464/metrics', 'webhook']);
+  logStart(context, ATTACHED, {
+    destinations: ['prometheus http://127.0.0.1:9464/metrics', 'webhook'],
+    unwritableReason: null,
+  });
   expect(context.logged).toHaveLength(1);
   expect(context.logged[0]).toMatchObject({
     level: 'info',
@@ -31,7 +35,7 @@ test('the start line names everything that the agent cannot see, and why', () =>
     },
   );
   const blind = [{ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' }];
-  logStart(context, { servers: [], pings: false, blind }, []);
+  logStart(context, { servers: [], pings: false, blind }, NO_OUTLETS);
   const [entry] = context.logged;
   const message = entry?.message ?? '';
   expect(entry?.fields['cannotSee']).toEqual([
@@ -52,8 +56,34 @@ test('the start line names everything that the agent cannot see, and why', () =>
 
 test('a restarted watcher logs its restart instead', () => {
   const context = createTestContext({}, { restarts: 2 });
-  logStart(context, ATTACHED, []);
+  logStart(context, ATTACHED, NO_OUTLETS);
   expect(context.logged).toMatchObject([
     { level: 'warn', fields: { code: 'WSGUARD_WATCHER_DIED', restarts: 2 } },
+  ]);
+});
+
+test('after a failed write the start line does not say that the agent writes there', () => {
+  const context = createTestContext({});
+  const unwritableReason = 'it failed with WSGUARD_DIR_UNWRITABLE (/app/.wsguard: EACCES)';
+  logStart(context, ATTACHED, { destinations: [], unwritableReason });
+  expect(context.logged[0]?.fields['writesTo']).toBeNull();
+  expect(context.logged[0]?.message).toContain(
+    'writes no files, because it failed with WSGUARD_DIR_UNWRITABLE (/app/.wsguard: EACCES)',
+  );
+});
+
+test('what the agent cannot see later is logged once, and what the start line has is not repeated', () => {
+  const context = createTestContext({});
+  const log = new BlindLog(context);
+  const early = { what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' };
+  const late = { what: 'whether peers of long polling respond', why: 'long polling has no ping' };
+  log.update([late]);
+  log.start([early]);
+  log.update([early]);
+  expect(context.logged).toEqual([]);
+  log.update([early, late]);
+  log.update([early, late]);
+  expect(context.logged.map(({ message }) => message)).toEqual([
+    'cannot see whether peers of long polling respond: long polling has no ping',
   ]);
 });
