@@ -30,7 +30,7 @@ export interface AgentContext {
   readonly noFilesReason: string | null;
   /** From the watcher's last acknowledgement. */
   metrics: MetricState | null;
-  /** Null before the watcher starts, after `stop()`, and when the watcher was given up. */
+  /** Null before the watcher starts, after `stop()`, and while the watcher pauses after several deaths. */
   link: Link<FromApp> | null;
   samplingLoop: SamplingLoop | null;
   watcherHost: WatcherHost | null;

@@ -132,10 +132,10 @@ function startWatcher(context: AgentContext): WatcherHost {
       context.samplingLoop?.resetUnacknowledged();
       context.link = createLink<FromApp, FromWatcher>({ port, clock, guard }, createMessageHandlers(context));
     },
-    onGaveUp() {
+    // Sampling goes on: its sweeps let go of sockets.
+    onPaused() {
       context.link?.close();
       context.link = null;
-      context.samplingLoop?.stop();
     },
   });
 }

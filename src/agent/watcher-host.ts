@@ -1,4 +1,7 @@
-/** Runs the watcher in a Worker and restarts it when it dies. Without Workers it runs on the application thread. */
+/**
+ * Runs the watcher in a Worker and restarts it when it dies. After several deaths in a row it waits longer, because a load
+ * that ends it may pass. Without Workers the watcher runs on the application thread.
+ */
 import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type WatcherSetup, type WatcherThreadData } from '../channel.ts';
@@ -8,8 +11,13 @@ import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
 import { noThreadReason } from './thread-support.ts';
 
-const MAX_RESTARTS = 3;
+/** Restarts in quick succession; after them the agent pauses. */
+const MAX_QUICK_RESTARTS = 3;
 const RESTART_DELAY_MS = 1_000;
+/** Chosen: a start costs 0.35 s of CPU, so a watcher that dies each time costs less than a thousandth of a core. */
+const PAUSE_MS = 10 * 60_000;
+/** A watcher that lived this long starts a new series. */
+const MIN_STABLE_MS = 10 * 60_000;
 /** Exporters and their buffers need about 30 MB. A leak of the agent ends the watcher and not the application. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
 const WATCHER_FILE = join(__dirname, '..', 'watcher.js');
@@ -27,8 +35,8 @@ interface Deps {
   readonly createSetup: (how: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>) => WatcherSetup;
   /** A watcher started; messages go through this port from now on. */
   readonly onPort: (port: Port) => void;
-  /** The last watcher died and none will follow. */
-  readonly onGaveUp: () => void;
+  /** There is no watcher until the next `onPort`. */
+  readonly onPaused: () => void;
 }
 
 export function startWatcherHost(config: Config, deps: Deps): WatcherHost {
@@ -48,6 +56,8 @@ class ThreadHost implements WatcherHost {
   readonly #deps: Deps;
   #worker: Worker | null = null;
   #isStopped = false;
+  #deathsInARow = 0;
+  #startedAtMs = 0;
   #cancelRestart = (): void => {};
 
   constructor(deps: Deps) {
@@ -61,6 +71,7 @@ class ThreadHost implements WatcherHost {
     const { port1: incoming, port2: outgoing } = new MessageChannel();
     const worker = startWorker(createSetup({ noThreadReason: null, restarts }), outgoing);
     this.#worker = worker;
+    this.#startedAtMs = this.#deps.clock.nowMs();
     let because = 'no error was reported';
     // A Worker can throw any value, `null` too.
     worker.on(
@@ -81,23 +92,32 @@ class ThreadHost implements WatcherHost {
   }
 
   #onExit(restarts: number, exit: { because: string; exitCode: number }): void {
-    const { log, clock, guard, onGaveUp } = this.#deps;
     if (this.#isStopped) return;
-    if (restarts >= MAX_RESTARTS) {
+    const { log, clock, onPaused } = this.#deps;
+    const wasStable = clock.nowMs() - this.#startedAtMs >= MIN_STABLE_MS;
+    this.#deathsInARow = wasStable ? 1 : this.#deathsInARow + 1;
+    if (this.#deathsInARow > MAX_QUICK_RESTARTS) {
       log.error(
-        { code: 'WSGUARD_WATCHER_GAVE_UP', ...exit },
-        'the watcher thread died for the fourth time and is not restarted; the agent no longer watches this process',
+        { code: 'WSGUARD_WATCHER_GAVE_UP', ...exit, restarts },
+        'the watcher thread died for the fourth time in a row; the agent does not watch this process until it starts again in 10 min',
       );
-      onGaveUp();
+      onPaused();
+      this.#deathsInARow = 0;
+      this.#spawnAfter(PAUSE_MS, restarts + 1);
       return;
     }
     log.warn(
       { code: 'WSGUARD_WATCHER_DIED', ...exit, restarts: restarts + 1 },
       'the watcher thread died and is restarted',
     );
+    this.#spawnAfter(RESTART_DELAY_MS, restarts + 1);
+  }
+
+  #spawnAfter(delayMs: number, restarts: number): void {
+    const { clock, guard } = this.#deps;
     this.#cancelRestart = clock.after(
-      RESTART_DELAY_MS,
-      guard.wrap('watcher', () => this.spawn(restarts + 1)),
+      delayMs,
+      guard.wrap('watcher', () => this.spawn(restarts)),
     );
   }
 }

@@ -1,8 +1,8 @@
 /** Serves `/metrics` at WSGUARD_PROMETHEUS_PORT. In the watcher thread it replies while the application is blocked. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo, type Socket } from 'node:net';
 import { markAgentServer } from '../core/agent-server.ts';
-import type { Stop } from '../types/index.ts';
+import type { Clock, Stop } from '../types/index.ts';
 import { collectInto, type ReadState } from './collect-into.ts';
 import type { Labels, Metric } from './metric.ts';
 
@@ -11,6 +11,7 @@ export interface PrometheusOptions {
   readonly port: number;
   readonly metrics: readonly Metric[];
   readonly readState: ReadState;
+  readonly clock: Clock;
   /** Dotted resource attributes, served as `target_info`. */
   readonly resource: Readonly<Record<string, string | number>>;
 }
@@ -22,24 +23,21 @@ export type PrometheusServer =
 /** The configured port and the 14 after it. */
 const MAX_PORTS = 15;
 const MAX_PORT = 65_535;
-const MAX_SCRAPERS = 20;
-/** Drop slow clients so that they cannot use up the 20 connections. */
+/** A new connection replaces the oldest one, so that idle clients cannot keep a scraper out. */
+const MAX_CONNECTIONS = 20;
 const TIMEOUTS = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+/** The headers of a scraper take less than 1 KiB. */
+const MAX_HEADER_BYTES = 8 * 1024;
 const IDLE_TIMEOUT_MS = 10_000;
+/** A scraper asks every 5 s or more seldom. */
+const PAGE_LIFETIME_MS = 1_000;
 
 export async function startPrometheusServer(options: PrometheusOptions): Promise<PrometheusServer> {
   const { Registry } = require('prom-client') as typeof import('prom-client');
   const registry = new Registry();
   collectInto(registry, options.metrics, options.readState);
   registry.registerMetric(targetInfo(options.resource) as never);
-  const server = createServer(TIMEOUTS, (request, response) => {
-    void respond(request, response, registry);
-  });
-  server.timeout = IDLE_TIMEOUT_MS;
-  markAgentServer(server);
-  server.maxConnections = MAX_SCRAPERS;
-  server.unref();
-  server.on('connection', (socket) => socket.unref());
+  const server = createPageServer(new Page(registry, options.clock), options.host);
   let reason = '';
   for (const port of portsToTry(options.port)) {
     const error = await listen(server, port, options.host);
@@ -88,24 +86,87 @@ function listen(server: Server, port: number, host: string): Promise<NodeJS.Errn
   });
 }
 
+/** The text of the page, rendered at most once a second: all clients share it. */
+class Page {
+  readonly #registry: import('prom-client').Registry;
+  readonly #clock: Clock;
+  #rendered: Promise<Buffer> | null = null;
+  #renderedAtMs = 0;
+
+  constructor(registry: import('prom-client').Registry, clock: Clock) {
+    this.#registry = registry;
+    this.#clock = clock;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<Buffer> {
+    const nowMs = this.#clock.nowMs();
+    if (this.#rendered === null || nowMs - this.#renderedAtMs >= PAGE_LIFETIME_MS) {
+      this.#rendered = this.#registry.metrics().then((text) => Buffer.from(text));
+      this.#renderedAtMs = nowMs;
+    }
+    return this.#rendered;
+  }
+}
+
+function createPageServer(page: Page, host: string): Server {
+  const open = new Set<Socket>();
+  const isAsked = new WeakSet<Socket>();
+  const server = createServer({ ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+    // A client gets one page for each connection. Further requests would pile up while it does not read.
+    if (isAsked.has(request.socket)) return void request.socket.destroy();
+    isAsked.add(request.socket);
+    void respond(request, response, { page, host });
+  });
+  server.timeout = IDLE_TIMEOUT_MS;
+  markAgentServer(server);
+  server.unref();
+  server.on('connection', (socket) => {
+    socket.unref();
+    if (open.size >= MAX_CONNECTIONS) [...open][0]?.destroy();
+    open.add(socket);
+    socket.on('close', () => void open.delete(socket));
+  });
+  return server;
+}
+
 async function respond(
-  request: IncomingMessage,
+  { url, method, headers }: IncomingMessage,
   response: ServerResponse,
-  registry: import('prom-client').Registry,
+  { page, host }: { page: Page; host: string },
 ): Promise<void> {
-  const path = request.url?.split('?')[0];
-  if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
-    response.writeHead(404, { 'content-type': 'text/plain' }).end('wsguard: see /metrics\n');
-    return;
-  }
+  response.shouldKeepAlive = false;
+  const send = (status: number, text: string): void =>
+    void response.writeHead(status, { 'content-type': 'text/plain' }).end(`wsguard: ${text}\n`);
+  if (!isHostAllowed(headers.host, host))
+    return send(421, 'this host name is not served; ask for localhost, or set WSGUARD_PROMETHEUS_HOST');
+  if (url?.split('?')[0] !== '/metrics' || (method !== 'GET' && method !== 'HEAD'))
+    return send(404, 'see /metrics');
   try {
-    const page = await registry.metrics();
-    response.writeHead(200, { 'content-type': registry.contentType }).end(page);
+    const text = await page.text();
+    response.writeHead(200, { 'content-type': page.contentType, 'content-length': text.length });
+    response.end(method === 'HEAD' ? undefined : text);
   } catch {
-    response
-      .writeHead(503, { 'content-type': 'text/plain' })
-      .end('wsguard: the metrics are not available at the moment\n');
+    send(503, 'the metrics are not available at the moment');
   }
+}
+
+const LOCAL_NAMES = new Set(['localhost', 'host.docker.internal', '127.0.0.1', '[::1]']);
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.');
+
+/**
+ * Checks the Host header of a page on a loopback address. A web page can make a browser on this machine ask for it under a
+ * name that the attacker's DNS server resolves to 127.0.0.1 (DNS rebinding); the header then has that name. A page on another
+ * address is asked under names that the agent cannot know.
+ */
+function isHostAllowed(header: string | undefined, host: string): boolean {
+  if (!isLoopback(host) || header === undefined) return true;
+  const name = header.replace(/:\d+$/, '').toLowerCase();
+  return LOCAL_NAMES.has(name) || name === host || isIP(name) > 0;
 }
 
 /** The resource attributes as the metric `target_info`, the form that the collector's Prometheus exporter uses. */

@@ -131,7 +131,7 @@ export class Outputs {
     this.#otel = guard.run('otlp', startExport, null);
     if (config.prometheusPort === null) return;
     const { prometheusHost: host, prometheusPort: port } = config;
-    this.#metricsPage = await startPrometheusServer({ ...source, host, port });
+    this.#metricsPage = await startPrometheusServer({ ...source, clock, host, port });
     if (this.#metricsPage.outcome === 'failed')
       log.error({ ...this.#metricsPage }, 'the metrics page could not listen on its port');
   }

@@ -1,3 +1,4 @@
+import { createClock } from '../../src/core/clock.ts';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -141,6 +142,7 @@ describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
     await start({}).flush();
     await eventually(pageHas('wsguard_agent_samples_total'), 'metrics on the page');
     const page = await startPrometheusServer({
+      clock: createClock(),
       host: '127.0.0.1',
       port: 0,
       metrics: metricsFor('off'),

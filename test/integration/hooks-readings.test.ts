@@ -1,3 +1,4 @@
+import { createClock } from '../../src/core/clock.ts';
 import { EventEmitter, once } from 'node:events';
 import { Agent, createServer, get, type IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
@@ -296,6 +297,7 @@ test('the ids of retained and unresponsive connections are in the reading', asyn
 test("the server of the agent's own metrics is not counted as a server of the application", async () => {
   sampling = startSampling();
   const page = await startPrometheusServer({
+    clock: createClock(),
     host: '127.0.0.1',
     port: 0,
     metrics: [],

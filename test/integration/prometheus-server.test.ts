@@ -1,11 +1,13 @@
 import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
+import { createClock } from '../../src/core/clock.ts';
 import { startPrometheusServer, type PrometheusServer } from '../../src/export/prometheus-server.ts';
 import type { MetricState } from '../../src/export/metric.ts';
 import { metricsFor } from '../../src/export/metrics.ts';
 import { metricsPage } from '../tools/metrics-page.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { stateOf } from '../support/metric-state.ts';
 import { byTransport, sampleOf } from '../support/samples.ts';
 
@@ -20,6 +22,7 @@ async function start(port: number, host = '127.0.0.1', state: Partial<MetricStat
     port,
     metrics: metricsFor('off'),
     readState: () => stateOf(state),
+    clock: createClock(),
     resource: { 'service.name': 'chat', 'process.pid': 1 },
   });
   if (started.outcome === 'listening') open.push({ close: started.stop });
@@ -105,4 +108,68 @@ test('clients that never finish their request do not block a scrape', async () =
     return reply?.status === 200 ? reply : undefined;
   }, 'a scrape');
   expect(response.status).toBe(200);
+});
+
+const answerOf = (port: number, request: string): Promise<string> =>
+  new Promise((resolve) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(request));
+    socket.on('data', (chunk: Buffer) => (text += chunk)).on('error', () => undefined);
+    socket.on('close', () => resolve(text));
+    open.push({ close: () => socket.destroy() });
+  });
+
+test('idle connections do not keep a scraper out', async () => {
+  const { url, port } = listening(await start(0));
+  for (let i = 0; i < 60; i += 1) {
+    const idle = connect(port, '127.0.0.1').on('error', () => undefined);
+    open.push({ close: () => idle.destroy() });
+    await once(idle, 'connect');
+  }
+  expect((await fetch(url, { signal: AbortSignal.timeout(2_000) })).status).toBe(200);
+});
+
+test('a connection gets one page, whatever it asks for further', async () => {
+  const { port } = listening(await start(0));
+  const request = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const text = await answerOf(port, request.repeat(500));
+  expect(text.match(/HTTP\/1\.1/g)?.length ?? 0).toBeLessThanOrEqual(1);
+  expect(await answerOf(port, request)).toMatch(/Connection: close/i);
+});
+
+test('all clients of a second share one page', async () => {
+  let reads = 0;
+  const clock = createFakeClock();
+  const options = { host: '127.0.0.1', port: 0, metrics: metricsFor('off'), resource: {}, clock };
+  const readState = () => {
+    reads += 1;
+    return stateOf();
+  };
+  const started = listening(await startPrometheusServer({ ...options, readState }));
+  open.push({ close: started.stop });
+  await fetch(started.url);
+  const readsOfOnePage = reads;
+  await Promise.all(Array.from({ length: 10 }, () => fetch(started.url)));
+  expect(reads).toBe(readsOfOnePage);
+  clock.advance(1_000);
+  await fetch(started.url);
+  expect(reads).toBe(2 * readsOfOnePage);
+});
+
+test.each([
+  ['localhost', 200],
+  ['127.0.0.1:9464', 200],
+  ['[::1]:9464', 200],
+  ['attacker.example', 421],
+  ['localhost.attacker.example:9464', 421],
+])('on a loopback address the host name %s gets %i', async (host, status) => {
+  const { port } = listening(await start(0));
+  expect(await answerOf(port, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toContain(
+    `HTTP/1.1 ${status} `,
+  );
+});
+
+test('on another address every host name is served', async () => {
+  const { port } = listening(await start(0, '0.0.0.0'));
+  expect(await answerOf(port, 'GET /metrics HTTP/1.1\r\nHost: chat\r\n\r\n')).toContain('HTTP/1.1 200 ');
 });
