@@ -74,7 +74,8 @@ export interface FromWatcher {
       request: { readonly emitter: string; readonly event: string };
       reply: Culprit | null;
     };
-    locateTimers: { request: null; reply: Culprit | null };
+    /** The request is a `ResourceType`. */
+    locateResources: { request: string; reply: Culprit | null };
     pingAll: { request: null; reply: null };
     profile: { request: 'start' | 'read' | 'stop'; reply: AllocationProfile | null };
   };

@@ -38,7 +38,7 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
       profile: (action) => Promise.resolve(guard.run('profile', () => profile(action), null)),
       locateListener: ({ emitter, event }) =>
         guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
-      locateTimers: () => guard.runAsync('locate', () => sampler.locateTimers(), null),
+      locateResources: (type) => guard.runAsync('locate', () => sampler.locateResources(type), null),
       pingAll: () => guard.runAsync('ping all', () => sampler.pingAll().then(() => null), null),
       snapshot: ({ folder, label }) => {
         const take = () => (takeSnapshot ??= loadSnapshotter(context))(folder, label);

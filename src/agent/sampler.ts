@@ -26,8 +26,8 @@ export interface Sampler {
   setSuspicion(on: boolean): void;
   /** Function, file and line of the listeners of `event` (`*`: of the event with most listeners). */
   locateListener(emitter: string, event: string): Promise<Culprit | null>;
-  /** Function, file and line of the callback of the timers whose number grew most. */
-  locateTimers(): Promise<Culprit | null>;
+  /** Function, file and line of the callbacks of active resources. `type` is a `ResourceType`. */
+  locateResources(type: string): Promise<Culprit | null>;
   /** For the start line. */
   attached(): { servers: string[]; pings: boolean; blind: readonly Blind[] };
   /** Adds a mark to the next sample. */
@@ -87,7 +87,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     pingAll: () => serverProbes.pingAll(),
     setSuspicion: (on) => connections.setSuspicion(on),
     locateListener: (emitter, event) => serverProbes.locateListeners(emitter, event),
-    locateTimers: () => Promise.resolve(guard.run('locate', () => resources.locateTimers(), null)),
+    locateResources: (type) => Promise.resolve(guard.run('locate', () => resources.locate(type), null)),
     attached: () => ({
       servers: serverProbes.servers(),
       pings: deps.config.ping === 'auto',

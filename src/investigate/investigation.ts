@@ -9,15 +9,7 @@
  *   -> idle (a clear root cause, or the third snapshot), else -> waiting-for-traffic
  */
 import { capturesEvidence } from '../kinds/index.ts';
-import type {
-  Alert,
-  AllocationProfile,
-  Analysis,
-  Culprit,
-  ResourceType,
-  Sample,
-  Snapshot,
-} from '../types/index.ts';
+import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
 import { chooseRootCause, isClear, isInApplication } from './root-cause.ts';
 
 /** Chosen, not measured: a leak of one object per connection then shows as hundreds of objects of one class. */
@@ -31,8 +23,6 @@ const MAX_SNAPSHOTS = 3;
 /** Chosen: each snapshot stops the server, so at most 18 stops a day, however many alerts open. */
 const MAX_ROUNDS_PER_DAY = 6;
 const DAY_MS = 24 * 3_600_000;
-/** The subject of an alert about timers (`RESOURCE_TYPES`). */
-const TIMERS: ResourceType = 'timer';
 /** Chosen: one detection window, so that a suspicion that comes and goes does not restart the profile each time. */
 const PROFILE_LINGER_MS = 15 * 60_000;
 
@@ -50,7 +40,7 @@ export interface AlertUpdate {
 export type InvestigationEvent =
   /** An alert was opened, updated or closed. */
   | { readonly type: 'alert'; readonly alert: Alert }
-  /** Reply to `locate-listener` or `locate-timers`; null when no line was found. */
+  /** Reply to `locate-listener` or `locate-resources`; null when no line was found. */
   | { readonly type: 'line-located'; readonly alertId: string; readonly culprit: Culprit | null }
   | { readonly type: 'sample'; readonly sample: Sample; readonly isSuspected: boolean }
   /** Reply to `take-snapshot`. */
@@ -69,7 +59,8 @@ export type InvestigationAction =
       readonly emitter: string;
       readonly event: string;
     }
-  | { readonly type: 'locate-timers'; readonly alertId: string }
+  /** `resource` is a `ResourceType`. */
+  | { readonly type: 'locate-resources'; readonly alertId: string; readonly resource: string }
   | { readonly type: 'take-snapshot'; readonly alertId: string; readonly label: string }
   | { readonly type: 'analyse'; readonly files: readonly string[] }
   | { readonly type: 'start-profile' }
@@ -231,8 +222,8 @@ function onAlert(draft: Draft, alert: Alert): void {
   if (!capturesEvidence(kind) || before?.alert.kind === kind) return;
   draft.follow(id, { alert, hasJoined: before?.hasJoined ?? false });
   if (kind === 'listener-accumulation') locateListener(draft, alert);
-  else if (kind === 'resource-growth' && alert.subject === TIMERS)
-    draft.act({ type: 'locate-timers', alertId: id });
+  else if (kind === 'resource-growth')
+    draft.act({ type: 'locate-resources', alertId: id, resource: alert.subject });
   else if (before === undefined) joinRound(draft, alert, { isLocated: false, isNamed: false });
 }
 

@@ -92,11 +92,11 @@ export class InvestigationRunner {
           (culprit) => ({ type: 'line-located', alertId, culprit }),
         );
       }
-      case 'locate-timers': {
-        const { alertId } = action;
+      case 'locate-resources': {
+        const { alertId, resource } = action;
         return this.#reply(
           'locate',
-          () => link.request('locateTimers', null, REPLY_DEADLINE_MS),
+          () => link.request('locateResources', resource, REPLY_DEADLINE_MS),
           null,
           (culprit) => ({ type: 'line-located', alertId, culprit }),
         );

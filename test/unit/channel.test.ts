@@ -49,7 +49,7 @@ function connect(receive: Receive = () => undefined, locate: () => Promise<Culpr
     },
     onRequest: {
       locateListener: locate,
-      locateTimers: never,
+      locateResources: never,
       snapshot: never,
       profile: never,
       pingAll: () => Promise.reject(new Error('a fault')),

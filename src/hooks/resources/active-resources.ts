@@ -1,8 +1,10 @@
 /** `ActiveResources` counts what the application keeps open on this thread: timers, handles by type, threads, descriptors. */
 import { statSync } from 'node:fs';
 import { isAllowed } from '../../core/process.ts';
+import { RESOURCE_TYPES } from '../../types/sample.ts';
 import type { Blind, Culprit, ResourceCounts, ResourceType } from '../../types/index.ts';
 import { locateFunctions } from '../inspector/locate-listeners.ts';
+import { handleListeners } from './handle-listeners.ts';
 import { countTimers, findTimerLists, newestCallbacks, type TimerLists } from './timer-lists.ts';
 
 export interface ActiveResourcesDeps {
@@ -64,8 +66,20 @@ export class ActiveResources {
     };
   }
 
+  /** The callback of a timer or the listener of a handle that most resources of the type share. Null without one. */
+  locate(type: string): Culprit | null {
+    if (type === 'timer') return this.#locateTimers();
+    const name = RESOURCE_TYPES.find((each) => each === type);
+    if (name === undefined || !isAllowed('inspector')) return null;
+    for (const listeners of handleListeners(name)) {
+      const culprit = locateFunctions(listeners, { name, text: `listener of a ${name.replace('_', ' ')}` });
+      if (culprit !== null) return culprit;
+    }
+    return null;
+  }
+
   /** The callback that most timers share, in the list that grew most and has a callback of the application. */
-  locateTimers(): Culprit | null {
+  #locateTimers(): Culprit | null {
     const lists = this.#timerLists;
     if (lists === null) return null;
     for (const durationMs of this.#durationsByGrowth(lists)) {

@@ -49,8 +49,9 @@ export class ResourceProbe {
     return counts;
   }
 
-  locateTimers(): Culprit | null {
-    return this.#resources?.locateTimers() ?? null;
+  /** `type` is a `ResourceType`. */
+  locate(type: string): Culprit | null {
+    return this.#resources?.locate(type) ?? null;
   }
 
   blind(): Blind[] {

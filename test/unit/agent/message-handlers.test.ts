@@ -54,6 +54,13 @@ test('a fault in a request is counted, and the reply is null', async () => {
   expect(faults).toEqual(['locate']);
 });
 
+test('the callbacks of resources are located by their type', async () => {
+  const locateResources = (type: string): Promise<Culprit | null> =>
+    Promise.resolve({ name: type } as Culprit);
+  const { handlers } = start({ locateResources });
+  expect(await handlers.onRequest.locateResources('timer')).toEqual({ name: 'timer' });
+});
+
 test('a profile that was not started stops with null', async () => {
   const { handlers } = start();
   expect(await handlers.onRequest.profile('stop')).toBeNull();

@@ -25,6 +25,8 @@ const growth = (before: ResourceCounts, after: ResourceCounts): ResourceCounts =
       .filter(([, count]) => count !== 0),
   );
 
+function onExit(): void {}
+
 describe('ActiveResources', () => {
   test('a child process with its pipes', async () => {
     const before = read();
@@ -86,7 +88,7 @@ describe('ActiveResources', () => {
     const resources = create();
     resources.read(OPEN, 0);
     for (let n = 0; n < 30; n += 1) timers.push(setInterval(leaking, 7_000_002));
-    expect(resources.locateTimers()).toMatchObject({
+    expect(resources.locate('timer')).toMatchObject({
       text: expect.stringMatching(/^timer of 7000002 ms: leaking at /) as string,
       name: 'timer',
       file: __filename,
@@ -100,14 +102,38 @@ describe('ActiveResources', () => {
     const resources = create();
     resources.read(OPEN, 0);
     const timers = Array.from({ length: 20 }, () => setInterval(inspect, 7_000_003, null));
-    expect(resources.locateTimers()).toBeNull();
+    expect(resources.locate('timer')).toBeNull();
     timers.forEach((timer) => clearInterval(timer));
+  });
+
+  test('the listener that most child processes share, not those of Node', async () => {
+    const children = [1, 2, 3].map(() =>
+      spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'pipe', 'ignore'] }),
+    );
+    children.forEach((child) => child.on('exit', onExit));
+    expect(create().locate('child_process')).toMatchObject({
+      text: expect.stringMatching(/^listener of a child process: onExit at /) as string,
+      name: 'child_process',
+      file: __filename,
+    });
+    children.forEach((child) => child.kill('SIGKILL'));
+    await Promise.all(children.map((child) => once(child, 'close')));
+  });
+
+  test('the listener of a file watcher', () => {
+    const watcher = watch(__filename, function onChange() {});
+    expect(create().locate('file_watcher')).toMatchObject({ function: 'onChange', file: __filename });
+    watcher.close();
+  });
+
+  test.each(['descriptor', 'thread', 'pipe', 'no such type'])('%s has no listeners', (type) => {
+    expect(create().locate(type)).toBeNull();
   });
 
   test('without the lists of timers the agent says so', () => {
     const resources = create(() => undefined);
     expect(resources.read(OPEN, 0)).not.toHaveProperty('timer');
-    expect(resources.locateTimers()).toBeNull();
+    expect(resources.locate('timer')).toBeNull();
     expect(resources.blind()).toEqual([
       { what: 'timers', why: "the inspector does not show Node's lists of timers" },
     ]);
@@ -140,7 +166,7 @@ describe('ResourceProbe', () => {
     const { clock, probe, isDue } = probeWith(() => 0);
     expect(isDue()).toBe(false);
     expect(probe.blind()).toEqual([]);
-    expect(probe.locateTimers()).toBeNull();
+    expect(probe.locate('timer')).toBeNull();
     clock.advance(5 * MINUTE_MS);
     expect(probe.read({ open: 10, limit: null })).toEqual({ descriptor: 7 });
   });

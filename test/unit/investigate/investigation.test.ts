@@ -280,6 +280,17 @@ describe('with a located listener', () => {
   });
 });
 
+test('an alert about resources asks for the line of their callbacks, and joins a round with the reply', () => {
+  const alert = { ...LEAK, kind: 'resource-growth', subject: 'file_watcher' } as const;
+  const { state, actions } = run([{ type: 'alert', alert }]);
+  expect(actions).toEqual([{ type: 'locate-resources', alertId: 'a', resource: 'file_watcher' }]);
+  expect(run([EVENTS['located line']], state).actions.map(describeAction)).toEqual([
+    'take-snapshot a/1',
+    'update a culprit',
+  ]);
+  expect(run([EVENTS['located nothing']], state).actions.map(describeAction)).toEqual(['take-snapshot a/1']);
+});
+
 test('after a failed analysis the profile names a line, and the round ends', () => {
   const failed = transition(stateIn('comparing'), EVENTS['no analysis'], 5 * 60_000);
   const { actions, phase } = run([EVENTS.profile], failed.state);

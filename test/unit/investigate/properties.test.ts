@@ -14,7 +14,13 @@ import { byTransport, sampleOf } from '../../support/samples.ts';
 
 const HOUR_MS = 3_600_000;
 const IDS = ['a', 'b', 'c', 'd'];
-const KINDS: readonly Kind[] = ['heap-growth', 'listener-accumulation', 'zombie-connections', 'loop-lag'];
+const KINDS: readonly Kind[] = [
+  'heap-growth',
+  'listener-accumulation',
+  'resource-growth',
+  'zombie-connections',
+  'loop-lag',
+];
 const LISTENER = { emitter: 'bus', event: 'tick', listeners: 9, eventNames: null, source: 'app' } as const;
 
 /** One step of a simulation. `reply` answers the oldest request with an outcome by number. */
@@ -46,7 +52,7 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ type: fc.constant('reply' as const), outcome: fc.nat(5) }),
 );
 
-const REPLIES = ['locate-listener', 'take-snapshot', 'analyse', 'stop-profile'];
+const REPLIES = ['locate-listener', 'locate-resources', 'take-snapshot', 'analyse', 'stop-profile'];
 
 /** A watcher around the state machine: it runs the actions and checks what must always hold. */
 class Simulation {
@@ -150,6 +156,7 @@ function replyTo(request: InvestigationAction, outcome: number): InvestigationEv
   };
   switch (request.type) {
     case 'locate-listener':
+    case 'locate-resources':
       return {
         type: 'line-located',
         alertId: request.alertId,

@@ -42,7 +42,7 @@ function start({ snapshots = [], analyses = [], profile = null, located = null }
       close: () => undefined,
       request(name: string, value: unknown) {
         requests.push(`${name} ${JSON.stringify(value)}`);
-        return Promise.resolve(name === 'locateListener' ? located : value === 'stop' ? profile : null);
+        return Promise.resolve(name.startsWith('locate') ? located : value === 'stop' ? profile : null);
       },
     } as never,
     snapshots: {
@@ -202,6 +202,14 @@ test('an alert with a located listener gets the first snapshot only', async () =
     7,
     'written',
   ]);
+});
+
+test('an alert about timers asks the application thread for their callbacks', async () => {
+  const { alert, updates, sample, requests } = start({ located: LOCATED });
+  await sample(0);
+  await alert({ ...LEAK, kind: 'resource-growth', subject: 'timer' });
+  expect(requests).toEqual(['locateResources "timer"']);
+  expect(updates.some(([, { culprit }]) => culprit?.line === LOCATED.line)).toBe(true);
 });
 
 test('an alert that opens meanwhile joins the round and gets its snapshots and its root cause', async () => {
