@@ -184,7 +184,7 @@ function evaluateSeries(
   const { name } = series;
   const evidence = growthEvidence(metric, growth, { minRise: rule.minRise, unit: entries });
   const text = `${subjectText(name)} ${formatCount(growth.now)} ${entries}`;
-  const title = withLeakRate(text, growth, view.counts);
+  const title = withLeakRate(text, growth, view.counts) + strippedText(series, view.history);
   if (growth.answer !== 'found') {
     const minText = `${formatCount(rule.minRise)} ${entries}`;
     return noGrowth(detector, growth, title, { evidence, minText });
@@ -193,6 +193,15 @@ function evaluateSeries(
   return doubt === undefined || isProven(growth, doubt)
     ? found(detector, details)
     : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt: doubt.because };
+}
+
+/** The list of a library grows because the application has removed the listeners that empty it: this names the cause. */
+function strippedText({ type, name }: Series, { last }: History): string {
+  if (type !== 'registry') return '';
+  const stripped = last?.registries.find((registry) => registry.name === name)?.strippedEntries ?? 0;
+  return stripped === 0
+    ? ''
+    : ". removeAllListeners() on closed connections took the library's own close listener, so the library keeps them";
 }
 
 /** A cache that fills up misses the entries that it has already; a leak adds the same number with every connection. */

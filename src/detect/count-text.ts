@@ -1,7 +1,7 @@
 /** Evidence and title of a count that grows. */
 
 import { formatCount, formatDuration } from '../core/format.ts';
-import type { Evidence, Verdict } from '../types/index.ts';
+import type { Evidence, SuspicionProbes, Verdict } from '../types/index.ts';
 import type { ChangesOfCount } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
 import { noFinding } from './detector.ts';
@@ -96,3 +96,11 @@ export const noGrowth = (
       ...(growth.uncertainty === null ? {} : { missing: growth.uncertainty.missing }),
     },
   );
+
+/** This sentence is the fix, so the title has it where it is true of most of the unresponsive connections. */
+export function halfHeartbeatText(probes: SuspicionProbes | undefined): string {
+  if (probes === undefined || probes.halfHeartbeat === 0) return '';
+  return 2 * probes.halfHeartbeat >= probes.unanswering
+    ? ': your server listens for pongs and never sends a ping'
+    : '';
+}

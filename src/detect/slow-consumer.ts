@@ -3,7 +3,7 @@
 import { formatBytes, formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Evidence } from '../types/index.ts';
-import { noGrowth } from './count-text.ts';
+import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 
 const NAME = 'backlog';
@@ -32,7 +32,8 @@ export const slowConsumer: Detector = {
       { name: 'slow_connections', value: slow, unit: 'connections' },
     ];
     const unresponsive = history.last?.connections.unanswering ?? 0;
-    const title = titleOf(growth.now, slow, unresponsive);
+    const fix = unresponsive > slow ? halfHeartbeatText(history.last?.connections.suspicionProbes) : '';
+    const title = titleOf(growth.now, slow, unresponsive) + fix;
     if (growth.answer !== 'found')
       return [noGrowth(NAME, growth, title, { evidence, minText: formatBytes(MIN_RISE) })];
     return [found(NAME, { kind: 'slow-consumer', subject: 'send buffers', title, evidence })];

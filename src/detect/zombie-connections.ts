@@ -2,8 +2,8 @@
 
 import { formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
-import type { ConnectionsReading, Evidence, Sample, SuspicionProbes, Verdict } from '../types/index.ts';
-import { noGrowth } from './count-text.ts';
+import type { ConnectionsReading, Evidence, Sample, Verdict } from '../types/index.ts';
+import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
 import { coversAllConnections, unprobedConnections } from './sample-row.ts';
@@ -78,14 +78,6 @@ export function sampleNeedsAll({ connections }: Sample): boolean {
   return (
     unanswering >= thresholds.rise.value && unanswering >= thresholds.openShare.value * Math.max(1, probed)
   );
-}
-
-/** This sentence is the fix, so the title has it where it is true of most of the unresponsive connections. */
-function halfHeartbeatText(probes: SuspicionProbes | undefined): string {
-  if (probes === undefined || probes.halfHeartbeat === 0) return '';
-  return 2 * probes.halfHeartbeat >= probes.unanswering
-    ? ': your server listens for pongs and never sends a ping'
-    : '';
 }
 
 function isBusy({ history: { window, nowMs } }: View): boolean {

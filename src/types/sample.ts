@@ -122,6 +122,11 @@ export type Source = 'app' | 'found';
 export interface RegistryReading {
   readonly name: string;
   readonly entries: number;
+  /**
+   * Closed connections among the 20 oldest entries from which the application has removed the `close` listener of the
+   * library. Only of lists of WebSocket libraries, and only where there are some.
+   */
+  readonly strippedEntries?: number;
   /** False: no connection was seen in its entries, so they may be sessions or a cache. Only of discovered ones. */
   readonly areConnections?: boolean;
   /** True: a limit beside it is not reached, or its oldest entry has yet to expire. Only where `areConnections` is false. */

@@ -1,5 +1,5 @@
 /** Reads servers of ws, engine.io and `websocket`, and adapters of Socket.IO. Their shape survives bundling and minifying. */
-import type { EventEmitter } from 'node:events';
+import EventEmitter from 'node:events';
 import { isMap, isSet } from 'node:util/types';
 import type { RegistryReading, RoomsReading } from '../../types/index.ts';
 import type { EngineServer } from '../connections/polling-sessions.ts';
@@ -78,6 +78,42 @@ function addWebSocketServer(reading: LibraryServers, server: EventEmitter, names
         ? collection.length
         : null;
     if (entries === null) continue;
-    reading.registries.push({ name: `${name} ${field}`, entries, source: 'found' });
+    const oldest = field === 'pendingRequests' ? [] : oldestOf(collection);
+    const strippedEntries = oldest.filter(isStripped).length;
+    reading.registries.push({
+      name: `${name} ${field}`,
+      entries,
+      source: 'found',
+      ...(strippedEntries === 0 ? {} : { strippedEntries }),
+    });
   }
+}
+
+/** The oldest entries of a list that leaks have leaked, and reading a few costs microseconds. */
+const MAX_READ_ENTRIES = 20;
+
+function oldestOf(collection: unknown): unknown[] {
+  if (Array.isArray(collection)) return collection.slice(0, MAX_READ_ENTRIES) as unknown[];
+  // The original methods, because a class may have overridden its own.
+  const entries = Set.prototype.values.call(collection as Set<unknown>);
+  const oldest: unknown[] = [];
+  while (oldest.length < MAX_READ_ENTRIES) {
+    const { done, value } = entries.next();
+    if (done === true) break;
+    oldest.push(value);
+  }
+  return oldest;
+}
+
+const CLOSED = 3;
+
+/**
+ * True for a closed connection without a `close` listener: the application called `removeAllListeners()` on it, and with it
+ * went the listener by which the library drops the connection from its list. `readyState` is a field of ws, `connected` of
+ * `websocket`.
+ */
+function isStripped(entry: unknown): boolean {
+  const { readyState, connected } = (entry ?? {}) as { readyState?: unknown; connected?: unknown };
+  const isClosed = readyState === CLOSED || (readyState === undefined && connected === false);
+  return isClosed && EventEmitter.prototype.listenerCount.call(entry as EventEmitter, 'close') === 0;
 }

@@ -53,3 +53,15 @@ test('without pending writes', () => {
   });
   expect(sampleOf().connections.sendBufferBytes).toBe(0);
 });
+
+test('unresponsive peers of a server with half a heartbeat: the title has the fix', () => {
+  const { transitions } = run(60, (minute) => {
+    const shape = { unanswering: 4, sendBuffer: 2.2 * MB * minute };
+    const { connections } = sampleAt(0, minute * 60_000, shape);
+    const suspicionProbes = { silent: 500, probed: 500, unanswering: 4, halfHeartbeat: 4 };
+    return { more: { connections: { ...connections, suspicionProbes } } };
+  });
+  expect(transitions[0]?.title).toMatch(
+    /unresponsive: your server listens for pongs and never sends a ping$/,
+  );
+});

@@ -63,3 +63,39 @@ test('two servers of one library have different names', () => {
     'ws #2 clients',
   ]);
 });
+
+describe('closed connections that the list of a library keeps', () => {
+  const closed = (fields: object): EventEmitter => emitterWith(fields);
+  const listening = (fields: object): EventEmitter => closed(fields).on('close', () => undefined);
+
+  test.each([
+    ['of ws', { readyState: 3 }, 'clients'],
+    ['of websocket', { connected: false }, 'connections'],
+  ])('%s: those without a close listener are counted', (_library, state, field) => {
+    const entries = [closed(state), listening(state), closed(state)];
+    const list = field === 'clients' ? new Set(entries) : entries;
+    const [registry] = read(emitterWith({ shouldHandle: () => true, [field]: list })).registries;
+    expect(registry).toMatchObject({ entries: 3, strippedEntries: 2 });
+  });
+
+  test('open connections, and closed ones that the library still removes, are not', () => {
+    const entries = [
+      closed({ readyState: 1 }),
+      listening({ readyState: 3 }),
+      closed({ connected: true }),
+      1,
+      null,
+    ];
+    const [registry] = read(emitterWith({ shouldHandle: () => true, clients: new Set(entries) })).registries;
+    expect(registry).toEqual({ name: 'ws clients', entries: 5, source });
+  });
+
+  test('only the oldest entries are read', () => {
+    let reads = 0;
+    const entries = Array.from({ length: 1_000 }, () =>
+      Object.defineProperty(new EventEmitter(), 'readyState', { get: () => ((reads += 1), 1) }),
+    );
+    read(emitterWith({ shouldHandle: () => true, clients: new Set(entries) }));
+    expect(reads).toBe(20);
+  });
+});
