@@ -70,9 +70,10 @@ export class ActiveResources {
   locate(type: string): Culprit | null {
     if (type === 'timer') return this.#locateTimers();
     const name = RESOURCE_TYPES.find((each) => each === type);
-    if (name === undefined || !isAllowed('inspector')) return null;
-    for (const listeners of handleListeners(name)) {
-      const culprit = locateFunctions(listeners, { name, text: `listener of a ${name.replace('_', ' ')}` });
+    const listeners = name === undefined ? null : handleListeners(name);
+    if (listeners === null) return null;
+    for (const group of listeners.groups) {
+      const culprit = locateFunctions(group, { name: type, text: listeners.text });
       if (culprit !== null) return culprit;
     }
     return null;

@@ -8,6 +8,7 @@ interface Handle {
 }
 
 interface HandleKind {
+  readonly text: string;
   readonly matches: (handle: Handle) => boolean;
   /** The emitters of a handle by their fields (null: the handle), and the events that the application listens for. */
   readonly sources: readonly (readonly [field: string | null, event: string])[];
@@ -16,6 +17,7 @@ interface HandleKind {
 /** Reads shapes and names of classes, because `instanceof` would load modules that the application does not use. */
 const KINDS: Partial<Record<ResourceType, HandleKind>> = {
   child_process: {
+    text: 'listener of a child process',
     matches: (handle) => 'spawnfile' in handle,
     sources: [
       ['stdout', 'data'],
@@ -25,10 +27,12 @@ const KINDS: Partial<Record<ResourceType, HandleKind>> = {
     ],
   },
   file_watcher: {
+    text: 'listener of a file watcher',
     matches: ({ constructor }) => constructor?.name === 'FSWatcher' || constructor?.name === 'StatWatcher',
     sources: [[null, 'change']],
   },
   outgoing_socket: {
+    text: 'listener of an outgoing socket',
     // An accepted socket refers to its server.
     matches: (handle) => 'connecting' in handle && (handle['_server'] ?? null) === null,
     sources: [
@@ -43,17 +47,25 @@ const MAX_HANDLES = 25;
 /** Each group that is located can take 120 ms of the application thread (docs/facts.md, Listeners). */
 const MAX_GROUPS = 2;
 
-/** The listeners of the newest handles of one type, one group for each event that has any. */
-export function handleListeners(type: ResourceType): readonly (readonly object[])[] {
+interface HandleListeners {
+  /** The start of the text of a root cause. */
+  readonly text: string;
+  /** One group for each event that has listeners. */
+  readonly groups: readonly (readonly object[])[];
+}
+
+/** The listeners of the newest handles of one type; null for a type whose handles have none. */
+export function handleListeners(type: ResourceType): HandleListeners | null {
   const kind = KINDS[type];
-  if (kind === undefined) return [];
+  if (kind === undefined) return null;
   const handles = openHandles().filter(kind.matches).slice(-MAX_HANDLES);
-  return kind.sources
+  const groups = kind.sources
     .map(([field, event]) =>
       handles.flatMap((handle) => listenersOf(field === null ? handle : handle[field], event)),
     )
     .filter((listeners) => listeners.length > 0)
     .slice(0, MAX_GROUPS);
+  return { text: kind.text, groups };
 }
 
 /** The original method, because a class may have overridden its own. */

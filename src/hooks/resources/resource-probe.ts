@@ -15,8 +15,8 @@ const LONG_COUNT_MS = 2;
 const VERY_LONG_COUNT_MS = 10;
 const AFTER_LONG_COUNT_MS = 60_000;
 const AFTER_VERY_LONG_COUNT_MS = 600_000;
-/** An interrupted count is rare, and three in a row are rarer. */
-const COSTS_COMPARED = 3;
+/** On a busy machine most counts are interrupted, but hardly ever ten in a row. */
+const COSTS_COMPARED = { min: 5, max: 10 } as const;
 
 export interface ResourceProbeDeps extends ActiveResourcesDeps {
   readonly clock: Clock;
@@ -44,7 +44,7 @@ export class ResourceProbe {
     const open = { acceptedSockets: countAccepted(), descriptors: descriptors?.open ?? null };
     const counts = resources.read(open, startedMs);
     const endedMs = clock.nowMs();
-    this.#lastCostsMs = [...this.#lastCostsMs, endedMs - startedMs].slice(-COSTS_COMPARED);
+    this.#lastCostsMs = [...this.#lastCostsMs, endedMs - startedMs].slice(-COSTS_COMPARED.max);
     this.#nextMs = endedMs + waitAfter(this.#costMs());
     return counts;
   }
@@ -60,7 +60,7 @@ export class ResourceProbe {
 
   /** Another process, a GC or the compilation of the first counts makes single counts long: the shortest one tells. */
   #costMs(): number {
-    return this.#lastCostsMs.length < COSTS_COMPARED ? 0 : Math.min(...this.#lastCostsMs);
+    return this.#lastCostsMs.length < COSTS_COMPARED.min ? 0 : Math.min(...this.#lastCostsMs);
   }
 
   #load(): ActiveResources {

@@ -176,24 +176,26 @@ describe('ResourceProbe', () => {
     [2, 2_000],
     [3, MINUTE_MS],
     [11, 10 * MINUTE_MS],
-  ])('after three counts of %i ms the next one is due after %i ms', (costMs, waitMs) => {
+  ])('after five counts of %i ms the next one is due after %i ms', (costMs, waitMs) => {
     const { clock, isDue } = probeWith(() => costMs);
     clock.advance(5 * MINUTE_MS);
-    expect([isDue(), isDue(), isDue()]).toEqual([true, true, true]);
+    for (let count = 0; count < 5; count += 1) expect(isDue()).toBe(true);
     clock.advance(waitMs - 1);
     expect(isDue()).toBe(false);
     clock.advance(1);
     expect(isDue()).toBe(true);
   });
 
-  test('one interrupted count changes nothing', () => {
-    const costs = [0.2, 40, 0.2, 40];
-    const { clock, isDue } = probeWith(() => costs.shift() ?? 0.2);
+  test('interrupted counts change nothing until ten in a row were long', () => {
+    const costs = [0.2];
+    const { clock, isDue } = probeWith(() => costs.shift() ?? 40);
     clock.advance(5 * MINUTE_MS);
-    for (let n = 0; n < 4; n += 1) {
+    for (let count = 0; count < 11; count += 1) {
       expect(isDue()).toBe(true);
       clock.advance(201);
     }
+    expect(isDue()).toBe(false);
+    clock.advance(10 * MINUTE_MS);
     expect(isDue()).toBe(true);
   });
 });
