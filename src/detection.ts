@@ -89,7 +89,7 @@ class SampleDetection implements Detection {
     if (!history.append(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const view = createView(history, maxConnections);
     const verdicts = evaluate(view);
-    const scaledTime = view.timeToLimit;
+    const scaledTime = view.forecast?.time ?? null;
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
     const transitions = this.#alerts.update({
       findings: findingsOf(verdicts),

@@ -142,7 +142,7 @@ export class MemoryMonitor {
     const samples = this.#samples.values;
     if (samples.length < MIN_SAMPLES) return null;
     const view = createView(this.#history);
-    const left = view.timeToLimit;
+    const left = view.forecast?.time ?? null;
     const findings = runDetectors(MEMORY_DETECTORS, view).flatMap((verdict) =>
       verdict.answer === 'found'
         ? [

@@ -1,20 +1,11 @@
 /** `Detector`: a function from a view of the history to verdicts, and the two functions that make a verdict. */
 
 import { familyOf } from '../kinds/index.ts';
-import type {
-  Answer,
-  Because,
-  Evidence,
-  Finding,
-  Kind,
-  Severity,
-  TimeToLimit,
-  Verdict,
-} from '../types/index.ts';
+import type { Answer, Because, Evidence, Finding, Kind, Severity, Verdict } from '../types/index.ts';
 import { CountWindow } from './count-growth.ts';
 import type { History } from './history.ts';
 import { postGcTrend, recentPostGcHeaps, type PostGcTrend } from './post-gc-trend.ts';
-import { timeToLimit } from './time-to-limit.ts';
+import { forecast, type Forecast } from './time-to-limit.ts';
 
 /** Everything that a detector reads in one evaluation. */
 export interface View {
@@ -23,8 +14,8 @@ export interface View {
   /** Trend of the recent post-GC heaps. Null with fewer than three. */
   readonly trend: PostGcTrend | null;
   readonly maxConnections: number | null;
-  /** In scaled time. */
-  readonly timeToLimit: TimeToLimit | null;
+  /** Null when no limit is foretold. */
+  readonly forecast: Forecast | null;
 }
 
 export const createView = (history: History, maxConnections: number | null = null): View => ({
@@ -32,7 +23,7 @@ export const createView = (history: History, maxConnections: number | null = nul
   counts: new CountWindow(history),
   trend: postGcTrend(recentPostGcHeaps(history)),
   maxConnections,
-  timeToLimit: timeToLimit(history),
+  forecast: forecast(history),
 });
 
 /** A finding that needs a second one: it stands only when memory grows too. `doubt` says what else it can be. */

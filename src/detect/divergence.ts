@@ -2,11 +2,15 @@
 
 import { formatBytes, formatDuration } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
+import type { Verdict } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
-import { isSlowing, postGcTrend } from './post-gc-trend.ts';
+import { shapeOf } from './growth-shape.ts';
+import { roseSteadily } from './old-space.ts';
+import type { PostGcHeap } from './post-gc-heaps.ts';
+import { isNearLimit, postGcTrend } from './post-gc-trend.ts';
 
 const NAME = 'divergence';
-const { majorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
+const { majorGcs, fewMajorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
 
 export const divergence: Detector = {
   name: NAME,
@@ -16,14 +20,8 @@ export const divergence: Detector = {
     const points = recent.slice(flatFrom);
     const trend = flatFrom === 0 ? wholeTrend : postGcTrend(points);
     const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
-    if (trend === null || points.length < majorGcs.value || trend.spanMs < span.value)
-      return [
-        insufficientData(
-          NAME,
-          `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
-          `Too few major GCs at a steady number of connections: ${points.length}`,
-        ),
-      ];
+    if (trend === null || points.length < fewMajorGcs.value || trend.spanMs < span.value)
+      return [tooFew(points.length)];
     const rise = trend.lastBytes - (points[0]?.bytes ?? 0);
     const minRise = riseShare.value * capacity;
     const evidence = [
@@ -33,13 +31,37 @@ export const divergence: Detector = {
     const title =
       `The post-GC heap rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} ` +
       'while the connections stayed flat';
-    const isSteady = points.every((point, i) => i === 0 || point.bytes > (points[i - 1]?.bytes ?? 0));
-    if (!(rise >= minRise)) return [noFinding(NAME, 'ok', title, { evidence })];
-    if (!isSteady || isSlowing(trend))
-      return [noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence })];
-    return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
+    if (!(rise - explainedByConnections(points) >= minRise))
+      return [noFinding(NAME, 'ok', title, { evidence })];
+    const shape = isSteady(points) ? shapeOf(trend.curve) : 'but not steadily';
+    if (shape !== null) return [noFinding(NAME, 'plateau', `${title}, ${shape}`, { evidence })];
+    const isLine = points.length >= majorGcs.value || isNearLimit(trend, capacity);
+    if (isLine || roseSteadily(history, points))
+      return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
+    return [
+      noFinding(NAME, 'inconclusive', `${title}; a few tables that were loaded look the same`, {
+        evidence,
+        missing: `${majorGcs.value} major GCs at a steady number of connections`,
+      }),
+    ];
   },
 };
+
+const isSteady = (points: readonly PostGcHeap[]): boolean =>
+  points.every((point, i) => i === 0 || point.bytes > (points[i - 1]?.bytes ?? 0));
+
+const tooFew = (points: number): Verdict =>
+  insufficientData(
+    NAME,
+    `${fewMajorGcs.value} major GCs over ${formatDuration(span.value)}`,
+    `Too few major GCs at a steady number of connections: ${points}`,
+  );
+
+/** The most that a small rise of the connections explains: all of the heap belongs to them. */
+function explainedByConnections(points: readonly PostGcHeap[]): number {
+  const { responsive = 0, bytes = 0 } = points[0] ?? {};
+  return bytes * Math.max(0, (points.at(-1)?.responsive ?? 0) / Math.max(responsive, 1) - 1);
+}
 
 /** Index from which on all values stay close to the last one. */
 function startOfFlat(values: readonly number[]): number {

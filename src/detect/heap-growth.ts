@@ -2,10 +2,17 @@
 
 import { formatBytes, formatChange, formatDuration, formatShare } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
-import type { Evidence } from '../types/index.ts';
-import { found, insufficientData, noFinding, type Detector } from './detector.ts';
-import { HOUR_MS } from './history.ts';
-import { isSlowing, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
+import type { Evidence, Verdict } from '../types/index.ts';
+import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
+import { HOUR_MS, type History } from './history.ts';
+import { shapeOf } from './growth-shape.ts';
+import {
+  isNearLimit,
+  longTermPostGcHeaps,
+  postGcTrend,
+  sinceStartOfGrowth,
+  type PostGcTrend,
+} from './post-gc-trend.ts';
 import { student995 } from './statistics.ts';
 
 const NAME = 'floor';
@@ -13,50 +20,82 @@ const { thresholds } = LEAKS['heap-growth'];
 
 export const heapGrowth: Detector = {
   name: NAME,
-  evaluate({ trend, history }) {
-    const { majorGcs, span, riseShare, largeHeapBytes, criticalGrowth } = thresholds;
-    const points = trend?.points.length ?? 0;
-    if (trend === null || points < majorGcs.value || trend.spanMs < span.value)
-      return [
-        insufficientData(
-          NAME,
-          `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
-          `Only ${points} major GCs in the window`,
-        ),
-      ];
-    const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
-    const evidence = evidenceOf(trend, capacity);
-    const text = `The post-GC heap ${formatChange(trend.riseBytes)} in ${formatDuration(trend.spanMs)}`;
-    if (!(capacity > 0))
-      return [noFinding(NAME, 'inconclusive', `${text}, but its capacity is not known`, { evidence })];
-    if (trend.riseBytes < Math.min(riseShare.value * capacity, largeHeapBytes.value))
-      return [noFinding(NAME, 'ok', text, { evidence })];
-    const doubt = doubtOf(trend, text, capacity);
-    if (doubt !== null) return [noFinding(NAME, doubt.answer, doubt.because, { evidence })];
-    const perHour = trend.perMs * HOUR_MS;
-    return [
-      found(NAME, {
-        kind: 'heap-growth',
-        subject: 'heap',
-        severity: perHour >= criticalGrowth.value ? 'critical' : 'warning',
-        title: `${text}, ${formatBytes(perHour)} per hour`,
-        evidence,
-      }),
-    ];
+  evaluate(view) {
+    const verdict = verdictOfWindow(view);
+    return [verdict.answer === 'found' ? verdict : (longGrowth(view.history) ?? verdict)];
   },
 };
+
+function verdictOfWindow({ trend, history }: View): Verdict {
+  const { majorGcs, span } = thresholds;
+  const points = trend?.points.length ?? 0;
+  if (trend === null || points < majorGcs.value || trend.spanMs < span.value)
+    return insufficientData(
+      NAME,
+      `${majorGcs.value} major GCs over ${formatDuration(span.value)}`,
+      `Only ${points} major GCs in the window`,
+    );
+  const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
+  const evidence = evidenceOf(trend, capacity);
+  const text = textOf(trend);
+  if (!(capacity > 0))
+    return noFinding(NAME, 'inconclusive', `${text}, but its capacity is not known`, { evidence });
+  if (trend.riseBytes < minRiseOf(capacity)) return noFinding(NAME, 'ok', text, { evidence });
+  const doubt = doubtOf(trend, text, capacity);
+  if (doubt === null) return finding(trend, capacity);
+  const { answer, because, missing } = doubt;
+  return noFinding(NAME, answer, because, { evidence, ...(missing === undefined ? {} : { missing }) });
+}
+
+const textOf = ({ riseBytes, spanMs }: PostGcTrend): string =>
+  `The post-GC heap ${formatChange(riseBytes)} in ${formatDuration(spanMs)}`;
+
+function finding(trend: PostGcTrend, capacity: number): Verdict {
+  const perHour = trend.perMs * HOUR_MS;
+  return found(NAME, {
+    kind: 'heap-growth',
+    subject: 'heap',
+    severity: perHour >= thresholds.criticalGrowth.value ? 'critical' : 'warning',
+    title: `${textOf(trend)}, ${formatBytes(perHour)} per hour`,
+    evidence: evidenceOf(trend, capacity),
+  });
+}
+
+/** Growth of hours opens an alert however far the limit is. Null when there is none. */
+function longGrowth(history: History): Verdict | null {
+  const { veryLongSpan, veryLongMajorGcs, veryLongRise, veryLongRiseShare, slowTrend } = thresholds;
+  const trend = postGcTrend(longTermPostGcHeaps(history, veryLongSpan.value));
+  if (trend === null || trend.spanMs < veryLongSpan.value || trend.points.length < veryLongMajorGcs.value)
+    return null;
+  const first = trend.points[0]?.bytes ?? Number.NaN;
+  const isCertain =
+    trend.riseBytes >= Math.max(veryLongRise.value, veryLongRiseShare.value * first) &&
+    trend.t > slowTrend.value &&
+    !trend.isConfounded &&
+    shapeOf(trend.curve) === null;
+  return isCertain ? finding(trend, history.last?.limits.heapCapacityBytes ?? Number.NaN) : null;
+}
 
 interface Doubt {
   readonly answer: 'plateau' | 'inconclusive';
   readonly because: string;
+  readonly missing?: string;
 }
+
+const minRiseOf = (capacity: number): number =>
+  Math.min(thresholds.riseShare.value * capacity, thresholds.largeHeapBytes.value);
 
 /** The tests must hold for the whole window, and for the part of it since the growth started. */
 function doubtOf(trend: PostGcTrend, text: string, capacity: number): Doubt | null {
   const sinceStart = sinceStartOfGrowth(trend);
-  if (isSlowing(sinceStart ?? trend)) return { answer: 'plateau', because: `${text}, but it slows down` };
+  const shape = shapeOf((sinceStart ?? trend).curve);
+  if (shape !== null) return { answer: 'plateau', because: `${text}, ${shape}` };
   if (trend.isConfounded || sinceStart?.isConfounded === true)
-    return { answer: 'inconclusive', because: `${text}, but the connections rose too` };
+    return {
+      answer: 'inconclusive',
+      because: `${text}, but the connections rose too`,
+      missing: 'connections that fall, or stay level, while the heap rises',
+    };
   const isCertain = sinceStart !== null && passes(trend, capacity) && passes(sinceStart, capacity);
   return isCertain ? null : { answer: 'inconclusive', because: notYet(trend, text, capacity) };
 }
@@ -73,7 +112,7 @@ function passes(trend: PostGcTrend, capacity: number): boolean {
     trend.t > Math.max(student995(n - coefficients), thresholds.trend.value) &&
     risesEnough &&
     timeToCapacityMs < thresholds.timeToCapacity.value &&
-    (trend.lastBytes > thresholds.fullShare.value * capacity || isLong);
+    (isLong || (trend.lastBytes > thresholds.fullShare.value * capacity && isNearLimit(trend, capacity)));
   if (isFast) return true;
   const isCertain = isLong && n >= thresholds.largeHeapMajorGcs.value && trend.t > thresholds.slowTrend.value;
   const isSlow =

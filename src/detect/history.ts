@@ -26,6 +26,8 @@ const MAX_COLUMNS = 240;
 const MIN_GAP_MS = 10 * MINUTE_MS;
 /** Recordings with rare samples have longer gaps. */
 const MIN_GAP_ROWS = 10;
+/** Memory follows the connections late where sessions outlive them: it is compared with their mean over this time too. */
+const MEAN_CONNECTIONS_MS = 10 * MINUTE_MS;
 const COARSE_MS = 5 * MINUTE_MS;
 /** More than eight hours: the longest window of a detector that reads coarse points is six. */
 const MAX_COARSE_POINTS = 100;
@@ -36,6 +38,8 @@ export interface CoarsePoint {
   readonly responsive: number;
   readonly openedTotal: number;
   readonly closedTotal: number;
+  /** Memory that counts against the limit of the container. */
+  readonly usedBytes: number;
 }
 
 export class History {
@@ -50,6 +54,7 @@ export class History {
   #rowNumber = Number.NEGATIVE_INFINITY;
   #maxLoopP99Ms = Number.NaN;
   #connectionMs = 0;
+  #meanResponsive = Number.NaN;
   #pausedUntilMs = 0;
 
   get window(): Pick<Window, 'rows' | 'times' | 'column' | 'latest' | 'rowAt' | 'meanSpacingMs'> {
@@ -94,15 +99,20 @@ export class History {
     else if (sample.atMs - last.atMs > this.#gapMs() || sample.marks.includes('clock-jump'))
       this.#clearCounts(sample.atMs);
     const row = rowOf(sample);
-    this.#connectionMs +=
-      zeroIfMissing(row.get('responsive')) * Math.max(0, sample.atMs - (last?.atMs ?? sample.atMs));
+    this.#addConnections(
+      row.get('responsive') ?? Number.NaN,
+      Math.max(0, sample.atMs - (last?.atMs ?? sample.atMs)),
+    );
     this.#last = sample;
     this.#nowMs = sample.atMs;
     if (sample.marks.includes('snapshot')) {
       this.#rebasedMs = sample.atMs;
       this.#pausedUntilMs = sample.atMs + MINUTE_MS;
     }
-    this.#postGcHeaps = withPostGcHeap(this.#postGcHeaps, sample, row, this.#connectionMs);
+    this.#postGcHeaps = withPostGcHeap(this.#postGcHeaps, sample, row, {
+      connectionMs: this.#connectionMs,
+      meanResponsive: this.#meanResponsive,
+    });
     this.#maxLoopP99Ms = Math.max(zeroIfMissing(this.#maxLoopP99Ms), zeroIfMissing(row.get('loopP99Ms')));
     return this.#completeRow(sample, row);
   }
@@ -125,6 +135,13 @@ export class History {
     this.#postGcHeaps = withSurvivors(this.#postGcHeaps, sample.atMs, row);
     this.#coarse = withCoarsePoint(this.#coarse, sample.atMs, row);
     return true;
+  }
+
+  #addConnections(responsive: number, durationMs: number): void {
+    this.#connectionMs += zeroIfMissing(responsive) * durationMs;
+    const weight = 1 - Math.exp(-durationMs / MEAN_CONNECTIONS_MS);
+    const mean = Number.isNaN(this.#meanResponsive) ? responsive : this.#meanResponsive;
+    this.#meanResponsive = Number.isNaN(responsive) ? mean : mean + weight * (responsive - mean);
   }
 
   #restart(atMs: number): void {
@@ -161,6 +178,12 @@ function withCoarsePoint(
     responsive: row.get('responsive') ?? Number.NaN,
     openedTotal: row.get('openedTotal') ?? Number.NaN,
     closedTotal: row.get('closedTotal') ?? Number.NaN,
+    usedBytes: usedBytesOf(row),
   };
   return [...points, point].slice(-MAX_COARSE_POINTS);
+}
+
+function usedBytesOf(row: ReadonlyMap<Column, number>): number {
+  const used = row.get('containerUsedBytes') ?? Number.NaN;
+  return Number.isNaN(used) ? (row.get('rssBytes') ?? Number.NaN) : used;
 }

@@ -4,7 +4,10 @@ import { formatShare, formatLimit, formatTimeToLimit } from '../core/format.ts';
 import { CONDITIONS } from '../kinds/index.ts';
 import type { Evidence } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { shapeOf } from './growth-shape.ts';
 import { type History } from './history.ts';
+import type { PostGcTrend } from './post-gc-trend.ts';
+import type { Forecast } from './time-to-limit.ts';
 
 const THRESHOLD = 'threshold';
 const EXHAUSTION = 'exhaustion';
@@ -76,11 +79,12 @@ export const memoryThreshold: Detector = {
 
 export const exhaustion: Detector = {
   name: EXHAUSTION,
-  evaluate({ history, timeToLimit }) {
-    if (timeToLimit === null)
+  evaluate({ history, trend, forecast }) {
+    if (forecast === null)
       return [
         noFinding(EXHAUSTION, 'ok', 'Memory does not grow towards a limit fast enough for an estimate'),
       ];
+    const timeToLimit = forecast.time;
     const evidence: Evidence[] = [
       {
         name: 'wsguard_time_to_limit_seconds',
@@ -94,6 +98,8 @@ export const exhaustion: Detector = {
     const isNear = usedShare(history, timeToLimit.limit) >= exhausted.usedShare.value;
     if (timeToLimit.ms >= exhausted.timeToLimit.value || !isNarrow || !isNear)
       return [noFinding(EXHAUSTION, 'ok', title, { evidence })];
+    const doubt = doubtOf(forecast, trend);
+    if (doubt !== null) return [noFinding(EXHAUSTION, 'inconclusive', `${title}, ${doubt}`, { evidence })];
     return [
       found(EXHAUSTION, {
         kind: 'exhaustion',
@@ -105,6 +111,13 @@ export const exhaustion: Detector = {
     ];
   },
 };
+
+/** The reason why the growth may stop before the limit. */
+function doubtOf({ time, grownMs, ageMs }: Forecast, trend: PostGcTrend | null): string | null {
+  if (ageMs > exhausted.latestGc.value) return 'but the last major GC was long ago';
+  if (grownMs < exhausted.duration.value * time.ms) return 'but memory has not grown for long';
+  return time.limit === 'heap' && trend !== null ? shapeOf(trend.curve) : null;
+}
 
 function usedShare({ last, postGcHeaps }: History, limit: 'heap' | 'container'): number {
   if (last === null) return 0;

@@ -17,6 +17,8 @@ export interface PostGcHeap {
   /** Old space right after a major GC. */
   readonly bytes: number;
   readonly responsive: number;
+  /** Exponential mean of the responsive connections over the last 10 min. */
+  readonly meanResponsive: number;
   /** Sum of connections times ms since the first sample: proportional to what the open connections could leak. */
   readonly connectionMs: number;
   readonly closedTotal: number;
@@ -36,7 +38,7 @@ export function withPostGcHeap(
   points: Points,
   sample: Sample,
   row: ReadonlyMap<Column, number>,
-  connectionMs: number,
+  { connectionMs, meanResponsive }: Pick<PostGcHeap, 'connectionMs' | 'meanResponsive'>,
 ): Points {
   const { floor } = sample.gc;
   const bytes = validCount(floor?.bytes);
@@ -45,6 +47,7 @@ export function withPostGcHeap(
     atMs: floor.atMs,
     bytes,
     responsive: row.get('responsive') ?? Number.NaN,
+    meanResponsive,
     connectionMs,
     closedTotal: row.get('closedTotal') ?? Number.NaN,
     externalBytes: row.get('externalBytes') ?? Number.NaN,

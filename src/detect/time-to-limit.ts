@@ -1,11 +1,10 @@
-/** `timeToLimit`: time until the heap or the container reaches the limit that ends the process. */
+/** `forecast`: time until the heap or the container reaches the limit that ends the process. */
 
 import type { TimeToLimit } from '../types/index.ts';
 import { MINUTE_MS, type History } from './history.ts';
+import { FORETOLD, HEAP_LIMIT_SHARE } from './post-gc-trend.ts';
 import { theilSen, type Slope } from './statistics.ts';
 
-/** Above this share of its capacity V8 collects most of the time. The process dies a little later (measured). */
-const HEAP_LIMIT_SHARE = 0.85;
 const MIN_POINTS = 4;
 /** The window of the slope: at least this, and a part of the uptime. Old points describe a different load. */
 const MIN_SPAN_MS = 15 * MINUTE_MS;
@@ -20,13 +19,28 @@ const MIN_EXTERNAL_SHARE = 0.3;
 /** The same for memory beyond the heap. */
 const MIN_NON_HEAP_SHARE = 0.5;
 
-/** In scaled time. Null when nothing grows towards a limit. */
-export function timeToLimit(history: History): TimeToLimit | null {
-  const heap = timeToHeapLimit(history);
-  const container = timeToContainerLimit(history);
-  if (heap === null || container === null) return heap ?? container;
-  return heap.ms <= container.ms ? heap : container;
+/** Pace of a growth, relative to its latest slope, that still counts as the same growth. */
+const MIN_PACE = 0.75;
+
+export interface Forecast {
+  /** In scaled time. */
+  readonly time: TimeToLimit;
+  /** Duration of the growth that the estimate extends. */
+  readonly grownMs: number;
+  /** Time since the last size that it is based on. */
+  readonly ageMs: number;
 }
+
+/** The limit that is reached first. Null when nothing has grown towards a limit for long enough to foretell it. */
+export function forecast(history: History): Forecast | null {
+  const heap = heapForecast(history);
+  const container = containerForecast(history);
+  if (heap === null || container === null) return heap ?? container;
+  return heap.time.ms <= container.time.ms ? heap : container;
+}
+
+/** Whether the growth has lasted for long enough to foretell this time. */
+export const isForetold = ({ time, grownMs }: Forecast, share: number): boolean => time.ms <= grownMs / share;
 
 function timeUntil(remainingBytes: number, slope: Slope, limit: TimeToLimit['limit']): TimeToLimit {
   const timeAt = (perMs: number): number | null => (perMs > 0 ? Math.max(0, remainingBytes / perMs) : null);
@@ -47,7 +61,7 @@ const minusAge = (time: TimeToLimit, ageMs: number): TimeToLimit => ({
   highMs: time.highMs === null ? null : Math.max(0, time.highMs - ageMs),
 });
 
-function timeToHeapLimit({ postGcHeaps, nowMs, last }: History): TimeToLimit | null {
+function heapForecast({ postGcHeaps, nowMs, last }: History): Forecast | null {
   const newest = postGcHeaps.at(-1);
   if (newest === undefined || last === null) return null;
   const capacity = last.limits.heapCapacityBytes;
@@ -61,11 +75,12 @@ function timeToHeapLimit({ postGcHeaps, nowMs, last }: History): TimeToLimit | n
     MIN_SLOPE_PER_MS * capacity,
   );
   if (slope === null) return null;
-  const time = timeUntil(HEAP_LIMIT_SHARE * capacity - newest.bytes, slope, 'heap');
-  return minusAge(time, nowMs - newest.atMs);
+  const ageMs = nowMs - newest.atMs;
+  const time = minusAge(timeUntil(HEAP_LIMIT_SHARE * capacity - newest.bytes, slope, 'heap'), ageMs);
+  return ifForetold({ time, grownMs: grownMs(postGcHeaps, ({ bytes }) => bytes, slope.perMs), ageMs });
 }
 
-function timeToContainerLimit({ window, nowMs, last, rebasedMs }: History): TimeToLimit | null {
+function containerForecast({ window, coarse, nowMs, last, rebasedMs }: History): Forecast | null {
   const limit = last?.limits.containerBytes ?? null;
   if (limit === null || !(limit > 0)) return null;
   const from = window.rowAt(Math.max(nowMs - RSS_WINDOW_MS, rebasedMs));
@@ -84,7 +99,26 @@ function timeToContainerLimit({ window, nowMs, last, rebasedMs }: History): Time
     riseOf(nonHeap) > riseOf(firstHalf);
   if (!buffersGrow && !nonHeapGrows) return null;
   const slope = theilSen(times, used, MIN_SLOPE_PER_MS * limit);
-  return slope === null ? null : timeUntil(limit - (used.at(-1) ?? 0), slope, 'container');
+  if (slope === null) return null;
+  const time = timeUntil(limit - (used.at(-1) ?? 0), slope, 'container');
+  return ifForetold({ time, grownMs: grownMs(coarse, ({ usedBytes }) => usedBytes, slope.perMs), ageMs: 0 });
+}
+
+const ifForetold = (estimate: Forecast): Forecast | null =>
+  isForetold(estimate, FORETOLD) ? estimate : null;
+
+/** The longest time before the last point in which the growth had three quarters of this pace. */
+function grownMs<P extends { readonly atMs: number }>(
+  points: readonly P[],
+  bytesOf: (point: P) => number,
+  perMs: number,
+): number {
+  const last = points.at(-1);
+  if (last === undefined) return 0;
+  const first = points.find(
+    (point) => bytesOf(last) - bytesOf(point) >= MIN_PACE * perMs * (last.atMs - point.atMs),
+  );
+  return last.atMs - (first ?? last).atMs;
 }
 
 const riseOf = (values: Float64Array): number => (values.at(-1) ?? 0) - (values[0] ?? 0);

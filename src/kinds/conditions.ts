@@ -110,6 +110,19 @@ export const CONDITIONS = {
         severity: 'critical',
         source: fromTraces('below 70 % a cache that is filling looks the same'),
       }),
+      duration: limit('duration of the growth relative to the time to the limit', {
+        value: 2,
+        unit: '1',
+        severity: 'critical',
+        source: measured('35 min of compiling new code said nothing about the next 30'),
+      }),
+      latestGc: limit('time since the last major GC, for the heap', {
+        value: 15 * MINUTE_MS,
+        unit: 'ms',
+        is: 'at most',
+        severity: 'critical',
+        source: measured('an older size says nothing about the present growth'),
+      }),
     },
     window: {
       ms: 15 * MINUTE_MS,

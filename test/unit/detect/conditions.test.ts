@@ -39,7 +39,7 @@ test('heap exhaustion is reported when it is near and certain and no leak explai
   const first = transitions[0];
   expect(first).toMatchObject({ event: 'opened', kind: 'exhaustion', severity: 'critical' });
   expect(first?.title).toMatch(
-    /^The process reaches 85 % of the heap capacity in about \d+ min( \(\d+ to \d+\))?$/,
+    /^The process reaches 85 % of the heap capacity in about [\d.]+ min( \([\d.]+ to [\d.]+\))?$/,
   );
 });
 

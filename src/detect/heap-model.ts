@@ -1,0 +1,178 @@
+/**
+ * `heapModel`: the post-GC heap as memory that the open connections need, and memory that is leaked.
+ *
+ *   bytes = constant + bytesPerConnection x connections + rise x progress        (one row per major GC, least squares)
+ *
+ * The progress of a leak is the time, the sum of connections over time, or the number of closed connections. While the
+ * connections rise in a straight line, all of them are the same straight line, and nothing can be told apart.
+ */
+
+import type { PostGcHeap } from './post-gc-heaps.ts';
+import {
+  createDesign,
+  fitCoefficients,
+  lastStandardError,
+  mean,
+  residualSumOfSquares,
+  standardDeviation,
+} from './statistics.ts';
+
+/** Share of the mean below which the connections count as constant. */
+const MIN_VARIATION = 0.03;
+/** A fit with three coefficients needs twice as many points. */
+const MIN_POINTS_WITH_CONNECTIONS = 6;
+/** Lags of the Newey-West error, in major GCs. */
+const LAGS = 2;
+/** Connections and progress that share more of their variance are one line. Ramps of the recordings share 0.9 to 1. */
+const MAX_SHARED_VARIANCE = 0.9;
+/** Part of the rise that connections cannot explain, even if the whole heap is theirs. */
+const MIN_UNEXPLAINED = 0.5;
+/** Fewer closed connections do not make a pace. */
+const MIN_CLOSED = 20;
+/** When one burst has more of the closed connections, it may be a deploy that loads tables too. */
+const MAX_SHARE_OF_STEP = 1 / 3;
+
+export interface Progress {
+  /** For each point, the share of the whole that has passed. */
+  readonly shares: Float64Array;
+  /** Whether it is a bent line while the connections rise in a straight one. */
+  readonly isBent: boolean;
+}
+
+export interface HeapModel {
+  /** Rise that the connections do not explain. */
+  readonly riseBytes: number;
+  /** The rise in standard errors. */
+  readonly t: number;
+  readonly progress: Progress;
+  /** The heap without the memory that the connections explain. */
+  readonly unexplained: Float64Array;
+  readonly connectionsVary: boolean;
+  /** The connections rose too, and the points do not separate both effects. */
+  readonly isConfounded: boolean;
+}
+
+/** At least three points. */
+export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
+  const bytes = Float64Array.from(points, (point) => point.bytes);
+  const loads = [
+    loadOf(points, ({ responsive }) => responsive),
+    loadOf(points, ({ meanResponsive }) => meanResponsive),
+  ];
+  const connectionsVary = loads.some(({ varies }) => varies);
+  const rose = loads.some((load) => load.rose);
+  const progresses = progressesOf(points, rose);
+  const canSeparate = connectionsVary && points.length >= MIN_POINTS_WITH_CONNECTIONS;
+  const fits = progresses.flatMap((progress) =>
+    canSeparate
+      ? loads.map(({ counts }) => fitWithConnections(bytes, counts, progress))
+      : [fitAlone(bytes, progress)],
+  );
+  // A perfectly straight line of connections has no fit: the whole rise is stated, and it may belong to them.
+  const best = smallest(fits) ?? smallest(progresses.map((progress) => fitAlone(bytes, progress)));
+  if (best === null) return null;
+  const isSeparated = canSeparate && !isSameLine(best, points);
+  return { ...best, connectionsVary, isConfounded: rose && !isSeparated && !growsFaster(points) };
+}
+
+/**
+ * Whether the connections rise in nearly the same line as the leak. Their short variations, which memory follows late or
+ * not at all, then decide the fit. The sum of connections over time is a bent line, so it is never the same.
+ */
+function isSameLine({ progress: { shares, isBent } }: Fit, points: readonly PostGcHeap[]): boolean {
+  const counts = Float64Array.from(points, ({ meanResponsive }) => meanResponsive);
+  return !isBent && correlation(counts, shares) ** 2 > MAX_SHARED_VARIANCE;
+}
+
+/** Whether the heap grows by more than the connections could explain if all of it belonged to them. */
+function growsFaster(points: readonly PostGcHeap[]): boolean {
+  const first = points[0];
+  const last = points.at(-1);
+  if (first === undefined || last === undefined) return false;
+  const explained = first.bytes * (last.meanResponsive / Math.max(first.meanResponsive, 1));
+  return last.bytes - explained > MIN_UNEXPLAINED * (last.bytes - first.bytes);
+}
+
+function correlation(a: Float64Array, b: Float64Array): number {
+  const meanA = mean(a);
+  const meanB = mean(b);
+  const covariance =
+    a.reduce((sum, value, i) => sum + (value - meanA) * ((b[i] ?? 0) - meanB), 0) / (a.length - 1);
+  return covariance / (standardDeviation(a) * standardDeviation(b));
+}
+
+interface Fit extends Pick<HeapModel, 'riseBytes' | 't' | 'progress' | 'unexplained'> {
+  readonly residuals: number;
+}
+
+const smallest = (fits: readonly (Fit | null)[]): Fit | null =>
+  fits.reduce(
+    (best, fit) => (best === null || (fit !== null && fit.residuals < best.residuals) ? fit : best),
+    null,
+  );
+
+/** Null where connections and progress are the same line. */
+function fitWithConnections(bytes: Float64Array, counts: Float64Array, progress: Progress): Fit | null {
+  const deviation = standardDeviation(counts) || 1;
+  const center = mean(counts);
+  const scaled = counts.map((count) => (count - center) / deviation);
+  const design = createDesign([bytes.map(() => 1), scaled, progress.shares]);
+  if (design === null) return null;
+  const coefficients = fitCoefficients(design, bytes);
+  const perConnection = (coefficients[1] ?? 0) / deviation;
+  const error = lastStandardError(design, bytes, coefficients, LAGS);
+  // A connection frees no memory, and all connections together need no more than the heap.
+  const most = bytes.reduce((low, value, i) => Math.min(low, value / Math.max(1, counts[i] ?? 0)), Infinity);
+  const bounded = Math.min(Math.max(0, perConnection), most);
+  const unexplained = bytes.map((value, i) => value - bounded * ((counts[i] ?? 0) - center));
+  if (bounded !== perConnection) {
+    const rest = fitAlone(unexplained, progress);
+    // The error of the fit with connections stays: it says how well the two can be told apart.
+    return rest === null ? null : { ...rest, t: Math.min(rest.t, rest.riseBytes / Math.max(error, 1)) };
+  }
+  const riseBytes = coefficients[2] ?? 0;
+  const residuals = residualSumOfSquares(design, bytes, coefficients);
+  return { riseBytes, t: riseBytes / Math.max(error, 1), progress, unexplained, residuals };
+}
+
+function fitAlone(bytes: Float64Array, progress: Progress): Fit | null {
+  const design = createDesign([bytes.map(() => 1), progress.shares]);
+  if (design === null) return null;
+  const coefficients = fitCoefficients(design, bytes);
+  const riseBytes = coefficients[1] ?? 0;
+  const error = lastStandardError(design, bytes, coefficients, LAGS);
+  const residuals = residualSumOfSquares(design, bytes, coefficients);
+  return { riseBytes, t: riseBytes / Math.max(error, 1), progress, unexplained: bytes, residuals };
+}
+
+function progressesOf(points: readonly PostGcHeap[], connectionsRose: boolean): Progress[] {
+  const progresses = [{ shares: sharesOf(points, ({ atMs }) => atMs), isBent: false }];
+  if (connectionsRose)
+    progresses.push({ shares: sharesOf(points, ({ connectionMs }) => connectionMs), isBent: true });
+  const closed = (points.at(-1)?.closedTotal ?? Number.NaN) - (points[0]?.closedTotal ?? Number.NaN);
+  const byClosed = sharesOf(points, ({ closedTotal }) => closedTotal);
+  const isSpread = byClosed.every((share, i) => share - (byClosed[i - 1] ?? 0) <= MAX_SHARE_OF_STEP);
+  if (closed >= MIN_CLOSED && isSpread) progresses.push({ shares: byClosed, isBent: false });
+  return progresses;
+}
+
+function sharesOf(points: readonly PostGcHeap[], valueOf: (point: PostGcHeap) => number): Float64Array {
+  const values = Float64Array.from(points, valueOf);
+  const first = values[0] ?? 0;
+  const total = (values.at(-1) ?? 0) - first || 1;
+  return values.map((value) => (value - first) / total);
+}
+
+interface Load {
+  readonly counts: Float64Array;
+  readonly varies: boolean;
+  readonly rose: boolean;
+}
+
+function loadOf(points: readonly PostGcHeap[], countOf: (point: PostGcHeap) => number): Load {
+  const counts = Float64Array.from(points, countOf);
+  const deviation = counts.some(Number.isNaN) ? 0 : standardDeviation(counts);
+  const varies = deviation > MIN_VARIATION * mean(counts) && deviation > 0;
+  const rose = varies && (counts.at(-1) ?? 0) > (1 + MIN_VARIATION) * (counts[0] ?? 0);
+  return { counts, varies, rose };
+}
