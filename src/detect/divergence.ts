@@ -5,9 +5,10 @@ import { LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { shapeOf } from './growth-shape.ts';
+import type { History } from './history.ts';
 import { roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
-import { isNearLimit, postGcTrend } from './post-gc-trend.ts';
+import { isNearLimit, postGcTrend, type PostGcTrend } from './post-gc-trend.ts';
 
 const NAME = 'divergence';
 const { majorGcs, fewMajorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
@@ -19,11 +20,10 @@ export const divergence: Detector = {
     const flatFrom = startOfFlat(recent.map(({ responsive }) => responsive));
     const points = recent.slice(flatFrom);
     const trend = flatFrom === 0 ? wholeTrend : postGcTrend(points);
-    const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
     if (trend === null || points.length < fewMajorGcs.value || trend.spanMs < span.value)
       return [tooFew(points.length)];
     const rise = trend.lastBytes - (points[0]?.bytes ?? 0);
-    const minRise = riseShare.value * capacity;
+    const minRise = riseShare.value * capacityOf(history);
     const evidence = [
       { name: 'rise_in_window', value: rise, unit: 'By', threshold: minRise, windowMs: trend.spanMs },
       { name: 'responsive_connections', value: points.at(-1)?.responsive ?? 0, unit: 'connections' },
@@ -35,17 +35,20 @@ export const divergence: Detector = {
       return [noFinding(NAME, 'ok', title, { evidence })];
     const shape = isSteady(points) ? shapeOf(trend.curve) : 'but not steadily';
     if (shape !== null) return [noFinding(NAME, 'plateau', `${title}, ${shape}`, { evidence })];
-    const isLine = points.length >= majorGcs.value || isNearLimit(trend, capacity);
-    if (isLine || roseSteadily(history, points))
+    if (isLine(trend, history))
       return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
-    return [
-      noFinding(NAME, 'inconclusive', `${title}; a few tables that were loaded look the same`, {
-        evidence,
-        missing: `${majorGcs.value} major GCs at a steady number of connections`,
-      }),
-    ];
+    const missing = `${majorGcs.value} major GCs at a steady number of connections`;
+    const because = `${title}; a few tables that were loaded look the same`;
+    return [noFinding(NAME, 'inconclusive', because, { evidence, missing })];
   },
 };
+
+const isLine = (trend: PostGcTrend, history: History): boolean =>
+  trend.points.length >= majorGcs.value ||
+  isNearLimit(trend, capacityOf(history)) ||
+  roseSteadily(history, trend.points);
+
+const capacityOf = ({ last }: History): number => last?.limits.heapCapacityBytes ?? Number.NaN;
 
 const isSteady = (points: readonly PostGcHeap[]): boolean =>
   points.every((point, i) => i === 0 || point.bytes > (points[i - 1]?.bytes ?? 0));

@@ -39,9 +39,6 @@ export function forecast(history: History): Forecast | null {
   return heap.time.ms <= container.time.ms ? heap : container;
 }
 
-/** Whether the growth has lasted for long enough to foretell this time. */
-export const isForetold = ({ time, grownMs }: Forecast, share: number): boolean => time.ms <= grownMs / share;
-
 function timeUntil(remainingBytes: number, slope: Slope, limit: TimeToLimit['limit']): TimeToLimit {
   const timeAt = (perMs: number): number | null => (perMs > 0 ? Math.max(0, remainingBytes / perMs) : null);
   const ms = timeAt(slope.perMs) ?? 0;
@@ -105,7 +102,7 @@ function containerForecast({ window, coarse, nowMs, last, rebasedMs }: History):
 }
 
 const ifForetold = (estimate: Forecast): Forecast | null =>
-  isForetold(estimate, FORETOLD) ? estimate : null;
+  estimate.time.ms <= estimate.grownMs / FORETOLD ? estimate : null;
 
 /** The longest time before the last point in which the growth had three quarters of this pace. */
 function grownMs<P extends { readonly atMs: number }>(

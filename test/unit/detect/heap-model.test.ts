@@ -75,8 +75,6 @@ test.each([
 ])('memory that rises with connections in %s is not claimed as leaked', (_, connections) => {
   const { isConfounded, riseMb } = modelOf({ connections, megabytes: (minute) => 40 + 0.25 * minute });
   expect(isConfounded || Math.abs(riseMb) < 0.1).toBe(true);
-
-  expect(isConfounded).toBe(true);
 });
 
 test('fewer than six major GCs do not separate connections that rise', () => {
