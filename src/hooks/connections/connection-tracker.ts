@@ -51,8 +51,6 @@ const MAX_SLICE_MS = 1;
 const CLOCK_EVERY_CONNECTIONS = 16;
 /** A bound against a storm of connections: the next sweep classifies the rest. */
 const MAX_NEW_SOCKETS = 20_000;
-/** The lists of `websocket` servers are read at most this often. */
-const REFRESH_MS = 10_000;
 
 export class ConnectionTracker implements SocketObserver {
   readonly closeCodes: Record<string, number> = {};
@@ -194,7 +192,8 @@ export class ConnectionTracker implements SocketObserver {
       this.#sampledAtMs = nowMs;
       this.#sampledShare = SUSPICION_SAMPLE / Math.max(1, this.#totals.unprobed());
     }
-    if (this.#totals.inProbeGroup('no-ping') > 0 && nowMs - this.#refreshedAtMs >= REFRESH_MS) {
+    const isStale = nowMs - this.#refreshedAtMs >= rules.pingEveryUnderSuspicionMs;
+    if (this.#totals.active('upgraded') > 0 && isStale) {
       this.#refreshedAtMs = nowMs;
       this.#libraries.refresh();
     }
