@@ -19,9 +19,15 @@ function start(timeScale = 1) {
   return { clock, sent, update };
 }
 
-test('each change of the suspicion is sent once', () => {
-  const { sent, update } = start();
-  for (const suspicion of [false, true, true, false, false]) update(suspicion, false);
+test('each change of the suspicion is sent once, its end after a quarter of an hour without it', () => {
+  const { clock, sent, update } = start();
+  for (const suspicion of [false, true, true, false, true, false]) update(suspicion, false);
+  expect(sent).toEqual(['suspicion true']);
+  clock.advance(15 * 60_000 - 1);
+  update(false, false);
+  expect(sent).toEqual(['suspicion true']);
+  clock.advance(1);
+  for (const suspicion of [false, false]) update(suspicion, false);
   expect(sent).toEqual(['suspicion true', 'suspicion false']);
 });
 
