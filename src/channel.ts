@@ -10,9 +10,12 @@ import type {
   Alert,
   AllocationProfile,
   Blind,
+  CaptureReadings,
   Clock,
   Culprit,
   Failed,
+  ForkedChild,
+  ForkRequest,
   Identity,
   Refused,
   Sample,
@@ -66,10 +69,15 @@ export interface FromWatcher {
     suspicion: boolean;
   };
   requests: {
+    /** Inputs to the decision about a snapshot in this folder. */
+    captureReadings: { request: string; reply: CaptureReadings };
+    /** Writes a snapshot in this process. */
     snapshot: {
-      request: { readonly folder: string; readonly label: string };
-      reply: UnfinishedSnapshot | Refused | Failed;
+      request: { readonly dir: string; readonly label: string; readonly redact: boolean };
+      reply: UnfinishedSnapshot | Failed;
     };
+    /** Forks a child that writes a snapshot. */
+    fork: { request: ForkRequest; reply: ForkedChild | Refused | Failed };
     locateListener: {
       request: { readonly emitter: string; readonly event: string };
       reply: Culprit | null;
@@ -93,6 +101,8 @@ export interface WatcherSetup {
   readonly startedWallMs: number;
   /** Memory of the heartbeat counter; null without a watcher thread. */
   readonly heartbeat: SharedArrayBuffer | null;
+  /** Why the application thread cannot be forked for a heap snapshot; null when it can. */
+  readonly forkUnavailable: string | null;
   /** Null with a watcher thread. */
   readonly noThreadReason: string | null;
   /** Number of watchers of this process that died before. */

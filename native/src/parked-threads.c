@@ -14,7 +14,8 @@
 // Younger than some kernel headers. The numbers are the same on every architecture.
 enum { EPOLL_PWAIT2 = 441, FUTEX_WAITV = 449 };
 
-// System calls in which a thread waits for work. It may hold a lock in any other one.
+// System calls in which a thread waits for work, for input or for a child process. It may hold a lock in any other one,
+// above all in those of the memory management.
 static bool is_waiting_call(long number) {
   switch (number) {
 #ifdef SYS_epoll_wait
@@ -33,6 +34,13 @@ static bool is_waiting_call(long number) {
     case SYS_nanosleep:
     case SYS_clock_nanosleep:
     case SYS_rt_sigtimedwait:
+    case SYS_read:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_wait4:
+    case SYS_waitid:
     case EPOLL_PWAIT2:
     case FUTEX_WAITV:
       return true;

@@ -1,6 +1,7 @@
 /** The state that the parts of a running agent share on the application thread. */
 import type { PreloadContext } from '../agent.ts';
 import type { FromApp, Link, WatcherSetup } from '../channel.ts';
+import { forkUnavailableReason } from '../capture/fork-support.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
 import { reasonForNoFiles } from '../core/no-files.ts';
 import type { MetricState } from '../export/metric.ts';
@@ -60,6 +61,7 @@ export function createWatcherSetup(
     env,
     isDirSet,
     noFilesReason,
+    forkUnavailable: forkUnavailableReason(),
     startedWallMs,
     heartbeat: noThreadReason === null ? heartbeat.memory : null,
     openAlerts: [...openAlerts.values()],

@@ -1,17 +1,26 @@
 /**
- * Takes heap snapshots of the application thread with the agent's settings. A child process redacts the file later,
- * because redaction on this thread would block the server.
+ * The application thread's part of a heap snapshot with the agent's settings. The watcher decides, and child processes
+ * redact: work for which this thread would stop longer.
  */
-import { HeapSnapshotter } from '../capture/heap-snapshotter.ts';
+import { HeapSnapshotter, type WriteRequest } from '../capture/heap-snapshotter.ts';
 import type { Config } from '../config/schema.ts';
 import { createCaptureLimits, type HeapFlags } from '../sample/limits.ts';
-import type { Clock, Failed, Refused, UnfinishedSnapshot } from '../types/index.ts';
+import type {
+  CaptureReadings,
+  Clock,
+  Failed,
+  ForkedChild,
+  ForkRequest,
+  Refused,
+  UnfinishedSnapshot,
+} from '../types/index.ts';
 import type { HeartbeatCounter } from './heartbeat-counter.ts';
 
-/** Chosen for one process. The watcher's daily quota is lower; only `agent.snapshot()` can reach this one. */
-const MAX_FILES = 20;
-
-export type TakeSnapshot = (folder: string, label: string) => UnfinishedSnapshot | Refused | Failed;
+export interface AppSnapshotter {
+  readings(folder: string): CaptureReadings;
+  write(request: WriteRequest): UnfinishedSnapshot | Failed;
+  fork(request: ForkRequest): Promise<ForkedChild | Refused | Failed>;
+}
 
 interface Deps {
   readonly config: Config;
@@ -20,28 +29,28 @@ interface Deps {
   readonly flags: HeapFlags;
   /** Called with each unredacted file: it must not outlive the process. */
   readonly onRawFile: (file: string) => void;
-  /** The capture changes the next sample's memory and pauses. */
+  /** A snapshot in the process changes the next sample's memory and pauses. */
   readonly beforeCapture: () => void;
 }
 
-export function createHeapSnapshotter(deps: Deps): TakeSnapshot {
+export function createHeapSnapshotter(deps: Deps): AppSnapshotter {
   const { config, clock, heartbeat, flags, onRawFile, beforeCapture } = deps;
-  const redact = config.redact === 'on';
   const snapshotter = new HeapSnapshotter({
-    budget: { method: config.snapshot, pauseBudgetMs: config.pauseBudgetMs, maxFiles: MAX_FILES, redact },
     limits: createCaptureLimits(flags),
     clock,
     duringPause(write) {
       beforeCapture();
       return heartbeat.duringCapture(write);
     },
+    duringFork: (fork) => heartbeat.duringCapture(fork),
   });
-  let filesWritten = 0;
-  return (folder, label) => {
-    const snapshot = snapshotter.take({ dir: folder, label, filesKept: filesWritten, isRunning: false });
-    if (snapshot.outcome !== 'written') return snapshot;
-    filesWritten += 1;
-    if (redact) onRawFile(snapshot.file);
-    return snapshot;
+  return {
+    readings: (folder) => snapshotter.readings(folder, config.dir),
+    write(request) {
+      const snapshot = snapshotter.write(request);
+      if (snapshot.outcome === 'written' && request.redact) onRawFile(snapshot.file);
+      return snapshot;
+    },
+    fork: (request) => snapshotter.fork(request),
   };
 }

@@ -5,7 +5,7 @@ import type { FromWatcher, MessageHandlers } from '../channel.ts';
 import type { AllocationProfile, Failed } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
 import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
-import type { TakeSnapshot } from './heap-snapshotter.ts';
+import type { AppSnapshotter } from './heap-snapshotter.ts';
 
 const FAULT: Failed = {
   outcome: 'failed',
@@ -17,7 +17,8 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
   const { sampler, events, openAlerts, preload } = context;
   const { guard } = preload;
   const profile = createProfileSwitch();
-  let takeSnapshot: TakeSnapshot | null = null;
+  let loaded: AppSnapshotter | null = null;
+  const snapshotter = (): AppSnapshotter => (loaded ??= loadSnapshotter(context));
   return {
     onMessage: {
       ready: () => context.link?.send('attached', sampler.attached()),
@@ -40,16 +41,17 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
         guard.runAsync('locate', () => sampler.locateListener(emitter, event), null),
       locateResources: (type) => guard.runAsync('locate', () => sampler.locateResources(type), null),
       pingAll: () => guard.runAsync('ping all', () => sampler.pingAll().then(() => null), null),
-      snapshot: ({ folder, label }) => {
-        const take = () => (takeSnapshot ??= loadSnapshotter(context))(folder, label);
-        return Promise.resolve(guard.run('snapshot', take, FAULT));
-      },
+      captureReadings: (folder) =>
+        Promise.resolve(guard.run('snapshot', () => snapshotter().readings(folder), null)),
+      snapshot: (request) =>
+        Promise.resolve(guard.run('snapshot', () => snapshotter().write(request), FAULT)),
+      fork: (request) => guard.runAsync('snapshot', () => snapshotter().fork(request), FAULT),
     },
   };
 }
 
 /** Loads the snapshotter with the first request, because most processes never take a snapshot. */
-function loadSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: AgentContext): TakeSnapshot {
+function loadSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: AgentContext): AppSnapshotter {
   const { createHeapSnapshotter } = require('./heap-snapshotter.ts') as typeof HeapSnapshotterModule;
   return createHeapSnapshotter({
     config: resolved.config,

@@ -1,10 +1,14 @@
-/** Decides whether a heap snapshot may be taken now: the process must survive it and its pause fit the budget. Pure. */
+/**
+ * Decides whether a heap snapshot may be taken now, and by which method: the process must survive it, and its pause must
+ * fit the budget. Pure.
+ */
 
 import { formatBytes, formatCount } from '../core/format.ts';
 import { refused } from '../core/outcome.ts';
 import type {
   CaptureBudget,
   CaptureCost,
+  CaptureMethod,
   CaptureReadings,
   CaptureState,
   Headroom,
@@ -14,8 +18,11 @@ import { predictCost, redactionRssBytes } from './predict-cost.ts';
 
 export interface CaptureAllowed {
   readonly outcome: 'allowed';
+  readonly method: CaptureMethod;
   /** The predicted cost. */
   readonly cost: CaptureCost;
+  /** Why the snapshot is not taken in a forked process; null when it is. */
+  readonly notForkedBecause: string | null;
 }
 
 const MIB = 1024 * 1024;
@@ -25,20 +32,74 @@ const USABLE_SHARE = 0.8;
 const DISK_RESERVE_BYTES = 64 * MIB;
 /** Chosen: messages that arrive during the pause are handled at once after it, and the heap needs room for them. */
 const HEAP_RESERVE_BYTES = 8 * MIB;
+/** Chosen: no client notices the stop of a fork, and a health check survives the stop of a snapshot in the process. */
+const PAUSE_BUDGET_MS: Readonly<Record<CaptureMethod, number>> = { fork: 250, inprocess: 2000 };
+/** Redacted snapshots compress to a seventh or less (measured). */
+const MIN_GZIP_RATIO = 4;
 
 export function decideCapture(
   readings: CaptureReadings,
   budget: CaptureBudget,
   state: CaptureState,
 ): CaptureAllowed | Refused {
-  const cost = predictCost(readings, state.learned);
+  const settings = checkSettings(budget, state) ?? checkDirectory(readings);
+  if (settings !== null) return settings;
+  if (budget.method === 'inprocess') return decideInProcess(readings, budget, state);
+  const forked = decideFork(readings, budget, state);
+  if (forked.outcome === 'allowed' || budget.method === 'fork') return forked;
+  const inProcess = decideInProcess(readings, budget, state);
+  return inProcess.outcome === 'allowed'
+    ? { ...inProcess, notForkedBecause: forked.reason }
+    : bothRefused(forked, inProcess);
+}
+
+function decideFork(
+  readings: CaptureReadings,
+  budget: CaptureBudget,
+  { learned }: CaptureState,
+): CaptureAllowed | Refused {
+  if (readings.forkUnavailable !== null) return refused(`cannot fork: ${readings.forkUnavailable}`);
+  const cost = predictCost(readings, learned, 'fork');
   return (
-    checkSettings(budget, state) ??
-    checkPause(cost, budget) ??
-    checkHeap(readings) ??
-    checkMemory(cost, readings, budget) ??
-    checkDisk(cost, readings) ?? { outcome: 'allowed', cost }
+    checkPause(cost, budget, 'fork') ??
+    checkMemory(cost, readings, true) ??
+    checkDisk(cost.fileBytes / MIN_GZIP_RATIO, readings) ??
+    allowed('fork', cost)
   );
+}
+
+function decideInProcess(
+  readings: CaptureReadings,
+  budget: CaptureBudget,
+  { learned }: CaptureState,
+): CaptureAllowed | Refused {
+  const cost = predictCost(readings, learned, 'inprocess');
+  return (
+    checkPause(cost, budget, 'inprocess') ??
+    checkHeap(readings) ??
+    checkMemory(cost, readings, budget.redact) ??
+    checkDisk(cost.fileBytes, readings) ??
+    allowed('inprocess', cost)
+  );
+}
+
+const allowed = (method: CaptureMethod, cost: CaptureCost): CaptureAllowed => ({
+  outcome: 'allowed',
+  method,
+  cost,
+  notForkedBecause: null,
+});
+
+/** The bytes are those of the method that needs them; a fork is the one that an operator wants to have. */
+function bothRefused(forked: Refused, inProcess: Refused): Refused {
+  const { needBytes, haveBytes } = forked.needBytes === undefined ? inProcess : forked;
+  const reason =
+    forked.reason === inProcess.reason
+      ? forked.reason
+      : `in a forked process: ${forked.reason}; in this process: ${inProcess.reason}`;
+  return needBytes === undefined || haveBytes === undefined
+    ? refused(reason)
+    : refused(reason, { needBytes, haveBytes });
 }
 
 function checkSettings(budget: CaptureBudget, { isRunning, filesKept }: CaptureState): Refused | null {
@@ -48,16 +109,21 @@ function checkSettings(budget: CaptureBudget, { isRunning, filesKept }: CaptureS
   return refused(`${filesKept} snapshot files are kept, the limit is ${budget.maxFiles}`);
 }
 
+const checkDirectory = ({ directoryRefused }: CaptureReadings): Refused | null =>
+  directoryRefused === null ? null : refused(directoryRefused);
+
 /** In milliseconds, because the setting is. */
 function checkPause(
   { pauseMs }: CaptureCost,
   { pauseBudgetMs, pauseSetting }: CaptureBudget,
+  method: CaptureMethod,
 ): Refused | null {
-  if (pauseMs <= pauseBudgetMs) return null;
+  const budgetMs = pauseBudgetMs ?? PAUSE_BUDGET_MS[method];
+  if (pauseMs <= budgetMs) return null;
   const setting = pauseSetting ?? 'WSGUARD_PAUSE_BUDGET_MS';
   return refused(
     `needs a pause of about ${formatCount(Math.round(pauseMs))} ms, ` +
-      `the budget is ${formatCount(pauseBudgetMs)} ms (${setting})`,
+      `the budget is ${formatCount(budgetMs)} ms (${setting})`,
   );
 }
 
@@ -71,14 +137,17 @@ function checkHeap({ heapCapacityBytes, oldSpaceBytes }: CaptureReadings): Refus
   );
 }
 
-/** V8 returns the snapshot's memory to malloc, which keeps it while the redaction process runs. */
+/**
+ * A forked child and its redaction run at the same time. After a snapshot in the process malloc keeps the memory while
+ * the redaction runs.
+ */
 function checkMemory(
   { rssBytes, fileBytes, nodes }: CaptureCost,
   readings: CaptureReadings,
-  { redact }: CaptureBudget,
+  hasRedaction: boolean,
 ): Refused | null {
   const haveBytes = headroomBytes(readings);
-  const needBytes = (rssBytes + (redact ? redactionRssBytes(fileBytes) : 0)) / USABLE_SHARE;
+  const needBytes = (rssBytes + (hasRedaction ? redactionRssBytes(fileBytes) : 0)) / USABLE_SHARE;
   if (haveBytes === null || needBytes <= haveBytes) return null;
   return refused(
     `needs ${formatBytes(needBytes)} of memory for about ${formatCount(nodes)} objects, ` +
@@ -87,7 +156,7 @@ function checkMemory(
   );
 }
 
-function checkDisk({ fileBytes }: CaptureCost, { diskFreeBytes }: CaptureReadings): Refused | null {
+function checkDisk(fileBytes: number, { diskFreeBytes }: CaptureReadings): Refused | null {
   const needBytes = fileBytes + DISK_RESERVE_BYTES;
   if (diskFreeBytes === null || needBytes <= diskFreeBytes) return null;
   return refused(`needs ${formatBytes(needBytes)} of disk space, ${formatBytes(diskFreeBytes)} available`, {

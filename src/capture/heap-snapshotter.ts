@@ -1,43 +1,46 @@
 /**
- * Takes a heap snapshot of this thread through the gate. The agent and `HeapAnalyzer` share it. The thread stops while V8
- * writes. No other way of taking a snapshot in the process has a shorter pause (docs/facts.md). A child process redacts
- * the file later.
+ * Takes heap snapshots of this thread: it writes them itself, or forks a child that does. The agent and `HeapAnalyzer` share
+ * it. The thread stops while V8 writes; no other way of taking a snapshot in the process has a shorter pause
+ * (docs/facts.md).
  */
-import { existsSync, openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
 import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder, removeFile } from '../core/folders.ts';
 import { failureFrom } from '../core/outcome.ts';
 import type {
-  CaptureBudget,
   CaptureLimits,
   CaptureReadings,
   Clock,
   Failed,
+  ForkedChild,
+  ForkRequest,
   LearnedCost,
   Refused,
   UnfinishedSnapshot,
 } from '../types/index.ts';
-import { decideCapture } from './gate.ts';
+import { forkCapture } from './fork-capture.ts';
+import { forkUnavailableReason } from './fork-support.ts';
 import { smallObjectBytes } from './predict-cost.ts';
-import { diskFreeBytes, snapshotName, temporaryName } from './snapshot-files.ts';
+import { diskFreeBytes, refusedDirectory, temporaryName, unusedName } from './snapshot-files.ts';
 
 export interface HeapSnapshotterOptions {
-  readonly budget: CaptureBudget;
   readonly limits: () => CaptureLimits;
   readonly clock: Clock;
   /** Calls `write` once. A caller can mark the pause as its own. */
   readonly duringPause?: <T>(write: () => T) => T;
+  /** The same for the short pause of a fork. */
+  readonly duringFork?: <T>(fork: () => T) => T;
   /** Node's `writeHeapSnapshot`, except in tests. */
   readonly writeSnapshot?: (file: string) => void;
 }
 
-export interface SnapshotRequest {
+export interface WriteRequest {
   readonly dir: string;
   readonly label: string;
-  readonly filesKept: number;
-  readonly isRunning: boolean;
+  /** False: the file gets its final name at once. */
+  readonly redact: boolean;
 }
 
 /** `node_count` is in the first kilobytes of the file. */
@@ -45,28 +48,37 @@ const HEAD_BYTES = 8192;
 
 export class HeapSnapshotter {
   readonly #options: HeapSnapshotterOptions;
-  #learned: LearnedCost | null = null;
+  #forkUnavailable: string | null | undefined;
 
   constructor(options: HeapSnapshotterOptions) {
     this.#options = options;
   }
 
-  /**
-   * Writes the file when the gate allows it. With `budget.redact` it has a hidden temporary name, and the caller must
-   * redact or remove it. Never throws.
-   */
-  take({ dir, label, filesKept, isRunning }: SnapshotRequest): UnfinishedSnapshot | Refused | Failed {
-    const { budget, limits, duringPause = (write) => write() } = this.#options;
-    const state = { isRunning, filesKept, learned: this.#learned };
-    const decision = decideCapture(readCaptureInputs(dir, limits()), budget, state);
-    if (decision.outcome === 'refused') return decision;
-    const snapshot = duringPause(() => this.#write(dir, label));
-    if (snapshot.outcome === 'written') this.#learned = snapshot.learned;
-    return snapshot;
+  /** Inputs to the capture decision for a file in `dir`. `root` is the directory that must belong to this user. */
+  readings(dir: string, root = dir): CaptureReadings {
+    // It cannot change while the process runs.
+    this.#forkUnavailable ??= forkUnavailableReason();
+    const limits = this.#options.limits();
+    return readCaptureInputs({ dir, root, limits, forkUnavailable: this.#forkUnavailable });
   }
 
-  #write(dir: string, label: string): UnfinishedSnapshot | Failed {
-    const { budget, clock, writeSnapshot = writeHeapSnapshot } = this.#options;
+  /**
+   * Writes the file in this process. With `redact` it has a hidden temporary name, and the caller must redact or remove
+   * it. Never throws.
+   */
+  write(request: WriteRequest): UnfinishedSnapshot | Failed {
+    const { duringPause = (write) => write() } = this.#options;
+    return duringPause(() => this.#write(request));
+  }
+
+  /** Forks a child that writes the snapshot into the pipe of the request. Never rejects. */
+  fork(request: ForkRequest): Promise<ForkedChild | Refused | Failed> {
+    const { clock, writeSnapshot = writeHeapSnapshot, duringFork = (fork) => fork() } = this.#options;
+    return forkCapture(request, { clock, writeSnapshot, duringFork });
+  }
+
+  #write({ dir, label, redact }: WriteRequest): UnfinishedSnapshot | Failed {
+    const { clock, writeSnapshot = writeHeapSnapshot } = this.#options;
     let temporary: string | null = null;
     try {
       const folder = resolve(dir);
@@ -82,14 +94,16 @@ export class HeapSnapshotter {
       const learned: LearnedCost = {
         nodes: readNodeCount(temporary),
         smallObjectBytes: smallObjectBytes(heapBefore),
+        residentBytes: rssBefore,
         pauseMs,
+        cpuMs: pauseMs,
         fileBytes: statSync(temporary).size,
         rssGrowthBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
       };
-      if (!budget.redact) renameSync(temporary, finalFile);
+      if (!redact) renameSync(temporary, finalFile);
       return {
         outcome: 'written',
-        file: budget.redact ? temporary : finalFile,
+        file: redact ? temporary : finalFile,
         finalFile,
         method: 'inprocess',
         pauseMs: Math.round(pauseMs),
@@ -104,8 +118,15 @@ export class HeapSnapshotter {
   }
 }
 
-/** Inputs to the capture decision, of this thread and of the disk of `dir`. Takes about 20 us. */
-export function readCaptureInputs(dir: string, limits: CaptureLimits): CaptureReadings {
+interface InputOptions {
+  readonly dir: string;
+  readonly root: string;
+  readonly limits: CaptureLimits;
+  readonly forkUnavailable: string | null;
+}
+
+/** Inputs to the capture decision, of this thread and of the disk of `dir`. Takes about 30 us. */
+function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions): CaptureReadings {
   const { rss, heapTotal, external } = process.memoryUsage();
   return {
     ...readHeap(),
@@ -114,8 +135,11 @@ export function readCaptureInputs(dir: string, limits: CaptureLimits): CaptureRe
     containerUsedBytes: limits.containerUsedBytes,
     availableBytes: limits.availableBytes,
     slackBytes: Math.max(0, rss - heapTotal - external),
+    rssBytes: rss,
     diskFreeBytes: diskFreeBytes(resolve(dir)),
     nodeMajor: Number.parseInt(process.versions.node, 10),
+    forkUnavailable,
+    directoryRefused: refusedDirectory(resolve(root)),
   };
 }
 
@@ -127,14 +151,6 @@ function readHeap(): Pick<CaptureReadings, 'heapBytes' | 'largeObjectBytes' | 'o
     if (!name.startsWith('new_')) heap.oldSpaceBytes += bytes;
   }
   return heap;
-}
-
-/** Two snapshots within a millisecond would have the same name. */
-function unusedName(dir: string, wallMs: number, label: string): string {
-  for (let nameMs = wallMs; ; nameMs += 1) {
-    const file = join(dir, snapshotName(nameMs, label));
-    if (!existsSync(file)) return file;
-  }
 }
 
 function readNodeCount(file: string): number {

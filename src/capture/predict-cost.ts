@@ -3,9 +3,16 @@
  * size of the heap but not its number of objects, and the cost depends on the objects. Pure.
  */
 
-import type { CaptureCost, CaptureReadings, LearnedCost } from '../types/index.ts';
+import type {
+  CaptureCost,
+  CaptureMethod,
+  CaptureReadings,
+  LearnedCost,
+  LearnedCosts,
+} from '../types/index.ts';
 
 const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
 
 /** Node and the packages bring code, strings and maps: 66 to 92 bytes per heap node in 3 to 11 MB (measured). */
 const STARTUP_BYTES = 8 * MIB;
@@ -25,6 +32,13 @@ const MIN_RSS_BYTES = 16 * MIB;
 /** An earlier snapshot leaves its memory with malloc; a second snapshot reused nearly all of it (measured). */
 const REUSABLE_SHARE = 0.8;
 
+/** The kernel copies the page tables: 50 to 60 ms for each GiB of RSS, plus up to 28 ms to mark the heap (measured). */
+const FORK_MS_PER_GIB = 75;
+/** Reading the address ranges and the states of the threads: 2 to 4 ms (measured). */
+const FORK_BASE_MS = 5;
+/** The server copied 60 to 125 MB of pages in the first second after a fork, and nearly none later (measured). */
+const MAX_COPIED_BYTES = 125 * MIB;
+
 /** A Node process with the code of the analysis, before it reads a file. */
 const CHILD_BASE_BYTES = 72 * MIB;
 /** Measured on pairs of files of 18, 73, 225 and 678 MB together: a peak RSS of 85, 185, 368 and 890 MB. */
@@ -36,22 +50,48 @@ const CHILD_HEAP_SHARE = 0.5;
 /** Chosen: the code of the analysis needs some heap whatever the size of the file. */
 const MIN_CHILD_HEAP_MIB = 96;
 
-/** `learned` is the cost of this process's last snapshot, which predicts better than the table. */
-export function predictCost(readings: CaptureReadings, learned: LearnedCost | null): CaptureCost {
-  const last = learned !== null && learned.nodes > 0 && learned.smallObjectBytes > 0 ? learned : null;
+/** A measured cost of this process predicts better than the table: the same method's, and for objects also the other's. */
+export function predictCost(
+  readings: CaptureReadings,
+  learned: LearnedCosts,
+  method: CaptureMethod,
+): CaptureCost {
+  const last = usable(learned[method]);
+  const counted = last ?? usable(learned[method === 'fork' ? 'inprocess' : 'fork']);
   const perNode =
     COST_PER_NODE.find(({ minMajor }) => readings.nodeMajor >= minMajor) ?? COST_PER_NODE_BEFORE_22;
-  const nodes = predictNodes(smallObjectBytes(readings), last);
-  const usPerNode = last === null ? perNode.us : (last.pauseMs * 1000) / last.nodes;
-  const fileBytesPerNode = last === null ? FILE_BYTES_PER_NODE : last.fileBytes / last.nodes;
-  const reusableBytes =
-    last === null ? 0 : Math.max(0, Math.min(last.rssGrowthBytes, readings.slackBytes)) * REUSABLE_SHARE;
+  const nodes = predictNodes(smallObjectBytes(readings), counted);
+  const usPerNode = last === null ? perNode.us : (last.cpuMs * 1000) / last.nodes;
+  const cpuMs = (nodes * usPerNode) / 1000;
   return {
     nodes: Math.round(nodes),
-    pauseMs: (nodes * usPerNode) / 1000,
-    rssBytes: Math.max(MIN_RSS_BYTES, MIN_RSS_BYTES + nodes * perNode.rssBytes - reusableBytes),
-    fileBytes: nodes * fileBytesPerNode,
+    pauseMs: method === 'fork' ? forkPauseMs(readings.rssBytes, last) : cpuMs,
+    cpuMs,
+    rssBytes:
+      MIN_RSS_BYTES +
+      Math.max(0, nodes * perNode.rssBytes - reusableBytes(readings, last, method)) +
+      (method === 'fork' ? Math.min(readings.rssBytes, MAX_COPIED_BYTES) : 0),
+    fileBytes: nodes * (counted === null ? FILE_BYTES_PER_NODE : counted.fileBytes / counted.nodes),
   };
+}
+
+const usable = (learned: LearnedCost | null): LearnedCost | null =>
+  learned !== null && learned.nodes > 0 && learned.smallObjectBytes > 0 ? learned : null;
+
+/** A slow machine is slow at every fork, so the last pause counts when it was longer than the table says. */
+function forkPauseMs(rssBytes: number, last: LearnedCost | null): number {
+  const ratio = last === null ? 1 : Math.max(1, last.pauseMs / forkPauseMs(last.residentBytes, null));
+  return (FORK_BASE_MS + (rssBytes / GIB) * FORK_MS_PER_GIB) * ratio;
+}
+
+/** A forked child gives its memory back when it ends, so nothing of it can be reused. */
+function reusableBytes(
+  { slackBytes }: CaptureReadings,
+  last: LearnedCost | null,
+  method: CaptureMethod,
+): number {
+  if (last === null || method === 'fork') return 0;
+  return Math.max(0, Math.min(last.rssGrowthBytes, slackBytes)) * REUSABLE_SHARE;
 }
 
 /** An upper bound. The growth since the last snapshot counts as small objects, because a leak is made of these. */

@@ -19,7 +19,7 @@ export interface RedactionJob {
 }
 
 /** Chosen: the fastest level. */
-const GZIP_LEVEL = 1;
+export const GZIP_LEVEL = 1;
 
 /**
  * The output gets its name when it is complete. Rejects with a `SnapshotError` when the input is not a snapshot, and with
@@ -44,9 +44,23 @@ export async function redactFile({ from, to }: RedactionJob): Promise<RewriteCou
 
 async function copyRedacted(from: string, write: (copy: Readable) => Promise<void>): Promise<RewriteCounts> {
   const { chunks } = await openSnapshot(from, process.stdin);
+  const { copy, counts } = redact(chunks);
+  try {
+    await write(Readable.from(copy));
+  } catch (error) {
+    throw await causeOfReadError(from, error);
+  }
+  return counts;
+}
+
+/** Masks the strings of an unpacked snapshot. The counts are complete when `copy` has ended. */
+export function redact(chunks: AsyncIterable<Uint8Array>): {
+  readonly copy: AsyncGenerator<Uint8Array>;
+  readonly counts: RewriteCounts;
+} {
   const pending: Uint8Array[] = [];
   const rewriter = new Rewriter(REDACTION_RULES, (bytes) => pending.push(bytes));
-  async function* redacted(): AsyncGenerator<Uint8Array> {
+  async function* copy(): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       rewriter.write(chunk);
       yield* pending.splice(0);
@@ -54,10 +68,5 @@ async function copyRedacted(from: string, write: (copy: Readable) => Promise<voi
     rewriter.end();
     yield* pending.splice(0);
   }
-  try {
-    await write(Readable.from(redacted()));
-  } catch (error) {
-    throw await causeOfReadError(from, error);
-  }
-  return rewriter.counts;
+  return { copy: copy(), counts: rewriter.counts };
 }

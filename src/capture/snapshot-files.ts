@@ -2,7 +2,7 @@
 
 import { closeSync, existsSync, openSync, readSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { removeFile } from '../core/folders.ts';
+import { removeFile, unsafeFolderReason } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 
 const MAX_LABEL_LENGTH = 60;
@@ -17,8 +17,16 @@ const SNAPSHOT = /^heap-(\d+)-.+\.heapsnapshot(\.gz)?$/;
 const TEMPORARY = /^\..+\.(\d+)\.tmp$/;
 
 /** `heap-<epoch ms>-<label>.heapsnapshot`. A label has letters, digits, `-`, `_` and `.` only. */
-export const snapshotName = (wallMs: number, label: string): string =>
+const snapshotName = (wallMs: number, label: string): string =>
   `heap-${Math.round(wallMs)}-${safeLabel(label)}.heapsnapshot`;
+
+/** Two snapshots within a millisecond would have the same name. */
+export function unusedName(dir: string, wallMs: number, label: string): string {
+  for (let nameMs = wallMs; ; nameMs += 1) {
+    const file = join(dir, snapshotName(nameMs, label));
+    if (!existsSync(file) && !existsSync(`${file}.gz`)) return file;
+  }
+}
 
 /** Other characters become dashes, and `..` and a dot at either end are removed. */
 export function safeLabel(label: string): string {
@@ -45,6 +53,23 @@ export function diskFreeBytes(dir: string): number | null {
     return null;
   }
 }
+
+/** An operator who creates this file stops all captures at once, without a restart. */
+const OFF_FILE = 'snapshots-off';
+
+/** Why no snapshot may be written to the directory; null when one may, also when it does not exist yet. */
+export function refusedDirectory(dir: string): string | null {
+  const unsafe = unsafeFolderReason(dir);
+  if (unsafe !== null) return `${dir} is not safe for snapshots: ${unsafe}`;
+  const offFile = join(dir, OFF_FILE);
+  return existsSync(offFile) ? `snapshots are switched off by the file ${offFile}` : null;
+}
+
+/** Number of snapshots of the last day in the directory and one level below. */
+export const countSnapshotsOfDay = (dir: string, wallMs: number, dayMs: number): number =>
+  [dir, ...namesIn(dir).map((name) => join(dir, name))]
+    .flatMap(listSnapshots)
+    .filter((snapshot) => wallMs - snapshot.wallMs < dayMs).length;
 
 export interface SnapshotFile {
   readonly file: string;

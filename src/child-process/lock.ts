@@ -18,11 +18,15 @@ interface Holder {
   readonly owner: number;
   /** 0 until the child is started. */
   readonly child: number;
+  /** Until then the owner itself works under the lock. */
+  readonly untilWallMs: number;
 }
 
 export interface Lock {
   /** Records the child that works under the lock. */
   readonly setChild: (pid: number) => void;
+  /** The owner itself works under the lock until then, unless it releases it before. */
+  readonly holdUntil: (wallMs: number) => void;
   readonly release: Stop;
 }
 
@@ -33,7 +37,11 @@ const MAX_CMDLINE_BYTES = 64 * 1024;
 const START_MS = 10_000;
 /** Chosen: the pids of another host say nothing, so its lock is valid by its age. Longer than any child may run. */
 const MAX_FOREIGN_AGE_MS = 30 * 60_000;
-const NO_LOCK: Lock = { setChild: () => undefined, release: () => undefined };
+const NO_LOCK: Lock = {
+  setChild: () => undefined,
+  holdUntil: () => undefined,
+  release: () => undefined,
+};
 
 /**
  * Null when a living process holds the lock. In a directory where nothing can be written there is no lock, and none is
@@ -41,17 +49,18 @@ const NO_LOCK: Lock = { setChild: () => undefined, release: () => undefined };
  */
 export function takeLock(dir: string, wallMs: number): Lock | null {
   const file = join(dir, NAME);
-  const write = (child: number, flag: 'w' | 'wx'): void => {
-    const holder: Holder = { host: hostname(), owner: process.pid, child };
+  const write = (child: number, untilWallMs: number, flag: 'w' | 'wx'): void => {
+    const holder: Holder = { host: hostname(), owner: process.pid, child, untilWallMs };
     writeFileSync(file, JSON.stringify(holder), { mode: 0o600, flag });
   };
   // The second attempt follows the removal of a stale lock.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
       makePrivateFolder(dir);
-      write(0, 'wx');
+      write(0, wallMs + START_MS, 'wx');
       return {
-        setChild: (pid) => ignoreErrors(() => write(pid, 'w')),
+        setChild: (pid) => ignoreErrors(() => write(pid, 0, 'w')),
+        holdUntil: (untilWallMs) => ignoreErrors(() => write(0, untilWallMs, 'w')),
         release: () => void removeFile(file),
       };
     } catch (error) {
@@ -83,8 +92,8 @@ function removeIfStale(file: string, wallMs: number): boolean {
   if (holder === null) return removeFile(file);
   const ageMs = wallMs - statSync(file).mtimeMs;
   if (holder.host !== hostname()) return ageMs > MAX_FOREIGN_AGE_MS && removeFile(file);
-  const isStarting = holder.child === 0 && ageMs < START_MS;
-  const hasWork = isStarting || orphanSignalOf(holder.child) !== null;
+  const isOwnerAtWork = holder.child === 0 && wallMs < holder.untilWallMs;
+  const hasWork = isOwnerAtWork || orphanSignalOf(holder.child) !== null;
   if (hasWork && isProcessAlive(holder.owner)) return false;
   endOrphan(holder.child);
   return removeFile(file);
@@ -108,9 +117,10 @@ function orphanSignalOf(pid: number): NodeJS.Signals | null {
 
 function read(file: string): Holder | null {
   try {
-    const { host, owner, child } = JSON.parse(readSmallRegularFile(file, MAX_LOCK_BYTES)) as Partial<Holder>;
+    const holder = JSON.parse(readSmallRegularFile(file, MAX_LOCK_BYTES)) as Partial<Holder>;
+    const { host, owner, child, untilWallMs = 0 } = holder;
     const isComplete = typeof host === 'string' && typeof owner === 'number' && typeof child === 'number';
-    return isComplete ? { host, owner, child } : null;
+    return isComplete ? { host, owner, child, untilWallMs } : null;
   } catch {
     return null;
   }

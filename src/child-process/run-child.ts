@@ -30,7 +30,13 @@ export interface ChildOptions {
   readonly share: number;
   /** False: the parent may exit before the child does, and ends it then. */
   readonly keepAlive: boolean;
+  /** A descriptor of this process that the child gets as descriptor 3. */
+  readonly input?: number;
   readonly onStart?: (pid: number) => void;
+  /** Called with the first output: the script is ready for its input. */
+  readonly onReady?: () => void;
+  /** Gets a function that ends the child for this reason. */
+  readonly onEnder?: (end: (reason: Refused | Failed) => void) => void;
 }
 export type ChildOutcome = { readonly outcome: 'done'; readonly stdout: string } | Refused | Failed;
 
@@ -73,6 +79,8 @@ export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutc
       for (const stop of stops.splice(0)) stop();
       resolve(endedBecause ?? outcome);
     };
+    options.onEnder?.(end);
+    if (options.onReady !== undefined) child.stdout?.once('data', options.onReady);
     const output = collectOutput(child, () =>
       end(failed('WSGUARD_ANALYSIS_FAILED', `wrote more than ${formatBytes(MAX_STDOUT_BYTES)}`)),
     );
@@ -82,13 +90,13 @@ export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutc
   });
 }
 
-function start({ script, job, heapMib, keepAlive, onStart }: ChildOptions): ChildProcess {
+function start({ script, job, heapMib, keepAlive, input, onStart }: ChildOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
   const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1'];
   const child = spawn(process.execPath, [...flags, script], {
     env,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', ...(input === undefined ? [] : [input])],
     windowsHide: true,
   });
   if (!keepAlive) child.unref();

@@ -4,6 +4,9 @@ import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
+import { forkUnavailableReason } from '../capture/fork-support.ts';
+import { loadAddon } from '../capture/native-addon.ts';
+import { refusedDirectory } from '../capture/snapshot-files.ts';
 import type { Config } from '../config/schema.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import { reasonForNoFiles } from '../core/no-files.ts';
@@ -109,11 +112,31 @@ function checkDirectory(config: Config): Check {
   }
 }
 
-function checkSnapshots({ snapshot, pauseBudgetMs, redact }: Config): Check {
+function checkSnapshots({ snapshot, pauseBudgetMs, redact, dir }: Config): Check {
   if (snapshot === 'off') return check('snapshots', 'off', 'WSGUARD_SNAPSHOT is off');
-  const limits = `if memory, disk and the pause budget of ${formatCount(pauseBudgetMs)} ms allow it`;
+  const refusal = refusedDirectory(dir);
+  if (refusal !== null) return check('snapshots', 'no', refusal);
+  const pause = pauseBudgetMs === null ? 'the pause budget' : `a pause of ${formatCount(pauseBudgetMs)} ms`;
+  const limits = `if memory, disk and ${pause} allow it`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT is off)';
-  return check('snapshots', 'yes', `in the process, ${limits}; ${secrets}`);
+  if (snapshot === 'inprocess') return check('snapshots', 'yes', `in the process, ${limits}; ${secrets}`);
+  const reason = forkRefusal();
+  if (reason === null) return check('snapshots', 'yes', `in a forked process, ${limits}; ${secrets}`);
+  return snapshot === 'fork'
+    ? check('snapshots', 'no', `cannot fork: ${reason}`)
+    : check(
+        'snapshots',
+        'partly',
+        `in the process, because it cannot fork: ${reason}; ${limits}; ${secrets}`,
+      );
+}
+
+/** Loads the addon, because it may be a file of another machine. */
+function forkRefusal(): string | null {
+  const reason = forkUnavailableReason();
+  if (reason !== null) return reason;
+  const addon = loadAddon();
+  return 'outcome' in addon ? addon.reason.replace('cannot fork: ', '') : null;
 }
 
 async function checkPrometheus({ prometheusPort: port, prometheusHost: host }: Config): Promise<Check> {

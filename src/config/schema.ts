@@ -105,13 +105,14 @@ export const SCHEMA = {
   }),
   snapshot: choice(
     'WSGUARD_SNAPSHOT',
-    ['auto', 'inprocess', 'off'],
+    ['auto', 'fork', 'inprocess', 'off'],
     'auto',
-    'Takes heap snapshots as evidence for an alert. `auto` and `inprocess`: in the process, which pauses for 75 to 130 ms per MB of small objects. `off`: never.',
+    'Takes heap snapshots as evidence for an alert. `fork`: in a forked copy of the process, which stops the server for some milliseconds (Linux only). `inprocess`: in the process, which stops for 75 to 130 ms per MB of small objects. `auto`: with a fork where that works, else in the process. `off`: never. A file `snapshots-off` in `WSGUARD_DIR` switches snapshots off without a restart.',
   ),
-  pauseBudgetMs: setting<number>('WSGUARD_PAUSE_BUDGET_MS', 'integer', 2_000, {
+  pauseBudgetMs: setting<number | null>('WSGUARD_PAUSE_BUDGET_MS', 'integer', null, {
     meaning:
       'Longest pause that a heap snapshot may cause. If the predicted pause is longer, the snapshot is refused and the alert says so.',
+    defaultText: '250 with a fork, 2000 in the process',
     min: 0,
     max: 600_000,
   }),

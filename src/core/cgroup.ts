@@ -37,6 +37,13 @@ const MEMORY_V2 = {
   events: 'memory.events',
 } as const;
 
+/** A cgroup with a memory limit, and the files that show its use. */
+export interface LimitedGroup {
+  readonly usageFile: string;
+  readonly statFile: string;
+  readonly limitBytes: number;
+}
+
 /** Memory of the process's cgroup, from a machine with or without cgroups. */
 export class CgroupMemory {
   readonly #readFile: ReadFile;
@@ -60,12 +67,19 @@ export class CgroupMemory {
    * near 2^63 and version 2 as `max`, so a value at or above the physical memory is not a limit.
    */
   limitBytes(): number | null {
-    if (this.#folder === null) return null;
-    const limits = [this.#folder, ...this.#foldersAbove].map((folder) =>
-      Number.parseInt(this.#readFile(`${folder}/${this.#files.limit}`) ?? '', 10),
-    );
-    const lowest = Math.min(...limits.filter((limit) => limit > 0));
-    return lowest < this.#physicalBytes ? lowest : null;
+    const limits = this.limitedGroups().map(({ limitBytes }) => limitBytes);
+    return limits.length === 0 ? null : Math.min(...limits);
+  }
+
+  /** The group and its ancestors that have a limit, from the inside out, with the files of their usage. */
+  limitedGroups(): LimitedGroup[] {
+    if (this.#folder === null) return [];
+    const { limit, usage, stat } = this.#files;
+    return [this.#folder, ...this.#foldersAbove].flatMap((folder) => {
+      const limitBytes = Number.parseInt(this.#readFile(`${folder}/${limit}`) ?? '', 10);
+      if (!(limitBytes > 0 && limitBytes < this.#physicalBytes)) return [];
+      return [{ usageFile: `${folder}/${usage}`, statFile: `${folder}/${stat}`, limitBytes }];
+    });
   }
 
   /** Memory in use without the file cache that the kernel can reclaim. */

@@ -86,6 +86,8 @@ export type Snapshot =
       readonly pauseMs: number;
       readonly bytes: number;
       readonly redacted: boolean;
+      /** Why the snapshot was not taken in a forked process; absent when it was, or when that is switched off. */
+      readonly notForkedBecause?: string;
     }
   | {
       readonly outcome: 'refused';

@@ -19,6 +19,9 @@ export interface CaptureLimits extends Headroom {
   readonly heapCapacityBytes: number;
 }
 
+/** A copy of the process writes the snapshot, or the application thread does. */
+export type CaptureMethod = Written['method'];
+
 /** Inputs to the capture decision. */
 export interface CaptureReadings extends CaptureLimits {
   /** Used bytes of all heap spaces. Garbage counts too, so it is never lower than the live heap. */
@@ -28,14 +31,20 @@ export interface CaptureReadings extends CaptureLimits {
   readonly oldSpaceBytes: number;
   /** RSS beyond V8's heap and external memory: malloc keeps it and can use it again. */
   readonly slackBytes: number;
+  readonly rssBytes: number;
   readonly diskFreeBytes: number | null;
   readonly nodeMajor: number;
+  /** Why this process cannot be forked for a capture; null when it can. */
+  readonly forkUnavailable: string | null;
+  /** Why no snapshot may be written to the directory; null when one may. */
+  readonly directoryRefused: string | null;
 }
 
 export interface CaptureBudget {
-  /** WSGUARD_SNAPSHOT; `auto` is `inprocess`. */
-  readonly method: 'auto' | 'inprocess' | 'off';
-  readonly pauseBudgetMs: number;
+  /** WSGUARD_SNAPSHOT. `auto` forks where that is possible, and else writes in the process. */
+  readonly method: CaptureMethod | 'auto' | 'off';
+  /** Null: the default of each method. */
+  readonly pauseBudgetMs: number | null;
   /** Name of the setting in a refusal; WSGUARD_PAUSE_BUDGET_MS when absent. */
   readonly pauseSetting?: string;
   readonly maxFiles: number;
@@ -46,34 +55,77 @@ export interface CaptureBudget {
 export interface CaptureState {
   readonly isRunning: boolean;
   readonly filesKept: number;
-  readonly learned: LearnedCost | null;
+  readonly learned: LearnedCosts;
 }
 
 /** The predicted cost of a snapshot. */
 export interface CaptureCost {
   /** Objects, strings and other nodes of the heap graph. */
   readonly nodes: number;
+  /** How long the application thread stops. */
   readonly pauseMs: number;
+  /** CPU time for writing the snapshot. */
+  readonly cpuMs: number;
   /** Memory that the snapshot takes while it is written. */
   readonly rssBytes: number;
   readonly fileBytes: number;
 }
 
-/** The measured cost of this process's last snapshot. */
+/** The measured cost of a snapshot. */
 export interface LearnedCost {
   readonly nodes: number;
   /** Used heap outside the large-object space right before it. */
   readonly smallObjectBytes: number;
+  /** RSS right before it. The pause of a fork depends on it. */
+  readonly residentBytes: number;
   readonly pauseMs: number;
+  /** CPU time of the process that wrote it. */
+  readonly cpuMs: number;
+  /** Without compression. */
   readonly fileBytes: number;
   /** Growth of the RSS. V8 frees the memory, but malloc keeps nearly all of it. */
   readonly rssGrowthBytes: number;
 }
+/** The cost of this process's last snapshot of each method. */
+export type LearnedCosts = Readonly<Record<CaptureMethod, LearnedCost | null>>;
 
 /** A snapshot before redaction. `file` is its hidden temporary name, or `finalFile` without redaction. */
 export interface UnfinishedSnapshot extends Written {
   readonly finalFile: string;
   readonly learned: LearnedCost;
+}
+
+/** A cgroup with a memory limit. The forked child ends itself above `maxUsedBytes`. */
+export interface MemoryGroup {
+  readonly usageFile: string;
+  readonly statFile: string;
+  readonly maxUsedBytes: number;
+}
+
+/** The fork of a capture. Every thread of the process can prepare it; the application thread executes it. */
+export interface ForkRequest {
+  /** Descriptor of the pipe into which the child writes the snapshot. */
+  readonly output: number;
+  /** Address ranges that V8 has marked "not for a fork": pairs of 64-bit numbers. */
+  readonly markedRanges: ArrayBuffer;
+  /** The descriptor may be closed after this time. */
+  readonly validUntilWallMs: number;
+  readonly deadlineMs: number;
+  readonly maxCpuSeconds: number;
+  /** Share of one CPU core that the child may use, 0 to 1. */
+  readonly cpuShare: number;
+  /** Bound of the child's new memory, in address space. */
+  readonly maxGrowthBytes: number;
+  /** The child ends itself when the machine has less memory available. */
+  readonly minAvailableBytes: number;
+  readonly memoryGroups: readonly MemoryGroup[];
+}
+
+export interface ForkedChild {
+  readonly outcome: 'forked';
+  readonly pid: number;
+  /** How long the application thread was blocked. */
+  readonly pauseMs: number;
 }
 
 /** One line of code and the bytes that it allocated, estimated from samples. */

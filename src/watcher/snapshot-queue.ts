@@ -3,15 +3,22 @@
  * processes redact and analyse them.
  */
 import { join } from 'node:path';
-import { finishSnapshot, runAnalysis } from '../snapshot-jobs.ts';
+import { CaptureHistory } from '../capture/capture-history.ts';
+import { countSnapshotsOfDay } from '../capture/snapshot-files.ts';
+import { runAnalysis } from '../snapshots/jobs.ts';
+import { takeSnapshot, type CaptureThread } from '../snapshots/take-snapshot.ts';
 import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes, CgroupMemory } from '../core/cgroup.ts';
 import type { FromWatcher, Link } from '../channel.ts';
-import type { Analysis, Headroom, Sample, Snapshot } from '../types/index.ts';
+import type { Config } from '../config/schema.ts';
+import type { Analysis, CaptureBudget, Headroom, Sample, Snapshot } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
-/** Longer than a snapshot takes of the largest heap that the gate allows. */
+/** Longer than a snapshot takes of the largest heap that the gate allows, and than a request for a fork is valid. */
 const SNAPSHOT_DEADLINE_MS = 10 * 60_000;
+/** Chosen for a directory and a day, so that restarts and the workers of a cluster share it. A round has three snapshots. */
+const MAX_FILES_PER_DAY = 24;
+const DAY_MS = 24 * 3_600_000;
 /** Growth before this is warm-up: caches fill and V8 compiles code. */
 const WARM_UP_MS = 10 * 60_000;
 
@@ -30,14 +37,11 @@ export function createSnapshotQueue(
   onEnded: (snapshot: Snapshot, alertId: string | null) => void,
 ): SnapshotQueue {
   const { config } = setup;
-  const cgroup = new CgroupMemory();
-  // Read anew each time, because a child process is checked against it ten times a second.
-  const limits = (): Headroom => ({
-    containerBytes: cgroup.limitBytes(),
-    containerUsedBytes: cgroup.usedBytes(),
-    availableBytes: availableBytes(),
-  });
+  const limits = createHeadroomReader();
   const dir = config.dir;
+  const history = new CaptureHistory(setup.isDirSet ? dir : null);
+  const thread = applicationThread(link);
+  const budget = budgetOf(config);
   let turn: Promise<unknown> = Promise.resolve();
   // The first watcher of this process has taken it.
   let isBaselineTaken = setup.restarts > 0;
@@ -45,11 +49,18 @@ export function createSnapshotQueue(
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
     if (setup.noFilesReason !== null) return { outcome: 'refused', reason: setup.noFilesReason };
-    const folder = join(dir, alertId ?? 'snapshots');
-    const taken = await link.request('snapshot', { folder, label }, SNAPSHOT_DEADLINE_MS);
-    if (taken === null) return NO_REPLY;
-    if (taken.outcome !== 'written') return taken;
-    return finishSnapshot({ taken, redact: config.redact === 'on', dir, limits, clock });
+    return takeSnapshot({
+      thread,
+      history,
+      budget,
+      dir,
+      folder: join(dir, alertId ?? 'snapshots'),
+      label,
+      filesKept: countSnapshotsOfDay(dir, clock.wallMs(), DAY_MS / config.timeScale),
+      isRunning: false,
+      limits,
+      clock,
+    });
   }
 
   function enqueue(alertId: string | null, label: string): Promise<Snapshot> {
@@ -80,8 +91,25 @@ export function createSnapshotQueue(
   };
 }
 
-const NO_REPLY: Snapshot = {
-  outcome: 'failed',
-  code: 'WSGUARD_CAPTURE_FAILED',
-  reason: 'the application thread did not reply to the request for a snapshot',
-};
+/** It reads anew each time, because a child process is checked against it ten times a second. */
+function createHeadroomReader(): () => Headroom {
+  const cgroup = new CgroupMemory();
+  return () => ({
+    containerBytes: cgroup.limitBytes(),
+    containerUsedBytes: cgroup.usedBytes(),
+    availableBytes: availableBytes(),
+  });
+}
+
+const applicationThread = (link: Link<FromWatcher>): CaptureThread => ({
+  readings: (folder) => link.request('captureReadings', folder, SNAPSHOT_DEADLINE_MS),
+  write: (request) => link.request('snapshot', request, SNAPSHOT_DEADLINE_MS),
+  fork: (request) => link.request('fork', request, SNAPSHOT_DEADLINE_MS),
+});
+
+const budgetOf = ({ snapshot, pauseBudgetMs, redact }: Config): CaptureBudget => ({
+  method: snapshot,
+  pauseBudgetMs,
+  maxFiles: MAX_FILES_PER_DAY,
+  redact: redact === 'on',
+});

@@ -1,6 +1,7 @@
 /** Logs the line at startup: the watched servers, what the agent cannot see and why, and where it writes and exports. */
 import type { Attached } from '../channel.ts';
 import { noThreadBlindSpots } from '../report/status.ts';
+import type { Config } from '../config/schema.ts';
 import type { Blind, Log } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
@@ -38,6 +39,7 @@ export function logStart(
     writesTo: noFilesReason === null ? config.dir : null,
     exports: destinations,
     pings: attached.pings,
+    snapshots: snapshotText(config.snapshot, setup.forkUnavailable),
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
   log.info(fields, startMessage(fields, noFilesReason));
@@ -55,11 +57,12 @@ interface StartFields {
   readonly writesTo: string | null;
   readonly exports: readonly string[];
   readonly pings: boolean;
+  readonly snapshots: string;
   readonly timeScale?: number;
 }
 
 function startMessage(
-  { service, servers, cannotSee, writesTo, exports, pings, timeScale }: StartFields,
+  { service, servers, cannotSee, writesTo, exports, pings, snapshots, timeScale }: StartFields,
   noFilesReason: string | null,
 ): string {
   const parts = [
@@ -68,9 +71,19 @@ function startMessage(
     writesTo === null ? `writes no files, because ${noFilesReason}` : `writes to ${writesTo}`,
     exports.length === 0 ? 'exports nothing' : `exports to ${exports.join(', ')}`,
     pings ? 'pings silent WebSocket connections' : 'sends no pings',
+    `heap snapshots ${snapshots}`,
     ...(timeScale === undefined ? [] : [`time scale ${timeScale}, for tests and demos only`]),
   ];
   return parts.join('; ');
+}
+
+function snapshotText(method: Config['snapshot'], forkUnavailable: string | null): string {
+  if (method === 'off') return 'are switched off';
+  if (method === 'inprocess') return 'in the process';
+  if (forkUnavailable === null) return 'in a forked process';
+  return method === 'fork'
+    ? `are refused, because ${forkUnavailable}`
+    : `in the process, because ${forkUnavailable}`;
 }
 
 /** Logs once what the agent cannot see since it started: no peer is connected when the start line is written. */

@@ -90,29 +90,38 @@ test('status() resolves with watcher silent after two seconds without a reply', 
   expect(status.memory.heapUsed).toBeGreaterThan(0);
 });
 
-test('snapshot(label) goes through the gate, and an error in a listener has no other effect', async () => {
-  const main = `${HEAD}
+test.each([
+  ['fork', {}, /\/\.wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot\.gz$/],
+  ['inprocess', { WSGUARD_SNAPSHOT: 'inprocess' }, /\/\.wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/],
+])(
+  'snapshot(label) goes through the gate (%s), and an error in a listener has no other effect',
+  async (method, env, name) => {
+    const main = `${HEAD}
     const agent = start();
     agent.on('snapshot', () => { throw new Error('the fault of a listener'); });
     agent.on('snapshot', ({ outcome }) => print('event', outcome));
     agent.snapshot('by hand').then((snapshot) => print('snapshot', snapshot));`;
-  const written = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '20000' } });
-  const snapshot = valueOf<Snapshot>(await written.stdoutMatch(/snapshot (.*)/));
-  expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
-  const file = snapshot.outcome === 'written' ? snapshot.file : '';
-  expect(file).toMatch(/\/\.wsguard\/snapshots\/heap-\d+-by-hand\.heapsnapshot$/);
-  expect(statSync(file).mode & 0o777).toBe(0o600);
-  expect(readdirSync(join(file, '..')).filter((name) => name.includes('tmp'))).toEqual([]);
-  await written.stdoutMatch(/event "written"/);
-  expect(written.process.exitCode).toBeNull();
+    const written = startChild({
+      files: { 'main.js': main },
+      env: { WSGUARD_PAUSE_BUDGET_MS: '20000', ...env },
+    });
+    const snapshot = valueOf<Snapshot>(await written.stdoutMatch(/snapshot (.*)/));
+    expect(snapshot).toMatchObject({ outcome: 'written', method, redacted: true });
+    const file = snapshot.outcome === 'written' ? snapshot.file : '';
+    expect(file).toMatch(name);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(file, '..')).filter((name) => name.includes('tmp'))).toEqual([]);
+    await written.stdoutMatch(/event "written"/);
+    expect(written.process.exitCode).toBeNull();
 
-  const refused = startChild({ files: { 'main.js': main }, env: { WSGUARD_SNAPSHOT: 'off' } });
-  expect(valueOf(await refused.stdoutMatch(/snapshot (.*)/))).toMatchObject({
-    outcome: 'refused',
-    reason: expect.stringContaining('WSGUARD_SNAPSHOT=off') as string,
-  });
-  expect(existsSync(join(refused.cwd, '.wsguard', 'snapshots'))).toBe(false);
-});
+    const refused = startChild({ files: { 'main.js': main }, env: { WSGUARD_SNAPSHOT: 'off' } });
+    expect(valueOf(await refused.stdoutMatch(/snapshot (.*)/))).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('WSGUARD_SNAPSHOT=off') as string,
+    });
+    expect(existsSync(join(refused.cwd, '.wsguard', 'snapshots'))).toBe(false);
+  },
+);
 
 test('collectInto adds the metrics to a registry of the application and removes them again', async () => {
   const child = startChild({

@@ -144,7 +144,8 @@ test('an exit during redaction leaves no unredacted snapshot', async () => {
       const names = existsSync('.wsguard/snapshots') ? readdirSync('.wsguard/snapshots') : [];
       if (names.some((name) => raw.test(name))) process.exit(0);
     }, 1);`;
-  const child = startChild({ files: { 'main.js': main }, env: { WSGUARD_PAUSE_BUDGET_MS: '60000' } });
+  const env = { WSGUARD_PAUSE_BUDGET_MS: '60000', WSGUARD_SNAPSHOT: 'inprocess' };
+  const child = startChild({ files: { 'main.js': main }, env });
   expect(await child.exited).toEqual({ code: 0, signal: null });
   expect(child.stdout()).toBe('');
   const names = readdirSync(join(child.cwd, '.wsguard', 'snapshots'));
@@ -161,7 +162,9 @@ test.each([
   // A fresh process has a small heap; the heap of this one holds all the tests.
   spawnSync(process.execPath, ['-e', 'require("node:v8").writeHeapSnapshot(process.argv[1])', from]);
   const worker = join(ROOT, 'dist', 'capture', 'redaction-process.js');
-  const { status } = spawnSync(process.execPath, [worker], { input: JSON.stringify({ from, to, owner }) });
+  const { status } = spawnSync(process.execPath, [worker], {
+    input: JSON.stringify({ from, to, redact: true, gzip: false, owner }),
+  });
   expect(statuses).toContain(status);
   expect(readdirSync(dir).toSorted()).toEqual(remaining);
   rmSync(dir, { recursive: true });

@@ -40,7 +40,7 @@ function run(script: string, env: NodeJS.ProcessEnv = {}): unknown[] {
 
 test('takeSnapshot writes one private, redacted file with the promised name and leaves no other file', () => {
   const [snapshot, count] = run(`
-    const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 60000 });
+    const analyzer = new HeapAnalyzer({ snapshotDir: './heap-snapshots', pauseBudgetMs: 60000, method: 'inprocess' });
     analyzer.takeSnapshot('after: deploy/1').then((snapshot) => { print(snapshot); print(analyzer.snapshotCount); });
   `);
   expect(snapshot).toMatchObject({ outcome: 'written', method: 'inprocess', redacted: true });
@@ -59,7 +59,7 @@ test('takeSnapshot writes one private, redacted file with the promised name and 
 
 test('without redaction the outcome says so', () => {
   const [snapshot] = run(`
-    new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false }).takeSnapshot('x').then(print);
+    new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false, method: 'inprocess' }).takeSnapshot('x').then(print);
   `);
   expect(snapshot).toMatchObject({ outcome: 'written', redacted: false });
   const text = readFileSync((snapshot as { file: string }).file, 'utf8');
@@ -93,7 +93,7 @@ test('takes one snapshot at a time and keeps a bounded number of files', () => {
 test('automatic snapshots beyond the limit replace the second oldest automatic one, never the first and never a requested one', () => {
   const answers = run(`
     const automatic = [];
-    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 3, onSnapshot });
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000, maxSnapshots: 3, onSnapshot, method: 'inprocess' });
     const stop = analyzer.scheduleSnapshots(50);
     function onSnapshot(snapshot) {
       if (snapshot.outcome === 'written') automatic.push(snapshot.file);

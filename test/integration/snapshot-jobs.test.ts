@@ -124,7 +124,7 @@ test('a share of one tenth of the CPU is kept', async () => {
 });
 
 const analysis = (script: string): string => `
-  const { runAnalysis } = require(${JSON.stringify(join(DIST, 'snapshot-jobs.js'))});
+  const { runAnalysis } = require(${JSON.stringify(join(DIST, 'snapshots/jobs.js'))});
   const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
   const options = { files: ['${'snapshot.heapsnapshot'}'], dir: process.cwd(), clock: createClock(),
     limits: () => ({ containerBytes: null, containerUsedBytes: null, availableBytes: 4e9 }) };

@@ -21,7 +21,7 @@ if (isMainThread) {
     });
   });
 } else {
-  const { runAnalysis } = require(path.join(dist, 'snapshot-jobs.js'));
+  const { runAnalysis } = require(path.join(dist, 'snapshots/jobs.js'));
   const { createClock } = require(path.join(dist, 'core', 'clock.js'));
   const { createLimitsReader } = require(path.join(dist, 'sample', 'limits.js'));
   const limits = createLimitsReader({ execArgv: [], nodeOptions: '', v8: process.versions.v8 });

@@ -9,10 +9,13 @@ export const captureReadings = (over: Partial<CaptureReadings> = {}): CaptureRea
   oldSpaceBytes: 11 * MIB,
   heapCapacityBytes: 2000 * MIB,
   slackBytes: 20 * MIB,
+  rssBytes: 90 * MIB,
   containerBytes: 1024 * MIB,
   containerUsedBytes: 100 * MIB,
   availableBytes: 8000 * MIB,
   diskFreeBytes: 10_000 * MIB,
   nodeMajor: 20,
+  forkUnavailable: null,
+  directoryRefused: null,
   ...over,
 });

@@ -52,6 +52,7 @@ export function createTestContext(
       startedWallMs: clock.wallMs(),
       heartbeat: null,
       noThreadReason: null,
+      forkUnavailable: null,
       restarts: 0,
       openAlerts: [],
       ...setup,

@@ -49,7 +49,8 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   watcher: [
     'channel.ts',
     'detection.ts',
-    'snapshot-jobs.ts',
+    'snapshots',
+    'capture',
     'investigate',
     'analyse',
     'child-process',
@@ -58,9 +59,9 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
     'deliver',
   ],
   'detection.ts': ['detect', 'alert', 'investigate'],
-  'snapshot-jobs.ts': ['capture', 'child-process'],
+  snapshots: ['capture', 'child-process'],
   'memory-monitor.ts': ['hooks', 'sample', 'detect', 'report'],
-  'heap-analyzer.ts': ['sample', 'capture', 'snapshot-jobs.ts'],
+  'heap-analyzer.ts': ['sample', 'capture', 'snapshots'],
   remedy: ['sample'],
   cli: ['detection.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
 };

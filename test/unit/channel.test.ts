@@ -50,7 +50,9 @@ function connect(receive: Receive = () => undefined, locate: () => Promise<Culpr
     onRequest: {
       locateListener: locate,
       locateResources: never,
+      captureReadings: never,
       snapshot: never,
+      fork: never,
       profile: never,
       pingAll: () => Promise.reject(new Error('a fault')),
     },

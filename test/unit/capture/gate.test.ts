@@ -2,8 +2,8 @@ import { decideCapture, headroomBytes } from '../../../src/capture/gate.ts';
 import type { CaptureBudget, CaptureReadings, CaptureState, Refused } from '../../../src/types/index.ts';
 import { captureReadings, MIB } from '../../support/capture-readings.ts';
 
-const BUDGET: CaptureBudget = { method: 'auto', pauseBudgetMs: 2000, maxFiles: 10, redact: true };
-const FIRST: CaptureState = { isRunning: false, filesKept: 0, learned: null };
+const BUDGET: CaptureBudget = { method: 'inprocess', pauseBudgetMs: null, maxFiles: 10, redact: true };
+const FIRST: CaptureState = { isRunning: false, filesKept: 0, learned: { fork: null, inprocess: null } };
 
 interface Given {
   readonly readings?: Partial<CaptureReadings>;
@@ -86,4 +86,58 @@ test('the headroom is the smaller one of container and machine, and null when ne
   expect(headroomBytes({ ...none, availableBytes: 7 })).toBe(7);
   expect(headroomBytes({ containerBytes: 10, containerUsedBytes: 4, availableBytes: 7 })).toBe(6);
   expect(headroomBytes({ containerBytes: 10, containerUsedBytes: 12, availableBytes: null })).toBe(0);
+});
+
+describe('the method', () => {
+  const large = { heapBytes: 150 * MIB, rssBytes: 260 * MIB, containerBytes: 6000 * MIB };
+  const auto = { method: 'auto' } as const;
+
+  test('a heap that would stop the process for seconds is captured with a fork', () => {
+    expect(refusalOf({ readings: large }).reason).toContain('needs a pause of about 2');
+    const decision = decide({ readings: large, budget: auto });
+    expect(decision).toMatchObject({ outcome: 'allowed', method: 'fork', notForkedBecause: null });
+    expect(decide({ readings: large, budget: { method: 'fork' } })).toEqual(decision);
+  });
+
+  test('without a fork the process writes a small heap itself, and the reason is kept', () => {
+    const readings = { forkUnavailable: 'a forked capture needs Linux, this is darwin' };
+    expect(decide({ readings, budget: auto })).toMatchObject({
+      method: 'inprocess',
+      notForkedBecause: 'cannot fork: a forked capture needs Linux, this is darwin',
+    });
+    expect(refusalOf({ readings, budget: { method: 'fork' } }).reason).toMatch(/^cannot fork: /);
+  });
+
+  test('when neither is possible both reasons are given, with the bytes of the fork', () => {
+    const readings = { ...large, containerBytes: 900 * MIB };
+    const refusal = refusalOf({ readings, budget: auto });
+    expect(refusal.reason).toMatch(
+      /^in a forked process: needs \d\.\d GiB of memory .*; in this process: needs a pause of /,
+    );
+    expect(refusal.haveBytes).toBe(800 * MIB);
+  });
+
+  test('the same reason is given once', () => {
+    const readings = { diskFreeBytes: 10 * MIB, heapBytes: 0 };
+    expect(refusalOf({ readings, budget: auto }).reason).toBe(
+      'needs 64.0 MiB of disk space, 10.0 MiB available',
+    );
+  });
+
+  test.each([
+    ['fork', 5000, 250],
+    ['inprocess', 100, 2000],
+  ] as const)('%s has its own pause budget, and one setting replaces both', (method, rssMib, budgetMs) => {
+    const readings = { ...large, rssBytes: rssMib * MIB };
+    expect(refusalOf({ readings, budget: { method } }).reason).toContain(
+      `the budget is ${budgetMs === 2000 ? '2,000' : budgetMs} ms`,
+    );
+    const patient = decide({ readings, budget: { method, pauseBudgetMs: 600_000 } });
+    expect(patient.outcome).toBe('allowed');
+  });
+});
+
+test('a directory that is not safe is the reason', () => {
+  const directoryRefused = 'every user can write to /srv/data: use a folder below it';
+  expect(refusalOf({ readings: { directoryRefused } }).reason).toBe(directoryRefused);
 });

@@ -24,7 +24,6 @@ function create(over: Partial<HeapSnapshotterOptions> & { redact?: boolean } = {
   const clock = createFakeClock();
   const { redact = true, ...options } = over;
   const snapshotter = new HeapSnapshotter({
-    budget: { method: 'auto', pauseBudgetMs: 1e9, maxFiles: 5, redact },
     limits: () => ROOMY,
     clock,
     writeSnapshot(file) {
@@ -33,9 +32,8 @@ function create(over: Partial<HeapSnapshotterOptions> & { redact?: boolean } = {
     },
     ...options,
   });
-  const take = (folder = dir, filesKept = 0) =>
-    snapshotter.take({ dir: folder, label: 'after deploy', filesKept, isRunning: false });
-  return { take, clock };
+  const take = (folder = dir) => snapshotter.write({ dir: folder, label: 'after deploy', redact });
+  return { take, clock, snapshotter };
 }
 
 test('writes a hidden temporary file for redaction and measures its cost', () => {
@@ -63,27 +61,11 @@ test('writes the final file when there is no redaction, each under its own name'
   expect(readdirSync(dir).sort()).toEqual(files.map((file) => basename(file)).sort());
 });
 
-test('writes nothing when the gate refuses', () => {
-  expect(create().take(dir, 5)).toMatchObject({
-    outcome: 'refused',
-    reason: expect.stringContaining('5 snapshot'),
-  });
-  expect(readdirSync(dir)).toEqual([]);
-});
-
-test('predicts the next snapshot from the measured cost of the last one', () => {
-  const budget = { method: 'auto', pauseBudgetMs: 1e6, maxFiles: 5, redact: true } as const;
-  const clock = createFakeClock();
-  const writeSnapshot = (file: string): void => {
-    clock.advance(2e6);
-    writeFileSync(file, CONTENT);
-  };
-  const { take } = create({ budget, clock, writeSnapshot });
-  expect(take()).toMatchObject({ outcome: 'written', pauseMs: 2e6 });
-  expect(take()).toMatchObject({
-    outcome: 'refused',
-    reason: expect.stringMatching(/pause of about 2,0\d\d,\d{3} ms/),
-  });
+test('reads what the decision needs', () => {
+  const readings = create().snapshotter.readings(join(dir, 'new'), dir);
+  expect(readings).toMatchObject({ heapCapacityBytes: 1e15, directoryRefused: null });
+  expect(readings.rssBytes).toBeGreaterThan(readings.heapBytes);
+  expect(readings.diskFreeBytes).toBeGreaterThan(0);
 });
 
 test('calls duringPause around the write only', () => {
@@ -96,7 +78,6 @@ test('calls duringPause around the write only', () => {
       return result;
     },
   });
-  take(dir, 5);
   expect(calls).toEqual([]);
   take();
   expect(calls).toEqual(['before', 'after']);

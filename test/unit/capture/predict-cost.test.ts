@@ -1,11 +1,15 @@
 import {
   analysisRssBytes,
   childHeapMib,
-  predictCost,
+  predictCost as predictWith,
   redactionRssBytes,
 } from '../../../src/capture/predict-cost.ts';
-import type { LearnedCost } from '../../../src/types/index.ts';
+import type { CaptureReadings, LearnedCost } from '../../../src/types/index.ts';
 import { captureReadings, MIB } from '../../support/capture-readings.ts';
+
+/** The cost in the process. */
+const predictCost = (readings: CaptureReadings, inprocess: LearnedCost | null) =>
+  predictWith(readings, { fork: null, inprocess }, 'inprocess');
 
 // Measured with `express` and 80 MB of small objects: nodes, pause and peak RSS over the RSS before.
 test.each([
@@ -37,7 +41,9 @@ test('large objects add no nodes', () => {
 const LEARNED: LearnedCost = {
   nodes: 100_000,
   smallObjectBytes: 10 * MIB,
+  residentBytes: 100 * MIB,
   pauseMs: 300,
+  cpuMs: 300,
   fileBytes: 10 * MIB,
   rssGrowthBytes: 60 * MIB,
 };
@@ -86,4 +92,46 @@ test.each([
 test('predicts little more than a process for redaction', () => {
   expect(redactionRssBytes(109e6)).toBeGreaterThan(88e6);
   expect(redactionRssBytes(109e6)).toBeLessThan(130e6);
+});
+
+describe('with a fork', () => {
+  const fork = (over: Partial<CaptureReadings> = {}, learned: LearnedCost | null = null) =>
+    predictWith(captureReadings(over), { fork: learned, inprocess: null }, 'fork');
+
+  // Measured: RSS at the fork and the stop of the server, with the marks of the heap.
+  test.each([
+    [143, 8.9],
+    [713, 52],
+    [2000, 131],
+    [3200, 263],
+  ])('an RSS of %d MiB stops the server for about %d ms', (rssMib, stopMs) => {
+    const { pauseMs } = fork({ rssBytes: rssMib * MIB });
+    expect(pauseMs / stopMs).toBeGreaterThan(0.9);
+    expect(pauseMs / stopMs).toBeLessThan(1.8);
+  });
+
+  test('the objects of the heap cost CPU time, but no pause', () => {
+    const small = fork();
+    const large = fork({ heapBytes: 150 * MIB });
+    expect(large.pauseMs).toBe(small.pauseMs);
+    expect(large.cpuMs).toBeGreaterThan(20_000);
+  });
+
+  test('the copied pages of the server add to the memory, at most 125 MiB of them', () => {
+    const base = predictCost(captureReadings(), null).rssBytes;
+    expect(fork({ rssBytes: 60 * MIB }).rssBytes - base).toBe(60 * MIB);
+    expect(fork({ rssBytes: 4000 * MIB }).rssBytes - base).toBe(125 * MIB);
+  });
+
+  test('a machine on which the last fork took long is expected to take long again, never less than the table', () => {
+    const pauseMs = fork().pauseMs;
+    const residentBytes = captureReadings().rssBytes;
+    expect(fork({}, { ...LEARNED, residentBytes, pauseMs: pauseMs * 3 }).pauseMs).toBeCloseTo(pauseMs * 3);
+    expect(fork({}, { ...LEARNED, residentBytes, pauseMs: 1 }).pauseMs).toBe(pauseMs);
+  });
+
+  test('knows the number of objects from a snapshot of the other method', () => {
+    const learned = { fork: null, inprocess: LEARNED };
+    expect(predictWith(captureReadings({ heapBytes: 10 * MIB }), learned, 'fork').nodes).toBe(100_000);
+  });
 });

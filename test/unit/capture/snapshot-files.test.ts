@@ -1,15 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import {
+  countSnapshotsOfDay,
   diskFreeBytes,
   listSnapshots,
+  refusedDirectory,
   safeLabel,
-  snapshotName,
   sweepLeftovers,
   temporaryName,
   unpackedBytes,
+  unusedName,
 } from '../../../src/capture/snapshot-files.ts';
 
 let dir: string;
@@ -30,7 +32,9 @@ test.each([
   ['x'.repeat(200), 'x'.repeat(60)],
 ])('label %j becomes %j', (label, safe) => {
   expect(safeLabel(label)).toBe(safe);
-  expect(snapshotName(1_700_000_000_000.4, label)).toBe(`heap-1700000000000-${safe}.heapsnapshot`);
+  expect(unusedName(dir, 1_700_000_000_000.4, label)).toBe(
+    join(dir, `heap-1700000000000-${safe}.heapsnapshot`),
+  );
 });
 
 test('lists snapshots by the time in their names, and no other file', () => {
@@ -76,4 +80,47 @@ test('free disk space is that of the nearest directory that exists', () => {
   const share = diskFreeBytes(join(dir, 'not', 'yet'))! / diskFreeBytes(dir)!;
   expect(share).toBeGreaterThan(0.9);
   expect(share).toBeLessThan(1.1);
+});
+
+test('a name is unused when neither the file nor its gzipped form exists', () => {
+  writeFileSync(unusedName(dir, 1000, 'a'), '');
+  writeFileSync(`${unusedName(dir, 1000, 'a')}.gz`, '');
+  expect(unusedName(dir, 1000, 'a')).toBe(join(dir, 'heap-1002-a.heapsnapshot'));
+});
+
+describe('a directory for snapshots', () => {
+  test('may be private, readable by others, or not there yet', () => {
+    expect(refusedDirectory(dir)).toBeNull();
+    chmodSync(dir, 0o755);
+    expect(refusedDirectory(dir)).toBeNull();
+    expect(refusedDirectory(join(dir, 'none'))).toBeNull();
+  });
+
+  test('must not be writable for others', () => {
+    chmodSync(dir, 0o777);
+    expect(refusedDirectory(dir)).toBe(
+      `${dir} is not safe for snapshots: other users can write to it (mode 0777)`,
+    );
+  });
+
+  test('with a file snapshots-off takes none, at once', () => {
+    writeFileSync(join(dir, 'snapshots-off'), '');
+    expect(refusedDirectory(dir)).toBe(
+      `snapshots are switched off by the file ${join(dir, 'snapshots-off')}`,
+    );
+  });
+});
+
+test('counts the snapshots of a day in the directory and one level below', () => {
+  const nowMs = 10_000_000_000;
+  mkdirSync(join(dir, 'alert-1'));
+  for (const [folder, ageMs] of [
+    ['.', 100],
+    ['alert-1', 200],
+    ['alert-1', 90_000],
+  ] as const)
+    writeFileSync(join(dir, folder, `heap-${nowMs - ageMs}-1.heapsnapshot.gz`), '');
+  expect(countSnapshotsOfDay(dir, nowMs, 1000)).toBe(2);
+  expect(countSnapshotsOfDay(dir, nowMs, 100_000)).toBe(3);
+  expect(countSnapshotsOfDay(join(dir, 'none'), nowMs, 1000)).toBe(0);
 });

@@ -54,6 +54,7 @@ const MONITOR_OPTIONS: Record<keyof MemoryMonitorOptions, true> = {
 };
 const ANALYZER_OPTIONS: Record<keyof HeapAnalyzerOptions, true> = {
   snapshotDir: true,
+  method: true,
   pauseBudgetMs: true,
   maxSnapshots: true,
   cooldownMs: true,

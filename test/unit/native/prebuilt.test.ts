@@ -6,7 +6,7 @@ const PREBUILT = join(__dirname, '..', '..', '..', 'native', 'prebuilt');
 const lines = readFileSync(join(PREBUILT, 'SHA256SUMS'), 'utf8').trim().split('\n');
 
 test('the checksums name every source and one binary for each target', () => {
-  const names = lines.map((line) => line.split('  ')[1]).sort();
+  const names = lines.map((line) => line.split('  ')[1] ?? '').sort();
   const sources = readdirSync(join(PREBUILT, '..', 'src')).map((name) => `../src/${name}`);
   const targets = readdirSync(PREBUILT).filter((name) => name.startsWith('linux-'));
   expect(targets.sort()).toEqual([

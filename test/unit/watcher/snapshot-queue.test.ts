@@ -2,11 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FromWatcher, Link } from '../../../src/channel.ts';
-import type { Refused, Sample, Snapshot } from '../../../src/types/index.ts';
+import type { CaptureReadings, Refused, Sample, Snapshot } from '../../../src/types/index.ts';
 import { createSnapshotQueue } from '../../../src/watcher/snapshot-queue.ts';
+import { captureReadings } from '../../support/capture-readings.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
-const REFUSED: Refused = { outcome: 'refused', reason: 'WSGUARD_SNAPSHOT=off' };
+/** A reply of the application thread, for which the decision is a refusal. */
+const READINGS = captureReadings({ directoryRefused: 'everybody can write there' });
+const REFUSED: Refused = { outcome: 'refused', reason: 'everybody can write there' };
 
 let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-queue-'))));
@@ -16,7 +19,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 function start(options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } = {}, restarts = 0) {
   const context = createTestContext({ dir, ...options }, { restarts });
   const requests: unknown[] = [];
-  const replies: ((reply: Refused | null) => void)[] = [];
+  const replies: ((reply: CaptureReadings | null) => void)[] = [];
   const ended: [Snapshot, string | null][] = [];
   const link = {
     request: (_name: string, request: unknown) =>
@@ -41,12 +44,12 @@ test('snapshots are taken one after the other, each in the folder of its alert',
   const first = queue.take('a', '1');
   const second = queue.take(null, 'manual');
   await settle();
-  expect(requests).toEqual([{ folder: join(dir, 'a'), label: '1' }]);
-  replies[0]?.(REFUSED);
+  expect(requests).toEqual([join(dir, 'a')]);
+  replies[0]?.(READINGS);
   expect(await first).toEqual(REFUSED);
   await settle();
-  expect(requests[1]).toEqual({ folder: join(dir, 'snapshots'), label: 'manual' });
-  replies[1]?.(REFUSED);
+  expect(requests[1]).toBe(join(dir, 'snapshots'));
+  replies[1]?.(READINGS);
   expect(await second).toEqual(REFUSED);
   expect(ended).toEqual([
     [REFUSED, 'a'],
@@ -68,7 +71,7 @@ test('the baseline is taken once, after ten minutes of scaled time', async () =>
   expect(requests).toEqual([]);
   await takeDueBaseline(10_000);
   await takeDueBaseline(20_000);
-  expect(requests).toEqual([{ folder: join(dir, 'snapshots'), label: 'baseline' }]);
+  expect(requests).toEqual([join(dir, 'snapshots')]);
 });
 
 test.each([

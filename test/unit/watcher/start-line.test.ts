@@ -22,7 +22,7 @@ test('the start line names servers, directory, exports and pings', () => {
     },
   });
   expect(context.logged[0]?.message).toMatch(
-    /^watching .+: http on port 3000, https on port 3443; writes to \/app\/\.wsguard; exports to prometheus http:\/\/127\.0\.0\.1:9464\/metrics, webhook; pings silent WebSocket connections$/,
+    /^watching .+: http on port 3000, https on port 3443; writes to \/app\/\.wsguard; exports to prometheus http:\/\/127\.0\.0\.1:9464\/metrics, webhook; pings silent WebSocket connections; heap snapshots in a forked process$/,
   );
 });
 

@@ -1,21 +1,21 @@
 /**
- * Runs the two jobs that follow a snapshot, redaction and analysis, each in a supervised child process and only when
- * there is memory for it. Works on every thread.
+ * Runs the jobs that follow a snapshot, redaction and analysis, each in a supervised child process and only when there is
+ * memory for it. Works on every thread.
  */
 
 import { renameSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { headroomBytes } from './capture/gate.ts';
-import { analysisRssBytes, childHeapMib, redactionRssBytes } from './capture/predict-cost.ts';
-import { sweepLeftovers, temporaryName, unpackedBytes } from './capture/snapshot-files.ts';
-import { cpuShareFor } from './child-process/cpu-share.ts';
-import { ANALYSIS, REDACTION, type ChildEntry } from './child-process/entries.ts';
-import { takeLock, type Lock } from './child-process/lock.ts';
-import { runChild, type ChildOutcome } from './child-process/run-child.ts';
-import { cpuQuotaCores } from './core/cgroup.ts';
-import { removeFile } from './core/folders.ts';
-import { formatBytes } from './core/format.ts';
-import { failed, failureFrom, refused } from './core/outcome.ts';
+import { headroomBytes } from '../capture/gate.ts';
+import { analysisRssBytes, childHeapMib, redactionRssBytes } from '../capture/predict-cost.ts';
+import { sweepLeftovers, temporaryName, unpackedBytes } from '../capture/snapshot-files.ts';
+import { cpuShareFor } from '../child-process/cpu-share.ts';
+import { ANALYSIS, REDACTION, type ChildEntry } from '../child-process/entries.ts';
+import { takeLock, type Lock } from '../child-process/lock.ts';
+import { runChild, type ChildOptions, type ChildOutcome } from '../child-process/run-child.ts';
+import { cpuQuotaCores } from '../core/cgroup.ts';
+import { removeFile } from '../core/folders.ts';
+import { formatBytes } from '../core/format.ts';
+import { failed, failureFrom, refused } from '../core/outcome.ts';
 import type {
   Analysis,
   Clock,
@@ -24,7 +24,7 @@ import type {
   Refused,
   Snapshot,
   UnfinishedSnapshot,
-} from './types/index.ts';
+} from '../types/index.ts';
 
 export interface JobOptions {
   /** The directory of the lock. Processes that share it run one job at a time. */
@@ -38,18 +38,21 @@ export interface AnalysisOptions extends JobOptions {
   /** One, two or three snapshots in the order they were taken. */
   readonly files: readonly string[];
 }
-export interface FinishOptions extends JobOptions {
-  readonly taken: UnfinishedSnapshot;
-  readonly redact: boolean;
-}
 /** `command` runs the same analysis on a machine that has the memory. */
 export type AnalysisRefused = Refused & { readonly command: string };
+
+/** A job of a child process. It runs under a lock that the caller holds. */
+export interface Task extends Pick<ChildOptions, 'input' | 'onReady' | 'onEnder'> {
+  readonly entry: ChildEntry;
+  readonly job: unknown;
+  /** Predicted peak RSS. */
+  readonly needBytes: number;
+  readonly deadlineMs?: number;
+}
 
 const MIB = 1024 * 1024;
 /** Chosen; divided by the CPU share of the child. */
 const DEADLINE_MS = 120_000;
-/** Chosen: an analysis that is running must not make a redaction lose its raw file. */
-const REDACTION_WAIT_MS = 120_000;
 const LOCK_RETRY_MS = 250;
 /** Chosen: the child is ended when less memory is left for the server. */
 const RESERVE_BYTES = 24 * MIB;
@@ -71,23 +74,36 @@ export async function runAnalysis(options: AnalysisOptions): Promise<Analysis | 
   } catch (error) {
     return failureFrom(error, 'WSGUARD_ANALYSIS_FAILED');
   }
-  const outcome = await runGated(options, { entry: ANALYSIS, job: { files }, needBytes, lockWaitMs: 0 });
+  const outcome = await runAlone(options, { entry: ANALYSIS, job: { files }, needBytes });
   if (outcome.outcome === 'refused') return { ...outcome, command: laptopCommand(files) };
   return outcome.outcome === 'failed' ? outcome : readAnalysis(outcome.stdout);
 }
 
-/** Redacts a snapshot and gives it its final name. With `redact` the raw file is removed whatever happens. */
-export async function finishSnapshot(options: FinishOptions): Promise<Snapshot> {
-  const { file: rawFile, finalFile, method, pauseMs, bytes } = options.taken;
-  if (!options.redact) return { outcome: 'written', file: rawFile, method, pauseMs, bytes, redacted: false };
+async function runAlone(options: JobOptions, task: Task): Promise<ChildOutcome> {
+  const lock = await waitForLock(options, 0);
+  if (lock === null) return refused('another analysis is running in this directory');
+  try {
+    return await runTask(options, task, lock);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Redacts a snapshot of this process and gives it its final name. With `redact` the raw file is removed whatever happens. */
+export async function finishSnapshot(
+  options: JobOptions,
+  { taken, redact }: { readonly taken: UnfinishedSnapshot; readonly redact: boolean },
+  lock: Lock,
+): Promise<Snapshot> {
+  const { file: rawFile, finalFile, method, pauseMs, bytes } = taken;
+  if (!redact) return { outcome: 'written', file: rawFile, method, pauseMs, bytes, redacted: false };
   const redactedFile = temporaryName(`${finalFile}.redacted`);
   const removeBoth = (): void => [rawFile, redactedFile].forEach(removeFile);
   process.once('exit', removeBoth);
   try {
-    const job = { from: rawFile, to: redactedFile, owner: process.pid };
-    const needBytes = redactionRssBytes(bytes);
-    const task = { entry: REDACTION, job, needBytes, lockWaitMs: REDACTION_WAIT_MS };
-    const outcome = await runGated(options, task);
+    const job = { from: rawFile, to: redactedFile, redact: true, gzip: false, owner: process.pid };
+    const task = { entry: REDACTION, job, needBytes: redactionRssBytes(bytes) };
+    const outcome = await runTask(options, task, lock);
     if (outcome.outcome === 'refused')
       return { ...outcome, reason: `removed because it could not be redacted: ${outcome.reason}` };
     if (outcome.outcome === 'failed') return outcome;
@@ -102,49 +118,35 @@ export async function finishSnapshot(options: FinishOptions): Promise<Snapshot> 
   }
 }
 
-interface Task {
-  readonly entry: ChildEntry;
-  readonly job: unknown;
-  readonly needBytes: number;
-  readonly lockWaitMs: number;
-}
-
-async function runGated(
-  options: JobOptions,
-  { entry, job, needBytes, lockWaitMs }: Task,
+/** Runs a job when there is memory for it. Never rejects. */
+export function runTask(
+  { dir, limits, clock, keepAlive = false }: JobOptions,
+  { entry, needBytes, deadlineMs = DEADLINE_MS, ...task }: Task,
+  lock: Lock,
 ): Promise<ChildOutcome> {
-  const { dir, limits, clock, keepAlive = false } = options;
   const haveBytes = headroomBytes(limits());
   if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * USABLE_SHARE) {
     const reason = `needs ${formatBytes(needBytes)} of memory, ${formatBytes(haveBytes)} available`;
-    return refused(reason, { needBytes, haveBytes });
+    return Promise.resolve(refused(reason, { needBytes, haveBytes }));
   }
-  const lock = await waitForLock(options, lockWaitMs);
-  if (lock === null) return refused('another analysis is running in this directory');
   sweepLeftovers(dir, clock.wallMs());
   const share = cpuShareFor(cpuQuotaCores());
-  try {
-    return await runChild(
-      {
-        script: entry.script,
-        job,
-        heapMib: childHeapMib(needBytes),
-        maxRssBytes: needBytes * MAX_OVERRUN,
-        reserveBytes: RESERVE_BYTES,
-        headroom: () => headroomBytes(limits()),
-        deadlineMs: DEADLINE_MS / share,
-        share,
-        onStart: lock.setChild,
-        keepAlive,
-      },
-      clock,
-    );
-  } finally {
-    lock.release();
-  }
+  const options: ChildOptions = {
+    ...task,
+    script: entry.script,
+    heapMib: childHeapMib(needBytes),
+    maxRssBytes: needBytes * MAX_OVERRUN,
+    reserveBytes: RESERVE_BYTES,
+    headroom: () => headroomBytes(limits()),
+    deadlineMs: deadlineMs / share,
+    share,
+    onStart: lock.setChild,
+    keepAlive,
+  };
+  return runChild(options, clock);
 }
 
-async function waitForLock({ dir, clock }: JobOptions, waitMs: number): Promise<Lock | null> {
+export async function waitForLock({ dir, clock }: JobOptions, waitMs: number): Promise<Lock | null> {
   const untilMs = clock.nowMs() + waitMs;
   for (;;) {
     const lock = takeLock(dir, clock.wallMs());

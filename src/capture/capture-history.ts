@@ -1,0 +1,110 @@
+/**
+ * Remembers the captures of a process, and in a directory those of its predecessors: what they cost, and whether a forked
+ * capture works with this version of Node.
+ */
+
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSmallRegularFile } from '../core/files.ts';
+import { removeFile } from '../core/folders.ts';
+import type { CaptureCost, LearnedCost, LearnedCosts } from '../types/index.ts';
+import { temporaryName } from './snapshot-files.ts';
+
+interface State {
+  /** Another version of Node starts anew. */
+  readonly node: string;
+  readonly learned: LearnedCosts;
+  readonly crashesInARow: number;
+  readonly forkOffBecause: string | null;
+}
+
+const FILE = 'captures.json';
+const MAX_FILE_BYTES = 16 * 1024;
+/** Chosen: one crash can have a cause outside, such as an administrator's signal. */
+const MAX_CRASHES_IN_A_ROW = 2;
+/** Node itself has 40,000 nodes right after its start (measured on Node 20). */
+const MIN_NODES = 20_000;
+/** The prediction is an upper bound for what was measured; a snapshot with far more nodes contains garbage. */
+const MAX_OVERRUN = 2;
+
+export class CaptureHistory {
+  readonly #file: string | null;
+  #state: State;
+
+  /** `dir` is null where nothing may be kept. */
+  constructor(dir: string | null) {
+    this.#file = dir === null ? null : join(dir, FILE);
+    const kept = this.#file === null ? null : readState(this.#file);
+    this.#state = kept?.node === nodeVersion() ? kept : EMPTY();
+  }
+
+  get learned(): LearnedCosts {
+    return this.#state.learned;
+  }
+
+  /** Why this version of Node is not forked; null when it is. */
+  get forkOffBecause(): string | null {
+    return this.#state.forkOffBecause;
+  }
+
+  addInProcess(learned: LearnedCost): void {
+    this.#update({ learned: { ...this.learned, inprocess: learned } });
+  }
+
+  /** A complete snapshot of a forked child. The first one of a version must have a plausible number of nodes. */
+  addForked(learned: LearnedCost, predicted: CaptureCost): void {
+    const isFirst = this.learned.fork === null;
+    const isPlausible = learned.nodes >= MIN_NODES && learned.nodes <= predicted.nodes * MAX_OVERRUN;
+    this.#update(
+      isFirst && !isPlausible
+        ? {
+            forkOffBecause: `its first forked snapshot had ${learned.nodes} nodes, about ${predicted.nodes} were expected`,
+          }
+        : { learned: { ...this.learned, fork: learned }, crashesInARow: 0 },
+    );
+  }
+
+  /** A forked child was ended by a fault. */
+  addCrash(reason: string): void {
+    const crashesInARow = this.#state.crashesInARow + 1;
+    const isOff = crashesInARow >= MAX_CRASHES_IN_A_ROW;
+    this.#update({
+      crashesInARow,
+      forkOffBecause: isOff ? `${crashesInARow} forked captures in a row failed: ${reason}` : null,
+    });
+  }
+
+  #update(change: Partial<State>): void {
+    this.#state = { ...this.#state, ...change };
+    if (this.#file === null) return;
+    const temporary = temporaryName(this.#file);
+    try {
+      writeFileSync(temporary, JSON.stringify(this.#state), { mode: 0o600, flag: 'wx' });
+      renameSync(temporary, this.#file);
+    } catch {
+      // The state is a convenience: without it the next process learns again.
+      removeFile(temporary);
+    }
+  }
+}
+
+/** A Node of another C library has other thread functions, and so is another version. */
+const nodeVersion = (): string => `${process.version} ${process.platform} ${process.arch}`;
+
+const EMPTY = (): State => ({
+  node: nodeVersion(),
+  learned: { fork: null, inprocess: null },
+  crashesInARow: 0,
+  forkOffBecause: null,
+});
+
+function readState(file: string): State | null {
+  try {
+    const state = JSON.parse(readSmallRegularFile(file, MAX_FILE_BYTES)) as Partial<State> | null;
+    return typeof state?.node === 'string' && typeof state.learned === 'object'
+      ? { ...EMPTY(), ...state }
+      : null;
+  } catch {
+    return null;
+  }
+}

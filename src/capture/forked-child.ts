@@ -1,0 +1,102 @@
+/** Watches a forked child from any thread of its parent: its deadline, its end, and what its exit code means. */
+
+import type { LimitedGroup } from '../core/cgroup.ts';
+import { failed, refused } from '../core/outcome.ts';
+import type { CaptureCost, Clock, Failed, ForkRequest, Refused } from '../types/index.ts';
+import type { ChildEnd, NativeAddon } from './native-addon.ts';
+
+const MIB = 1024 * 1024;
+const POLL_MS = 25;
+/** Chosen: the child ends itself at its deadline. A child that hangs before its set-up cannot. */
+const OUTER_MARGIN_MS = 2_000;
+/** Chosen: a machine under load takes several times the predicted CPU time. */
+const MAX_CPU_OVERRUN = 10;
+const MIN_CPU_SECONDS = 30;
+/** Chosen: a busy machine may give the low priority of the child a tenth of the CPU. */
+const MIN_DEADLINE_MS = 60_000;
+const MAX_DEADLINE_MS = 8 * 60_000;
+/** A part of each limit stays free: the server allocates while the child looks only every 10 ms. */
+const RESERVE_SHARE = 0.08;
+const MIN_RESERVE_BYTES = 16 * MIB;
+const MACHINE_RESERVE_BYTES = 64 * MIB;
+/** The second fence counts address space, of which V8 reserves more than it uses. */
+const MAX_GROWTH_OVERRUN = 2;
+
+export type ForkLimits = Omit<ForkRequest, 'output' | 'markedRanges' | 'validUntilWallMs'>;
+
+interface Surroundings {
+  readonly groups: readonly LimitedGroup[];
+  readonly cpuShare: number;
+  readonly headroomBytes: number | null;
+}
+
+/** Limits of the child from its predicted cost and from what is there. */
+export function forkLimits(cost: CaptureCost, { groups, cpuShare, headroomBytes }: Surroundings): ForkLimits {
+  const deadlineMs = (MIN_DEADLINE_MS + cost.cpuMs * MAX_CPU_OVERRUN) / cpuShare;
+  return {
+    deadlineMs: Math.min(MAX_DEADLINE_MS, Math.round(deadlineMs)),
+    maxCpuSeconds: Math.ceil(MIN_CPU_SECONDS + (cost.cpuMs * MAX_CPU_OVERRUN) / 1000),
+    cpuShare,
+    maxGrowthBytes: Math.round(headroomBytes ?? cost.rssBytes * MAX_GROWTH_OVERRUN),
+    minAvailableBytes: MACHINE_RESERVE_BYTES,
+    memoryGroups: groups.map(({ usageFile, statFile, limitBytes }) => ({
+      usageFile,
+      statFile,
+      maxUsedBytes: Math.round(limitBytes - Math.max(MIN_RESERVE_BYTES, limitBytes * RESERVE_SHARE)),
+    })),
+  };
+}
+
+/** Resolves with the end of the child. Never rejects. */
+export function waitForChild(
+  addon: Pick<NativeAddon, 'waitForCapture' | 'endCapture'>,
+  pid: number,
+  deadlineMs: number,
+  clock: Clock,
+): Promise<ChildEnd> {
+  const endAtMs = clock.nowMs() + deadlineMs + OUTER_MARGIN_MS;
+  return new Promise((resolve) => {
+    const poll = (): void => {
+      const end = addon.waitForCapture(pid);
+      if (end !== null) return resolve(end);
+      if (clock.nowMs() > endAtMs) addon.endCapture(pid);
+      clock.after(POLL_MS, poll);
+    };
+    poll();
+  });
+}
+
+const SIGKILL = 9;
+const SIGXCPU = 24;
+const EXIT_MEMORY = 82;
+const EXIT_DEADLINE = 90;
+/** Exit codes of native/src/exit-codes.h: the child needed something of a thread that exists only in its parent. */
+const DEAD_THREAD: Readonly<Record<number, string>> = {
+  83: 'a condition',
+  84: 'a lock',
+  85: 'a read-write lock',
+  86: 'a semaphore',
+  87: 'the end',
+};
+
+/** A second attempt can succeed, because the threads then do something else. */
+export const isWorthRetrying = ({ code = 0 }: ChildEnd): boolean => code in DEAD_THREAD;
+
+/** Null when the child has written everything. When its end is unknown, the reader of its output decides. */
+export function outcomeOfChild({ code, signal, lost }: ChildEnd): Refused | Failed | null {
+  if (lost !== undefined || code === 0) return null;
+  if (code === EXIT_MEMORY)
+    return refused('the forked process ended itself because memory ran short for the server');
+  if (code === EXIT_DEADLINE) return failure('its deadline passed', 'WSGUARD_FORK_DEADLINE');
+  if (signal === SIGXCPU) return failure('it used up its CPU time', 'WSGUARD_FORK_DEADLINE');
+  if (signal === SIGKILL)
+    return failure('it was killed: by its deadline, by the kernel for lack of memory, or by somebody');
+  if (signal !== undefined) return failure(`V8 ended it with signal ${signal}`);
+  const thread = DEAD_THREAD[code ?? 0];
+  return failure(
+    thread === undefined ? `exit code ${code}` : `it waited for ${thread} of a thread that was working`,
+  );
+}
+
+const failure = (reason: string, code = 'WSGUARD_FORK_FAILED'): Failed =>
+  failed(code, `the forked process wrote no complete snapshot: ${reason}`);

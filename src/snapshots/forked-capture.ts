@@ -1,0 +1,143 @@
+/**
+ * A forked capture from its preparation to its end. The order makes sure that everything that can fail has worked before
+ * the server stops: the addon, the pipe, the process that reads from it. Works on every thread; only the fork itself runs on
+ * the application thread.
+ */
+
+import { closeSync } from 'node:fs';
+import { headroomBytes } from '../capture/gate.ts';
+import {
+  forkLimits,
+  isWorthRetrying,
+  outcomeOfChild,
+  waitForChild,
+  type ForkLimits,
+} from '../capture/forked-child.ts';
+import { loadAddon, type ChildEnd, type NativeAddon } from '../capture/native-addon.ts';
+import { cpuShareFor } from '../child-process/cpu-share.ts';
+import type { Lock } from '../child-process/lock.ts';
+import type { ChildOutcome } from '../child-process/run-child.ts';
+import { CgroupMemory, cpuQuotaCores } from '../core/cgroup.ts';
+import { failed } from '../core/outcome.ts';
+import type { CaptureCost, Failed, ForkedChild, ForkRequest, Refused } from '../types/index.ts';
+import { runTask, type JobOptions, type Task } from './jobs.ts';
+
+/** Forks the application thread. Null when it did not reply. */
+export type Fork = (request: ForkRequest) => Promise<ForkedChild | Refused | Failed | null>;
+
+export interface ForkedCapture {
+  readonly outcome: 'captured';
+  readonly pauseMs: number;
+  readonly child: ChildEnd;
+  /** Output of the process that read the snapshot. */
+  readonly stdout: string;
+}
+
+interface CaptureOptions extends JobOptions {
+  readonly fork: Fork;
+  readonly cost: CaptureCost;
+  readonly lock: Lock;
+}
+
+/** Chosen: two attempts, because the second one meets other threads at work. */
+const MAX_ATTEMPTS = 2;
+/** A request that the application thread finds later than this is void: the pipe may be closed already. */
+const REQUEST_VALID_MS = 60_000;
+
+/**
+ * Forks a child that writes the heap snapshot into a pipe, from which `reader` gets it as its descriptor 3. Never rejects.
+ */
+export async function captureInto(
+  reader: Task,
+  options: CaptureOptions,
+): Promise<ForkedCapture | Refused | Failed> {
+  const addon = loadAddon();
+  if ('outcome' in addon) return addon;
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await captureOnce(addon, reader, options);
+    if (result.outcome !== 'captured') return result;
+    const outcome = outcomeOf(result);
+    if (outcome.outcome === 'captured' || attempt === MAX_ATTEMPTS || !isWorthRetrying(result.child))
+      return outcome;
+  }
+}
+
+interface Attempt {
+  readonly outcome: 'captured';
+  readonly pauseMs: number;
+  readonly child: ChildEnd;
+  readonly read: ChildOutcome;
+}
+
+async function captureOnce(
+  addon: NativeAddon,
+  reader: Task,
+  options: CaptureOptions,
+): Promise<Attempt | Refused | Failed> {
+  const markedRanges = await addon.scanMarkedRanges();
+  if (markedRanges === null) return failed('WSGUARD_FORK_FAILED', '/proc/self/smaps cannot be read');
+  const pipe = addon.openPipe();
+  const reading = startReader(reader, options, pipe.read);
+  const early = await Promise.race([reading.ready, reading.done]);
+  if (early !== null) {
+    closeSync(pipe.write);
+    return early.outcome === 'done' ? failed('WSGUARD_FORK_FAILED', 'the reader ended early') : early;
+  }
+  const limits = limitsOf(options);
+  const validUntilWallMs = options.clock.wallMs() + REQUEST_VALID_MS;
+  const request = { ...limits, output: pipe.write, markedRanges, validUntilWallMs };
+  const forked = (await options.fork(request)) ?? NO_REPLY;
+  if (forked.outcome !== 'forked') {
+    closeSync(pipe.write);
+    reading.end(forked);
+    await reading.done;
+    return forked;
+  }
+  // A reader that failed takes nothing more, and the child would wait for it until its deadline.
+  void reading.done.then(({ outcome }) => outcome !== 'done' && addon.endCapture(forked.pid));
+  const child = await waitForChild(addon, forked.pid, limits.deadlineMs, options.clock);
+  return { outcome: 'captured', pauseMs: forked.pauseMs, child, read: await reading.done };
+}
+
+function limitsOf({ cost, limits }: CaptureOptions): ForkLimits {
+  return forkLimits(cost, {
+    groups: new CgroupMemory().limitedGroups(),
+    cpuShare: cpuShareFor(cpuQuotaCores()),
+    headroomBytes: headroomBytes(limits()),
+  });
+}
+
+/** Codes of a snapshot that ends too early, or before its first byte. */
+const INCOMPLETE = ['WSGUARD_SNAPSHOT_TRUNCATED', 'WSGUARD_SNAPSHOT_NOT_ONE'];
+
+/** A child that ends too early leaves its reader an incomplete snapshot, so the child's reason counts then. */
+function outcomeOf({ pauseMs, child, read }: Attempt): ForkedCapture | Refused | Failed {
+  const isIncomplete = read.outcome === 'failed' && INCOMPLETE.includes(read.code);
+  const childOutcome = outcomeOfChild(child);
+  if (childOutcome !== null && (isIncomplete || read.outcome === 'done')) return childOutcome;
+  return read.outcome === 'done' ? { outcome: 'captured', pauseMs, child, stdout: read.stdout } : read;
+}
+
+const NO_REPLY = failed(
+  'WSGUARD_FORK_FAILED',
+  'the application thread did not reply to the request for a fork',
+);
+
+interface Reading {
+  /** Resolves with null when the reader is ready for its input. */
+  readonly ready: Promise<null>;
+  readonly done: Promise<ChildOutcome>;
+  readonly end: (reason: Refused | Failed) => void;
+}
+
+function startReader(reader: Task, options: CaptureOptions, input: number): Reading {
+  let end: Reading['end'] = () => undefined;
+  let done!: Promise<ChildOutcome>;
+  const ready = new Promise<null>((resolve) => {
+    const task: Task = { ...reader, input, onReady: () => resolve(null), onEnder: (ender) => (end = ender) };
+    done = runTask(options, task, options.lock);
+  });
+  // The reader has its own copy now. With this one the child would not notice that the reader is gone.
+  closeSync(input);
+  return { ready, done, end: (reason) => end(reason) };
+}

@@ -1,0 +1,273 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { eventually } from '../support/eventually.ts';
+
+/** The built package in its own process, because a fork of Jest would be a copy of Jest. */
+const DIST = join(__dirname, '..', '..', 'dist');
+let dir: string;
+
+beforeAll(() => {
+  execFileSync(process.execPath, [join(__dirname, '..', 'tools', 'build.mjs')]);
+});
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'wsguard-forked-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const PRELUDE = `
+  const { HeapAnalyzer } = require(${JSON.stringify(join(DIST, 'heap-analyzer.js'))});
+  const fs = require('node:fs');
+  globalThis.kept = Array.from({ length: 200 }, (_, i) => ({ token: Buffer.from('planted-secret-' + i).toString() }));
+  const print = (value) => console.log(JSON.stringify(value));
+  const take = (options) => new HeapAnalyzer({ snapshotDir: 's', method: 'fork', ...options }).takeSnapshot('x');
+  const children = () => fs.readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim().split(' ').filter(Boolean);
+  const nameOf = (pid) => { try { return fs.readFileSync('/proc/' + pid + '/comm', 'utf8').trim(); } catch { return ''; } };
+  /** Resolves with the pid of the forked child once it has set itself up. */
+  const child = async () => {
+    for (;;) {
+      const pid = children().find((pid) => nameOf(pid) === 'wsguard-capture');
+      if (pid !== undefined) return Number(pid);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  };
+`;
+const writeScript = (script: string): string => {
+  writeFileSync(join(dir, 'script.cjs'), PRELUDE + script);
+  return join(dir, 'script.cjs');
+};
+function run(script: string, flags: readonly string[] = []): unknown[] {
+  const out = execFileSync(process.execPath, [...flags, writeScript(script)], { cwd: dir, encoding: 'utf8' });
+  return out
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown);
+}
+/** A child whose parent is gone may wait as a zombie for the init process. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+const files = (): string[] =>
+  (existsSync(join(dir, 's')) ? readdirSync(join(dir, 's')) : []).filter((name) => name.includes('heap-'));
+
+test('writes one private file without secrets, complete to its last byte, and leaves no child', () => {
+  const [snapshot, after] = run(`take().then((snapshot) => { print(snapshot); print(children()); });`);
+  expect(snapshot).toMatchObject({ outcome: 'written', method: 'fork', redacted: true });
+  expect(snapshot).not.toHaveProperty('notForkedBecause');
+  expect(after).toEqual([]);
+  expect(files()).toEqual([expect.stringMatching(/^heap-\d{13}-x\.heapsnapshot\.gz$/)]);
+  const { file, pauseMs } = snapshot as { file: string; pauseMs: number };
+  expect(pauseMs).toBeLessThan(250);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const text = gunzipSync(readFileSync(file)).toString();
+  expect(text).not.toContain('planted-secret-7');
+  const { snapshot: header, nodes } = JSON.parse(text) as {
+    snapshot: { node_count: number; meta: { node_fields: string[] } };
+    nodes: number[];
+  };
+  expect(nodes).toHaveLength(header.node_count * header.meta.node_fields.length);
+});
+
+test('without redaction the file has the values, and is gzipped too', () => {
+  const [snapshot] = run(`take({ redact: false }).then(print);`);
+  expect(snapshot).toMatchObject({ outcome: 'written', method: 'fork', redacted: false });
+  const { file } = snapshot as { file: string };
+  expect(gunzipSync(readFileSync(file)).toString()).toContain('planted-secret-7');
+});
+
+test('the child has its own name, no priority, no core file and no descriptor of the server but its output', () => {
+  const [facts] = run(`
+    const server = require('node:net').createServer().listen(0);
+    const done = take();
+    child().then(async (pid) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const proc = (name) => fs.readFileSync('/proc/' + pid + '/' + name, 'utf8');
+      print({
+        title: proc('cmdline').split('\\0')[0],
+        score: proc('oom_score_adj').trim(),
+        priority: require('node:os').getPriority(pid),
+        core: /Max core file size\\s+(\\d+)/.exec(proc('limits'))[1],
+        links: fs.readdirSync('/proc/' + pid + '/fd').map((fd) => fs.readlinkSync('/proc/' + pid + '/fd/' + fd)),
+        caught: /SigCgt:\\s+(\\w+)/.exec(proc('status'))[1],
+      });
+      await done;
+      server.close();
+    });
+  `) as { title: string; score: string; priority: number; core: string; links: string[]; caught: string }[];
+  expect(facts).toMatchObject({ title: 'wsguard-capture', score: '1000', priority: 10, core: '0' });
+  const foreign = facts!.links.filter((link) => !/^(\/dev\/null|pipe:|\/proc\/|\/sys\/)/.test(link));
+  expect(foreign).toEqual([]);
+  expect(new Set(facts!.links.filter((link) => link.startsWith('pipe:'))).size).toBe(1);
+  // Only SIGALRM, the timer of the watchdog. glibc keeps two signals, 32 and 33, for itself.
+  const caught = BigInt(`0x${facts!.caught}`) & ~((1n << 31n) | (1n << 32n));
+  expect(caught).toBe(1n << 13n);
+});
+
+test('a signal to the child does not run the handlers of the server', () => {
+  const [outcome, handled] = run(`
+    let handled = 0;
+    process.on('SIGTERM', () => (handled += 1));
+    const done = take();
+    child().then(async (pid) => {
+      process.kill(pid, 'SIGTERM');
+      print(await done);
+      print(handled);
+      process.exit(0);
+    });
+  `);
+  expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_FORK_FAILED' });
+  expect(handled).toBe(0);
+  expect(files()).toEqual([]);
+});
+
+test('a child that hangs is ended and reaped at its deadline', () => {
+  const [outcome, left] = run(`
+    const { waitForChild, outcomeOfChild } = require(${JSON.stringify(join(DIST, 'capture', 'forked-child.js'))});
+    const { loadAddon } = require(${JSON.stringify(join(DIST, 'capture', 'native-addon.js'))});
+    const { createClock } = require(${JSON.stringify(join(DIST, 'core', 'clock.js'))});
+    const addon = loadAddon();
+    setInterval(() => {}, 1000).unref();
+    addon.scanMarkedRanges().then((markedRanges) => {
+      const limits = { deadlineMs: 300, maxCpuSeconds: 60, cpuShare: 1, maxGrowthBytes: 1e9, minAvailableBytes: 0, memoryGroups: [] };
+      const attempt = () => {
+        const pipe = addon.openPipe();
+        const forked = addon.forkCapture({ ...limits, output: pipe.write, markedRanges }, () => { for (;;); });
+        if (forked.outcome !== 'forked') return setTimeout(attempt, 5);
+        const alive = setInterval(() => {}, 1000);
+        waitForChild(addon, forked.pid, 300, createClock()).then((end) => { clearInterval(alive); print(outcomeOfChild(end)); print(children()); });
+      };
+      attempt();
+    });
+  `);
+  expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_FORK_DEADLINE' });
+  expect(left).toEqual([]);
+});
+
+test('a child that is killed half-way leaves no file, and the next capture works', () => {
+  const answers = run(`
+    const done = take();
+    child().then(async (pid) => {
+      process.kill(pid, 'SIGKILL');
+      print(await done);
+      print(await take());
+      print(children());
+    });
+  `);
+  expect(answers).toMatchObject([
+    { outcome: 'failed', code: 'WSGUARD_FORK_FAILED', reason: expect.stringContaining('killed') },
+    { outcome: 'written' },
+    [],
+  ]);
+  expect(files()).toHaveLength(1);
+});
+
+test('a redaction that is killed ends the child at once', () => {
+  const [outcome, ms] = run(`
+    const done = take();
+    child().then(async (pid) => {
+      const redaction = children().map(Number).find((other) => other !== pid);
+      const startedMs = Date.now();
+      process.kill(redaction, 'SIGKILL');
+      print(await done);
+      print(Date.now() - startedMs);
+    });
+  `);
+  expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED' });
+  expect(ms).toBeLessThan(10_000);
+  expect(files()).toEqual([]);
+});
+
+test('an application that waits for all of its children does not disturb the capture', () => {
+  const [snapshot] = run(`
+    // The addon itself plays the application here: it gets the end of the child before we do.
+    const { loadAddon } = require(${JSON.stringify(join(DIST, 'capture', 'native-addon.js'))});
+    const addon = loadAddon();
+    const done = take();
+    child().then(async (pid) => {
+      const thief = setInterval(() => addon.waitForCapture(pid), 1);
+      print(await done);
+      clearInterval(thief);
+    });
+  `);
+  expect(snapshot).toMatchObject({ outcome: 'written', method: 'fork' });
+});
+
+test('two captures of one process do not run at the same time', () => {
+  const answers = run(`
+    Promise.all([take({ snapshotDir: 's' }), take({ snapshotDir: 't' })]).then((both) => both.forEach(print));
+  `) as { outcome: string }[];
+  expect(answers.map(({ outcome }) => outcome)).toContain('written');
+  for (const answer of answers)
+    if (answer.outcome !== 'written')
+      expect(answer).toMatchObject({ reason: expect.stringContaining('another capture') });
+});
+
+test('a file snapshots-off stops captures without a restart', () => {
+  const [first, second] = run(`
+    take().then(async (first) => {
+      print(first);
+      fs.writeFileSync('s/snapshots-off', '');
+      print(await take());
+    });
+  `);
+  expect(first).toMatchObject({ outcome: 'written' });
+  expect(second).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('snapshots-off') });
+});
+
+test.each([
+  ['exits', (pid: number) => process.kill(pid, 'SIGUSR2'), 0],
+  ['is killed', (pid: number) => process.kill(pid, 'SIGKILL'), null],
+])(
+  'a server that %s during a capture is gone at once, with its port, and leaves no file',
+  async (_, end, code) => {
+    const script = writeScript(`
+    const server = require('node:net').createServer().listen(0, '127.0.0.1', () => {
+      process.on('SIGUSR2', () => process.exit(0));
+      globalThis.more = Array.from({ length: 200_000 }, (_, i) => ({ i, text: 'entry ' + i }));
+      take();
+      child().then((pid) => print({ pid, port: server.address().port }));
+    });
+  `);
+    const server = spawn(process.execPath, [script], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] });
+    const line = await new Promise<string>((resolve) =>
+      server.stdout.once('data', (data) => resolve(String(data))),
+    );
+    const { pid, port } = JSON.parse(line) as { pid: number; port: number };
+    const exited = new Promise<number | null>((resolve) => server.once('exit', (status) => resolve(status)));
+    end(server.pid!);
+    expect(await exited).toBe(code);
+    await new Promise<void>((resolve, reject) => {
+      const next = createServer().once('error', reject);
+      next.listen(port, '127.0.0.1', () => next.close(() => resolve()));
+    });
+    await eventually(() => !isRunning(pid), 'the end of the child');
+    await eventually(() => files().length === 0, 'an empty folder');
+  },
+);
+
+test('a client sees at once that its connection was closed during a capture', () => {
+  const [waited] = run(`
+    const net = require('node:net');
+    const server = net.createServer((socket) => setTimeout(async () => {
+      const done = take();
+      await child();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      globalThis.closedMs = Date.now();
+      socket.destroy();
+      await done;
+      server.close();
+    }, 10)).listen(0, () => {
+      net.connect(server.address().port).resume().on('close', () => print(Date.now() - globalThis.closedMs));
+    });
+  `);
+  expect(waited).toBeLessThan(1000);
+});

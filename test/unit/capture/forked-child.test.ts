@@ -1,0 +1,108 @@
+import {
+  forkLimits,
+  isWorthRetrying,
+  outcomeOfChild,
+  waitForChild,
+} from '../../../src/capture/forked-child.ts';
+import type { ChildEnd } from '../../../src/capture/native-addon.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+import { MIB } from '../../support/capture-readings.ts';
+
+const COST = { nodes: 1e6, pauseMs: 10, cpuMs: 5000, rssBytes: 600 * MIB, fileBytes: 100 * MIB };
+
+describe('limits of the child', () => {
+  const surroundings = { groups: [], cpuShare: 1, headroomBytes: 900 * MIB };
+
+  test('they follow from the predicted cost and from the headroom', () => {
+    expect(forkLimits(COST, surroundings)).toEqual({
+      deadlineMs: 110_000,
+      maxCpuSeconds: 80,
+      cpuShare: 1,
+      maxGrowthBytes: 900 * MIB,
+      minAvailableBytes: 64 * MIB,
+      memoryGroups: [],
+    });
+  });
+
+  test('a small share of the CPU makes the deadline later, up to eight minutes', () => {
+    expect(forkLimits(COST, { ...surroundings, cpuShare: 0.5 }).deadlineMs).toBe(220_000);
+    expect(forkLimits(COST, { ...surroundings, cpuShare: 0.1 }).deadlineMs).toBe(480_000);
+  });
+
+  test('where no headroom is known, twice the predicted memory is the bound', () => {
+    expect(forkLimits(COST, { ...surroundings, headroomBytes: null }).maxGrowthBytes).toBe(1200 * MIB);
+  });
+
+  test.each([
+    [100, 84],
+    [1000, 920],
+  ])('of a limit of %d MiB the child leaves the server a reserve: it ends above %d MiB', (limit, used) => {
+    const group = { usageFile: '/g/memory.current', statFile: '/g/memory.stat', limitBytes: limit * MIB };
+    expect(forkLimits(COST, { ...surroundings, groups: [group] }).memoryGroups).toEqual([
+      { usageFile: group.usageFile, statFile: group.statFile, maxUsedBytes: used * MIB },
+    ]);
+  });
+});
+
+describe('the end of the child', () => {
+  test.each<[ChildEnd]>([[{ code: 0 }], [{ lost: 1 }]])('%j: the reader of its output decides', (end) => {
+    expect(outcomeOfChild(end)).toBeNull();
+  });
+
+  test('a child that ended for lack of memory is a refusal', () => {
+    expect(outcomeOfChild({ code: 82 })).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('memory'),
+    });
+  });
+
+  test.each<[ChildEnd, string, RegExp]>([
+    [{ code: 81 }, 'WSGUARD_FORK_FAILED', /exit code 81$/],
+    [{ code: 84 }, 'WSGUARD_FORK_FAILED', /waited for a lock of a thread that was working$/],
+    [{ code: 90 }, 'WSGUARD_FORK_DEADLINE', /deadline/],
+    [{ signal: 24 }, 'WSGUARD_FORK_DEADLINE', /CPU time/],
+    [{ signal: 9 }, 'WSGUARD_FORK_FAILED', /killed/],
+    [{ signal: 5 }, 'WSGUARD_FORK_FAILED', /signal 5$/],
+  ])('%j is %s', (end, code, reason) => {
+    expect(outcomeOfChild(end)).toMatchObject({
+      outcome: 'failed',
+      code,
+      reason: expect.stringMatching(reason),
+    });
+  });
+
+  test('only a child that met a lock of a dead thread gets a second attempt', () => {
+    expect([83, 84, 85, 86, 87].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(true));
+    expect([0, 81, 82, 88, 90].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(false));
+    expect(isWorthRetrying({ signal: 11 })).toBe(false);
+  });
+});
+
+describe('waiting', () => {
+  function start(endAfterPolls: number) {
+    const clock = createFakeClock();
+    const ended: number[] = [];
+    let polls = 0;
+    const addon = {
+      waitForCapture: () => ((polls += 1) > endAfterPolls || ended.length > 0 ? { code: 0 } : null),
+      endCapture: (pid: number) => void ended.push(pid),
+    };
+    return { clock, ended, done: waitForChild(addon, 42, 1000, clock) };
+  }
+
+  test('resolves with the end', async () => {
+    const { clock, done, ended } = start(3);
+    clock.advance(200);
+    await expect(done).resolves.toEqual({ code: 0 });
+    expect(ended).toEqual([]);
+  });
+
+  test('ends a child that does not end itself, after its deadline', async () => {
+    const { clock, done, ended } = start(1e9);
+    clock.advance(2900);
+    expect(ended).toEqual([]);
+    clock.advance(300);
+    await expect(done).resolves.toEqual({ code: 0 });
+    expect(ended).toEqual([42]);
+  });
+});
