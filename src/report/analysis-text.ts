@@ -26,8 +26,9 @@ export function analysisText(analysis: Analysis): string {
 }
 
 function suspectLines(suspect: Suspect, analysis: Analysis): string[] {
-  const { rank, name, type, path, location, maker, growth, containers, entries, example } = suspect;
-  const { objects, retainedBytes, steps, otherRetainers, shared, known, notes, confidence } = suspect;
+  const { rank, name, type, path, location, growth, containers, entries, example } = suspect;
+  const { through, maker, objects, retainedBytes, steps, otherRetainers, shared, known, notes, confidence } =
+    suspect;
   const count = growth === null ? formatCount(objects) : `+${formatCount(growth.objects)}`;
   const group = containers > 1 ? `, in ${formatCount(containers)} containers of the same kind` : '';
   const perConnection = growthPerConnection(suspect, analysis);
@@ -35,6 +36,7 @@ function suspectLines(suspect: Suspect, analysis: Analysis): string[] {
   return [
     `${rank}. ${name} (${type}): ${count} ${entries}, ${formatBytes(retainedBytes)} retained${group}`,
     `   code: ${location === null ? 'unknown' : locationText(location)}`,
+    ...(through === undefined ? [] : [`   through: ${locationText(through)}`]),
     `   path: ${path.join('')}`,
     ...(maker === undefined ? [] : [`   entries created at: ${locationText(maker)}`]),
     ...(fields === '' ? [] : [`   example entry: { ${fields} }`]),

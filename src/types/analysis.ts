@@ -21,6 +21,8 @@ export interface Suspect {
   readonly path: readonly string[];
   /** The line that adds the entries; if it is unknown, the code that owns the container. */
   readonly location: SourceLocation | null;
+  /** The code of a package or of Node that adds or wraps the entries for the application's code at `location`. */
+  readonly through?: SourceLocation;
   /** The code that creates the entries, when other code adds them to the container. */
   readonly maker?: SourceLocation;
   readonly objects: number;

@@ -200,7 +200,7 @@ function isData(heap: Heap, node: number): boolean {
  */
 export function limitToCensus(heap: Heap, censuses: Censuses, chain: Chain): Chain {
   const counts = [...chain.classCounts].map(([number, count]) => ({ key: classKey(heap, number), count }));
-  const hasObjects = counts.some(({ key }) => !key.startsWith('('));
+  const hasObjects = counts.some(({ key }) => !key.startsWith('(') && key !== 'WeakRef');
   // The held values of a FinalizationRegistry live as long as the registered objects, which have a retainer of their own.
   if (!hasObjects && nodeText(heap, chain.node) === 'FinalizationRegistry')
     return { ...chain, links: 0, gained: 0 };

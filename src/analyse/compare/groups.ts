@@ -12,7 +12,7 @@ import {
   nodeText,
 } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
-import { lastNamedEdge, pathText, stepsTo } from '../graph/retaining-path.ts';
+import { isDataKey, lastNamedEdge, pathText, stepsTo } from '../graph/retaining-path.ts';
 import type { Step } from '../graph/retaining-path.ts';
 import type { Chain } from './chains.ts';
 import { isTimersList } from './containers.ts';
@@ -97,7 +97,7 @@ const stepsDownTo = (steps: readonly Step[], node: number): readonly Step[] =>
 
 /** `*` for names that are data: `user:4711`, ids, addresses. */
 const fieldOrKey = (name: string): string =>
-  /\d{3,}|[^\w$.#-]|^.{40,}$/.test(name) && !name.startsWith('<symbol') ? '*' : name;
+  isDataKey(name) || (/[^\w$.#-]/.test(name) && !name.startsWith('<symbol')) ? '*' : name;
 
 const MAX_CHAIN_LEVELS = 3;
 const MAX_CLIMBED = 1 << 17;

@@ -93,12 +93,25 @@ function accessText(heap: Heap, edge: number, from: number): string | null {
   return isTableRow(heap, edge, from) ? '.get(…)' : null;
 }
 
-/** `.name`, `["some key"]` or `[symbol]`. */
+/** `.name`, `["some key"]` or `[symbol]`; `[…]` for a key that is data. */
 export function propertyText(name: string): string {
   const symbol = /^<symbol (.*)>$/.exec(name)?.[1];
   if (symbol !== undefined) return `[${symbol}]`;
+  if (isDataKey(name)) return '[…]';
   return /^[\w$#]+$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
 }
+
+/** Numbers, UUIDs, addresses, random ids of 16 characters and more; what redaction leaves of them is `masked`, x and 0. */
+const DATA_KEYS = [
+  /\d{3,}|@|^.{40,}$|^masked$/,
+  /^(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w-]{16,}$/,
+  /^(?=.*-)[x0X-]{8,}$/,
+  /^[\da-f-]{16,}$/,
+];
+
+/** Whether a property is a key of an object that is used as a map, and not a field or an event that code names. */
+export const isDataKey = (name: string): boolean =>
+  !name.startsWith('<symbol') && DATA_KEYS.some((pattern) => pattern.test(name));
 
 /** Whether an edge leads from the hash table of a Map or Set to a key or value. */
 export const isTableRow = (heap: Heap, edge: number, from: number): boolean =>

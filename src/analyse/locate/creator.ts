@@ -1,7 +1,17 @@
 /** Finds the code that creates the entries of a container. */
 import type { Graph } from '../graph/graph.ts';
-import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, edgeTarget, nodeText } from '../graph/heap.ts';
+import {
+  EDGE,
+  EDGE_TYPE_BITS,
+  EDGE_TYPE_MASK,
+  NODE,
+  edgeTarget,
+  edgeText,
+  locationIndex,
+  nodeText,
+} from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
+import { isModuleScope } from '../graph/retaining-path.ts';
 import { isPackageFile } from '../graph/scripts.ts';
 import type { CodePosition, Scripts } from '../graph/scripts.ts';
 
@@ -13,6 +23,8 @@ export interface CreatorSearch {
   readonly packagePenalty: number;
   /** True when only functions count. A class tells what the entries are, a function tells who created them. */
   readonly functionsOnly: boolean;
+  /** Entries to search, spread over all of them. */
+  readonly maxEntries?: number;
   /** Every socket has listeners of the agent; they say nothing about the socket. */
   readonly skipAgent?: boolean;
 }
@@ -38,18 +50,25 @@ export function findCreator(
   search = IN_ENTRIES,
 ): CodePosition | null {
   const votes = new Map<string, { position: CodePosition; count: number }>();
-  for (const entry of entries) {
+  const searched = spread(entries, search.maxEntries ?? entries.length);
+  for (const entry of searched) {
     const position = nearestPosition({ heap, scripts, earlierNode, search }, entry);
     if (position === null) continue;
     const key = `${position.file}:${position.line}:${position.column}`;
     const vote = votes.get(key) ?? { position, count: 0 };
     vote.count += 1;
     // The remaining entries cannot outvote it.
-    if (vote.count * 2 > entries.length) return vote.position;
+    if (vote.count * 2 > searched.length) return vote.position;
     votes.set(key, vote);
   }
   const [first] = [...votes.values()].sort((a, b) => b.count - a.count);
   return first?.position ?? null;
+}
+
+/** Neighbours have the same age, so a sample takes entries from everywhere. */
+export function spread(entries: readonly number[], count: number): readonly number[] {
+  if (entries.length <= count) return entries;
+  return Array.from({ length: count }, (_, index) => entries[Math.floor((index * entries.length) / count)]!);
 }
 
 interface SearchContext {
@@ -97,7 +116,7 @@ function nearestPosition(
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
       if (visited.size >= search.maxNodes) break;
       const to = heap.edgeTo[edge]!;
-      if (visited.has(to) || !isPart(heap, edge, to)) continue;
+      if (visited.has(to) || !isPart(heap, node, edge)) continue;
       if (earlierNode !== null && earlierNode[to] !== 0 && heap.nodeType[to] !== NODE.closure) continue;
       visited.add(to);
       queue.push(to);
@@ -107,14 +126,23 @@ function nearestPosition(
   return best;
 }
 
-function isPart(heap: Heap, edge: number, to: number): boolean {
+/** Whether an edge leads to a part of an entry: not to its class, and not to other timers. */
+export function isPart(heap: Heap, from: number, edge: number): boolean {
+  const to = heap.edgeTo[edge]!;
   const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
   const type = heap.nodeType[to]!;
   if (edgeType === EDGE.weak || edgeType === EDGE.shortcut) return false;
-  if (edgeType === EDGE.property && leadsToClass(heap, edge)) return false;
+  if (edgeType === EDGE.property && (leadsToClass(heap, edge) || leadsToTimer(heap, edge))) return false;
+  if (edgeType === EDGE.internal && leadsToModuleScope(heap, from, edge)) return false;
   if (type === NODE.hidden) return nodeText(heap, to).startsWith('system / Promise');
   return type === NODE.object || type === NODE.closure || type === NODE.array;
 }
+
+/** The variables of a whole module lead everywhere. The functions that continue after an `await` have no script. */
+const leadsToModuleScope = (heap: Heap, closure: number, edge: number): boolean =>
+  edgeText(heap, edge) === 'context' &&
+  locationIndex(heap, closure) >= 0 &&
+  isModuleScope({ heap }, heap.edgeTo[edge]!);
 
 function leadsToClass({ names, edgeLabel }: Heap, edge: number): boolean {
   const name = edgeLabel[edge]! >>> EDGE_TYPE_BITS;
@@ -123,6 +151,12 @@ function leadsToClass({ names, edgeLabel }: Heap, edge: number): boolean {
     name === names.indexOf('prototype') ||
     name === names.indexOf('constructor')
   );
+}
+
+/** Node links all timers of one duration, whoever started them. */
+function leadsToTimer({ names, edgeLabel }: Heap, edge: number): boolean {
+  const name = edgeLabel[edge]! >>> EDGE_TYPE_BITS;
+  return name === names.indexOf('_idleNext') || name === names.indexOf('_idlePrev');
 }
 
 const MAX_WRAPPERS = 8;

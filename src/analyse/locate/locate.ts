@@ -1,5 +1,7 @@
 /** Finds the source location of a suspect: the line that adds the entries, else the owner of the container. */
 import type { SuspectType } from '../../types/index.ts';
+import { isTimersList } from '../compare/containers.ts';
+import { listenersOf } from '../compare/groups.ts';
 import type { GrowthGroup } from '../compare/groups.ts';
 import type { Graph } from '../graph/graph.ts';
 import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeTarget, edgeText } from '../graph/heap.ts';
@@ -19,7 +21,7 @@ import { findAddLine } from './add-line.ts';
 import { findCreator, unwrapFunction } from './creator.ts';
 import type { CreatorSearch } from './creator.ts';
 import { isNamedBefore } from './pattern-search.ts';
-import type { Sources } from './sources.ts';
+import type { SourcePosition, Sources } from './sources.ts';
 
 export interface LocateRequest {
   readonly group: GrowthGroup;
@@ -33,6 +35,8 @@ export interface SuspectPositions {
   readonly position: CodePosition | null;
   /** The code that creates the entries, when it is another. */
   readonly creator: CodePosition | null;
+  /** The code of a package or of Node between `position` and the entries. */
+  readonly through: CodePosition | null;
 }
 
 /** The entries of these types are functions or lead to them, so the function's own line is the one to report. */
@@ -45,22 +49,58 @@ export function locate(
   request: LocateRequest,
 ): SuspectPositions {
   const { group, type, sample } = request;
-  if (type === 'Listeners' && isNodeListener(graph, sample[0])) {
-    // `source.pipe(response)`, `for await (… of on(hub, …))`: Node adds the listener, the application makes the call.
-    const owner = findOwner(graph, group.steps);
-    const call = owner === null ? null : addPosition(graph, owner, sources);
-    if (call !== null) return { position: call, creator: null };
-  }
   const entryFunction =
     chainCreator(graph, request) ??
-    (FUNCTION_TYPES.includes(type) ? findCreator(graph, earlierNode, sample, FUNCTIONS) : null);
-  if (FUNCTION_TYPES.includes(type) && entryFunction !== null)
-    return { position: entryFunction, creator: null };
+    (FUNCTION_TYPES.includes(type) ? findFunction(graph, earlierNode, sources, request) : null);
+  if (FUNCTION_TYPES.includes(type) && entryFunction !== null) {
+    const through = wrapperPosition(graph, sample[0], entryFunction);
+    return { position: entryFunction, creator: null, through };
+  }
   const creator = entryFunction ?? findCreator(graph, earlierNode, sample);
-  const position = containerPosition(graph, sources, group, creator);
-  if (position === null) return { position: creator ?? nearbyPosition(graph, group), creator: null };
-  const isSame = creator === null || (creator.file === position.file && creator.line === position.line);
-  return { position, creator: isSame ? null : creator };
+  const place = containerPosition(graph, sources, group, creator);
+  if (place === null || isPackageFile(place.file)) {
+    const application =
+      applicationCreator(graph, earlierNode, sample, creator) ??
+      (place === null ? null : applicationCall(graph, sources, group.steps));
+    if (application !== null) return { position: application, creator: null, through: place };
+  }
+  if (place === null)
+    return { position: creator ?? nearbyPosition(graph, group), creator: null, through: null };
+  const isSame = creator === null || (creator.file === place.file && creator.line === place.line);
+  return { position: place, creator: isSame ? null : creator, through: null };
+}
+
+/** An rxjs subscription with three operators has the application's function nine references below its listener. */
+const FUNCTIONS: CreatorSearch = {
+  depth: 14,
+  maxNodes: 1500,
+  packagePenalty: 14,
+  functionsOnly: true,
+  maxEntries: 40,
+};
+
+/**
+ * The application's function that the entries are or wrap. For listeners that lead to none (`source.pipe(response)`,
+ * `for await (… of on(hub, …))`), the call that adds them.
+ */
+function findFunction(
+  graph: Graph,
+  earlierNode: Uint32Array | Uint8Array | null,
+  sources: Sources,
+  { group, type, sample }: LocateRequest,
+): CodePosition | null {
+  const call = (): CodePosition | null => {
+    const owner = findOwner(graph, group.steps);
+    const event = listenersOf(graph.heap, group)?.event ?? null;
+    return owner === null ? null : addPosition(graph, owner, sources, event);
+  };
+  const isListeners = type === 'Listeners';
+  const fromNode = isListeners && isNodeListener(graph, sample[0]) ? call() : null;
+  if (fromNode !== null) return fromNode;
+  const inside = findCreator(graph, earlierNode, sample, FUNCTIONS);
+  if (!isListeners || (inside !== null && !isPackageFile(inside.file))) return inside;
+  const added = call();
+  return added !== null && !isPackageFile(added.file) ? added : inside;
 }
 
 const isNodeListener = ({ heap, scripts }: Graph, listener: number | undefined): boolean =>
@@ -68,7 +108,52 @@ const isNodeListener = ({ heap, scripts }: Graph, listener: number | undefined):
   heap.nodeType[listener] === NODE.closure &&
   scripts.userPosition(unwrapFunction(heap, listener)) === null;
 
-const FUNCTIONS: CreatorSearch = { depth: 8, maxNodes: 400, packagePenalty: 4, functionsOnly: true };
+/** The entry itself, when it is a function of a package or of Node and the position is elsewhere. */
+function wrapperPosition(
+  { heap, scripts }: Graph,
+  entry: number | undefined,
+  position: CodePosition,
+): CodePosition | null {
+  if (entry === undefined || heap.nodeType[entry] !== NODE.closure) return null;
+  const own = scripts.position(entry);
+  if (own === null || own.file === position.file) return null;
+  return isPackageFile(own.file) || !isUserFile(own.file) ? own : null;
+}
+
+/** From a pending request of undici to the async function that awaits it are twenty references. */
+const APPLICATION: CreatorSearch = {
+  depth: 30,
+  maxNodes: 4000,
+  packagePenalty: Infinity,
+  functionsOnly: true,
+  maxEntries: 20,
+  skipAgent: true,
+};
+
+/** The code of the application that the entries lead to. */
+function applicationCreator(
+  graph: Graph,
+  earlierNode: Uint32Array | Uint8Array | null,
+  sample: readonly number[],
+  creator: CodePosition | null,
+): CodePosition | null {
+  return creator !== null && !isPackageFile(creator.file)
+    ? creator
+    : findCreator(graph, earlierNode, sample, APPLICATION);
+}
+
+/** The first call of the application on its variable that leads to the container: `server.on('request', …)`. */
+function applicationCall(graph: Graph, sources: Sources, steps: readonly Step[]): CodePosition | null {
+  for (let index = steps.length - 1; index >= 0; index--) {
+    const variable = variableAtStep(graph, steps[index]!, stepSource(steps, index));
+    if (variable === null || isPackageFile(variable.position.file)) continue;
+    const { file } = variable.position;
+    const query = { name: variable.name, isVariable: true, from: variable.position };
+    const add = findAddLine(sources, file, query);
+    return add === null ? null : withFunction(graph, sources, file, add);
+  }
+  return null;
+}
 
 function containerPosition(
   graph: Graph,
@@ -78,10 +163,7 @@ function containerPosition(
 ): CodePosition | null {
   const owner = findOwner(graph, steps);
   if (owner === null) return globalPosition(graph, sources, steps, creator);
-  const add = addPosition(graph, owner, sources);
-  if (add !== null) return add;
-  const isFromApplication = creator !== null && !isPackageFile(creator.file);
-  return isFromApplication && isPackageFile(owner.position.file) ? creator : owner.position;
+  return addPosition(graph, owner, sources) ?? owner.position;
 }
 
 const MAX_FILES = 200;
@@ -141,6 +223,8 @@ const NEARBY: CreatorSearch = {
 function nearbyPosition(graph: Graph, { steps }: GrowthGroup): CodePosition | null {
   let inPackage: CodePosition | null = null;
   for (const { node } of [...steps].reverse()) {
+    // Above it are the timers of everybody.
+    if (isTimersList(graph.heap, node)) break;
     const position = findCreator(graph, null, [node], NEARBY);
     if (position !== null && !isPackageFile(position.file)) return position;
     inPackage ??= position;
@@ -148,21 +232,34 @@ function nearbyPosition(graph: Graph, { steps }: GrowthGroup): CodePosition | nu
   return inPackage;
 }
 
-function addPosition({ scripts }: Graph, owner: Owner, sources: Sources): CodePosition | null {
+function addPosition(
+  graph: Graph,
+  owner: Owner,
+  sources: Sources,
+  event: string | null = null,
+): CodePosition | null {
   const { position, names, depth, parents } = owner;
   for (const from of [position, ...parents]) {
-    const { file } = from;
     for (const [index, { name, isVariable }] of names.entries()) {
-      const query = { name, isVariable, from, depth: index === 0 ? depth : 0 };
-      const add = findAddLine(sources, file, query);
-      if (add === null) continue;
-      const enclosing = scripts.functionAt(file, add.line, add.column);
-      const text = sources.text(file) ?? '';
-      const isEnclosing = enclosing !== null && isNamedBefore(text, enclosing, add);
-      return { file, ...add, function: isEnclosing ? enclosing : null };
+      const query = { name, isVariable, from, depth: index === 0 ? depth : 0, event };
+      const add = findAddLine(sources, from.file, query);
+      if (add !== null) return withFunction(graph, sources, from.file, add);
     }
   }
   return null;
+}
+
+/** Adds the name of the function that contains the line. */
+function withFunction(
+  { scripts }: Graph,
+  sources: Sources,
+  file: string,
+  { line, column }: SourcePosition,
+): CodePosition {
+  const enclosing = scripts.functionAt(file, line, column);
+  const text = sources.text(file) ?? '';
+  const isEnclosing = enclosing !== null && isNamedBefore(text, enclosing, { line, column });
+  return { file, line, column, function: isEnclosing ? enclosing : null };
 }
 
 /** The code that owns a container: the class that has it in a field, or the first function that sees its variable. */

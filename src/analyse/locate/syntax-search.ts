@@ -21,6 +21,8 @@ export interface ContainerQuery {
   readonly from?: SourcePosition | null;
   /** 0: the container has that name. 1: it lies inside, as in `rooms.get(id)` or `shards[n]`. And so on. */
   readonly depth?: number;
+  /** The event, when the container is an emitter's list of listeners: code that names another event adds to another list. */
+  readonly event?: string | null;
 }
 
 /** Methods that add entries. `splice` counts with at least three arguments: with fewer it only removes. */
@@ -64,12 +66,29 @@ export function findAddition(tree: SyntaxTree, query: ContainerQuery): number | 
   const offset = query.from == null ? -1 : offsetAt(tree.text, query.from);
   const owner = offset < 0 ? null : functionOrClassAt(tree, offset);
   const { exact, others } = referencesTo(tree, query, owner);
-  const additions = additionsTo(tree, exact);
-  const best = bestAddition(additions, query.depth ?? 0, offset);
+  const bestOf = (references: readonly Reference[]): Addition | null =>
+    bestAddition(ofEvent(additionsTo(tree, references, query), query), query.depth ?? 0, offset);
+  const best = bestOf(exact);
   if (best !== null && best.kind !== ADDITION.created) return best.node.start;
-  const fallback = bestAddition(additionsTo(tree, others), query.depth ?? 0, offset);
+  const fallback = bestOf(others);
   if (fallback !== null && (best === null || fallback.kind < best.kind)) return fallback.node.start;
   return best?.node.start ?? null;
+}
+
+/** Additions that name the event; if there are none, those that name no event. */
+function ofEvent(additions: readonly Addition[], { event = null }: ContainerQuery): readonly Addition[] {
+  if (event === null) return additions;
+  const named = additions.filter(({ node }) => eventNames(node).includes(event));
+  if (named.length > 0) return named;
+  return additions.filter(({ node, kind }) => kind !== ADDITION.created && eventNames(node).length === 0);
+}
+
+/** Literals among the first two arguments: `bus.on('price', …)`, `fromEvent(bus, 'price')`. */
+function eventNames(call: SyntaxNode): string[] {
+  if (call.type !== 'CallExpression') return [];
+  return childList(call, 'arguments')
+    .slice(0, 2)
+    .flatMap(({ type, value }) => (type === 'Literal' && typeof value === 'string' ? [value] : []));
 }
 
 /** Prefers the right depth, then the kind of addition, then the first one after the offset. */
@@ -206,13 +225,17 @@ function memberByKey(occurrence: SyntaxNode): SyntaxNode | null {
 }
 
 /** Follows each reference outwards: lookups inside it, aliases of it, and the calls and assignments that add to it. */
-function additionsTo(tree: SyntaxTree, references: readonly Reference[]): Addition[] {
+function additionsTo(
+  tree: SyntaxTree,
+  references: readonly Reference[],
+  { event = null }: ContainerQuery,
+): Addition[] {
   const additions: Addition[] = [];
   const aliases = new Set<string>();
   const pending = [...references];
   for (const reference of pending) {
     for (let current: Reference | null = reference; current !== null;) {
-      const step: Step = stepFrom(current);
+      const step: Step = stepFrom(current, event);
       if (step.addition !== null)
         additions.push({ ...current, node: step.node ?? reference.node, kind: step.addition });
       if (step.alias !== null && aliases.size < MAX_ALIASES) {
@@ -261,7 +284,7 @@ const TRANSPARENT = new Set([
   'ConditionalExpression',
 ]);
 
-function stepFrom({ node, depth }: Reference): Step {
+function stepFrom({ node, depth }: Reference, event: string | null): Step {
   const parent = node.parent;
   if (node.type === 'PropertyDefinition') return result({ addition: ADDITION.created });
   if (node.type === 'Property') return result({ alias: patternNames(child(node, 'value')).at(0) ?? null });
@@ -278,7 +301,7 @@ function stepFrom({ node, depth }: Reference): Step {
     case 'AssignmentExpression':
       return assignmentStep(parent, node, depth);
     case 'CallExpression':
-      return argumentStep(parent, node);
+      return argumentStep(parent, node, event);
     default:
       return result({});
   }
@@ -330,13 +353,16 @@ function isGrowing(assignment: SyntaxNode): boolean {
   );
 }
 
-/** `on(emitter, 'event')`, also as the iterable of a `for await`. */
-function argumentStep(call: SyntaxNode, node: SyntaxNode): Step {
+/** `on(emitter, 'event')`, also as the iterable of a `for await`; any function that takes the emitter and its event. */
+function argumentStep(call: SyntaxNode, node: SyntaxNode, event: string | null): Step {
   if (childList(call, 'arguments')[0] !== node) return result({});
   const loop = call.parent;
   const isIterated = loop?.type === 'ForOfStatement' && loop['right'] === call;
   const isListening = LISTENING_FUNCTIONS.has(identifierName(child(call, 'callee')) ?? '');
-  return isIterated || isListening ? result({ addition: ADDITION.listening, node: call }) : result({});
+  const takesEvent = event !== null && eventNames(call).includes(event);
+  return isIterated || isListening || takesEvent
+    ? result({ addition: ADDITION.listening, node: call })
+    : result({});
 }
 
 /** The call of a method, also after `?.`. */

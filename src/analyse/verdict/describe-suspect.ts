@@ -13,6 +13,7 @@ import type { Heap } from '../graph/heap.ts';
 import { pathFields, pathText, stepsTo } from '../graph/retaining-path.ts';
 import { unwrapFunction } from '../locate/creator.ts';
 import { locate } from '../locate/locate.ts';
+import type { SuspectPositions } from '../locate/locate.ts';
 import { toLocation } from '../locate/sources.ts';
 import type { Sources } from '../locate/sources.ts';
 import { findKnownLeak } from './known-leaks.ts';
@@ -47,7 +48,9 @@ export function describeSuspect(
   const { heap } = graph;
   const sample = sampleEntries(heap, group);
   const type = typeOf(heap, group, sample);
-  const { position, creator } = locate(graph, first.earlierNode, sources, { group, type, sample });
+  const located = locate(graph, first.earlierNode, sources, { group, type, sample });
+  const known = findKnownLeak(pathFields(heap, group.steps), packages);
+  const { position, creator, through } = known === null ? located : inPackage(located);
   const objects = countObjects(heap, group, type);
   const bytes = countBytes(graph, first, group);
   const withSockets = type === 'Promises' || type === 'Strings' ? [] : objectsIn(heap, sample);
@@ -75,12 +78,17 @@ export function describeSuspect(
       ...notesOf(sample, { closed, objects: withSockets.length }, type),
       ...(areOpen ? [STILL_OPEN] : []),
     ],
+    ...(through === null ? {} : { through: toLocation(through, sources) }),
     ...(creator === null ? {} : { maker: toLocation(creator, sources) }),
-    known: findKnownLeak(pathFields(heap, group.steps), packages),
+    known,
     steps: [],
     shared: [],
   };
 }
+
+/** A known leak is fixed in the package, so the package's line comes first. */
+const inPackage = ({ position, creator, through }: SuspectPositions): SuspectPositions =>
+  through === null ? { position, creator, through } : { position: through, creator: position, through: null };
 
 /** The sample of a Map contains its keys too. Strings and numbers cannot refer to a socket. */
 const objectsIn = (heap: Heap, sample: readonly number[]): number[] =>

@@ -11,22 +11,18 @@ import { pathParent } from '../graph/graph.ts';
 import type { Graph } from '../graph/graph.ts';
 import { NODE, NONE, findOddballs } from '../graph/heap.ts';
 import { firstFunctionOf, isContext } from '../graph/retaining-path.ts';
-import { isPackageFile } from '../graph/scripts.ts';
 import { MAX_SUSPECTS as MAX_SHARING, findSharedRetention } from '../graph/shared-retention.ts';
 import { describeSuspect, sampleEntries } from './describe-suspect.ts';
 import type { Comparison } from './describe-suspect.ts';
+import { rankSuspects } from './rank-suspects.ts';
+import type { GroupedSuspect } from './rank-suspects.ts';
 import { retainingSteps } from './retaining-steps.ts';
 import { expectedReason } from './suppression.ts';
 
 const MIN_GAINED = 50;
 const MAX_SUSPECTS = 20;
 
-export interface GroupedSuspect {
-  readonly group: GrowthGroup;
-  readonly suspect: Suspect;
-}
-
-/** Suspects are sorted by retained bytes, the largest first. */
+/** Suspects are sorted: causes before consequences, then the largest first. */
 export function findSuspects(comparison: Comparison): { suspects: Suspect[]; growing: ExpectedGrowth[] } {
   const suspects: GroupedSuspect[] = [];
   const growing: ExpectedGrowth[] = [];
@@ -49,21 +45,14 @@ export function findSuspects(comparison: Comparison): { suspects: Suspect[]; gro
       growing.push({ name, path, location, objects, because });
     }
   }
-  // Two containers of the same objects have the same bytes. The application's code comes first: its author can change it.
-  suspects.sort(({ suspect: a }, { suspect: b }) => {
-    return b.retainedBytes - a.retainedBytes || locationRank(a) - locationRank(b);
-  });
   return {
-    suspects: completeSuspects(comparison, suspects.slice(0, MAX_SUSPECTS)),
+    suspects: completeSuspects(comparison, rankSuspects(comparison.graph, suspects).slice(0, MAX_SUSPECTS)),
     growing: growing.slice(0, MAX_SUSPECTS),
   };
 }
 
 const containersOf = (groups: readonly GrowthGroup[]): Set<number> =>
   new Set(groups.flatMap(({ how, members }) => (how === 'chain' ? [] : members.map(({ node }) => node))));
-
-const locationRank = ({ location }: Suspect): number =>
-  location === null ? 2 : Number(isPackageFile(location.file));
 
 function findGroups({ graph, first, censuses }: Comparison): GrowthGroup[] {
   const { heap } = graph;

@@ -24,7 +24,7 @@ function locationText(location: SourceLocation): Markup {
 }
 
 export function suspectCard(suspect: Suspect, counts: Pick<Analysis, 'connections' | 'served'>): Markup {
-  const { name, type, location, maker, growth, example, otherRetainers, notes, known } = suspect;
+  const { name, type, location, through, maker, growth, example, otherRetainers, notes, known } = suspect;
   const perConnection = growthPerConnection(suspect, counts);
   const group =
     suspect.containers > 1 ? ` in ${formatCount(suspect.containers)} containers of the same kind` : '';
@@ -33,6 +33,7 @@ export function suspectCard(suspect: Suspect, counts: Pick<Analysis, 'connection
     <p>
       ${location === null ? markup`<span class="soft">The line of code is unknown.</span>` : locationText(location)}
     </p>
+    ${through === undefined ? null : markup`<p class="small soft">Through ${locationText(through)}</p>`}
     ${maker === undefined ? null : markup`<p class="small soft">The entries are created at ${locationText(maker)}</p>`}
     ${retainingPath(suspect)}
     ${perConnection === null ? null : markup`<p>${perConnection}.</p>`}

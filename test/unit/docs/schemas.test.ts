@@ -103,6 +103,7 @@ const SUSPECT: Record<keyof Suspect, true> = {
   type: true,
   path: true,
   location: true,
+  through: true,
   maker: true,
   objects: true,
   retainedBytes: true,
