@@ -3,7 +3,17 @@
  * shows, or both together. Pure.
  */
 import { KINDS } from '../kinds/index.ts';
-import type { Alert, AllocationProfile, Analysis, Culprit, ProfileLine, Suspect } from '../types/index.ts';
+import type {
+  Alert,
+  AllocationProfile,
+  Analysis,
+  CodePlace,
+  Culprit,
+  Kind,
+  ProfileLine,
+  SourceLocation,
+  Suspect,
+} from '../types/index.ts';
 
 /** The confidence of a suspect that only a single snapshot shows; a suspect below it is a guess. */
 const MIN_CONFIDENCE = 0.3;
@@ -42,7 +52,7 @@ export function chooseRootCause(
   alert: Pick<Alert, 'kind' | 'subject'>,
   { analysis, profile, connectionsOpened }: Inputs,
 ): Culprit | null {
-  const suspect = analysis === null ? null : chooseSuspect(analysis.suspects, alert);
+  const suspect = analysis === null ? null : chooseSuspect(analysis.suspects, alert, connectionsOpened);
   const line = growingLine(profile);
   if (suspect !== null) return describeSuspect(suspect, line, connectionsOpened);
   return line !== null && KINDS[alert.kind].keepsData ? describeLine(line) : null;
@@ -57,10 +67,14 @@ function growingLine(profile: AllocationProfile | null): ProfileLine | null {
   return profile.lines.find(isGrowing) ?? null;
 }
 
-/** The first candidate that the alert is about, else the first one of the usual type, else the first one. */
+/**
+ * The first candidate that the alert is about, else the first one of the usual type, else one that gained an entry for each
+ * connection when the alert is about connections, else the first one.
+ */
 function chooseSuspect(
   suspects: readonly Suspect[],
   { kind, subject }: Pick<Alert, 'kind' | 'subject'>,
+  connectionsOpened: number,
 ): Suspect | null {
   const candidates = suspects
     .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
@@ -69,10 +83,27 @@ function chooseSuspect(
     candidates.find(({ name, path }) => name === subject || path.includes(subject)) ??
     candidates.find(({ path }) => endsWithFieldOf(path, subject)) ??
     candidates.find(({ type }) => type === KINDS[kind].retainedBy?.suspectType) ??
+    candidates.find(
+      (suspect) => CONNECTION_KINDS.has(kind) && isOnePerConnection(suspect, connectionsOpened),
+    ) ??
     candidates[0] ??
     null
   );
 }
+
+const CONNECTION_KINDS: ReadonlySet<Kind> = new Set([
+  'retained-after-close',
+  'unclosed-growth',
+  'zombie-connections',
+  'registry-growth',
+]);
+/** Chosen: some connections close meanwhile, and some open between the count and the snapshot. */
+const MAX_OFF_ONE = 0.2;
+
+const isOnePerConnection = ({ growth }: Suspect, connectionsOpened: number): boolean =>
+  growth !== null &&
+  connectionsOpened >= MIN_CONNECTIONS_OPENED &&
+  Math.abs(growth.objects / connectionsOpened - 1) <= MAX_OFF_ONE;
 
 /** `rooms.members` in the running process is `RoomDirectory.members` in the snapshot: only the field is the same. */
 function endsWithFieldOf(path: readonly string[], subject: string): boolean {
@@ -83,9 +114,13 @@ function endsWithFieldOf(path: readonly string[], subject: string): boolean {
 function describeSuspect(suspect: Suspect, line: ProfileLine | null, connectionsOpened: number): Culprit {
   const culprit = culpritFrom(suspect, connectionsOpened);
   if (line === null) return culprit;
-  if (culprit.file === null) {
+  if (!isInApplication(culprit)) {
+    const { file, line: packageLine, function: inFunction, package: name } = culprit;
+    const through = { file, line: packageLine, function: inFunction, package: name };
     return {
       ...culprit,
+      ...(file === null ? {} : { through }),
+      package: null,
       text: `${culprit.text}; most of what grew is allocated at ${formatPlace(line)}`,
       file: line.file,
       line: line.line,
@@ -99,7 +134,7 @@ function describeSuspect(suspect: Suspect, line: ProfileLine | null, connections
 }
 
 function culpritFrom(suspect: Suspect, connectionsOpened: number): Culprit {
-  const { name, type, path, location, objects, growth, confidence } = suspect;
+  const { name, type, path, location, through, objects, growth, confidence } = suspect;
   // The path of a list leads on to its newest entry, but the list is what grew.
   const endsAtEntry = (type === 'Array' || type === 'Listeners') && /^\[\d+\]$/.test(path.at(-1) ?? '');
   const container = (endsAtEntry ? path.slice(0, -1) : path).join('') || name;
@@ -108,15 +143,28 @@ function culpritFrom(suspect: Suspect, connectionsOpened: number): Culprit {
       ? `retains ${objects} objects`
       : `gained ${growth.objects} objects${formatPerConnection(growth.objects, connectionsOpened)}`;
   const place = location === null ? '' : `, added at ${formatPlace(location)}`;
+  const wrapper = through === undefined ? '' : `, through ${formatWrapper(through)}`;
   return {
-    text: `\`${container}\` ${count}${place}`,
+    text: `\`${container}\` ${count}${place}${wrapper}`,
     name,
-    file: location?.file ?? null,
-    line: location?.line ?? null,
-    function: location?.function ?? null,
-    package: location?.package ?? null,
+    ...(location === null ? NO_PLACE : placeOf(location)),
+    ...(through === undefined ? {} : { through: placeOf(through) }),
     confidence,
   };
+}
+
+const NO_PLACE: CodePlace = { file: null, line: null, function: null, package: null };
+
+const placeOf = ({ file, line, function: inFunction, package: name = null }: SourceLocation): CodePlace => ({
+  file,
+  line,
+  function: inFunction,
+  package: name,
+});
+
+/** `rxjs@7.8.2 fromEvent.js:54`, `node:events:1157`. */
+function formatWrapper({ file, line, package: name }: SourceLocation): string {
+  return name == null ? `${file}:${line}` : `${name} ${file.split(/[\\/]/).at(-1)}:${line}`;
 }
 
 /** Near 1 means that each connection leaks one object. Beyond a factor of 100 the growth has another cause. */

@@ -17,6 +17,7 @@ export class ServerHeap {
   readonly #module: number;
   readonly #nullValue: number;
   readonly #server: number;
+  readonly #scriptFiles: string[] = [];
 
   constructor(ids: ObjectIds) {
     this.#ids = ids;
@@ -52,6 +53,32 @@ export class ServerHeap {
     const node = this.node(key, 'object', className);
     for (const [name, target] of Object.entries(fields)) this.#builder.edge(node, 'property', name, target);
     return node;
+  }
+
+  /** A function of another file, at column 1, with the variables that it closes over. */
+  closure(
+    key: string,
+    { name, file, line }: { name: string; file: string; line: number },
+    variables: Readonly<Record<string, number>> = {},
+  ): number {
+    const node = this.node(key, 'closure', name);
+    const shared = this.node(`${key} shared`, 'code', name);
+    const script = this.node(`${key} script`, 'code', 'script');
+    const context = this.node(`${key} context`, 'object', 'system / Context');
+    this.#builder
+      .edge(node, 'internal', 'context', context)
+      .edge(node, 'internal', 'shared', shared)
+      .edge(shared, 'internal', 'script', script)
+      .edge(script, 'internal', 'name', this.node(`${key} file`, 'string', file))
+      .locate(node, this.#scriptId(file), line - 1, 0);
+    for (const [variable, target] of Object.entries(variables))
+      this.#builder.edge(context, 'context', variable, target);
+    return node;
+  }
+
+  #scriptId(file: string): number {
+    if (!this.#scriptFiles.includes(file)) this.#scriptFiles.push(file);
+    return 100 + this.#scriptFiles.indexOf(file);
   }
 
   /** A variable of the module. */

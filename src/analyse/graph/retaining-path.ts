@@ -104,7 +104,7 @@ export function propertyText(name: string): string {
 /** Numbers, UUIDs, addresses, random ids of 16 characters and more; what redaction leaves of them is `masked`, x and 0. */
 const DATA_KEYS = [
   /\d{3,}|@|^.{40,}$|^masked$/,
-  /^(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w-]{16,}$/,
+  /^(?=(?:\D*\d+){3})(?=.*[a-z])(?=.*[A-Z])[\w-]{16,}$/,
   /^(?=.*-)[x0X-]{8,}$/,
   /^[\da-f-]{16,}$/,
 ];

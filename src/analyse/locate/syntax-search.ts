@@ -238,23 +238,24 @@ function additionsTo(
       const step: Step = stepFrom(current, event);
       if (step.addition !== null)
         additions.push({ ...current, node: step.node ?? reference.node, kind: step.addition });
-      if (step.alias !== null && aliases.size < MAX_ALIASES) {
-        const scope = declaringScope(tree, step.alias, current.node);
-        const key = `${step.alias} ${scope?.start} ${current.depth}`;
-        if (!aliases.has(key) && scope !== null) {
-          aliases.add(key);
-          for (const occurrence of tree.occurrences.get(step.alias) ?? []) {
-            const use = referenceAt(occurrence);
-            if (use?.node !== occurrence || occurrence.start <= current.node.start) continue;
-            if (declaringScope(tree, step.alias, occurrence) === scope)
-              pending.push({ ...use, depth: current.depth });
-          }
-        }
-      }
+      if (step.alias !== null) pending.push(...usesOfAlias(tree, step.alias, current, aliases));
       current = step.next;
     }
   }
   return additions.sort((a, b) => a.node.start - b.node.start);
+}
+
+/** The references to a variable that the container is assigned to, unless `seen` has it. */
+function usesOfAlias(tree: SyntaxTree, alias: string, from: Reference, seen: Set<string>): Reference[] {
+  const scope = declaringScope(tree, alias, from.node);
+  const key = `${alias} ${scope?.start} ${from.depth}`;
+  if (scope === null || seen.has(key) || seen.size >= MAX_ALIASES) return [];
+  seen.add(key);
+  return (tree.occurrences.get(alias) ?? []).flatMap((occurrence) => {
+    const use = referenceAt(occurrence);
+    const isUse = use?.node === occurrence && occurrence.start > from.node.start;
+    return isUse && declaringScope(tree, alias, occurrence) === scope ? [{ ...use, depth: from.depth }] : [];
+  });
 }
 
 interface Step {

@@ -21,7 +21,7 @@ const MAX_ENTRIES = 1000;
 /** From a listener to its context, or from a connection to the sockets and sessions of its own. */
 const MAX_DEPTH = 2;
 const MAX_NODES = 40;
-/** What more of the entries lead to is shared by them, and no part of one entry. */
+/** An object that more entries lead to is shared by them, and no part of one entry. */
 const MAX_SHARING_ENTRIES = 3;
 const MAX_CONTAINERS = 200;
 const MAX_CLIMBED = 60;

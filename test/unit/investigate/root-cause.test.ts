@@ -144,3 +144,63 @@ describe('with an allocation profile', () => {
     expect(choose(GROWTH, { profile: inPackage })).toBeNull();
   });
 });
+
+describe('the way from the application to what grows', () => {
+  const fromEvent = {
+    file: '/srv/app/node_modules/rxjs/fromEvent.js',
+    line: 54,
+    function: 'handler',
+    package: 'rxjs@7.8.2',
+  };
+
+  test('the text and the JSON give the code of the package between them', () => {
+    const suspect = clientsSuspect({ through: fromEvent });
+    const culprit = choose(GROWTH, { analysis: analysisWith(suspect) });
+    expect(culprit?.text).toBe(
+      '`clients` gained 300 objects, added at onConnection (server.js:41), through rxjs@7.8.2 fromEvent.js:54',
+    );
+    expect(culprit).toMatchObject({ file: 'server.js', line: 41, package: null, through: fromEvent });
+  });
+
+  test('a line of Node is given with its module', () => {
+    const through = { file: 'node:events', line: 1157, function: null, package: null };
+    const culprit = choose(GROWTH, { analysis: analysisWith(clientsSuspect({ through })) });
+    expect(culprit?.text).toMatch(/, through node:events:1157$/);
+  });
+
+  test('a suspect in a package takes the line of the application whose allocations grew', () => {
+    const inPackage = clientsSuspect({ location: fromEvent });
+    const culprit = choose(GROWTH, { analysis: analysisWith(inPackage), profile: profileOf(0.8) });
+    expect(culprit).toMatchObject({
+      file: '/srv/app/server.js',
+      line: 30,
+      package: null,
+      through: fromEvent,
+    });
+  });
+
+  test('a profile with one reading accuses nobody', () => {
+    const profile = { ...profileOf(0.9), isGrowth: false };
+    expect(choose(GROWTH, { profile })).toBeNull();
+    const analysis = analysisWith({ ...QUEUE, location: null });
+    expect(choose(GROWTH, { analysis, profile })?.file).toBeNull();
+  });
+
+  test('a growth of one or two samples is noise', () => {
+    const profile = { ...profileOf(0.9), intervalBytes: 500 };
+    expect(choose(GROWTH, { profile })).toBeNull();
+  });
+});
+
+test('an alert about connections names what gained one entry for each of them, not what has most bytes', () => {
+  const messages = clientsSuspect({ name: 'log', path: ['log'], growth: { objects: 9000, bytes: 9e6 } });
+  const sockets = clientsSuspect({
+    rank: 2,
+    name: 'all',
+    path: ['all'],
+    growth: { objects: 410, bytes: 4e5 },
+  });
+  const given = { analysis: analysisWith(messages, sockets), connectionsOpened: 400 };
+  expect(choose({ kind: 'retained-after-close', subject: 'websocket' }, given)?.name).toBe('all');
+  expect(choose(GROWTH, given)?.name).toBe('log');
+});
