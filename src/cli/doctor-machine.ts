@@ -12,6 +12,7 @@ import { formatBytes, formatCount } from '../core/format.ts';
 import { reasonForNoFiles } from '../core/no-files.ts';
 import { isAllowed } from '../core/process.ts';
 import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
+import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
 import { check, type Check } from './doctor-report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,6 +31,7 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
     checkGcProfiler(),
     checkInspector(),
     checkTcpTable(),
+    ...checkKernelLimits(readKernelLimits('self'), null),
     checkDirectory(config),
     checkSnapshots(config),
     await checkPrometheus(config),

@@ -10,6 +10,7 @@ import { formatBytes, formatCount } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
 import { CliError } from './command.ts';
+import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
 import { check, type Check, type DoctorReport } from './doctor-report.ts';
 
 const AGENT_PATTERN = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;
@@ -47,6 +48,7 @@ export async function checkProcess(pid: number): Promise<DoctorReport> {
     checkPorts(pid),
     checkMemory(pid),
     checkDescriptors(pid),
+    ...checkKernelLimits(readKernelLimits(pid), socketInodes(pid).length),
     check('directory', 'yes', `${config.dir}; ${describeAlerts(join(root, config.dir), pid)}`),
   ];
   return { checks, problems };

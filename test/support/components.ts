@@ -106,6 +106,8 @@ export const { freePorts } = require('../../fixtures/components/process.js') as 
   readonly freePorts: <N extends string>(names: readonly N[]) => Promise<Record<N, number>>;
 };
 const { COMPONENTS, locate } = require('../../fixtures/components/catalogue.js') as Catalogue;
+/** Path of an installed component; null when it is absent. */
+export const locateComponent = (name: ComponentName): string | null => locate(name);
 
 /**
  * `describe` when all components are installed. Otherwise `describe.skip`, with the command that installs them in the
