@@ -1,11 +1,9 @@
 /** `ActiveResources` counts what the application keeps open on this thread: timers, handles by type, threads, descriptors. */
 import { statSync } from 'node:fs';
 import { isAllowed } from '../../core/process.ts';
-import { RESOURCE_TYPES } from '../../types/sample.ts';
 import type { Blind, Culprit, ResourceCounts, ResourceType } from '../../types/index.ts';
-import { locateFunctions } from '../inspector/locate-listeners.ts';
-import { handleListeners } from './handle-listeners.ts';
-import { countTimers, findTimerLists, newestCallbacks, type TimerLists } from './timer-lists.ts';
+import type * as LocateResourcesModule from './locate-resources.ts';
+import { countTimers, findTimerLists, type TimerLists } from './timer-lists.ts';
 
 export interface ActiveResourcesDeps {
   readonly nodeClearTimeout: object;
@@ -33,8 +31,6 @@ const MAX_TIMEOUT_MS = 30 * 60_000;
 const BASELINE_MS = 30 * 60_000;
 /** A server has tens of durations. Random ones would be thousands. */
 const MAX_BASELINE_DURATIONS = 200;
-/** A leak has added most of the newest timers of its list, so a sample of the newest is enough. */
-const MAX_LOCATED_TIMERS = 25;
 /** Each list is located by itself, because the list that grew most can belong to Node or to a package. */
 const MAX_LOCATED_LISTS = 5;
 
@@ -68,31 +64,11 @@ export class ActiveResources {
 
   /** The callback of a timer or the listener of a handle that most resources of the type share. Null without one. */
   locate(type: string): Culprit | null {
-    if (type === 'timer') return this.#locateTimers();
-    const name = RESOURCE_TYPES.find((each) => each === type);
-    const listeners = name === undefined ? null : handleListeners(name);
-    if (listeners === null) return null;
-    for (const group of listeners.groups) {
-      const culprit = locateFunctions(group, { name: type, text: listeners.text });
-      if (culprit !== null) return culprit;
-    }
-    return null;
-  }
-
-  /** The callback that most timers share, in the list that grew most and has a callback of the application. */
-  #locateTimers(): Culprit | null {
+    // Most processes never have an alert.
+    const { locateHandles, locateTimers } = require('./locate-resources.ts') as typeof LocateResourcesModule;
+    if (type !== 'timer') return locateHandles(type);
     const lists = this.#timerLists;
-    if (lists === null) return null;
-    for (const durationMs of this.#durationsByGrowth(lists)) {
-      const callbacks = newestCallbacks(lists, {
-        durationMs,
-        maxTimeoutMs: this.#maxTimeoutMs,
-        max: MAX_LOCATED_TIMERS,
-      });
-      const culprit = locateFunctions(callbacks, { name: 'timer', text: `timer of ${durationMs} ms` });
-      if (culprit !== null) return culprit;
-    }
-    return null;
+    return lists === null ? null : locateTimers(lists, this.#durationsByGrowth(lists), this.#maxTimeoutMs);
   }
 
   blind(): Blind[] {

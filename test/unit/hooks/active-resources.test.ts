@@ -110,7 +110,9 @@ describe('ActiveResources', () => {
     const children = [1, 2, 3].map(() =>
       spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'pipe', 'ignore'] }),
     );
-    children.forEach((child) => child.on('exit', onExit));
+    children.forEach((child) => {
+      child.on('exit', onExit);
+    });
     expect(create().locate('child_process')).toMatchObject({
       text: expect.stringMatching(/^listener of a child process: onExit at /) as string,
       name: 'child_process',
@@ -126,7 +128,29 @@ describe('ActiveResources', () => {
     watcher.close();
   });
 
-  test.each(['descriptor', 'thread', 'pipe', 'no such type'])('%s has no listeners', (type) => {
+  test('the listener of the pipes of a child process', async () => {
+    const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    child.stdout.on('data', function onOutput() {});
+    expect(create().locate('pipe')).toMatchObject({ function: 'onOutput', file: __filename });
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
+
+  test('the listener of an outgoing socket', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    client.on('data', function onData() {});
+    await once(client, 'connect');
+    expect(create().locate('outgoing_socket')).toMatchObject({ function: 'onData', file: __filename });
+    client.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+
+  test.each(['descriptor', 'thread', 'no such type'])('%s has no listeners', (type) => {
     expect(create().locate(type)).toBeNull();
   });
 
