@@ -6,17 +6,21 @@ const { apply, get, getOwnPropertyDescriptor } = Reflect;
 
 /** An entry ends the visit by returning false. */
 type Visit = (key: unknown, value: unknown) => boolean;
-type Method = (...args: never[]) => unknown;
+export type Method = (...args: never[]) => unknown;
 
 const mapSizeGetter = getOwnPropertyDescriptor(Map.prototype, 'size')?.get as Method;
 const setSizeGetter = getOwnPropertyDescriptor(Set.prototype, 'size')?.get as Method;
-const methodOf = (owner: object, name: string): Method => get(owner, name) as Method;
+/** The method as it is now, without its owner. */
+export const methodOf = (owner: object, name: string): Method => get(owner, name) as Method;
 const mapEntries = methodOf(Map.prototype, 'entries');
 const setValues = methodOf(Set.prototype, 'values');
 const mapHas = methodOf(Map.prototype, 'has');
 const setHas = methodOf(Set.prototype, 'has');
 const nextOfMap = methodOf(new Map().entries(), 'next');
 const nextOfSet = methodOf(new Set().values(), 'next');
+export const mapSet = methodOf(Map.prototype, 'set');
+export const setAdd = methodOf(Set.prototype, 'add');
+export const arrayPush = methodOf(Array.prototype, 'push');
 const dateValueOf = methodOf(Date.prototype, 'valueOf');
 const functionToString = methodOf(Function.prototype, 'toString');
 

@@ -11,6 +11,7 @@ import type { TrackedServer } from './connections/socket-tracker.ts';
 import { TcpTable } from './connections/tcp-table.ts';
 import { WsInstrumentation } from './connections/ws-instrumentation.ts';
 import { emptyReading, type DiscoveryReading } from './discovery/candidate.ts';
+import { AdditionObserver } from './discovery/addition-observer.ts';
 import { CollectionDiscovery, type SearchStart } from './discovery/collection-discovery.ts';
 import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
 import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
@@ -56,6 +57,7 @@ export class ServerProbes {
   readonly #polling: PollingSessions;
   readonly #discovery: CollectionDiscovery;
   readonly #slices: SliceRunner;
+  #observer: AdditionObserver | null = null;
   readonly #tcpTable: TcpTable;
   readonly #stopTick: () => void;
   #tickedAtMs: number;
@@ -102,6 +104,7 @@ export class ServerProbes {
     this.#retained.setMajorGcs(majorGcs);
     void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
     void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
+    this.#takeObserved(library);
     const registered = this.collections.read();
     const discovered = guard.run('discovery', () => this.#readDiscovery(library), emptyReading());
     const connections = this.#readConnections();
@@ -172,6 +175,7 @@ export class ServerProbes {
     this.#retained.stop();
     this.#polling.stop();
     this.collections.stop();
+    this.#observer?.stop();
     this.#discovery.stop();
     this.listeners.stop();
   }
@@ -255,6 +259,18 @@ export class ServerProbes {
     return this.#discovery.read((thing) => this.collections.has(thing), connectedIds(namespaces));
   }
 
+  #takeObserved({ namespaces }: LibraryServers): void {
+    const observer = this.#observer;
+    const { guard, preloadHooks } = this.#deps;
+    if (observer === null) return;
+    guard.run('discovery', () => this.#discovery.addObserved(observer.take()), undefined);
+    for (const connection of exampleConnections(preloadHooks.sockets.open, namespaces))
+      guard.run('observed handlers', () => observer.observe(connection, 'connection'), undefined);
+    if (!observer.isDone) return;
+    observer.stop();
+    this.#observer = null;
+  }
+
   /** The search runs in a later turn of the event loop than the reading. */
   #searchCollections(library: LibraryServers, { openedTotal }: ConnectionsReading): void {
     const { clock, preloadHooks } = this.#deps;
@@ -274,8 +290,22 @@ export class ServerProbes {
       libraries: [...preloadHooks.emitters.servers(), preloadHooks, preloadHooks.sockets, this],
       modules: require.cache,
     };
-    const searchSlice = (): boolean => this.#discovery.searchSlice(opened, start);
+    const searchSlice = (): boolean => {
+      const isDone = this.#discovery.searchSlice(opened, start);
+      if (isDone && this.#discovery.hasCapturedThis) this.#observeAdditions(start);
+      return isDone;
+    };
     clock.after(0, () => void this.#slices.run('discovery', searchSlice));
+  }
+
+  #observeAdditions({ servers }: SearchStart): void {
+    const { guard } = this.#deps;
+    this.#observer?.stop();
+    const observer = new AdditionObserver(guard);
+    this.#observer = observer;
+    for (const { emitter } of servers)
+      if (emitter !== process)
+        guard.run('observed handlers', () => observer.observe(emitter, 'server'), undefined);
   }
 }
 

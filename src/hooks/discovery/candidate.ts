@@ -61,6 +61,11 @@ export class Candidate {
     return this.#isTooLarge;
   }
 
+  /** Another collection has taken its place. */
+  follow(collection: object): void {
+    this.#ref = new WeakRef(collection);
+  }
+
   /** The collection, or the one that has taken its place: `this.clients = this.clients.filter(...)`. */
   collection(): object | undefined {
     const owner = this.#owner?.deref();

@@ -1,11 +1,12 @@
 /** Discovers the application's own registries, rooms and queues through the variables that its handlers close over. */
+import { isMap, isProxy } from 'node:util/types';
 import { isAllowed } from '../../core/process.ts';
 import type { Blind, Clock } from '../../types/index.ts';
 import { withInspector } from '../inspector/inspector-session.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { Candidate, emptyReading, type DiscoveryReading } from './candidate.ts';
 import { scopesOf, type NamedValue } from './closure-scopes.ts';
-import { hasKey, isCollection } from './collection.ts';
+import { hasKey, isArray, isCollection } from './collection.ts';
 import { collectionRole, isProvisionalRole, type ConnectedIds, type RoleContext } from './collection-role.ts';
 import { classNameOf, FieldReader } from './field-reader.ts';
 import {
@@ -16,7 +17,8 @@ import {
   type HandlerEvents,
 } from './handlers.ts';
 import { walkReferences, type ReachedCollection } from './reference-walk.ts';
-import { comparedNames } from './visible-limit.ts';
+import type { ObservedAddition } from './addition-observer.ts';
+import { comparedNames, usesCapturedThis } from './source-text.ts';
 
 /** A search begins at these objects. */
 export interface SearchStart {
@@ -55,6 +57,10 @@ export class CollectionDiscovery {
   /** Library servers, which are not walked into. */
   readonly #libraries = new WeakSet<object>();
   readonly #fields = new FieldReader();
+  /** Arrays that calls have shown, by the line of the call. */
+  readonly #arraysByPlace = new Map<string, Candidate>();
+  /** Collections to which one added value leads. */
+  readonly #reachedOnce = new WeakSet<object>();
   /** Functions and classes whose source text was read. */
   readonly #readCode = new WeakSet<object>();
   /** Names of collections whose size the application compares with a maximum. */
@@ -65,6 +71,7 @@ export class CollectionDiscovery {
   #nextRole = 0;
   #unfollowedFunctions = 0;
   #refusedCandidates = 0;
+  #hasCapturedThis = false;
 
   constructor(names: UniqueNames, clock: Pick<Clock, 'wallMs'>) {
     this.#names = names;
@@ -84,6 +91,15 @@ export class CollectionDiscovery {
         `${this.#refusedCandidates} collections that the handlers reach`,
         `the agent counts ${MAX_CANDIDATES} collections at most`,
       );
+    if (
+      this.#hasCapturedThis &&
+      this.#searches > 1 &&
+      !this.#candidates.some(({ role }) => role === 'registry')
+    )
+      add(
+        'objects in fields of `this` that arrow functions use',
+        'V8 does not show a captured `this`; the agent sees the Maps, Sets and arrays to which handlers add; use watchRegistry',
+      );
     const isSomethingFound = this.#candidates.some(({ role }) => role !== null);
     if (this.#searches > 1 && !isSomethingFound && this.#unfollowedFunctions > 0)
       add(
@@ -91,6 +107,41 @@ export class CollectionDiscovery {
         'the search ends two functions away from a handler and found no collection of connections; use watchRegistry',
       );
     return blind;
+  }
+
+  /** Whether handlers reach objects that their scopes do not show. The additions of their calls can show them. */
+  get hasCapturedThis(): boolean {
+    return this.#hasCapturedThis;
+  }
+
+  /** Collections that the calls of handlers have shown, and those to which the added values lead. */
+  addObserved(additions: readonly ObservedAddition[]): void {
+    this.#fields.startPass();
+    const shared = new Set(additions.map(({ collection }) => collection));
+    for (const { value } of additions) {
+      if (typeof value !== 'object' || value === null || isProxy(value)) continue;
+      const name = classNameOf(value) ?? 'entry';
+      // A wrapper of a connection leads to the server that it belongs to: `client.hub.clients`.
+      this.#reach([[{ name, value }]], (reached) => {
+        if (shared.has(reached.collection)) this.#addCandidate(reached);
+        else this.#addIfShared(reached);
+      });
+    }
+    for (const { collection, place } of additions) this.#addObservedAt(place, collection);
+  }
+
+  #addObservedAt(place: string, collection: object): void {
+    if (this.#seen.has(collection)) return;
+    // An array that `filter` has made gets the next entries at the same line, and is the same registry.
+    const existing = isArray(collection) ? this.#arraysByPlace.get(place) : undefined;
+    if (existing !== undefined) {
+      this.#seen.add(collection);
+      existing.follow(collection);
+      return;
+    }
+    const name = `${kindOf(collection)} at ${place}`;
+    const added = this.#addCandidate({ name, collection, owner: null, field: '', limit: null });
+    if (added !== null && isArray(collection)) this.#arraysByPlace.set(place, added);
   }
 
   isDue(openedTotal: number): boolean {
@@ -124,8 +175,13 @@ export class CollectionDiscovery {
     this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
     for (const library of [...start.servers.map(({ emitter }) => emitter), ...start.libraries])
       this.#excludeFieldsOf(library);
-    const add: OnReached = (reached) => this.#addCandidate(reached);
-    for (const server of start.servers) yield* this.#searchFrom(handlersOf(server), [], add);
+    const add: OnReached = (reached) => void this.#addCandidate(reached);
+    for (const server of start.servers) {
+      const handlers = handlersOf(server);
+      // The handlers of `upgrade` and `request` are mostly those of libraries.
+      if (server.events?.includes('connection') === true) this.#noteCapturedThis(handlers);
+      yield* this.#searchFrom(handlers, [], add);
+    }
     const firstSeenBy = new Map<object, number>();
     for (const [index, connection] of start.connections.entries()) {
       const addIfShared: OnReached = (reached) => {
@@ -135,8 +191,10 @@ export class CollectionDiscovery {
       };
       const fields = fieldsOfConnection(connection, this.#fields);
       yield* this.#searchFrom([], fields, addIfShared);
-      for (const handlers of emittersOfConnection(connection).map(handlersOf))
+      for (const handlers of emittersOfConnection(connection).map(handlersOf)) {
+        this.#noteCapturedThis(handlers);
         yield* this.#searchFrom(handlers, [], addIfShared);
+      }
     }
     for (const emitter of start.emitters) {
       this.#reach([[{ name: classNameOf(emitter) ?? 'emitter', value: emitter }]], add);
@@ -172,6 +230,10 @@ export class CollectionDiscovery {
       }
       level = next;
     }
+  }
+
+  #noteCapturedThis(handlers: readonly object[]): void {
+    this.#hasCapturedThis ||= handlers.some(usesCapturedThis);
   }
 
   #noteComparedNames(code: readonly object[]): void {
@@ -221,6 +283,7 @@ export class CollectionDiscovery {
   stop(): void {
     this.#search = null;
     this.#candidates = [];
+    this.#arraysByPlace.clear();
   }
 
   /** The first entries of a collection can be of another kind than the later ones. */
@@ -245,19 +308,34 @@ export class CollectionDiscovery {
       connected.some((ids) => ids.has(key)) || registries.some((registry) => hasKey(registry, key));
   }
 
+  /** Values of one connection lead to what is private to it; those of two lead to what is shared. */
+  #addIfShared(reached: ReachedCollection): void {
+    if (this.#reachedOnce.has(reached.collection)) this.#addCandidate(reached);
+    else this.#reachedOnce.add(reached.collection);
+  }
+
   /** The collections of a server itself (its `clients`) are read by `library-servers.ts`. */
   #excludeFieldsOf(library: object): void {
     this.#libraries.add(library);
     for (const [, value] of this.#fields.fieldsOf(library)) if (isCollection(value)) this.#seen.add(value);
   }
 
-  #addCandidate(reached: ReachedCollection): void {
+  /** Null for a collection that is a candidate already, or one too many. */
+  #addCandidate(reached: ReachedCollection): Candidate | null {
     const { collection, name } = reached;
-    if (this.#seen.has(collection)) return;
+    if (this.#seen.has(collection)) return null;
     this.#seen.add(collection);
-    if (this.#candidates.length >= MAX_CANDIDATES) this.#refusedCandidates += 1;
-    else this.#candidates.push(new Candidate(this.#names.nameOf(collection, name), reached));
+    if (this.#candidates.length >= MAX_CANDIDATES) {
+      this.#refusedCandidates += 1;
+      return null;
+    }
+    const candidate = new Candidate(this.#names.nameOf(collection, name), reached);
+    this.#candidates.push(candidate);
+    return candidate;
   }
 }
+
+const kindOf = (collection: object): string =>
+  isArray(collection) ? 'array' : isMap(collection) ? 'Map' : 'Set';
 
 const unavailableBecause = (code: string): string => `the inspector is not available (${code})`;

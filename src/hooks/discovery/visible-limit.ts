@@ -1,8 +1,4 @@
-/**
- * Finds signs of a maximum size of a collection: a number beside it, or code that compares its size. A cache grows up to its
- * maximum and is healthy.
- */
-import { sourceOf } from '../../core/primordials.ts';
+/** Finds a number beside a collection that looks like its maximum size: a cache grows up to it and is healthy. */
 import type { Field } from './field-reader.ts';
 
 const LIMIT_NAME = /max|limit|capacity|bound|size/i;
@@ -24,18 +20,4 @@ export function visibleLimit(fields: readonly Field[]): number | null {
       : [],
   );
   return limits.length === 0 ? null : Math.max(...limits);
-}
-
-/** `cache.size > 500`, `this.items.length >= this.max`; not `clients.size > 0`. */
-const COMPARED_SIZE = /([\w$]+)\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
-/** Reading a longer text takes more than a millisecond. */
-const MAX_SOURCE_CHARS = 50_000;
-const MAX_NAMES = 100;
-
-/** The names of the collections whose size the source text of a function or class compares with a maximum. */
-export function comparedNames(code: object): string[] {
-  const source = sourceOf(code).slice(0, MAX_SOURCE_CHARS);
-  const names = new Set<string>();
-  for (const [, name = ''] of source.matchAll(COMPARED_SIZE)) if (names.size < MAX_NAMES) names.add(name);
-  return [...names];
 }

@@ -296,6 +296,51 @@ test('a cache with a maximum, and entries that expire, are marked', () => {
   ]);
 });
 
+test('collections that calls have shown: by their owner where an entry leads to it, else by the line', () => {
+  class Hub {
+    readonly clients = [1, 2, 3].map(socket);
+  }
+  class Client {
+    readonly hub = hub;
+  }
+  const hub = new Hub();
+  const inner = [1, 2].map(() => new Map([1, 2, 3].map((id) => [id, socket()])));
+  const discovery = newDiscovery();
+  const place = 'hub.js:27';
+  const additions = inner.map((collection) => ({ collection, place: 'rooms.js:5', value: null }));
+  for (let n = 0; n < 2; n += 1)
+    discovery.addObserved([{ collection: hub.clients, place, value: new Client() }, ...additions]);
+  expect(readAll(discovery).registries.map(({ name }) => name)).toEqual([
+    'Client.hub.clients',
+    'Map at rooms.js:5',
+    'Map at rooms.js:5 #2',
+  ]);
+});
+
+test('an array that calls have shown and that `filter` replaces stays the same registry', () => {
+  const discovery = newDiscovery();
+  const add = (collection: object) => discovery.addObserved([{ collection, place: 'a.js:5', value: null }]);
+  const [before, after] = [[1, 2, 3].map(socket), [1, 2, 3, 4].map(socket)];
+  add(before);
+  add(after);
+  expect(readAll(discovery).registries).toEqual([{ name: 'array at a.js:5', entries: 4, source: 'found' }]);
+});
+
+test('a captured `this` is noted, and said when nothing was found', () => {
+  class Game {
+    readonly players: Record<string, object> = {};
+    onConnection = (ws: object) => (this.players['a'] = ws);
+  }
+  const game = new Game();
+  const discovery = newDiscovery();
+  search(discovery, 2, new EventEmitter().on('connection', game.onConnection));
+  search(discovery, 20, new EventEmitter().on('connection', game.onConnection));
+  expect(discovery.hasCapturedThis).toBe(true);
+  expect(discovery.blind().map(({ what }) => what)).toEqual([
+    'objects in fields of `this` that arrow functions use',
+  ]);
+});
+
 test('an array in a field that is replaced by a filtered copy stays the same registry', () => {
   const hub = { clients: [1, 2, 3].map(socket) };
   const discovery = newDiscovery();

@@ -1,4 +1,6 @@
-import { comparedNames, visibleLimit } from '../../../src/hooks/discovery/visible-limit.ts';
+import { runInThisContext } from 'node:vm';
+import { comparedNames, usesCapturedThis } from '../../../src/hooks/discovery/source-text.ts';
+import { visibleLimit } from '../../../src/hooks/discovery/visible-limit.ts';
 
 test.each([
   ['the maximum of a cache', { max: 500, items: 1 }, 500],
@@ -34,4 +36,14 @@ test('comparedNames: a class is read as a whole', () => {
     }
   }
   expect(comparedNames(Cache)).toEqual(['items']);
+});
+
+test.each([
+  ['an arrow function with `this`', '(ws) => this.onConnection(ws)', true],
+  ['an async one with a body', 'async (ws, req) => { await this.add(ws); }', true],
+  ['one without parentheses', 'ws => this.add(ws)', true],
+  ['an arrow function without `this`', '(ws) => clients.add(ws)', false],
+  ['a function', 'function () { this.add(() => this) }', false],
+])('usesCapturedThis: %s', (_case, source, expected) => {
+  expect(usesCapturedThis(runInThisContext(`(${source})`) as object)).toBe(expected);
 });

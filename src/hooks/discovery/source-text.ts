@@ -1,0 +1,26 @@
+/** Reads from the source text of functions and classes what their scopes do not show. */
+import { sourceOf } from '../../core/primordials.ts';
+
+/** `cache.size > 500`, `this.items.length >= this.max`; not `clients.size > 0`. */
+const COMPARED_SIZE = /([\w$]+)\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
+/** Reading a longer text takes more than a millisecond. */
+const MAX_SOURCE_CHARS = 50_000;
+const MAX_NAMES = 100;
+
+/** The names of the collections whose size the source text of a function or class compares with a maximum. */
+export function comparedNames(code: object): string[] {
+  const source = textOf(code);
+  const names = new Set<string>();
+  for (const [, name = ''] of source.matchAll(COMPARED_SIZE)) if (names.size < MAX_NAMES) names.add(name);
+  return [...names];
+}
+
+/** `(ws) => this.onConnection(ws)`: V8 shows the captured `this` to nobody. */
+export const usesCapturedThis = (closure: object): boolean => {
+  const source = textOf(closure);
+  return ARROW_FUNCTION.test(source) && /\bthis\b/.test(source);
+};
+
+const ARROW_FUNCTION = /^(?:async\s*)?(?:\([^{]*?\)|[\w$]+)\s*=>/;
+
+const textOf = (code: object): string => sourceOf(code).slice(0, MAX_SOURCE_CHARS);

@@ -1,0 +1,91 @@
+/** Collections in whose entries no connection was seen: sessions, rate limiters, caches. Only the rate tells them apart. */
+import type { RegistryReading } from '../../../src/types/index.ts';
+import { answerOf, gcEvery, run, type Shape } from '../../support/run.ts';
+
+interface Traffic {
+  readonly opened: number;
+  readonly closed: number;
+}
+
+/** About 100 connections; some twenty open and close each minute, a different number each time. */
+const traffic = ((): Traffic[] => {
+  let state = 5;
+  const random = (): number => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+  let [opened, closed] = [100, 0];
+  return Array.from({ length: 1_000 }, () => {
+    opened += Math.round(20 * random());
+    closed += Math.min(opened - closed, Math.round(20 * random()));
+    return { opened, closed };
+  });
+})();
+const at = (minute: number): Traffic =>
+  traffic[Math.max(0, Math.round(2 * minute))] ?? { opened: 0, closed: 0 };
+
+/** A sample for each row of the window. */
+const options = { everyMs: 30_000 };
+
+type Count = (now: Traffic, minute: number) => number;
+
+const serverWith =
+  (count: Count, more: Partial<RegistryReading> = {}) =>
+  (minute: number): Shape => {
+    const now = at(minute);
+    const entries = Math.round(count(now, minute));
+    const row = { name: 'sessions', entries, areConnections: false, source: 'found', ...more } as const;
+    return { ...now, connections: now.opened - now.closed, more: { registries: [row] } };
+  };
+
+const everyConnectionLeaks: Count = ({ opened }) => opened;
+
+test('every closed connection leaves an entry: an alert after the time that sessions have, with the rate', () => {
+  const { transitions } = run(100, serverWith(everyConnectionLeaks), options);
+  const [alert] = transitions;
+  expect(alert?.kind).toBe('registry-growth');
+  expect(alert?.minute).toBeGreaterThan(40);
+  expect(alert?.minute).toBeLessThan(60);
+  expect(alert?.title).toMatch(/each opened connection adds 1\.00, each closed one removes 0\.00$/);
+});
+
+test('three entries a connection, of which one stays', () => {
+  const { opened } = run(
+    100,
+    serverWith(({ opened: all, closed }) => 3 * (all - closed) + closed),
+    options,
+  );
+  expect(opened).toEqual(['registry-growth']);
+});
+
+test.each<[string, Count]>([
+  [
+    'sessions of 30 min that a sweep removes every 10 min',
+    ({ opened }, minute) => opened - at(Math.floor((minute - 30) / 10) * 10).closed,
+  ],
+  ['sessions of 30 min', ({ opened }, minute) => opened - (minute < 30 ? 0 : at(minute - 30).closed)],
+  ['an entry for each of 2,000 users', ({ opened }) => 2_000 * (1 - Math.exp(-opened / 2_000))],
+  ['a cache that is full with 400 entries', ({ opened }) => Math.min(opened, 400)],
+  ['an entry for each open connection', ({ opened, closed }) => opened - closed],
+])('%s: no alert', (_case, count) => {
+  expect(run(240, serverWith(count), options).opened).toEqual([]);
+});
+
+test('a visible limit, or entries that have yet to expire: no alert, and the reason', () => {
+  const bounded = run(240, serverWith(everyConnectionLeaks, { isBounded: true }), options);
+  expect(bounded.opened).toEqual([]);
+  expect(answerOf(bounded, 'registries')).toMatchObject({
+    answer: 'inconclusive',
+    because: expect.stringContaining('has yet to expire') as string,
+    missing: 'memory that grows too',
+  });
+});
+
+test('a part of the connections leaves an entry: an alert when memory grows too', () => {
+  const partly: Count = ({ opened, closed }) => opened - closed + Math.floor(closed / 3);
+  expect(run(150, serverWith(partly), options).opened).toEqual([]);
+  const shape = serverWith(partly);
+  const growing = run(
+    150,
+    gcEvery(5, (minute) => 45 + 2 * minute, shape),
+    options,
+  );
+  expect(growing.opened).toContain('registry-growth');
+});
