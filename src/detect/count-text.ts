@@ -56,12 +56,18 @@ export function withLeakRate(
   if (!isUsual) return `${text}${connections}, ${formatCount(perHour)} more per hour`;
   const entries = noun === '' ? '' : ` ${noun}`;
   return changes !== null && changes.ratesError <= MAX_RATES_ERROR && isCausedByClosing(changes)
-    ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}${entries}, each closed one removes ${rateText(changes.removedPerClosed)}`
+    ? `${text}${connections}: each opened connection adds ${rateText(changes.addedPerOpened)}${entries}, each closed one ${closedText(changes.removedPerClosed)}`
     : `${text}${connections}, ${rateText(perClosed)} leaked per closed connection`;
 }
 
 /** Two decimals, and no minus sign before a zero. */
 const rateText = (rate: number): string => Math.max(0, rate).toFixed(2);
+
+/** Something that starts with the close, such as the end of a session, adds an entry then. */
+const closedText = (removedPerClosed: number): string =>
+  removedPerClosed <= -MAX_RATES_ERROR
+    ? `adds ${rateText(-removedPerClosed)}`
+    : `removes ${rateText(removedPerClosed)}`;
 
 /** Whether connections that close leave most of the leaked entries, and time or messages the smaller part. */
 export const isCausedByClosing = ({

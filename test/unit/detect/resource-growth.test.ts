@@ -172,6 +172,17 @@ test('descriptors that nothing else explains are named by their class', () => {
   });
 });
 
+test('timers that start when a connection closes are said to be added then', () => {
+  const traffic = trafficOf(60, STEADY, 11);
+  const { transitions } = run(
+    60,
+    shapeOf(traffic, ({ closed }) => ({ timer: 5 + closed })),
+  );
+  expect(transitions[0]?.title).toMatch(
+    /each opened connection adds 0\.0\d timers, each closed one adds (?:0\.9|1\.0)\d$/,
+  );
+});
+
 describe('growth that connections do not cause', () => {
   const traffic = trafficOf(240, STEADY, 9);
   const pool =
