@@ -1,6 +1,6 @@
 /** Composer of `detect/` and `alert/`: turns samples into verdicts and alert transitions, in the watcher and in replay. */
 import { Alerts } from './alert/alerts.ts';
-import { createView } from './detect/detector.ts';
+import { createView, type View } from './detect/detector.ts';
 import { evaluate, findingsOf, isSuspicious } from './detect/evaluate.ts';
 import { growthByPool } from './detect/growth-by-pool.ts';
 import { History } from './detect/history.ts';
@@ -66,6 +66,7 @@ class SampleDetection implements Detection {
   readonly #config: DetectionDeps['config'];
   readonly #alerts: Alerts;
   readonly #history = new History();
+  #view: View | null = null;
   #uptimeMs = 0;
   #latest: DetectionResult = {
     verdicts: [],
@@ -87,7 +88,8 @@ class SampleDetection implements Detection {
     const history = this.#history;
     this.#uptimeMs = sample.uptimeMs;
     if (!history.append(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
-    const view = createView(history, maxConnections);
+    const view = createView(history, maxConnections, this.#view);
+    this.#view = view;
     const verdicts = evaluate(view);
     const scaledTime = view.forecast?.time ?? null;
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);

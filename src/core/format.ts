@@ -19,10 +19,12 @@ export function formatBytes(bytes: number): string {
 
 /** 2,410; up to two decimals where the number is small. */
 export function formatCount(value: number): string {
+  const text = Number.isInteger(value)
+    ? String(value)
+    : String(Number(value.toFixed(Math.abs(value) < 100 ? 2 : 0)));
+  if (Math.abs(value) < 999.5) return text;
   // `toLocaleString` took 80 % of the time of an evaluation of 200 series, because it loads the locale at each call.
-  const [whole = '', decimals] = String(Number(value.toFixed(Math.abs(value) < 100 ? 2 : 0))).split('.');
-  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
-  return decimals === undefined ? grouped : `${grouped}.${decimals}`;
+  return text.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** `rose 4.6 MiB`, `fell 16.0 KiB`, `did not change`. */

@@ -11,7 +11,13 @@
  */
 
 import { MINUTE_MS } from './history.ts';
-import { createDesign, fitCoefficients, residualSumOfSquares, type Design } from './statistics.ts';
+import {
+  createDesign,
+  fitCoefficient,
+  fitCoefficients,
+  residualSumOfSquares,
+  type Design,
+} from './statistics.ts';
 
 /** Three coefficients need more rows than that; with twice as many they are more than a chance. */
 const MIN_ROWS = 7;
@@ -50,8 +56,6 @@ export interface ChangesOfCount {
   readonly ratesError: number;
 }
 
-type Coefficients = readonly [addedPerOpened: number, removedPerClosed: number, perMinute: number];
-
 /** The regression of one count. */
 export interface ChangesFit {
   readonly addedPerOpened: number;
@@ -71,6 +75,7 @@ export class ConnectionChanges {
   /** The rows of the regression, about a minute apart. */
   readonly #minutes: readonly number[];
   readonly #design: Design;
+  readonly #differences: Float64Array<ArrayBuffer>;
   /** For each delay in minutes; the same for every count. */
   readonly #delays: Delay[] = [];
 
@@ -78,6 +83,7 @@ export class ConnectionChanges {
     this.#rows = rows;
     this.#minutes = minutes;
     this.#design = design;
+    this.#differences = new Float64Array(design.rows);
   }
 
   /**
@@ -95,21 +101,18 @@ export class ConnectionChanges {
 
   /** `values` has all rows of the window. Null when the count is missing in one of the rows. */
   fit(values: Float64Array): ChangesFit | null {
-    const differences = changes(values, this.#minutes);
-    if (differences.some(Number.isNaN)) return null;
-    const [addedPerOpened = 0, removedPerClosed = 0, perMinute = 0] = fitCoefficients(
-      this.#design,
-      differences,
-    );
+    // Most counts need only the first coefficient, so the differences are not kept.
+    changes(values, this.#minutes, this.#differences);
+    if (this.#differences.some(Number.isNaN)) return null;
     return {
-      addedPerOpened,
-      changes: (maxDelayMs) =>
-        this.#changesOf(differences, [addedPerOpened, removedPerClosed, perMinute], maxDelayMs),
+      addedPerOpened: fitCoefficient(this.#design, this.#differences, 0),
+      changes: (maxDelayMs) => this.#changesOf(changes(values, this.#minutes), maxDelayMs),
     };
   }
 
-  #changesOf(differences: Float64Array, coefficients: Coefficients, maxDelayMs: number): ChangesOfCount {
-    const [addedPerOpened, removedPerClosed, perMinute] = coefficients;
+  #changesOf(differences: Float64Array, maxDelayMs: number): ChangesOfCount {
+    const coefficients = fitCoefficients(this.#design, differences);
+    const [addedPerOpened = 0, removedPerClosed = 0, perMinute = 0] = coefficients;
     let leaked = Number.POSITIVE_INFINITY;
     let best = this.#delay(0);
     for (let minutes = 0; minutes * MINUTE_MS <= maxDelayMs; minutes += 1) {
@@ -170,10 +173,17 @@ function minuteRows(
 }
 
 /** Differences between one row and the next. */
-function changes(column: Float64Array, rows: readonly number[]): Float64Array {
-  const differences = new Float64Array(rows.length - 1);
-  for (let index = 0; index < differences.length; index += 1)
-    differences[index] = (column[rows[index + 1] ?? 0] ?? 0) - (column[rows[index] ?? 0] ?? 0);
+function changes(
+  column: Float64Array,
+  rows: readonly number[],
+  differences = new Float64Array(rows.length - 1),
+): Float64Array {
+  let before = column[rows[0] ?? 0] ?? 0;
+  for (let index = 0; index < differences.length; index += 1) {
+    const value = column[rows[index + 1] ?? 0] ?? 0;
+    differences[index] = value - before;
+    before = value;
+  }
   return differences;
 }
 

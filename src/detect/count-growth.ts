@@ -195,8 +195,6 @@ export class CountWindow {
     const design = rule.perConnection ? (withConnections ?? (regressors.varies ? null : alone)) : alone;
     if (design === null)
       return { answer: 'inconclusive', uncertainty: STRAIGHT_LINE, changes: null, rise: 0, perConnection: 0 };
-    if (rule.perConnection && this.#isOnePerConnection({ regressors, values }, rule.minRise))
-      return EXPLAINED;
     const level = design === alone ? 0 : fitCoefficient(design, values, 1);
     const factor = Math.max(0, fit === null || design === alone ? level : fit.addedPerOpened * deviation);
     const difference = { values, factor, others: design.columns[1] ?? values };
@@ -204,10 +202,13 @@ export class CountWindow {
     const levelOf = (sixth: number): number =>
       medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch);
     const rise = levelOf(SIXTHS.length - 1) - levelOf(0);
-    const result = { uncertainty: null, changes: null, rise, perConnection: factor / deviation };
-    if (rise < rule.minRise) return { answer: 'ok', ...result };
-    if (isStepOrPlateau(SIXTHS.map(levelOf))) return { answer: 'plateau', ...result };
-    return { ...result, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
+    const perConnection = factor / deviation;
+    if (rise < rule.minRise) return { answer: 'ok', uncertainty: null, changes: null, rise, perConnection };
+    if (rule.perConnection && this.#isOnePerConnection({ regressors, values }, rule.minRise))
+      return EXPLAINED;
+    if (isStepOrPlateau(SIXTHS.map(levelOf)))
+      return { answer: 'plateau', uncertainty: null, changes: null, rise, perConnection };
+    return { rise, perConnection, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
   }
 
   /**

@@ -4,6 +4,7 @@ import { familyOf } from '../kinds/index.ts';
 import type { Answer, Because, Evidence, Finding, Kind, Severity, Verdict } from '../types/index.ts';
 import { CountWindow } from './count-growth.ts';
 import type { History } from './history.ts';
+import type { PostGcHeap } from './post-gc-heaps.ts';
 import { postGcTrend, recentPostGcHeaps, type PostGcTrend } from './post-gc-trend.ts';
 import { forecast, type Forecast } from './time-to-limit.ts';
 
@@ -18,13 +19,25 @@ export interface View {
   readonly forecast: Forecast | null;
 }
 
-export const createView = (history: History, maxConnections: number | null = null): View => ({
-  history,
-  counts: new CountWindow(history),
-  trend: postGcTrend(recentPostGcHeaps(history)),
-  maxConnections,
-  forecast: forecast(history),
-});
+/** `previous`: the view of the sample before. Its trend stays until there is another major GC. */
+export function createView(
+  history: History,
+  maxConnections: number | null = null,
+  previous: View | null = null,
+): View {
+  const recent = recentPostGcHeaps(history);
+  return {
+    history,
+    counts: new CountWindow(history),
+    trend:
+      previous?.trend != null && isSame(previous.trend.points, recent) ? previous.trend : postGcTrend(recent),
+    maxConnections,
+    forecast: forecast(history),
+  };
+}
+
+const isSame = (a: readonly PostGcHeap[], b: readonly PostGcHeap[]): boolean =>
+  a.length === b.length && a[0]?.atMs === b[0]?.atMs && a.at(-1)?.atMs === b.at(-1)?.atMs;
 
 /** A finding that needs a second one: it stands only when memory grows too. `doubt` says what else it can be. */
 export interface ProvisionalVerdict {

@@ -64,12 +64,17 @@ function finding(trend: PostGcTrend, capacity: number): Verdict {
 /** Growth of hours opens an alert however far the limit is. Null when there is none. */
 function longGrowth(history: History): Verdict | null {
   const { veryLongSpan, veryLongMajorGcs, veryLongRise, veryLongRiseShare, slowTrend } = thresholds;
-  const trend = postGcTrend(longTermPostGcHeaps(history, veryLongSpan.value));
-  if (trend === null || trend.spanMs < veryLongSpan.value || trend.points.length < veryLongMajorGcs.value)
-    return null;
-  const first = trend.points[0]?.bytes ?? Number.NaN;
+  const points = longTermPostGcHeaps(history, veryLongSpan.value);
+  const first = points[0];
+  const last = points.at(-1);
+  if (first === undefined || last === undefined || points.length < veryLongMajorGcs.value) return null;
+  const minRise = Math.max(veryLongRise.value, veryLongRiseShare.value * first.bytes);
+  // The cheap tests come first: most heaps end here.
+  if (last.atMs - first.atMs < veryLongSpan.value || last.bytes - first.bytes < minRise) return null;
+  const trend = postGcTrend(points);
+  if (trend === null) return null;
   const isCertain =
-    trend.riseBytes >= Math.max(veryLongRise.value, veryLongRiseShare.value * first) &&
+    trend.riseBytes >= minRise &&
     trend.t > slowTrend.value &&
     !trend.isConfounded &&
     shapeOf(trend.curve) === null;

@@ -2,8 +2,13 @@
 
 import type { Column } from './sample-row.ts';
 
+/** The detectors use the whole window and the window of counts. */
+const MAX_VIEWS = 4;
+
 interface Values {
   readonly numbers: Float64Array;
+  /** The latest views of the numbers, by their first row. A view costs more than the sums over it. */
+  readonly views: Map<number, Float64Array>;
   /** Rows since the last number. A column without any number in the window makes room for another. */
   missingRows: number;
 }
@@ -57,9 +62,15 @@ export class Window {
   /** A view of the values; valid until the next `append`. All `NaN` for a column that the window does not have. */
   column(column: Column, fromRow = 0): Float64Array {
     const values = this.#columns.get(column);
-    return values === undefined
-      ? new Float64Array(this.#rows - fromRow).fill(Number.NaN)
-      : values.numbers.subarray(fromRow, this.#rows);
+    if (values === undefined) return new Float64Array(this.#rows - fromRow).fill(Number.NaN);
+    const { numbers, views } = values;
+    const cached = views.get(fromRow);
+    // A full window moves its numbers, and the views with them.
+    if (cached !== undefined && cached.length === this.#rows - fromRow) return cached;
+    if (views.size >= MAX_VIEWS) views.clear();
+    const view = numbers.subarray(fromRow, this.#rows);
+    views.set(fromRow, view);
+    return view;
   }
 
   /** The latest value; `NaN` when it is missing. */
@@ -92,7 +103,7 @@ export class Window {
     }
     const numbers = new Float64Array(this.#capacity).fill(Number.NaN);
     numbers[row] = value;
-    this.#columns.set(column, { numbers, missingRows: 0 });
+    this.#columns.set(column, { numbers, views: new Map(), missingRows: 0 });
   }
 
   #dropFirstRow(): void {
