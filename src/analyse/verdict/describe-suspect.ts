@@ -11,6 +11,7 @@ import type { Graph } from '../graph/graph.ts';
 import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeTarget, edgeText } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { pathFields, pathText, stepsTo } from '../graph/retaining-path.ts';
+import { isPackageFile } from '../graph/scripts.ts';
 import { unwrapFunction } from '../locate/creator.ts';
 import { locate } from '../locate/locate.ts';
 import type { SuspectPositions } from '../locate/locate.ts';
@@ -88,7 +89,9 @@ export function describeSuspect(
 
 /** A known leak is fixed in the package, so the package's line comes first. */
 const inPackage = ({ position, creator, through }: SuspectPositions): SuspectPositions =>
-  through === null ? { position, creator, through } : { position: through, creator: position, through: null };
+  through === null || position === null || isPackageFile(position.file)
+    ? { position, creator, through }
+    : { position: through, creator: position, through: null };
 
 /** The sample of a Map contains its keys too. Strings and numbers cannot refer to a socket. */
 const objectsIn = (heap: Heap, sample: readonly number[]): number[] =>
