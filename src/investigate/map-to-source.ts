@@ -35,8 +35,13 @@ function followSourceMap({ column, ...culprit }: Culprit, findOriginal: FindOrig
     text: text.replace(`${file}:${line}`, () => place),
     file: original.file,
     line: original.line,
+    // A bundle has the code of packages in the application's file.
+    package: packageOf(original.file) ?? culprit.package,
   };
 }
+
+const packageOf = (file: string): string | null =>
+  /^.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/.exec(file)?.[1]?.replace('\\', '/') ?? null;
 
 function isSmallEnough(file: string): boolean {
   return (statSync(file, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY) <= MAX_BUNDLE_BYTES;

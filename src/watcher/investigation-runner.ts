@@ -89,7 +89,7 @@ export class InvestigationRunner {
           'locate',
           () => link.request('locateListener', { emitter, event }, REPLY_DEADLINE_MS),
           null,
-          (culprit) => ({ type: 'line-located', alertId, culprit }),
+          (culprit) => ({ type: 'line-located', alertId, culprit: culprit && this.#toSource(culprit) }),
         );
       }
       case 'locate-resources': {
@@ -98,7 +98,7 @@ export class InvestigationRunner {
           'locate',
           () => link.request('locateResources', resource, REPLY_DEADLINE_MS),
           null,
-          (culprit) => ({ type: 'line-located', alertId, culprit }),
+          (culprit) => ({ type: 'line-located', alertId, culprit: culprit && this.#toSource(culprit) }),
         );
       }
       case 'start-profile':
@@ -116,10 +116,13 @@ export class InvestigationRunner {
   }
 
   #mapCulprit({ culprit, ...update }: AlertUpdate): AlertUpdate {
-    if (culprit === undefined) return update;
-    const toSource = (): Culprit =>
-      mapToSource(culprit, process.cwd(), (place) => sourceFiles().original(place));
-    return { ...update, culprit: this.#context.guard.run('source map', toSource, culprit) };
+    return culprit === undefined ? update : { ...update, culprit: this.#toSource(culprit) };
+  }
+
+  /** A line that was located in running code is mapped before the state machine asks whose code it is. */
+  #toSource(culprit: Culprit): Culprit {
+    const map = (): Culprit => mapToSource(culprit, process.cwd(), (place) => sourceFiles().original(place));
+    return this.#context.guard.run('source map', map, culprit);
   }
 
   /** Every action that has a reply gets one, a fault included: the state machine waits for it. */

@@ -49,3 +49,11 @@ test('shortens only paths below the working directory', () => {
   expect(text).toContain('/elsewhere/server.js:3');
   expect(map(culpritAt('/app/server.js', 3), '/').text).toContain('/app/server.js:3');
 });
+
+test('code of a package in a bundle belongs to the package', () => {
+  const file = join(dir, 'bundle.cjs');
+  writeFileSync(file, 'x');
+  const source = join(dir, 'node_modules', '@scope', 'bus', 'index.ts');
+  const culprit = mapToSource({ ...culpritAt(file, 1), column: 1 }, dir, () => ({ file: source, line: 9 }));
+  expect(culprit).toMatchObject({ file: source, line: 9, package: '@scope/bus' });
+});
