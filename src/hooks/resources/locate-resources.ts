@@ -15,8 +15,8 @@ interface Handle {
 interface HandleKind {
   readonly noun: string;
   readonly matches: (handle: Handle) => boolean;
-  /** The emitters of a handle by their fields (null: the handle), and the events that the application listens for. */
-  readonly sources: readonly (readonly [field: string | null, event: string])[];
+  /** The emitters of a handle by their path (empty: the handle), and the events that the application listens for. */
+  readonly sources: readonly (readonly [path: readonly string[], event: string])[];
 }
 
 /**
@@ -30,10 +30,10 @@ const KINDS: ReadonlyMap<string, HandleKind> = new Map<ResourceType, HandleKind>
       noun: 'a child process',
       matches: (handle) => 'spawnfile' in handle,
       sources: [
-        ['stdout', 'data'],
-        [null, 'exit'],
-        [null, 'close'],
-        [null, 'message'],
+        [['stdout'], 'data'],
+        [[], 'exit'],
+        [[], 'close'],
+        [[], 'message'],
       ],
     },
   ],
@@ -42,7 +42,7 @@ const KINDS: ReadonlyMap<string, HandleKind> = new Map<ResourceType, HandleKind>
     {
       noun: 'a file watcher',
       matches: ({ constructor }) => constructor?.name === 'FSWatcher' || constructor?.name === 'StatWatcher',
-      sources: [[null, 'change']],
+      sources: [[[], 'change']],
     },
   ],
   [
@@ -51,13 +51,15 @@ const KINDS: ReadonlyMap<string, HandleKind> = new Map<ResourceType, HandleKind>
       noun: 'an outgoing socket',
       matches: (handle) => isSocket(handle) && !isPipe(handle),
       sources: [
-        ['_httpMessage', 'response'],
-        [null, 'data'],
+        // A client request refers to its response, whose listeners stay for as long as it arrives.
+        [['_httpMessage', 'res'], 'data'],
+        [['_httpMessage'], 'response'],
+        [[], 'data'],
       ],
     },
   ],
   // The pipes of child processes.
-  ['pipe', { noun: 'a pipe', matches: isPipe, sources: [[null, 'data']] }],
+  ['pipe', { noun: 'a pipe', matches: isPipe, sources: [[[], 'data']] }],
 ]);
 
 /** An accepted socket refers to its server. */
@@ -94,9 +96,7 @@ export function locateHandles(type: string): Culprit | null {
   if (kind === undefined) return null;
   const handles = openHandles().filter(kind.matches).slice(-MAX_SAMPLED);
   const groups = kind.sources
-    .map(([field, event]) =>
-      handles.flatMap((handle) => listenersOf(field === null ? handle : handle[field], event)),
-    )
+    .map(([path, event]) => handles.flatMap((handle) => listenersOf(valueAt(handle, path), event)))
     .filter((listeners) => listeners.length > 0)
     .slice(0, MAX_GROUPS);
   for (const group of groups) {
@@ -105,6 +105,9 @@ export function locateHandles(type: string): Culprit | null {
   }
   return null;
 }
+
+const valueAt = (handle: Handle, path: readonly string[]): unknown =>
+  path.reduce<unknown>((value, field) => (value as Handle | null | undefined)?.[field], handle);
 
 /** The original method, because a class may have overridden its own. */
 const listenersOf = (emitter: unknown, event: string): object[] =>

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, watch } from 'node:fs';
+import { createServer as createHttpServer, get, type IncomingMessage } from 'node:http';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,6 +147,20 @@ describe('ActiveResources', () => {
     await once(client, 'connect');
     expect(create().locate('outgoing_socket')).toMatchObject({ function: 'onData', file: __filename });
     client.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+
+  test('the listener of the response to a client request', async () => {
+    const server = createHttpServer((_, response) => response.write('event')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const request = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.on('data', function onEvent() {});
+    expect(create().locate('outgoing_socket')).toMatchObject({ function: 'onEvent', file: __filename });
+    request.destroy();
+    response.on('error', () => undefined);
+    server.closeAllConnections();
     server.close();
     await once(server, 'close');
   });
