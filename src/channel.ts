@@ -9,6 +9,7 @@ import type { Guard } from './core/guard.ts';
 import type {
   Alert,
   AllocationProfile,
+  Audit,
   Blind,
   CaptureReadings,
   Clock,
@@ -53,6 +54,7 @@ export interface FromApp {
   requests: {
     status: { request: null; reply: Status };
     snapshot: { request: string; reply: Snapshot };
+    audit: { request: null; reply: Audit };
     stop: { request: null; reply: null };
   };
 }

@@ -1,5 +1,12 @@
 /** Composer of `detect/` and `alert/`: turns samples into verdicts and alert transitions, in the watcher and in replay. */
 import { Alerts } from './alert/alerts.ts';
+import {
+  applyCensus,
+  contradiction,
+  isMemoryFinding,
+  MEMORY_KINDS,
+  type CensusEvidence,
+} from './detect/census-evidence.ts';
 import { createView, type View } from './detect/detector.ts';
 import { evaluate, findingsOf, isSuspicious } from './detect/evaluate.ts';
 import { growthByPool } from './detect/growth-by-pool.ts';
@@ -39,6 +46,8 @@ export interface DetectionResult {
   readonly growthBytesPerHour: Readonly<Record<string, number>>;
   /** Something may leak: probe a sample of the connections more often. */
   readonly suspicion: boolean;
+  /** A finding rests on the growth of memory, whether or not a census of containers confirms it. */
+  readonly memoryGrows: boolean;
   /**
    * Probe all connections now: a finding must hold for a while before an alert opens, or many of a sample did not reply.
    */
@@ -52,6 +61,8 @@ export interface Detection {
   checkHeartbeat(silentMs: number, wallMs: number): Alert[];
   /** Opens `process-died` for a process that ended without a shutdown. `sample` is the first one of this process. */
   reportCrash(record: CrashRecord, sample: Pick<Sample, 'wallMs' | 'limits'>): Alert[];
+  /** The state of the censuses of containers, for all later samples. Closes alerts that they contradict. */
+  setCensus(evidence: CensusEvidence, wallMs: number): Alert[];
   /** Adds results of an investigation to an alert. */
   updateAlert(alertId: string, update: AlertUpdate, wallMs: number): Alert[];
   openAlerts(): Alert[];
@@ -68,12 +79,15 @@ class SampleDetection implements Detection {
   readonly #history = new History();
   #view: View | null = null;
   #uptimeMs = 0;
+  #census: CensusEvidence | null = null;
+  #memoryFoundSinceMs: number | null = null;
   #latest: DetectionResult = {
     verdicts: [],
     transitions: [],
     timeToLimit: null,
     growthBytesPerHour: {},
     suspicion: false,
+    memoryGrows: false,
     confirming: false,
   };
 
@@ -90,8 +104,16 @@ class SampleDetection implements Detection {
     if (!history.append(inScaledTime(sample, timeScale))) return { ...this.#latest, transitions: [] };
     const view = createView(history, maxConnections, this.#view);
     this.#view = view;
-    const verdicts = evaluate(view);
+    const measured = evaluate(view);
     const scaledTime = view.forecast?.time ?? null;
+    const memoryGrows = measured.some(isMemoryFinding);
+    const scaledUptimeMs = sample.uptimeMs * timeScale;
+    this.#memoryFoundSinceMs = memoryGrows ? (this.#memoryFoundSinceMs ?? scaledUptimeMs) : null;
+    const verdicts = applyCensus(measured, this.#census, {
+      nowMs: scaledUptimeMs,
+      memoryFoundSinceMs: this.#memoryFoundSinceMs,
+      timeToLimitMs: scaledTime?.ms ?? null,
+    });
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
     const transitions = this.#alerts.update({
       findings: findingsOf(verdicts),
@@ -101,13 +123,14 @@ class SampleDetection implements Detection {
       timeToLimit,
       timeToLimitScaledMs: scaledTime?.ms ?? null,
     });
-    const suspicion = isSuspicious(verdicts, view);
+    const suspicion = isSuspicious(measured, view);
     this.#latest = {
       verdicts,
       transitions,
       timeToLimit,
       growthBytesPerHour: growthByPool(history, view.trend),
       suspicion,
+      memoryGrows,
       confirming: this.#alerts.isConfirming || (suspicion && sampleNeedsAll(sample)),
     };
     return this.#latest;
@@ -129,6 +152,14 @@ class SampleDetection implements Detection {
     const nowMs = this.#history.nowMs;
     const { timeToLimit } = this.#latest;
     return this.#alerts.raise(finding, { nowMs, wallMs, uptimeMs: this.#uptimeMs, timeToLimit }, also);
+  }
+
+  setCensus(evidence: CensusEvidence, wallMs: number): Alert[] {
+    this.#census = evidence;
+    const because = contradiction(evidence);
+    return because === null
+      ? []
+      : this.#alerts.close(because, wallMs, ({ kind }) => MEMORY_KINDS.includes(kind));
   }
 
   updateAlert(alertId: string, { snapshot, ...update }: AlertUpdate, wallMs: number): Alert[] {

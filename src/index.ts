@@ -14,6 +14,7 @@ export type { StartOptions } from './config/schema.ts';
 export type {
   Alert,
   Analysis,
+  Audit,
   Culprit,
   Delivery,
   Dispose,

@@ -21,6 +21,7 @@ import { replaceLookup } from './core/lookup.ts';
 import { createDetection, type Detection } from './detection.ts';
 
 import type { Alert, Clock, CrashRecord, Sample, Snapshot, Stop } from './types/index.ts';
+import { Auditor } from './watcher/auditor.ts';
 import { createWatcherContext, type WatcherContext } from './watcher/context.ts';
 import { DescriptorClasses } from './watcher/descriptor-classes.ts';
 import { InvestigationRunner } from './watcher/investigation-runner.ts';
@@ -46,6 +47,7 @@ class Watcher {
   readonly #blindLog: BlindLog;
   /** Null on the application thread, which it would stop for too long. */
   readonly #descriptorClasses: DescriptorClasses | null;
+  readonly #auditor: Auditor;
   readonly #stopHeartbeatCheck: Stop;
   #crashRecords: readonly CrashRecord[];
 
@@ -69,6 +71,13 @@ class Watcher {
     });
     this.#descriptorClasses = setup.noThreadReason === null ? new DescriptorClasses(clock) : null;
     this.#blindLog = new BlindLog(context);
+    this.#auditor = new Auditor(context, {
+      snapshots: this.#snapshots,
+      onEvidence: (evidence) => this.#publisher.publish(this.#detection.setCensus(evidence, clock.wallMs())),
+      updateAlert: (alertId, update) =>
+        this.#publisher.publish(this.#detection.updateAlert(alertId, update, clock.wallMs())),
+    });
+    state.setAuditCounts(() => this.#auditor.counts());
     this.#pingScheduler = createPingScheduler(link, clock, config.timeScale);
     this.#persistence = openPersistence(context);
     this.#crashRecords = this.#persistence.crashRecords;
@@ -103,6 +112,7 @@ class Watcher {
       onRequest: {
         status: () => Promise.resolve(this.#state.status()),
         snapshot: (label) => this.#snapshots.take(null, label),
+        audit: () => this.#auditor.audit(),
         stop: () => this.#onStop(),
       },
     };
@@ -119,6 +129,7 @@ class Watcher {
     this.#publisher.publish(result.transitions);
     this.#investigation.sample(sample, result.suspicion);
     this.#snapshots.takeDueBaseline(sample);
+    this.#auditor.sample(sample, result);
     this.#link.send('ack', { seq: sample.seq, metrics: this.#state.metrics() });
   }
 
@@ -150,6 +161,7 @@ class Watcher {
   #onPublished(alert: Alert): void {
     this.#persistence.writeOpenAlerts(this.#publisher.openAlerts());
     this.#investigation.alert(alert);
+    this.#auditor.alert(alert);
   }
 
   #onSnapshot(snapshot: Snapshot, alertId: string | null): void {

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { RegistryLike } from '../export/collect-into.ts';
 import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
-import type { Alert, Dispose, Snapshot, Status } from '../types/index.ts';
+import type { Alert, Audit, Dispose, Snapshot, Status } from '../types/index.ts';
 
 export interface ReportWritten {
   readonly alertId: string;
@@ -50,6 +50,11 @@ export interface Agent {
    * becomes part of the file name.
    */
   snapshot(label: string): Promise<Snapshot>;
+  /**
+   * Counts the entries of all containers in the heap now and compares them with the earlier audits. Through the same gate
+   * as a snapshot. In the process it blocks for `pauseMs`.
+   */
+  audit(): Promise<Audit>;
   /** Adds the agent's metrics to a prom-client registry that the application serves. */
   collectInto(promClientRegistry: RegistryLike): Dispose;
   /**

@@ -16,6 +16,7 @@ export function createInactiveAgent(identity: Identity, clock: Clock, reason: st
     on: ignore,
     collectInto: ignore,
     snapshot: () => Promise.resolve(refused),
+    audit: () => Promise.resolve(refused),
     stop: () => Promise.resolve(),
     status: () =>
       Promise.resolve(

@@ -5,7 +5,7 @@ import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
 import { watchArgumentError } from '../hooks/watch-argument-error.ts';
 import { composeStatus } from '../report/status.ts';
-import type { Dispose, Snapshot, Status } from '../types/index.ts';
+import type { Audit, Dispose, Failed, Snapshot, Status } from '../types/index.ts';
 import type { Agent } from './api.ts';
 import type { AgentContext } from './context.ts';
 
@@ -26,6 +26,9 @@ export function createPublicApi(context: AgentContext, undoHooks: () => void): A
     const request = context.link?.request('snapshot', fileLabel(label), SNAPSHOT_DEADLINE_MS);
     return (await request) ?? NO_WATCHER;
   }
+  async function audit(): Promise<Audit> {
+    return (await context.link?.request('audit', null, SNAPSHOT_DEADLINE_MS)) ?? NO_WATCHER;
+  }
   async function stop(): Promise<void> {
     await context.link?.request('stop', null, STOP_DEADLINE_MS);
     context.link = null;
@@ -41,6 +44,7 @@ export function createPublicApi(context: AgentContext, undoHooks: () => void): A
     on: (event, listener) => events.on(event, listener),
     status: () => keepAliveDuring(status()),
     snapshot: (label) => keepAliveDuring(snapshot(label)),
+    audit: () => keepAliveDuring(audit()),
     collectInto: (registry) => collectInto(context, registry),
     stop: () => (stopping ??= keepAliveDuring(stop())),
   };
@@ -81,7 +85,7 @@ const fileLabel = (label: unknown): string =>
   (typeof label === 'string' ? label : 'manual').replace(/[^\w.-]+/g, '-').slice(0, MAX_LABEL_LENGTH) ||
   'manual';
 
-const NO_WATCHER: Snapshot = {
+const NO_WATCHER: Failed = {
   outcome: 'failed',
   code: 'WSGUARD_WATCHER_SILENT',
   reason: 'the watcher decides whether a snapshot may be taken, and it does not respond',

@@ -20,6 +20,9 @@ const UPDATE_FACTOR = 2;
 /** Memory bound; an alert per registry of a large application stays below it. */
 const MAX_OPEN = 50;
 
+/** Kinds that name no object. Whatever is counted later explains them, however old they are. */
+const RESTS_ON_MEMORY: ReadonlySet<Kind> = new Set(['heap-growth', 'divergence']);
+
 /** The findings of one evaluation, the most specific kind first. */
 export interface Evaluation extends Instant {
   readonly findings: readonly Finding[];
@@ -127,9 +130,11 @@ export class Alerts {
     const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find((leak) => leak.hasJoined(finding));
     const cause = leaks.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
-    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? undefined : leaks[0]);
+    const memoryAlone = leaks.find(({ alert }) => RESTS_ON_MEMORY.has(alert.kind));
+    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : leaks[0]);
     if (host === undefined) return this.#start(finding, evaluation);
-    const isMoreSpecific = host === recent && rankOf(finding.kind) < rankOf(host.alert.kind);
+    const isMoreSpecific =
+      (host === recent || host === memoryAlone) && rankOf(finding.kind) < rankOf(host.alert.kind);
     return isMoreSpecific ? [host.specialise(finding, evaluation)] : this.#join(host, finding, evaluation);
   }
 

@@ -5,8 +5,9 @@
  * - `compare`, on `graph`: containers, what grew between two snapshots, groups of it.
  * - `locate`, on `compare`: source lines of containers and of their entries.
  * - `verdict`, on `locate`: suspects with their evidence, expected growth.
+ * - `census`, on `verdict`: the containers of one heap by their place in the source, to be compared later.
  *
- * `analysis.ts` combines them; `read-snapshots.ts`, `analysis-process.ts` and `locate/source-files.ts` do the I/O. The order
+ * `analysis.ts` combines them; `read-snapshots.ts`, `analysis-process.ts`, `census-process.ts` and `locate/source-files.ts` do the I/O. The order
  * is enforced by test/unit/architecture.test.ts.
  */
 import type { Analysis } from '../types/index.ts';

@@ -13,6 +13,10 @@ export const ANALYSIS: ChildEntry = {
   script: inDist('analyse/analysis-process.js'),
   orphanSignal: 'SIGKILL',
 };
+export const CENSUS: ChildEntry = {
+  script: inDist('analyse/census-process.js'),
+  orphanSignal: 'SIGKILL',
+};
 /** It continues, sees that its parent is gone, removes the raw file and exits. */
 export const REDACTION: ChildEntry = {
   script: inDist('capture/redaction-process.js'),

@@ -10,7 +10,7 @@ import { readSmallRegularFile } from '../core/files.ts';
 import { makePrivateFolder, removeFile } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 import type { Stop } from '../types/index.ts';
-import { ANALYSIS, REDACTION } from './entries.ts';
+import { ANALYSIS, CENSUS, REDACTION } from './entries.ts';
 
 interface Holder {
   /** Containers that share the directory have pids of their own. */
@@ -109,7 +109,7 @@ function orphanSignalOf(pid: number): NodeJS.Signals | null {
   try {
     if (pid <= 0) return null;
     const words = readSmallRegularFile(`/proc/${pid}/cmdline`, MAX_CMDLINE_BYTES).split('\0');
-    return [ANALYSIS, REDACTION].find(({ script }) => words.includes(script))?.orphanSignal ?? null;
+    return [ANALYSIS, CENSUS, REDACTION].find(({ script }) => words.includes(script))?.orphanSignal ?? null;
   } catch {
     return null;
   }

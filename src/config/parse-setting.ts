@@ -60,7 +60,10 @@ export function checkValue(setting: AnySetting, value: unknown): ParsedValue {
 }
 
 function checkChoice(setting: AnySetting, value: unknown): ParsedValue {
-  const { choices = [] } = setting;
+  const { choices = [], min } = setting;
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+  // A choice with bounds also accepts a number between them.
+  if (min !== undefined && isInRange(setting, number)) return valid(number);
   if (typeof value === 'string' && choices.includes(value)) return valid(value);
   // YAML 1.1 turns `on` and `off` into booleans, so a boolean stands for these two choices.
   if (typeof value === 'boolean') return checkChoice(setting, value ? 'on' : 'off');
@@ -102,7 +105,7 @@ export function describeExpected(setting: AnySetting): string {
     case 'number':
       return `${setting.type === 'integer' ? 'a whole number' : 'a number'}${describeRange(setting)}`;
     case 'choice':
-      return `one of ${setting.choices?.join(', ')}`;
+      return `one of ${setting.choices?.join(', ')}${setting.min === undefined ? '' : `, or a number from ${setting.min} to ${setting.max}`}`;
     case 'list':
       return 'fingerprint:until, comma separated, until as an ISO date';
     case 'url':

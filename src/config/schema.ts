@@ -122,6 +122,13 @@ export const SCHEMA = {
     'off',
     'Takes one more snapshot after warm-up, as a baseline for later ones.',
   ),
+  audit: setting<'auto' | 'off' | number>('WSGUARD_AUDIT', 'choice', 'auto', {
+    meaning:
+      'Takes censuses of containers by itself: it counts the entries of every map, set, array and list in the heap, in a forked process, and compares the counts. A number: minutes between two, the first 20 min after the start. `auto`: none yet; a later version takes them 20 min after the start, 40 min later, 2 h later and daily. `agent.audit()` works with every value.',
+    choices: ['auto', 'off'],
+    min: 5,
+    max: 10_080,
+  }),
   redact: choice(
     'WSGUARD_REDACT',
     ['on', 'off'],

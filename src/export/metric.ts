@@ -15,6 +15,9 @@ export interface MetricState {
     readonly method: 'fork' | 'inprocess' | 'none';
     readonly count: number;
   }[];
+  /** Audits by outcome, and the containers that grew in the last one; null before the first. */
+  readonly audits: Readonly<Record<string, number>>;
+  readonly suspects: number | null;
   readonly agent: AgentCounters;
 }
 

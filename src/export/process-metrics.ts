@@ -100,6 +100,21 @@ export const PROCESS_METRICS: readonly Metric[] = [
     ({ snapshots }) =>
       snapshots.map(({ outcome, method, count }) => ({ labels: { outcome, method }, value: count })),
   ),
+  labelled(
+    'counter',
+    'wsguard.audits',
+    ['{audit}', 'Censuses of containers, by outcome (`done`, `refused`, `failed`).', 'outcome'],
+    ({ audits }) => byLabel('outcome', audits),
+  ),
+  single(
+    'gauge',
+    'wsguard.suspects',
+    [
+      '{container}',
+      'Containers that grew in the last censuses and may leak. No series before the second census.',
+    ],
+    ({ suspects }) => suspects,
+  ),
 ];
 
 /** OpenTelemetry's semantic conventions. A sample has no heap by space and no GC durations, so these are missing. */

@@ -6,6 +6,7 @@
 export * from './alert.ts';
 export * from './analysis.ts';
 export * from './capture.ts';
+export * from './census.ts';
 export * from './monitor.ts';
 export * from './sample.ts';
 export * from './status.ts';

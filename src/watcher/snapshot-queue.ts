@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { CaptureHistory } from '../capture/capture-history.ts';
 import { countSnapshotsOfDay } from '../capture/snapshot-files.ts';
 import { runAnalysis } from '../snapshots/jobs.ts';
+import { takeCensus, type CensusRequest, type TakenCensus } from '../snapshots/take-census.ts';
 import { takeSnapshot, type CaptureThread } from '../snapshots/take-snapshot.ts';
 import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes, CgroupMemory } from '../core/cgroup.ts';
+import { refused } from '../core/outcome.ts';
 import type { FromWatcher, Link } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
-import type { Analysis, CaptureBudget, Headroom, Sample, Snapshot } from '../types/index.ts';
+import type { Analysis, CaptureBudget, Failed, Headroom, Refused, Sample, Snapshot } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
 /** Longer than a snapshot takes of the largest heap that the gate allows, and than a request for a fork is valid. */
@@ -27,6 +29,8 @@ export interface SnapshotQueue {
   readonly take: (alertId: string | null, label: string) => Promise<Snapshot>;
   /** Resolves with the analysis, or with the reason why there is none. */
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
+  /** Takes a census of containers. It waits for snapshots that are under way. */
+  readonly takeCensus: (request: CensusRequest) => Promise<TakenCensus | Refused | Failed>;
   /** Takes one snapshot after warm-up, when WSGUARD_SNAPSHOT_BASELINE is on. Call it with each sample. */
   readonly takeDueBaseline: (sample: Sample) => void;
 }
@@ -63,32 +67,40 @@ export function createSnapshotQueue(
     });
   }
 
-  function enqueue(alertId: string | null, label: string): Promise<Snapshot> {
-    const done = turn.then(async () => {
-      const snapshot = await take(alertId, label);
-      onEnded(snapshot, alertId);
-      return snapshot;
-    });
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = turn.then(task);
     turn = done.catch(() => undefined);
     return done;
   }
 
+  const enqueue = (alertId: string | null, label: string): Promise<Snapshot> =>
+    inTurn(async () => {
+      const snapshot = await take(alertId, label);
+      onEnded(snapshot, alertId);
+      return snapshot;
+    });
+
   return {
     take: enqueue,
+    takeCensus: (request) =>
+      setup.noFilesReason === null
+        ? inTurn(() => takeCensus({ ...request, thread, history, budget, dir, limits, clock }))
+        : Promise.resolve(refused(setup.noFilesReason)),
     takeDueBaseline({ uptimeMs }) {
       const isDue = config.snapshotBaseline !== 'off' && uptimeMs * config.timeScale >= WARM_UP_MS;
       if (isBaselineTaken || !isDue) return;
       isBaselineTaken = true;
       void guard.runAsync('baseline', () => enqueue(null, 'baseline'), null);
     },
-    async analyse(files) {
-      const analysis = await runAnalysis({ files, dir, limits, clock });
-      if ('schema' in analysis) return analysis;
-      return 'command' in analysis
-        ? `${analysis.reason}; on another machine: ${analysis.command}`
-        : analysis.reason;
-    },
+    analyse: async (files) => analysisOrReason(await runAnalysis({ files, dir, limits, clock })),
   };
+}
+
+function analysisOrReason(analysis: Awaited<ReturnType<typeof runAnalysis>>): Analysis | string {
+  if ('schema' in analysis) return analysis;
+  return 'command' in analysis
+    ? `${analysis.reason}; on another machine: ${analysis.command}`
+    : analysis.reason;
 }
 
 /** It reads anew each time, because a child process is checked against it ten times a second. */

@@ -34,8 +34,15 @@ export class WatcherState {
   #openAlerts: readonly Alert[] = [];
   #blind: readonly Blind[] = [];
 
+  #auditCounts: () => Pick<MetricState, 'audits' | 'suspects'> = () => ({ audits: {}, suspects: null });
+
   constructor(context: WatcherContext) {
     this.#context = context;
+  }
+
+  /** The auditor counts its own outcomes. */
+  setAuditCounts(counts: () => Pick<MetricState, 'audits' | 'suspects'>): void {
+    this.#auditCounts = counts;
   }
 
   setSample(sample: Sample, counters: AppCounters, detection: DetectionResult): void {
@@ -82,6 +89,7 @@ export class WatcherState {
       timeToLimit: this.#detection?.timeToLimit ?? null,
       growthBytesPerHour: this.#detection?.growthBytesPerHour ?? {},
       snapshots: [...this.#snapshots.values()],
+      ...this.#auditCounts(),
       agent: {
         samplesTotal: counters?.samplesTotal ?? 0,
         samplesDroppedTotal: counters?.samplesDroppedTotal ?? 0,

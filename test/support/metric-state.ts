@@ -9,6 +9,8 @@ export const stateOf = (more: Partial<MetricState> = {}): MetricState => ({
   timeToLimit: null,
   growthBytesPerHour: {},
   snapshots: [],
+  audits: {},
+  suspects: null,
   agent: {},
   ...more,
 });

@@ -51,6 +51,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
     'detection.ts',
     'snapshots',
     'capture',
+    'detect',
     'investigate',
     'analyse',
     'child-process',
@@ -70,7 +71,12 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
 const ENTRIES = {
   application: ['index.ts', 'register.ts'],
   watcher: ['watcher.ts'],
-  child: ['analyse/analysis-process.ts', 'analyse/read-snapshots.ts', 'capture/redaction-process.ts'],
+  child: [
+    'analyse/analysis-process.ts',
+    'analyse/census-process.ts',
+    'analyse/read-snapshots.ts',
+    'capture/redaction-process.ts',
+  ],
   commandLine: ['cli/main.ts'],
   /** The application imports it, on its own thread, with or without the agent. */
   remedy: ['remedy/index.ts'],
@@ -96,11 +102,11 @@ const PURE = [
   /^capture\/gate\.ts$/,
   /^investigate\/(?!map-to-source\.ts$)/,
   /^export\/metrics\.ts$/,
-  /^analyse\/(?!(?:index|read-snapshots|analysis-process|locate\/source-files)\.ts$)/,
+  /^analyse\/(?!(?:index|read-snapshots|analysis-process|census-process|locate\/source-files)\.ts$)/,
 ];
 
 /** The rooms of `analyse` import only those before them; the files beside the rooms combine them. */
-const ANALYSE_ROOMS = ['graph', 'compare', 'locate', 'verdict'];
+const ANALYSE_ROOMS = ['graph', 'compare', 'locate', 'verdict', 'census'];
 
 const isBase = (file: string): boolean => BASE.includes(roomOf(file));
 const isStage = (file: string): boolean => STAGES.includes(roomOf(file));

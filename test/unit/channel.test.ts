@@ -62,6 +62,7 @@ function connect(receive: Receive = () => undefined, locate: () => Promise<Culpr
     onRequest: {
       status: () => Promise.resolve({ watcher: 'running' } as Status),
       snapshot: never,
+      audit: never,
       stop: never,
     },
   };

@@ -121,5 +121,5 @@ function toPath(script: string): string {
 
 /** False for Node's own scripts and for code without a file. */
 export const isUserFile = (file: string): boolean =>
-  !file.startsWith('node:') && !file.startsWith('evalmachine') && /[\\/.]/.test(file);
+  !/^(?:node|wasm|evalmachine)/.test(file) && /[\\/.]/.test(file);
 export const isPackageFile = (file: string): boolean => /[\\/]node_modules[\\/]/.test(file);

@@ -25,6 +25,7 @@ const AGENT: Record<keyof Agent, true> = {
   on: true,
   status: true,
   snapshot: true,
+  audit: true,
   collectInto: true,
   stop: true,
 };

@@ -55,6 +55,7 @@ function start({ snapshots = [], analyses = [], profile = null, located = null }
         analysed.push([...files]);
         return Promise.resolve(analyses[analysed.length - 1] ?? 'no more replies in this test');
       },
+      takeCensus: () => Promise.reject(new Error('not in this test')),
       takeDueBaseline: () => undefined,
     },
     updateAlert: (alertId, update) => void updates.push([alertId, update]),

@@ -11,6 +11,7 @@ const RESULT: DetectionResult = {
   timeToLimit: { ms: 60_000, lowMs: 50_000, highMs: null, limit: 'heap' },
   growthBytesPerHour: { heap: 1e6 },
   suspicion: false,
+  memoryGrows: false,
   confirming: false,
 };
 

@@ -1,0 +1,156 @@
+/** Counts the entries of every container of a heap: maps, sets, arrays, objects used as maps, timers, lists, handles. */
+import type { CensusType } from '../../types/index.ts';
+import { isTimersList, entriesOf } from '../compare/containers.ts';
+import { entriesPerReference } from '../compare/groups.ts';
+import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className, nodeText, sizeOf } from '../graph/heap.ts';
+import type { Heap } from '../graph/heap.ts';
+
+export interface CountedContainer {
+  readonly node: number;
+  readonly type: CensusType;
+  readonly entries: number;
+  /** Bytes of its table or store. */
+  readonly storeBytes: number;
+}
+
+/** Objects with up to this many fields are records (as in `compare/containers.ts`). */
+const MAX_RECORD_FIELDS = 24;
+/** One entry is a field that refers to a list of one, not a container. */
+const MIN_ENTRIES = 2;
+// Local constants: an imported name is read from its module object at each use, here for each edge.
+const { object: OBJECT, array: ARRAY, hidden: HIDDEN } = NODE;
+const { element: ELEMENT, property: PROPERTY, internal: INTERNAL } = EDGE;
+const TYPE_MASK = EDGE_TYPE_MASK;
+const TYPE_BITS = EDGE_TYPE_BITS;
+
+export function countContainers(heap: Heap): CountedContainer[] {
+  const counted: CountedContainer[] = [];
+  const parts: Parts = { elements: 0, fields: 0, table: -1, store: -1 };
+  for (let node = 0; node < heap.nodeCount; node += 1) {
+    if (heap.nodeType[node] !== OBJECT) continue;
+    readParts(heap, node, parts);
+    const each = countOne(heap, node, parts);
+    if (each !== null && each.entries >= MIN_ENTRIES) counted.push(each);
+  }
+  return counted;
+}
+
+/** Filled anew for each object, because an object of its own for each would cost most of the time. */
+interface Parts {
+  elements: number;
+  fields: number;
+  table: number;
+  store: number;
+}
+
+function readParts(
+  { nodeType, firstEdge, edgeLabel, edgeTo, names }: Heap,
+  node: number,
+  parts: Parts,
+): void {
+  const tableEdge = names.indexOf('table');
+  let [elements, fields, table, store] = [0, 0, -1, -1];
+  for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
+    const label = edgeLabel[edge]!;
+    const edgeType = label & TYPE_MASK;
+    // `undefined` and holes are hidden nodes: an array that is allocated at its full length has no entries yet.
+    if (edgeType === ELEMENT) elements += nodeType[edgeTo[edge]!] === HIDDEN ? 0 : 1;
+    else if (edgeType === PROPERTY) fields += 1;
+    else if (edgeType === INTERNAL && nodeType[edgeTo[edge]!] === ARRAY) {
+      if (label >>> TYPE_BITS === tableEdge) table = edgeTo[edge]!;
+      else store = edgeTo[edge]!;
+    }
+  }
+  parts.elements = elements;
+  parts.fields = fields;
+  parts.table = table;
+  parts.store = store;
+}
+
+function countOne(
+  heap: Heap,
+  node: number,
+  { elements, fields, table, store }: Parts,
+): CountedContainer | null {
+  if (isTimersList(heap, node)) {
+    let entries = 0;
+    for (const _ of entriesOf(heap, node)) entries += 1;
+    return { node, type: 'Timers', entries, storeBytes: 0 };
+  }
+  if (table >= 0) {
+    const counts = countTable(heap, node, table);
+    return counts === null ? null : { ...counts, node, storeBytes: sizeOf(heap, table) };
+  }
+  const storeBytes = store < 0 ? 0 : sizeOf(heap, store);
+  if (elements >= MIN_ENTRIES)
+    return {
+      node,
+      type: className(heap, node) === 'Array' ? 'Array' : 'Object',
+      entries: elements,
+      storeBytes,
+    };
+  const isMap = fields > MAX_RECORD_FIELDS && className(heap, node) === 'Object';
+  return isMap ? { node, type: 'Object', entries: fields, storeBytes } : null;
+}
+
+function countTable(heap: Heap, node: number, table: number): { type: CensusType; entries: number } | null {
+  const { firstEdge, edgeLabel, edgeTo, nodeType } = heap;
+  let references = 0;
+  for (let edge = firstEdge[table]!, end = firstEdge[table + 1]!; edge < end; edge += 1) {
+    const type = edgeLabel[edge]! & EDGE_TYPE_MASK;
+    if ((type === EDGE.internal || type === EDGE.weak) && nodeType[edgeTo[edge]!] !== HIDDEN) references += 1;
+  }
+  if (references < MIN_ENTRIES) return null;
+  const name = className(heap, node);
+  if (name === 'WeakMap' || name === 'WeakSet') return { type: 'Weak', entries: references };
+  const ofMap = entriesPerReference(heap, 'Map', node);
+  // Rows of a Set are key, link: keys and links alternate, so a column of three has a third of the references.
+  return ofMap > MIN_SET_SHARE
+    ? { type: 'Map', entries: Math.round(references * ofMap) }
+    : { type: 'Set', entries: references };
+}
+
+/** In a Map's table one of three columns has at least half of the references; in a Set's each has a third. */
+const MIN_SET_SHARE = 0.45;
+
+/** Wrappers of libuv handles that stay until the application closes them. Others are pooled by Node. */
+const HANDLES = new Set([
+  'TCP',
+  'Pipe',
+  'Process',
+  'FSEvent',
+  'StatWatcher',
+  'MessagePort',
+  'Worker',
+  'UDP',
+  'TTY',
+]);
+
+/** Roots of objects that the engine or libuv keeps alive: open handles, pending requests. */
+export function countHandles(heap: Heap): Map<string, number[]> {
+  const byClass = new Map<string, number[]>();
+  for (let edge = heap.firstEdge[0]!; edge < heap.firstEdge[1]!; edge += 1) {
+    const root = heap.edgeTo[edge]!;
+    if (heap.nodeType[root] !== NODE.synthetic) continue;
+    collectHandles(heap, root, byClass);
+    for (let inner = heap.firstEdge[root]!; inner < heap.firstEdge[root + 1]!; inner += 1) {
+      const group = heap.edgeTo[inner]!;
+      if (heap.nodeType[group] === NODE.synthetic && nodeText(heap, group) === '(Global handles)')
+        collectHandles(heap, group, byClass);
+    }
+  }
+  return byClass;
+}
+
+function collectHandles(heap: Heap, root: number, byClass: Map<string, number[]>): void {
+  if (!/Global handles|Node \/ Environment/.test(nodeText(heap, root))) return;
+  for (let edge = heap.firstEdge[root]!; edge < heap.firstEdge[root + 1]!; edge += 1) {
+    if ((heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.weak) continue;
+    const to = heap.edgeTo[edge]!;
+    const name = nodeText(heap, to);
+    if (heap.nodeType[to] !== OBJECT || !HANDLES.has(name)) continue;
+    const nodes = byClass.get(name);
+    if (nodes === undefined) byClass.set(name, [to]);
+    else nodes.push(to);
+  }
+}

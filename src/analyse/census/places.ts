@@ -1,0 +1,175 @@
+/**
+ * `Places`: where in the source a container belongs. Two snapshots of one process have other object ids and other keys in
+ * their maps, but the same variables, classes and fields, so a place is found again without matching objects.
+ */
+import { pathParent } from '../graph/graph.ts';
+import type { Graph } from '../graph/graph.ts';
+import { EDGE, EDGE_TYPE_MASK, NODE, NONE, className, edgeText, nodeText } from '../graph/heap.ts';
+import {
+  firstFunctionOf,
+  isContext,
+  isTableRow,
+  propertyText,
+  variableNameIn,
+} from '../graph/retaining-path.ts';
+import { isPackageFile, isUserFile } from '../graph/scripts.ts';
+
+export interface Place {
+  readonly key: string;
+  /** `application` and `package`: a variable or a class of user code. `node`: neither is on the path. */
+  readonly owner: 'application' | 'package' | 'agent' | 'node';
+}
+
+const NODE_PLACE: Place = { key: '', owner: 'node' };
+/** A container in a deeper structure belongs to the place at this depth: the structure itself is what grows. */
+const MAX_PARTS = 10;
+/** An object that many functions capture: the first of them in the heap are enough to find its name. */
+const MAX_NAMING_EDGES = 300;
+/** V8 stores the receiver of an arrow function's scope as `this` or `.this`. */
+const RECEIVER = /^\.?this$/;
+const BACKING_STORES = new Set(['elements', 'properties', 'table', 'buckets', 'context', 'shared']);
+/** Objects with more fields are maps: their keys are data. */
+const MAX_RECORD_FIELDS = 24;
+/** Names that are data: ids, addresses, event names with a number. */
+const DATA_NAME = /\d{2,}|[^\w$.#-]|^.{40,}$/;
+
+export class Places {
+  readonly #graph: Graph;
+  readonly #places = new Map<number, Place>();
+  readonly #depths = new Map<Place, number>();
+  readonly #isMap = new Map<number, boolean>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  of(node: number): Place {
+    const pending: number[] = [];
+    let current = node;
+    let place: Place | undefined;
+    for (;;) {
+      place = this.#places.get(current);
+      if (place !== undefined) break;
+      place = this.#anchor(current) ?? undefined;
+      if (place !== undefined) {
+        this.#places.set(current, place);
+        break;
+      }
+      pending.push(current);
+      current = pathParent(this.#graph.heap, this.#graph.paths, current);
+      if (current === NONE || current === 0) {
+        place = NODE_PLACE;
+        break;
+      }
+    }
+    for (let index = pending.length - 1; index >= 0; index -= 1) {
+      place = this.#below(place, pending[index]!);
+      this.#places.set(pending[index]!, place);
+    }
+    return place;
+  }
+
+  /** The place of an object that code names itself: a variable, or an instance of a class of user code. */
+  #anchor(node: number): Place | null {
+    const { heap, scripts, incoming } = this.#graph;
+    if (heap.nodeType[node] !== NODE.object && heap.nodeType[node] !== NODE.closure) return null;
+    if (isContext(this.#graph, node)) return null;
+    if (heap.nodeType[node] === NODE.object) {
+      const position = scripts.position(node);
+      if (position !== null && isUserFile(position.file))
+        return this.#userPlace(position.file, className(heap, node));
+    }
+    if (incoming.start[node] === incoming.start[node + 1]) return null;
+    return this.#variable(node);
+  }
+
+  #userPlace(file: string, name: string): Place {
+    const owner = this.#graph.scripts.isAgentFile(file)
+      ? 'agent'
+      : isPackageFile(file)
+        ? 'package'
+        : 'application';
+    return { key: `${file} ${name}`, owner };
+  }
+
+  /** The smallest name counts: the order of the edges differs from one snapshot to the next. */
+  #variable(node: number): Place | null {
+    const { incoming } = this.#graph;
+    const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MAX_NAMING_EDGES);
+    let best: Place | null = null;
+    for (let index = incoming.start[node]!; index < end; index += 1) {
+      const context = incoming.from[index]!;
+      if (!isContext(this.#graph, context)) continue;
+      const name = variableNameIn(this.#graph, context, node);
+      if (name === null || RECEIVER.test(name)) continue;
+      const file = this.#fileOf(context);
+      if (file === null) continue;
+      const place = this.#userPlace(file, name);
+      if (best === null || rank(place) < rank(best) || (rank(place) === rank(best) && place.key < best.key))
+        best = place;
+    }
+    return best;
+  }
+
+  readonly #files = new Map<number, string | null>();
+
+  #fileOf(context: number): string | null {
+    const cached = this.#files.get(context);
+    if (cached !== undefined) return cached;
+    const file = firstFunctionOf(this.#graph, context)?.file ?? null;
+    this.#files.set(context, file);
+    return file;
+  }
+
+  #below(parent: Place, node: number): Place {
+    const { heap, paths } = this.#graph;
+    const edge = paths.edgeInto[node]!;
+    const from = pathParent(heap, paths, node);
+    const part = this.#partOf(edge, from, node);
+    if (part === '') return parent;
+    const depth = this.#depths.get(parent) ?? 0;
+    // A list of a thousand links is one place.
+    if (depth >= MAX_PARTS || parent.key.endsWith(`${part}${part}`)) return parent;
+    const place = { key: `${parent.key}${part}`, owner: parent.owner };
+    this.#depths.set(place, depth + 1);
+    return place;
+  }
+
+  #partOf(edge: number, from: number, node: number): string {
+    const { heap } = this.#graph;
+    const type = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
+    if (from === 0) return `(${nodeText(heap, node)})`;
+    if (type === EDGE.element) return heap.nodeType[from] === NODE.object ? '[…]' : '';
+    const name = edgeText(heap, edge);
+    if (type === EDGE.internal && name.includes(' pair in WeakMap (table @')) return '.weak(…)';
+    if (isTableRow(heap, edge, from)) return '.get(…)';
+    if (type === EDGE.property) return this.#fieldOf(name, from);
+    if (type === EDGE.context) return RECEIVER.test(name) ? '' : ` ${name}`;
+    if (BACKING_STORES.has(name)) return '';
+    if (heap.nodeType[from] === NODE.synthetic) return `:${className(heap, node)}`;
+    return type === EDGE.hidden ? '' : `/${name}`;
+  }
+
+  /** Keys of maps and names with ids are data: they are the same part of the place. */
+  #fieldOf(name: string, from: number): string {
+    if (this.#graph.heap.nodeType[from] === NODE.synthetic) return '';
+    const isField = name.startsWith('<symbol') || !(this.#isKeyed(from) || DATA_NAME.test(name));
+    return isField ? propertyText(name) : '[…]';
+  }
+
+  #isKeyed(node: number): boolean {
+    const cached = this.#isMap.get(node);
+    if (cached !== undefined) return cached;
+    const { heap } = this.#graph;
+    const { firstEdge, edgeLabel } = heap;
+    let fields = 0;
+    if (nodeText(heap, node) === 'Object')
+      for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1)
+        if ((edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.property) fields += 1;
+    const isMap = fields > MAX_RECORD_FIELDS;
+    this.#isMap.set(node, isMap);
+    return isMap;
+  }
+}
+
+const rank = ({ owner }: Place): number => ({ application: 0, package: 1, agent: 2, node: 3 })[owner];

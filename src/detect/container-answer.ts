@@ -1,0 +1,129 @@
+/** The rules by which a container that grew is a leak, a suspect, or expected growth. The first rule that holds decides. Pure. */
+
+import { formatDuration } from '../core/format.ts';
+import type { ContainerRow } from '../types/index.ts';
+import { MINUTE_MS } from './history.ts';
+
+export interface ContainerAnswer {
+  readonly answer: 'found' | 'inconclusive' | 'plateau' | 'expected';
+  /** Why it is a leak, or what else it may be. */
+  readonly because: string;
+}
+
+/** How one container grew since the last interval in which it stood still. Scaled time. */
+export interface MeasuredGrowth {
+  readonly row: ContainerRow;
+  /** Growth that the open connections do not explain. */
+  readonly gained: number;
+  /** For each connection that closed meanwhile; null when too few closed. */
+  readonly perClosed: number | null;
+  readonly perHour: number;
+  readonly bytesPerHour: number;
+  readonly bytesPerEntry: number;
+  /** Pace of the last interval as a share of the pace before it. */
+  readonly relativePace: number;
+  /** Number of the last censuses in which it grew without a pause. */
+  readonly grownCensuses: number;
+  readonly grownMs: number;
+}
+
+export interface AnswerContext {
+  /** Closed connections that are still in the heap. */
+  readonly closedInHeap: number;
+  /** Delay of timers that run once and whose number grows in step with the container; null when there are none. */
+  readonly timerMs: number | null;
+  /** The post-GC heap grows too. */
+  readonly memoryGrows: boolean;
+}
+
+/** Chosen: with three censuses a step between two of them is not taken for growth. */
+export const MIN_CENSUSES = 3;
+/** Sessions of Socket.IO and sockets in a close handshake outlive their connection for a while, and more so in a burst. */
+const CERTAIN_CENSUSES = 4;
+/** The number of censuses after which growth that does not slow down is more than a cache that fills (ADR 14). */
+export const OUTGROWN_CENSUSES = 5;
+/** Caches of the recorded healthy servers fill for up to 55 min. */
+const OUTGROWN_MS = 90 * MINUTE_MS;
+/** A leak keeps its pace: the last interval has at least this share of the mean pace before it, and at most the inverse. */
+const MIN_PACE = 0.5;
+/** Fewer closed connections in the heap belong to connections that are just closing. */
+const MIN_CLOSED_IN_HEAP = 20;
+/** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */
+const MIN_PER_CLOSED = 0.05;
+/** Share of the sampled entries that lead to closed connections. */
+const MIN_CLOSED_SHARE = 0.5;
+/** After the delay of its timers a healthy container stops growing; after twice the delay it must have. */
+const MIN_DELAYS = 2;
+/** The entries of y-protocols' awareness, two numbers for each client that ever came, have 90 to 150 bytes. */
+const MIN_ENTRY_BYTES = 200;
+/** Chosen: smaller growth fills 100 MiB in more than four days. */
+const MIN_BYTES_PER_HOUR = 1024 * 1024;
+/** Rows of Node itself whose location is the code of the entries. */
+const OF_NODE: ReadonlySet<string> = new Set(['Timers', 'Handles', 'Listeners']);
+
+export const answerOf = (growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer =>
+  expectedAnswer(growth, context) ??
+  waitingAnswer(growth, context) ??
+  leakAnswer(growth, context) ?? { answer: 'inconclusive', because: 'it may be a cache that is filling' };
+
+const leadsToClosed = ({ row }: MeasuredGrowth, { closedInHeap }: AnswerContext): boolean =>
+  row.sampled > 0 && row.closed >= row.sampled * MIN_CLOSED_SHARE && closedInHeap >= MIN_CLOSED_IN_HEAP;
+
+const isRepeating = ({ type, removedAfterMs }: ContainerRow): boolean =>
+  type === 'Timers' && removedAfterMs === null;
+
+/** Growth that no leak explains. */
+function expectedAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
+  const { row, relativePace } = growth;
+  if (row.expected !== null) return { answer: 'expected', because: row.expected };
+  if (relativePace < MIN_PACE) return { answer: 'plateau', because: 'its growth slows down' };
+  const isOfNode = row.owner === 'node' && !OF_NODE.has(row.type) && !leadsToClosed(growth, context);
+  return row.location === null || isOfNode
+    ? { answer: 'expected', because: 'no code of the application or of a package adds to it' }
+    : null;
+}
+
+/** Growth that more censuses will explain. */
+function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
+  const { row, grownCensuses, grownMs, relativePace } = growth;
+  const inconclusive = (because: string): ContainerAnswer => ({ answer: 'inconclusive', because });
+  if (grownCensuses < MIN_CENSUSES)
+    return inconclusive(`it grew between ${grownCensuses} censuses, ${MIN_CENSUSES} are needed`);
+  const timerMs = row.removedAfterMs ?? context.timerMs;
+  // Growth that lasts much longer than the timers shows that they do not remove the entries.
+  if (timerMs !== null && timerMs * MIN_DELAYS > grownMs)
+    return inconclusive(`a timer of ${formatDuration(timerMs)} may remove its entries`);
+  if (relativePace > 1 / MIN_PACE) return inconclusive('its growth is uneven');
+  return null;
+}
+
+/** Growth that nothing bounds. */
+function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
+  const { row, perClosed, grownCensuses, grownMs } = growth;
+  const leak = (because: string): ContainerAnswer => ({ answer: 'found', because });
+  if (leadsToClosed(growth, context)) {
+    if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES)
+      return leak(`${row.closed} of ${row.sampled} sampled entries lead to closed connections`);
+    const because = 'its entries lead to closed connections, and code may remove them later';
+    return { answer: 'inconclusive', because };
+  }
+  if (context.memoryGrows && (row.removal !== 'timer' || grownCensuses >= OUTGROWN_CENSUSES))
+    return leak('the post-GC heap grows with it');
+  if (row.removal === 'timer')
+    return { answer: 'inconclusive', because: 'a function that a timer runs may remove its entries' };
+  if (isSmall(growth))
+    return {
+      answer: 'inconclusive',
+      because: 'its entries are small: they fill 100 MiB in more than four days',
+    };
+  const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
+  if (growsWithClosed && isRepeating(row)) return leak('its timers repeat and are not cleared');
+  if (growsWithClosed && row.removal === 'none') return leak('no code in its file removes entries');
+  return grownCensuses >= OUTGROWN_CENSUSES && grownMs >= OUTGROWN_MS
+    ? leak(`it has grown through ${grownCensuses} censuses without slowing down`)
+    : null;
+}
+
+/** Timers, handles and listeners cost CPU or descriptors, whatever their size. */
+const isSmall = ({ row, bytesPerEntry, bytesPerHour }: MeasuredGrowth): boolean =>
+  !OF_NODE.has(row.type) && bytesPerEntry < MIN_ENTRY_BYTES && bytesPerHour < MIN_BYTES_PER_HOUR;

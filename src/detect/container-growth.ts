@@ -1,0 +1,216 @@
+/**
+ * `evaluateContainers`: which containers leak, judged by the censuses of one process? A container that grew in every
+ * interval between them is a suspect; `container-answer.ts` has the rules. Pure.
+ */
+
+import type { ContainerCensus, ContainerRow } from '../types/index.ts';
+import {
+  answerOf,
+  MIN_CENSUSES,
+  OUTGROWN_CENSUSES,
+  type ContainerAnswer,
+  type MeasuredGrowth,
+} from './container-answer.ts';
+import { HOUR_MS } from './history.ts';
+
+/** A census and the state of the process when it was taken. */
+export interface AuditedCensus {
+  /** Scaled uptime. */
+  readonly atMs: number;
+  /** Since the start of the process. */
+  readonly closedTotal: number;
+  /** Open connections, with polling sessions, which have no socket between two requests. */
+  readonly active: number;
+  readonly census: ContainerCensus;
+}
+
+export interface ContainerGrowth extends ContainerAnswer {
+  readonly row: ContainerRow;
+  readonly gained: number;
+  readonly perClosed: number | null;
+  readonly perHour: number;
+  /** Names of other places that grew in step with it: what the entries refer to, or what refers to them too. */
+  readonly inStep: readonly string[];
+}
+
+/** Older censuses are not compared. */
+export const MAX_CENSUSES = OUTGROWN_CENSUSES;
+/** Fewer entries are noise of a count (docs/detection.md). */
+const MIN_GAINED = 20;
+/** Per interval, as a share of the whole growth: an interval in which a leak has its usual pace brings more. */
+const MIN_INTERVAL_SHARE = 0.05;
+/** Fewer closed connections do not tell a leak from late cleanup. */
+const MIN_CLOSED = 20;
+/** Places whose growth differs by less than this share grow in step. */
+const IN_STEP = 0.15;
+/** Containers that other containers hold come and go with their entries: a queue of each user, members of each room. */
+const CONTAINERS_GAINED = { count: 3, share: 0.5 } as const;
+
+/** Answers for all containers that grew, the most likely cause first. `memoryGrows`: the post-GC heap grows too. */
+export function evaluateContainers(
+  censuses: readonly AuditedCensus[],
+  { memoryGrows }: { readonly memoryGrows: boolean },
+): ContainerGrowth[] {
+  const series = censuses.slice(-MAX_CENSUSES);
+  const last = series.at(-1);
+  if (last === undefined || series.length < 2) return [];
+  const indexes = series.map(({ census }) => new Map(census.rows.map((row) => [row.key, row])));
+  const growths = last.census.rows.flatMap((row) => {
+    const rows = indexes.map((index) => index.get(row.key) ?? null);
+    const growth = measureGrowth(series, rows, row);
+    return growth === null ? [] : [growth];
+  });
+  const closedInHeap = last.census.connections.closed;
+  const answered = growths.map((growth): Answered => {
+    const timerMs = pendingTimerMs(growth, growths);
+    return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows }) };
+  });
+  return rankCauses(answered);
+}
+
+function measureGrowth(
+  series: readonly AuditedCensus[],
+  rows: readonly (ContainerRow | null)[],
+  row: ContainerRow,
+): MeasuredGrowth | null {
+  const unexplained = unexplainedGrowth(series, rows);
+  const total = unexplained.reduce((sum, each) => sum + each, 0);
+  if (total < MIN_GAINED || gainsContainers(rows, series)) return null;
+  const minimum = Math.max(2, total * MIN_INTERVAL_SHARE);
+  const start = unexplained.findLastIndex((each) => each < minimum) + 1;
+  const intervals = unexplained.slice(start);
+  const gained = intervals.reduce((sum, each) => sum + each, 0);
+  if (gained < MIN_GAINED) return null;
+  const first = series[start]!;
+  const last = series.at(-1)!;
+  const closed = last.closedTotal - first.closedTotal;
+  const perClosed = closed >= MIN_CLOSED ? gained / closed : null;
+  const grownMs = last.atMs - first.atMs;
+  const gainedBytes = row.bytes - (rows[start]?.bytes ?? 0);
+  return {
+    row,
+    gained,
+    perClosed,
+    perHour: (gained / grownMs) * HOUR_MS,
+    bytesPerHour: (gainedBytes / grownMs) * HOUR_MS,
+    bytesPerEntry: gainedBytes / gained,
+    relativePace: relativePace(series.slice(start), intervals, perClosed !== null),
+    grownCensuses: intervals.length + 1,
+    grownMs,
+  };
+}
+
+/** Growth of each interval beyond what additional open connections need, at the lowest number per connection seen. */
+function unexplainedGrowth(
+  series: readonly AuditedCensus[],
+  rows: readonly (ContainerRow | null)[],
+): number[] {
+  const perOpen = Math.min(
+    ...series.map((each, index) => (rows[index]?.entries ?? 0) / Math.max(1, openOf(each))),
+  );
+  return series.slice(1).map((each, index) => {
+    const gained = (rows[index + 1]?.entries ?? 0) - (rows[index]?.entries ?? 0);
+    const moreOpen = openOf(each) - openOf(series[index]!);
+    return gained - perOpen * Math.max(0, moreOpen);
+  });
+}
+
+const openOf = ({ active, census }: AuditedCensus): number => Math.max(active, census.connections.open);
+
+/** Each entry of another container brings such a container with it: that other container is the cause. */
+function gainsContainers(rows: readonly (ContainerRow | null)[], series: readonly AuditedCensus[]): boolean {
+  const first = rows.find((row) => row !== null) ?? null;
+  const last = rows.at(-1) ?? null;
+  if (first === null || last === null) return false;
+  const moreOpen = openOf(series.at(-1)!) - openOf(series[0]!);
+  return (
+    last.containers - first.containers >
+    Math.max(CONTAINERS_GAINED.count, first.containers * CONTAINERS_GAINED.share, moreOpen * 2)
+  );
+}
+
+/**
+ * Pace of the last interval as a share of the pace before it: by closed connections where enough of them closed, because
+ * traffic varies with the time of day, else by time.
+ */
+function relativePace(
+  series: readonly AuditedCensus[],
+  intervals: readonly number[],
+  byClosed: boolean,
+): number {
+  const pace = (from: number, to: number): number => {
+    const gained = intervals.slice(from, to).reduce((sum, each) => sum + each, 0);
+    const closed = series[to]!.closedTotal - series[from]!.closedTotal;
+    const ms = series[to]!.atMs - series[from]!.atMs;
+    return gained / Math.max(byClosed ? closed : ms, 1);
+  };
+  const end = intervals.length;
+  return end < 2 ? 1 : pace(end - 1, end) / pace(0, end - 1);
+}
+
+/** The delay of timers that run once, and whose number grows in step with the container. Scaled time. */
+function pendingTimerMs({ gained }: MeasuredGrowth, growths: readonly MeasuredGrowth[]): number | null {
+  const delays = growths.flatMap(({ row, gained: timers }) =>
+    row.type === 'Timers' && row.removedAfterMs !== null && isInStep(timers, gained)
+      ? [row.removedAfterMs]
+      : [],
+  );
+  return delays.length === 0 ? null : Math.max(...delays);
+}
+
+const isInStep = (a: number, b: number): boolean => Math.abs(a - b) <= IN_STEP * Math.max(a, b);
+
+interface Answered extends ContainerAnswer {
+  readonly growth: MeasuredGrowth;
+}
+
+/** A place in step with a leak shares its answer: one of them is the cause, and the others belong to it. */
+function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
+  const leaks = answered.filter(({ answer }) => answer === 'found');
+  const sharing = answered.map((each): Answered => {
+    if (each.answer !== 'inconclusive' || each.growth.grownCensuses < MIN_CENSUSES) return each;
+    const leak = leaks.find(
+      ({ growth }) => isInStep(growth.gained, each.growth.gained) && growth.perClosed !== null,
+    );
+    return leak === undefined
+      ? each
+      : {
+          ...each,
+          answer: 'found',
+          because: `${leak.growth.row.name} grows in step with it: ${leak.because}`,
+        };
+  });
+  return sharing
+    .toSorted(
+      (a, b) =>
+        orderOf(a) - orderOf(b) ||
+        causeRank(a.growth) - causeRank(b.growth) ||
+        b.growth.row.bytes - a.growth.row.bytes,
+    )
+    .map(({ growth: { row, gained, perClosed, perHour }, answer, because }) => ({
+      row,
+      answer,
+      because,
+      gained,
+      perClosed,
+      perHour,
+      inStep: sharing
+        .filter((each) => each.growth.row !== row && isInStep(each.growth.gained, gained))
+        .map((each) => each.growth.row.name),
+    }));
+}
+
+const orderOf = ({ answer }: ContainerAnswer): number =>
+  ['found', 'inconclusive', 'plateau', 'expected'].indexOf(answer);
+
+/** One entry for each closed connection in one container comes first. Then the application's code, then packages. */
+function causeRank({ row, perClosed }: MeasuredGrowth): number {
+  const isOnePerClosed = perClosed !== null && Math.abs(perClosed - 1) <= IN_STEP;
+  const isOwnCode = row.location !== null && (row.location.package ?? null) === null;
+  const typeRank = ['Map', 'Set', 'Array', 'Object', 'Listeners'].includes(row.type)
+    ? 0
+    : row.type === 'Timers'
+      ? 1
+      : 2;
+  return (isOnePerClosed ? 0 : 8) + typeRank * 2 + (isOwnCode ? 0 : 1) + (row.containers > 1 ? 4 : 0);
+}

@@ -1,0 +1,109 @@
+/**
+ * Takes a census of containers: the snapshot of a forked child goes through a pipe into the process that counts, and no
+ * file is written. In the process, when the caller allows that, the raw file is removed after it was counted.
+ */
+
+import { join } from 'node:path';
+import type { CaptureHistory } from '../capture/capture-history.ts';
+import { decideCapture, type CaptureAllowed } from '../capture/gate.ts';
+import { analysisRssBytes } from '../capture/predict-cost.ts';
+import { CENSUS } from '../child-process/entries.ts';
+import type { Lock } from '../child-process/lock.ts';
+import { removeFile } from '../core/folders.ts';
+import { failed, failureFrom, refused } from '../core/outcome.ts';
+import type { CaptureBudget, CensusResult, Failed, Refused } from '../types/index.ts';
+import { captureInto } from './forked-capture.ts';
+import { runTask, waitForLock, type JobOptions, type Task } from './jobs.ts';
+import type { CaptureThread } from './take-snapshot.ts';
+
+export interface CensusRequest {
+  /** Rows of the census before; null for the first one. */
+  readonly earlier: readonly { readonly key: string; readonly entries: number }[] | null;
+  /** Whether the process may stop for a snapshot where it cannot be forked. */
+  readonly mayStop: boolean;
+}
+
+interface CensusOptions extends JobOptions, CensusRequest {
+  readonly thread: CaptureThread;
+  readonly budget: CaptureBudget;
+  readonly history: CaptureHistory;
+}
+
+/** A census and how long the application thread was stopped for it. */
+export interface TakenCensus extends CensusResult {
+  readonly outcome: 'done';
+  readonly pauseMs: number;
+}
+
+/** Chosen: a census can wait for the next time. */
+const LOCK_WAIT_MS = 1_000;
+/** Descriptor of the pipe in the process that counts. */
+const READER_INPUT = 3;
+/** Chosen: longer than the deadline of any forked child. */
+const READER_DEADLINE_MS = 10 * 60_000;
+
+/** Never rejects. */
+export async function takeCensus(options: CensusOptions): Promise<TakenCensus | Refused | Failed> {
+  const { history, thread, budget, dir, mayStop } = options;
+  const readings = await thread.readings(dir);
+  if (readings === null) return NO_REPLY;
+  const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
+  const state = { isRunning: false, filesKept: 0, learned: history.learned };
+  const decision = decideCapture({ ...readings, forkUnavailable }, budget, state);
+  if (decision.outcome === 'refused') return decision;
+  if (decision.method !== 'fork' && !mayStop)
+    return refused(`cannot fork: ${decision.notForkedBecause ?? 'WSGUARD_SNAPSHOT=inprocess'}`);
+  const lock = await waitForLock(options, LOCK_WAIT_MS);
+  if (lock === null)
+    return refused('a snapshot or an analysis of another process of this directory is running');
+  try {
+    return decision.method === 'fork'
+      ? await takeForked(decision, options, lock)
+      : await takeInProcess(options, lock);
+  } catch (error) {
+    return failureFrom(error);
+  } finally {
+    lock.release();
+  }
+}
+
+const readerOf = (from: string | number, fileBytes: number, { earlier }: CensusOptions): Task => ({
+  entry: CENSUS,
+  job: { from, earlier },
+  needBytes: analysisRssBytes([fileBytes]),
+  deadlineMs: READER_DEADLINE_MS,
+});
+
+async function takeForked(
+  { cost }: CaptureAllowed,
+  options: CensusOptions,
+  lock: Lock,
+): Promise<TakenCensus | Refused | Failed> {
+  const reader = readerOf(READER_INPUT, cost.fileBytes, options);
+  const capture = await captureInto(reader, { ...options, fork: options.thread.fork, cost, lock });
+  return capture.outcome === 'captured' ? resultOf(capture.stdout, capture.pauseMs) : capture;
+}
+
+async function takeInProcess(options: CensusOptions, lock: Lock): Promise<TakenCensus | Refused | Failed> {
+  const { thread, dir } = options;
+  // With `redact` the file has a temporary name and is removed when the process exits.
+  const taken = await thread.write({ dir: join(dir, 'audits'), label: 'audit', redact: true });
+  if (taken === null) return NO_REPLY;
+  if (taken.outcome !== 'written') return taken;
+  try {
+    const counted = await runTask(options, readerOf(taken.file, taken.bytes, options), lock);
+    return counted.outcome === 'done' ? resultOf(counted.stdout, taken.pauseMs) : counted;
+  } finally {
+    removeFile(taken.file);
+  }
+}
+
+function resultOf(stdout: string, pauseMs: number): TakenCensus {
+  const { census, cpuMs } = JSON.parse(stdout) as CensusResult;
+  return { outcome: 'done', census, cpuMs, pauseMs: Math.round(pauseMs) };
+}
+
+const NO_REPLY = failed(
+  'WSGUARD_CAPTURE_FAILED',
+  'the application thread did not reply to the request for a snapshot',
+);

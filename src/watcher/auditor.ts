@@ -1,0 +1,243 @@
+/**
+ * `Auditor`: takes censuses of containers when they are due, compares them, and gives the result to the detection. One
+ * census at a time.
+ */
+import type { AlertUpdate } from '../investigate/investigation.ts';
+import { nextAuditMs } from '../investigate/audit-schedule.ts';
+import type { CensusEvidence } from '../detect/census-evidence.ts';
+import {
+  evaluateContainers,
+  MAX_CENSUSES,
+  type AuditedCensus,
+  type ContainerGrowth,
+} from '../detect/container-growth.ts';
+import type { DetectionResult } from '../detection.ts';
+import { refused } from '../core/outcome.ts';
+import type { Alert, Audit, ContainerRow, Culprit, Failed, Sample, Suspect } from '../types/index.ts';
+import type { WatcherContext } from './context.ts';
+import type { TakenCensus } from '../snapshots/take-census.ts';
+import type { SnapshotQueue } from './snapshot-queue.ts';
+
+/** A census that shows less growth of the heap than this shows nothing. */
+const MIN_HEAP_GROWTH_BYTES = 2 * 1024 * 1024;
+const MIN_HEAP_GROWTH_SHARE = 0.05;
+const FAULT: Failed = {
+  outcome: 'failed',
+  code: 'WSGUARD_ANALYSIS_FAULT',
+  reason: 'the audit ended on a fault of the agent; the log has the error',
+};
+
+interface Deps {
+  readonly snapshots: SnapshotQueue;
+  readonly onEvidence: (evidence: CensusEvidence) => void;
+  readonly updateAlert: (alertId: string, update: AlertUpdate) => void;
+}
+
+interface Latest {
+  readonly sample: Sample;
+  readonly isSuspected: boolean;
+  readonly memoryGrows: boolean;
+}
+
+export class Auditor {
+  readonly #context: WatcherContext;
+  readonly #deps: Deps;
+  readonly #outcomes = new Map<Audit['outcome'], number>();
+  /** Why scheduled censuses are not possible; null when they are. */
+  readonly #unavailable: string | null;
+  #censuses: readonly AuditedCensus[] = [];
+  #doneAtMs: readonly number[] = [];
+  #refusedAtMs: number | null = null;
+  #growths: readonly ContainerGrowth[] = [];
+  #latest: Latest | null = null;
+  #running: Promise<Audit> | null = null;
+
+  constructor(context: WatcherContext, deps: Deps) {
+    this.#context = context;
+    this.#deps = deps;
+    this.#unavailable = unavailableBecause(context);
+    // With `auto` none is scheduled yet (docs/adr/0014-census-of-containers.md), so no finding may wait for one.
+    if (context.setup.config.audit !== 'auto') this.#deps.onEvidence(this.#evidence());
+  }
+
+  /** Call it with each sample. */
+  sample(sample: Sample, { suspicion, memoryGrows }: DetectionResult): void {
+    this.#latest = { sample, isSuspected: suspicion, memoryGrows };
+    const dueMs = this.#nextMs();
+    if (dueMs === null || this.#running !== null || this.#scaledMs(sample) < dueMs) return;
+    void this.#start(true);
+  }
+
+  /** Takes a census now, or joins the one that is under way. Never rejects. */
+  audit(): Promise<Audit> {
+    return this.#start(false);
+  }
+
+  #start(isScheduled: boolean): Promise<Audit> {
+    this.#running ??= this.#context.guard
+      .runAsync('audit', () => this.#takeCensus(isScheduled), FAULT)
+      .then((audit) => {
+        this.#running = null;
+        this.#outcomes.set(audit.outcome, (this.#outcomes.get(audit.outcome) ?? 0) + 1);
+        this.#log(audit);
+        return audit;
+      });
+    return this.#running;
+  }
+
+  /** Gives the root cause to an alert that a census opened. Call it with each published transition. */
+  alert({ id, event, kind, subject, culprit }: Alert): void {
+    if (event === 'closed' || culprit !== null) return;
+    const growth = this.#growths.find((each) => each.answer === 'found' && each.row.name === subject);
+    if (growth?.row.location == null) return;
+    this.#context.log.debug({ kind, subject }, 'a census names the root cause');
+    this.#deps.updateAlert(id, { culprit: rootCauseOf(growth) });
+  }
+
+  /** For the metrics. */
+  counts(): { readonly audits: Readonly<Record<string, number>>; readonly suspects: number | null } {
+    const suspects = this.#censuses.length < 2 ? null : this.#suspects().length;
+    return { audits: Object.fromEntries(this.#outcomes), suspects };
+  }
+
+  async #takeCensus(isScheduled: boolean): Promise<Audit> {
+    const latest = this.#latest;
+    if (latest === null) return refused('the agent has no sample yet');
+    const earlier = this.#censuses.at(-1)?.census.rows ?? null;
+    const rows = earlier?.map(({ key, entries }) => ({ key, entries })) ?? null;
+    const taken = await this.#deps.snapshots.takeCensus({ earlier: rows, mayStop: !isScheduled });
+    if (taken.outcome !== 'done') {
+      this.#refusedAtMs = this.#scaledMs(latest.sample);
+      return taken;
+    }
+    this.#add(taken, latest);
+    return {
+      outcome: 'done',
+      at: new Date(this.#context.clock.wallMs()).toISOString(),
+      pauseMs: taken.pauseMs,
+      cpuMs: taken.cpuMs,
+      containers: taken.census.rows.length,
+      suspects: this.#suspects().map(toSuspect),
+    };
+  }
+
+  #add({ census }: TakenCensus, { sample, memoryGrows }: Latest): void {
+    const { connections } = sample;
+    const sum = (counts: Readonly<Record<string, number>>): number =>
+      Object.values(counts).reduce((total, count) => total + count, 0);
+    const audited: AuditedCensus = {
+      atMs: this.#scaledMs(sample),
+      closedTotal: sum(connections.closedTotal),
+      active: sum(connections.active),
+      census: { ...census, rows: census.rows.map((row) => this.#inScaledTime(row)) },
+    };
+    this.#censuses = [...this.#censuses, audited].slice(-MAX_CENSUSES);
+    this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
+    this.#refusedAtMs = null;
+    this.#growths = evaluateContainers(this.#censuses, { memoryGrows });
+    this.#deps.onEvidence(this.#evidence());
+  }
+
+  #evidence(): CensusEvidence {
+    const [before, last] = this.#censuses.slice(-2);
+    return {
+      unavailable: this.#unavailable,
+      growths: this.#growths,
+      censuses: this.#censuses.length,
+      pair:
+        before === undefined || last === undefined
+          ? null
+          : { fromMs: before.atMs, toMs: last.atMs, showsNothing: this.#showsNothing(before, last) },
+      nextMs: this.#nextMs(),
+    };
+  }
+
+  #showsNothing(before: AuditedCensus, last: AuditedCensus): boolean {
+    const gainedBytes = last.census.bytes - before.census.bytes;
+    const minBytes = Math.max(MIN_HEAP_GROWTH_BYTES, before.census.bytes * MIN_HEAP_GROWTH_SHARE);
+    return this.#suspects().length === 0 && gainedBytes < minBytes;
+  }
+
+  #suspects(): ContainerGrowth[] {
+    return this.#growths.filter(({ answer }) => answer === 'found' || answer === 'inconclusive');
+  }
+
+  #nextMs(): number | null {
+    if (this.#unavailable !== null) return null;
+    const suspects = this.#suspects();
+    return nextAuditMs({
+      setting: this.#context.setup.config.audit,
+      doneAtMs: this.#doneAtMs,
+      refusedAtMs: this.#refusedAtMs,
+      suspects: suspects.length,
+      found: suspects.filter(({ answer }) => answer === 'found').length,
+      isSuspected: this.#latest?.isSuspected ?? false,
+    });
+  }
+
+  /** Censuses are compared in scaled time, and the timers of the application run in real time. */
+  #inScaledTime(row: ContainerRow): ContainerRow {
+    const { removedAfterMs } = row;
+    const { timeScale } = this.#context.setup.config;
+    return removedAfterMs === null ? row : { ...row, removedAfterMs: removedAfterMs * timeScale };
+  }
+
+  #scaledMs({ uptimeMs }: Sample): number {
+    return uptimeMs * this.#context.setup.config.timeScale;
+  }
+
+  #log(audit: Audit): void {
+    const { log } = this.#context;
+    if (audit.outcome !== 'done') {
+      log.debug({ ...audit }, 'no census of containers');
+      return;
+    }
+    const { pauseMs, cpuMs, containers, suspects } = audit;
+    log.debug({ pauseMs, cpuMs, containers, suspects: suspects.length }, 'took a census of containers');
+  }
+}
+
+/** A scheduled census never stops the process for a whole snapshot, so it needs a fork. */
+function unavailableBecause({ setup }: WatcherContext): string | null {
+  const { config, noFilesReason, forkUnavailable } = setup;
+  if (config.audit === 'auto') return 'WSGUARD_AUDIT=auto takes none by itself yet';
+  if (config.audit === 'off') return 'censuses are switched off (WSGUARD_AUDIT=off)';
+  if (config.snapshot === 'off' || config.snapshot === 'inprocess')
+    return `scheduled ones need a forked process (WSGUARD_SNAPSHOT=${config.snapshot})`;
+  return noFilesReason ?? (forkUnavailable === null ? null : `cannot fork: ${forkUnavailable}`);
+}
+
+function rootCauseOf({ row: { name, location }, because, gained }: ContainerGrowth): Culprit {
+  return {
+    text: `\`${name}\` gained ${Math.round(gained)} entries between censuses of containers: ${because}`,
+    name,
+    file: location?.file ?? null,
+    line: location?.line ?? null,
+    function: location?.function ?? null,
+    package: location?.package ?? null,
+    confidence: 0.8,
+  };
+}
+
+function toSuspect({ row, answer, because, gained, inStep }: ContainerGrowth, index: number): Suspect {
+  const objects = Math.round(gained);
+  return {
+    rank: index + 1,
+    name: row.name,
+    type: row.type === 'Weak' ? 'Map' : row.type,
+    path: row.path,
+    location: row.location,
+    objects: row.entries,
+    retainedBytes: row.bytes,
+    growth: { objects, bytes: Math.round((row.bytes * gained) / Math.max(1, row.entries)) },
+    confidence: answer === 'found' ? 0.8 : 0.4,
+    containers: row.containers,
+    entries: 'entries',
+    example: [],
+    otherRetainers: inStep,
+    notes: [answer === 'found' ? because : `may be filling: ${because}`],
+    known: null,
+    steps: [],
+    shared: [],
+  };
+}

@@ -1,0 +1,110 @@
+/** The census of containers on built snapshots of a small server. */
+import { takeContainerCensus } from '../../../src/analyse/census/take-census.ts';
+import { parseSource } from '../../../src/analyse/locate/source-files.ts';
+import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
+import type { Sources } from '../../../src/analyse/locate/sources.ts';
+import type { ContainerCensus, ContainerRow } from '../../../src/types/index.ts';
+import { FILE, ServerHeap } from '../../support/server-heap.ts';
+
+const SOURCE = [
+  'const clients = new Map();',
+  'const log = [];',
+  '',
+  'function onConnection(ws) {',
+  '  clients.set(ws.id, new Session(ws));',
+  '  log.push(ws);',
+  '}',
+];
+
+const sourcesOf = (lines: readonly string[]): Sources => {
+  const text = lines.join('\n');
+  return {
+    ...NO_SOURCES,
+    text: (file) => (file === FILE ? text : null),
+    syntaxTree: (file) => (file === FILE ? parseSource(text) : null),
+  };
+};
+
+/** Two censuses of one process; ids of objects differ between them, as in forked children. */
+function takeTwo(fill: (server: ServerHeap, count: number) => void, lines = SOURCE): ContainerCensus[] {
+  const sources = sourcesOf(lines);
+  const take = (count: number, earlier: ContainerCensus | null): ContainerCensus => {
+    const server = new ServerHeap(new Map([['another process', count]]));
+    fill(server, count);
+    return takeContainerCensus(server.build(), sources, earlier?.rows ?? null);
+  };
+  const first = take(40, null);
+  return [first, take(240, first)];
+}
+
+const rowOf = (census: ContainerCensus | undefined, key: string): ContainerRow | undefined =>
+  census?.rows.find((row) => row.key === `${FILE} ${key}`);
+
+test('a Map of sessions is counted at its variable, located, and its closed connections are seen', () => {
+  const [first, second] = takeTwo((server, count) =>
+    server.variable('clients', server.map('clients', server.sessions(count, false))),
+  );
+  expect(rowOf(first, 'clients Map')).toMatchObject({ entries: 40, containers: 1, location: null });
+  expect(rowOf(second, 'clients Map')).toMatchObject({
+    type: 'Map',
+    owner: 'application',
+    name: 'clients',
+    entries: 240,
+    sampled: 24,
+    closed: 24,
+    open: 0,
+    location: { file: FILE, line: 5 },
+    expected: null,
+    removal: 'none',
+  });
+  expect(second?.connections).toEqual({ open: 0, closed: 240 });
+});
+
+test('entries with open connections are told from closed ones', () => {
+  const [, second] = takeTwo((server, count) =>
+    server.variable('log', server.array('log', server.sessions(count, true))),
+  );
+  expect(rowOf(second, 'log Array')).toMatchObject({ entries: 240, closed: 0, open: 24 });
+  expect(second?.connections).toEqual({ open: 240, closed: 0 });
+});
+
+test('the fields of entries are one place, and keys are not part of it', () => {
+  const [, second] = takeTwo((server, count) => {
+    const members = Array.from({ length: count }, (_, index) =>
+      server.object(`room ${index}`, 'Object', {
+        members: server.array(`members ${index}`, server.sessions(3, true, `member ${index}`)),
+      }),
+    );
+    server.variable('rooms', server.map('rooms', members));
+  });
+  const row = rowOf(second, 'rooms.get(…).members Array');
+  expect(row).toMatchObject({ containers: 240, entries: 720, largest: 3 });
+});
+
+test.each([
+  ['code', ['function onClose(ws) {', '  clients.delete(ws.id);', '}']],
+  ['timer', ['setInterval(() => {', '  for (const id of old()) clients.delete(id);', '}, 1000);']],
+  ['timer', ['function sweep() {', '  clients.clear();', '}', 'setInterval(sweep, 1000);']],
+  ['code', ['function reset() {', '  clients = new Map();', '}']],
+  ['none', ['clients.set(1, 2);']],
+])('removal by %s is read from the source', (removal, lines) => {
+  const [, second] = takeTwo(
+    (server, count) => server.variable('clients', server.map('clients', server.sessions(count, false))),
+    [...SOURCE, ...lines],
+  );
+  expect(rowOf(second, 'clients Map')?.removal).toBe(removal);
+});
+
+test('code that evicts entries at a limit makes growth expected', () => {
+  const [, second] = takeTwo(
+    (server, count) => server.variable('clients', server.map('clients', server.sessions(count, false))),
+    [...SOURCE, 'if (clients.size > 500) clients.delete(clients.keys().next().value);'],
+  );
+  expect(rowOf(second, 'clients Map')?.expected).toContain('removes entries at a limit');
+});
+
+test('places with few entries are left out', () => {
+  const [first] = takeTwo((server) => server.variable('log', server.array('log', server.sessions(4, true))));
+  expect(rowOf(first, 'log Array')).toBeUndefined();
+  expect(first?.minEntries).toBe(10);
+});

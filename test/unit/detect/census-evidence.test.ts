@@ -1,0 +1,134 @@
+/** Verdicts of the detectors, together with censuses of containers. */
+import {
+  applyCensus,
+  contradiction,
+  kindOf,
+  type CensusEvidence,
+} from '../../../src/detect/census-evidence.ts';
+import type { ContainerGrowth } from '../../../src/detect/container-growth.ts';
+import { found, noFinding } from '../../../src/detect/detector.ts';
+import type { Verdict } from '../../../src/types/index.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const GROWTH: ContainerGrowth = {
+  row: {
+    key: 'server.js clients Map',
+    type: 'Map',
+    owner: 'application',
+    name: 'clients',
+    path: ['clients'],
+    containers: 1,
+    entries: 500,
+    largest: 500,
+    bytes: 1e6,
+    sampled: 20,
+    closed: 20,
+    open: 0,
+    location: { file: 'server.js', line: 7, function: 'onConnection', package: null },
+    expected: null,
+    removedAfterMs: null,
+    removal: 'none',
+  },
+  answer: 'found',
+  because: '20 of 20 sampled entries lead to closed connections',
+  gained: 400,
+  perClosed: 0.98,
+  perHour: 240,
+  inStep: [],
+};
+const NOTHING: CensusEvidence = {
+  unavailable: null,
+  growths: [],
+  censuses: 2,
+  pair: { fromMs: 20 * MINUTE_MS, toMs: 60 * MINUTE_MS, showsNothing: true },
+  nextMs: 3 * HOUR_MS,
+};
+const MEMORY = found('floor', {
+  kind: 'heap-growth',
+  subject: 'heap',
+  title: 'The post-GC heap rose 40 MiB in 50 min',
+  evidence: [],
+});
+const SITUATION = { nowMs: HOUR_MS, memoryFoundSinceMs: 50 * MINUTE_MS, timeToLimitMs: null };
+
+const judge = (evidence: Partial<CensusEvidence>, situation: Partial<typeof SITUATION> = {}): Verdict[] =>
+  applyCensus([MEMORY], { ...NOTHING, ...evidence }, { ...SITUATION, ...situation });
+
+test('without censuses the verdicts stay as they are', () => {
+  expect(applyCensus([MEMORY], null, SITUATION)).toEqual([MEMORY]);
+});
+
+test('a container that leaks is a finding with its place and its rate', () => {
+  const [containers] = judge({ growths: [GROWTH] });
+  expect(containers).toMatchObject({
+    detector: 'containers',
+    answer: 'found',
+    finding: {
+      kind: 'registry-growth',
+      subject: 'clients',
+      title:
+        'clients (server.js:7) gained 400 entries, 0.98 for each closed connection: 20 of 20 sampled entries lead to closed connections',
+    },
+  });
+});
+
+test('a finding about memory stands beside a container that leaks', () => {
+  expect(judge({ growths: [GROWTH] })[1]).toEqual(MEMORY);
+});
+
+test('a suspect is inconclusive and says when it is looked at again', () => {
+  const suspect: ContainerGrowth = { ...GROWTH, answer: 'inconclusive', because: 'it may be a cache' };
+  expect(judge({ growths: [suspect] })[0]).toMatchObject({
+    answer: 'inconclusive',
+    because:
+      'may be filling: clients (server.js:7) gained 400 entries, 0.98 for each closed connection, but it may be a cache; next look 3 h after the start',
+  });
+});
+
+test('a finding about memory waits for a census', () => {
+  const pending = judge({ pair: null, censuses: 1 });
+  expect(pending[0]).toMatchObject({ answer: 'warming-up' });
+  expect(pending[1]).toMatchObject({ answer: 'inconclusive', missing: 'a census of containers' });
+});
+
+test('two censuses that show nothing contradict a finding about memory', () => {
+  const [, memory] = judge({}, { memoryFoundSinceMs: 30 * MINUTE_MS });
+  expect(memory).toMatchObject({
+    answer: 'inconclusive',
+    because:
+      'The post-GC heap rose 40 MiB in 50 min, but two censuses of containers, 40 min apart, show nothing that grows',
+  });
+  expect(contradiction(NOTHING)).toBe('two censuses of containers, 40 min apart, show nothing that grows');
+});
+
+test('censuses from before the growth do not contradict it', () => {
+  const [, memory] = judge({}, { memoryFoundSinceMs: 70 * MINUTE_MS, nowMs: 80 * MINUTE_MS });
+  expect(memory).toMatchObject({ answer: 'inconclusive', missing: 'a census of containers' });
+});
+
+test.each([
+  ['no census is possible', { unavailable: 'no fork' }, {}, 'because no census is possible: no fork'],
+  ['the limit is near', {}, { timeToLimitMs: 3 * HOUR_MS }, 'the limit is too near to wait'],
+  ['the censuses take too long', { pair: null }, { nowMs: 3 * HOUR_MS }, 'the censuses do not decide'],
+])('a finding about memory stands when %s, and says so', (_, evidence, situation, note) => {
+  const memory = judge(evidence, situation as never)[1];
+  expect(memory?.answer === 'found' ? memory.finding.title : '').toContain(note);
+});
+
+test('other verdicts are not judged', () => {
+  const other = noFinding('listeners', 'ok', 'no listeners');
+  expect(applyCensus([other], NOTHING, SITUATION)[1]).toBe(other);
+  expect(judge({ unavailable: 'off', censuses: 0 })[0]).toMatchObject({ answer: 'warming-up' });
+  expect(judge({})[0]).toMatchObject({ answer: 'ok' });
+});
+
+test('the kind follows the type of the container and what it grows with', () => {
+  const kind = (type: ContainerGrowth['row']['type'], perClosed: number | null) =>
+    kindOf({ ...GROWTH, perClosed, row: { ...GROWTH.row, type } });
+  expect(kind('Listeners', 1)).toBe('listener-accumulation');
+  expect(kind('Timers', 1)).toBe('resource-growth');
+  expect(kind('Array', null)).toBe('queue-growth');
+  expect(kind('Array', 1)).toBe('registry-growth');
+  expect(kind('Map', null)).toBe('registry-growth');
+});

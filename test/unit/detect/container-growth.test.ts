@@ -1,0 +1,216 @@
+/** Containers that grew between censuses: leaks, suspects and expected growth. */
+import { evaluateContainers } from '../../../src/detect/container-growth.ts';
+import type { AuditedCensus } from '../../../src/detect/container-growth.ts';
+import type { ContainerRow } from '../../../src/types/index.ts';
+
+const MINUTE_MS = 60_000;
+const TIMES_MIN = [20, 60, 80, 100, 120];
+
+const rowOf = (more: Partial<ContainerRow> = {}): ContainerRow => ({
+  key: 'server.js clients Map',
+  type: 'Map',
+  owner: 'application',
+  name: 'clients',
+  path: ['clients'],
+  containers: 1,
+  entries: 0,
+  largest: 0,
+  bytes: 0,
+  sampled: 20,
+  closed: 0,
+  open: 0,
+  location: { file: 'server.js', line: 7, function: 'onConnection', package: null },
+  expected: null,
+  removedAfterMs: null,
+  removal: 'code',
+  ...more,
+});
+
+interface Series {
+  readonly counts: readonly number[];
+  readonly row?: Partial<ContainerRow>;
+}
+
+interface Traffic {
+  readonly closedPerMin?: number;
+  readonly open?: readonly number[];
+  readonly active?: readonly number[];
+  readonly closedInHeap?: number;
+}
+
+function censusesOf(series: readonly Series[], traffic: Traffic = {}): AuditedCensus[] {
+  const { closedPerMin = 5, open, active, closedInHeap = 100 } = traffic;
+  const length = series[0]?.counts.length ?? 0;
+  return TIMES_MIN.slice(0, length).map((minutes, index) => ({
+    atMs: minutes * MINUTE_MS,
+    closedTotal: minutes * closedPerMin,
+    active: active?.[index] ?? 0,
+    census: {
+      schema: 'wsguard.census/1',
+      nodes: 100_000,
+      bytes: 1e7,
+      connections: { open: open?.[index] ?? 10, closed: closedInHeap },
+      minEntries: 10,
+      rows: series.map(({ counts, row }, number) => {
+        const entries = counts[index] ?? 0;
+        const name = `container${number}`;
+        return rowOf({ key: name, name, bytes: entries * 1000, entries, largest: entries, ...row });
+      }),
+    },
+  }));
+}
+
+const answersOf = (series: readonly Series[], traffic?: Traffic, memoryGrows = false): string[] =>
+  evaluateContainers(censusesOf(series, traffic), { memoryGrows }).map(
+    ({ row, answer, because }) => `${row.name} ${answer}: ${because}`,
+  );
+
+/** One entry for each closed connection, at 5 a minute. */
+const LEAK = [100, 300, 400, 500, 600];
+
+test('entries of closed connections that no code removes are a leak after three censuses', () => {
+  const row = { closed: 20, removal: 'none' } as const;
+  expect(answersOf([{ counts: LEAK.slice(0, 2), row }])).toEqual([
+    'container0 inconclusive: it grew between 2 censuses, 3 are needed',
+  ]);
+  expect(answersOf([{ counts: LEAK.slice(0, 3), row }])).toEqual([
+    'container0 found: 20 of 20 sampled entries lead to closed connections',
+  ]);
+});
+
+test('where code removes entries, those of closed connections are a leak after four censuses', () => {
+  const row = { closed: 20 } as const;
+  expect(answersOf([{ counts: LEAK.slice(0, 3), row }])[0]).toContain('inconclusive');
+  expect(answersOf([{ counts: LEAK.slice(0, 4), row }])[0]).toContain('found');
+});
+
+test('one entry for each closed connection is a leak when no code removes entries', () => {
+  expect(answersOf([{ counts: LEAK.slice(0, 3), row: { removal: 'none' } }])).toEqual([
+    'container0 found: no code in its file removes entries',
+  ]);
+});
+
+test('a container that may be a cache is a suspect until five censuses show that it does not slow down', () => {
+  expect(answersOf([{ counts: LEAK.slice(0, 4) }])).toEqual([
+    'container0 inconclusive: it may be a cache that is filling',
+  ]);
+  expect(answersOf([{ counts: LEAK }])).toEqual([
+    'container0 found: it has grown through 5 censuses without slowing down',
+  ]);
+});
+
+test('a suspect is a leak as soon as memory grows too', () => {
+  expect(answersOf([{ counts: LEAK.slice(0, 3) }], {}, true)).toEqual([
+    'container0 found: the post-GC heap grows with it',
+  ]);
+});
+
+test.each([
+  ['a cache that has filled', [100, 300, 400, 400, 400], []],
+  [
+    'a cache that fills ever more slowly',
+    [100, 400, 450, 465, 470],
+    ['container0 plateau: its growth slows down'],
+  ],
+  ['a step', [100, 400, 400, 400, 400], []],
+  ['a level that varies', [100, 140, 90, 150, 110], ['container0 plateau: its growth slows down']],
+])('%s is no leak', (_, counts, expected) => {
+  const answers = answersOf([{ counts }]);
+  expect(answers.filter((answer) => answer.includes('found'))).toEqual([]);
+  expect(answers.length).toBeLessThanOrEqual(Math.max(1, expected.length));
+});
+
+test('entries of open connections are no growth, however steep the ramp', () => {
+  const open = [100, 300, 400, 500, 600];
+  expect(answersOf([{ counts: open }], { open })).toEqual([]);
+});
+
+test('polling sessions count as open connections: they have no socket between two requests', () => {
+  const active = [100, 300, 400, 500, 600];
+  expect(answersOf([{ counts: active, row: { closed: 20 } }], { active })).toEqual([]);
+});
+
+test('a leak on a ramp of connections is what the connections do not explain', () => {
+  const [growth] = evaluateContainers(
+    censusesOf([{ counts: [100, 500, 700, 900, 1100] }], { open: [100, 300, 400, 500, 600] }),
+    { memoryGrows: false },
+  );
+  expect(growth).toMatchObject({ answer: 'found', gained: 500, perClosed: 1 });
+});
+
+test('containers of entries belong to the container that gains the entries', () => {
+  const inner = { containers: 600 } as const;
+  const censuses = censusesOf([{ counts: LEAK, row: { closed: 20 } }, { counts: LEAK.map((n) => n * 3) }]);
+  const grown = censuses.map((each, index) => ({
+    ...each,
+    census: {
+      ...each.census,
+      rows: each.census.rows.map((row, number) =>
+        number === 0 ? row : { ...row, ...inner, containers: LEAK[index] ?? 0 },
+      ),
+    },
+  }));
+  const names = evaluateContainers(grown, { memoryGrows: false }).map(({ row }) => row.name);
+  expect(names).toEqual(['container0']);
+});
+
+test('a session that a timer removes is late cleanup until twice the delay has passed', () => {
+  const timers = (delayMin: number): Series => ({
+    counts: LEAK,
+    row: { type: 'Timers', removedAfterMs: delayMin * MINUTE_MS, closed: 20 },
+  });
+  const sessions = { counts: LEAK, row: { closed: 20 } };
+  expect(answersOf([sessions, timers(90)])).toEqual([
+    'container0 inconclusive: a timer of 90 min may remove its entries',
+    'container1 inconclusive: a timer of 90 min may remove its entries',
+  ]);
+  expect(answersOf([sessions, timers(1)])[0]).toContain('container0 found');
+});
+
+test('a container that a timer sweeps is a suspect, however long it grows', () => {
+  expect(answersOf([{ counts: LEAK, row: { removal: 'timer' } }])).toEqual([
+    'container0 inconclusive: a function that a timer runs may remove its entries',
+  ]);
+});
+
+test('timers that repeat are a leak; the container that grows in step with them is the cause', () => {
+  const answers = answersOf(
+    [
+      { counts: LEAK.slice(0, 3), row: { type: 'Timers', removal: null, owner: 'node' } },
+      { counts: LEAK.slice(0, 3) },
+    ],
+    { closedInHeap: 0 },
+  );
+  expect(answers[0]).toBe(
+    'container1 found: container0 grows in step with it: its timers repeat and are not cleared',
+  );
+  expect(answers[1]).toContain('container0 found');
+});
+
+test('small entries are a suspect until they matter', () => {
+  expect(answersOf([{ counts: LEAK, row: { bytes: 1000, removal: 'none' } }])).toEqual([
+    'container0 inconclusive: its entries are small: they fill 100 MiB in more than four days',
+  ]);
+});
+
+test('growth of Node itself and of containers with a limit is expected', () => {
+  const [limit, node, unknown] = answersOf([
+    { counts: LEAK, row: { expected: 'an LRU cache has a limit' } },
+    { counts: LEAK, row: { owner: 'node' } },
+    { counts: LEAK, row: { location: null } },
+  ]);
+  expect(limit).toBe('container0 expected: an LRU cache has a limit');
+  expect(node).toContain('expected: no code of the application');
+  expect(unknown).toContain('expected: no code of the application');
+});
+
+test('a burst in the last interval is uneven growth', () => {
+  expect(answersOf([{ counts: [100, 220, 280, 900], row: { closed: 20, removal: 'none' } }])).toEqual([
+    'container0 inconclusive: its growth is uneven',
+  ]);
+});
+
+test('one census, or none, says nothing', () => {
+  expect(answersOf([{ counts: [100] }])).toEqual([]);
+  expect(evaluateContainers([], { memoryGrows: true })).toEqual([]);
+});
