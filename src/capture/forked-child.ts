@@ -12,8 +12,12 @@ const OUTER_MARGIN_MS = 2_000;
 /** Chosen: a machine under load takes several times the predicted CPU time. */
 const MAX_CPU_OVERRUN = 10;
 const MIN_CPU_SECONDS = 30;
-/** Chosen: a busy machine may give the low priority of the child a tenth of the CPU. */
-const MIN_DEADLINE_MS = 60_000;
+/**
+ * Chosen: the time on the clock is only the outer bound. A machine at 20 times its CPU capacity gave the low priority of the
+ * child less than a tenth of a core (measured).
+ */
+const MIN_DEADLINE_MS = 3 * 60_000;
+const MAX_DEADLINE_OVERRUN = 20;
 const MAX_DEADLINE_MS = 8 * 60_000;
 /** A part of each limit stays free: the server allocates while the child looks only every 10 ms. */
 const RESERVE_SHARE = 0.08;
@@ -32,7 +36,7 @@ interface Surroundings {
 
 /** Limits of the child from its predicted cost and from what is there. */
 export function forkLimits(cost: CaptureCost, { groups, cpuShare, headroomBytes }: Surroundings): ForkLimits {
-  const deadlineMs = (MIN_DEADLINE_MS + cost.cpuMs * MAX_CPU_OVERRUN) / cpuShare;
+  const deadlineMs = (MIN_DEADLINE_MS + cost.cpuMs * MAX_DEADLINE_OVERRUN) / cpuShare;
   return {
     deadlineMs: Math.min(MAX_DEADLINE_MS, Math.round(deadlineMs)),
     maxCpuSeconds: Math.ceil(MIN_CPU_SECONDS + (cost.cpuMs * MAX_CPU_OVERRUN) / 1000),

@@ -15,7 +15,7 @@ describe('limits of the child', () => {
 
   test('they follow from the predicted cost and from the headroom', () => {
     expect(forkLimits(COST, surroundings)).toEqual({
-      deadlineMs: 110_000,
+      deadlineMs: 280_000,
       maxCpuSeconds: 80,
       cpuShare: 1,
       maxGrowthBytes: 900 * MIB,
@@ -25,7 +25,7 @@ describe('limits of the child', () => {
   });
 
   test('a small share of the CPU makes the deadline later, up to eight minutes', () => {
-    expect(forkLimits(COST, { ...surroundings, cpuShare: 0.5 }).deadlineMs).toBe(220_000);
+    expect(forkLimits(COST, { ...surroundings, cpuShare: 0.7 }).deadlineMs).toBe(400_000);
     expect(forkLimits(COST, { ...surroundings, cpuShare: 0.1 }).deadlineMs).toBe(480_000);
   });
 
