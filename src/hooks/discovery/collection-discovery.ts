@@ -42,9 +42,9 @@ const MAX_PROVISIONAL_ROWS = 40;
 /** Provisional roles that one reading looks at again. */
 const ROLES_PER_READING = 10;
 /** Reading the scopes of a function takes 0.1 to 0.2 ms. */
-const FUNCTIONS_PER_SLICE = 6;
+const FUNCTIONS_PER_SLICE = 2;
 /** Functions whose scopes are read from one emitter on: those that its handlers use, and those that these use. */
-const MAX_FUNCTIONS = 60;
+const MAX_FUNCTIONS = 30;
 
 type OnReached = (reached: ReachedCollection) => void;
 
@@ -61,6 +61,9 @@ export class CollectionDiscovery {
   readonly #arraysByPlace = new Map<string, Candidate>();
   /** Collections to which one added value leads. */
   readonly #reachedOnce = new WeakSet<object>();
+  /** Functions that the handlers of servers lead to: what their scopes have is a candidate already. */
+  readonly #followedFromServers = new WeakSet<object>();
+  readonly #addShared: OnReached = (reached) => void this.#addCandidate(reached);
   /** Functions and classes whose source text was read. */
   readonly #readCode = new WeakSet<object>();
   /** Names of collections whose size the application compares with a maximum. */
@@ -175,7 +178,7 @@ export class CollectionDiscovery {
     this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
     for (const library of [...start.servers.map(({ emitter }) => emitter), ...start.libraries])
       this.#excludeFieldsOf(library);
-    const add: OnReached = (reached) => void this.#addCandidate(reached);
+    const add = this.#addShared;
     for (const server of start.servers) {
       const handlers = handlersOf(server);
       // The handlers of `upgrade` and `request` are mostly those of libraries.
@@ -220,7 +223,8 @@ export class CollectionDiscovery {
           level.slice(from, from + FUNCTIONS_PER_SLICE).flatMap((closure) => scopesOf(session, closure)),
         );
         for (const found of this.#reach(scopes, onReached)) {
-          if (followed.has(found)) continue;
+          if (followed.has(found) || this.#followedFromServers.has(found)) continue;
+          if (onReached === this.#addShared) this.#followedFromServers.add(found);
           this.#noteComparedNames([found]);
           if (depth === 2 || followed.size >= MAX_FUNCTIONS) this.#unfollowedFunctions += 1;
           else next.push(found);

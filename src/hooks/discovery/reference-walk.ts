@@ -28,7 +28,7 @@ export interface Reached {
 /** `client.hub.connections`: a wrapper of a connection, the server, its registry. */
 const MAX_DEPTH = 3;
 /** Reading the fields of an object takes 2 to 5 us. */
-const MAX_OBJECTS = 200;
+const MAX_OBJECTS = 80;
 /** All methods of a class have the same scopes around them. */
 const METHODS_PER_CLASS = 1;
 const MAX_ROUTES = 50;
