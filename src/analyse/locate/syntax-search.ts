@@ -80,6 +80,9 @@ function ofEvent(additions: readonly Addition[], { event = null }: ContainerQuer
   if (event === null) return additions;
   const named = additions.filter(({ node }) => eventNames(node).includes(event));
   if (named.length > 0) return named;
+  // `events.on(emitter, 'price')` listens for `error` too.
+  const listening = additions.filter(({ kind }) => kind === ADDITION.listening);
+  if (event === 'error' && listening.length > 0) return listening;
   return additions.filter(({ node, kind }) => kind !== ADDITION.created && eventNames(node).length === 0);
 }
 
