@@ -17,7 +17,7 @@ export interface PreloadContext {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly preloadHooks: PreloadHooks;
-  /** Copied at the preload: the application can empty `process.env` later. */
+  /** Copied at the preload: the application can empty `process.env` later. Only the variables of `READ_VARIABLES`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Logs a fault. Null until the log exists; faults before that are only counted. */
   onFault: ((part: string, error: unknown, switchedOff: boolean) => void) | null;
@@ -78,13 +78,26 @@ function install(isPreload: boolean): AgentHandle {
   return handle;
 }
 
+/**
+ * The variables that the agent, its packages and its child processes read. The application can hold secrets in others, and
+ * delete them from its memory after it has read them: a copy would keep them.
+ */
+const READ_VARIABLES =
+  /^(?:(?:WSGUARD|OTEL|GRPC|LC)_\w+|NODE_(?:OPTIONS|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED)|SSL_CERT_(?:FILE|DIR)|PATH|HOME|TMPDIR|TMP|TEMP|LANG|TZ|LD_LIBRARY_PATH|SystemRoot)$/i;
+
+function copyEnvironment(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
+  const copy: Record<string, string | undefined> = {};
+  for (const name of Object.keys(env)) if (READ_VARIABLES.test(name)) copy[name] = env[name];
+  return copy;
+}
+
 function createPreloadContext(onServe: () => void): PreloadContext {
   const guard = createGuard(({ part, error, switchedOff }) => context.onFault?.(part, error, switchedOff));
   const clock = createClock();
   const context: PreloadContext = {
     clock,
     guard,
-    env: { ...process.env },
+    env: copyEnvironment(process.env),
     onFault: null,
     preloadHooks: installPreloadHooks({
       guard,

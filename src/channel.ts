@@ -100,6 +100,8 @@ export interface WatcherSetup {
   readonly isDirSet: boolean;
   /** The reason why the agent writes no files; null when it may. The watcher thread obeys it too. */
   readonly noFilesReason: string | null;
+  /** The reason why no child process may be started; null when it may. The watcher thread obeys it too. */
+  readonly noChildReason: string | null;
   readonly startedWallMs: number;
   /** Memory of the heartbeat counter; null without a watcher thread. */
   readonly heartbeat: SharedArrayBuffer | null;

@@ -4,9 +4,10 @@ import { MessageChannel } from 'node:worker_threads';
 import { CaptureHistory } from './capture/capture-history.ts';
 import { HeapSnapshotter } from './capture/heap-snapshotter.ts';
 import { listSnapshots, sweepLeftovers } from './capture/snapshot-files.ts';
+import { noChildReason } from './core/child-support.ts';
 import { createClock } from './core/clock.ts';
 import { removeFile } from './core/folders.ts';
-import { failed } from './core/outcome.ts';
+import { failed, refused } from './core/outcome.ts';
 import { createCaptureLimits, readHeapFlags } from './sample/limits.ts';
 import { runAnalysis } from './snapshots/jobs.ts';
 import type { AnalysisRefused } from './snapshots/jobs.ts';
@@ -195,6 +196,8 @@ export class HeapAnalyzer {
   async #take({ label, filesKept, keepAlive }: Request): Promise<Snapshot> {
     const { clock, limits } = this.#options;
     const dir = this.snapshotDir;
+    const noChild = this.#budget.redact ? noChildReason() : null;
+    if (noChild !== null) return refused(noChild);
     const isRunning = this.#isRunning;
     const letExit = keepAlive ? stayAlive() : () => undefined;
     const options = { dir, folder: dir, label, filesKept, isRunning, limits, clock, keepAlive };

@@ -3,6 +3,7 @@ import type { PreloadContext } from '../agent.ts';
 import type { FromApp, Link, WatcherSetup } from '../channel.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
+import { noChildReason } from '../core/child-support.ts';
 import { reasonForNoFiles } from '../core/no-files.ts';
 import type { MetricState } from '../export/metric.ts';
 import type { Alert, Identity, Log } from '../types/index.ts';
@@ -62,6 +63,7 @@ export function createWatcherSetup(
     isDirSet,
     noFilesReason,
     forkUnavailable: forkUnavailableReason(),
+    noChildReason: noChildReason(),
     startedWallMs,
     heartbeat: noThreadReason === null ? heartbeat.memory : null,
     openAlerts: [...openAlerts.values()],

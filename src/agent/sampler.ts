@@ -9,6 +9,7 @@ import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import { ResourceProbe } from '../hooks/resources/resource-probe.ts';
 import { ServerProbes } from '../hooks/server-probes.ts';
 import { ProcessProbes } from '../sample/process-probes.ts';
+import { withPublicNames } from '../sample/public-names.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
 import { readRemedies } from './remedies.ts';
 
@@ -69,7 +70,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
         wallMs: clock.wallMs(),
         uptimeMs: process.uptime() * 1_000,
         ...processReading,
-        ...serverReading,
+        ...withPublicNames(serverReading),
         ...(remedies === null ? {} : { remedies }),
         resources: guard.run('resources', () => resources.read(processReading.descriptors), {}),
         blind: [...serverReading.blind, ...blind()],

@@ -1,8 +1,6 @@
 /** The checks of `wsguard doctor --pid`: what /proc and the files of the agent show about a running process. */
-import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { promisify } from 'node:util';
 import { loadConfig, readConfigFile } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readSmallRegularFile } from '../core/files.ts';
@@ -10,20 +8,20 @@ import { formatBytes, formatCount } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
 import { CliError } from './command.ts';
+import { asUser, readUser } from './as-user.ts';
 import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
 import { check, type Check, type DoctorReport } from './doctor-report.ts';
 
 const AGENT_PATTERN = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;
 /** The agent rotates alerts.ndjson at 10 MB. */
 const MAX_ALERTS_BYTES = 16 * 1024 ** 2;
-const VERSION_TIMEOUT_MS = 5000;
 /** Share of the descriptor limit from which `descriptor-limit` opens as a warning. */
 const DESCRIPTOR_WARNING_SHARE = 0.8;
 
-export async function checkProcess(pid: number): Promise<DoctorReport> {
+export function checkProcess(pid: number): DoctorReport {
   const proc = `/proc/${pid}`;
   const argv = readProc(pid, 'cmdline').split('\0').filter(Boolean);
-  const program = await checkProgram(proc, argv);
+  const program = checkProgram(proc, argv);
   let env: Record<string, string>;
   try {
     env = parseEnvironment(readProc(pid, 'environ'));
@@ -35,13 +33,17 @@ export async function checkProcess(pid: number): Promise<DoctorReport> {
   const cwd = readlinkSync(join(proc, 'cwd'));
   // A process in a container has another file system, which /proc/<pid>/root shows.
   const root = join(proc, 'root');
-  const { config, problems } = loadConfig({
-    env,
-    readFile: (path) => readConfigFile(join(root, path)),
-    cwd,
-    mainFile: null,
-    execArgv: argv.slice(1),
-  });
+  const user = readUser(pid);
+  const { config, problems } = asUser(user, () =>
+    loadConfig({
+      env,
+      readFile: (path) => readConfigFile(join(root, path)),
+      cwd,
+      mainFile: null,
+      execArgv: argv.slice(1),
+    }),
+  );
+  const alerts = asUser(user, () => describeAlerts(join(root, config.dir), pid));
   const checks = [
     program,
     checkAgent(argv, env, config),
@@ -49,7 +51,7 @@ export async function checkProcess(pid: number): Promise<DoctorReport> {
     checkMemory(pid),
     checkDescriptors(pid),
     ...checkKernelLimits(readKernelLimits(pid), socketInodes(pid).length),
-    check('directory', 'yes', `${config.dir}; ${describeAlerts(join(root, config.dir), pid)}`),
+    check('directory', 'yes', `${config.dir}; ${alerts}`),
   ];
   return { checks, problems };
 }
@@ -75,19 +77,26 @@ const parseEnvironment = (text: string): Record<string, string> =>
       .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
   );
 
-async function checkProgram(proc: string, argv: readonly string[]): Promise<Check> {
+function checkProgram(proc: string, argv: readonly string[]): Check {
   const name = basename(argv[0] ?? '');
   if (!/node/.test(name)) return check('program', 'no', `${name || 'a kernel thread'} is not Node`);
   try {
-    if (!mayExecute(proc)) return check('program', 'yes', `Node: ${scriptName(argv)}`);
-    const { stdout } = await promisify(execFile)(join(proc, 'exe'), ['--version'], {
-      timeout: VERSION_TIMEOUT_MS,
-      env: {},
-    });
-    return check('program', 'yes', `Node ${stdout.trim().slice(1)}: ${scriptName(argv)}`);
+    return check('program', 'yes', `Node${versionOf(proc)}: ${scriptName(argv)}`);
   } catch (error) {
     return check('program', 'unknown', `${scriptName(argv)} (${fileErrorText(error)})`);
   }
+}
+
+/**
+ * Known without running the executable, which another user could have placed: it is the one that runs this command, or its
+ * path has the version, as the paths of nvm and its kind do. Empty otherwise.
+ */
+function versionOf(proc: string): string {
+  const exe = join(proc, 'exe');
+  const [theirs, ours] = [statSync(exe), statSync(process.execPath)];
+  if (theirs.dev === ours.dev && theirs.ino === ours.ino) return ` ${process.versions.node}`;
+  const version = /[/-]v?(\d+\.\d+\.\d+)\//.exec(readlinkSync(exe))?.[1];
+  return version === undefined ? '' : ` ${version}`;
 }
 
 /** The first argument that is neither a flag nor the value of one. Other arguments may hold secrets. */
@@ -97,16 +106,6 @@ function scriptName(argv: readonly string[]): string {
     !word.startsWith('-') &&
     !/^(-[rep]|--(require|import|loader|conditions|eval|print))$/.test(words[i - 1] ?? '');
   return words.find(isScript) ?? 'no script';
-}
-
-/**
- * Reading the version runs the executable, perhaps as root. So it must belong to root or to this user, and must not
- * lie inside a container, where the container's root could have replaced it.
- */
-function mayExecute(proc: string): boolean {
-  const { uid } = statSync(join(proc, 'exe'));
-  const mountNamespace = (process: string): string => readlinkSync(join(process, 'ns', 'mnt'));
-  return (uid === 0 || uid === process.getuid?.()) && mountNamespace(proc) === mountNamespace('/proc/self');
 }
 
 /** /proc shows the command line and the environment at start, not later changes by the program. */

@@ -29,12 +29,15 @@ const LABELS: Readonly<Record<Check['works'], string>> = {
   unknown: '?',
 };
 
-/** One line per check, then one line per ignored setting. */
+/** One line per check, then one line per ignored setting. A value of the process must not look like a line of its own. */
 export function doctorText({ checks, problems }: DoctorReport): string {
   const settings = problems.map((problem) => check('setting', 'no', problemText(problem)));
   const lines = [...checks, ...settings];
   const width = Math.max(...lines.map(({ what }) => what.length));
   return lines
-    .map(({ what, works, detail }) => `${LABELS[works].padEnd(7)}${what.padEnd(width)}  ${detail}\n`)
+    .map(
+      ({ what, works, detail }) =>
+        `${LABELS[works].padEnd(7)}${what.padEnd(width)}  ${detail.replaceAll('\n', '\\n')}\n`,
+    )
     .join('');
 }

@@ -7,6 +7,7 @@ import type * as DoctorModule from './doctor.ts';
 import type * as RedactModule from './redact.ts';
 import type * as ReplayModule from './replay.ts';
 import { readSmallRegularFile } from '../core/files.ts';
+import { escapeControls } from '../core/safe-text.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import {
   CliError,
@@ -126,8 +127,8 @@ function processIo(): CliIo {
   // There is nowhere left to report that stderr is closed.
   process.stderr.on('error', () => undefined);
   return {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void process.stdout.write(escapeControls(text)),
+    err: (text) => void process.stderr.write(escapeControls(text)),
     stdin: process.stdin,
     env: process.env,
     cwd: process.cwd(),
@@ -136,7 +137,7 @@ function processIo(): CliIo {
 
 if (require.main === module) {
   process.on('uncaughtException', (error) => {
-    process.stderr.write(unexpectedText(error));
+    process.stderr.write(escapeControls(unexpectedText(error)));
     process.exit(EXIT_CODES.failed);
   });
   void main(process.argv.slice(2), processIo()).then((code) => {

@@ -5,6 +5,7 @@
  */
 import { hostname } from 'node:os';
 import type { Clock, Log, LogFields, LogLevel } from '../types/index.ts';
+import { escapeControls } from './safe-text.ts';
 import { createStderrWriter } from './stderr.ts';
 
 export interface LogOptions {
@@ -27,7 +28,9 @@ type Emit = (level: LogLevel, fields: LogFields, message: string) => void;
 export function createLog(options: LogOptions): Log {
   const { level } = options;
   if (level === 'silent') return logOf(() => undefined);
-  const write = options.write ?? createStderrWriter();
+  const writeLine = options.write ?? createStderrWriter();
+  // JSON does not escape the control characters C1.
+  const write = (line: string): void => writeLine(escapeControls(line));
   const emit =
     options.thread === 'watcher' ? createPinoEmit(options, write) : createPlainEmit(options, write);
   const countRepeats = createRepeatCounter(options.clock);

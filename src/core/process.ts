@@ -4,7 +4,7 @@
  * True when Node's permission model allows `scope`, or is off. Call it on the application thread: Node does not pass
  * the model's flags to a Worker, so `process.permission` says nothing there.
  */
-export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write', reference?: string): boolean {
+export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write' | 'child', reference?: string): boolean {
   const { permission } = process as {
     permission?: { has(scope: string, reference?: string): boolean };
   };

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { lstat, open, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder, makePrivateFolder } from '../core/folders.ts';
+import { escapeControls } from '../core/safe-text.ts';
 import type { Alert, Delivery } from '../types/index.ts';
 
 export interface FileSinkOptions {
@@ -79,7 +80,7 @@ export function createFileSink({ dir, maxBytes = MAX_BYTES, isDenied = false }: 
   }
 
   return {
-    appendAlert: (alert) => enqueue(() => append(`${JSON.stringify(alert)}\n`)),
+    appendAlert: (alert) => enqueue(() => append(escapeControls(`${JSON.stringify(alert)}\n`))),
     writeReport: (alertId, files) =>
       enqueue(async () => {
         const folder = join(dir, safeName(alertId));

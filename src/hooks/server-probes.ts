@@ -15,7 +15,7 @@ import { AdditionObserver } from './discovery/addition-observer.ts';
 import { CollectionDiscovery, type SearchStart } from './discovery/collection-discovery.ts';
 import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
 import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
-import { ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
+import { eventOfPublicName, ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
 import type * as LocateModule from './inspector/locate-listeners.ts';
 import type { PreloadHooks } from './preload-hooks.ts';
 import { RegisteredCollections } from './registered-collections.ts';
@@ -141,7 +141,10 @@ export class ServerProbes {
     const { guard, clock } = this.#deps;
     const target = this.listeners.find(emitter, this.#serverEmitters(this.#libraryServers()));
     if (target === null) return null;
-    return guard.runAsync('locate', () => locateListeners(target, event, clock), null);
+    const name = eventOfPublicName(target, event);
+    const culprit = await guard.runAsync('locate', () => locateListeners(target, name, clock), null);
+    if (culprit === null || name === event) return culprit;
+    return { ...culprit, name: event, text: culprit.text.replaceAll(name, event) };
   }
 
   /** For the start line: `http on port 8080`. */

@@ -12,6 +12,7 @@ import { cpuShareFor } from '../child-process/cpu-share.ts';
 import { ANALYSIS, REDACTION, type ChildEntry } from '../child-process/entries.ts';
 import { takeLock, type Lock } from '../child-process/lock.ts';
 import { runChild, type ChildOptions, type ChildOutcome } from '../child-process/run-child.ts';
+import { noChildReason } from '../core/child-support.ts';
 import { cpuQuotaCores } from '../core/cgroup.ts';
 import { removeFile } from '../core/folders.ts';
 import { formatBytes } from '../core/format.ts';
@@ -31,6 +32,8 @@ export interface JobOptions {
   readonly dir: string;
   readonly limits: () => Headroom;
   readonly clock: Clock;
+  /** The reason why no child process may be started. Without it the process is asked. */
+  readonly noChildReason?: string | null;
   /** True: this process stays alive until the job is done, because a caller awaits it. The agent never sets it. */
   readonly keepAlive?: boolean;
 }
@@ -120,10 +123,12 @@ export async function finishSnapshot(
 
 /** Runs a job when there is memory for it. Never rejects. */
 export function runTask(
-  { dir, limits, clock, keepAlive = false }: JobOptions,
+  { dir, limits, clock, keepAlive = false, noChildReason: noChildOption }: JobOptions,
   { entry, needBytes, deadlineMs = DEADLINE_MS, ...task }: Task,
   lock: Lock,
 ): Promise<ChildOutcome> {
+  const noChild = noChildOption === undefined ? noChildReason() : noChildOption;
+  if (noChild !== null) return Promise.resolve(refused(noChild));
   const haveBytes = headroomBytes(limits());
   if (haveBytes !== null && needBytes > (haveBytes - RESERVE_BYTES) * USABLE_SHARE) {
     const reason = `needs ${formatBytes(needBytes)} of memory, ${formatBytes(haveBytes)} available`;

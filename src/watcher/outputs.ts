@@ -1,6 +1,7 @@
 /** Everything that leaves the process: log lines, files, webhook, upload, OTLP export and the metrics page. */
 import { join } from 'node:path';
 import { parseResourceAttributes } from '../config/find-service.ts';
+import { escapeControls } from '../core/safe-text.ts';
 import { createFileSink, type FileSink } from '../deliver/file-sink.ts';
 import { createUpload, type Upload } from '../deliver/upload.ts';
 import { createWebhook, type Webhook } from '../deliver/webhook.ts';
@@ -64,8 +65,8 @@ export class Outputs {
     const path = `${alert.id}/report.json`;
     const report = buildReport({ alert: { ...alert, report: path }, points, analysis, dir });
     const delivery = await this.#files.writeReport(alert.id, {
-      'report.json': `${JSON.stringify(report, null, 2)}\n`,
-      'report.txt': reportText(report),
+      'report.json': escapeControls(`${JSON.stringify(report, null, 2)}\n`),
+      'report.txt': escapeControls(reportText(report)),
       'report.html': reportHtml(report),
     });
     this.#count('file', delivery);

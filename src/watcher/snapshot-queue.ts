@@ -40,7 +40,7 @@ export function createSnapshotQueue(
   link: Link<FromWatcher>,
   onEnded: (snapshot: Snapshot, alertId: string | null) => void,
 ): SnapshotQueue {
-  const { config } = setup;
+  const { config, noFilesReason, noChildReason } = setup;
   const limits = createHeadroomReader();
   const dir = config.dir;
   const history = new CaptureHistory(setup.isDirSet ? dir : null);
@@ -49,10 +49,12 @@ export function createSnapshotQueue(
   let turn: Promise<unknown> = Promise.resolve();
   // The first watcher of this process has taken it.
   let isBaselineTaken = setup.restarts > 0;
-  if (setup.noFilesReason === null) clearStaleLock(dir, clock.wallMs());
+  if (noFilesReason === null) clearStaleLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
-    if (setup.noFilesReason !== null) return { outcome: 'refused', reason: setup.noFilesReason };
+    // Before the application is paused: without a child process the file could not be redacted.
+    const obstacle = noFilesReason ?? (config.redact === 'on' ? noChildReason : null);
+    if (obstacle !== null) return { outcome: 'refused', reason: obstacle };
     return takeSnapshot({
       thread,
       history,
@@ -64,6 +66,7 @@ export function createSnapshotQueue(
       isRunning: false,
       limits,
       clock,
+      noChildReason,
     });
   }
 
@@ -92,7 +95,8 @@ export function createSnapshotQueue(
       isBaselineTaken = true;
       void guard.runAsync('baseline', () => enqueue(null, 'baseline'), null);
     },
-    analyse: async (files) => analysisOrReason(await runAnalysis({ files, dir, limits, clock })),
+    analyse: async (files) =>
+      analysisOrReason(await runAnalysis({ files, dir, limits, clock, noChildReason })),
   };
 }
 

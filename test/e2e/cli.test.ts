@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 
@@ -83,3 +84,38 @@ linux('doctor --pid checks the program, ports and settings of a process', async 
     err: expect.stringContaining('WSGUARD_DOCTOR_PID'),
   });
 });
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+asRoot(
+  'doctor --pid reads no file that the user of the process may not read, and escapes what it prints',
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'wsguard-doctor-'));
+    try {
+      chmodSync(dir, 0o777);
+      const secret = join(dir, 'root-only.json');
+      writeFileSync(secret, '{"dbPassword-hunter2": 1}', { mode: 0o600 });
+      const server = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'], {
+        cwd: dir,
+        env: { WSGUARD_CONFIG: secret, WSGUARD_LOG: 'x\u001b[2J\u009b31m\nok     everything  fine' },
+        uid: 65_534,
+        gid: 65_534,
+      });
+      try {
+        await eventually(
+          () => readFileSync(`/proc/${server.pid}/cmdline`, 'utf8').includes('setTimeout'),
+          'node',
+        );
+        const { out } = await wsguard('doctor', '--pid', String(server.pid));
+        expect(out).toContain('EACCES');
+        expect(out).not.toContain('hunter2');
+        // oxlint-disable-next-line no-control-regex
+        expect(out).not.toMatch(/[\u001b\u009b]|^ok +everything/m);
+      } finally {
+        server.kill('SIGKILL');
+      }
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  },
+);

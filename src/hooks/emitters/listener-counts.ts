@@ -1,6 +1,7 @@
 /** Reads listener counts per event and in sum: with per-id event names each event has one listener, but the sum grows. */
 import EventEmitter, { getEventListeners } from 'node:events';
 import { isProxy } from 'node:util/types';
+import { publicName } from '../../core/safe-text.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
 import { classNameOf, findProperty, hasMethod } from '../find-property.ts';
@@ -74,7 +75,7 @@ export class ListenerCounts {
   }
 
   find(name: string, servers: readonly NamedEmitter[]): EventEmitter | null {
-    return this.#all(servers).find((counted) => counted.name === name)?.emitter ?? null;
+    return this.#all(servers).find((counted) => publicName(counted.name) === name)?.emitter ?? null;
   }
 
   /** Without Node's warnings the agent sees only the first emitters of each class. */
@@ -191,6 +192,15 @@ interface ListenerCount {
   readonly eventCount: number;
   /** Empty for an emitter with too many events to list. */
   readonly perEvent: readonly (readonly [string | symbol, number])[];
+}
+
+/** The event with most listeners among those whose public name is `event`. */
+export function eventOfPublicName(emitter: EventEmitter, event: string): string {
+  const matching = (countListeners(emitter)?.perEvent ?? []).filter(
+    ([name]) => typeof name === 'string' && publicName(name) === event,
+  );
+  const [most] = matching.toSorted(([, a], [, b]) => b - a);
+  return most === undefined ? event : String(most[0]);
 }
 
 /**

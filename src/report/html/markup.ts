@@ -1,5 +1,7 @@
 /** HTML by template literals: every value is escaped, unless it is the result of such a template. */
 
+import { escapeControls } from '../../core/safe-text.ts';
+
 export class Markup {
   readonly text: string;
   constructor(text: string) {
@@ -33,11 +35,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;',
 };
-/** Control characters and characters that change the text direction: with them one name can look like another. */
-// oxlint-disable-next-line no-control-regex
-const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
-
 const escape = (text: string): string =>
-  text
-    .replace(INVISIBLE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
+  escapeControls(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
