@@ -39,7 +39,7 @@ function start() {
     guard: createGuard(() => undefined),
     log,
     createSetup: () => ({ env: {} }) as unknown as WatcherSetup,
-    onPort: ({ receive }) => void receive,
+    onPort: () => undefined,
     onPaused,
   });
   /** The running watcher dies; its successor starts a second later, unless the host pauses. */
