@@ -9,6 +9,7 @@ import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import { createGuard, type Guard } from './core/guard.ts';
+import { runInRootContext } from './core/root-context.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
 
@@ -44,8 +45,7 @@ export function preload(): void {
 
 /** Starts the agent at once, or returns the one that runs. */
 export function start(options: StartOptions = {}): Agent {
-  const handle = globals[HANDLE] ?? install(false);
-  return handle.start(options);
+  return runInRootContext(() => (globals[HANDLE] ?? install(false)).start(options));
 }
 
 /** Reads WSGUARD_ENABLED before anything is installed. */
@@ -54,14 +54,15 @@ const isSwitchedOff = (env: NodeJS.ProcessEnv): boolean =>
 
 function install(isPreload: boolean): AgentHandle {
   let running: RunningAgent | null = null;
-  const context = createPreloadContext(() => startOnce({}));
+  const context = createPreloadContext(() => runInRootContext(() => startOnce({})));
 
   function startOnce(options: StartOptions): RunningAgent {
     if (running !== null) return running;
     const { startAgent } = require('./agent/start-agent.ts') as typeof StartAgentModule;
-    running = startAgent(context, options, () => {
+    const onStopped = (): void => {
       if (globals[HANDLE] === handle) delete globals[HANDLE];
-    });
+    };
+    running = startAgent(context, options, onStopped);
     return running;
   }
 

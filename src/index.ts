@@ -2,6 +2,7 @@
  * Public API of the package, and the entry of `--require`. As a preload it installs only the hooks; the agent and the two
  * classes are loaded with their first use, so that a process that never serves pays a few milliseconds.
  */
+import './core/root-context.ts';
 import type * as AgentModule from './agent.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { Agent } from './agent/api.ts';

@@ -22,7 +22,8 @@ import {
 const MAX_SILENCE_MS = 5 * 60_000;
 /** Bounds the work at start after a crash loop. */
 const MAX_BOXES = 20;
-const MAX_FOLDERS = 200;
+/** The folders of alerts are kept and only stay in the way. A look at one takes about 10 us. */
+const MAX_FOLDERS = 20_000;
 const MAX_JSON_BYTES = 4 * 1024 ** 2;
 
 /**
@@ -64,8 +65,12 @@ function foldersOfOthers(dir: string, self: Identity): string[] {
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== self.instance)
     .slice(0, MAX_FOLDERS)
-    .map(({ name }) => join(dir, name));
+    .map(({ name }) => join(dir, name))
+    .filter(isBlackBox);
 }
+
+const isBlackBox = (folder: string): boolean =>
+  [OWNER_NAME, ALERTS_NAME].some((name) => existsSync(join(folder, name)));
 
 function isAlive(folder: string, owner: BlackBoxOwner, now: { self: Identity; wallMs: number }): boolean {
   const { identity, bootId, startTicks } = owner;

@@ -214,3 +214,38 @@ test.each([
   expect(await child.exited).toEqual({ code: 0, signal: null });
   expect(child.stdout()).toContain(output);
 });
+
+test.each([
+  ['start() in a request', ''],
+  ['a preload, and a server that listens in a request', AGENT],
+])('%s does not keep the AsyncLocalStorage store of the request', async (_, preload) => {
+  const main = `
+    const { AsyncLocalStorage } = require('node:async_hooks');
+    const storage = new AsyncLocalStorage();
+    const wsguard = ${preload === '' ? `require(${JSON.stringify(AGENT)})` : 'null'};
+    const server = require('node:http').createServer();
+    let ref;
+    setTimeout(() => {
+      const store = {};
+      ref = new WeakRef(store);
+      storage.run(store, () => {
+        if (wsguard !== null) wsguard.start();
+        else require('node:diagnostics_channel').channel('tracing:net.server.listen:asyncEnd').publish({ server });
+      });
+    }, 10);
+    Object.defineProperty(server, 'listening', { value: true });
+    setTimeout(async () => {
+      for (let i = 0; i < 8; i += 1) {
+        global.gc();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      console.log(ref.deref() === undefined ? 'freed' : 'kept');
+      process.exit(0);
+    }, 2000);`;
+  const child = startChild({
+    files: { 'main.js': main },
+    nodeArgs: ['--expose-gc', ...(preload === '' ? [] : ['--require', preload])],
+  });
+  await child.exited;
+  expect(child.stdout()).toBe('freed\n');
+});

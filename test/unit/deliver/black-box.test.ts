@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -124,4 +125,10 @@ test('incomplete samples of another version are skipped', () => {
     appendFileSync(join(dir, 'killed', 'box-0.ndjson'), `${JSON.stringify(line)}\n`);
   const [crash] = claimCrashRecords(dir, next, NOW);
   expect(crash?.samples.map(({ seq }) => seq)).toEqual([7]);
+});
+
+test('a death is found among any number of folders of alerts', () => {
+  for (let n = 0; n < 300; n += 1) mkdirSync(join(dir, `alert-${n}`));
+  openBlackBox(dir, { ...killed, instance: 'zz-killed' }, NOW).writeSample(sampleOf());
+  expect(claimCrashRecords(dir, next, NOW)).toHaveLength(1);
 });
