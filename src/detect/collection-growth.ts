@@ -101,7 +101,7 @@ const COLLECTIONS: Readonly<Record<CollectionType, Collection>> = {
     metric: 'rooms',
     doubt: {
       because: 'they may be kept for more than their members',
-      isRemovedByRate: true,
+      isRemovedByRate: false,
     },
   },
 };
