@@ -85,7 +85,7 @@ function measureGrowth(
   const last = series.at(-1)!;
   const closed = last.closedTotal - first.closedTotal;
   const perClosed = closed >= MIN_CLOSED ? gained / closed : null;
-  const grownMs = last.atMs - first.atMs;
+  const grownMs = Math.max(1, last.atMs - first.atMs);
   const gainedBytes = row.bytes - (rows[start]?.bytes ?? 0);
   return {
     row,

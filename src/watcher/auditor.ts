@@ -35,6 +35,7 @@ interface Deps {
 
 interface Latest {
   readonly sample: Sample;
+  readonly receivedMs: number;
   readonly isSuspected: boolean;
   readonly memoryGrows: boolean;
 }
@@ -62,9 +63,10 @@ export class Auditor {
 
   /** Call it with each sample. */
   sample(sample: Sample, { suspicion, memoryGrows }: DetectionResult): void {
-    this.#latest = { sample, isSuspected: suspicion, memoryGrows };
+    const receivedMs = this.#context.clock.nowMs();
+    this.#latest = { sample, receivedMs, isSuspected: suspicion, memoryGrows };
     const dueMs = this.#nextMs();
-    if (dueMs === null || this.#running !== null || this.#scaledMs(sample) < dueMs) return;
+    if (dueMs === null || this.#running !== null || this.#scaledMs(this.#latest) < dueMs) return;
     void this.#start(true);
   }
 
@@ -105,12 +107,13 @@ export class Auditor {
     if (latest === null) return refused('the agent has no sample yet');
     const earlier = this.#censuses.at(-1)?.census.rows ?? null;
     const rows = earlier?.map(({ key, entries }) => ({ key, entries })) ?? null;
+    const atMs = this.#scaledMs(latest);
     const taken = await this.#deps.snapshots.takeCensus({ earlier: rows, mayStop: !isScheduled });
     if (taken.outcome !== 'done') {
-      this.#refusedAtMs = this.#scaledMs(latest.sample);
+      this.#refusedAtMs = this.#scaledMs(latest);
       return taken;
     }
-    this.#add(taken, latest);
+    this.#add(taken, latest, atMs);
     return {
       outcome: 'done',
       at: new Date(this.#context.clock.wallMs()).toISOString(),
@@ -121,12 +124,12 @@ export class Auditor {
     };
   }
 
-  #add({ census }: TakenCensus, { sample, memoryGrows }: Latest): void {
+  #add({ census }: TakenCensus, { sample, memoryGrows }: Latest, atMs: number): void {
     const { connections } = sample;
     const sum = (counts: Readonly<Record<string, number>>): number =>
       Object.values(counts).reduce((total, count) => total + count, 0);
     const audited: AuditedCensus = {
-      atMs: this.#scaledMs(sample),
+      atMs,
       closedTotal: sum(connections.closedTotal),
       active: sum(connections.active),
       census: { ...census, rows: census.rows.map((row) => this.#inScaledTime(row)) },
@@ -182,8 +185,10 @@ export class Auditor {
     return removedAfterMs === null ? row : { ...row, removedAfterMs: removedAfterMs * timeScale };
   }
 
-  #scaledMs({ uptimeMs }: Sample): number {
-    return uptimeMs * this.#context.setup.config.timeScale;
+  /** Scaled uptime now: a sample may be 15 s old. */
+  #scaledMs({ sample, receivedMs }: Latest): number {
+    const { clock, setup } = this.#context;
+    return (sample.uptimeMs + clock.nowMs() - receivedMs) * setup.config.timeScale;
   }
 
   #log(audit: Audit): void {

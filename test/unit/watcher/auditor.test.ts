@@ -1,0 +1,125 @@
+/** The auditor: when it takes censuses, what it makes of refusals, and the root cause that it gives to alerts. */
+import type { StartOptions } from '../../../src/config/schema.ts';
+import type { CensusEvidence } from '../../../src/detect/census-evidence.ts';
+import type { DetectionResult } from '../../../src/detection.ts';
+import type { CensusRequest, TakenCensus } from '../../../src/snapshots/take-census.ts';
+import type { ContainerRow, Refused } from '../../../src/types/index.ts';
+import { Auditor } from '../../../src/watcher/auditor.ts';
+import { alertOf } from '../../support/alerts.ts';
+import { byTransport, sampleOf } from '../../support/samples.ts';
+import { createTestContext } from '../../support/watcher-context.ts';
+
+const MINUTE_MS = 60_000;
+const CALM = { suspicion: false, memoryGrows: false } as DetectionResult;
+const REFUSED: Refused = { outcome: 'refused', reason: 'cannot fork: busy' };
+
+const rowOf = (entries: number): ContainerRow => ({
+  key: 'server.js clients Map',
+  type: 'Map',
+  owner: 'application',
+  name: 'clients',
+  path: ['clients'],
+  containers: 1,
+  entries,
+  largest: entries,
+  bytes: entries * 1000,
+  sampled: 20,
+  closed: 20,
+  open: 0,
+  location: { file: 'server.js', line: 7, function: null, package: null },
+  expected: null,
+  removedAfterMs: null,
+  removal: 'none',
+});
+
+const censusOf = (entries: number): TakenCensus => ({
+  outcome: 'done',
+  pauseMs: 12,
+  cpuMs: 300,
+  census: {
+    schema: 'wsguard.census/1',
+    nodes: 1000,
+    bytes: 1e6,
+    connections: { open: 10, closed: entries },
+    minEntries: 10,
+    rows: [rowOf(entries)],
+  },
+});
+
+function start(
+  options: StartOptions,
+  replies: (TakenCensus | Refused)[],
+  forkUnavailable: string | null = null,
+) {
+  const context = createTestContext(options, { forkUnavailable });
+  const requests: CensusRequest[] = [];
+  const evidence: CensusEvidence[] = [];
+  const updates: [string, unknown][] = [];
+  const auditor = new Auditor(context, {
+    snapshots: {
+      takeCensus: (request: CensusRequest) => {
+        requests.push(request);
+        return Promise.resolve(replies[requests.length - 1] ?? REFUSED);
+      },
+    } as never,
+    onEvidence: (each) => evidence.push(each),
+    updateAlert: (alertId, update) => updates.push([alertId, update]),
+  });
+  const at = async (minutes: number): Promise<void> => {
+    const closed = byTransport(minutes * 5);
+    const sample = sampleOf({ uptimeMs: minutes * MINUTE_MS });
+    auditor.sample({ ...sample, connections: { ...sample.connections, closedTotal: closed } }, CALM);
+    for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  };
+  return { auditor, requests, evidence, updates, at, faults: context.faults };
+}
+
+test('with an interval, censuses are taken in it and name what leaks', async () => {
+  const { auditor, requests, evidence, updates, at } = start({ audit: 20 }, [
+    censusOf(100),
+    censusOf(200),
+    censusOf(300),
+  ]);
+  for (const minutes of [5, 20, 30, 40, 60]) await at(minutes);
+  expect(requests.map(({ earlier }) => earlier?.[0]?.entries ?? null)).toEqual([null, 100, 200]);
+  expect(requests.every(({ mayStop }) => !mayStop)).toBe(true);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'found', gained: 200, perClosed: 1 });
+  expect(auditor.counts()).toEqual({ audits: { done: 3 }, suspects: 1 });
+  auditor.alert(alertOf({ id: 'a', kind: 'registry-growth', subject: 'clients', culprit: null }));
+  expect(updates).toMatchObject([['a', { culprit: { file: 'server.js', line: 7 } }]]);
+});
+
+test('auto schedules none yet, and agent.audit() takes one, in the process where there is no fork', async () => {
+  const { auditor, requests, evidence, at } = start({}, [censusOf(100)]);
+  expect(await auditor.audit()).toMatchObject({ outcome: 'refused' });
+  await at(90);
+  expect(requests).toEqual([]);
+  expect(evidence).toEqual([]);
+  expect(await auditor.audit()).toMatchObject({ outcome: 'done', pauseMs: 12, containers: 1, suspects: [] });
+  expect(requests).toEqual([{ earlier: null, mayStop: true }]);
+});
+
+test('a refused census is tried again 20 min later', async () => {
+  const { auditor, requests, at } = start({ audit: 20 }, [REFUSED, censusOf(100)]);
+  for (const minutes of [20, 30, 40]) await at(minutes);
+  expect(requests).toHaveLength(2);
+  expect(auditor.counts()).toEqual({ audits: { refused: 1, done: 1 }, suspects: null });
+});
+
+test.each([
+  [{ audit: 'off' }, null, 'censuses are switched off (WSGUARD_AUDIT=off)'],
+  [
+    { audit: 20, snapshot: 'inprocess' },
+    null,
+    'scheduled ones need a forked process (WSGUARD_SNAPSHOT=inprocess)',
+  ],
+  [{ audit: 20 }, 'this is darwin', 'cannot fork: this is darwin'],
+] as const)(
+  '%j: no census is scheduled, and the reason is said',
+  async (options, forkUnavailable, reason) => {
+    const { requests, evidence, at } = start(options, [], forkUnavailable);
+    await at(100);
+    expect(requests).toEqual([]);
+    expect(evidence[0]).toMatchObject({ unavailable: reason, nextMs: null });
+  },
+);
