@@ -98,7 +98,8 @@ test('a leak is critical when the limit is less than four hours away', () => {
     ...zombies(minute),
     ...(minute > 0 && minute % 3 === 0 ? { floorMb: 60 + 1.5 * minute } : {}),
   });
-  const { transitions } = run(60, filling);
+  // A limit is foretold from growth that has lasted at least half the time to it.
+  const { transitions } = run(110, filling);
   expect(transitions.some(({ severity }) => severity === 'critical')).toBe(true);
   expect(transitions.at(-1)?.timeToLimit).toMatchObject({ limit: 'heap', ms: expect.any(Number) });
   expect(run(60, zombies).transitions.every(({ severity }) => severity === 'warning')).toBe(true);

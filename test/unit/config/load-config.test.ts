@@ -204,11 +204,10 @@ test('a settings file of more than 1 MiB, or one that is not a regular file, is 
 
 test('a variable of a setting that this version does not have is unknown, without a misleading suggestion', () => {
   const { config, problems } = load({
-    env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_SPILL: 'off', WSGUARD_SNAPSHOT: 'fork' },
+    env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_SPILL: 'off' },
   });
   expect(Object.keys(config)).not.toContain('s3Bucket');
   expect(problems).toEqual([
-    { setting: 'WSGUARD_SNAPSHOT', source: 'env', value: 'fork', expected: 'one of auto, inprocess, off' },
     { setting: 'WSGUARD_S3_BUCKET', source: 'env', value: '(not read)', expected: UNKNOWN },
     { setting: 'WSGUARD_SPILL', source: 'env', value: '(not read)', expected: UNKNOWN },
   ]);
