@@ -11,7 +11,7 @@ import { takeSnapshot, type CaptureThread } from '../snapshots/take-snapshot.ts'
 import { clearStaleLock } from '../child-process/lock.ts';
 import { availableBytes, CgroupMemory } from '../core/cgroup.ts';
 import { refused } from '../core/outcome.ts';
-import type { FromWatcher, Link } from '../channel.ts';
+import type { FromWatcher, Link, WatcherSetup } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
 import type { Analysis, CaptureBudget, Failed, Headroom, Refused, Sample, Snapshot } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
@@ -44,6 +44,7 @@ export function createSnapshotQueue(
   const limits = createHeadroomReader();
   const dir = config.dir;
   const history = new CaptureHistory(setup.isDirSet ? dir : null);
+  const job = { dir, limits, clock, noChildReason };
   const thread = applicationThread(link);
   const budget = budgetOf(config);
   let turn: Promise<unknown> = Promise.resolve();
@@ -52,21 +53,17 @@ export function createSnapshotQueue(
   if (noFilesReason === null) clearStaleLock(dir, clock.wallMs());
 
   async function take(alertId: string | null, label: string): Promise<Snapshot> {
-    // Before the application is paused: without a child process the file could not be redacted.
-    const obstacle = noFilesReason ?? (config.redact === 'on' ? noChildReason : null);
+    const obstacle = obstacleTo(setup);
     if (obstacle !== null) return { outcome: 'refused', reason: obstacle };
     return takeSnapshot({
       thread,
       history,
       budget,
-      dir,
+      ...job,
       folder: join(dir, alertId ?? 'snapshots'),
       label,
       filesKept: countSnapshotsOfDay(dir, clock.wallMs(), DAY_MS / config.timeScale),
       isRunning: false,
-      limits,
-      clock,
-      noChildReason,
     });
   }
 
@@ -95,8 +92,7 @@ export function createSnapshotQueue(
       isBaselineTaken = true;
       void guard.runAsync('baseline', () => enqueue(null, 'baseline'), null);
     },
-    analyse: async (files) =>
-      analysisOrReason(await runAnalysis({ files, dir, limits, clock, noChildReason })),
+    analyse: async (files) => analysisOrReason(await runAnalysis({ ...job, files })),
   };
 }
 
@@ -106,6 +102,10 @@ function analysisOrReason(analysis: Awaited<ReturnType<typeof runAnalysis>>): An
     ? `${analysis.reason}; on another machine: ${analysis.command}`
     : analysis.reason;
 }
+
+/** Asked before the application is paused: without a child process the file could not be redacted. */
+const obstacleTo = ({ config, noFilesReason, noChildReason }: WatcherSetup): string | null =>
+  noFilesReason ?? (config.redact === 'on' ? noChildReason : null);
 
 /** It reads anew each time, because a child process is checked against it ten times a second. */
 function createHeadroomReader(): () => Headroom {
