@@ -6,7 +6,7 @@ const withSlow = (minute: number, shape: Shape, slow: number): Shape => {
   return { more: { connections: { ...connections, slow } } };
 };
 
-test('four unresponsive peers are no zombies yet, and what waits for them is a finding', () => {
+test('four unresponsive peers are no zombies yet, and their pending writes are a finding', () => {
   const { opened, transitions } = run(60, (minute) => ({
     unanswering: minute < 5 ? 0 : 4,
     sendBuffer: minute < 5 ? 0 : 2.2 * MB * (minute - 5),
