@@ -63,6 +63,38 @@ const MEMORY_CHECK_MS = 60_000;
 const SCHEDULED_LABEL = 'scheduled';
 const HIGH_MEMORY_LABEL = 'high-memory';
 
+const STEPS = ['start', 'loaded', 'drained'] as const;
+export type ProcedureStep = (typeof STEPS)[number];
+
+/** The three snapshots of `HeapAnalyzer.procedure()`. */
+export class SnapshotProcedure {
+  readonly #analyzer: HeapAnalyzer;
+  readonly #files = new Map<ProcedureStep, string>();
+
+  constructor(analyzer: HeapAnalyzer) {
+    this.#analyzer = analyzer;
+  }
+
+  /** Takes the snapshot of one step. A step may be taken again; the last one counts. Never rejects. */
+  async take(step: ProcedureStep): Promise<Snapshot> {
+    if (!STEPS.includes(step))
+      return failed('WSGUARD_ANALYZER_ARGUMENT', `expected one of ${STEPS.join(', ')}, got ${String(step)}`);
+    const snapshot = await this.#analyzer.takeSnapshot(step);
+    if (snapshot.outcome === 'written') this.#files.set(step, snapshot.file);
+    return snapshot;
+  }
+
+  /** Compares `drained` with `start`, in a child process. Never rejects. */
+  compare(): Promise<Analysis | AnalysisRefused | Failed> {
+    const missing = STEPS.filter((step) => !this.#files.has(step));
+    if (missing.length > 0) {
+      const reason = `no snapshot of ${missing.join(', ')} was written`;
+      return Promise.resolve(failed('WSGUARD_ANALYZER_ARGUMENT', reason));
+    }
+    return this.#analyzer.analyse([this.#files.get('start')!, this.#files.get('drained')!]);
+  }
+}
+
 /**
  * Takes heap snapshots of this process and analyses snapshot files in a child process. A snapshot that needs more memory,
  * disk space or time than is available is refused. Timers of this class do not keep the process alive.
@@ -174,6 +206,23 @@ export class HeapAnalyzer {
   /** The same as `analyse`. */
   analyze(files: string | readonly string[]): Promise<Analysis | AnalysisRefused | Failed> {
     return this.analyse(files);
+  }
+
+  /**
+   * Three snapshots that separate a leak from load: `start` before the clients connect, `loaded` while they are connected,
+   * `drained` after all have gone. What `drained` has and `start` had not is leaked.
+   *
+   * @example
+   * const procedure = analyzer.procedure();
+   * await procedure.take('start');
+   * // ... 1,000 clients connect ...
+   * await procedure.take('loaded');
+   * // ... and disconnect ...
+   * await procedure.take('drained');
+   * console.log(await procedure.compare());
+   */
+  procedure(): SnapshotProcedure {
+    return new SnapshotProcedure(this);
   }
 
   async #takeAutomatic(label: string): Promise<void> {

@@ -29,6 +29,7 @@ export type {
 export type MemoryMonitor = MemoryMonitorModule.MemoryMonitor;
 export declare const MemoryMonitor: typeof MemoryMonitorModule.MemoryMonitor;
 export type HeapAnalyzer = HeapAnalyzerModule.HeapAnalyzer;
+export type SnapshotProcedure = HeapAnalyzerModule.SnapshotProcedure;
 export declare const HeapAnalyzer: typeof HeapAnalyzerModule.HeapAnalyzer;
 
 /**

@@ -57,6 +57,29 @@ test('takeSnapshot writes one private, redacted file with the promised name and 
   expect(JSON.parse(text)).toHaveProperty('snapshot.node_count');
 });
 
+test('the procedure of three snapshots names what stayed after the clients had gone', () => {
+  const [missing, start, wrong, analysis] = run(`
+    const analyzer = new HeapAnalyzer({ snapshotDir: 's', pauseBudgetMs: 60000 });
+    class Client { constructor(n) { this.name = 'client ' + n; } }
+    const registry = new Map();
+    globalThis.registry = registry;
+    (async () => {
+      const procedure = analyzer.procedure();
+      print(await procedure.compare());
+      print(await procedure.take('start'));
+      print(await procedure.take('end'));
+      for (let n = 0; n < 1000; n += 1) registry.set(n, new Client(n));
+      await procedure.take('loaded');
+      await procedure.take('drained');
+      print(await procedure.compare());
+    })();
+  `) as [object, object, object, { suspects: { path: string }[] }];
+  expect(missing).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYZER_ARGUMENT' });
+  expect(start).toMatchObject({ outcome: 'written' });
+  expect(wrong).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYZER_ARGUMENT' });
+  expect(JSON.stringify(analysis.suspects[0])).toContain('registry');
+});
+
 test('without redaction the outcome says so', () => {
   const [snapshot] = run(`
     new HeapAnalyzer({ snapshotDir: 'raw', pauseBudgetMs: 60000, redact: false, method: 'inprocess' }).takeSnapshot('x').then(print);

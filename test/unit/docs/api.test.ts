@@ -43,6 +43,7 @@ const ANALYZER: Record<keyof HeapAnalyzer, true> = {
   takeSnapshot: true,
   scheduleSnapshots: true,
   watchMemory: true,
+  procedure: true,
   analyse: true,
   analyze: true,
 };
