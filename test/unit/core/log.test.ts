@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import { createLog } from '../../../src/core/log.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
@@ -81,26 +80,4 @@ test('remembers at most 200 lines', () => {
   log.info({ id: '0' }, 'a');
   log.info({ id: '200' }, 'a');
   expect(lines.map(({ id }) => id).slice(-2)).toEqual(['200', '0']);
-});
-
-test('counts the lines that a full stderr loses', () => {
-  const written: string[] = [];
-  const write = jest.spyOn(fs, 'writeSync').mockImplementation(() => {
-    throw Object.assign(new Error('full'), { code: 'EAGAIN' });
-  });
-  const log = createLog({ level: 'info', clock: createFakeClock(), thread: 'app' });
-  log.info({}, 'a');
-  log.info({}, 'b');
-  write.mockImplementation((_descriptor: number, text: unknown) => written.push(String(text)));
-  log.info({}, 'c');
-  write.mockRestore();
-  const lines = written
-    .join('')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as object);
-  expect(lines).toMatchObject([
-    { level: 40, dropped: 2 },
-    { level: 30, msg: 'c' },
-  ]);
 });
