@@ -58,15 +58,18 @@ function defineLazy(name: string, get: () => unknown): void {
 function logNotLoaded(error: unknown): void {
   const { code, message } = error as NodeJS.ErrnoException;
   // The same shape as the lines of core/log.ts, which may be the file that could not be loaded.
-  const line = { level: 50, pid: process.pid, name: 'wsguard', code: 'WSGUARD_FAULT', part: 'load' };
-  const text = {
-    ...line,
+  const line = {
+    level: 50,
+    pid: process.pid,
+    name: 'wsguard',
+    code: 'WSGUARD_FAULT',
+    part: 'load',
     error: code ?? message,
     msg: 'the agent could not be loaded; the application runs without it',
   };
   try {
     const { createStderrWriter } = require('./core/stderr.ts') as typeof StderrModule;
-    createStderrWriter()(`${JSON.stringify(text)}\n`);
+    createStderrWriter()(`${JSON.stringify(line)}\n`);
   } catch {
     // `--permission` can deny reading this file too.
   }

@@ -86,7 +86,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     watchEmitter: (name, emitter) => listeners.watch(name, emitter),
     watchConnection: (connection, options) => connections.watch(connection, options),
     pingAll: () => serverProbes.pingAll(),
-    setSuspicion: (on) => connections.setSuspicion(on),
+    setSuspicion: (on) => serverProbes.setSuspicion(on),
     locateListener: (emitter, event) => serverProbes.locateListeners(emitter, event),
     locateResources: (type) => Promise.resolve(guard.run('locate', () => resources.locate(type), null)),
     attached: () => ({

@@ -58,6 +58,7 @@ export class ServerProbes {
   readonly #discovery: CollectionDiscovery;
   readonly #slices: SliceRunner;
   #observer: AdditionObserver | null = null;
+  #hasSuspicion = false;
   readonly #tcpTable: TcpTable;
   readonly #stopTick: () => void;
   #tickedAtMs: number;
@@ -121,9 +122,17 @@ export class ServerProbes {
     };
   }
 
+  /** While on, a sample of the silent connections is pinged. */
+  setSuspicion(on: boolean): void {
+    this.#hasSuspicion = on;
+    if (on) this.#endObservation();
+    this.connections.setSuspicion(on);
+  }
+
   /** Pings every silent connection that may be pinged. Resolves when the time for the replies is over. */
   async pingAll(): Promise<void> {
     if (!this.#rules.pings) return;
+    this.#endObservation();
     // A sweep that is running has already passed some connections.
     await this.#sweep();
     this.connections.setPingEveryone(true);
@@ -178,7 +187,7 @@ export class ServerProbes {
     this.#retained.stop();
     this.#polling.stop();
     this.collections.stop();
-    this.#observer?.stop();
+    this.#endObservation();
     this.#discovery.stop();
     this.listeners.stop();
   }
@@ -269,8 +278,12 @@ export class ServerProbes {
     guard.run('discovery', () => this.#discovery.addObserved(observer.take()), undefined);
     for (const connection of exampleConnections(preloadHooks.sockets.open, namespaces))
       guard.run('observed handlers', () => observer.observe(connection, 'connection'), undefined);
-    if (!observer.isDone) return;
-    observer.stop();
+    if (observer.isDone) this.#endObservation();
+  }
+
+  /** A connection has room for one `emit` of the agent, and a ping whose pong is hidden needs it. */
+  #endObservation(): void {
+    this.#observer?.stop();
     this.#observer = null;
   }
 
@@ -303,7 +316,8 @@ export class ServerProbes {
 
   #observeAdditions({ servers }: SearchStart): void {
     const { guard } = this.#deps;
-    this.#observer?.stop();
+    this.#endObservation();
+    if (this.#hasSuspicion) return;
     const observer = new AdditionObserver(guard);
     this.#observer = observer;
     for (const { emitter } of servers)

@@ -76,8 +76,8 @@ test('registries, rooms and queues that handlers close over are found, with the 
   expect(run('discovery')).toEqual({
     registries: [
       { name: 'ws clients', entries: 4, source },
-      { name: 'Manager.connections', entries: 4, source },
       { name: 'clients', entries: 4, source },
+      { name: 'Manager.connections', entries: 4, source },
     ],
     // A constant, a cache of plain values, closures, and the array of one connection are not queues.
     queues: [{ name: 'jobs', items: 20, oldestAgeMs: null, isTaken: false, source }],
@@ -149,14 +149,16 @@ test('with the permission model the agent reports what it cannot see', () => {
   const [major = 0] = process.versions.node.split('.').map(Number);
   const flag = major >= 24 ? '--permission' : '--experimental-permission';
   const nodeArgs = [flag, `--allow-fs-read=${ROOT}/*`, ...(major >= 25 ? ['--allow-net'] : [])];
-  const { blind, faults } = run('permission', nodeArgs, '3');
+  const { blind, faults } = run('permission', nodeArgs, '5');
   expect(blind).toEqual([
     {
       what: 'collections that the application does not register',
       why: 'the inspector is not available (ERR_ACCESS_DENIED)',
     },
     { what: 'TCP retransmits (/proc/net/tcp)', why: 'it cannot be read (ERR_ACCESS_DENIED)' },
+    { what: 'whether peers of event streams respond', why: 'the protocol of event streams has no ping' },
     { what: 'open descriptors', why: '/proc/self/fd cannot be read (ERR_ACCESS_DENIED)' },
+    { what: 'timers', why: "the inspector does not show Node's lists of timers" },
   ]);
   expect(faults).toEqual([]);
 });
