@@ -4,7 +4,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 
-/** Created when the package is loaded, which is before the application runs anything in a context. */
-const root = new AsyncResource('WSGUARD', { requireManualDestroy: true });
+type Run = <T>(task: () => T) => T;
 
-export const runInRootContext = <T>(task: () => T): T => root.runInAsyncScope(task);
+/** Bound when the package is loaded, which is before the application runs anything in a context. */
+export const runInRootContext = AsyncResource.bind((task: () => unknown) => task()) as Run;
