@@ -147,8 +147,8 @@ function stopHttp(server: Server): StoppedServer {
 
 function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [object, Draining]> {
   if (isSocketIo(target)) {
-    const { sockets } = target.of('/') as { sockets: ReadonlyMap<string, SocketIoSocket> };
-    for (const socket of sockets.values()) yield [socket, socketIoConnection(socket)];
+    for (const [conn, sockets] of socketsByConnection(target))
+      yield [conn, socketIoConnection(conn, sockets)];
   } else if (isHttp(target)) {
     for (const response of eventStreamsOf(target)) yield [response, eventStream(response)];
   } else if (Symbol.iterator in target) {
@@ -161,8 +161,13 @@ function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [
   }
 }
 
+interface SocketIoConnection {
+  readonly readyState: string;
+  close(discard?: boolean): void;
+}
+
 interface SocketIoSocket {
-  readonly conn: { readonly readyState: string; close(discard?: boolean): void };
+  readonly conn: SocketIoConnection;
   emit(event: string, value: unknown): unknown;
   disconnect(close: boolean): unknown;
 }
@@ -181,10 +186,29 @@ const webSocketConnection = (ws: WebSocketLike, code: number): Draining => ({
   destroy: () => ws.terminate(),
 });
 
-const socketIoConnection = (socket: SocketIoSocket, { conn } = socket): Draining => ({
+interface SocketIoNamespace {
+  readonly sockets: ReadonlyMap<string, SocketIoSocket>;
+}
+
+/** A client has one connection and one socket in each namespace that it uses. */
+function socketsByConnection(server: SocketIoServerLike): Map<SocketIoConnection, SocketIoSocket[]> {
+  const { _nsps: namespaces } = server as { _nsps?: ReadonlyMap<string, SocketIoNamespace> };
+  const byConnection = new Map<SocketIoConnection, SocketIoSocket[]>();
+  for (const { sockets } of namespaces?.values() ?? [server.of('/') as SocketIoNamespace]) {
+    for (const socket of sockets.values()) {
+      const ofConnection = byConnection.get(socket.conn);
+      if (ofConnection === undefined) byConnection.set(socket.conn, [socket]);
+      else ofConnection.push(socket);
+    }
+  }
+  return byConnection;
+}
+
+const socketIoConnection = (conn: SocketIoConnection, sockets: readonly SocketIoSocket[]): Draining => ({
   close(reconnectInMs) {
-    socket.emit('SERVER_SHUTDOWN', shutdownHint(reconnectInMs));
-    socket.disconnect(true);
+    for (const socket of sockets) socket.emit('SERVER_SHUTDOWN', shutdownHint(reconnectInMs));
+    // This disconnects the sockets of all namespaces.
+    sockets[0]?.disconnect(true);
   },
   // The socket is disconnected at once; its polls or WebSocket take a little longer to deliver the hint.
   isOpen: () => conn.readyState !== 'closed',

@@ -4,6 +4,8 @@
  */
 export { BoundedMessageQueue } from './bounded-message-queue.ts';
 export type { BoundedMessageQueueOptions, QueueStats } from './bounded-message-queue.ts';
+export { claimInRedis } from './claim-in-redis.ts';
+export type { RedisClaimOptions, RedisSetLike } from './claim-in-redis.ts';
 export { ConnectionRegistry } from './connection-registry.ts';
 export type { Connection, ConnectionRegistryOptions, RegistryStats } from './connection-registry.ts';
 export { drain } from './drain.ts';

@@ -1,6 +1,5 @@
 /** `memoryGuard`: sheds load before the process runs out of memory. */
-import type { IncomingMessage } from 'node:http';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createLimitsReader, readHeapFlags } from '../sample/limits.ts';
 import { readMemory } from '../sample/memory.ts';
@@ -47,7 +46,7 @@ export interface MemoryGuardOptions {
   readonly exitBelowMs?: number;
   /**
    * Asked before `onExit`, so that the instances of a fleet do not exit together: resolve true for one of them at a time,
-   * for example with `SET claim 1 NX PX 60000` in Redis. A refused claim is asked for again at the next check.
+   * for example with `claimInRedis`. A refused claim is asked for again at the next check.
    */
   readonly claimExit?: () => Promise<boolean>;
 }
@@ -185,7 +184,9 @@ class ExitWatch {
       if (this.#state === 'claiming') this.#state = 'watching';
     };
     // A claim that cannot be made, because Redis is away for example, counts as refused.
-    claimExit().then((isGranted) => (isGranted && this.#state === 'claiming' ? exit() : refuse()), refuse);
+    // An async function, so that a claim that throws at once is refused like one that rejects.
+    const claim = async (): Promise<boolean> => claimExit();
+    claim().then((isGranted) => (isGranted && this.#state === 'claiming' ? exit() : refuse()), refuse);
   }
 
   #update(alert: Alert): void {

@@ -45,7 +45,7 @@ export function createSubscriber(
 }
 
 /** Only `redis` has `isOpen`; only ioredis has `status`. */
-const isNodeRedis = (client: object): boolean => 'isOpen' in client;
+export const isNodeRedis = (client: object): boolean => 'isOpen' in client;
 
 function ioRedisSubscriber(redis: IoRedisSubscriber, onMessage: OnMessage): Subscriber {
   redis.on('message', onMessage);

@@ -4,12 +4,19 @@ import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { WebSocket, WebSocketServer } from 'ws';
-import { fanout, type Fanout, type FanoutMessage, type RedisClientLike } from '../../src/remedy/index.ts';
+import {
+  claimInRedis,
+  fanout,
+  type Fanout,
+  type FanoutMessage,
+  type RedisClientLike,
+  type RedisSetLike,
+} from '../../src/remedy/index.ts';
 import { describeWith, startComponent, type Redis as RedisComponent } from '../support/components.ts';
 import { eventuallyPasses } from '../support/eventually.ts';
 
 interface OpenClient {
-  readonly client: RedisClientLike;
+  readonly client: RedisClientLike & RedisSetLike;
   /** Names of the channels that somebody subscribes to. */
   readonly channels: () => Promise<string[]>;
   readonly end: () => unknown;
@@ -20,7 +27,7 @@ async function openClient(library: string, url: string): Promise<OpenClient> {
     const client = new Redis(url);
     client.on('error', () => undefined);
     return {
-      client: client as unknown as RedisClientLike,
+      client,
       channels: async () => (await client.pubsub('CHANNELS')) as string[],
       end: () => client.disconnect(),
     };
@@ -29,7 +36,7 @@ async function openClient(library: string, url: string): Promise<OpenClient> {
   client.on('error', () => undefined);
   await client.connect();
   return {
-    client: client as unknown as RedisClientLike,
+    client,
     channels: () => client.pubSubChannels(),
     end: () => client.destroy(),
   };
@@ -131,6 +138,17 @@ describeWith(['redis'], 'fanout', () => {
       await bus.publish('key', 'a', { traceparent });
       await eventuallyPasses(() => expect(contexts).toHaveLength(1));
       expect(contexts[0]).toMatchObject({ key: 'key', traceparent });
+    });
+
+    test('of several processes one gets the claim, and the next one when it has ended', async () => {
+      const clients = await Promise.all([1, 2, 3].map(() => openClient(library, redis.url)));
+      ends.push(...clients.map(({ end }) => end));
+      const options = { key: `exit of ${library}`, ttlMs: 500 };
+      const claims = clients.map(({ client }) => claimInRedis(client, options));
+      const answers = await Promise.all(claims.map((claim) => claim()));
+      expect(answers.filter(Boolean)).toHaveLength(1);
+      await eventuallyPasses(async () => expect(await claims[1]!()).toBe(true));
+      expect(await claims[2]!()).toBe(false);
     });
 
     test('a restart of Redis is survived: messages arrive again, and no subscription is left over', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Server as SocketIoServer } from 'socket.io';
-import { io as connectSocketIo } from 'socket.io-client';
+import { io as connectSocketIo, Manager } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import {
   drain,
@@ -14,7 +14,6 @@ import {
   sseHeartbeat,
   type MemorySafeServer,
   type MemorySafeServerOptions,
-  type SocketIoServerLike,
 } from '../../src/remedy/index.ts';
 import { eventuallyPasses } from '../support/eventually.ts';
 
@@ -184,11 +183,28 @@ describe('drain', () => {
     );
     const hints: unknown[] = [];
     for (const socket of clients) socket.on('SERVER_SHUTDOWN', (hint: unknown) => hints.push(hint));
-    const result = await drain(io as unknown as SocketIoServerLike, { deadlineMs: 2_000 });
+    const result = await drain(io, { deadlineMs: 2_000 });
     expect(result).toEqual({ closed: 2, forced: 0 });
     await eventuallyPasses(() => expect(clients.map(({ connected }) => connected)).toEqual([false, false]));
     expect(hints).toHaveLength(2);
     expect(hints[0]).toMatchObject({ type: 'SERVER_SHUTDOWN' });
+  });
+
+  test('a Socket.IO client in several namespaces is one connection, and gets the hint in each', async () => {
+    const server = createServer();
+    const io = new SocketIoServer(server);
+    io.of('/chat');
+    io.of('/news');
+    const port = await listening(server);
+    const manager = new Manager(`http://127.0.0.1:${port}`, { reconnection: false });
+    const hints: string[] = [];
+    for (const name of ['/chat', '/news']) {
+      const socket = manager.socket(name);
+      socket.on('SERVER_SHUTDOWN', () => hints.push(name));
+      await new Promise((resolve) => socket.once('connect', () => resolve(null)));
+    }
+    expect(await drain(io, { deadlineMs: 2_000 })).toEqual({ closed: 1, forced: 0 });
+    await eventuallyPasses(() => expect(hints.toSorted()).toEqual(['/chat', '/news']));
   });
 });
 

@@ -125,19 +125,22 @@ describe('planned exit', () => {
 
   test('without a granted claim it waits, and asks again', async () => {
     const answers = [
-      Promise.reject(new Error('Redis is away')),
-      Promise.resolve(false),
-      Promise.resolve(true),
+      (): Promise<boolean> => {
+        throw new Error('the client is closed');
+      },
+      () => Promise.reject(new Error('Redis is away')),
+      () => Promise.resolve(false),
+      () => Promise.resolve(true),
     ];
     let asked = 0;
-    const { clock, exits, alert } = withAgent({ claimExit: () => answers[asked++]! });
+    const { clock, exits, alert } = withAgent({ claimExit: () => answers[asked++]!() });
     alert(inMinutes(5));
-    for (const count of [0, 0, 1]) {
+    for (const count of [0, 0, 0, 1]) {
       clock.advance(5_000);
       await new Promise((resolve) => setImmediate(resolve));
       expect(exits).toHaveLength(count);
     }
-    expect(asked).toBe(3);
+    expect(asked).toBe(4);
   });
 
   test('dispose while a claim is pending ends it', async () => {
