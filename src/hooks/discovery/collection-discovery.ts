@@ -2,13 +2,14 @@
 import { isMap, isProxy } from 'node:util/types';
 import { isAllowed } from '../../core/process.ts';
 import type { Blind, Clock } from '../../types/index.ts';
+import { inspectorConnection } from '../../core/inspector-connection.ts';
 import { withInspector } from '../inspector/inspector-session.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { Candidate, emptyReading, type DiscoveryReading } from './candidate.ts';
 import { scopesOf, type NamedValue } from './closure-scopes.ts';
 import { hasKey, isArray, isCollection } from './collection.ts';
 import { collectionRole, isProvisionalRole, type ConnectedIds, type RoleContext } from './collection-role.ts';
-import { classNameOf, FieldReader } from './field-reader.ts';
+import { classNameOf, FieldReader, readField } from './field-reader.ts';
 import {
   emittersOfConnection,
   exportedValues,
@@ -18,7 +19,7 @@ import {
 } from './handlers.ts';
 import { walkReferences, type ReachedCollection } from './reference-walk.ts';
 import type { ObservedAddition } from './addition-observer.ts';
-import { comparedNames, usesCapturedThis } from './source-text.ts';
+import { comparedNames, isWrittenInside, usesCapturedThis } from './source-text.ts';
 
 /** A search begins at these objects. */
 export interface SearchStart {
@@ -36,13 +37,12 @@ export interface SearchStart {
 /** A search runs when this many connections have opened, because applications add handlers and load modules late. */
 const SEARCH_AT_OPENED = [2, 20, 200, 2_000];
 const MAX_CANDIDATES = 400;
+const MAX_PROTOTYPES = 20;
 const MAX_COMPARED_NAMES = 1_000;
 /** Rows of collections of unknown purpose in a sample. */
 const MAX_PROVISIONAL_ROWS = 40;
 /** Provisional roles that one reading looks at again. */
 const ROLES_PER_READING = 10;
-/** Reading the scopes of a function takes 0.1 to 0.2 ms. */
-const FUNCTIONS_PER_SLICE = 2;
 /** Functions whose scopes are read from one emitter on: those that its handlers use, and those that these use. */
 const MAX_FUNCTIONS = 30;
 
@@ -173,16 +173,28 @@ export class CollectionDiscovery {
    * private to it; one that those of two connections reach is shared.
    */
   *#searchSteps(start: SearchStart): Generator<void, void> {
+    // Connecting takes milliseconds, so one session serves the whole search.
+    inspectorConnection.acquire();
+    try {
+      yield;
+      yield* this.#searchStepsConnected(start);
+    } finally {
+      inspectorConnection.release();
+    }
+  }
+
+  *#searchStepsConnected(start: SearchStart): Generator<void, void> {
     this.#fields.startPass();
     this.#unfollowedFunctions = 0;
     this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
     for (const library of [...start.servers.map(({ emitter }) => emitter), ...start.libraries])
       this.#excludeFieldsOf(library);
     const add = this.#addShared;
+    const upgradeMethods = start.servers.flatMap(({ emitter }) => methodsOf(emitter, 'completeUpgrade'));
     for (const server of start.servers) {
       const handlers = handlersOf(server);
       // The handlers of `upgrade` and `request` are mostly those of libraries.
-      if (server.events?.includes('connection') === true) this.#noteCapturedThis(handlers);
+      if (server.events?.includes('connection') === true) this.#noteCapturedThis(handlers, upgradeMethods);
       yield* this.#searchFrom(handlers, [], add);
     }
     const firstSeenBy = new Map<object, number>();
@@ -195,7 +207,7 @@ export class CollectionDiscovery {
       const fields = fieldsOfConnection(connection, this.#fields);
       yield* this.#searchFrom([], fields, addIfShared);
       for (const handlers of emittersOfConnection(connection).map(handlersOf)) {
-        this.#noteCapturedThis(handlers);
+        this.#noteCapturedThis(handlers, upgradeMethods);
         yield* this.#searchFrom(handlers, [], addIfShared);
       }
     }
@@ -218,10 +230,9 @@ export class CollectionDiscovery {
     if (variables.length > 0) level = [...level, ...this.#reach([variables], onReached)];
     for (let depth = 0; depth < 3 && level.length > 0; depth += 1) {
       const next: object[] = [];
-      for (let from = 0; from < level.length; from += FUNCTIONS_PER_SLICE) {
-        const scopes = withInspector((session) =>
-          level.slice(from, from + FUNCTIONS_PER_SLICE).flatMap((closure) => scopesOf(session, closure)),
-        );
+      for (const closure of level) {
+        const scopes = withInspector((session) => scopesOf(session, closure));
+        yield;
         for (const found of this.#reach(scopes, onReached)) {
           if (followed.has(found) || this.#followedFromServers.has(found)) continue;
           if (onReached === this.#addShared) this.#followedFromServers.add(found);
@@ -236,8 +247,11 @@ export class CollectionDiscovery {
     }
   }
 
-  #noteCapturedThis(handlers: readonly object[]): void {
-    this.#hasCapturedThis ||= handlers.some(usesCapturedThis);
+  #noteCapturedThis(handlers: readonly object[], upgradeMethods: readonly object[]): void {
+    this.#hasCapturedThis ||= handlers.some(
+      (handler) =>
+        usesCapturedThis(handler) && !upgradeMethods.some((method) => isWrittenInside(handler, method)),
+    );
   }
 
   #noteComparedNames(code: readonly object[]): void {
@@ -285,6 +299,7 @@ export class CollectionDiscovery {
   }
 
   stop(): void {
+    this.#search?.return?.();
     this.#search = null;
     this.#candidates = [];
     this.#arraysByPlace.clear();
@@ -337,6 +352,20 @@ export class CollectionDiscovery {
     this.#candidates.push(candidate);
     return candidate;
   }
+}
+
+/** The method as each class in the chain of prototypes defines it. */
+function methodsOf(instance: object, name: string): object[] {
+  const prototypes: object[] = [];
+  let owner = Object.getPrototypeOf(instance) as object | null;
+  while (owner !== null && !isProxy(owner) && prototypes.length < MAX_PROTOTYPES) {
+    prototypes.push(owner);
+    owner = Object.getPrototypeOf(owner) as object | null;
+  }
+  return prototypes.flatMap((prototype) => {
+    const method = readField(prototype, name);
+    return typeof method === 'function' && !isProxy(method) ? [method] : [];
+  });
 }
 
 const kindOf = (collection: object): string =>

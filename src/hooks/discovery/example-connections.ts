@@ -5,15 +5,20 @@ import type { ConnectedIds } from './collection-role.ts';
 import type { Namespace } from './library-servers.ts';
 
 const EXAMPLES_PER_TRANSPORT = 2;
+/** Reading all of 10,000 connections takes 2 ms. */
+const MAX_CONNECTIONS_READ = 500;
 const SAMPLE_IDS_PER_NAMESPACE = 10;
 
-/** The first two of each transport and of each namespace of Socket.IO. */
+/** The first two of each transport, among the oldest connections, and of each namespace of Socket.IO. */
 export function exampleConnections(
   open: ReadonlyMap<unknown, Connection | null>,
   namespaces: readonly Namespace[],
 ): object[] {
   const examples = new Map<string, object[]>();
+  let connectionsLeft = MAX_CONNECTIONS_READ;
   for (const connection of open.values()) {
+    if (connectionsLeft === 0) break;
+    connectionsLeft -= 1;
     if (connection === null) continue;
     const sameTransport = examples.get(connection.transport) ?? [];
     if (sameTransport.length < EXAMPLES_PER_TRANSPORT)

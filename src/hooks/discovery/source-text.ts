@@ -21,6 +21,10 @@ export const usesCapturedThis = (closure: object): boolean => {
   return ARROW_FUNCTION.test(source) && /\bthis\b/.test(source);
 };
 
+/** `ws` adds arrow functions of its own to each connection. They are written inside the method `completeUpgrade`. */
+export const isWrittenInside = (closure: object, method: object): boolean =>
+  textOf(method).includes(textOf(closure));
+
 const ARROW_FUNCTION = /^(?:async\s*)?(?:\([^{]*?\)|[\w$]+)\s*=>/;
 
 const textOf = (code: object): string => sourceOf(code).slice(0, MAX_SOURCE_CHARS);

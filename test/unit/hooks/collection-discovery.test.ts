@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { inspectorConnection } from '../../../src/core/inspector-connection.ts';
 import { CollectionDiscovery, type SearchStart } from '../../../src/hooks/discovery/collection-discovery.ts';
 import { connectedIds, exampleConnections } from '../../../src/hooks/discovery/example-connections.ts';
 import type { Namespace } from '../../../src/hooks/discovery/library-servers.ts';
@@ -37,7 +38,7 @@ function readWhile(discovery: CollectionDiscovery, count: number, add: (n: numbe
   return readAll(discovery);
 }
 
-test('a slice of a search reads the scopes of at most two functions', () => {
+test('a slice of a search reads the scopes of one function', () => {
   const discovery = newDiscovery();
   const helpers = Object.fromEntries(
     Array.from({ length: 20 }, (_, n) => [`${'help'.repeat(n + 1)}`, () => n]),
@@ -46,7 +47,7 @@ test('a slice of a search reads the scopes of at most two functions', () => {
   const start = startWith({ servers: [{ emitter: server, events: ['connection'] }] });
   let slices = 1;
   while (!discovery.searchSlice(2, start)) slices += 1;
-  expect(slices).toBeGreaterThanOrEqual(10);
+  expect(slices).toBeGreaterThanOrEqual(20);
   expect(discovery.isDue(2)).toBe(false);
   expect(discovery.isDue(20)).toBe(true);
 });
@@ -148,13 +149,51 @@ test('an inspector that refuses is a reason, and no fault', () => {
   ]);
 });
 
+test('a search that is stopped half-way disconnects from the inspector', () => {
+  const discovery = newDiscovery();
+  const server = new EventEmitter().on('connection', () => undefined);
+  discovery.searchSlice(2, startWith({ servers: [{ emitter: server, events: ['connection'] }] }));
+  expect(inspectorConnection.isConnected).toBe(true);
+  discovery.stop();
+  expect(inspectorConnection.isConnected).toBe(false);
+});
+
+test('the arrow functions that ws itself adds to a connection are not noted as a captured `this`', () => {
+  class Server extends EventEmitter {
+    readonly clients = new Set<object>();
+    completeUpgrade(ws: EventEmitter): void {
+      ws.on('close', () => this.clients.delete(ws));
+    }
+  }
+  const ofLibrary = new Server();
+  const connection = new EventEmitter();
+  ofLibrary.completeUpgrade(connection);
+  const discovery = newDiscovery();
+  search(discovery, 2, ofLibrary, [connection]);
+  expect(discovery.hasCapturedThis).toBe(false);
+  search(discovery, 20, new EventEmitter(), [connection]);
+  expect(discovery.hasCapturedThis).toBe(true);
+});
+
+test('example connections are taken among the oldest 500', () => {
+  const open = new Map([
+    ...Array.from({ length: 499 }, (_, n) => [n, null] as const),
+    [499, connectionWith({ transport: 'sse' })] as const,
+    [500, connectionWith({ transport: 'websocket' })] as const,
+  ]);
+  expect(exampleConnections(open, [])).toHaveLength(1);
+});
+
 test('a fault without a code is thrown, and the next search starts anew', () => {
   const discovery = newDiscovery();
   const start = Object.defineProperties(
     startWith({}),
     Object.getOwnPropertyDescriptors(failing(new Error('a fault'))),
   );
-  expect(() => discovery.searchSlice(2, start)).toThrow('a fault');
+  expect(() => {
+    while (!discovery.searchSlice(2, start));
+  }).toThrow('a fault');
+  expect(inspectorConnection.isConnected).toBe(false);
   search(discovery, 20, new EventEmitter());
   expect(discovery.blind()).toEqual([]);
 });
