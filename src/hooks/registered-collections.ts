@@ -34,6 +34,8 @@ export class RegisteredCollections {
   readonly #queues = new Map<string, Registered<QueueCounts>>();
   readonly #rooms = new Map<string, Registered<RoomCounts>>();
   #refusedTotal = 0;
+  /** The maps that were searched for dead collections since the last reading. */
+  readonly #swept = new Set<object>();
 
   constructor(guard: Guard) {
     this.#guard = guard;
@@ -76,6 +78,7 @@ export class RegisteredCollections {
 
   read(): { registries: RegistryReading[]; queues: QueueReading[]; rooms: RoomsReading[] } {
     const source = 'app' as const;
+    this.#swept.clear();
     return {
       registries: this.#rows(this.#registries, (name, entries) => ({ name, entries, source })),
       queues: this.#rows(this.#queues, (name, queue) => ({ name, ...queue, source })),
@@ -106,19 +109,21 @@ export class RegisteredCollections {
   /** A second registration of a name replaces the first, because an application may load a module again. */
   #register<T>(all: Map<string, Registered<T>>, name: string, registered: Registered<T>): Dispose {
     if (typeof name !== 'string' || name === '') throw watchArgumentError('name', name);
-    if (hasRoomFor(all, name)) all.set(name, registered);
+    if (this.#hasRoomFor(all, name)) all.set(name, registered);
     else this.#refusedTotal += 1;
     return () => {
       if (all.get(name) === registered) all.delete(name);
     };
   }
-}
 
-/** An application may register a collection for each user, and drop it. */
-function hasRoomFor(all: Map<string, Registered<unknown>>, name: string): boolean {
-  if (all.size < MAX_REGISTERED || all.has(name)) return true;
-  for (const [known, { ref }] of all) if (ref !== null && ref.deref() === undefined) all.delete(known);
-  return all.size < MAX_REGISTERED;
+  /** An application may register a collection for each user, and drop it: one search between two readings makes room. */
+  #hasRoomFor(all: Map<string, Registered<unknown>>, name: string): boolean {
+    if (all.size < MAX_REGISTERED || all.has(name)) return true;
+    if (this.#swept.has(all)) return false;
+    this.#swept.add(all);
+    for (const [known, { ref }] of all) if (ref !== null && ref.deref() === undefined) all.delete(known);
+    return all.size < MAX_REGISTERED;
+  }
 }
 
 function counterOf(thing: Watchable): Registered<number> {

@@ -13,6 +13,7 @@ import { WsInstrumentation } from './connections/ws-instrumentation.ts';
 import { emptyReading, type DiscoveryReading } from './discovery/candidate.ts';
 import { AdditionObserver } from './discovery/addition-observer.ts';
 import { CollectionDiscovery, type SearchStart } from './discovery/collection-discovery.ts';
+import { readField } from './discovery/field-reader.ts';
 import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
 import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
 import { eventOfPublicName, ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
@@ -171,6 +172,11 @@ export class ServerProbes {
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
+    if (this.#instrumentation.hasFixedPrototype)
+      blind.push({
+        what: 'messages and pings of a WebSocket class',
+        why: 'its `send` or `ping` cannot be replaced, for example because its prototype is frozen',
+      });
     blind.push(...this.#discovery.blind());
     const { unreadable } = this.#tcpTable;
     if (unreadable !== null) blind.push({ what: 'TCP retransmits (/proc/net/tcp)', why: unreadable });
@@ -262,7 +268,11 @@ export class ServerProbes {
   /** Null when no server has a limit. */
   #maxConnectionsOfServers(): number | null {
     const limits = this.#deps.guard
-      .run('server', () => this.#servers().map(({ server }) => server.maxConnections), [])
+      .run(
+        'server',
+        () => this.#servers().map(({ server }) => Number(readField(server, 'maxConnections'))),
+        [],
+      )
       .filter((limit) => Number.isFinite(limit) && limit > 0);
     return limits.length === 0 ? null : limits.reduce((sum, limit) => sum + limit, 0);
   }

@@ -333,6 +333,8 @@ export class ConnectionTracker implements SocketObserver {
     const ws = connection.appObject as WebSocketLike;
     if (!isOpen(ws) || hasHeartbeat(connection, rules, nowMs)) return NEVER_PINGED;
     if (connection.socket.timeout) return HAS_TIMEOUT;
+    // The pings of the application are not seen, so the connection is pinged like those of other libraries.
+    if (instrumentation.hasFixedPrototype) return connection.hidesPongs ? UNDER_SUSPICION : NEVER_PINGED;
     if (!instrumentation.hasAppPongListener(ws, connection)) return ON_SCHEDULE;
     // With two pings under way a peer may reply to the last one only, and the application would wait for its pong.
     if (!connection.hidesPongs || connection.roundTripStartMs !== NEVER) return NEVER_PINGED;
@@ -352,9 +354,14 @@ export class ConnectionTracker implements SocketObserver {
     if (detected === 'pending') this.socketOpened(socket);
     if (detected === null || detected === 'pending') return null;
     const connection = createConnection(socket, detected.transport, detected.appObject, nowMs);
-    this.#totals.addOpened(connection);
+    // First the part that a strange class can make fail: a connection that was added twice would be closed once.
     if (detected.transport === 'websocket')
-      this.#deps.instrumentation.instrument(detected.appObject as WebSocketLike);
+      this.#deps.guard.run(
+        'instrumentation',
+        () => this.#deps.instrumentation.instrument(detected.appObject as WebSocketLike),
+        undefined,
+      );
+    this.#totals.addOpened(connection);
     return connection;
   }
 

@@ -1,6 +1,9 @@
 /** Finds the object by which a library other than ws can send a ping frame on a socket: `websocket-driver`, `websocket`. */
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import { isArray } from '../discovery/collection.ts';
+import { readField } from '../discovery/field-reader.ts';
+import { hasMethod } from '../find-property.ts';
 
 /** `websocket-driver` is in `faye-websocket`, and so in SockJS. Both objects emit `pong`. */
 export interface LibraryConnection extends EventEmitter {
@@ -36,12 +39,14 @@ export class LibraryConnections {
   /** Reads the lists of connections again. 20,000 entries take a millisecond. */
   refresh(): void {
     for (const server of this.#servers()) {
-      const { connections } = server as { connections?: unknown };
-      if (!Array.isArray(connections)) continue;
-      for (const connection of connections.slice(-MAX_LISTED) as unknown[]) {
-        if (!isLibraryConnection(connection)) continue;
-        const { socket } = connection;
-        if (typeof socket === 'object' && socket !== null) this.#bySocket.set(socket, connection);
+      const connections = readField(server, 'connections');
+      if (!isArray(connections)) continue;
+      const first = Math.max(0, connections.length - MAX_LISTED);
+      for (let index = first; index < connections.length; index += 1) {
+        const connection = readField(connections, index);
+        const socket = readField(connection, 'socket');
+        if (typeof socket === 'object' && socket !== null && isLibraryConnection(connection))
+          this.#bySocket.set(socket as Socket, connection);
       }
     }
   }
@@ -54,13 +59,11 @@ export const isLibraryConnectionOpen = ({ readyState, connected }: LibraryConnec
 function driverOf(socket: Socket): LibraryConnection | null {
   const pipes = (socket as Piped)._readableState?.pipes;
   for (const stream of Array.isArray(pipes) ? (pipes as unknown[]) : [pipes]) {
-    const { _driver: driver } = (stream ?? {}) as { _driver?: unknown };
-    if (isLibraryConnection(driver) && 'frame' in driver) return driver;
+    const driver = readField(stream, '_driver');
+    if (isLibraryConnection(driver) && hasMethod(driver, 'frame')) return driver;
   }
   return null;
 }
 
-function isLibraryConnection(value: unknown): value is LibraryConnection {
-  const { ping, emit } = (value ?? {}) as Record<string, unknown>;
-  return typeof ping === 'function' && typeof emit === 'function';
-}
+const isLibraryConnection = (value: unknown): value is LibraryConnection =>
+  typeof value === 'object' && value !== null && hasMethod(value, 'ping') && hasMethod(value, 'emit');

@@ -1,5 +1,6 @@
 /** Counts the long-polling sessions of engine.io. They have no socket of their own, only an entry in `clients`. */
 import type { EventEmitter } from 'node:events';
+import { namesOf, readField } from '../discovery/field-reader.ts';
 import type { RetainedConnections } from './retained-connections.ts';
 
 export interface EngineServer extends EventEmitter {
@@ -63,14 +64,16 @@ export class PollingSessions {
   /** Yields the cost of each step, in sessions. */
   *#scanSteps(engines: readonly EngineServer[]): Generator<number, void> {
     this.#scan += 1;
-    for (const { clients, clientsCount } of engines) {
+    for (const engine of engines) {
+      const [clients, clientsCount] = [readField(engine, 'clients'), engine.clientsCount];
+      if (typeof clients !== 'object' || clients === null) continue;
       // Listing 10,000 keys takes a millisecond, so a large list gets a slice of its own.
       const listingCost = clientsCount > SLICE_SESSIONS ? SLICE_SESSIONS : 0;
       yield listingCost;
-      const ids = Object.keys(clients);
+      const ids = namesOf(clients);
       yield listingCost;
       for (const id of ids) {
-        this.#note(id, clients[id]);
+        this.#note(id, readField(clients, id) as EngineSocket | undefined);
         yield 1;
       }
     }

@@ -102,7 +102,8 @@ export class SocketTracker {
     subscribe(ACCEPTED, this.#onAccepted);
     subscribe(REQUEST, this.#onRequest);
     // Only a process with an IPC channel can be sent a socket.
-    if (process.channel !== undefined && process.channel !== null) this.#watchMessages();
+    if (process.channel !== undefined && process.channel !== null)
+      guard.run('message', () => this.#watchMessages(), undefined);
   }
 
   /** The observer is called synchronously for each socket that opens or closes. */

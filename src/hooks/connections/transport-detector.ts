@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';
+import { readField } from '../discovery/field-reader.ts';
 import type { Connection } from './connection.ts';
 import { isWebSocket, type WebSocketLike } from './web-socket.ts';
 
@@ -69,13 +70,12 @@ export class TransportDetector {
    * private detail of ws, so the value must also look like a WebSocket.
    */
   #findWebSocket(socket: Socket): WebSocketLike | null {
-    const fields = socket as unknown as Record<symbol, unknown>;
     for (const symbol of this.#webSocketSymbols) {
-      const value = fields[symbol];
+      const value = readField(socket, symbol);
       if (isWebSocket(value)) return value;
     }
     for (const symbol of Object.getOwnPropertySymbols(socket)) {
-      const value = symbol.description === 'websocket' ? fields[symbol] : null;
+      const value = symbol.description === 'websocket' ? readField(socket, symbol) : null;
       if (!isWebSocket(value)) continue;
       const symbols = this.#webSocketSymbols;
       if (symbols.length < MAX_SYMBOLS && !symbols.includes(symbol)) symbols.push(symbol);

@@ -16,6 +16,7 @@ export class WsInstrumentation {
   readonly #checkedPrototypes = new WeakSet<object>();
   readonly #originalPings = new WeakMap<object, Method>();
   readonly #undo: (() => void)[] = [];
+  #hasFixedPrototype = false;
   readonly #onPong: (this: WebSocketLike) => void;
 
   constructor(clock: Clock, connections: ReadonlyMap<Socket, Connection | null>) {
@@ -33,7 +34,14 @@ export class WsInstrumentation {
     if (this.#checkedPrototypes.has(proto)) return;
     this.#checkedPrototypes.add(proto);
     const owner = ownerOf(proto, 'send');
-    if (owner !== null && !this.#originalPings.has(owner)) this.#wrap(owner);
+    if (owner === null || this.#originalPings.has(owner)) return;
+    if (isReplaceable(owner, 'send') && isReplaceable(owner, 'ping')) this.#wrap(owner);
+    else this.#hasFixedPrototype = true;
+  }
+
+  /** A class whose methods cannot be replaced, for example a frozen one. */
+  get hasFixedPrototype(): boolean {
+    return this.#hasFixedPrototype;
   }
 
   /** Sends a ping by the original method, so that it does not count as a ping of the application. */
@@ -60,13 +68,9 @@ export class WsInstrumentation {
     const proto = owner as { send: Method; ping: Method };
     const { send, ping } = proto;
     this.#originalPings.set(owner, ping);
-    const counts = this as { messagesSent: number; messagesFailed: number };
+    const noteSend = (ws: WebSocketLike): void => this.#noteSend(ws);
     const wrappedSend: Method = function (this) {
-      // Clients in this process can use the same copy of ws. They are not connections of the server.
-      if (this._isServer !== false) {
-        if (this.readyState === OPEN) counts.messagesSent += 1;
-        else counts.messagesFailed += 1;
-      }
+      noteSend(this);
       // oxlint-disable-next-line prefer-rest-params -- ws reads its arguments by their number
       return Reflect.apply(send, this, arguments);
     };
@@ -88,6 +92,17 @@ export class WsInstrumentation {
     this.#undo.push(() => {
       if (proto[name] === wrapped) proto[name] = original;
     });
+  }
+
+  #noteSend(ws: WebSocketLike): void {
+    try {
+      // Clients in this process can use the same copy of ws. They are not connections of the server.
+      if (ws._isServer === false) return;
+      if (ws.readyState === OPEN) this.messagesSent += 1;
+      else this.messagesFailed += 1;
+    } catch {
+      // `send` was taken off its object and called without `this`. The original throws the error that the caller expects.
+    }
   }
 
   #notePing(ws: WebSocketLike): void {
@@ -113,6 +128,12 @@ export class WsInstrumentation {
     connection.roundTripStartMs = NEVER;
     connection.unansweredPingAtMs = NEVER;
   }
+}
+
+/** False for an accessor, and for a method that is frozen. */
+function isReplaceable(owner: object, name: string): boolean {
+  const descriptor = Object.getOwnPropertyDescriptor(owner, name);
+  return descriptor === undefined ? Object.isExtensible(owner) : descriptor.writable === true;
 }
 
 /** The prototype that has the method itself: wrapped there, once for all its subclasses. */

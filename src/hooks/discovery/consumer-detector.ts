@@ -1,4 +1,5 @@
 /** Detects whether the application removes items from the front of an array, which makes the array a queue. */
+import { readField } from './field-reader.ts';
 
 /** Only the start of a string is hashed, and no part is kept: a slice would keep the complete string alive. */
 const HASHED_CHARS = 64;
@@ -19,7 +20,8 @@ export class ConsumerDetector {
   /** Stays true once it is true: a queue whose consumer stops is a leak that the agent must report. */
   update(items: readonly unknown[]): boolean {
     if (this.#hasConsumer) return true;
-    const first = items[0];
+    // An element can be a getter.
+    const first = readField(items, 0);
     if (this.#previous !== null) {
       this.#comparisons += 1;
       if (!isSameItem(this.#previous, first)) this.#removals += 1;

@@ -33,6 +33,8 @@ export class ListenerCounts {
   readonly #names: UniqueNames;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
   #refusedWatches = 0;
+  /** The watched emitters were searched for dead ones since the last reading. */
+  #isSwept = false;
   /** Counts of earlier readings, for emitters that the present one does not reach. */
   readonly #lastCounts = new WeakMap<EventEmitter, ListenerCount>();
   /** Emitters that were counted since all of them were. */
@@ -62,6 +64,7 @@ export class ListenerCounts {
 
   /** `servers` are shown with any number of listeners: http and WebSocket servers, engines, `process`. */
   read(servers: readonly NamedEmitter[]): EmitterReading[] {
+    this.#isSwept = false;
     if (this.#isComplete) this.#counted = new WeakSet();
     this.#isComplete = true;
     this.#eventsLeft = MAX_EVENTS_PER_READING;
@@ -104,6 +107,8 @@ export class ListenerCounts {
   /** The application may register an emitter for each user, and drop it. */
   #hasRoomFor(name: string): boolean {
     if (this.#watched.size < MAX_WATCHED || this.#watched.has(name)) return true;
+    if (this.#isSwept) return false;
+    this.#isSwept = true;
     for (const [known, ref] of this.#watched) if (ref.deref() === undefined) this.#watched.delete(known);
     return this.#watched.size < MAX_WATCHED;
   }
@@ -119,8 +124,10 @@ export class ListenerCounts {
     this.#counted.add(emitter);
     if (count === null) return null;
     this.#eventsLeft -= Math.max(1, count.perEvent.length);
-    this.#lastCounts.set(emitter, count);
-    return count;
+    // Kept for each emitter: all names of 1,000 emitters with 2,000 events each would take 150 MB.
+    const kept = { ...count, perEvent: shownEvents(count) };
+    this.#lastCounts.set(emitter, kept);
+    return kept;
   }
 
   #all(servers: readonly NamedEmitter[]): CountedEmitter[] {
@@ -171,19 +178,22 @@ export class ListenerCounts {
 function rowsOf({ name, source }: CountedEmitter, count: ListenerCount | null): EmitterReading[] {
   if (count === null) return [];
   const { sum, eventCount, perEvent } = count;
-  const eventRows = perEvent
-    .filter(([, listeners]) => listeners >= MIN_SHOWN_LISTENERS)
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, MAX_EVENTS_PER_EMITTER)
-    .map(([event, listeners]) => ({
-      emitter: name,
-      event: String(event),
-      listeners,
-      eventNames: null,
-      source,
-    }));
+  const eventRows = perEvent.map(([event, listeners]) => ({
+    emitter: name,
+    event: String(event),
+    listeners,
+    eventNames: null,
+    source,
+  }));
   return [{ emitter: name, event: '*', listeners: sum, eventNames: eventCount, source }, ...eventRows];
 }
+
+/** The events with most listeners. */
+const shownEvents = ({ perEvent }: ListenerCount): ListenerCount['perEvent'] =>
+  perEvent
+    .filter(([, listeners]) => listeners >= MIN_SHOWN_LISTENERS)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MAX_EVENTS_PER_EMITTER);
 
 const isEmitter = (target: object): target is EventEmitter => hasMethod(target, 'eventNames');
 

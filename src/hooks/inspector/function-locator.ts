@@ -156,7 +156,7 @@ export class FunctionLocator {
       const isOutermost = index > 0 && index === local.length - 1;
       const scopeDepth = depth + 1 + (isOutermost ? OUTERMOST_SCOPE_DEPTH : index);
       for (const name of Object.keys(scope).slice(0, MAX_FIELDS)) {
-        const value = readVariable(scope as Record<string, unknown>, name);
+        const value = readVariable(scope, name);
         if (isWalkable(value)) yield { value, depth: scopeDepth };
       }
     }
@@ -181,10 +181,10 @@ const isWalkable = (value: unknown): value is object =>
   !types.isProxy(value) &&
   !ArrayBuffer.isView(value);
 
-/** Reading a `const` before its declaration has run throws. */
-function readVariable(scope: Record<string, unknown>, name: string): unknown {
+/** A `with` or the global of a vm context can have getters. Reading a `const` before its declaration has run throws. */
+function readVariable(scope: object, name: string): unknown {
   try {
-    return scope[name];
+    return Object.getOwnPropertyDescriptor(scope, name)?.value;
   } catch {
     return undefined;
   }

@@ -69,7 +69,8 @@ describe('closed connections that the list of a library keeps', () => {
   const listening = (fields: object): EventEmitter => closed(fields).on('close', () => undefined);
 
   test.each([
-    ['of ws', { readyState: 3 }, 'clients'],
+    ['of ws', { _readyState: 3 }, 'clients'],
+    ['of ws 6', { readyState: 3 }, 'clients'],
     ['of websocket', { connected: false }, 'connections'],
   ])('%s: those without a close listener are counted', (_library, state, field) => {
     const entries = [closed(state), listening(state), closed(state)];
@@ -91,11 +92,52 @@ describe('closed connections that the list of a library keeps', () => {
   });
 
   test('only the oldest entries are read', () => {
-    let reads = 0;
-    const entries = Array.from({ length: 1_000 }, () =>
-      Object.defineProperty(new EventEmitter(), 'readyState', { get: () => ((reads += 1), 1) }),
-    );
-    read(emitterWith({ shouldHandle: () => true, clients: new Set(entries) }));
-    expect(reads).toBe(20);
+    const entries = Array.from({ length: 1_000 }, () => closed({ _readyState: 3 }));
+    const [registry] = read(emitterWith({ shouldHandle: () => true, clients: new Set(entries) })).registries;
+    expect(registry).toMatchObject({ entries: 1_000, strippedEntries: 20 });
+  });
+});
+
+describe('no code of the application runs for a class of the application that looks like', () => {
+  const calls: string[] = [];
+  const hit = (name: string): never => {
+    calls.push(name);
+    throw new Error(name);
+  };
+  const withGetters = (names: readonly string[], holder: object): object => {
+    for (const name of names) Object.defineProperty(holder, name, { get: () => hit(name), enumerable: true });
+    return holder;
+  };
+  class Ring extends Set<unknown> {
+    override get size(): number {
+      return hit('size');
+    }
+    override [Symbol.iterator](): SetIterator<unknown> {
+      return hit('iterator');
+    }
+  }
+  const FIELDS = ['clientsCount', 'sids', 'clients', 'connections', 'pendingRequests', 'shouldHandle'];
+  afterEach(() => calls.splice(0));
+
+  test.each<[string, () => object]>([
+    ['a server, with own getters', () => withGetters(FIELDS, new EventEmitter())],
+    ['a server, with getters of its class', () => Object.create(withGetters(FIELDS, new EventEmitter()))],
+    [
+      'a server with a Proxy among its prototypes',
+      () => Object.create(new Proxy(new EventEmitter(), { get: () => hit('get'), has: () => hit('has') })),
+    ],
+    ['an adapter with getters', () => withGetters(['nsp', 'rooms'], emitterWith({ sids: new Map() }))],
+    [
+      'an adapter of a namespace with getters',
+      () => emitterWith({ sids: new Map(), nsp: withGetters(['name', 'sockets'], new EventEmitter()) }),
+    ],
+    [
+      'a ws server whose connections have getters',
+      () => emitterWith({ clients: new Set([withGetters(['readyState', '_readyState', 'connected'], {})]) }),
+    ],
+    ['a ws server with a Set of its own', () => emitterWith({ clients: new Ring() })],
+  ])('%s', (_, createServer) => {
+    expect(() => read(createServer())).not.toThrow();
+    expect(calls).toEqual([]);
   });
 });

@@ -247,3 +247,38 @@ test('an emitter without a usable constructor is named EventEmitter', () => {
   const { counts } = setUp({ buses: [withListeners(new Strange(), 8)] });
   expect(counts.read([])[0]).toMatchObject({ emitter: 'EventEmitter' });
 });
+
+test('a full table of watched emitters is searched for dead ones once between two readings', () => {
+  const { counts } = setUp();
+  const alive = Array.from({ length: 1_000 }, () => new EventEmitter());
+  for (const [index, emitter] of alive.entries()) counts.watch(`bus ${index}`, emitter);
+  const spy = jest.spyOn(WeakRef.prototype, 'deref');
+  try {
+    for (let n = 0; n < 100; n += 1) counts.watch(`further ${n}`, new EventEmitter());
+    expect(spy).toHaveBeenCalledTimes(1_000);
+  } finally {
+    spy.mockRestore();
+  }
+});
+
+test('300 emitters with 1,900 event names each are counted over several readings', () => {
+  const buses = Array.from({ length: 300 }, () => {
+    const bus = new EventEmitter();
+    // The fields of an emitter after 1,900 calls of `on`.
+    const events = Object.fromEntries(Array.from({ length: 1_900 }, (_, n) => [`topic ${n}`, noop]));
+    return Object.assign(bus, { _events: events, _eventsCount: 1_900 });
+  });
+  const { counts } = setUp({ buses });
+  const spy = jest.spyOn(Reflect, 'ownKeys');
+  try {
+    const shown: number[] = [];
+    for (let reading = 0; reading < 3; reading += 1) {
+      spy.mockClear();
+      shown.push(counts.read([]).length);
+      expect(spy.mock.calls.length).toBeLessThanOrEqual(3);
+    }
+    expect(shown).toEqual([3, 6, 9]);
+  } finally {
+    spy.mockRestore();
+  }
+});

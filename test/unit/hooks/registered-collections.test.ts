@@ -180,3 +180,20 @@ test.each<[string, (collections: RegisteredCollections) => unknown, string]>([
   );
   expect(collections.read()).toEqual({ registries: [], queues: [], rooms: [] });
 });
+
+test('a full table is searched for dead collections once between two readings', () => {
+  const { collections } = setUp();
+  const alive = Array.from({ length: 1_000 }, () => new Map());
+  for (const [index, map] of alive.entries()) collections.watchRegistry(`map ${index}`, map);
+  const spy = jest.spyOn(WeakRef.prototype, 'deref');
+  try {
+    for (let n = 0; n < 100; n += 1) collections.watchRegistry(`further ${n}`, new Map());
+    expect(spy).toHaveBeenCalledTimes(1_000);
+    collections.read();
+    spy.mockClear();
+    collections.watchRegistry('after a reading', new Map());
+    expect(spy).toHaveBeenCalledTimes(1_000);
+  } finally {
+    spy.mockRestore();
+  }
+});

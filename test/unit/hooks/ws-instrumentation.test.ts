@@ -242,3 +242,43 @@ test.each<[boolean, unknown]>([
 ])('isWebSocket: %s', (expected, value) => {
   expect(isWebSocket(value)).toBe(expected);
 });
+
+describe('an application that treats the class in an unusual way', () => {
+  test('send without `this` throws the error of the original', () => {
+    const { connect, originals } = setUp();
+    const { ws } = connect();
+    const errorOf = (send: () => unknown): unknown => {
+      try {
+        return send();
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    const messages = [ws, originals].map((owner) => errorOf(Reflect.get(owner, 'send') as () => unknown));
+    expect(messages[0]).toBe(messages[1]);
+  });
+
+  test('a getter that throws fails only where the original reads it', () => {
+    const { connect } = setUp();
+    const { ws } = connect();
+    Object.defineProperty(ws, 'readyState', {
+      get: () => {
+        throw new Error('odd');
+      },
+    });
+    expect(ws.send('data')).toBe('sent');
+  });
+
+  test.each(['freeze', 'seal and make read-only'])('%s: it stays, and the agent says so', (how) => {
+    const { connect, FakeWebSocket, instrumentation, originals } = setUp();
+    if (how === 'freeze') Object.freeze(FakeWebSocket.prototype);
+    else Object.defineProperty(FakeWebSocket.prototype, 'ping', { writable: false });
+    const { ws } = connect();
+    connect();
+    expect(instrumentation.hasFixedPrototype).toBe(true);
+    for (const name of ['send', 'ping']) expect(Reflect.get(ws, name)).toBe(Reflect.get(originals, name));
+    instrumentation.ping(ws);
+    expect(ws.calls).toEqual([['ping', ws]]);
+    instrumentation.stop();
+  });
+});
