@@ -29,6 +29,7 @@ import { Outputs } from './watcher/outputs.ts';
 import { openPersistence, type Persistence } from './watcher/persistence.ts';
 import { createPingScheduler, type PingScheduler } from './watcher/ping-scheduler.ts';
 import { Publisher } from './watcher/publisher.ts';
+import { scheduleRetention } from './watcher/retention-schedule.ts';
 import { createSnapshotQueue, type SnapshotQueue } from './watcher/snapshot-queue.ts';
 import { BlindLog, logStart } from './watcher/start-line.ts';
 import { WatcherState } from './watcher/state.ts';
@@ -49,6 +50,7 @@ class Watcher {
   readonly #descriptorClasses: DescriptorClasses | null;
   readonly #auditor: Auditor;
   readonly #stopHeartbeatCheck: Stop;
+  readonly #stopRetention: Stop;
   #crashRecords: readonly CrashRecord[];
 
   constructor(setup: WatcherSetup, port: Port, clock: Clock) {
@@ -83,6 +85,7 @@ class Watcher {
     this.#crashRecords = this.#persistence.crashRecords;
     this.#restoreAlerts();
     this.#stopHeartbeatCheck = this.#startHeartbeatCheck();
+    this.#stopRetention = scheduleRetention(context, () => this.#publisher.openAlerts().map(({ id }) => id));
     void outputs.ready.then(() => link.send('ready', null));
   }
 
@@ -91,6 +94,7 @@ class Watcher {
       () => this.#outputs.stop(),
       () => this.#investigation.stop(),
       () => this.#stopHeartbeatCheck(),
+      () => this.#stopRetention(),
     ];
     for (const stop of stops) this.#context.guard.run('stop', stop, undefined);
   }

@@ -4,7 +4,7 @@ import type { FromApp, Link, WatcherSetup } from '../channel.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
 import { noChildReason } from '../core/child-support.ts';
-import { reasonForNoFiles } from '../core/no-files.ts';
+import { chooseFolder } from '../core/no-files.ts';
 import type { MetricState } from '../export/metric.ts';
 import type { Alert, Identity, Log } from '../types/index.ts';
 import type { AgentEventEmitter } from './event-emitter.ts';
@@ -38,12 +38,17 @@ export interface AgentContext {
   watcherHost: WatcherHost | null;
 }
 
-export function directoryRights({
-  config,
-  sources,
-}: ResolvedConfig): Pick<AgentContext, 'isDirSet' | 'noFilesReason'> {
-  const noFilesReason = reasonForNoFiles(config, process.argv?.[1] ?? null);
-  return { noFilesReason, isDirSet: noFilesReason === null && ['file', 'code', 'env'].includes(sources.dir) };
+/** The settings with the folder that the agent uses as `dir`, and what it may do there. */
+export function withChosenFolder(
+  resolved: ResolvedConfig,
+): Pick<AgentContext, 'resolved' | 'isDirSet' | 'noFilesReason'> {
+  const { config, sources } = resolved;
+  const { dir, noFilesReason } = chooseFolder(config, process.argv?.[1] ?? null);
+  return {
+    resolved: { ...resolved, config: { ...config, dir } },
+    noFilesReason,
+    isDirSet: noFilesReason === null && ['file', 'code', 'env'].includes(sources.dir),
+  };
 }
 
 export function createWatcherSetup(

@@ -6,7 +6,7 @@ import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '..
 import { createLog } from '../core/log.ts';
 import type { Identity, Log, Stop } from '../types/index.ts';
 import type { Agent } from './api.ts';
-import { createWatcherSetup, directoryRights, type AgentContext } from './context.ts';
+import { createWatcherSetup, withChosenFolder, type AgentContext } from './context.ts';
 import { createEventEmitter } from './event-emitter.ts';
 import { installExitReport } from './exit-report.ts';
 import { createHeartbeatCounter, HEARTBEAT_PERIOD_MS } from './heartbeat-counter.ts';
@@ -106,13 +106,12 @@ function createContext(preload: PreloadContext, resolved: ResolvedConfig, info: 
   return {
     ...info,
     preload,
-    resolved,
     sampler: createSampler({ clock, guard, config: resolved.config, preloadHooks }),
     events: createEventEmitter(guard),
     heartbeat: createHeartbeatCounter(),
     openAlerts: new Map(),
     rawFiles: new Set(),
-    ...directoryRights(resolved),
+    ...withChosenFolder(resolved),
     metrics: null,
     link: null,
     samplingLoop: null,

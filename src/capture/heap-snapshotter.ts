@@ -7,7 +7,7 @@ import { openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
 import { inspectorConnection } from '../core/inspector-connection.ts';
-import { makePrivateFolder, removeFile } from '../core/folders.ts';
+import { makePrivateFolder } from '../core/folders.ts';
 import { failureFrom } from '../core/outcome.ts';
 import type {
   CaptureLimits,
@@ -23,7 +23,13 @@ import type {
 import { forkCapture } from './fork-capture.ts';
 import { forkUnavailableReason } from './fork-support.ts';
 import { smallObjectBytes } from './predict-cost.ts';
-import { diskFreeBytes, refusedDirectory, temporaryName, unusedName } from './snapshot-files.ts';
+import {
+  createRawFile,
+  diskFreeBytes,
+  refusedDirectory,
+  removeRawFile,
+  unusedName,
+} from './snapshot-files.ts';
 
 export interface HeapSnapshotterOptions {
   readonly limits: () => CaptureLimits;
@@ -63,7 +69,7 @@ export class HeapSnapshotter {
   }
 
   /**
-   * Writes the file in this process. With `redact` it has a hidden temporary name, and the caller must redact or remove
+   * Writes the file in this process. With `redact` it has a random name in a private folder, and the caller must redact or remove
    * it. Never throws.
    */
   write(request: WriteRequest): UnfinishedSnapshot | Failed {
@@ -84,7 +90,7 @@ export class HeapSnapshotter {
       const folder = resolve(dir);
       makePrivateFolder(folder);
       const finalFile = unusedName(folder, clock.wallMs(), label);
-      temporary = temporaryName(finalFile);
+      temporary = createRawFile(folder);
       const heapBefore = readHeap();
       const rssBefore = process.memoryUsage.rss();
       inspectorConnection.keepObjectIds();
@@ -100,7 +106,10 @@ export class HeapSnapshotter {
         fileBytes: statSync(temporary).size,
         rssGrowthBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
       };
-      if (!redact) renameSync(temporary, finalFile);
+      if (!redact) {
+        renameSync(temporary, finalFile);
+        removeRawFile(temporary);
+      }
       return {
         outcome: 'written',
         file: redact ? temporary : finalFile,
@@ -112,7 +121,7 @@ export class HeapSnapshotter {
         learned,
       };
     } catch (error) {
-      if (temporary !== null) removeFile(temporary);
+      if (temporary !== null) removeRawFile(temporary);
       return failureFrom(error);
     }
   }

@@ -1,8 +1,23 @@
 /** Names, sizes and leftovers of the snapshot files in a directory. */
 
-import { closeSync, existsSync, openSync, readSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readSync,
+  readdirSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { removeFile, unsafeFolderReason } from '../core/folders.ts';
+import {
+  createHiddenFile,
+  removeEmptyFolder,
+  removeFile,
+  sharedDirectoryOf,
+  unsafeFolderReason,
+} from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 
 const MAX_LABEL_LENGTH = 60;
@@ -14,7 +29,10 @@ const MIN_GZIP_BYTES = 18;
 /** Snapshots compress to a seventh to a fifteenth (measured). */
 const MAX_GZIP_RATIO = 15;
 const SNAPSHOT = /^heap-(\d+)-.+\.heapsnapshot(\.gz)?$/;
-const TEMPORARY = /^\..+\.(\d+)\.tmp$/;
+/** Files of other programs can end in `.tmp` too. Earlier versions left the prefix out. */
+const TEMPORARY = /^\.(?:wsguard-.+|heap-\d+-.+\.heapsnapshot.*|captures\.json)\.(\d+)\.tmp$/;
+/** A folder beside the snapshots, readable by this user only. */
+const RAW_FOLDER = '.raw';
 
 /** `heap-<epoch ms>-<label>.heapsnapshot`. A label has letters, digits, `-`, `_` and `.` only. */
 const snapshotName = (wallMs: number, label: string): string =>
@@ -40,7 +58,16 @@ export function safeLabel(label: string): string {
 
 /** A hidden name beside the file, with the pid of this process: `sweepLeftovers` finds it when the process is dead. */
 export const temporaryName = (file: string): string =>
-  join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
+  join(dirname(file), `.wsguard-${basename(file)}.${process.pid}.tmp`);
+
+/** An empty file for a raw snapshot, with a name that nobody can predict. `sweepLeftovers` finds it too. */
+export const createRawFile = (folder: string): string => createHiddenFile(join(folder, RAW_FOLDER));
+
+/** Also removes its folder when nothing else is in it. */
+export function removeRawFile(file: string): void {
+  removeFile(file);
+  if (basename(dirname(file)) === RAW_FOLDER) removeEmptyFolder(dirname(file));
+}
 
 /** Disk space that this user may use in the directory, or in its nearest ancestor that exists; null when unknown. */
 export function diskFreeBytes(dir: string): number | null {
@@ -61,8 +88,10 @@ const OFF_FILE = 'snapshots-off';
 export function refusedDirectory(dir: string): string | null {
   const unsafe = unsafeFolderReason(dir);
   if (unsafe !== null) return `${dir} is not safe for snapshots: ${unsafe}`;
-  const offFile = join(dir, OFF_FILE);
-  return existsSync(offFile) ? `snapshots are switched off by the file ${offFile}` : null;
+  const offFile = [dir, sharedDirectoryOf(dir)]
+    .flatMap((folder) => (folder === null ? [] : [join(folder, OFF_FILE)]))
+    .find((file) => existsSync(file));
+  return offFile === undefined ? null : `snapshots are switched off by the file ${offFile}`;
 }
 
 /** Number of snapshots of the last day in the directory and one level below. */
@@ -85,7 +114,7 @@ export function listSnapshots(dir: string): SnapshotFile[] {
     const wallMs = SNAPSHOT.exec(name)?.[1];
     if (wallMs === undefined) continue;
     const file = join(dir, name);
-    const stat = statSync(file, { throwIfNoEntry: false });
+    const stat = lstatSync(file, { throwIfNoEntry: false });
     if (stat?.isFile() === true) snapshots.push({ file, bytes: stat.size, wallMs: Number(wallMs) });
   }
   return snapshots.sort((a, b) => a.wallMs - b.wallMs);
@@ -97,7 +126,8 @@ export function listSnapshots(dir: string): SnapshotFile[] {
  */
 export function sweepLeftovers(dir: string, wallMs: number): string[] {
   const removed: string[] = [];
-  for (const folder of [dir, ...namesIn(dir).map((name) => join(dir, name))]) {
+  const folders = [dir, ...namesIn(dir).map((name) => join(dir, name))];
+  for (const folder of folders.flatMap((each) => [each, join(each, RAW_FOLDER)])) {
     for (const name of namesIn(folder)) {
       const file = join(folder, name);
       if (isLeftover(file, wallMs) && removeFile(file)) removed.push(file);
@@ -109,7 +139,7 @@ export function sweepLeftovers(dir: string, wallMs: number): string[] {
 function isLeftover(file: string, wallMs: number): boolean {
   const pid = Number(TEMPORARY.exec(basename(file))?.[1] ?? 0);
   if (pid === 0 || pid === process.pid || isProcessAlive(pid)) return false;
-  const stat = statSync(file, { throwIfNoEntry: false });
+  const stat = lstatSync(file, { throwIfNoEntry: false });
   return stat?.isFile() === true && wallMs - stat.mtimeMs > MIN_LEFTOVER_AGE_MS;
 }
 

@@ -3,11 +3,11 @@
  * child, so that the next process can end the child of an owner that was killed.
  */
 
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { readSmallRegularFile } from '../core/files.ts';
-import { makePrivateFolder, removeFile } from '../core/folders.ts';
+import { makePrivateFolder, removeFile, replaceFile } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 import type { Stop } from '../types/index.ts';
 import { ANALYSIS, CENSUS, REDACTION } from './entries.ts';
@@ -49,18 +49,19 @@ const NO_LOCK: Lock = {
  */
 export function takeLock(dir: string, wallMs: number): Lock | null {
   const file = join(dir, NAME);
-  const write = (child: number, untilWallMs: number, flag: 'w' | 'wx'): void => {
-    const holder: Holder = { host: hostname(), owner: process.pid, child, untilWallMs };
-    writeFileSync(file, JSON.stringify(holder), { mode: 0o600, flag });
-  };
+  const textOf = (child: number, untilWallMs: number): string =>
+    JSON.stringify({ host: hostname(), owner: process.pid, child, untilWallMs } satisfies Holder);
+  const update = (child: number, untilWallMs: number): void =>
+    ignoreErrors(() => replaceFile(file, textOf(child, untilWallMs)));
   // The second attempt follows the removal of a stale lock.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
       makePrivateFolder(dir);
-      write(0, wallMs + START_MS, 'wx');
+      // `wx` fails where a file or a link is: two processes cannot both take the lock.
+      writeFileSync(file, textOf(0, wallMs + START_MS), { mode: 0o600, flag: 'wx' });
       return {
-        setChild: (pid) => ignoreErrors(() => write(pid, 0, 'w')),
-        holdUntil: (untilWallMs) => ignoreErrors(() => write(0, untilWallMs, 'w')),
+        setChild: (pid) => update(pid, 0),
+        holdUntil: (untilWallMs) => update(0, untilWallMs),
         release: () => void removeFile(file),
       };
     } catch (error) {
@@ -90,7 +91,7 @@ export function releaseLockOnExit(dir: string): void {
 function removeIfStale(file: string, wallMs: number): boolean {
   const holder = read(file);
   if (holder === null) return removeFile(file);
-  const ageMs = wallMs - statSync(file).mtimeMs;
+  const ageMs = wallMs - lstatSync(file).mtimeMs;
   if (holder.host !== hostname()) return ageMs > MAX_FOREIGN_AGE_MS && removeFile(file);
   const isOwnerAtWork = holder.child === 0 && wallMs < holder.untilWallMs;
   const hasWork = isOwnerAtWork || orphanSignalOf(holder.child) !== null;

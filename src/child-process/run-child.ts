@@ -41,7 +41,8 @@ export interface ChildOptions {
 export type ChildOutcome = { readonly outcome: 'done'; readonly stdout: string } | Refused | Failed;
 
 const WATCH_MS = 100;
-const MAX_STDOUT_BYTES = 32 << 20;
+/** An analysis is below 0.5 MB. The watcher parses it within its heap limit (docs/architecture.md). */
+const MAX_STDOUT_BYTES = 8 << 20;
 const MAX_STDERR_BYTES = 64 << 10;
 const MAX_PROC_STATUS_BYTES = 64 << 10;
 const LOWEST_PRIORITY = 19;

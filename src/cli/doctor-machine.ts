@@ -9,7 +9,8 @@ import { loadAddon } from '../capture/native-addon.ts';
 import { refusedDirectory } from '../capture/snapshot-files.ts';
 import type { Config } from '../config/schema.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
-import { reasonForNoFiles } from '../core/no-files.ts';
+import { chooseFolder } from '../core/no-files.ts';
+import { privateFolderIn } from '../core/folders.ts';
 import { isAllowed } from '../core/process.ts';
 import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
 import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
@@ -96,9 +97,8 @@ function checkTcpTable(): Check {
 }
 
 function checkDirectory(config: Config): Check {
-  const { dir } = config;
-  const reason = reasonForNoFiles(config, null);
-  if (reason !== null) return check('directory', 'no', `WSGUARD_NO_FILES: ${reason}`);
+  const { dir, noFilesReason } = chooseFolder(config, null);
+  if (noFilesReason !== null) return check('directory', 'no', `WSGUARD_NO_FILES: ${noFilesReason}`);
   let existing = dir;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   try {
@@ -116,7 +116,7 @@ function checkDirectory(config: Config): Check {
 
 function checkSnapshots({ snapshot, pauseBudgetMs, redact, dir }: Config): Check {
   if (snapshot === 'off') return check('snapshots', 'off', 'WSGUARD_SNAPSHOT is off');
-  const refusal = refusedDirectory(dir);
+  const refusal = refusedDirectory(privateFolderIn(dir));
   if (refusal !== null) return check('snapshots', 'no', refusal);
   const pause = pauseBudgetMs === null ? 'the pause budget' : `a pause of ${formatCount(pauseBudgetMs)} ms`;
   const limits = `if memory, disk and ${pause} allow it`;

@@ -1,12 +1,13 @@
 /** The checks of `wsguard doctor --pid`: what /proc and the files of the agent show about a running process. */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { loadConfig, readConfigFile } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readSmallRegularFile } from '../core/files.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import type { Alert } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
+import { privateFolderIn } from '../core/folders.ts';
 import { CliError } from './command.ts';
 import { asUser, readUser } from './as-user.ts';
 import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
@@ -43,7 +44,10 @@ export function checkProcess(pid: number): DoctorReport {
       execArgv: argv.slice(1),
     }),
   );
-  const alerts = asUser(user, () => describeAlerts(join(root, config.dir), pid));
+  const [dir, alerts] = asUser(user, () => {
+    const folder = privateFolderIn(join(root, config.dir));
+    return [relative(root, folder), describeAlerts(folder, pid)];
+  });
   const checks = [
     program,
     checkAgent(argv, env, config),
@@ -51,7 +55,7 @@ export function checkProcess(pid: number): DoctorReport {
     checkMemory(pid),
     checkDescriptors(pid),
     ...checkKernelLimits(readKernelLimits(pid), socketInodes(pid).length),
-    check('directory', 'yes', `${config.dir}; ${alerts}`),
+    check('directory', 'yes', `/${dir}; ${alerts}`),
   ];
   return { checks, problems };
 }

@@ -1,11 +1,25 @@
-/** Creates and checks the private folders of the agent, and removes its files. */
-import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync, writeFileSync, type Stats } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+/** Creates and checks the private folders of the agent, and replaces and removes its files. */
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
+const OPEN_TO_OTHERS = 0o077;
 const ROOT = 0;
+/** Name of the private folder in a directory that other users can write to; the number of the user follows. */
+const SHARED_PREFIX = 'wsguard-';
 
 /**
  * Creates a folder and the missing ones above it, readable by this user only. Returns false when it exists already.
@@ -60,6 +74,57 @@ export function unsafeFolderReason(path: string): string | null {
     : `other users can write to it (mode ${octal(stat.mode)})`;
 }
 
+/**
+ * The folder that the agent uses for a configured directory: the directory itself, or a private folder in it where every user
+ * can write to the directory, as to `/tmp` and to many volumes of containers. Its name has the user, so that processes of
+ * two users do not meet. `unsafeFolderReason` says whether what stands there can be trusted.
+ */
+export function privateFolderIn(directory: string): string {
+  const userId = process.geteuid?.();
+  const stat = statOf(directory);
+  if (userId === undefined || stat?.isDirectory() !== true) return directory;
+  const isShared = (stat.uid === userId || stat.uid === ROOT) && (stat.mode & WRITABLE_BY_OTHERS) !== 0;
+  return isShared ? join(directory, `${SHARED_PREFIX}${userId}`) : directory;
+}
+
+/** The directory for which `privateFolderIn` returned this folder; null for any other folder. */
+export const sharedDirectoryOf = (folder: string): string | null =>
+  basename(folder) === `${SHARED_PREFIX}${process.geteuid?.()}` ? dirname(folder) : null;
+
+/**
+ * Creates a file with a random name in a folder that only this user can list. What writes to the path later, such as V8, can
+ * then neither follow a link nor write into a file that another user has opened. The name has the pid of this process.
+ */
+export function createHiddenFile(folder: string): string {
+  makeFolder(folder);
+  const stat = lstatSync(folder);
+  const isPrivate = stat.isDirectory() && (stat.mode & OPEN_TO_OTHERS) === 0;
+  const userId = process.geteuid?.();
+  // Windows has no user ids and modes.
+  if (userId !== undefined && (!isPrivate || stat.uid !== userId))
+    throw Object.assign(new Error(`${folder} is not a folder of this user only`), {
+      code: 'WSGUARD_DIR_UNSAFE',
+    });
+  const file = join(folder, `.wsguard-${randomName()}.${process.pid}.tmp`);
+  writeFileSync(file, '', { mode: PRIVATE_FILE, flag: 'wx' });
+  return file;
+}
+
+/** Replaces a file by a rename: a link in its place is removed and not followed, and no reader sees half of it. */
+export function replaceFile(file: string, text: string): void {
+  const temporary = join(dirname(file), `.wsguard-${randomName()}.${process.pid}.tmp`);
+  try {
+    writeFileSync(temporary, text, { mode: PRIVATE_FILE, flag: 'wx' });
+    renameSync(temporary, file);
+  } catch (error) {
+    removeFile(temporary);
+    throw error;
+  }
+}
+
+const RANDOM_BYTES = 12;
+const randomName = (): string => randomBytes(RANDOM_BYTES).toString('hex');
+
 /** Undefined where there is no such path, or where a file stands in the place of one of its folders. */
 function statOf(path: string): Stats | undefined {
   try {
@@ -74,6 +139,16 @@ function statOf(path: string): Stats | undefined {
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** Removes a folder that is empty. Returns true when it does not exist any more. */
+export function removeEmptyFolder(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
 
 /** Returns true when the file does not exist any more, even when another process removed it. */
 export function removeFile(file: string): boolean {

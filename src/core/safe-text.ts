@@ -56,7 +56,7 @@ function isToken(word: string): boolean {
  * `inbox:alice@example.com?token=x` becomes `inbox:*?*`.
  */
 export function publicName(name: string): string {
-  if (READABLE.test(name)) return name;
+  if (name.length <= MAX_NAME_CHARS && READABLE.test(name)) return name;
   let text = name.slice(0, MAX_SEARCHED_CHARS);
   for (const [pattern, replacement] of DATA) text = text.replace(pattern, replacement);
   text = text.replace(LONG_WORD, (word) => (isToken(word) ? PLACEHOLDER : word));

@@ -2,9 +2,10 @@
  * Reads the black boxes of earlier processes of the same service. Their files may be cut off, damaged or written by
  * another version; everything that is not complete is skipped.
  */
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSmallRegularFile } from '../core/files.ts';
+import { removeEmptyFolder } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 import { isKind } from '../kinds/index.ts';
 import type { Alert, BlackBoxOwner, CrashRecord, Identity, Sample } from '../types/index.ts';
@@ -22,6 +23,8 @@ import {
 const MAX_SILENCE_MS = 5 * 60_000;
 /** Bounds the work at start after a crash loop. */
 const MAX_BOXES = 20;
+/** Bounds the memory of the samples, which are about four times as large as their text. The other boxes wait for the next start. */
+const MAX_SAMPLE_BYTES = 2 * MAX_SEGMENT_BYTES;
 /** The folders of alerts are kept and only stay in the way. A look at one takes about 10 us. */
 const MAX_FOLDERS = 20_000;
 const MAX_JSON_BYTES = 4 * 1024 ** 2;
@@ -32,19 +35,23 @@ const MAX_JSON_BYTES = 4 * 1024 ** 2;
  */
 export function claimCrashRecords(dir: string, self: Identity, wallMs: number): CrashRecord[] {
   const boxes: CrashRecord[] = [];
+  let bytesLeft = MAX_SAMPLE_BYTES;
   for (const folder of foldersOfOthers(dir, self)) {
     if (boxes.length >= MAX_BOXES) break;
+    const bytes = sampleBytes(folder);
+    if (bytes > bytesLeft) continue;
     const owner = readJson(join(folder, OWNER_NAME)) as BlackBoxOwner | null;
     if (owner?.identity?.service !== self.service || isAlive(folder, owner, { self, wallMs })) continue;
     if (!claim(folder)) continue;
+    bytesLeft -= bytes;
     boxes.push({
       owner,
       samples: readSamples(folder),
       openAlerts: readAlerts(folder),
     });
-    discardSamples(folder);
     rmSync(join(folder, `${OWNER_NAME}.claimed`), { force: true });
     rmSync(join(folder, ALERTS_NAME), { force: true });
+    discardSamples(folder);
   }
   return boxes;
 }
@@ -56,6 +63,7 @@ export function claimOpenAlerts(dir: string, self: Identity): Alert[] {
     const alerts = readAlerts(folder);
     if (alerts.length === 0 || alerts[0]?.service !== self.service) return [];
     rmSync(join(folder, ALERTS_NAME), { force: true });
+    removeEmptyFolder(folder);
     return alerts;
   });
 }
@@ -91,6 +99,12 @@ function claim(folder: string): boolean {
     return false;
   }
 }
+
+const sampleBytes = (folder: string): number =>
+  SEGMENT_NAMES.reduce(
+    (sum, name) => sum + (lstatSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
 
 function lastWriteMs(folder: string): number {
   const times = SEGMENT_NAMES.map(

@@ -2,18 +2,9 @@
  * Keeps the last hour of samples and the open alerts on disk, written as they arrive: SIGKILL and the OOM killer leave
  * no time to save anything. Written samples survive the death of the process, but not a crash of the machine.
  */
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, makePrivateFolder } from '../core/folders.ts';
+import { makeFolder, makePrivateFolder, removeEmptyFolder, replaceFile } from '../core/folders.ts';
 import type { Alert, BlackBoxOwner, Identity, Sample } from '../types/index.ts';
 
 /** Two segments of half an hour each at the default interval. A full segment replaces the older one. */
@@ -78,23 +69,19 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
 
 /**
  * Deletes the samples and the owner file, which marks a regular exit; the open alerts stay. The application thread
- * calls it at `exit`, when the watcher may be gone, so it does no more than three unlinks.
+ * calls it at `exit`, when the watcher may be gone, so it does no more than three unlinks and removes the folder when it is
+ * empty.
  */
 export function discardSamples(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of [...SEGMENT_NAMES, OWNER_NAME]) rmSync(join(folder, name), { force: true });
+  removeEmptyFolder(folder);
 }
 
 /** Deletes and creates the file, so that a link which another user put there is never followed. */
 function createFile(file: string): number {
   rmSync(file, { force: true });
   return openSync(file, 'wx', PRIVATE_FILE);
-}
-
-function replaceFile(file: string, text: string): void {
-  rmSync(`${file}.tmp`, { force: true });
-  writeFileSync(`${file}.tmp`, text, { mode: PRIVATE_FILE, flag: 'wx' });
-  renameSync(`${file}.tmp`, file);
 }
 
 /** Identifies one boot of the machine; `null` outside Linux. */

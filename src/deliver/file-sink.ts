@@ -31,6 +31,7 @@ const ROTATED_NAME = 'alerts.1.ndjson';
 /** docs/alerts.md promises this number. */
 const MAX_BYTES = 10 * 1024 * 1024;
 const PRIVATE_FILE = 0o600;
+const ROOT = 0;
 const DELIVERED: Delivery = { outcome: 'delivered' };
 const DISK_FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const DENIED_CODES = new Set([
@@ -102,9 +103,17 @@ async function openToAppend(path: string): Promise<FileHandle> {
   // On Windows the last two are undefined although their type is number; undefined counts as 0 here.
   const flags = O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK | (isOwnLink ? 0 : O_NOFOLLOW);
   const file = await open(path, flags, PRIVATE_FILE);
-  if (isOwnLink || (await file.stat()).isFile()) return file;
+  const fileStat = await file.stat();
+  if (isOwnLink || (fileStat.isFile() && isTrusted(fileStat.uid))) return file;
   await file.close();
-  throw Object.assign(new Error(`${ALERTS_NAME} is not a regular file`), { code: 'EEXIST' });
+  const message = `${ALERTS_NAME} is not a regular file of this user`;
+  throw Object.assign(new Error(message), { code: 'EEXIST' });
+}
+
+/** Another user could read what is written to a file of his. Windows has no user ids. */
+function isTrusted(userId: number): boolean {
+  const ownId = process.geteuid?.();
+  return ownId === undefined || userId === ownId || userId === ROOT;
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {

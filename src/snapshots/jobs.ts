@@ -7,7 +7,7 @@ import { renameSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { headroomBytes } from '../capture/gate.ts';
 import { analysisRssBytes, childHeapMib, redactionRssBytes } from '../capture/predict-cost.ts';
-import { sweepLeftovers, temporaryName, unpackedBytes } from '../capture/snapshot-files.ts';
+import { removeRawFile, sweepLeftovers, temporaryName, unpackedBytes } from '../capture/snapshot-files.ts';
 import { cpuShareFor } from '../child-process/cpu-share.ts';
 import { ANALYSIS, REDACTION, type ChildEntry } from '../child-process/entries.ts';
 import { takeLock, type Lock } from '../child-process/lock.ts';
@@ -101,7 +101,10 @@ export async function finishSnapshot(
   const { file: rawFile, finalFile, method, pauseMs, bytes } = taken;
   if (!redact) return { outcome: 'written', file: rawFile, method, pauseMs, bytes, redacted: false };
   const redactedFile = temporaryName(`${finalFile}.redacted`);
-  const removeBoth = (): void => [rawFile, redactedFile].forEach(removeFile);
+  const removeBoth = (): void => {
+    removeFile(redactedFile);
+    removeRawFile(rawFile);
+  };
   process.once('exit', removeBoth);
   try {
     const job = { from: rawFile, to: redactedFile, redact: true, gzip: false, owner: process.pid };

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { CaptureHistory } from '../capture/capture-history.ts';
 import { decideCapture, type CaptureAllowed } from '../capture/gate.ts';
 import { analysisRssBytes } from '../capture/predict-cost.ts';
+import { removeRawFile } from '../capture/snapshot-files.ts';
 import { CENSUS } from '../child-process/entries.ts';
 import type { Lock } from '../child-process/lock.ts';
-import { removeFile } from '../core/folders.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
 import type { CaptureBudget, CensusResult, Failed, Refused } from '../types/index.ts';
 import { captureInto } from './forked-capture.ts';
@@ -94,7 +94,7 @@ async function takeInProcess(options: CensusOptions, lock: Lock): Promise<TakenC
     const counted = await runTask(options, readerOf(taken.file, taken.bytes, options), lock);
     return counted.outcome === 'done' ? resultOf(counted.stdout, taken.pauseMs) : counted;
   } finally {
-    removeFile(taken.file);
+    removeRawFile(taken.file);
   }
 }
 

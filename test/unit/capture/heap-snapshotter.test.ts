@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { HeapSnapshotter } from '../../../src/capture/heap-snapshotter.ts';
 import type { HeapSnapshotterOptions } from '../../../src/capture/heap-snapshotter.ts';
 import type { UnfinishedSnapshot } from '../../../src/types/index.ts';
@@ -48,7 +48,10 @@ test('writes a hidden temporary file for redaction and measures its cost', () =>
   });
   expect(snapshot.learned.smallObjectBytes).toBeGreaterThan(1e6);
   expect(basename(snapshot.finalFile)).toMatch(/^heap-\d{13}-after-deploy\.heapsnapshot$/);
-  expect(basename(snapshot.file)).toBe(`.${basename(snapshot.finalFile)}.${process.pid}.tmp`);
+  expect(basename(snapshot.file)).toMatch(new RegExp(`^\\.wsguard-[\\da-f]{24}\\.${process.pid}\\.tmp$`));
+  expect(dirname(snapshot.file)).toBe(join(dir, 'new', '.raw'));
+  expect(statSync(snapshot.file).mode & 0o777).toBe(0o600);
+  expect(statSync(dirname(snapshot.file)).mode & 0o777).toBe(0o700);
   expect(readFileSync(snapshot.file, 'utf8')).toBe(CONTENT);
   expect(existsSync(snapshot.finalFile)).toBe(false);
   expect(statSync(join(dir, 'new')).mode & 0o777).toBe(0o700);

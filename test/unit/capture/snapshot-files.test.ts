@@ -13,6 +13,7 @@ import {
   unpackedBytes,
   unusedName,
 } from '../../../src/capture/snapshot-files.ts';
+import { makePrivateFolder, privateFolderIn } from '../../../src/core/folders.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -53,13 +54,19 @@ test('removes old temporary files of dead processes here and one level below; th
   const dead = 2 ** 30;
   const below = join(dir, 'alert');
   mkdirSync(below);
+  const raw = join(below, '.raw');
+  mkdirSync(raw);
   const gone = [
     join(dir, `.heap-1-a.heapsnapshot.${dead}.tmp`),
-    join(below, `.heap-1-b.heapsnapshot.${dead}.tmp`),
+    join(dir, `.wsguard-captures.json.${dead}.tmp`),
+    join(below, `.wsguard-heap-1-b.heapsnapshot.${dead}.tmp`),
+    join(raw, `.wsguard-0a1b.${dead}.tmp`),
   ];
   const kept = [
     temporaryName(join(dir, 'heap-2-c.heapsnapshot')),
-    join(dir, `.heap-1-x.${process.ppid}.tmp`),
+    join(dir, `.wsguard-heap-1-x.${process.ppid}.tmp`),
+    join(dir, `.invoice-draft.${dead}.tmp`),
+    join(below, `.heap-of-invoices.${dead}.tmp`),
   ];
   for (const file of [...gone, ...kept]) writeFileSync(file, '');
   expect(sweepLeftovers(dir, Date.now())).toEqual([]);
@@ -108,6 +115,15 @@ describe('a directory for snapshots', () => {
     expect(refusedDirectory(dir)).toBe(
       `snapshots are switched off by the file ${join(dir, 'snapshots-off')}`,
     );
+  });
+
+  test('the file also counts in the shared directory around the private folder', () => {
+    chmodSync(dir, 0o1777);
+    const folder = privateFolderIn(dir);
+    makePrivateFolder(folder);
+    expect(refusedDirectory(folder)).toBeNull();
+    writeFileSync(join(dir, 'snapshots-off'), '');
+    expect(refusedDirectory(folder)).toContain('switched off');
   });
 });
 

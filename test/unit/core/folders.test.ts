@@ -6,6 +6,8 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -13,7 +15,18 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder, makePrivateFolder, removeFile, unsafeFolderReason } from '../../../src/core/folders.ts';
+import {
+  createHiddenFile,
+  makeFolder,
+  makePrivateFolder,
+  privateFolderIn,
+  removeEmptyFolder,
+  removeFile,
+  replaceFile,
+  sharedDirectoryOf,
+  unsafeFolderReason,
+} from '../../../src/core/folders.ts';
+import { chooseFolder } from '../../../src/core/no-files.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -88,4 +101,114 @@ asRoot('a folder and a symbolic link of another user are refused', () => {
 
 test('a path below a file has no owner, so it is not unsafe: writing there fails and is reported', () => {
   expect(unsafeFolderReason('/dev/null/wsguard')).toBeNull();
+});
+
+describe('a directory that other users can write to', () => {
+  const ownFolder = (shared: string): string => join(shared, `wsguard-${process.geteuid?.()}`);
+  const createShared = (mode: number): string => {
+    const shared = join(dir, 'shared');
+    mkdirSync(shared);
+    chmodSync(shared, mode);
+    return shared;
+  };
+
+  onLinux.each([0o777, 0o1777, 0o775, 0o2775])('has a private folder of this user (mode %o)', (mode) => {
+    const shared = createShared(mode);
+    const folder = privateFolderIn(shared);
+    expect(folder).toBe(ownFolder(shared));
+    expect(sharedDirectoryOf(folder)).toBe(shared);
+    makePrivateFolder(folder);
+    expect(statSync(folder).mode & 0o7777).toBe(0o700);
+    expect(unsafeFolderReason(folder)).toBeNull();
+    expect(statSync(shared).mode & 0o7777).toBe(mode);
+  });
+
+  onLinux('a private directory, and one that does not exist yet, are used as they are', () => {
+    expect([privateFolderIn(dir), privateFolderIn(join(dir, 'none'))]).toEqual([dir, join(dir, 'none')]);
+    expect(sharedDirectoryOf(dir)).toBeNull();
+  });
+
+  asRoot.each<[string, (folder: string) => void]>([
+    [
+      'a folder of another user',
+      (folder) => {
+        mkdirSync(folder);
+        chownSync(folder, 65_534, 65_534);
+      },
+    ],
+    [
+      'a link of another user',
+      (folder) => {
+        symlinkSync(dir, folder);
+        lchownSync(folder, 65_534, 65_534);
+      },
+    ],
+    [
+      'a folder that others can write to',
+      (folder) => {
+        mkdirSync(folder);
+        chmodSync(folder, 0o777);
+      },
+    ],
+  ])('%s in its place is refused', (_, plant) => {
+    const shared = createShared(0o777);
+    plant(ownFolder(shared));
+    const { dir: chosen, noFilesReason } = chooseFolder({ dir: shared, networkDir: 'off' }, null);
+    expect(chosen).toBe(ownFolder(shared));
+    expect(noFilesReason).toContain('is not private');
+    expect(() => makePrivateFolder(chosen)).toThrow(expect.objectContaining({ code: 'WSGUARD_DIR_UNSAFE' }));
+  });
+
+  asRoot('a folder that was replaced after the start is noticed at the next write', () => {
+    const folder = privateFolderIn(createShared(0o777));
+    makePrivateFolder(folder);
+    renameSync(folder, `${folder}-moved`);
+    mkdirSync(folder);
+    chownSync(folder, 65_534, 65_534);
+    expect(() => makePrivateFolder(folder)).toThrow(expect.objectContaining({ code: 'WSGUARD_DIR_UNSAFE' }));
+  });
+});
+
+describe('a hidden file', () => {
+  test('has a random name, in a folder of this user only', () => {
+    const [first, second] = [createHiddenFile(join(dir, 'raw')), createHiddenFile(join(dir, 'raw'))];
+    expect(first).not.toBe(second);
+    expect(statSync(first).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dir, 'raw')).mode & 0o777).toBe(0o700);
+  });
+
+  onLinux('is not created in a folder that others can list, nor through a link', () => {
+    mkdirSync(join(dir, 'open'));
+    chmodSync(join(dir, 'open'), 0o755);
+    symlinkSync(dir, join(dir, 'link'));
+    for (const name of ['open', 'link'])
+      expect(() => createHiddenFile(join(dir, name))).toThrow(
+        expect.objectContaining({ code: 'WSGUARD_DIR_UNSAFE' }),
+      );
+    expect(readdirSync(join(dir, 'open'))).toEqual([]);
+  });
+});
+
+test('replaceFile replaces a link, does not follow it, and leaves nothing behind when it fails', () => {
+  writeFileSync(join(dir, 'victim'), 'precious');
+  symlinkSync('victim', join(dir, 'state'));
+  replaceFile(join(dir, 'state'), 'new');
+  expect([readFileSync(join(dir, 'victim'), 'utf8'), readFileSync(join(dir, 'state'), 'utf8')]).toEqual([
+    'precious',
+    'new',
+  ]);
+  mkdirSync(join(dir, 'folder', 'below'), { recursive: true });
+  expect(() => replaceFile(join(dir, 'folder'), 'text')).toThrow(expect.objectContaining({ code: 'EISDIR' }));
+  expect(readdirSync(dir).toSorted()).toEqual(['folder', 'state', 'victim']);
+});
+
+test('an empty folder is removed, one with a file stays', () => {
+  mkdirSync(join(dir, 'empty'));
+  mkdirSync(join(dir, 'full'));
+  writeFileSync(join(dir, 'full', 'file'), '');
+  expect(['empty', 'full', 'none'].map((name) => removeEmptyFolder(join(dir, name)))).toEqual([
+    true,
+    false,
+    true,
+  ]);
 });

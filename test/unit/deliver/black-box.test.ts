@@ -132,3 +132,27 @@ test('a death is found among any number of folders of alerts', () => {
   openBlackBox(dir, { ...killed, instance: 'zz-killed' }, NOW).writeSample(sampleOf());
   expect(claimCrashRecords(dir, next, NOW)).toHaveLength(1);
 });
+
+test('the samples of one start are bounded; further boxes wait for the next start', () => {
+  for (const name of ['a', 'b', 'c']) {
+    openBlackBox(dir, { ...killed, instance: name }, NOW).writeSample(sampleOf());
+    writeFileSync(
+      join(dir, name, 'box-0.ndjson'),
+      `${JSON.stringify(sampleOf())}\n${' '.repeat(3 * 1024 ** 2)}`,
+    );
+  }
+  expect(claimCrashRecords(dir, next, NOW)).toHaveLength(2);
+  expect(claimCrashRecords(dir, next, NOW)).toHaveLength(1);
+  expect(readdirSync(dir)).toEqual([]);
+});
+
+test('a regular exit leaves no folder unless alerts are open', () => {
+  openBlackBox(dir, killed, NOW).close();
+  expect(readdirSync(dir)).toEqual([]);
+  const box = openBlackBox(dir, killed, NOW);
+  box.writeOpenAlerts([alertOf({ service: IDENTITY.service })]);
+  box.close();
+  expect(readdirSync(join(dir, 'killed'))).toEqual(['open-alerts.json']);
+  expect(claimOpenAlerts(dir, next)).toHaveLength(1);
+  expect(readdirSync(dir)).toEqual([]);
+});

@@ -1,0 +1,50 @@
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { takeLock } from '../../../src/child-process/lock.ts';
+
+let dir: string;
+beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-lock-'))));
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+const holder = (): unknown => JSON.parse(readFileSync(join(dir, '.analysis.lock'), 'utf8'));
+
+test('a second one is refused until the first is released', () => {
+  const lock = takeLock(dir, Date.now());
+  expect(takeLock(dir, Date.now())).toBeNull();
+  lock?.release();
+  expect(takeLock(dir, Date.now())).not.toBeNull();
+});
+
+test('it names its owner and its child', () => {
+  const lock = takeLock(dir, Date.now());
+  lock?.setChild(77);
+  expect(holder()).toMatchObject({ owner: process.pid, child: 77 });
+  lock?.holdUntil(1_234);
+  expect(holder()).toMatchObject({ child: 0, untilWallMs: 1_234 });
+  expect(readdirSync(dir)).toEqual(['.analysis.lock']);
+});
+
+test.each(['before it is taken', 'while it is held'])(
+  'a link in its place %s is not written through',
+  (when) => {
+    writeFileSync(join(dir, 'victim'), 'precious');
+    const plant = (): void => {
+      rmSync(join(dir, '.analysis.lock'), { force: true });
+      symlinkSync('victim', join(dir, '.analysis.lock'));
+    };
+    if (when.startsWith('before')) plant();
+    const lock = takeLock(dir, Date.now());
+    if (when.startsWith('while')) plant();
+    lock?.setChild(77);
+    expect(readFileSync(join(dir, 'victim'), 'utf8')).toBe('precious');
+    expect(lstatSync(join(dir, '.analysis.lock')).isFile()).toBe(true);
+  },
+);
