@@ -4,11 +4,12 @@ import type { Socket } from 'node:net';
 import { createConnection, type Connection } from '../../src/hooks/connections/connection.ts';
 import type { WebSocketLike } from '../../src/hooks/connections/web-socket.ts';
 
-/** A WebSocket connection that received its last bytes at 0 ms. */
-export const connectionWith = (fields: Partial<Connection> = {}): Connection => ({
-  ...createConnection({ bytesRead: 100 } as Socket, 'websocket', {}, 0),
-  ...fields,
-});
+/** A WebSocket connection whose last bytes came, and whose last bytes left, at 0 ms. */
+export const connectionWith = (fields: Partial<Connection> = {}): Connection => {
+  const { socket, transport = 'websocket', appObject = {}, ...rest } = fields;
+  const peer = socket ?? ({ bytesRead: 100 } as Socket);
+  return Object.assign(createConnection(peer, transport, appObject, 0), { flushedAtMs: 0, ...rest });
+};
 
 /** The members of a socket that the hooks read; tests set them. */
 export class FakeSocket extends EventEmitter {

@@ -148,7 +148,7 @@ export class ConnectionTracker implements SocketObserver {
 
   /** Runs before the libraries handle the close, while the socket still shows what it carries. */
   socketClosed(socket: Socket, existing: Connection | null): void {
-    const nowMs = this.#deps.clock.nowMs();
+    const nowMs = Math.trunc(this.#deps.clock.nowMs());
     const connection = existing ?? this.#classify(socket, nowMs);
     if (connection !== null) {
       this.#close(connection, nowMs);
@@ -203,6 +203,7 @@ export class ConnectionTracker implements SocketObserver {
   #slice(next: () => Socket | undefined): boolean {
     const { clock, guard } = this.#deps;
     const startMs = clock.nowMs();
+    const nowMs = Math.trunc(startMs);
     let fault: unknown = null;
     let isDone = false;
     for (let count = 1; count <= MAX_SLICE_CONNECTIONS; count += 1) {
@@ -210,7 +211,7 @@ export class ConnectionTracker implements SocketObserver {
       isDone = socket === undefined;
       if (socket === undefined) break;
       try {
-        this.#update(socket, startMs);
+        this.#update(socket, nowMs);
       } catch (error) {
         fault = error;
       }

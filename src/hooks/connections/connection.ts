@@ -11,7 +11,6 @@ export interface Connection {
   readonly transport: Transport;
   /** The WebSocket or the response that an application would keep; the socket itself where neither is known. */
   readonly appObject: object;
-  readonly openedAtMs: number;
   liveness: Liveness;
   /** Pending writes of this process. */
   sendBufferBytes: number;
@@ -24,7 +23,7 @@ export interface Connection {
   appPingAtMs: number;
   /** Time of the ping whose pong gives a round trip; NEVER after that pong. */
   roundTripStartMs: number;
-  /** Bytes that the kernel has accepted, the time when they last grew, and the send buffer at that time. */
+  /** Bytes that the kernel has accepted, the time when they last grew (or NEVER), and the send buffer at that time. */
   flushedBytes: number;
   flushedAtMs: number;
   sendBufferAtFlushBytes: number;
@@ -35,6 +34,8 @@ export interface Connection {
   /** False when the pong of an agent's ping would reach the listeners of the application (`hidden-pings.ts`). */
   hidesPongs: boolean;
   probeGroup: ProbeGroup;
+  /** Two sweeps in a row have found the send buffer empty. Costs no memory, as setting `flushedAtMs` does. */
+  noteEmptySendBuffer(nowMs: number): void;
 }
 
 /**
@@ -59,34 +60,157 @@ export type ProbeGroup = (typeof PROBE_GROUPS)[number];
 
 export const NEVER = -1;
 
-export function createConnection(
+/** What most connections never need: nobody pings them, and nothing waits in their send buffers during a sweep. */
+type Details = Pick<
+  Connection,
+  | 'probeGroup'
+  | 'sendBufferBytes'
+  | 'unansweredPingAtMs'
+  | 'agentPingAtMs'
+  | 'appPingAtMs'
+  | 'roundTripStartMs'
+  | 'retransmitting'
+  | 'hasPongListener'
+  | 'hidesPongs'
+  | 'flushedBytes'
+  | 'sendBufferAtFlushBytes'
+  | 'flushedAtMs'
+>;
+
+/**
+ * A record of 80 bytes. `#details` exists only where a value differs from its default. Times are whole milliseconds of the
+ * process: V8 stores those without an object of their own for the first 24 days.
+ */
+class CompactConnection implements Connection {
+  readonly socket: Socket;
+  readonly transport: Transport;
+  readonly appObject: object;
+  liveness: Liveness = 'responsive';
+  bytesRead: number;
+  receivedAtMs: number;
+  #details: Details | null = null;
+
+  constructor(socket: Socket, transport: Transport, appObject: object, nowMs: number) {
+    this.socket = socket;
+    this.transport = transport;
+    this.appObject = appObject;
+    this.bytesRead = socket.bytesRead;
+    this.receivedAtMs = nowMs;
+  }
+
+  get probeGroup(): ProbeGroup {
+    return this.#details?.probeGroup ?? 'scheduled';
+  }
+  set probeGroup(value: ProbeGroup) {
+    if (value !== this.probeGroup) this.#create().probeGroup = value;
+  }
+
+  get sendBufferBytes(): number {
+    return this.#details?.sendBufferBytes ?? 0;
+  }
+  set sendBufferBytes(value: number) {
+    if (value !== this.sendBufferBytes) this.#create().sendBufferBytes = value;
+  }
+
+  get unansweredPingAtMs(): number {
+    return this.#details?.unansweredPingAtMs ?? NEVER;
+  }
+  set unansweredPingAtMs(value: number) {
+    if (value !== this.unansweredPingAtMs) this.#create().unansweredPingAtMs = value;
+  }
+
+  get agentPingAtMs(): number {
+    return this.#details?.agentPingAtMs ?? NEVER;
+  }
+  set agentPingAtMs(value: number) {
+    if (value !== this.agentPingAtMs) this.#create().agentPingAtMs = value;
+  }
+
+  get appPingAtMs(): number {
+    return this.#details?.appPingAtMs ?? NEVER;
+  }
+  set appPingAtMs(value: number) {
+    if (value !== this.appPingAtMs) this.#create().appPingAtMs = value;
+  }
+
+  get roundTripStartMs(): number {
+    return this.#details?.roundTripStartMs ?? NEVER;
+  }
+  set roundTripStartMs(value: number) {
+    if (value !== this.roundTripStartMs) this.#create().roundTripStartMs = value;
+  }
+
+  get retransmitting(): boolean {
+    return this.#details?.retransmitting ?? false;
+  }
+  set retransmitting(value: boolean) {
+    if (value !== this.retransmitting) this.#create().retransmitting = value;
+  }
+
+  get hasPongListener(): boolean {
+    return this.#details?.hasPongListener ?? false;
+  }
+  set hasPongListener(value: boolean) {
+    if (value !== this.hasPongListener) this.#create().hasPongListener = value;
+  }
+
+  get hidesPongs(): boolean {
+    return this.#details?.hidesPongs ?? true;
+  }
+  set hidesPongs(value: boolean) {
+    if (value !== this.hidesPongs) this.#create().hidesPongs = value;
+  }
+
+  get flushedBytes(): number {
+    return this.#details?.flushedBytes ?? 0;
+  }
+  set flushedBytes(value: number) {
+    if (value !== this.flushedBytes) this.#create().flushedBytes = value;
+  }
+
+  get sendBufferAtFlushBytes(): number {
+    return this.#details?.sendBufferAtFlushBytes ?? 0;
+  }
+  set sendBufferAtFlushBytes(value: number) {
+    if (value !== this.sendBufferAtFlushBytes) this.#create().sendBufferAtFlushBytes = value;
+  }
+
+  get flushedAtMs(): number {
+    return this.#details?.flushedAtMs ?? NEVER;
+  }
+  set flushedAtMs(value: number) {
+    this.#create().flushedAtMs = value;
+  }
+
+  noteEmptySendBuffer(nowMs: number): void {
+    if (this.#details !== null) this.#details.flushedAtMs = nowMs;
+  }
+
+  #create(): Details {
+    return (this.#details ??= {
+      probeGroup: 'scheduled',
+      sendBufferBytes: 0,
+      unansweredPingAtMs: NEVER,
+      agentPingAtMs: NEVER,
+      appPingAtMs: NEVER,
+      roundTripStartMs: NEVER,
+      retransmitting: false,
+      hasPongListener: false,
+      hidesPongs: true,
+      flushedBytes: 0,
+      sendBufferAtFlushBytes: 0,
+      flushedAtMs: NEVER,
+    });
+  }
+}
+
+/** `nowMs` is a whole number. */
+export const createConnection = (
   socket: Socket,
   transport: Transport,
   appObject: object,
   nowMs: number,
-): Connection {
-  return {
-    socket,
-    transport,
-    appObject,
-    openedAtMs: nowMs,
-    liveness: 'responsive',
-    sendBufferBytes: 0,
-    bytesRead: socket.bytesRead,
-    receivedAtMs: nowMs,
-    unansweredPingAtMs: NEVER,
-    agentPingAtMs: NEVER,
-    appPingAtMs: NEVER,
-    roundTripStartMs: NEVER,
-    flushedBytes: 0,
-    flushedAtMs: nowMs,
-    sendBufferAtFlushBytes: 0,
-    retransmitting: false,
-    hasPongListener: false,
-    hidesPongs: true,
-    probeGroup: 'scheduled',
-  };
-}
+): Connection => new CompactConnection(socket, transport, appObject, nowMs);
 
 export interface SocketReading {
   readonly bytesRead: number;

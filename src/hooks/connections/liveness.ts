@@ -44,9 +44,10 @@ export function applyReading(connection: Connection, reading: SocketReading, now
   const hadSendBuffer = connection.sendBufferBytes > 0;
   connection.sendBufferBytes = reading.sendBufferBytes;
   if (!hadSendBuffer && reading.sendBufferBytes === 0) {
-    connection.flushedAtMs = nowMs;
+    connection.noteEmptySendBuffer(nowMs);
     return;
   }
+  if (connection.flushedAtMs === NEVER) connection.flushedAtMs = nowMs;
   const { flushedBytes } = reading;
   if (flushedBytes === connection.flushedBytes && reading.sendBufferBytes > 0) return;
   // A ping waits in the same queue. Its time starts again while the queue moves.

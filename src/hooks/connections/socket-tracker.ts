@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { isAgentServer } from '../../core/agent-server.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Connection } from './connection.ts';
+import { DestroyHook } from './destroy-hook.ts';
 
 /** `ignored`: a private pipe of a tool (tsx has one), or a server of the agent. Every other kind serves clients. */
 export type ServerKind = 'http' | 'https' | 'http2' | 'tcp' | 'ignored';
@@ -57,7 +58,7 @@ const isSocket = (value: unknown): value is AcceptedSocket =>
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
 export class SocketTracker {
-  /** The open sockets, each with its connection once that is classified. A socket is referenced until its `close` only. */
+  /** The open sockets, each with its connection once that is classified. A socket is referenced until it is destroyed. */
   readonly open = new Map<Socket, Connection | null>();
   readonly #guard: Guard;
   readonly #onServe: (server: Server | null) => void;
@@ -66,7 +67,9 @@ export class SocketTracker {
   readonly #onAccepted: (message: unknown) => void;
   readonly #onRequest: (message: unknown) => void;
   readonly #onSecureConnection: (socket: TLSSocket) => void;
+  /** For a stream that `#destroyHook` does not cover. */
   readonly #onClose: (this: Socket) => void;
+  readonly #destroyHook: DestroyHook;
   #servers: WeakRef<Server>[] = [];
   #observer: SocketObserver | null = null;
   #isAdopted = false;
@@ -94,6 +97,7 @@ export class SocketTracker {
     this.#onClose = function onClose() {
       remove(this);
     };
+    this.#destroyHook = new DestroyHook(remove);
     this.#onRequest = guard.wrap('request', (message) => {
       const { server, socket } = message as { server: Server; socket: AcceptedSocket };
       if (!this.#kinds.has(server)) this.#receive(socket);
@@ -118,7 +122,7 @@ export class SocketTracker {
   add(socket: Socket): void {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
-    socket.on('close', this.#onClose);
+    if (!this.#destroyHook.covers(socket)) socket.on('close', this.#onClose);
     this.#observer?.socketOpened(socket);
   }
 
@@ -154,6 +158,7 @@ export class SocketTracker {
     unsubscribe(ACCEPTED, this.#onAccepted);
     unsubscribe(REQUEST, this.#onRequest);
     this.#stopReceiving();
+    this.#destroyHook.stop();
     this.#observer = null;
     for (const server of this.#liveServers())
       server.removeListener('secureConnection', this.#onSecureConnection);

@@ -57,11 +57,14 @@ export class TransportDetector {
     return 'pending';
   }
 
-  /** True when an event stream ended on a kept-alive socket, or an upgrade has become a WebSocket since. */
-  hasChanged({ socket, transport, appObject, openedAtMs }: Connection, nowMs: number): boolean {
+  /**
+   * True when an event stream ended on a kept-alive socket, or an upgrade has become a WebSocket since. An upgrade that
+   * has been silent for a minute is decided.
+   */
+  hasChanged({ socket, transport, appObject, receivedAtMs }: Connection, nowMs: number): boolean {
     if (transport === 'sse') return eventStreamOf(socket) !== appObject;
     return (
-      transport === 'upgraded' && nowMs - openedAtMs < UNDECIDED_MS && this.#findWebSocket(socket) !== null
+      transport === 'upgraded' && nowMs - receivedAtMs < UNDECIDED_MS && this.#findWebSocket(socket) !== null
     );
   }
 

@@ -110,8 +110,8 @@ export class WsInstrumentation {
       const connection = ws._socket ? this.#connections.get(ws._socket) : null;
       if (!connection || ws.readyState !== OPEN) return;
       const nowMs = this.#clock.nowMs();
-      connection.appPingAtMs = nowMs;
-      if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = nowMs;
+      connection.appPingAtMs = Math.trunc(nowMs);
+      if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = Math.trunc(nowMs);
       connection.roundTripStartMs = nowMs;
       if (connection.hasPongListener) return;
       connection.hasPongListener = true;

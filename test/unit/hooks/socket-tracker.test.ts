@@ -1,9 +1,9 @@
 import { channel } from 'node:diagnostics_channel';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createHttp2Server } from 'node:http2';
-import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { connect, createServer as createTcpServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { markAgentServer } from '../../../src/core/agent-server.ts';
 import { createGuard } from '../../../src/core/guard.ts';
 import { isSentAway, kindOf, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
@@ -182,6 +182,30 @@ describe('sockets', () => {
     expect(opened).not.toHaveBeenCalled();
     expect(channel('net.server.socket').hasSubscribers).toBe(false);
   });
+});
+
+test('a socket of Node is closed when it is destroyed, and has no listener of the agent', async () => {
+  const closed = jest.fn<void, [Socket, unknown]>();
+  const proto = Object.getPrototypeOf(new Socket({})) as { _destroy: { name: string; length: number } };
+  const original = proto._destroy;
+  tracker.observe({ socketOpened: () => undefined, socketClosed: closed });
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  expect(tracker.open.has(socket)).toBe(true);
+  expect(socket.listenerCount('close')).toBe(0);
+  expect(proto._destroy).not.toBe(original);
+  expect([proto._destroy.name, proto._destroy.length]).toEqual([original.name, original.length]);
+  const error = new Error('the error that the application gives');
+  const gotError = once(socket, 'error');
+  socket.destroy(error);
+  expect(closed.mock.calls).toEqual([[socket, null]]);
+  expect(await gotError).toEqual([error]);
+  tracker.stop();
+  expect(proto._destroy).toBe(original);
+  client.destroy();
+  server.close();
 });
 
 test('adoptExisting finds servers and sockets that are older than the tracker', async () => {
