@@ -7,6 +7,7 @@ import { suspicionProbesOf, unprobedPeers } from './connections/probe-report.ts'
 import { livenessRules, type LivenessRules } from './connections/liveness.ts';
 import { PollingSessions } from './connections/polling-sessions.ts';
 import { RetainedConnections } from './connections/retained-connections.ts';
+import { NativeServers } from './connections/native-servers.ts';
 import type { TrackedServer } from './connections/socket-tracker.ts';
 import { TcpTable } from './connections/tcp-table.ts';
 import { WsInstrumentation } from './connections/ws-instrumentation.ts';
@@ -58,6 +59,7 @@ export class ServerProbes {
   readonly #polling: PollingSessions;
   readonly #discovery: CollectionDiscovery;
   readonly #slices: SliceRunner;
+  readonly #nativeServers = new NativeServers(() => Object.keys(require.cache));
   #observer: AdditionObserver | null = null;
   #hasSuspicion = false;
   readonly #tcpTable: TcpTable;
@@ -170,6 +172,7 @@ export class ServerProbes {
     const blind: Blind[] = [...this.listeners.blind(), ...this.collections.blind()];
     if (this.#servers().some(({ kind }) => kind === 'http2'))
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
+    blind.push(...this.#deps.guard.run('native servers', () => this.#nativeServers.blind(), []));
     if (!this.#rules.pings)
       blind.push({ what: 'silent peers that the application does not ping', why: 'WSGUARD_PING=off' });
     if (this.#instrumentation.hasFixedPrototype)
