@@ -4,6 +4,7 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
+import type * as ChildPreloadsModule from './agent/child-preloads.ts';
 import type * as StartAgentModule from './agent/start-agent.ts';
 import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
@@ -37,9 +38,26 @@ export function preload(): void {
   try {
     // The preload also runs in the application's Workers, where an error would end the application. We watch the main
     // thread only.
-    if (isMainThread && globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
+    if (!isMainThread) return;
+    // Also when the agent is switched off: child processes inherit the flags all the same.
+    makeFlagsInheritable();
+    if (globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
   } catch {
     // The application runs without an agent.
+  }
+}
+
+/** Other flags need no change, and most tools under NODE_OPTIONS then load one file less. */
+const NAME_OR_RELATIVE_PATH = /(?:^|[\s="])(?:@wsguard\/agent|\.{1,2}[\\/])/;
+
+function makeFlagsInheritable(): void {
+  try {
+    const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
+    if (!NAME_OR_RELATIVE_PATH.test(flags)) return;
+    const { makeEntriesAbsolute } = require('./agent/child-preloads.ts') as typeof ChildPreloadsModule;
+    makeEntriesAbsolute(process.execArgv, process.env, process.cwd());
+  } catch {
+    // The working directory was deleted, or the flags cannot be changed. The agent starts all the same.
   }
 }
 

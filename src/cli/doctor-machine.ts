@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
+import { nodeOptionsForAnyFolder } from '../agent/child-preloads.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
 import { loadAddon } from '../capture/native-addon.ts';
 import { refusedDirectory } from '../capture/snapshot-files.ts';
@@ -26,6 +27,11 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
     config.enabled
       ? check('enabled', 'yes', 'WSGUARD_ENABLED is true')
       : check('enabled', 'off', 'WSGUARD_ENABLED is false'),
+    check(
+      'to load it',
+      'yes',
+      `NODE_OPTIONS='${nodeOptionsForAnyFolder()}', in every folder of this machine`,
+    ),
     checkThread(config),
     checkHeapLimit(),
     checkContainerLimit(),
