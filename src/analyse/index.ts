@@ -15,9 +15,9 @@ import { analyseGrowth, analyseSingle } from './analysis.ts';
 import type { Heap } from './graph/heap.ts';
 import { sourceFiles } from './locate/source-files.ts';
 import { readEarlierFile, readEarlierFilesInThread, readHeap, summaryOf } from './read-snapshots.ts';
-import type { EarlierFile, ReadOptions } from './read-snapshots.ts';
+import type { EarlierFile, ReadOptions, SnapshotSummary } from './read-snapshots.ts';
 
-export type { Progress } from './read-snapshots.ts';
+export type { Progress, ReadOptions, SnapshotSummary } from './read-snapshots.ts';
 
 export interface AnalyseOptions extends ReadOptions {
   /** Reads earlier snapshots on a second thread: faster, with the same result. Not for use next to a server. */
@@ -46,6 +46,10 @@ export async function analyseFiles(
       : await analyseGrowth(heap, { earlier, readAgain }, sources);
   return { schema: 'wsguard.analysis/1', snapshots: summaries, ...result };
 }
+
+/** The number of objects of one snapshot and their size. Throws `SnapshotError`. */
+export const summarizeSnapshot = async (file: string, options: ReadOptions = {}): Promise<SnapshotSummary> =>
+  summaryOf(file, await readHeap(file, options));
 
 async function readAll(
   files: readonly string[],

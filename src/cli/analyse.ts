@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { analyseFiles, type Progress as AnalysisProgress } from '../analyse/index.ts';
+import { analyseFiles, type Progress as AnalysisProgress, type ReadOptions } from '../analyse/index.ts';
 import { analysisRssBytes } from '../capture/predict-cost.ts';
 import { unpackedBytes } from '../capture/snapshot-files.ts';
 import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
@@ -69,14 +69,21 @@ export const analyse = defineCommand(
   },
 );
 
-async function runAnalysis(files: readonly string[], io: CliIo): Promise<Analysis> {
-  const progress = startProgress(io, `reading ${files[0]}`);
+export async function runAnalysis(files: readonly string[], io: CliIo): Promise<Analysis> {
+  return readSnapshots(files[0]!, io, (options) =>
+    analyseFiles(files, { ...options, threads: canReadInParallel(files) }),
+  );
+}
+
+/** Reports the progress of a reader on stderr, and turns its errors into those of a command. */
+export async function readSnapshots<T>(
+  firstFile: string,
+  io: CliIo,
+  read: (options: ReadOptions) => Promise<T>,
+): Promise<T> {
+  const progress = startProgress(io, `reading ${firstFile}`);
   try {
-    return await analyseFiles(files, {
-      onProgress: (step) => progress.update(progressText(step)),
-      stdin: io.stdin,
-      threads: canReadInParallel(files),
-    });
+    return await read({ onProgress: (step) => progress.update(progressText(step)), stdin: io.stdin });
   } catch (error) {
     if (error instanceof SnapshotError) throw new CliError(error.code, error.message, error.hint);
     throw error;
@@ -102,7 +109,7 @@ function canReadInParallel(files: readonly string[]): boolean {
   }
 }
 
-async function writeHtml(file: string, analysis: Analysis): Promise<void> {
+export async function writeHtml(file: string, analysis: Analysis): Promise<void> {
   try {
     await writeFile(file, analysisHtml(analysis), { mode: 0o600 });
   } catch (error) {

@@ -13,7 +13,7 @@ export interface CliIo {
   readonly cwd: string;
 }
 
-/** Exit codes are a promise of docs/cli.md. Only `replay` and `analyse` return `leakFound`. */
+/** Exit codes are a promise of docs/cli.md. Only `replay`, `analyse` and `procedure` return `leakFound`. */
 export const EXIT_CODES = { done: 0, leakFound: 1, wrongUse: 2, failed: 3 } as const;
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type * as AnalyseModule from './analyse.ts';
 import type * as ConfigModule from './config.ts';
 import type * as DoctorModule from './doctor.ts';
+import type * as ProcedureModule from './procedure/procedure.ts';
 import type * as RedactModule from './redact.ts';
 import type * as ReplayModule from './replay.ts';
 import { readSmallRegularFile } from '../core/files.ts';
@@ -22,6 +23,7 @@ import {
 /** Loaded one by one: `replay` and `analyse` take longer to load than `config` takes to run. */
 const COMMANDS: Readonly<Record<string, () => Command>> = {
   analyse: () => (require('./analyse.ts') as typeof AnalyseModule).analyse,
+  procedure: () => (require('./procedure/procedure.ts') as typeof ProcedureModule).procedure,
   replay: () => (require('./replay.ts') as typeof ReplayModule).replay,
   redact: () => (require('./redact.ts') as typeof RedactModule).redact,
   config: () => (require('./config.ts') as typeof ConfigModule).config,
@@ -95,7 +97,7 @@ export const loadCommands = (): Command[] => Object.values(COMMANDS).map((load) 
 function overview(): string {
   const commands = loadCommands();
   const lines = commands.map(
-    ({ name, summary, examples: [first] }) => `  ${name.padEnd(8)}  ${summary}\n            ${first?.[0]}\n`,
+    ({ name, summary, examples: [first] }) => `  ${name.padEnd(9)}  ${summary}\n             ${first?.[0]}\n`,
   );
   return `wsguard ${version()}: finds memory leaks in WebSocket, Socket.IO and SSE servers
 

@@ -4,7 +4,7 @@ import addFormats from 'ajv-formats';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export const SCHEMA_NAMES = ['alert', 'analysis', 'replay', 'report'] as const;
+export const SCHEMA_NAMES = ['alert', 'analysis', 'procedure', 'replay', 'report'] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
 const FOLDER = join(__dirname, '..', '..', 'docs', 'schema');

@@ -35,7 +35,7 @@ const EXIT_CODE_TABLE = `
 | exit code | meaning |
 |---|---|
 | 0 | Done. |
-| 1 | Done, and a leak was found. Only \`replay\`, and \`analyse\` of two or three snapshots, return it. |
+| 1 | Done, and a leak was found. Only \`replay\`, \`procedure\`, and \`analyse\` of two or three snapshots, return it. |
 | 2 | Wrong use: unknown command, option or value. The usage is on stderr. |
 | 3 | Failed. A \`WSGUARD_*\` code ([errors](errors.md)) and a hint are on stderr. |
 `;

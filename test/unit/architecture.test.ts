@@ -64,12 +64,12 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   'memory-monitor.ts': ['hooks', 'sample', 'detect', 'report'],
   'heap-analyzer.ts': ['sample', 'capture', 'snapshots'],
   remedy: ['sample'],
-  cli: ['detection.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
+  cli: ['detection.ts', 'heap-analyzer.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
 };
 
 /** The entries of each place where code runs. */
 const ENTRIES = {
-  application: ['index.ts', 'register.ts'],
+  application: ['index.ts', 'register.ts', 'cli/procedure/procedure-preload.ts'],
   watcher: ['watcher.ts'],
   child: [
     'analyse/analysis-process.ts',

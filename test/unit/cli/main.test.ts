@@ -17,13 +17,13 @@ function open(env: CliIo['env'] = {}) {
 test('help lists every command with an example', async () => {
   const { io, text } = open();
   expect(await main(['--help'], io)).toBe(0);
-  for (const name of ['analyse', 'replay', 'redact', 'config', 'doctor']) {
+  for (const name of ['analyse', 'procedure', 'replay', 'redact', 'config', 'doctor']) {
     expect(text.out).toMatch(new RegExp(`^  ${name} +\\S`, 'm'));
   }
   expect(text.err).toBe('');
 });
 
-test.each([['analyse'], ['analyze'], ['replay'], ['redact'], ['config'], ['doctor']])(
+test.each([['analyse'], ['analyze'], ['procedure'], ['replay'], ['redact'], ['config'], ['doctor']])(
   '%s --help and help %s print usage and examples',
   async (name) => {
     const [flag, word] = [open(), open()];
@@ -42,6 +42,12 @@ test('wrong use is exit code 2 with the usage on stderr', async () => {
     ['doctor', '--pid', '0'],
     ['redact'],
     ['replay'],
+    ['procedure'],
+    ['procedure', 'start', 'loaded'],
+    ['procedure', 'start', '-', 'drained'],
+    ['procedure', '--save', ''],
+    ['procedure', '--save', 'snapshots'],
+    ['procedure', '--save', 'snapshots', '--', 'npm', 'start'],
   ]) {
     const { io, text } = open();
     expect(await main(argv, io)).toBe(2);
