@@ -41,17 +41,24 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
   let segment: 0 | 1 = 0;
   let samples = 0;
   let bytes = 0;
-  let descriptor = createFile(join(folder, SEGMENT_NAMES[segment]));
+  /** Null after it was closed: its number can belong to a socket of the application at once. */
+  let descriptor: number | null = createFile(join(folder, SEGMENT_NAMES[segment]));
+  const closeFile = (): void => {
+    if (descriptor === null) return;
+    const closing = descriptor;
+    descriptor = null;
+    closeSync(closing);
+  };
   return {
     writeSample(sample) {
       const line = Buffer.from(`${JSON.stringify(sample)}\n`);
       if (line.length > MAX_SEGMENT_BYTES) return;
       if (samples >= MAX_SEGMENT_SAMPLES || bytes + line.length > MAX_SEGMENT_BYTES) {
-        closeSync(descriptor);
+        closeFile();
         segment = segment === 0 ? 1 : 0;
         samples = bytes = 0;
-        descriptor = createFile(join(folder, SEGMENT_NAMES[segment]));
       }
+      descriptor ??= createFile(join(folder, SEGMENT_NAMES[segment]));
       writeSync(descriptor, line);
       samples += 1;
       bytes += line.length;
@@ -61,7 +68,7 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
       else replaceFile(join(folder, ALERTS_NAME), JSON.stringify(alerts));
     },
     close() {
-      closeSync(descriptor);
+      closeFile();
       discardSamples(folder);
     },
   };

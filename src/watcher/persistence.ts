@@ -43,12 +43,28 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
     }
   }
 
+  let isFailing = false;
+  /** A full disk is no fault of the agent: it logs the first failure, and writes the next sample when there is room. */
+  function write(task: () => void): void {
+    guarded(() => {
+      try {
+        task();
+        if (isFailing) log.info({}, 'the black box is written again');
+        isFailing = false;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+        if (!isFailing) log.warn(writeFailure(error, dir), 'the black box cannot be written for now');
+        isFailing = true;
+      }
+    }, undefined);
+  }
+
   return {
     crashRecords,
     unwritableReason,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
-    writeSample: (sample) => guarded(() => box?.writeSample(sample), undefined),
-    writeOpenAlerts: (alerts) => guarded(() => box?.writeOpenAlerts(alerts), undefined),
+    writeSample: (sample) => write(() => box?.writeSample(sample)),
+    writeOpenAlerts: (alerts) => write(() => box?.writeOpenAlerts(alerts)),
     close: () => guarded(() => box?.close(), undefined),
   };
 }

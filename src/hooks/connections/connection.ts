@@ -60,7 +60,7 @@ export type ProbeGroup = (typeof PROBE_GROUPS)[number];
 
 export const NEVER = -1;
 
-/** What most connections never need: nobody pings them, and nothing waits in their send buffers during a sweep. */
+/** Most connections never need these: nobody pings them, and their send buffers are empty when a sweep looks. */
 type Details = Pick<
   Connection,
   | 'probeGroup'

@@ -1,8 +1,10 @@
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -78,6 +80,26 @@ test('the number of samples is bounded and the newest stay', () => {
   expect(seqs.length).toBeLessThanOrEqual(240);
   expect(seqs.at(-1)).toBe(999);
   expect(seqs[0]).toBe(1_000 - seqs.length);
+});
+
+test('a segment that cannot be created is no longer written: its descriptor can belong to a socket', () => {
+  const box = openBlackBox(dir, killed, NOW);
+  for (let seq = 0; seq < 120; seq += 1) box.writeSample(sampleOf({ seq }));
+  rmSync(join(dir, 'killed'), { recursive: true });
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    expect(() => box.writeSample(sampleOf({ seq: 120 }))).toThrow('ENOENT');
+    // The descriptor of the closed segment has this number now.
+    const file = join(dir, `other-${attempt}`);
+    writeFileSync(file, '');
+    const other = openSync(file, 'r+');
+    expect(() => box.writeSample(sampleOf({ seq: 120 }))).toThrow('ENOENT');
+    closeSync(other);
+    expect(readFileSync(file, 'utf8')).toBe('');
+  }
+  mkdirSync(join(dir, 'killed'));
+  box.writeSample(sampleOf({ seq: 121 }));
+  expect(readdirSync(join(dir, 'killed'))).toEqual(['box-1.ndjson']);
+  box.close();
 });
 
 test('after a regular exit there is no crash, and open alerts are claimed once', () => {

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPersistence } from '../../../src/watcher/persistence.ts';
+import type { Alert } from '../../../src/types/index.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 let root: string;
@@ -23,4 +24,19 @@ test('a directory below a file is reported with a code, and is not a fault', () 
       fields: expect.objectContaining({ code: 'WSGUARD_DIR_UNWRITABLE' }),
     }),
   ]);
+});
+
+test('a black box that cannot be written for a time logs it once, and is written again', () => {
+  const context = createTestContext({ dir: root }, { isDirSet: true });
+  const persistence = openPersistence(context);
+  const [instance = ''] = readdirSync(root);
+  const folder = join(root, instance);
+  rmSync(folder, { recursive: true });
+  for (let attempt = 0; attempt < 5; attempt += 1) persistence.writeOpenAlerts([{} as Alert]);
+  mkdirSync(folder);
+  persistence.writeOpenAlerts([{} as Alert]);
+  expect(existsSync(join(folder, 'open-alerts.json'))).toBe(true);
+  expect(context.faults).toEqual([]);
+  expect(context.logged.map(({ level }) => level)).toEqual(['warn', 'info']);
+  persistence.close();
 });
