@@ -13,7 +13,10 @@ beforeAll(() => {
   project = mkdtempSync(join(tmpdir(), 'wsguard-project-'));
   mkdirSync(join(project, 'node_modules', '@wsguard'), { recursive: true });
   symlinkSync(ROOT, join(project, 'node_modules', '@wsguard', 'agent'));
-  writeFileSync(join(project, 'child.js'), `console.log('child in ' + process.cwd());`);
+  writeFileSync(
+    join(project, 'child.js'),
+    `console.log('child in ' + process.cwd()); process.disconnect?.();`,
+  );
   const scripts = { elsewhere: `cd "${tmpdir()}" && node "${join(project, 'child.js')}"` };
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'project', scripts }));
 });
