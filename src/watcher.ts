@@ -26,11 +26,13 @@ import { createWatcherContext, type WatcherContext } from './watcher/context.ts'
 import { DescriptorClasses } from './watcher/descriptor-classes.ts';
 import { InvestigationRunner } from './watcher/investigation-runner.ts';
 import { Outputs } from './watcher/outputs.ts';
+import { startMemoryRecorder } from './watcher/memory-recorder.ts';
 import { openPersistence, type Persistence } from './watcher/persistence.ts';
 import { createPingScheduler, type PingScheduler } from './watcher/ping-scheduler.ts';
 import { Publisher } from './watcher/publisher.ts';
 import { scheduleRetention } from './watcher/retention-schedule.ts';
 import { createSnapshotQueue, type SnapshotQueue } from './watcher/snapshot-queue.ts';
+import { crashPoints } from './watcher/report-points.ts';
 import { BlindLog, logStart } from './watcher/start-line.ts';
 import { WatcherState } from './watcher/state.ts';
 
@@ -51,6 +53,7 @@ class Watcher {
   readonly #auditor: Auditor;
   readonly #stopHeartbeatCheck: Stop;
   readonly #stopRetention: Stop;
+  readonly #stopMemoryRecorder: Stop;
   #crashRecords: readonly CrashRecord[];
 
   constructor(setup: WatcherSetup, port: Port, clock: Clock) {
@@ -86,6 +89,7 @@ class Watcher {
     this.#restoreAlerts();
     this.#stopHeartbeatCheck = this.#startHeartbeatCheck();
     this.#stopRetention = scheduleRetention(context, () => this.#publisher.openAlerts().map(({ id }) => id));
+    this.#stopMemoryRecorder = this.#startMemoryRecorder();
     void outputs.ready.then(() => link.send('ready', null));
   }
 
@@ -95,6 +99,7 @@ class Watcher {
       () => this.#investigation.stop(),
       () => this.#stopHeartbeatCheck(),
       () => this.#stopRetention(),
+      () => this.#stopMemoryRecorder(),
     ];
     for (const stop of stops) this.#context.guard.run('stop', stop, undefined);
   }
@@ -143,7 +148,7 @@ class Watcher {
     this.#crashRecords = [];
     for (const record of records) {
       const report = (): Alert[] => this.#detection.reportCrash(record, sample);
-      this.#publisher.publish(this.#context.guard.run('black box', report, []));
+      this.#publisher.publish(this.#context.guard.run('black box', report, []), crashPoints(record));
     }
   }
 
@@ -160,6 +165,13 @@ class Watcher {
     const check = (): void =>
       this.#publisher.publish(this.#detection.checkHeartbeat(silentMs(clock.nowMs()), clock.wallMs()));
     return clock.every(HEARTBEAT_PERIOD_MS, guard.wrap('heartbeat', check));
+  }
+
+  #startMemoryRecorder(): Stop {
+    const { setup, clock, guard } = this.#context;
+    const write = this.#persistence.writeMemoryPoint;
+    if (setup.heartbeat === null || write === null) return () => undefined;
+    return startMemoryRecorder({ clock, guard, heartbeat: setup.heartbeat, write });
   }
 
   #onPublished(alert: Alert): void {
@@ -179,6 +191,7 @@ class Watcher {
     this.#publisher.publish(this.#detection.closeAlerts('the agent was stopped', clock.wallMs()));
     await this.#publisher.idle();
     await this.#outputs.close();
+    this.#stopMemoryRecorder();
     this.#persistence.close();
     return null;
   }

@@ -1,11 +1,16 @@
 /**
  * The heartbeat: a counter in shared memory that the application thread increments once a second. A counter that stands
- * still while the watcher's clock runs shows that the application thread is blocked, when no message could be sent.
+ * still while the watcher's clock runs shows that the application thread is blocked, when no message could be sent. The
+ * sizes of its heap are beside the counter, because the watcher cannot read the heap of another thread.
  */
+import { getHeapStatistics } from 'node:v8';
+
 const COUNT = 0;
 const IN_CAPTURE = 1;
-
-const HEARTBEAT_BYTES = 2 * Int32Array.BYTES_PER_ELEMENT;
+const COUNTER_BYTES = 2 * Int32Array.BYTES_PER_ELEMENT;
+const USED_HEAP = 0;
+const EXTERNAL = 1;
+const HEARTBEAT_BYTES = COUNTER_BYTES + 2 * Float64Array.BYTES_PER_ELEMENT;
 export const HEARTBEAT_PERIOD_MS = 1_000;
 /** A watcher that did not check for this long was suspended itself, together with the machine or the process. */
 const MAX_CHECK_GAP_MS = 5 * HEARTBEAT_PERIOD_MS;
@@ -14,6 +19,7 @@ const MAX_CHECK_GAP_MS = 5 * HEARTBEAT_PERIOD_MS;
 export interface HeartbeatCounter {
   /** For `createHeartbeatMonitor` in the watcher thread. */
   readonly memory: SharedArrayBuffer;
+  /** Takes 3 us. */
   increment(): void;
   /** Runs a capture. The agent itself blocks the thread during it, so the watcher does not count this time as silence. */
   duringCapture<T>(capture: () => T): T;
@@ -21,10 +27,16 @@ export interface HeartbeatCounter {
 
 export function createHeartbeatCounter(): HeartbeatCounter {
   const memory = new SharedArrayBuffer(HEARTBEAT_BYTES);
-  const cells = new Int32Array(memory);
+  const cells = new Int32Array(memory, 0, 2);
+  const heap = new Float64Array(memory, COUNTER_BYTES);
   return {
     memory,
-    increment: () => void Atomics.add(cells, COUNT, 1),
+    increment() {
+      const { used_heap_size, external_memory } = getHeapStatistics();
+      heap[USED_HEAP] = used_heap_size;
+      heap[EXTERNAL] = external_memory;
+      Atomics.add(cells, COUNT, 1);
+    },
     duringCapture(capture) {
       Atomics.store(cells, IN_CAPTURE, 1);
       try {
@@ -39,7 +51,7 @@ export function createHeartbeatCounter(): HeartbeatCounter {
 
 /** The watcher's side. The returned function takes the time and returns for how many ms the counter has stood still. */
 export function createHeartbeatMonitor(memory: SharedArrayBuffer): (nowMs: number) => number {
-  const cells = new Int32Array(memory);
+  const cells = new Int32Array(memory, 0, 2);
   let lastCount = -1;
   let lastChangeAtMs = 0;
   let lastCheckAtMs: number | null = null;
@@ -53,4 +65,12 @@ export function createHeartbeatMonitor(memory: SharedArrayBuffer): (nowMs: numbe
     lastCheckAtMs = nowMs;
     return nowMs - lastChangeAtMs;
   };
+}
+
+/** The watcher's side: the heap of the application thread at its last heartbeat; zeros before the first one. */
+export function createHeapReader(
+  memory: SharedArrayBuffer,
+): () => { readonly heapUsedBytes: number; readonly externalBytes: number } {
+  const heap = new Float64Array(memory, COUNTER_BYTES);
+  return () => ({ heapUsedBytes: heap[USED_HEAP] ?? 0, externalBytes: heap[EXTERNAL] ?? 0 });
 }

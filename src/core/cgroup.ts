@@ -94,6 +94,16 @@ export class CgroupMemory {
     return numberAfter('oom_kill', this.#read(this.#files.events));
   }
 
+  /**
+   * Share of the last 10 s in which at least one task of the group waited for memory (PSI), of the whole machine with
+   * cgroup version 1; null where the kernel does not count it.
+   */
+  pressureShare(): number | null {
+    const text = this.#read('memory.pressure') ?? this.#readFile('/proc/pressure/memory');
+    const percent = /^some avg10=([\d.]+)/.exec(text ?? '')?.[1];
+    return percent === undefined ? null : Number(percent) / 100;
+  }
+
   #read(name: string): string | null {
     return this.#folder === null ? null : this.#readFile(`${this.#folder}/${name}`);
   }

@@ -8,10 +8,11 @@ import { readSmallRegularFile } from '../core/files.ts';
 import { removeEmptyFolder } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 import { isKind } from '../kinds/index.ts';
-import type { Alert, BlackBoxOwner, CrashRecord, Identity, Sample } from '../types/index.ts';
+import type { Alert, BlackBoxOwner, CrashRecord, Identity, MemoryPoint, Sample } from '../types/index.ts';
 import {
   ALERTS_NAME,
   discardSamples,
+  LAST_MINUTE_NAME,
   MAX_SEGMENT_BYTES,
   OWNER_NAME,
   readBootId,
@@ -47,6 +48,7 @@ export function claimCrashRecords(dir: string, self: Identity, wallMs: number): 
     boxes.push({
       owner,
       samples: readSamples(folder),
+      lastMinute: readLastMinute(folder),
       openAlerts: readAlerts(folder),
     });
     rmSync(join(folder, `${OWNER_NAME}.claimed`), { force: true });
@@ -114,12 +116,19 @@ function lastWriteMs(folder: string): number {
 }
 
 /** Samples of both segments in order. The last line of the newest segment may be cut off. */
-function readSamples(folder: string): Sample[] {
-  return SEGMENT_NAMES.flatMap((name) => readText(join(folder, name), MAX_SEGMENT_BYTES)?.split('\n') ?? [])
-    .map(parseJson)
+const readSamples = (folder: string): Sample[] =>
+  SEGMENT_NAMES.flatMap((name) => readLines(join(folder, name)))
     .filter(isSample)
     .toSorted((a, b) => a.seq - b.seq);
-}
+
+/** The newest point replaces the oldest one in the file, so the order of the lines is not the order in time. */
+const readLastMinute = (folder: string): MemoryPoint[] =>
+  readLines(join(folder, LAST_MINUTE_NAME))
+    .filter(isMemoryPoint)
+    .toSorted((a, b) => a.wallMs - b.wallMs);
+
+const readLines = (file: string): unknown[] =>
+  (readText(file, MAX_SEGMENT_BYTES)?.split('\n') ?? []).map(parseJson);
 
 function readAlerts(folder: string): Alert[] {
   const alerts = readJson(join(folder, ALERTS_NAME));
@@ -157,6 +166,16 @@ function isSample(value: unknown): value is Sample {
     isRecord(limits) &&
     isRecord(connections) &&
     isRecord(connections['active'])
+  );
+}
+
+function isMemoryPoint(value: unknown): value is MemoryPoint {
+  if (!isRecord(value)) return false;
+  const { wallMs, rssBytes, heapUsedBytes, externalBytes, ...rest } = value;
+  const isNumberOrNull = (field: unknown): boolean => field === null || typeof field === 'number';
+  return (
+    [wallMs, rssBytes, heapUsedBytes, externalBytes].every((field) => typeof field === 'number') &&
+    ['containerUsedBytes', 'containerOomKills', 'pressureShare'].every((name) => isNumberOrNull(rest[name]))
   );
 }
 

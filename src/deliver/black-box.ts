@@ -5,18 +5,25 @@
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, makePrivateFolder, removeEmptyFolder, replaceFile } from '../core/folders.ts';
-import type { Alert, BlackBoxOwner, Identity, Sample } from '../types/index.ts';
+import type { Alert, BlackBoxOwner, Identity, MemoryPoint, Sample } from '../types/index.ts';
 
 /** Two segments of half an hour each at the default interval. A full segment replaces the older one. */
 const MAX_SEGMENT_SAMPLES = 120;
 export const MAX_SEGMENT_BYTES = 4 * 1024 ** 2;
 export const SEGMENT_NAMES = ['box-0.ndjson', 'box-1.ndjson'] as const;
+export const LAST_MINUTE_NAME = 'last-minute.ndjson';
+/** One minute at four points a second. */
+const LAST_MINUTE_POINTS = 240;
+/** A line has a fixed length, so that writing one never moves another. Seven names and numbers are shorter. */
+const POINT_BYTES = 320;
 export const OWNER_NAME = 'owner.json';
 export const ALERTS_NAME = 'open-alerts.json';
 const PRIVATE_FILE = 0o600;
 
 export interface BlackBox {
   writeSample(sample: Sample): void;
+  /** Takes 10 us. The file has a fixed size, and the newest point replaces the oldest one. */
+  writeMemoryPoint(point: MemoryPoint): void;
   /** Replaces the alerts that were written before. */
   writeOpenAlerts(alerts: readonly Alert[]): void;
   /** Marks a regular exit. The next start finds no crash here, and takes over the alerts that are still open. */
@@ -43,10 +50,18 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
   let bytes = 0;
   /** Null after it was closed: its number can belong to a socket of the application at once. */
   let descriptor: number | null = createFile(join(folder, SEGMENT_NAMES[segment]));
+  let lastMinute: number | null = createFile(join(folder, LAST_MINUTE_NAME));
+  let points = 0;
   const closeFile = (): void => {
     if (descriptor === null) return;
     const closing = descriptor;
     descriptor = null;
+    closeSync(closing);
+  };
+  const closeLastMinute = (): void => {
+    if (lastMinute === null) return;
+    const closing = lastMinute;
+    lastMinute = null;
     closeSync(closing);
   };
   return {
@@ -63,12 +78,19 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
       samples += 1;
       bytes += line.length;
     },
+    writeMemoryPoint(point) {
+      const line = `${JSON.stringify(point).padEnd(POINT_BYTES - 1)}\n`;
+      if (lastMinute === null || line.length > POINT_BYTES) return;
+      writeSync(lastMinute, line, (points % LAST_MINUTE_POINTS) * POINT_BYTES);
+      points += 1;
+    },
     writeOpenAlerts(alerts) {
       if (alerts.length === 0) rmSync(join(folder, ALERTS_NAME), { force: true });
       else replaceFile(join(folder, ALERTS_NAME), JSON.stringify(alerts));
     },
     close() {
       closeFile();
+      closeLastMinute();
       discardSamples(folder);
     },
   };
@@ -76,12 +98,13 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
 
 /**
  * Deletes the samples and the owner file, which marks a regular exit; the open alerts stay. The application thread
- * calls it at `exit`, when the watcher may be gone, so it does no more than three unlinks and removes the folder when it is
+ * calls it at `exit`, when the watcher may be gone, so it does no more than four unlinks and removes the folder when it is
  * empty.
  */
 export function discardSamples(folder: string): void {
   if (!existsSync(folder)) return;
-  for (const name of [...SEGMENT_NAMES, OWNER_NAME]) rmSync(join(folder, name), { force: true });
+  for (const name of [...SEGMENT_NAMES, LAST_MINUTE_NAME, OWNER_NAME])
+    rmSync(join(folder, name), { force: true });
   removeEmptyFolder(folder);
 }
 

@@ -2,7 +2,7 @@
 
 import { formatBytes, formatDuration, formatShare } from '../core/format.ts';
 import { CONDITIONS } from '../kinds/index.ts';
-import type { Because, CrashRecord, Evidence, Finding, Sample } from '../types/index.ts';
+import type { Because, CrashRecord, Evidence, Finding, MemoryPoint, Sample } from '../types/index.ts';
 import { findingOf } from './detector.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
 
@@ -21,12 +21,12 @@ export interface Now {
   readonly oomKills: number | null;
 }
 
-interface Pool {
+interface Pool<T> {
   readonly name: string;
-  readonly bytesOf: (sample: Sample) => number;
+  readonly bytesOf: (reading: T) => number;
 }
 
-const POOLS: readonly Pool[] = [
+const POOLS: readonly Pool<Sample>[] = [
   { name: 'old space', bytesOf: ({ memory }) => memory.oldSpaceBytes },
   {
     name: 'memory of Buffers',
@@ -38,28 +38,65 @@ const POOLS: readonly Pool[] = [
   },
 ];
 
+const POOLS_OF_LAST_MINUTE: readonly Pool<MemoryPoint>[] = [
+  { name: 'heap', bytesOf: ({ heapUsedBytes }) => heapUsedBytes },
+  { name: 'memory of Buffers', bytesOf: ({ externalBytes }) => externalBytes },
+  {
+    name: 'RSS beyond the heap and Buffers',
+    bytesOf: ({ rssBytes, heapUsedBytes, externalBytes }) => rssBytes - heapUsedBytes - externalBytes,
+  },
+];
+
 /** Null for a crash record without a sample: that process died before its first one. */
-export function findProcessDeath({ samples, openAlerts, owner }: CrashRecord, now: Now): ProcessDeath | null {
-  const last = samples.at(-1);
-  if (last === undefined) return null;
+export function findProcessDeath(
+  { samples, lastMinute, openAlerts, owner }: CrashRecord,
+  now: Now,
+): ProcessDeath | null {
+  const lastSample = samples.at(-1);
+  if (lastSample === undefined) return null;
+  const last = { ...lastSample, ...withPoint(lastSample, lastMinute.at(-1)) };
   const cause = causeOf(last, now);
-  const pool = fastestPool(samples);
+  const pool = fasterGrowth(fastestPool(samples, POOLS), fastestPool(lastMinute, POOLS_OF_LAST_MINUTE));
   const growth =
     pool === null
       ? 'its memory did not grow'
       : `its ${pool.name} rose ${formatBytes(pool.riseBytes)} in the last ${formatDuration(pool.spanMs)}`;
+  const pressureShare = lastMinute.at(-1)?.pressureShare ?? null;
   const finding = findingOf({
     kind: 'process-died',
     severity: cause.isAtLimit ? 'critical' : 'warning',
     subject: 'process',
     title: `The previous process (pid ${owner.identity.pid}) ${cause.text}; ${growth}`,
-    evidence: evidenceOf(last, pool ?? { riseBytes: 0, spanMs: 0 }, now),
+    evidence: [
+      ...evidenceOf(last, pool ?? { riseBytes: 0, spanMs: 0 }, now),
+      ...(pressureShare === null ? [] : [{ name: 'memory_pressure', value: pressureShare, unit: '1' }]),
+    ],
   });
   return {
     finding,
     also: openAlerts.map(({ kind, title }) => ({ kind, because: `open when the process died: ${title}` })),
   };
 }
+
+/** The memory at the last point of the last minute, which is newer than the last sample. */
+function withPoint(
+  last: Sample,
+  point: MemoryPoint | undefined,
+): Pick<Sample, 'wallMs' | 'memory' | 'limits'> {
+  const { wallMs, memory, limits } = last;
+  if (point === undefined || point.wallMs <= wallMs) return { wallMs, memory, limits };
+  const { rssBytes, heapUsedBytes, externalBytes, containerUsedBytes } = point;
+  // Objects that fill the heap at once are in old space before the process dies.
+  const oldSpaceBytes = Math.max(memory.oldSpaceBytes, heapUsedBytes - youngBytes(memory));
+  return {
+    wallMs: point.wallMs,
+    memory: { ...memory, rssBytes, heapUsedBytes, externalBytes, oldSpaceBytes },
+    limits: { ...limits, containerUsedBytes: containerUsedBytes ?? limits.containerUsedBytes },
+  };
+}
+
+const youngBytes = ({ heapUsedBytes, oldSpaceBytes }: Sample['memory']): number =>
+  Math.max(0, heapUsedBytes - oldSpaceBytes);
 
 const heapShare = ({ memory, limits }: Sample): number => memory.oldSpaceBytes / limits.heapCapacityBytes;
 const containerShare = ({ memory, limits }: Sample): number =>
@@ -93,12 +130,21 @@ interface PoolGrowth {
   readonly spanMs: number;
 }
 
-function fastestPool(samples: readonly Sample[]): (PoolGrowth & { readonly name: string }) | null {
-  const last = samples.at(-1);
-  const first = last && samples.find(({ wallMs }) => wallMs >= last.wallMs - RISE_WINDOW_MS);
+type NamedGrowth = PoolGrowth & { readonly name: string };
+
+/** The larger rise says more about the death. Of two equal ones the shorter one does. */
+const fasterGrowth = (inSamples: NamedGrowth | null, inLastMinute: NamedGrowth | null): NamedGrowth | null =>
+  (inLastMinute?.riseBytes ?? 0) >= (inSamples?.riseBytes ?? 0) ? inLastMinute : inSamples;
+
+function fastestPool<T extends { readonly wallMs: number }>(
+  readings: readonly T[],
+  pools: readonly Pool<T>[],
+): NamedGrowth | null {
+  const last = readings.at(-1);
+  const first = last && readings.find(({ wallMs }) => wallMs >= last.wallMs - RISE_WINDOW_MS);
   if (last === undefined || first === undefined || first === last) return null;
   const spanMs = last.wallMs - first.wallMs;
-  const growths = POOLS.map(({ name, bytesOf }) => ({
+  const growths = pools.map(({ name, bytesOf }) => ({
     name,
     riseBytes: bytesOf(last) - bytesOf(first),
     spanMs,

@@ -225,10 +225,26 @@ export interface BlackBoxOwner {
   readonly startTicks: string | null;
 }
 
+/** A reading between two samples, four times a second. Null where the system does not show the value. */
+export interface MemoryPoint {
+  readonly wallMs: number;
+  readonly rssBytes: number;
+  /** At the last heartbeat of the application thread, so it stands still while that thread is blocked. */
+  readonly heapUsedBytes: number;
+  readonly externalBytes: number;
+  readonly containerUsedBytes: number | null;
+  /** Processes of the container that the kernel's OOM killer ended. */
+  readonly containerOomKills: number | null;
+  /** Share of the last 10 s in which a task of the container, or of the machine, waited for memory. */
+  readonly pressureShare: number | null;
+}
+
 /** The black box of a process that ended without an `exit` event. It has up to one hour of samples, oldest first. */
 export interface CrashRecord {
   readonly owner: BlackBoxOwner;
   readonly samples: readonly Sample[];
+  /** The last minute, oldest first. Empty for a process of an older agent. */
+  readonly lastMinute: readonly MemoryPoint[];
   readonly openAlerts: readonly Alert[];
 }
 

@@ -2,7 +2,7 @@
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
 import { claimCrashRecords, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
 import { writeFailure } from '../deliver/file-sink.ts';
-import type { Alert, CrashRecord, Sample } from '../types/index.ts';
+import type { Alert, CrashRecord, MemoryPoint, Sample } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
 export interface Persistence {
@@ -13,6 +13,8 @@ export interface Persistence {
   /** Why the directory cannot be written, as far as an attempt has shown; null before one failed. */
   readonly unwritableReason: string | null;
   writeSample(sample: Sample): void;
+  /** Null without a black box: then nothing needs to be read. */
+  readonly writeMemoryPoint: ((point: MemoryPoint) => void) | null;
   writeOpenAlerts(alerts: readonly Alert[]): void;
   close(): void;
 }
@@ -63,8 +65,18 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
     crashRecords,
     unwritableReason,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
+    writeMemoryPoint: box === null ? null : (point) => guarded(() => writePoint(box, point), undefined),
     writeSample: (sample) => write(() => box?.writeSample(sample)),
     writeOpenAlerts: (alerts) => write(() => box?.writeOpenAlerts(alerts)),
     close: () => guarded(() => box?.close(), undefined),
   };
+}
+
+/** A full disk shows when the next sample is written; four log lines a second would add nothing. */
+function writePoint(box: BlackBox, point: MemoryPoint): void {
+  try {
+    box.writeMemoryPoint(point);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
 }

@@ -1,6 +1,6 @@
 /** Publishes alert transitions one after the other. The report of a transition is written before the alert leaves. */
 import type { FromWatcher, Link } from '../channel.ts';
-import type { Alert, Analysis } from '../types/index.ts';
+import type { Alert, Analysis, ReportPoint } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 import type { Outputs } from './outputs.ts';
 import type { WatcherState } from './state.ts';
@@ -18,6 +18,7 @@ export class Publisher {
   /** Open alerts as they were last published. The number of open alerts is bounded by `alert/`. */
   readonly #open = new Map<string, Alert>();
   readonly #analyses = new Map<string, Analysis>();
+  readonly #points = new Map<string, readonly ReportPoint[]>();
   #queue: Promise<void> = Promise.resolve();
 
   constructor(context: WatcherContext, deps: Deps) {
@@ -30,9 +31,11 @@ export class Publisher {
     this.#deps.state.setOpenAlerts(this.openAlerts());
   }
 
-  publish(transitions: readonly Alert[]): void {
+  /** `points`: the charts of these alerts; without them those of this process. */
+  publish(transitions: readonly Alert[], points: readonly ReportPoint[] | null = null): void {
     const { guard } = this.#context;
     for (const alert of transitions) {
+      if (points !== null) this.#points.set(alert.id, points);
       this.#queue = this.#queue.then(() =>
         guard.runAsync('publish', () => this.#publishOne(alert), undefined),
       );
@@ -57,7 +60,8 @@ export class Publisher {
     const { outputs, state, link, onPublished } = this.#deps;
     const analysis = this.#analyses.get(transition.id) ?? null;
     const alert = withoutObsoleteReason(transition);
-    const report = await outputs.writeReport(alert, { points: state.points(), analysis });
+    const points = this.#points.get(alert.id) ?? state.points();
+    const report = await outputs.writeReport(alert, { points, analysis });
     const published = { ...alert, report };
     this.#remember(published);
     state.setOpenAlerts(this.openAlerts());
@@ -74,6 +78,7 @@ export class Publisher {
     }
     this.#open.delete(alert.id);
     this.#analyses.delete(alert.id);
+    this.#points.delete(alert.id);
   }
 }
 

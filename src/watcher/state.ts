@@ -4,17 +4,9 @@ import { Ring } from '../core/ring.ts';
 import type { DetectionResult } from '../detection.ts';
 import type { MetricState } from '../export/metric.ts';
 import { composeStatus } from '../report/status.ts';
-import type {
-  Alert,
-  Blind,
-  ByTransport,
-  Delivery,
-  ReportPoint,
-  Sample,
-  Snapshot,
-  Status,
-} from '../types/index.ts';
+import type { Alert, Blind, Delivery, ReportPoint, Sample, Snapshot, Status } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
+import { reportPoint } from './report-points.ts';
 
 /** One hour at the default interval of 15 s. */
 const MAX_POINTS = 240;
@@ -122,21 +114,3 @@ const withResources = (sample: Sample, before: Sample | null): Sample => ({
   ...sample,
   resources: { ...before?.resources, ...sample.resources },
 });
-
-const reportPoint = (
-  { wallMs, memory, connections }: Sample,
-  postGcHeapBytes: number | null,
-): ReportPoint => ({
-  wallMs,
-  heapUsedBytes: memory.heapUsedBytes,
-  floorBytes: postGcHeapBytes,
-  rssBytes: memory.rssBytes,
-  externalBytes: memory.externalBytes,
-  connections: sumOverTransports(connections.active),
-  unanswering: connections.unanswering,
-  opened: sumOverTransports(connections.openedTotal),
-  closed: sumOverTransports(connections.closedTotal),
-});
-
-const sumOverTransports = (counts: ByTransport): number =>
-  Object.values(counts).reduce((sum, count) => sum + count, 0);

@@ -1,8 +1,8 @@
 /** State in WSGUARD_DIR that the next process finds: samples of a process that was killed, and open alerts. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endChildren, startChild, type Child } from '../support/child.ts';
+import { AGENT, endChildren, onTrigger, startChild, type Child } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
 
@@ -70,4 +70,50 @@ test('the alert of a process that still runs stays with it', async () => {
   );
   expect(own.id).not.toBe(opened.id);
   expect(alertsOf(second, dir).filter(({ kind }) => kind === 'process-died')).toEqual([]);
+});
+
+/** Listens, and fills its heap with 100 MiB at once. */
+const BURST = `
+const held = [];
+require('node:http').createServer().listen(0);
+${onTrigger('burst', 'for (let n = 0; n < 100; n += 1) held.push(Array.from({ length: 131_072 }, () => n));')}
+`;
+
+test('memory that a process took after its last sample is told by the next one, with the curve in the report', async () => {
+  const startBurst = (): Child =>
+    startChild({
+      nodeArgs: ['--require', AGENT],
+      files: { 'main.js': BURST },
+      env: { WSGUARD_DIR: dir, WSGUARD_INTERVAL_MS: '300000' },
+    });
+  const first = startBurst();
+  const linesOf = (name: string): string[] =>
+    readdirSync(dir, { recursive: true })
+      .map(String)
+      .filter((file) => file.endsWith(name))
+      .flatMap((file) => readFileSync(join(dir, file), 'utf8').trim().split('\n'));
+  const rssMib = (): number[] =>
+    linesOf('last-minute.ndjson')
+      .filter((line) => line.trim().startsWith('{'))
+      .map((line) => (JSON.parse(line) as { rssBytes: number }).rssBytes / 1024 ** 2);
+  await eventually(
+    () => linesOf('box-0.ndjson').length > 0 && rssMib().length > 4,
+    'a sample and some points',
+  );
+  const samples = linesOf('box-0.ndjson').length;
+  first.trigger('burst');
+  await eventually(() => Math.max(...rssMib()) - Math.min(...rssMib()) > 90, 'points of the burst');
+  // Two heartbeats later the size of the heap is there too.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  first.process.kill('SIGKILL');
+  await first.exited;
+  expect(linesOf('box-0.ndjson').length).toBe(samples);
+
+  const second = startBurst();
+  const death = await alertWhere(second, ({ kind }) => kind === 'process-died', dir);
+  expect(death.title).toMatch(/its heap rose (?:9|1\d)\d[.\d]* MiB in the last/);
+  const report = JSON.parse(readFileSync(join(dir, death.report ?? ''), 'utf8')) as {
+    samples: { rssBytes: number }[];
+  };
+  expect(report.samples.length).toBeGreaterThan(10);
 });

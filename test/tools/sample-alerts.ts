@@ -184,7 +184,7 @@ function processDied(): SampleAlert {
   const next = sampleAt(0, samples.length * MINUTE, {});
   const detection = detectionOf();
   run(0, () => ({}), { detection });
-  const [alert] = detection.reportCrash({ owner, samples, openAlerts: [] }, next);
+  const [alert] = detection.reportCrash({ owner, samples, lastMinute: [], openAlerts: [] }, next);
   if (alert === undefined) throw new Error('the samples of a dead process give no alert');
   return { alert, origin: 'the black box of a simulated process whose old space grew until it ended' };
 }

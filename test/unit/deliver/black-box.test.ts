@@ -41,6 +41,30 @@ test('the box of a killed process is claimed once, with its samples in order and
   expect(claimCrashRecords(dir, next, NOW)).toEqual([]);
 });
 
+const pointOf = (n: number) => ({
+  wallMs: NOW + n * 250,
+  rssBytes: 1e9 + n,
+  heapUsedBytes: 5e8,
+  externalBytes: 1e6,
+  containerUsedBytes: null,
+  containerOomKills: 0,
+  pressureShare: 0.123456789,
+});
+
+test('the last minute keeps the newest 240 points in order, and a damaged line is left out', () => {
+  const box = openBlackBox(dir, killed, NOW);
+  for (let n = 0; n < 500; n += 1) box.writeMemoryPoint(pointOf(n));
+  const file = join(dir, 'killed', 'last-minute.ndjson');
+  const bytes = statSync(file).size;
+  expect(bytes).toBe(240 * 320);
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, `${text.slice(0, 20)}#${text.slice(21)}`);
+  const points = claimCrashRecords(dir, next, NOW)[0]?.lastMinute ?? [];
+  expect(points).toHaveLength(239);
+  expect(points[0]).toEqual(pointOf(260));
+  expect(points.at(-1)).toEqual(pointOf(499));
+});
+
 test('a new directory is private and ignored by git; an existing one keeps its mode', () => {
   const made = join(dir, 'new');
   openBlackBox(made, killed, NOW);

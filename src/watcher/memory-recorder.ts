@@ -1,0 +1,38 @@
+/**
+ * Notes the memory of the process four times a second in the black box: a process can fill its memory and be killed
+ * between two samples. Runs in the watcher thread, which goes on while the application thread is blocked.
+ */
+import { createHeapReader } from '../agent/heartbeat-counter.ts';
+import { CgroupMemory } from '../core/cgroup.ts';
+import type { Guard } from '../core/guard.ts';
+import type { Clock, MemoryPoint, Stop } from '../types/index.ts';
+
+const PERIOD_MS = 250;
+
+export interface MemoryRecorderDeps {
+  readonly clock: Clock;
+  readonly guard: Guard;
+  /** Shared memory of the heartbeat. */
+  readonly heartbeat: SharedArrayBuffer;
+  readonly write: (point: MemoryPoint) => void;
+  readonly cgroup?: Pick<CgroupMemory, 'usedBytes' | 'oomKills' | 'pressureShare'>;
+}
+
+export function startMemoryRecorder(deps: MemoryRecorderDeps): Stop {
+  const { clock, guard, heartbeat, write, cgroup = new CgroupMemory() } = deps;
+  const readHeap = createHeapReader(heartbeat);
+  const note = (): void => {
+    const heap = readHeap();
+    // Before the first heartbeat. A later point would look like growth from nothing.
+    if (heap.heapUsedBytes === 0) return;
+    write({
+      wallMs: clock.wallMs(),
+      rssBytes: process.memoryUsage.rss(),
+      ...heap,
+      containerUsedBytes: cgroup.usedBytes(),
+      containerOomKills: cgroup.oomKills(),
+      pressureShare: cgroup.pressureShare(),
+    });
+  };
+  return clock.every(PERIOD_MS, guard.wrap('black box', note));
+}
