@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type * as Dns from 'node:dns';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createHeartbeatMonitor, HEARTBEAT_PERIOD_MS } from './agent/heartbeat-counter.ts';
+import { createHeapReader, createHeartbeatMonitor, HEARTBEAT_PERIOD_MS } from './agent/heartbeat-counter.ts';
 import {
   createLink,
   type FromApp,
@@ -171,7 +171,7 @@ class Watcher {
     const { setup, clock, guard } = this.#context;
     const write = this.#persistence.writeMemoryPoint;
     if (setup.heartbeat === null || write === null) return () => undefined;
-    return startMemoryRecorder({ clock, guard, heartbeat: setup.heartbeat, write });
+    return startMemoryRecorder({ clock, guard, readHeap: createHeapReader(setup.heartbeat), write });
   }
 
   #onPublished(alert: Alert): void {

@@ -1,4 +1,4 @@
-import { createHeartbeatCounter } from '../../../src/agent/heartbeat-counter.ts';
+import { createHeapReader, createHeartbeatCounter } from '../../../src/agent/heartbeat-counter.ts';
 import { createGuard } from '../../../src/core/guard.ts';
 import type { MemoryPoint } from '../../../src/types/index.ts';
 import { startMemoryRecorder } from '../../../src/watcher/memory-recorder.ts';
@@ -14,7 +14,7 @@ test('notes the memory four times a second, from the first heartbeat on', () => 
     guard: createGuard(({ error }) => {
       throw error;
     }),
-    heartbeat: heartbeat.memory,
+    readHeap: createHeapReader(heartbeat.memory),
     write: (point) => void points.push(point),
     cgroup,
   });
