@@ -87,6 +87,8 @@ class Watcher {
     this.#persistence = openPersistence(context);
     this.#crashRecords = this.#persistence.crashRecords;
     this.#restoreAlerts();
+    const { endedFolders } = this.#persistence;
+    context.guard.run('outbox', () => outputs.restoreDeliveries(endedFolders), undefined);
     this.#stopHeartbeatCheck = this.#startHeartbeatCheck();
     this.#stopRetention = scheduleRetention(context, () => this.#publisher.openAlerts().map(({ id }) => id));
     this.#stopMemoryRecorder = this.#startMemoryRecorder();

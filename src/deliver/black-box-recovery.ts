@@ -14,6 +14,7 @@ import {
   discardSamples,
   LAST_MINUTE_NAME,
   MAX_SEGMENT_BYTES,
+  OUTBOX_NAME,
   OWNER_NAME,
   readBootId,
   readStartTicks,
@@ -26,6 +27,8 @@ const MAX_SILENCE_MS = 5 * 60_000;
 const MAX_BOXES = 20;
 /** Bounds the memory of the samples, which are about four times as large as their text. The other boxes wait for the next start. */
 const MAX_SAMPLE_BYTES = 2 * MAX_SEGMENT_BYTES;
+/** Bounds the work at start. The outboxes of more processes are taken over at the next start. */
+const MAX_ENDED = 1000;
 /** The folders of alerts are kept and only stay in the way. A look at one takes about 10 us. */
 const MAX_FOLDERS = 20_000;
 const MAX_JSON_BYTES = 4 * 1024 ** 2;
@@ -70,13 +73,25 @@ export function claimOpenAlerts(dir: string, self: Identity): Alert[] {
   });
 }
 
-function foldersOfOthers(dir: string, self: Identity): string[] {
+/** The folders of processes that have ended, whatever their service. The outboxes of them can be taken over. */
+export function endedFolders(dir: string, self: Identity, wallMs: number): string[] {
+  return foldersIn(dir, self)
+    .filter((folder) => existsSync(join(folder, OUTBOX_NAME)))
+    .filter((folder) => {
+      const owner = readJson(join(folder, OWNER_NAME)) as BlackBoxOwner | null;
+      return owner?.identity === undefined || !isAlive(folder, owner, { self, wallMs });
+    })
+    .slice(0, MAX_ENDED);
+}
+
+const foldersOfOthers = (dir: string, self: Identity): string[] => foldersIn(dir, self).filter(isBlackBox);
+
+function foldersIn(dir: string, self: Identity): string[] {
   if (!existsSync(dir)) return [];
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== self.instance)
     .slice(0, MAX_FOLDERS)
-    .map(({ name }) => join(dir, name))
-    .filter(isBlackBox);
+    .map(({ name }) => join(dir, name));
 }
 
 const isBlackBox = (folder: string): boolean =>

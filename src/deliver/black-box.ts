@@ -18,6 +18,8 @@ const LAST_MINUTE_POINTS = 240;
 const POINT_BYTES = 320;
 export const OWNER_NAME = 'owner.json';
 export const ALERTS_NAME = 'open-alerts.json';
+/** The folder of pending deliveries. It stays after a regular exit. */
+export const OUTBOX_NAME = 'outbox';
 const PRIVATE_FILE = 0o600;
 
 export interface BlackBox {

@@ -5,8 +5,9 @@
 import { createHmac } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Clock, Delivery, Stop } from '../types/index.ts';
+import type { Clock, Stop } from '../types/index.ts';
 import type { Attempt } from './outbox.ts';
+import type { SinkOptions } from './sink.ts';
 
 export interface HttpRequest {
   readonly method: 'POST' | 'PUT';
@@ -22,12 +23,9 @@ export type HttpReply =
   | { readonly outcome: 'failed'; readonly reason: string };
 
 /** Options that webhook and upload share. */
-export interface HttpTarget {
+export interface HttpTarget extends SinkOptions {
   readonly url: string;
   readonly secret: string | null;
-  readonly clock: Clock;
-  readonly random?: () => number;
-  readonly onRetry?: (delivery: Delivery) => void;
 }
 
 export function sendRequest(request: HttpRequest, clock: Clock): Promise<HttpReply> {

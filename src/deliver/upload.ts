@@ -3,53 +3,21 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Delivery } from '../types/index.ts';
+import { createUploadSink, type UploadFile, type UploadSinkOptions } from './upload-sink.ts';
 import { attemptFrom, errorReason, sendRequest, signatureHeader, type HttpTarget } from './http-request.ts';
-import { Outbox, type Attempt } from './outbox.ts';
+import type { Attempt } from './outbox.ts';
+import type { Sink } from './sink.ts';
 
-export interface UploadOptions extends HttpTarget {
-  /** WSGUARD_REDACT. */
-  readonly redact: 'on' | 'off';
-}
+export type UploadOptions = HttpTarget & UploadSinkOptions;
 
-export interface UploadFile {
-  readonly alertId: string;
-  readonly file: string;
-  readonly redacted: boolean;
-}
-
-export interface Upload {
-  /** Resolves with the final outcome. */
-  send(file: UploadFile): Promise<Delivery>;
-  /** Resolves when nothing is pending, or after `limitMs`. */
-  idle(limitMs: number): Promise<void>;
-  stop(): void;
-}
+export type Upload = Sink<UploadFile>;
 
 /** Longest pause without progress. A large file may take as long as it needs. */
 const IDLE_TIMEOUT_MS = 10_000;
-/** docs/errors.md promises this number. */
-const MAX_PENDING = 64;
 const CODES = { failed: 'WSGUARD_UPLOAD_FAILED', rejected: 'WSGUARD_UPLOAD_REJECTED' };
 
-export function createUpload(options: UploadOptions): Upload {
-  const outbox = new Outbox<UploadFile>({
-    ...options,
-    maxItems: MAX_PENDING,
-    attempt: (file) => putFile(file, options),
-  });
-  return {
-    async send(file) {
-      if (!file.redacted && options.redact === 'on') {
-        const reason = `${file.file} is not redacted; WSGUARD_REDACT=off allows its upload`;
-        return { outcome: 'dropped', code: 'WSGUARD_UPLOAD_NOT_REDACTED', reason };
-      }
-      return outbox.deliver(file);
-    },
-    idle: (limitMs) => outbox.idle(limitMs),
-    stop: () => outbox.stop(),
-  };
-}
+export const createUpload = (options: UploadOptions): Upload =>
+  createUploadSink(options, { name: 'upload', attempt: (file) => putFile(file, options) });
 
 async function putFile({ alertId, file }: UploadFile, target: HttpTarget): Promise<Attempt> {
   let sha256: string;

@@ -1,15 +1,9 @@
 /** Sends alerts to WSGUARD_WEBHOOK_URL: one signed POST for each transition, with a key that makes repeats safe. */
-import type { Alert, Delivery } from '../types/index.ts';
+import type { Alert } from '../types/index.ts';
 import { attemptFrom, sendRequest, signatureHeader, type HttpTarget } from './http-request.ts';
-import { Outbox } from './outbox.ts';
+import { createSink, type Sink } from './sink.ts';
 
-export interface Webhook {
-  /** Resolves with the final outcome. */
-  send(alert: Alert): Promise<Delivery>;
-  /** Resolves when nothing is pending, or after `limitMs`. */
-  idle(limitMs: number): Promise<void>;
-  stop(): void;
-}
+export type Webhook = Sink<Alert>;
 
 interface Message {
   readonly body: string;
@@ -23,9 +17,10 @@ const CODES = { failed: 'WSGUARD_WEBHOOK_FAILED', rejected: 'WSGUARD_WEBHOOK_REJ
 
 export function createWebhook(target: HttpTarget): Webhook {
   const url = new URL(target.url);
-  const outbox = new Outbox<Message>({
-    ...target,
+  const sink = createSink<Message>(target, {
+    name: 'webhook',
     maxItems: MAX_PENDING,
+    isItem: isMessage,
     attempt: async ({ body, idempotencyKey }) => {
       const headers = {
         'Content-Type': 'application/json',
@@ -44,12 +39,20 @@ export function createWebhook(target: HttpTarget): Webhook {
     },
   });
   return {
+    ...sink,
     send: (alert) =>
-      outbox.deliver({
+      sink.send({
         body: JSON.stringify(alert),
         idempotencyKey: `${alert.id}/${alert.event}/${alert.n}`,
       }),
-    idle: (limitMs) => outbox.idle(limitMs),
-    stop: () => outbox.stop(),
   };
+}
+
+/** The key becomes a header. */
+const KEY = /^[\w-]{1,100}\/\w{1,20}\/\d{1,10}$/;
+
+function isMessage(value: unknown): value is Message {
+  if (typeof value !== 'object' || value === null) return false;
+  const { body, idempotencyKey } = value as Record<keyof Message, unknown>;
+  return typeof body === 'string' && typeof idempotencyKey === 'string' && KEY.test(idempotencyKey);
 }

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { parseResourceAttributes } from '../config/find-service.ts';
 import { escapeControls } from '../core/safe-text.ts';
-import { createFileSink, type FileSink } from '../deliver/file-sink.ts';
+import { createFileSink, writeFailure, type FileSink } from '../deliver/file-sink.ts';
+import type { OutboxDirectory } from '../deliver/outbox-files.ts';
 import { createUpload, type Upload } from '../deliver/upload.ts';
 import { createWebhook, type Webhook } from '../deliver/webhook.ts';
 import { metricsFor } from '../export/metrics.ts';
@@ -39,6 +40,7 @@ export class Outputs {
       url,
       secret: webhookSecret,
       clock,
+      outbox: this.#outboxDirectory(),
       onRetry: (delivery: Delivery) => this.#count(sink, delivery),
     });
     this.#webhook = webhookUrl === null ? null : createWebhook(target('webhook', webhookUrl));
@@ -93,6 +95,13 @@ export class Outputs {
     this.#countWhenDone('upload', this.#upload.send({ alertId, file, redacted }));
   }
 
+  /** Continues with what earlier processes could not deliver. Call it when the black box of this process is open. */
+  restoreDeliveries(endedFolders: readonly string[]): void {
+    const sinks = { webhook: this.#webhook, upload: this.#upload };
+    for (const [name, sink] of Object.entries(sinks))
+      for (const delivery of sink?.restore(endedFolders) ?? []) this.#countWhenDone(name, delivery);
+  }
+
   /** Flushes everything that is waiting, within a bounded time. */
   async close(): Promise<void> {
     const pending = [
@@ -135,6 +144,18 @@ export class Outputs {
     this.#metricsPage = await startPrometheusServer({ ...source, clock, host, port });
     if (this.#metricsPage.outcome === 'failed')
       log.error({ ...this.#metricsPage }, 'the metrics page could not listen on its port');
+  }
+
+  /** State that outlives the process needs a directory that is set explicitly, as the black box does. */
+  #outboxDirectory(): OutboxDirectory | null {
+    const { setup, log } = this.#context;
+    const { config, identity, isDirSet } = setup;
+    const onUnwritable = (error: unknown): void =>
+      log.warn(
+        writeFailure(error, config.dir),
+        'a pending delivery could not be written to disk; it is lost when the process ends before it is delivered',
+      );
+    return isDirSet ? { dir: config.dir, identity, onUnwritable } : null;
   }
 
   #countWhenDone(sink: string, delivery: Promise<Delivery>): void {

@@ -1,6 +1,6 @@
 /** State in WSGUARD_DIR that survives the process: its own black box, and the alerts and samples of earlier processes. */
 import { openBlackBox, type BlackBox } from '../deliver/black-box.ts';
-import { claimCrashRecords, claimOpenAlerts } from '../deliver/black-box-recovery.ts';
+import { claimCrashRecords, claimOpenAlerts, endedFolders } from '../deliver/black-box-recovery.ts';
 import { writeFailure } from '../deliver/file-sink.ts';
 import type { Alert, CrashRecord, MemoryPoint, Sample } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
@@ -12,6 +12,8 @@ export interface Persistence {
   readonly crashRecords: readonly CrashRecord[];
   /** Why the directory cannot be written, as far as an attempt has shown; null before one failed. */
   readonly unwritableReason: string | null;
+  /** Folders of ended processes whose pending deliveries this process may take over. */
+  readonly endedFolders: readonly string[];
   writeSample(sample: Sample): void;
   /** Null without a black box: then nothing needs to be read. */
   readonly writeMemoryPoint: ((point: MemoryPoint) => void) | null;
@@ -29,6 +31,7 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
   const isFirst = isDirSet && restarts === 0;
   const crashRecords = isFirst ? guarded(() => claimCrashRecords(dir, identity, clock.wallMs()), []) : [];
   const claimedAlerts = isFirst ? guarded(() => claimOpenAlerts(dir, identity), []) : [];
+  const ended = isFirst ? guarded(() => endedFolders(dir, identity, clock.wallMs()), []) : [];
   const box = isDirSet ? guarded(openBox, null) : null;
   const earlierAlerts = [...claimedAlerts, ...crashRecords.flatMap((record) => record.openAlerts)];
 
@@ -63,6 +66,7 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
 
   return {
     crashRecords,
+    endedFolders: ended,
     unwritableReason,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
     writeMemoryPoint: box === null ? null : (point) => guarded(() => writePoint(box, point), undefined),
