@@ -12,12 +12,12 @@ export function connectWebSocket(port, { path = '/', scheme = 'ws', protocol } =
   });
 }
 
-/** graphql-ws closes a connection that sends no `connection_init` within 3 seconds. */
-export function connectGraphql(port) {
-  const ws = new WebSocket(`ws://127.0.0.1:${port}/`, 'graphql-transport-ws');
+/** For servers that close a connection whose first message does not come within seconds. Connected with the first reply. */
+export function connectWithGreeting(port, greeting, protocol) {
+  const ws = new WebSocket(`ws://127.0.0.1:${port}/`, protocol);
   return new Promise((resolve, reject) => {
     ws.on('error', reject);
-    ws.on('open', () => ws.send(JSON.stringify({ type: 'connection_init' })));
+    ws.on('open', () => ws.send(JSON.stringify(greeting)));
     ws.on('message', () => resolve({ leave: () => ws.terminate() }));
   });
 }

@@ -1,6 +1,6 @@
 // `npm run matrix [-- --nodes 20,22,24,26] [--servers ws-8,sse-koa] [--packagings ESM,tsx] [--write]`: real servers in five
-// packagings under the agent, each counted while clients come and go. `--write` puts the table into docs/coverage.md, as far as
-// the cells have run: Node 20 first. `--jobs 4` runs four cells at once.
+// packagings under the agent, each counted while clients come and go. `--write` puts the results into the table of
+// docs/coverage.md; results of other cells stay there. `--jobs 4` runs four cells at once.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { build, dependenciesAreInstalled, installDependencies, root } from '../.
 import { runCell } from './cell.mjs';
 import { makePackaging, nodeArguments, PACKAGINGS } from './packagings.mjs';
 import { SERVERS } from './servers.mjs';
-import { coverageTable, fillCoverage } from './table.mjs';
+import { coverageTable, fillCoverage, readCoverage } from './table.mjs';
 
 const PAGE = join(root, 'docs', 'coverage.md');
 const MAJORS = ['20', '22', '24', '26'];
@@ -54,7 +54,8 @@ async function makeCells({ nodes, servers, packagings }, certificate) {
   const cells = [];
   for (const packaging of packagings) {
     const args = nodeArguments(packaging, folder);
-    for (const server of SERVERS.filter(({ file }) => servers.includes(file))) {
+    const chosen = SERVERS.filter(({ file, cannotBe }) => servers.includes(file) && cannotBe !== packaging);
+    for (const server of chosen) {
       const file = await makePackaging(packaging, server.file, folder);
       for (const major of nodes) {
         cells.push({ server, packaging, major, file, args, node: nodeOf(major), certificate });
@@ -103,7 +104,9 @@ async function main() {
     const cells = await makeCells(chosen, makeCertificate(dir));
     const writeTable = () => {
       const done = cells.filter(({ reason }) => reason !== undefined);
-      if (values.write) writeFileSync(PAGE, fillCoverage(readFileSync(PAGE, 'utf8'), coverageTable(done)));
+      if (!values.write) return;
+      const page = readFileSync(PAGE, 'utf8');
+      writeFileSync(PAGE, fillCoverage(page, coverageTable(done, readCoverage(page))));
     };
     await runCells(cells, Number(values.jobs), (begun) => {
       if (begun % 29 === 0) writeTable();

@@ -1,5 +1,5 @@
 // The servers of the coverage matrix: their clients, the transport as which the agent counts them, and what it cannot see.
-import { connectGraphql, connectHttp2, connectIo, connectSse, connectWebSocket } from './clients.mjs';
+import { connectHttp2, connectIo, connectSse, connectWebSocket, connectWithGreeting } from './clients.mjs';
 
 const ws = (path = '/', protocol) => ({
   transport: 'websocket',
@@ -25,13 +25,24 @@ export const SERVERS = [
   },
   { title: 'express-ws', file: 'express-ws', ...ws() },
   { title: '@fastify/websocket', file: 'fastify-websocket', ...ws() },
-  { title: 'graphql-ws', file: 'graphql-ws', transport: 'websocket', connect: connectGraphql },
+  {
+    title: 'graphql-ws',
+    file: 'graphql-ws',
+    transport: 'websocket',
+    connect: (port) => connectWithGreeting(port, { type: 'connection_init' }, 'graphql-transport-ws'),
+  },
   { title: 'y-websocket', file: 'y-websocket', ...ws('/room') },
   { title: 'Socket.IO, WebSocket', file: 'socket-io', ...io('websocket') },
   { title: 'Socket.IO, long polling', file: 'socket-io', ...io('polling') },
   { title: 'engine.io', file: 'engine-io', ...ws('/engine.io/?EIO=4&transport=websocket') },
-  { title: 'socketcluster-server', file: 'socketcluster', ...ws() },
-  { title: 'Nest, ws', file: 'nest-ws', ...ws() },
+  {
+    title: 'socketcluster-server',
+    file: 'socketcluster',
+    transport: 'websocket',
+    connect: (port) => connectWithGreeting(port, { event: '#handshake', data: {}, cid: 1 }),
+  },
+  // Nest 12 loads the ws driver through `import.meta.url`, which a bundle in CommonJS does not have: it ends without the agent too.
+  { title: 'Nest, ws', file: 'nest-ws', ...ws(), cannotBe: 'CommonJS bundle' },
   { title: 'Nest, Socket.IO', file: 'nest-socket-io', ...io('websocket') },
   { title: 'Hono, WebSocket', file: 'hono-websocket', ...ws() },
   { title: 'websocket', file: 'websocket', ...upgraded() },

@@ -1,29 +1,58 @@
 // The table of docs/coverage.md, made from the cells of the coverage matrix.
 import { PACKAGINGS } from './packagings.mjs';
+import { SERVERS } from './servers.mjs';
 
 const BEGIN = '<!-- measured:matrix -->';
 const END = '<!-- /measured -->';
 
-/** One row for each server, one column for each packaging; a cell has the Nodes on which the counts were right. */
-export function coverageTable(cells) {
-  const majors = [...new Set(cells.map(({ major }) => major))];
-  const versions = [...new Set(cells.map(({ node }) => node))].length;
-  const packagings = Object.keys(PACKAGINGS).filter((name) =>
-    cells.some(({ packaging }) => packaging === name),
-  );
-  const servers = [...new Set(cells.map(({ server }) => server))];
-  const rows = servers.map((server) => {
-    const of = packagings.map((name) =>
-      cellText(cells.filter((cell) => cell.server === server && cell.packaging === name)),
-    );
+/** The results in the table of a page: `title|packaging|major` to whether the counts were right. */
+export function readCoverage(page) {
+  const results = new Map();
+  const rows = page.slice(page.indexOf(BEGIN), page.indexOf(END)).split('\n');
+  const [header = '', , ...servers] = rows.filter((line) => line.startsWith('|'));
+  const [, , ...packagings] = columnsOf(header);
+  for (const line of servers) {
+    const [title, , ...cells] = columnsOf(line);
+    for (const [index, cell] of cells.entries()) {
+      const [right = '', wrong = ''] = cell.split('**wrong:');
+      for (const [text, isRight] of [
+        [right, true],
+        [wrong, false],
+      ]) {
+        for (const major of text.match(/\d+/g) ?? [])
+          results.set(`${title}|${packagings[index]}|${major}`, isRight);
+      }
+    }
+  }
+  return results;
+}
+
+const columnsOf = (line) =>
+  line
+    .slice(1, -1)
+    .split('|')
+    .map((cell) => cell.trim());
+
+/**
+ * One row for each server, one column for each packaging; a cell has the Nodes on which the counts were right. Results of
+ * earlier runs stay where `cells` has none.
+ */
+export function coverageTable(cells, earlier) {
+  const results = new Map(earlier);
+  for (const { server, packaging, major, reason } of cells) {
+    results.set(`${server.title}|${packaging}|${major}`, reason === null);
+  }
+  const packagings = Object.keys(PACKAGINGS);
+  const rows = SERVERS.map((server) => {
+    const texts = packagings.map((name) => cellText(results, `${server.title}|${name}|`));
     const counted =
-      server.transport === null ? `not counted; the start line says so` : `\`${server.transport}\``;
-    return `| ${server.title} | ${counted} | ${of.join(' | ')} |`;
+      server.transport === null ? 'not counted; the start line says so' : `\`${server.transport}\``;
+    return `| ${server.title} | ${counted} | ${texts.join(' | ')} |`;
   });
-  const right = cells.filter(({ reason }) => reason === null).length;
+  const right = [...results.values()].filter(Boolean).length;
   const date = new Date().toISOString().slice(0, 10);
   return [
-    `\`npm run matrix -- --nodes ${majors.join(',')} --write\`, ${date}, ${versions} releases of Node: ${right} of ${cells.length} right.`,
+    `\`npm run matrix -- --write\`, ${date}: ${right} of ${results.size} right.`,
     '',
     `| server | counted as | ${packagings.join(' | ')} |`,
     `|${'---|'.repeat(packagings.length + 2)}`,
@@ -31,12 +60,15 @@ export function coverageTable(cells) {
   ].join('\n');
 }
 
-function cellText(cells) {
-  const list = (isRight) =>
-    cells.filter(({ reason }) => (reason === null) === isRight).map(({ major }) => major);
-  const [right, wrong] = [list(true), list(false)];
-  if (wrong.length === 0) return right.join(' ');
-  return `${right.join(' ')} **wrong: ${wrong.join(' ')}**`.trim();
+function cellText(results, prefix) {
+  const majors = [...results.keys()]
+    .filter((key) => key.startsWith(prefix))
+    .map((key) => key.slice(prefix.length));
+  const [right, wrong] = [true, false].map((value) =>
+    majors.filter((major) => results.get(prefix + major) === value),
+  );
+  if (majors.length === 0) return '–';
+  return wrong.length === 0 ? right.join(' ') : `${right.join(' ')} **wrong: ${wrong.join(' ')}**`.trim();
 }
 
 export function fillCoverage(page, table) {
