@@ -1,4 +1,4 @@
-// `npm run bench -- detect [--json] [--dir <traces>]... [--verbose]`
+// `npm run bench -- detect [--json] [--dir <traces>]... [--verbose] [--held-back]`
 // Replays every recorded run of fixtures/traces and scores the alerts: found or not, delay, kind, time to the limit.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,12 +19,14 @@ const { values: flags } = parseArgs({
     verbose: { type: 'boolean', default: false },
     dir: { type: 'string', multiple: true },
     only: { type: 'string' },
+    'held-back': { type: 'boolean', default: false },
   },
 });
 const only = flags.only?.split(',') ?? null;
 /**
  * `examples`: the first recordings, on which the thresholds were tuned. `recorded`: runs of recorder/cases.mjs. `second`:
- * runs with other parameters. `preload`: samples that the agent wrote in servers that registered nothing.
+ * runs with other parameters. `preload`: samples that the agent wrote in servers that registered nothing. `drawn`: the
+ * same with parameters drawn at random. `held-back`: its other half, which no threshold is set on, only when asked for.
  */
 const SETS = flags.dir
   ? flags.dir.map((dir) => [dir, dir])
@@ -33,6 +35,8 @@ const SETS = flags.dir
       ['recorded', join(root, 'fixtures', 'traces', 'recorded')],
       ['second', join(root, 'fixtures', 'traces', 'second')],
       ['preload', join(root, 'fixtures', 'traces', 'preload')],
+      ['drawn', join(root, 'fixtures', 'traces', 'drawn', 'tune')],
+      ...(flags['held-back'] ? [['held-back', join(root, 'fixtures', 'traces', 'drawn', 'held-back')]] : []),
     ];
 const SIGNALS = ['all', 'preload'];
 const DAY_MS = 24 * 3_600_000;
@@ -51,6 +55,7 @@ const KINDS = {
   native: ['native-or-compression'],
   unclosed: ['unclosed-growth'],
   heap: ['heap-growth', 'divergence'],
+  resource: ['resource-growth'],
 };
 
 const quantile = (values, q) => {
@@ -194,7 +199,7 @@ for (const signals of SIGNALS) {
   for (const [name, dir] of SETS) {
     const results = [];
     const runs = runsOf(dir);
-    // Runs of `preload` have no registered collections, so there is nothing to hide.
+    // Runs under the agent have no registered collections, so there is nothing to hide.
     if (signals === 'all' && runs.some(isFromAgent)) continue;
     for (const run of runs) results.push(await judge(run, signals));
     every.push(...results);

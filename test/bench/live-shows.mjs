@@ -1,9 +1,10 @@
-// Three runs of the live benchmark: connections that freeze, silent ones that cannot be probed, and a proxy.
+// Runs of the live benchmark: connections that freeze, silent ones that cannot be probed, a proxy, and a ramp.
 import { join } from 'node:path';
 import installer from '../../fixtures/components/install.js';
 import processes from '../../fixtures/components/process.js';
 import components from '../../fixtures/components/start.js';
 import lab from '../../fixtures/lab.js';
+import { ramp } from './live-ramp.mjs';
 
 const TIME_SCALE = 60;
 const healthy = (name) => join(lab.ROOT, 'fixtures', 'apps', 'healthy', `${name}.js`);
@@ -163,4 +164,4 @@ async function nginx({ print }) {
   return result;
 }
 
-export const SHOWS = { frozen, quiet, nginx };
+export const SHOWS = { frozen, quiet, nginx, ramp };

@@ -1,7 +1,7 @@
 // `npm run bench -- live [--json] [--only a,b] [--minutes 10] [--leaky-minutes 1.5] [--parallel 2]`
 // Runs real servers and clients under the preload alone; one second counts as a minute. Parts: leaky (kind, delay, root
 // cause), fixed and healthy (no alert), real (healthy packages), pairs (packages that leak), repaired, and the runs
-// frozen, quiet and nginx. `--only` takes parts and names of cases.
+// frozen, quiet, nginx and ramp (20 min). `--only` takes parts and names of cases.
 import { parseArgs } from 'node:util';
 import cases from '../../fixtures/apps/cases.js';
 import installer from '../../fixtures/components/install.js';
