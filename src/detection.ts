@@ -117,6 +117,9 @@ class SampleDetection implements Detection {
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
     const transitions = this.#alerts.update({
       findings: findingsOf(verdicts),
+      undecided: new Set(
+        verdicts.filter(({ answer }) => answer === 'warming-up').map(({ detector }) => detector),
+      ),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,
       uptimeMs: this.#uptimeMs,

@@ -26,6 +26,8 @@ const RESTS_ON_MEMORY: ReadonlySet<Kind> = new Set(['heap-growth', 'divergence']
 /** The findings of one evaluation, the most specific kind first. */
 export interface Evaluation extends Instant {
   readonly findings: readonly Finding[];
+  /** Detectors that have too little data for a verdict, as after a gap: they end no alert. */
+  readonly undecided?: ReadonlySet<string>;
   readonly timeToLimitScaledMs: number | null;
 }
 
@@ -190,6 +192,7 @@ export class Alerts {
 
   #closeEnded(evaluation: Evaluation): Alert[] {
     return [...this.#open.values()].flatMap((open) => {
+      if (isUndecided(open, evaluation)) open.waitForData(evaluation.nowMs);
       const { text, afterMs } = closingRule(open);
       return evaluation.nowMs - open.lastFoundMs < afterMs ? [] : [this.#end(open, text, evaluation)];
     });
@@ -209,6 +212,11 @@ function closingRule({ isRestored, alert }: OpenAlert): { readonly text: string;
         text: `the condition has not held for ${CLOSE_CONDITION_MS / MINUTE_MS} min`,
         afterMs: CLOSE_CONDITION_MS,
       };
+}
+
+function isUndecided({ isRestored, alert }: OpenAlert, { undecided }: Evaluation): boolean {
+  const { detector } = KINDS[alert.kind];
+  return !isRestored && alert.family === 'leak' && detector !== null && undecided?.has(detector) === true;
 }
 
 const isCounted = (kind: Kind): boolean => {

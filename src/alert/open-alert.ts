@@ -72,7 +72,7 @@ export class OpenAlert {
     return this.#isRestored;
   }
 
-  /** Scaled time of the latest finding that confirmed it. */
+  /** Scaled time of the latest finding that confirmed it, or of the latest evaluation without data. */
   get lastFoundMs(): number {
     return this.#lastFoundMs;
   }
@@ -99,6 +99,11 @@ export class OpenAlert {
     if (this.isAbout(finding)) this.#alert = { ...this.#alert, title, evidence, against };
     // The fingerprint is that of the first finding; since then the alert has a more specific kind.
     else this.join(finding, nowMs);
+  }
+
+  /** Without data the leak may go on, so the time until the alert closes starts again. */
+  waitForData(nowMs: number): void {
+    this.#lastFoundMs = nowMs;
   }
 
   /** Adds a finding to `also`. Returns true for a new row. */

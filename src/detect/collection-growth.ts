@@ -6,6 +6,7 @@ import type { Verdict } from '../types/index.ts';
 import { CONNECTION_DELAY_MS } from './connection-changes.ts';
 import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
 import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
+import { MIN_TIMEOUT_SHARE, timeoutsRise } from './pending-timeouts.ts';
 import {
   findingOf,
   found,
@@ -142,39 +143,49 @@ interface CollectionTest {
   readonly rule: GrowthRule;
 }
 
+/** A batch that is written once in a quarter of an hour grows steadily until then. */
+const MIN_QUEUE_SPAN_MS = 15 * MINUTE_MS;
+
 function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
   const { rise, riseShare } = COLLECTIONS[type];
   return riseShare === null
-    ? { minRise: rise.value, perConnection: false }
+    ? { minRise: rise.value, perConnection: false, minSpanMs: MIN_QUEUE_SPAN_MS }
     : { minRise: counts.minRise({ rise, riseShare }), perConnection: true };
 }
 
-/** Sessions and documents are often kept for a while, so that a client can come back. */
-const SESSION_DELAY_MS = 30 * MINUTE_MS;
+/** Rooms and documents are often kept for a while, so that a client can come back. */
+const ROOM_DELAY_MS = 30 * MINUTE_MS;
 
-/** A usual time to live, and the period of a sweep that removes what has expired. */
-const SWEPT_SESSION_DELAY_MS = 40 * MINUTE_MS;
+/** The longest usual time to live of a session, and the period of a sweep that removes what has expired. */
+const SESSION_DELAY_MS = 65 * MINUTE_MS;
 
 /** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
 const MIN_RETAINED_SHARE = 0.5;
 
 /**
- * The entries may be sessions, so a closed connection has half an hour. They are no sessions, and a minute is enough,
- * when the agent discovered connections in them, or when as many closed connections stay in memory.
+ * The entries may be sessions, so a closed connection has an hour, and half an hour in rooms. They are no sessions, and a
+ * minute is enough, when the agent discovered connections in them, or when as many closed connections stay in memory;
+ * but not while timers that fire once pile up in step.
  */
 const delayOf =
-  ({ type, source }: Series, history: History) =>
+  ({ type, source }: Series, view: View) =>
   (rise: number): number => {
+    // The end of a session is often a timer of its own, also where the session keeps its closed connection.
+    if (timeoutsRise(view) >= MIN_TIMEOUT_SHARE * rise) return SESSION_DELAY_MS;
     if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
-    if (type === 'entries' || type === 'bounded') return SWEPT_SESSION_DELAY_MS;
-    const retained = history.postGcHeaps.at(-1)?.survivors ?? 0;
-    return retained >= MIN_RETAINED_SHARE * rise ? CONNECTION_DELAY_MS : SESSION_DELAY_MS;
+    if (type === 'entries' || type === 'bounded') return SESSION_DELAY_MS;
+    const retained = view.history.postGcHeaps.at(-1)?.survivors ?? 0;
+    return retained >= MIN_RETAINED_SHARE * rise
+      ? CONNECTION_DELAY_MS
+      : type === 'registry'
+        ? SESSION_DELAY_MS
+        : ROOM_DELAY_MS;
   };
 
 /** A copy by `...` took a tenth of the time of an evaluation of 200 series. */
-function ruleFor(series: Series, rule: GrowthRule, history: History): GrowthRule {
+function ruleFor(series: Series, rule: GrowthRule, view: View): GrowthRule {
   if (!rule.perConnection) return rule;
-  return { minRise: rule.minRise, perConnection: true, maxDelayMs: delayOf(series, history) };
+  return { minRise: rule.minRise, perConnection: true, maxDelayMs: delayOf(series, view) };
 }
 
 /** Null for a collection that does not grow. */
@@ -183,7 +194,7 @@ function evaluateSeries(
   { detector, collection, rule }: CollectionTest,
   view: View,
 ): DetectorVerdict | null {
-  const growth = view.counts.growthOf(series.column, ruleFor(series, rule, view.history));
+  const growth = view.counts.growthOf(series.column, ruleFor(series, rule, view));
   if (growth === null || growth.answer === 'ok') return null;
   const { kind, subjectText, entries, metric, doubt } = collection;
   const { name } = series;
@@ -211,12 +222,20 @@ function strippedText({ type, name }: Series, { last }: History): string {
 
 /** A cache that fills up misses the entries that it has already; a leak adds the same number with every connection. */
 const MAX_FRACTION = 0.03;
+/** Connections that a sample counts a moment before their entries, at each end of the window. */
+const MAX_MISSED_ENTRIES = 2;
 
 /** Whether every closed connection leaves the same whole number of entries. */
 function isProven({ changes, perClosed }: Growth, { isRemovedByRate }: Doubt): boolean {
   if (!isRemovedByRate || changes === null || perClosed === null) return false;
   const entries = Math.round(perClosed);
-  return entries >= 1 && Math.abs(perClosed - entries) <= MAX_FRACTION && isCausedByClosing(changes);
+  const missed = Math.abs(perClosed - entries) * changes.closed;
+  return (
+    entries >= 1 &&
+    Math.abs(perClosed - entries) <= MAX_FRACTION &&
+    missed <= Math.max(MAX_MISSED_ENTRIES, 2 * changes.leakedError) &&
+    isCausedByClosing(changes)
+  );
 }
 
 const summaryOf = (name: string, unsuspicious: number): Verdict =>

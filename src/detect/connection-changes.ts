@@ -36,6 +36,13 @@ export interface ConnectionRows {
   readonly openedTotal: Float64Array;
   readonly closedTotal: Float64Array;
   readonly fromRow: number;
+  /** Totals of the hours before the first row, oldest first, for delays that reach back further. */
+  readonly earlier?: readonly ClosedTotal[];
+}
+
+interface ClosedTotal {
+  readonly atMs: number;
+  readonly closedTotal: number;
 }
 
 export interface ChangesOfCount {
@@ -45,6 +52,8 @@ export interface ChangesOfCount {
   readonly removedPerClosed: number;
   /** Entries that stay although their connection closed, for the delay that leaves the fewest. */
   readonly leaked: number;
+  /** The standard error of `leaked`. */
+  readonly leakedError: number;
   /** `leaked` in standard errors. */
   readonly t: number;
   /** Connections that closed in the window, earlier than that delay before its end. */
@@ -125,9 +134,17 @@ export class ConnectionChanges {
     }
     const residual = residualSumOfSquares(this.#design, differences, coefficients);
     const sigma = Math.max(Math.sqrt(residual / (differences.length - coefficients.length)), MIN_RESIDUAL);
-    const t = leaked / Math.max(sigma * best.error, MIN_ERROR);
+    const leakedError = Math.max(sigma * best.error, MIN_ERROR);
     const ratesError = sigma * Math.max(this.#lengthOf([1, 0, 0]), this.#lengthOf([0, 1, 0]));
-    return { addedPerOpened, removedPerClosed, leaked, t, closed: best.closed, ratesError };
+    return {
+      addedPerOpened,
+      removedPerClosed,
+      leaked,
+      leakedError,
+      t: leaked / leakedError,
+      closed: best.closed,
+      ratesError,
+    };
   }
 
   #delay(minutes: number): Delay {
@@ -187,9 +204,26 @@ function changes(
   return differences;
 }
 
-function closedTotalAt({ timesMs, closedTotal }: ConnectionRows, row: number, delayMs: number): number {
+function closedTotalAt(
+  { timesMs, closedTotal, earlier = [] }: ConnectionRows,
+  row: number,
+  delayMs: number,
+): number {
   const untilMs = (timesMs[row] ?? 0) - delayMs;
+  const firstMs = timesMs[0] ?? 0;
+  if (untilMs < firstMs && earlier.length > 0)
+    return interpolate(earlier, { atMs: firstMs, closedTotal: closedTotal[0] ?? 0 }, untilMs);
   let index = row;
   while (index > 0 && (timesMs[index] ?? 0) > untilMs) index -= 1;
   return closedTotal[index] ?? 0;
+}
+
+/** Earlier totals are minutes apart, so the total in between follows from both neighbours. */
+function interpolate(earlier: readonly ClosedTotal[], first: ClosedTotal, atMs: number): number {
+  const index = earlier.findLastIndex((point) => point.atMs <= atMs);
+  const before = earlier[index] ?? earlier[0] ?? first;
+  const next = earlier[index + 1];
+  const after = next === undefined || next.atMs > first.atMs ? first : next;
+  const share = after.atMs > before.atMs ? (atMs - before.atMs) / (after.atMs - before.atMs) : 0;
+  return before.closedTotal + Math.max(0, share) * (after.closedTotal - before.closedTotal);
 }

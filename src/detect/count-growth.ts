@@ -79,6 +79,8 @@ export interface GrowthRule {
   readonly minRise: number;
   /** Whether the open connections may explain the count. */
   readonly perConnection: boolean;
+  /** A shorter growth is inconclusive. */
+  readonly minSpanMs?: number;
   /**
    * Set for entries of connections: a healthy server removes those of a closed one after this delay at the latest. The
    * delay may depend on the rise that the connections do not explain.
@@ -116,6 +118,7 @@ export class CountWindow {
       openedTotal: window.column('openedTotal'),
       closedTotal: window.column('closedTotal'),
       fromRow: this.#fromRow,
+      earlier: history.coarse,
     };
     const closedTotal = window.column('closedTotal', this.#fromRow);
     this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
@@ -156,9 +159,9 @@ export class CountWindow {
     const input = { regressors, values: hasGaps ? values.filter((value) => !Number.isNaN(value)) : values };
     const test = this.#test(input, { rule, high, fit });
     const { rise, changes } = test;
-    const falls = test.answer === 'found' && this.#hasFallen(column, test);
-    const answer = falls ? 'inconclusive' : test.answer;
-    const uncertainty = falls ? FALLS : test.uncertainty;
+    const doubt = test.answer === 'found' ? this.#doubtOn(column, test, { rule, windowMs }) : null;
+    const answer = doubt === null ? test.answer : 'inconclusive';
+    const uncertainty = doubt ?? test.uncertainty;
     return {
       answer,
       rise,
@@ -185,8 +188,13 @@ export class CountWindow {
 
   /** Connections that closed until the delay before now, since the start of the process. */
   #closedBefore(delayMs: number): number {
-    const { window, nowMs } = this.#history;
-    return window.column('closedTotal')[window.rowAt(nowMs - delayMs)] ?? Number.NaN;
+    const { window, nowMs, coarse } = this.#history;
+    const atMs = nowMs - delayMs;
+    const rowTotal = window.column('closedTotal')[window.rowAt(atMs)] ?? Number.NaN;
+    // The rows reach back for an hour only.
+    return (window.times()[0] ?? 0) <= atMs
+      ? rowTotal
+      : (coarse.findLast((point) => point.atMs <= atMs)?.closedTotal ?? 0);
   }
 
   /** The cheap tests come first: the rise beyond the connections, then its shape, then its certainty. */
@@ -249,6 +257,15 @@ export class CountWindow {
     return this.#closedBefore(maxDelayMs) >= MIN_CLOSED ? null : lateCleanup(maxDelayMs);
   }
 
+  #doubtOn(
+    column: Column,
+    test: TrendTest,
+    { rule: { minSpanMs = 0 }, windowMs }: { rule: GrowthRule; windowMs: number },
+  ): Uncertainty | null {
+    if (windowMs < minSpanMs) return shortGrowth(minSpanMs);
+    return this.#hasFallen(column, test) ? FALLS : null;
+  }
+
   /** Whether the count has fallen by a good part of its rise, in all rows since the warm-up. */
   #hasFallen(column: Column, { rise, perConnection }: TrendTest): boolean {
     const { window, startedMs } = this.#history;
@@ -278,6 +295,10 @@ const FALLS: Uncertainty = {
   because: 'the count also falls, as one does that varies around a level',
   missing: 'an hour without such a fall',
 };
+const shortGrowth = (minSpanMs: number): Uncertainty => ({
+  because: `items that are collected for up to ${formatDuration(minSpanMs)} and processed at once grow the same way`,
+  missing: `growth for ${formatDuration(minSpanMs)}`,
+});
 const STRAIGHT_LINE: Uncertainty = {
   because: 'the connections rise in a straight line, so connections and time explain the count equally well',
   missing: 'a change in the number of connections',

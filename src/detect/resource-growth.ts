@@ -27,7 +27,7 @@ const SESSION_DELAY_MS = 30 * MINUTE_MS;
 const MIN_RETAINED_SHARE = 0.5;
 const DOUBT = 'a pool grows with the load and stays, and connections that close do not cause the growth';
 
-type CountedType = Exclude<ResourceType, `descriptor_${string}`>;
+type CountedType = Exclude<ResourceType, 'timeout' | `descriptor_${string}`>;
 
 /**
  * The tested types and their nouns. What names the cause comes first: a child process has pipes, and a pipe has a
@@ -69,7 +69,13 @@ function evaluate(view: View): readonly DetectorVerdict[] {
   const isCounted = [...history.series].some(({ type }) => type === 'resource');
   if (!isCounted)
     return [noFinding(NAME, 'inconclusive', 'The samples have no resources', { missing: NAME })];
-  const growing = growingTypes(view);
+  const growths = growthsOf(view);
+  // Counts that take long are rare, and after a gap there are none: that is no sign that the growth has ended.
+  if (growths.every((growth) => growth === null)) return [insufficientData(NAME, 'more counts of resources')];
+  const growing = TYPES.flatMap((type, index): GrowingType[] => {
+    const growth = growths[index] ?? null;
+    return growth === null || growth.answer === 'ok' ? [] : [{ type, growth }];
+  });
   const [first] = growing.filter(({ growth }) => growth.answer === 'found');
   const shown = first ?? growing[0];
   if (shown === undefined)
@@ -77,17 +83,14 @@ function evaluate(view: View): readonly DetectorVerdict[] {
   return [verdictOn(shown, growing, view)];
 }
 
-function growingTypes({ history, counts }: View): GrowingType[] {
+const growthsOf = ({ history, counts }: View): readonly (Growth | null)[] => {
   const rule = {
     minRise: counts.minRise(thresholds),
     perConnection: true,
     maxDelayMs: delayOf(history),
   };
-  return TYPES.flatMap((type) => {
-    const growth = counts.growthOf(seriesColumn('resource', type, null), rule);
-    return growth === null || growth.answer === 'ok' ? [] : [{ type, growth }];
-  });
-}
+  return TYPES.map((type) => counts.growthOf(seriesColumn('resource', type, null), rule));
+};
 
 /** A minute where as many closed connections stay in memory; otherwise the resources may belong to sessions. */
 const delayOf =

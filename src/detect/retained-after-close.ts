@@ -6,6 +6,7 @@ import type { Verdict } from '../types/index.ts';
 import type { CountWindow } from './count-growth.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { mayWaitForTimeouts } from './pending-timeouts.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 
 const NAME = 'retained';
@@ -21,7 +22,8 @@ type Reading = PostGcHeap & { readonly survivors: number };
 
 export const retainedAfterClose: Detector = {
   name: NAME,
-  evaluate({ history, counts }) {
+  evaluate(view) {
+    const { history, counts } = view;
     // A counted kind may be the cause, so it is reported first or together with this one.
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
     // A history from Prometheus has no number of survivors: it is NaN there.
@@ -37,6 +39,12 @@ export const retainedAfterClose: Detector = {
     const spanMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
     if (first === undefined || last === undefined || spanMs < MIN_SPAN_MS) return [tooFew(inWindow.length)];
     const verdict = verdictOn(inWindow, { first, last, counts });
+    if (verdict.answer === 'found' && mayWaitForTimeouts(view, last.survivors)) {
+      const reason = `${formatCount(last.survivors)} closed connections are still in memory; as many timers that fire once are pending and may release them`;
+      return [
+        noFinding(NAME, 'inconclusive', reason, { evidence: verdict.evidence, missing: 'timers that fire' }),
+      ];
+    }
     const idleMs = history.nowMs - lastCloseMs(history);
     if (verdict.answer !== 'found' || idleMs < MAX_IDLE_MS) return [verdict];
     const because =

@@ -6,6 +6,7 @@ import {
   fromTraces,
   HOUR_MS,
   measured,
+  simulated,
   MIB,
   MINUTE_MS,
   type DerivedLeakKind,
@@ -268,11 +269,11 @@ export const DERIVED_LEAKS = {
       }),
       veryLongSpan: least('duration of the growth, whatever the limit', 4 * HOUR_MS, 'ms', {
         group: 'hours of growth',
-        source: measured('simulated warm-ups and caches of healthy servers stop or slow down within 4 h'),
+        source: simulated('warm-ups and caches of healthy servers stop or slow down within 4 h'),
       }),
       veryLongMajorGcs: least('major GCs in that time', 8, 'major GCs', {
         group: 'hours of growth',
-        source: measured('fewer sizes do not show that the growth never stood still'),
+        source: simulated('fewer sizes do not show that the growth never stood still'),
       }),
       veryLongRise: least('rise in that time', 24 * MIB, 'By', {
         group: 'hours of growth',
@@ -280,7 +281,7 @@ export const DERIVED_LEAKS = {
       }),
       veryLongRiseShare: least('rise in that time relative to the first post-GC heap', 0.1, '%', {
         group: 'hours of growth',
-        source: measured('the post-GC heap of simulated healthy servers varies by less'),
+        source: simulated('the post-GC heap of healthy servers varies by less'),
       }),
       growth: least('growth, once the tests hold', 50 * MIB, 'By/h', {
         source: fromPage('docs/mission.md'),
@@ -318,7 +319,7 @@ export const DERIVED_LEAKS = {
     thresholds: {
       majorGcs: least('major GCs at a steady number of connections', 5, 'major GCs', {
         group: 'steady',
-        source: measured('three tables that are loaded one after the other raise at most four of them'),
+        source: simulated('three tables that are loaded one after the other raise at most four of them'),
       }),
       fewMajorGcs: least(
         'or major GCs, if old space rose steadily between them or the limit is near',

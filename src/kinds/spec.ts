@@ -54,9 +54,9 @@ export type Kind = LeakKind | ConditionKind;
 /** A leak may start captures of evidence. A condition opens an alert and never claims a leak. */
 export type Family = 'leak' | 'condition';
 
-/** The source of a number: something we measured, the recorded traces, or a page of this repository. */
+/** The source of a number: a measurement of a real process, a simulated server, the recorded traces, or a page here. */
 export interface Source {
-  readonly from: 'measurement' | 'traces' | 'page';
+  readonly from: 'measurement' | 'simulation' | 'traces' | 'page';
   readonly text: string;
 }
 
@@ -134,6 +134,8 @@ export type KindRecords<K extends Kind, Spec extends KindSpec> = {
 };
 
 export const measured = (text: string): Source => ({ from: 'measurement', text });
+/** Only simulated servers (docs/detection.md) show this number, no real process. */
+export const simulated = (text: string): Source => ({ from: 'simulation', text });
 export const fromTraces = (text: string): Source => ({ from: 'traces', text });
 export const fromPage = (text: string): Source => ({ from: 'page', text });
 

@@ -160,12 +160,14 @@ export interface EmitterReading {
 }
 
 /**
- * Kinds of resources that the application keeps open. The first ones come from Node, on the application thread. `thread`:
+ * Kinds of resources that the application keeps open. The first ones come from Node, on the application thread. `timer`:
+ * intervals, and timers that end within half an hour. `timeout`: timers that fire once, of any duration. `thread`:
  * threads of the process, so also Workers. `descriptor`: open descriptors without the accepted sockets, in all and by
  * the file that they refer to.
  */
 export const RESOURCE_TYPES = [
   'timer',
+  'timeout',
   'child_process',
   'pipe',
   'outgoing_socket',

@@ -64,6 +64,7 @@ const roundBytes = (bytes: number): string => formatBytes(bytes).replace('.0 ', 
 
 const SOURCES: Readonly<Record<Threshold['source']['from'], string>> = {
   measurement: 'measured: ',
+  simulation: 'simulated servers: ',
   traces: 'recorded runs: ',
   page: '',
 };

@@ -56,7 +56,7 @@ export class ActiveResources {
     const { descriptors, acceptedSockets } = open;
     return {
       ...handles,
-      ...(this.#timerLists === null ? {} : { timer: this.#countTimers(this.#timerLists, nowMs) }),
+      ...(this.#timerLists === null ? {} : this.#countTimers(this.#timerLists, nowMs)),
       ...(threads === null ? {} : { thread: threads }),
       ...(descriptors === null ? {} : { descriptor: Math.max(0, descriptors - acceptedSockets) }),
     };
@@ -81,18 +81,20 @@ export class ActiveResources {
     return MAX_TIMEOUT_MS / this.#timeScale;
   }
 
-  #countTimers(lists: TimerLists, nowMs: number): number {
+  #countTimers(lists: TimerLists, nowMs: number): ResourceCounts {
     const counts = new Map<number, number>();
-    let total = 0;
-    countTimers(lists, this.#maxTimeoutMs, (durationMs, count) => {
-      total += count;
+    let timer = 0;
+    let timeout = 0;
+    countTimers(lists, this.#maxTimeoutMs, (durationMs, count, timeouts) => {
+      timer += count;
+      timeout += timeouts;
       if (count > 0 && counts.size < MAX_BASELINE_DURATIONS) counts.set(durationMs, count);
     });
     const [, newer = null] = this.#baselines;
     const first = this.#baselines[0] ?? { atMs: nowMs, counts };
     const isDue = newer === null || nowMs - newer.atMs >= BASELINE_MS / this.#timeScale;
     if (isDue) this.#baselines = [newer ?? first, { atMs: nowMs, counts }];
-    return total;
+    return { timer, timeout };
   }
 
   /** The durations whose lists grew, the fastest first. */

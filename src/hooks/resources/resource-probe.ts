@@ -10,11 +10,14 @@ import type { ActiveResources, ActiveResourcesDeps } from './active-resources.ts
 const START_AFTER_MS = 5 * 60_000;
 /** Counting takes at most this share of the time of the application thread. */
 const MAX_SHARE = 0.001;
-/** A longer stop delays messages noticeably, so it is allowed once a minute, and an even longer one every ten minutes. */
+/**
+ * A longer stop delays messages noticeably, so it is allowed once a minute, and an even longer one in 100 s: the detector
+ * needs 16 counts in half an hour.
+ */
 const LONG_COUNT_MS = 2;
 const VERY_LONG_COUNT_MS = 10;
 const AFTER_LONG_COUNT_MS = 60_000;
-const AFTER_VERY_LONG_COUNT_MS = 600_000;
+const AFTER_VERY_LONG_COUNT_MS = 100_000;
 /** On a busy machine most counts are interrupted, but hardly ever ten in a row. */
 const COSTS_COMPARED = { min: 5, max: 10 } as const;
 
@@ -45,7 +48,7 @@ export class ResourceProbe {
     const counts = resources.read(open, startedMs);
     const endedMs = clock.nowMs();
     this.#lastCostsMs = [...this.#lastCostsMs, endedMs - startedMs].slice(-COSTS_COMPARED.max);
-    this.#nextMs = endedMs + waitAfter(this.#costMs());
+    this.#nextMs = endedMs + waitAfter(this.#costMs(), this.#deps.timeScale);
     return counts;
   }
 
@@ -69,7 +72,8 @@ export class ResourceProbe {
   }
 }
 
-function waitAfter(costMs: number): number {
-  if (costMs > VERY_LONG_COUNT_MS) return AFTER_VERY_LONG_COUNT_MS;
-  return costMs > LONG_COUNT_MS ? AFTER_LONG_COUNT_MS : costMs / MAX_SHARE;
+/** The share of the time is in real time. The waits that the detector depends on are in scaled time. */
+function waitAfter(costMs: number, timeScale: number): number {
+  if (costMs > VERY_LONG_COUNT_MS) return AFTER_VERY_LONG_COUNT_MS / timeScale;
+  return costMs > LONG_COUNT_MS ? AFTER_LONG_COUNT_MS / timeScale : costMs / MAX_SHARE;
 }

@@ -48,21 +48,24 @@ function areTimerLists(lists: unknown): lists is TimerLists {
 
 /**
  * Calls `visit` for each list. `maxTimeoutMs`: a timer that ends after a longer duration does not count, because timers
- * such as the end of a session pile up until the first of them fires. Intervals count with any period.
+ * such as the end of a session pile up until the first of them fires. Intervals count with any period. `visit` gets the
+ * number of counted timers, and the number of all those that fire once.
  */
 export function countTimers(
   lists: TimerLists,
   maxTimeoutMs: number,
-  visit: (durationMs: number, count: number) => void,
+  visit: (durationMs: number, count: number, timeouts: number) => void,
 ): void {
   let left = MAX_TIMERS;
   for (const list of Object.values(lists)) {
     let count = 0;
+    let timeouts = 0;
     for (let timer = newestOf(list); timer !== null && left > 0; timer = olderThan(timer, list)) {
       if (isCounted(timer, list, maxTimeoutMs)) count += 1;
+      if (!isInterval(timer)) timeouts += 1;
       left -= 1;
     }
-    visit(list.msecs, count);
+    visit(list.msecs, count, timeouts);
   }
 }
 
@@ -84,8 +87,10 @@ export function newestCallbacks(
   return callbacks;
 }
 
-const isCounted = ({ _repeat }: Timer, { msecs }: TimerList, maxTimeoutMs: number): boolean =>
-  msecs <= maxTimeoutMs || (_repeat !== null && _repeat !== undefined);
+const isCounted = (timer: Timer, { msecs }: TimerList, maxTimeoutMs: number): boolean =>
+  msecs <= maxTimeoutMs || isInterval(timer);
+
+const isInterval = ({ _repeat }: Timer): boolean => _repeat !== null && _repeat !== undefined;
 
 const newestOf = (list: TimerList): Timer | null => olderThan(list, list);
 

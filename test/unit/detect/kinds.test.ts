@@ -27,8 +27,9 @@ const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minut
     35,
     (m) => ({ more: { rooms: [{ name: 'rooms', rooms: 40 + 8 * m, members: 500, source: 'app' }] } }),
   ],
+  // A batch that is written once in a quarter of an hour grows until then.
   'queue-growth': [
-    20,
+    24,
     (m) => ({ more: { queues: [{ name: 'jobs', items: 100 * m, oldestAgeMs: null, source: 'app' }] } }),
   ],
   // A timer may belong to the session of a closed connection, which has half an hour (docs/detection.md).
