@@ -22,6 +22,7 @@ export const mapSet = methodOf(Map.prototype, 'set');
 export const setAdd = methodOf(Set.prototype, 'add');
 export const arrayPush = methodOf(Array.prototype, 'push');
 const dateValueOf = methodOf(Date.prototype, 'valueOf');
+const symbolDescription = getOwnPropertyDescriptor(Symbol.prototype, 'description')?.get as Method;
 const functionToString = methodOf(Function.prototype, 'toString');
 
 export const mapSize = (map: object): number => apply(mapSizeGetter, map, []) as number;
@@ -29,6 +30,8 @@ export const setSize = (set: object): number => apply(setSizeGetter, set, []) as
 export const isInMap = (map: object, key: unknown): boolean => apply(mapHas, map, [key]) as boolean;
 export const isInSet = (set: object, key: unknown): boolean => apply(setHas, set, [key]) as boolean;
 export const dateMs = (date: object): number => apply(dateValueOf, date, []) as number;
+export const descriptionOf = (symbol: symbol): string | undefined =>
+  apply(symbolDescription, symbol, []) as string | undefined;
 export const sourceOf = (code: object): string => apply(functionToString, code, []) as string;
 
 export function visitMap(map: object, visit: Visit): void {

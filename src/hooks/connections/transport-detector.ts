@@ -1,6 +1,7 @@
 /** Detects the transport that a socket carries, by the objects that Node and ws attach to it. */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { descriptionOf } from '../../core/primordials.ts';
 import type { Transport } from '../../types/index.ts';
 import { readField } from '../discovery/field-reader.ts';
 import type { Connection } from './connection.ts';
@@ -78,7 +79,7 @@ export class TransportDetector {
       if (isWebSocket(value)) return value;
     }
     for (const symbol of Object.getOwnPropertySymbols(socket)) {
-      const value = symbol.description === 'websocket' ? readField(socket, symbol) : null;
+      const value = descriptionOf(symbol) === 'websocket' ? readField(socket, symbol) : null;
       if (!isWebSocket(value)) continue;
       const symbols = this.#webSocketSymbols;
       if (symbols.length < MAX_SYMBOLS && !symbols.includes(symbol)) symbols.push(symbol);
