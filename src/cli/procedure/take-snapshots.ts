@@ -30,7 +30,8 @@ const END_DEADLINE_MS = 5_000;
 
 export async function takeSnapshots(server: ServerCommand, io: CliIo): Promise<ProcedureFiles> {
   const child = start(server, io);
-  const lines = createInterface({ input: io.stdin })[Symbol.asyncIterator]();
+  const input = createInterface({ input: io.stdin });
+  const lines = input[Symbol.asyncIterator]();
   const ended = new Promise<never>((_resolve, reject) => {
     child.once('error', ({ message }) => reject(failure(`the server did not start: ${message}`)));
     child.once('exit', (code, signal) =>
@@ -47,6 +48,8 @@ export async function takeSnapshots(server: ServerCommand, io: CliIo): Promise<P
   try {
     return { start: await take('start'), loaded: await take('loaded'), drained: await take('drained') };
   } finally {
+    // An open standard input keeps this process alive.
+    input.close();
     await end(child);
   }
 }
