@@ -49,6 +49,8 @@ export class Auditor {
   #censuses: readonly AuditedCensus[] = [];
   #doneAtMs: readonly number[] = [];
   #refusedAtMs: number | null = null;
+  /** A suspicion that pauses between two censuses continues. */
+  #suspectedSinceMs: number | null = null;
   #growths: readonly ContainerGrowth[] = [];
   #latest: Latest | null = null;
   #running: Promise<Audit> | null = null;
@@ -65,6 +67,7 @@ export class Auditor {
   sample(sample: Sample, { suspicion, memoryGrows }: DetectionResult): void {
     const receivedMs = this.#context.clock.nowMs();
     this.#latest = { sample, receivedMs, isSuspected: suspicion, memoryGrows };
+    if (suspicion) this.#suspectedSinceMs ??= this.#scaledMs(this.#latest);
     const dueMs = this.#nextMs();
     if (dueMs === null || this.#running !== null || this.#scaledMs(this.#latest) < dueMs) return;
     void this.#start(true);
@@ -138,6 +141,8 @@ export class Auditor {
     this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
     this.#refusedAtMs = null;
     this.#growths = evaluateContainers(this.#censuses, { memoryGrows });
+    const isSuspected = this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false);
+    this.#suspectedSinceMs = isSuspected ? (this.#suspectedSinceMs ?? atMs) : null;
     this.#deps.onEvidence(this.#evidence());
   }
 
@@ -167,14 +172,12 @@ export class Auditor {
 
   #nextMs(): number | null {
     if (this.#unavailable !== null) return null;
-    const suspects = this.#suspects();
     return nextAuditMs({
       setting: this.#context.setup.config.audit,
       doneAtMs: this.#doneAtMs,
       refusedAtMs: this.#refusedAtMs,
-      suspects: suspects.length,
-      found: suspects.filter(({ answer }) => answer === 'found').length,
-      isSuspected: this.#latest?.isSuspected ?? false,
+      found: this.#growths.filter(({ answer }) => answer === 'found').length,
+      suspectedSinceMs: this.#suspectedSinceMs,
     });
   }
 

@@ -26,9 +26,13 @@ const TYPE_BITS = EDGE_TYPE_BITS;
 export function countContainers(heap: Heap): CountedContainer[] {
   const counted: CountedContainer[] = [];
   const parts: Parts = { elements: 0, fields: 0, table: -1, store: -1 };
+  const tableEdge = heap.names.indexOf('table');
+  const timersList = heap.names.indexOf('TimersList');
   for (let node = 0; node < heap.nodeCount; node += 1) {
     if (heap.nodeType[node] !== OBJECT) continue;
-    readParts(heap, node, parts);
+    readParts(heap, node, tableEdge, parts);
+    const isRecord = parts.elements < MIN_ENTRIES && parts.table < 0 && parts.fields <= MAX_RECORD_FIELDS;
+    if (isRecord && heap.nodeName[node] !== timersList) continue;
     const each = countOne(heap, node, parts);
     if (each !== null && each.entries >= MIN_ENTRIES) counted.push(each);
   }
@@ -44,11 +48,11 @@ interface Parts {
 }
 
 function readParts(
-  { nodeType, firstEdge, edgeLabel, edgeTo, names }: Heap,
+  { nodeType, firstEdge, edgeLabel, edgeTo }: Heap,
   node: number,
+  tableEdge: number,
   parts: Parts,
 ): void {
-  const tableEdge = names.indexOf('table');
   let [elements, fields, table, store] = [0, 0, -1, -1];
   for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
     const label = edgeLabel[edge]!;

@@ -37,6 +37,8 @@ export class Places {
   readonly #graph: Graph;
   readonly #places = new Map<number, Place>();
   readonly #depths = new Map<Place, number>();
+  /** The places below a place by the part that their key adds, so that objects of one place share it. */
+  readonly #belowPlace = new Map<Place, Map<string, Place>>();
   readonly #isMap = new Map<number, boolean>();
 
   constructor(graph: Graph) {
@@ -127,11 +129,16 @@ export class Places {
     const from = pathParent(heap, paths, node);
     const part = this.#partOf(edge, from, node);
     if (part === '') return parent;
+    const below = this.#belowPlace.get(parent);
+    const shared = below?.get(part);
+    if (shared !== undefined) return shared;
     const depth = this.#depths.get(parent) ?? 0;
     // A list of a thousand links is one place.
     if (depth >= MAX_PARTS || parent.key.endsWith(`${part}${part}`)) return parent;
     const place = { key: `${parent.key}${part}`, owner: parent.owner };
     this.#depths.set(place, depth + 1);
+    if (below === undefined) this.#belowPlace.set(parent, new Map([[part, place]]));
+    else below.set(part, place);
     return place;
   }
 

@@ -86,51 +86,76 @@ export function takeContainerCensus(
 function countByPlace({ graph, chains, reachedBytes }: CensusGraph): Map<string, PlaceCount> {
   const { heap } = graph;
   const places = new Places(graph);
-  const counts = new Map<string, PlaceCount>();
-  const add = (
-    key: string,
-    place: Place,
-    each: { node: number; type: CensusType; entries: number },
-    sample: readonly number[] | null,
-  ): void => {
-    if (place.owner === 'agent') return;
-    const count: PlaceCount = counts.get(key) ?? {
-      place,
-      type: each.type,
-      entries: 0,
-      containers: 0,
-      bytes: 0,
-      largest: [],
-      sample,
-    };
-    counts.set(key, count);
-    count.entries += each.entries;
-    count.containers += 1;
-    count.bytes += reachedBytes[each.node]!;
-    count.largest = insertLargest(count.largest, each);
-  };
+  const counts = new PlaceCounts(reachedBytes);
   for (const each of countContainers(heap)) {
+    const durationMs = each.type === 'Timers' ? (timerDurationMs(graph, each.node) ?? 0) : null;
     const place = places.of(each.node);
-    const key =
-      each.type === 'Timers'
-        ? `timers of ${timerDurationMs(graph, each.node) ?? 0} ms`
-        : `${place.key} ${each.type}`;
-    add(key, place, each, null);
+    counts.add(place, durationMs === null ? each.type : `timers of ${durationMs} ms`, each);
   }
-  for (const { head, length } of chains) {
-    const place = places.of(head);
-    add(`${place.key} List`, place, { node: head, type: 'List', entries: length }, null);
-  }
+  for (const { head, length } of chains)
+    counts.add(places.of(head), 'List', { node: head, type: 'List', entries: length });
   for (const [name, nodes] of countHandles(heap)) {
     const place: Place = { key: `handles ${name}`, owner: 'node' };
-    add(
-      place.key,
-      place,
-      { node: nodes[0]!, type: 'Handles', entries: nodes.length },
-      nodes.slice(-MAX_SAMPLE),
-    );
+    const each = { node: nodes[0]!, type: 'Handles' as const, entries: nodes.length };
+    counts.add(place, 'Handles', each, nodes.slice(-MAX_SAMPLE));
   }
-  return counts;
+  return counts.byKey();
+}
+
+interface Counted {
+  readonly node: number;
+  readonly type: CensusType;
+  readonly entries: number;
+}
+
+/** Sums by place first: places are shared objects, and building a key for each container takes longer than counting it. */
+class PlaceCounts {
+  readonly #reachedBytes: Float64Array;
+  readonly #counts = new Map<Place, Map<string, PlaceCount>>();
+
+  constructor(reachedBytes: Float64Array) {
+    this.#reachedBytes = reachedBytes;
+  }
+
+  /** `group`: the type, or the timers of one duration. */
+  add(place: Place, group: string, each: Counted, sample: readonly number[] | null = null): void {
+    if (place.owner === 'agent') return;
+    let groups = this.#counts.get(place);
+    if (groups === undefined) this.#counts.set(place, (groups = new Map()));
+    let count = groups.get(group);
+    if (count === undefined) {
+      count = { place, type: each.type, entries: 0, containers: 0, bytes: 0, largest: [], sample };
+      groups.set(group, count);
+    }
+    count.entries += each.entries;
+    count.containers += 1;
+    count.bytes += this.#reachedBytes[each.node]!;
+    count.largest = insertLargest(count.largest, each);
+  }
+
+  byKey(): Map<string, PlaceCount> {
+    const byKey = new Map<string, PlaceCount>();
+    for (const [place, groups] of this.#counts)
+      for (const [group, count] of groups) {
+        const key = keyOf(place, group, count.type);
+        const same = byKey.get(key);
+        byKey.set(key, same === undefined ? count : merge(same, count));
+      }
+    return byKey;
+  }
+}
+
+const keyOf = ({ key }: Place, group: string, type: CensusType): string =>
+  type === 'Timers' ? group : type === 'Handles' ? key : `${key} ${group}`;
+
+function merge(a: PlaceCount, b: PlaceCount): PlaceCount {
+  return {
+    ...a,
+    entries: a.entries + b.entries,
+    containers: a.containers + b.containers,
+    bytes: a.bytes + b.bytes,
+    largest: b.largest.reduce(insertLargest, a.largest),
+  };
 }
 
 function insertLargest(

@@ -270,8 +270,9 @@ export function entriesPerReference(heap: Heap, type: SuspectType, container: nu
   const perColumn = [0, 0, 0];
   for (let edge = heap.firstEdge[table]!; edge < heap.firstEdge[table + 1]!; edge += 1) {
     const label = heap.edgeLabel[edge]!;
-    const index = Number(heap.names.text(label >>> EDGE_TYPE_BITS));
-    if ((label & EDGE_TYPE_MASK) === EDGE.internal && Number.isInteger(index)) perColumn[index % 3]! += 1;
+    if ((label & EDGE_TYPE_MASK) !== EDGE.internal) continue;
+    const index = heap.names.integer(label >>> EDGE_TYPE_BITS);
+    if (index >= 0) perColumn[index % 3]! += 1;
   }
   const sum = perColumn[0]! + perColumn[1]! + perColumn[2]!;
   return sum === 0 ? 1 : Math.max(...perColumn) / sum;

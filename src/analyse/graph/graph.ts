@@ -27,6 +27,8 @@ export function buildGraph(heap: Heap): Graph {
 export interface ShortestPaths {
   /** Node -> last edge of its path; NONE for the root and for unreachable nodes. */
   readonly edgeInto: Uint32Array;
+  /** Node -> the node before it on its path. Without this column the node is found by binary search. */
+  readonly parent?: Uint32Array;
 }
 
 /** Uses the two columns: the first one becomes the result, the second one is free again afterwards. */
@@ -51,16 +53,17 @@ function findShortestPaths(
 }
 
 /**
- * The node before this one on its shortest path; NONE for the root and for unreachable nodes. It is found by binary
- * search, which saves a column: few nodes are looked up.
+ * The node before this one on its shortest path; NONE for the root and for unreachable nodes. Without the
+ * column of parents it is found by binary search: few nodes are looked up then.
  */
 export function pathParent(
   { firstEdge, nodeCount }: Heap,
-  { edgeInto }: ShortestPaths,
+  { edgeInto, parent }: ShortestPaths,
   node: number,
 ): number {
   const edge = edgeInto[node]!;
   if (edge === NONE) return NONE;
+  if (parent !== undefined) return parent[node]!;
   let low = 0;
   let high = nodeCount - 1;
   while (low < high) {

@@ -15,6 +15,8 @@ const { string: STRING, 'concatenated string': CONCATENATED, 'sliced string': SL
 /** V8 names the edges to a WeakMap's value like this. */
 const EPHEMERON = / \/ part of key \(.*@\d+\) -> value \(.*@\d+\) pair in WeakMap \(table @(\d+)\)$/s;
 const MIN_EPHEMERON_BYTES = 50;
+const TABLE_BITS = 16;
+const TABLE_MASK = (1 << TABLE_BITS) - 1;
 /** Each value in the file takes at least one digit and one comma. */
 const MIN_BYTES_PER_VALUE = 2;
 /** A header that announces more values than this per byte is damaged. With fewer, the file was probably cut off. */
@@ -112,8 +114,8 @@ export class HeapBuilder implements SnapshotSink {
         `there are more than ${index} strings, but the highest name has the index ${this.#highestName}`,
       );
     }
-    this.#names.store(index, data, start, end);
-    if (end - start < MIN_EPHEMERON_BYTES || !this.#names.has(index) || !isDigit(data[start]!)) return;
+    const isName = this.#names.store(index, data, start, end);
+    if (!isName || end - start < MIN_EPHEMERON_BYTES || !isDigit(data[start]!)) return;
     const table = EPHEMERON.exec(decodeString(data, start, end))?.[1];
     if (table !== undefined) this.#ephemerons.set(index, Number(table));
   }
@@ -253,15 +255,20 @@ export class HeapBuilder implements SnapshotSink {
   /** A WeakMap's value lives as long as its key. V8 writes an edge from the key and one from the table; the latter is weak. */
   #weakenEphemerons(): void {
     const ephemerons = this.#ephemerons;
+    const tables = new Set(ephemerons.values());
+    // Most nodes are no table, and one byte for each remainder excludes nearly all of them faster than the set does.
+    const mayBeTable = new Uint8Array(1 << TABLE_BITS);
+    for (const id of tables) mayBeTable[id & TABLE_MASK] = 1;
     const firstEdge = this.#firstEdge;
     const edgeLabel = this.#edgeLabel;
     const nodeId = this.#nodeId;
-    if (ephemerons.size === 0) return;
-    for (let node = 0; node < nodeId.length; node += 1) {
+    for (let node = 0; node < nodeId.length && tables.size > 0; node += 1) {
+      const id = nodeId[node]!;
+      if (mayBeTable[id & TABLE_MASK] === 0 || !tables.has(id)) continue;
       for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1) {
         const label = edgeLabel[edge]!;
         if ((label & EDGE_TYPE_MASK) !== EDGE.internal) continue;
-        if (ephemerons.get(label >>> EDGE_TYPE_BITS) === nodeId[node])
+        if (ephemerons.get(label >>> EDGE_TYPE_BITS) === id)
           edgeLabel[edge] = (label & ~EDGE_TYPE_MASK) | EDGE.weak;
       }
     }
@@ -277,7 +284,10 @@ class LocationRows {
 
   /** V8 writes them in the order of its traversal; `locationIndex` needs them sorted by node. */
   sorted(): Locations {
-    const order = Uint32Array.from(this.node.keys()).sort((a, b) => this.node[a]! - this.node[b]!);
+    // Without a function that compares, a typed array is sorted ten times as fast. Node and row fit into 53 bits.
+    const rows = this.node.length;
+    const keys = Float64Array.from(this.node, (node, row) => node * rows + row).sort();
+    const order = Uint32Array.from(keys, (key) => key % rows);
     const column = (values: readonly number[]): Uint32Array => Uint32Array.from(order, (row) => values[row]!);
     return {
       node: column(this.node),

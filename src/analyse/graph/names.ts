@@ -41,6 +41,15 @@ const BLOCK_BYTES = 1 << 20;
 /** Longer names are cut. V8 itself cuts names at 1,024 characters. */
 const MAX_NAME_BYTES = 8 << 10;
 const LENGTH_BYTES = 2;
+const ZERO = 48;
+/** The length and the first byte of each interned name: nearly all other names differ in them, and are not decoded. */
+const INTERNED_STARTS: ReadonlySet<number> = new Set(
+  INTERNED.map((name) => startKey(name.length, name.charCodeAt(0))),
+);
+
+function startKey(length: number, firstByte: number): number {
+  return (length << 8) | firstByte;
+}
 
 /**
  * Keeps only the strings that nodes and edges use as names. The values of string objects (97 % of the string table of a
@@ -78,9 +87,10 @@ export class NameTable {
     if (index > this.#highest) this.#highest = index;
   }
 
-  store(index: number, data: Uint8Array, start: number, end: number): void {
+  /** False when the string is no name. */
+  store(index: number, data: Uint8Array, start: number, end: number): boolean {
     this.#count = index + 1;
-    if (index > this.#highest || (this.#used[index >>> 3]! & (1 << (index & 7))) === 0) return;
+    if (index > this.#highest || (this.#used[index >>> 3]! & (1 << (index & 7))) === 0) return false;
     if (this.#offsets.length === 0) this.#offsets = new Float64Array(this.#highest + 1);
     const length = Math.min(end - start, MAX_NAME_BYTES);
     if (this.#blockFill + LENGTH_BYTES + length > BLOCK_BYTES) {
@@ -93,10 +103,11 @@ export class NameTable {
     block[this.#blockFill + 1] = length >>> 8;
     block.set(data.subarray(start, start + length), this.#blockFill + LENGTH_BYTES);
     this.#blockFill += LENGTH_BYTES + length;
-    if (end - start <= MAX_INTERNED_BYTES) {
+    if (end - start <= MAX_INTERNED_BYTES && INTERNED_STARTS.has(startKey(end - start, data[start]!))) {
       const text = decodeString(data, start, end);
       if (INTERNED_NAMES.has(text)) this.#interned.set(text, index);
     }
+    return true;
   }
 
   has(index: number): boolean {
@@ -115,6 +126,22 @@ export class NameTable {
     const text = decodeString(block, start + LENGTH_BYTES, start + LENGTH_BYTES + length);
     this.#decoded.set(index, text);
     return text;
+  }
+
+  /** The number that a name of decimal digits shows, such as the index of a row; -1 for other names. */
+  integer(index: number): number {
+    if (!this.has(index)) return -1;
+    const offset = this.#offsets[index]! - 1;
+    const block = this.#blocks[Math.floor(offset / BLOCK_BYTES)]!;
+    const start = offset % BLOCK_BYTES;
+    const length = block[start]! + (block[start + 1]! << 8);
+    let value = 0;
+    for (let at = start + LENGTH_BYTES; at < start + LENGTH_BYTES + length; at += 1) {
+      const digit = block[at]! - ZERO;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    return length === 0 ? -1 : value;
   }
 
   /** The string index of an interned name, or -1 when the snapshot does not contain it. V8 writes each text once. */

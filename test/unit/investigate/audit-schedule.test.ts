@@ -6,9 +6,8 @@ const IDLE: AuditHistory = {
   setting: 'auto',
   doneAtMs: [],
   refusedAtMs: null,
-  suspects: 0,
   found: 0,
-  isSuspected: false,
+  suspectedSinceMs: null,
 };
 const nextMin = (history: Partial<AuditHistory>): number | null => {
   const nextMs = nextAuditMs({ ...IDLE, ...history });
@@ -24,14 +23,22 @@ test('auto: after 20 min, 40 min later, 2 h later, then daily', () => {
 });
 
 test('a suspect is looked at every 20 min, a finding every 2 h', () => {
-  expect(nextMin({ doneAtMs: at(20, 60), suspects: 1 })).toBe(80);
-  expect(nextMin({ doneAtMs: at(20, 60, 80), suspects: 2, found: 1 })).toBe(200);
+  expect(nextMin({ doneAtMs: at(20, 60), suspectedSinceMs: 60 * MINUTE_MS })).toBe(80);
+  expect(nextMin({ doneAtMs: at(20, 60, 80), suspectedSinceMs: 60 * MINUTE_MS, found: 1 })).toBe(200);
 });
 
-test('a suspicion of the detectors brings the next census forward, never into the warm-up', () => {
-  expect(nextMin({ isSuspected: true })).toBe(20);
-  expect(nextMin({ doneAtMs: at(20), isSuspected: true })).toBe(40);
-  expect(nextMin({ doneAtMs: at(20, 60, 180), isSuspected: true })).toBe(200);
+test('a suspicion brings the next census forward, never into the warm-up', () => {
+  expect(nextMin({ suspectedSinceMs: 0 })).toBe(20);
+  expect(nextMin({ doneAtMs: at(20), suspectedSinceMs: 0 })).toBe(40);
+  expect(nextMin({ doneAtMs: at(20, 60, 180), suspectedSinceMs: 600 * MINUTE_MS })).toBe(200);
+});
+
+test('after five censuses that decide nothing each next one waits twice as long, up to a day', () => {
+  const suspectedSinceMs = 5 * MINUTE_MS;
+  expect(nextMin({ suspectedSinceMs, doneAtMs: at(20, 40, 60, 80) })).toBe(100);
+  expect(nextMin({ suspectedSinceMs, doneAtMs: at(20, 40, 60, 80, 100) })).toBe(140);
+  expect(nextMin({ suspectedSinceMs, doneAtMs: at(40, 60, 80, 100, 140) })).toBe(220);
+  expect(nextMin({ suspectedSinceMs, doneAtMs: at(140, 220, 380, 700, 1700) })).toBe(1700 + 24 * 60);
 });
 
 test('a refused census is tried again after 20 min', () => {
@@ -40,6 +47,6 @@ test('a refused census is tried again after 20 min', () => {
 });
 
 test('a number is the minutes between two; off schedules none', () => {
-  expect(nextMin({ setting: 30, doneAtMs: at(20), suspects: 3 })).toBe(50);
+  expect(nextMin({ setting: 30, doneAtMs: at(20), suspectedSinceMs: 0 })).toBe(50);
   expect(nextMin({ setting: 'off' })).toBeNull();
 });
