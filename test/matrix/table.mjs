@@ -42,6 +42,9 @@ export function coverageTable(cells, earlier) {
   for (const { server, packaging, major, reason } of cells) {
     results.set(`${server.title}|${packaging}|${major}`, reason === null);
   }
+  for (const { title, cannotBe } of SERVERS) {
+    for (const key of results.keys()) if (key.startsWith(`${title}|${cannotBe}|`)) results.delete(key);
+  }
   const packagings = Object.keys(PACKAGINGS);
   const rows = SERVERS.map((server) => {
     const texts = packagings.map((name) => cellText(results, `${server.title}|${name}|`));
