@@ -4,7 +4,7 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
-import type * as ChildPreloadsModule from './agent/child-preloads.ts';
+import type * as ChildPreloadsModule from './core/child-preloads.ts';
 import type * as StartAgentModule from './agent/start-agent.ts';
 import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
@@ -54,7 +54,7 @@ function makeFlagsInheritable(): void {
   try {
     const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
     if (!NAME_OR_RELATIVE_PATH.test(flags)) return;
-    const { makeEntriesAbsolute } = require('./agent/child-preloads.ts') as typeof ChildPreloadsModule;
+    const { makeEntriesAbsolute } = require('./core/child-preloads.ts') as typeof ChildPreloadsModule;
     makeEntriesAbsolute(process.execArgv, process.env, process.cwd());
   } catch {
     // The working directory was deleted, or the flags cannot be changed. The agent starts all the same.

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
-import { nodeOptionsForAnyFolder } from '../agent/child-preloads.ts';
+import { nodeOptionsForAnyFolder } from '../core/child-preloads.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
 import { loadAddon } from '../capture/native-addon.ts';
 import { refusedDirectory } from '../capture/snapshot-files.ts';

@@ -50,40 +50,29 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
   let segment: 0 | 1 = 0;
   let samples = 0;
   let bytes = 0;
-  /** Null after it was closed: its number can belong to a socket of the application at once. */
-  let descriptor: number | null = createFile(join(folder, SEGMENT_NAMES[segment]));
-  let lastMinute: number | null = createFile(join(folder, LAST_MINUTE_NAME));
+  let file: PrivateFile | null = new PrivateFile(join(folder, SEGMENT_NAMES[segment]));
+  const lastMinute = new PrivateFile(join(folder, LAST_MINUTE_NAME));
   let points = 0;
-  const closeFile = (): void => {
-    if (descriptor === null) return;
-    const closing = descriptor;
-    descriptor = null;
-    closeSync(closing);
-  };
-  const closeLastMinute = (): void => {
-    if (lastMinute === null) return;
-    const closing = lastMinute;
-    lastMinute = null;
-    closeSync(closing);
-  };
   return {
     writeSample(sample) {
       const line = Buffer.from(`${JSON.stringify(sample)}\n`);
       if (line.length > MAX_SEGMENT_BYTES) return;
       if (samples >= MAX_SEGMENT_SAMPLES || bytes + line.length > MAX_SEGMENT_BYTES) {
-        closeFile();
+        file?.close();
+        file = null;
         segment = segment === 0 ? 1 : 0;
         samples = bytes = 0;
       }
-      descriptor ??= createFile(join(folder, SEGMENT_NAMES[segment]));
-      writeSync(descriptor, line);
+      // Null when the disk was full at the last attempt.
+      file ??= new PrivateFile(join(folder, SEGMENT_NAMES[segment]));
+      file.write(line);
       samples += 1;
       bytes += line.length;
     },
     writeMemoryPoint(point) {
       const line = `${JSON.stringify(point).padEnd(POINT_BYTES - 1)}\n`;
-      if (lastMinute === null || line.length > POINT_BYTES) return;
-      writeSync(lastMinute, line, (points % LAST_MINUTE_POINTS) * POINT_BYTES);
+      if (line.length > POINT_BYTES) return;
+      lastMinute.write(Buffer.from(line), (points % LAST_MINUTE_POINTS) * POINT_BYTES);
       points += 1;
     },
     writeOpenAlerts(alerts) {
@@ -91,8 +80,8 @@ export function openBlackBox(dir: string, identity: Identity, startedWallMs: num
       else replaceFile(join(folder, ALERTS_NAME), JSON.stringify(alerts));
     },
     close() {
-      closeFile();
-      closeLastMinute();
+      file?.close();
+      lastMinute.close();
       discardSamples(folder);
     },
   };
@@ -110,10 +99,26 @@ export function discardSamples(folder: string): void {
   removeEmptyFolder(folder);
 }
 
-/** Deletes and creates the file, so that a link which another user put there is never followed. */
-function createFile(file: string): number {
-  rmSync(file, { force: true });
-  return openSync(file, 'wx', PRIVATE_FILE);
+class PrivateFile {
+  /** Null after it was closed: its number can belong to a socket of the application at once. */
+  #descriptor: number | null;
+
+  /** Deletes and creates the file, so that a link which another user put there is never followed. */
+  constructor(path: string) {
+    rmSync(path, { force: true });
+    this.#descriptor = openSync(path, 'wx', PRIVATE_FILE);
+  }
+
+  /** Without a position the bytes come after those of the last write. After `close` nothing is written. */
+  write(bytes: Buffer, position: number | null = null): void {
+    if (this.#descriptor !== null) writeSync(this.#descriptor, bytes, 0, bytes.length, position);
+  }
+
+  close(): void {
+    const descriptor = this.#descriptor;
+    this.#descriptor = null;
+    if (descriptor !== null) closeSync(descriptor);
+  }
 }
 
 /** Identifies one boot of the machine; `null` outside Linux. */

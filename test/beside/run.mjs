@@ -47,7 +47,7 @@ async function startReceiver() {
 
 function spanText({ name: scope }, { name, kind, attributes = [], status = {} }) {
   const kept = attributes.filter(({ key }) => !VARIABLE.test(key));
-  const values = kept.map(({ key, value }) => `${key}=${JSON.stringify(value)}`).toSorted();
+  const values = kept.map(({ key, value }) => `${key}=${JSON.stringify(value)}`).toSorted(byText);
   return [scope, name, kind, status.code ?? 0, ...values].join(' ');
 }
 
@@ -95,7 +95,7 @@ async function runServer(args, hasAgent) {
       app.exited,
       sleep(60_000).then(() => ({ signal: 'still running' })),
     ]);
-    const spans = receiver.spans.filter((span) => !span.includes('/scripts')).toSorted();
+    const spans = receiver.spans.filter((span) => !span.includes('/scripts')).toSorted(byText);
     return { spans, counts, scripts, end: signal ?? code, stderr: app.stderr() };
   } catch (error) {
     throw new Error(`${error.message}\n${app.stderr()}`, { cause: error });
@@ -105,6 +105,8 @@ async function runServer(args, hasAgent) {
     rmSync(dir, { recursive: true, force: true });
   }
 }
+
+const byText = (a, b) => a.localeCompare(b);
 
 /** The open connections on the metrics page: 3 WebSockets and 2 event streams. */
 async function readCounts(port) {
@@ -117,7 +119,7 @@ async function readCounts(port) {
     return expected.every((text) => counts.includes(text));
   };
   await waitFor(read, { deadlineMs: 30_000 }).catch(() => {});
-  return counts.filter((text) => !text.endsWith(' 0')).toSorted();
+  return counts.filter((text) => !text.endsWith(' 0')).toSorted(byText);
 }
 
 function reasons(alone, both) {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { makeEntriesAbsolute, nodeOptionsForAnyFolder } from '../../../src/agent/child-preloads.ts';
+import { makeEntriesAbsolute, nodeOptionsForAnyFolder } from '../../../src/core/child-preloads.ts';
 
 const ROOT = join(__dirname, '..', '..', '..');
 const INDEX = join(ROOT, 'src', 'index.js');

@@ -38,7 +38,7 @@ export function makeEntriesAbsolute(execArgv: string[], env: Environment, cwd: s
   if (text === undefined) return;
   const changed = text.replace(
     FLAG_IN_TEXT,
-    (match, before: string, flag: string, gap: string, word: string) => {
+    (match, ...[before = '', flag = '', gap = '', word = '']: string[]) => {
       const entry = absoluteEntry(flag, unquoted(word), cwd);
       return entry === null ? match : `${before}${flag}${gap}${quoted(entry)}`;
     },
