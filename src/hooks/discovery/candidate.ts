@@ -20,6 +20,8 @@ export const emptyReading = (): DiscoveryReading => ({ registries: [], queues: [
 const MIN_GROWTH = 10;
 /** Sizes of further inner collections are extrapolated. */
 const MAX_SUMMED = 1_000;
+/** `deref` keeps an object alive while V8 marks, so the record of a closed connection must not stay a candidate: 10 min. */
+const MAX_UNCHANGED_READINGS = 40;
 /** Counting more names stops the process for more than a millisecond. */
 const MAX_NAMES = 5_000;
 
@@ -44,6 +46,7 @@ export class Candidate {
   /** A constant is an array too. A queue is an array whose size has changed. */
   #hasChanged = false;
   #hasGrown = false;
+  #unchangedReadings = 0;
   #isTooLarge = false;
 
   constructor(name: string, { collection, owner, field, limit }: ReachedCollection) {
@@ -54,6 +57,11 @@ export class Candidate {
     this.#limit = limit;
     this.#initialSize = sizeOf(collection);
     this.#isTooLarge = this.#initialSize > MAX_NAMES && isPlainObject(collection);
+  }
+
+  /** A plain object whose fields never change is a record, and no map. */
+  get isRecord(): boolean {
+    return this.#unchangedReadings >= MAX_UNCHANGED_READINGS;
   }
 
   /** A plain object has become too large to count. */
@@ -85,6 +93,9 @@ export class Candidate {
       return false;
     }
     this.#hasChanged ||= entries !== this.#initialSize;
+    const isUnknown = this.role === null || isProvisionalRole(this.role);
+    if (isUnknown && entries > 0 && !this.#hasChanged && isPlainObject(collection))
+      this.#unchangedReadings += 1;
     const { name, role } = this;
     const source = 'found' as const;
     if (role === 'registry') reading.registries.push({ name, entries, source });

@@ -38,6 +38,8 @@ export interface SearchStart {
 const SEARCH_AT_OPENED = [2, 20, 200, 2_000];
 const MAX_CANDIDATES = 400;
 const MAX_PROTOTYPES = 20;
+/** A class has a registry in each of its instances. A line that adds to more is about rooms: `rooms.get(room).add(id)`. */
+const MAX_PER_PLACE = 3;
 const MAX_COMPARED_NAMES = 1_000;
 /** Rows of collections of unknown purpose in a sample. */
 const MAX_PROVISIONAL_ROWS = 40;
@@ -57,8 +59,8 @@ export class CollectionDiscovery {
   /** Library servers, which are not walked into. */
   readonly #libraries = new WeakSet<object>();
   readonly #fields = new FieldReader();
-  /** Arrays that calls have shown, by the line of the call. */
-  readonly #arraysByPlace = new Map<string, Candidate>();
+  /** Collections that calls have shown, by the line of the call. */
+  readonly #observedAt = new Map<string, Candidate[]>();
   /** Collections to which one added value leads. */
   readonly #reachedOnce = new WeakSet<object>();
   /** Functions that the handlers of servers lead to: what their scopes have is a candidate already. */
@@ -135,16 +137,23 @@ export class CollectionDiscovery {
 
   #addObservedAt(place: string, collection: object): void {
     if (this.#seen.has(collection)) return;
-    // An array that `filter` has made gets the next entries at the same line, and is the same registry.
-    const existing = isArray(collection) ? this.#arraysByPlace.get(place) : undefined;
-    if (existing !== undefined) {
+    const observed = this.#observedAt.get(place) ?? [];
+    const [first] = observed;
+    if (first !== undefined && isArray(collection)) {
+      // An array that `filter` has made gets the next entries at the same line, and is the same registry.
       this.#seen.add(collection);
-      existing.follow(collection);
+      first.follow(collection);
       return;
     }
-    const name = `${kindOf(collection)} at ${place}`;
-    const added = this.#addCandidate({ name, collection, owner: null, field: '', limit: null });
-    if (added !== null && isArray(collection)) this.#arraysByPlace.set(place, added);
+    if (observed.length <= MAX_PER_PLACE) {
+      const name = `${kindOf(collection)} at ${place}`;
+      const added = this.#addCandidate({ name, collection, owner: null, field: '', limit: null });
+      if (added !== null) this.#observedAt.set(place, [...observed, added]);
+    }
+    if (observed.length === MAX_PER_PLACE)
+      this.#candidates = this.#candidates.filter(
+        (candidate) => this.#observedAt.get(place)?.includes(candidate) !== true,
+      );
   }
 
   isDue(openedTotal: number): boolean {
@@ -189,6 +198,8 @@ export class CollectionDiscovery {
     this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
     for (const library of [...start.servers.map(({ emitter }) => emitter), ...start.libraries])
       this.#excludeFieldsOf(library);
+    // The list of loaded modules is reached through `require`.
+    if (typeof start.modules === 'object' && start.modules !== null) this.#libraries.add(start.modules);
     const add = this.#addShared;
     const upgradeMethods = start.servers.flatMap(({ emitter }) => methodsOf(emitter, 'completeUpgrade'));
     for (const server of start.servers) {
@@ -295,6 +306,7 @@ export class CollectionDiscovery {
       if (candidate.addRow(reading, collection, { wallMs, comparedNames: this.#comparedNames }))
         provisionalRows += 1;
     }
+    this.#candidates = this.#candidates.filter(({ isRecord }) => !isRecord);
     return reading;
   }
 
@@ -302,7 +314,7 @@ export class CollectionDiscovery {
     this.#search?.return?.();
     this.#search = null;
     this.#candidates = [];
-    this.#arraysByPlace.clear();
+    this.#observedAt.clear();
   }
 
   /** The first entries of a collection can be of another kind than the later ones. */

@@ -59,8 +59,7 @@ function roleOfEntries(
   context: RoleContext,
 ): CollectionRole | null {
   const { fields, connected } = context;
-  if (entries.some(([key, value]) => hasConnection(key, fields) || hasConnection(value, fields)))
-    return 'registry';
+  if (leadToConnections(entries, collection, fields)) return 'registry';
   const isKeyed = isKeyedByConnection(collection, connected);
   if (isKeyed !== false) return isKeyed === null ? null : 'registry';
   const values = entries.map(([, value]) => value);
@@ -75,6 +74,14 @@ function roleOfEntries(
     return field === null ? 'entries' : `rooms.${field}`;
   }
   return isArray(collection) && inner.length === 0 && values.every(isPlainValue) ? 'queue' : 'entries';
+}
+
+/** The record of a connection has it in one field, beside others: `{ ws, user, state }`. A map has nothing else. */
+function leadToConnections(entries: readonly Entry[], collection: object, fields: FieldReader): boolean {
+  const leads = ([key, value]: Entry): boolean => hasConnection(key, fields) || hasConnection(value, fields);
+  return isPlainObject(collection)
+    ? [...entries, ...lastEntries(collection, MIN_ENTRIES)].every(leads)
+    : entries.some(leads);
 }
 
 /** The field in which these objects have connections or their ids; null: there is none, or the members are too few to tell. */

@@ -1,5 +1,6 @@
 /** Walks from the variables of a handler through own fields to the collections and functions that they refer to. */
 import { isProxy } from 'node:util/types';
+import { sourceOf } from '../../core/primordials.ts';
 import type { NamedValue } from './closure-scopes.ts';
 import { firstEntries, isArray, isCollection } from './collection.ts';
 import { hasConnection, isConnection } from './collection-role.ts';
@@ -32,6 +33,7 @@ const MAX_OBJECTS = 80;
 /** All methods of a class have the same scopes around them. */
 const METHODS_PER_CLASS = 1;
 const MAX_ROUTES = 50;
+const MAX_METHODS_PER_PART = 6;
 /** An object with more fields is used as a map. */
 const MAX_FIELDS_OF_HOLDER = 40;
 
@@ -74,6 +76,8 @@ export function walkReferences(
 
 const addCollection = ({ collections }: Reached, step: Step, collection: object): void => {
   const { name, owner, field, limit } = step;
+  // The listeners of an emitter are counted elsewhere.
+  if (LISTENERS_OF_EMITTER.test(name)) return;
   collections.push({ name, collection, owner, field, limit });
 };
 
@@ -99,19 +103,44 @@ function addFields({ reached, steps, step, fields }: Walk, owner: object): void 
   }
 }
 
-/** Web frameworks have their routes in arrays of functions, or of objects with a function: `app.router.stack[0].handle`. */
+/**
+ * Web frameworks have their routes in arrays of functions, or of objects with a function: `app.router.stack[0].handle`.
+ * Applications have their parts in such arrays: `plugins[0].onClose`.
+ */
 function handlersIn(list: object, fields: FieldReader, depth = 0): object[] {
-  return firstEntries(list, MAX_ROUTES).flatMap(([, item]) => {
+  const functions = firstEntries(list, MAX_ROUTES).flatMap(([, item]) => {
     if (typeof item === 'function') return [item];
     if (typeof item !== 'object' || item === null || isProxy(item) || isConnection(item)) return [];
-    const { handle, route } = Object.fromEntries(fields.fieldsOf(item)) as Record<string, unknown>;
+    const own = fields.fieldsOf(item);
+    const { handle, route } = Object.fromEntries(own) as Record<string, unknown>;
     const stack = depth === 0 ? readField(route, 'stack') : undefined;
     return [
-      ...(typeof handle === 'function' ? [handle] : []),
+      ...(typeof handle === 'function' ? [handle] : isPlainObject(item) ? methodsIn(own) : []),
       ...(isArray(stack) ? handlersIn(stack, fields, depth + 1) : []),
     ];
   });
+  return onePerPlace(functions);
 }
+
+const methodsIn = (own: readonly Field[]): object[] =>
+  own
+    .flatMap(([, value]) => (typeof value === 'function' && !isProxy(value) ? [value] : []))
+    .slice(0, MAX_METHODS_PER_PART);
+
+/** Listeners that a handler adds for each connection have the same text, and each leads to the record of one connection. */
+function onePerPlace(functions: readonly object[]): object[] {
+  const seen = new Set<string>();
+  return functions.filter((candidate) => {
+    const text = sourceOf(candidate);
+    if (NATIVE_CODE.test(text)) return true;
+    const isNew = !seen.has(text);
+    seen.add(text);
+    return isNew;
+  });
+}
+
+const LISTENERS_OF_EMITTER = /\._events\b/;
+const NATIVE_CODE = /\{\s*\[native code\]\s*\}$/;
 
 const isUsedAsMap = (own: readonly Field[], fields: FieldReader): boolean =>
   own.length > MAX_FIELDS_OF_HOLDER ||

@@ -356,6 +356,50 @@ test('collections that calls have shown: by their owner where an entry leads to 
   ]);
 });
 
+test('a plain object whose fields never change is forgotten, and an empty one is not', () => {
+  const [record, later]: Record<string, object>[] = [{ a: {}, b: {}, c: {}, d: {} }, {}];
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => [record, later]),
+  );
+  readWhile(discovery, 40, () => undefined);
+  const { registries } = readWhile(discovery, 14, (n) => {
+    if (record !== undefined) record[`key ${n}`] = {};
+    if (later !== undefined) later[`key ${n}`] = {};
+  });
+  expect(registries.map(({ name }) => name)).toEqual(['later']);
+});
+
+test('a line that adds to more than three collections is about rooms, and none of them is a registry', () => {
+  const discovery = newDiscovery();
+  const rooms = Array.from({ length: 6 }, () => new Set([1, 2, 3].map(socket)));
+  for (const collection of rooms) discovery.addObserved([{ collection, place: 'rooms.js:5', value: null }]);
+  expect(readAll(discovery).registries).toEqual([]);
+});
+
+test('the record of a connection is no registry, and the listeners of an emitter are none either', () => {
+  const bus = new EventEmitter().setMaxListeners(0);
+  const records = [1, 2, 3, 4].map((id) => ({ ws: socket(), id, user: 'u', state: {}, joinedAt: 1 }));
+  for (const record of records) bus.on('news', () => record.ws.send());
+  const users = Object.fromEntries(records.map(({ ws }, id) => [`user-${id}`, { ws }]));
+  const server = new EventEmitter().on('connection', () => [bus, users]);
+  const discovery = newDiscovery();
+  search(discovery, 2, server);
+  expect(readAll(discovery).registries).toEqual([{ name: 'users', entries: 4, source: 'found' }]);
+});
+
+test('the parts of an application in an array are followed to what their methods close over', () => {
+  const profiles: Record<string, object> = { a: {}, b: {}, c: {} };
+  const parts = [{ open: (id: string) => (profiles[id] = {}) }, { close: () => undefined }];
+  const server = new EventEmitter().on('connection', () => parts);
+  const discovery = newDiscovery();
+  search(discovery, 2, server);
+  const { registries } = readWhile(discovery, 12, (n) => void (profiles[`user-${n}`] = {}));
+  expect(registries).toEqual([{ name: 'profiles', entries: 15, areConnections: false, source: 'found' }]);
+});
+
 test('an array that calls have shown and that `filter` replaces stays the same registry', () => {
   const discovery = newDiscovery();
   const add = (collection: object) => discovery.addObserved([{ collection, place: 'a.js:5', value: null }]);
