@@ -4,22 +4,37 @@
  */
 import { createHmac } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Clock, Stop } from '../types/index.ts';
 import type { Attempt } from './outbox.ts';
 import type { SinkOptions } from './sink.ts';
 
 export interface HttpRequest {
-  readonly method: 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | number>>;
-  readonly body: Buffer | { readonly file: string };
+  readonly body: Buffer | FileRange;
   /** Limit for the whole exchange, or for a pause without progress while a file is sent. */
   readonly timeoutMs: number;
+  /** Keeps this much of the reply's body; without it the body is read and dropped. */
+  readonly maxReplyBytes?: number;
+}
+
+/** The whole file, or the bytes from `start` to `end` (included). */
+export interface FileRange {
+  readonly file: string;
+  readonly start?: number;
+  readonly end?: number;
 }
 
 export type HttpReply =
-  | { readonly outcome: 'reply'; readonly status: number; readonly retryAfterMs: number | null }
+  | {
+      readonly outcome: 'reply';
+      readonly status: number;
+      readonly retryAfterMs: number | null;
+      readonly headers: IncomingHttpHeaders;
+      readonly text: string;
+    }
   | { readonly outcome: 'failed'; readonly reason: string };
 
 /** Options that webhook and upload share. */
@@ -46,9 +61,20 @@ export function sendRequest(request: HttpRequest, clock: Clock): Promise<HttpRep
     };
     try {
       exchange = open(request, (response) => {
-        resolve(replyOf(response));
+        const { maxReplyBytes = 0 } = request;
+        if (maxReplyBytes === 0) resolve(replyOf(response, ''));
         // Read the response to its end, so that the receiver sees no reset. The deadline still applies.
-        response.on('error', end).on('end', end).resume();
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          if (bytes < maxReplyBytes) chunks.push(chunk.subarray(0, maxReplyBytes - bytes));
+          bytes += chunk.length;
+        });
+        response.on('error', (error) => fail(errorReason(error)));
+        response.on('end', () => {
+          resolve(replyOf(response, Buffer.concat(chunks).toString('utf8')));
+          end();
+        });
       });
       exchange.on('error', (error) => fail(errorReason(error)));
       restartDeadline();
@@ -84,17 +110,19 @@ function sendBody({ body }: HttpRequest, exchange: ClientRequest, { onProgress, 
     exchange.end(body);
     return;
   }
-  const file = createReadStream(body.file);
+  const { start = 0, end = Infinity } = body;
+  const file = createReadStream(body.file, { start, end });
   file.on('error', onError);
   file.on('data', onProgress);
   exchange.on('close', () => file.destroy());
   file.pipe(exchange);
 }
 
-function replyOf(response: IncomingMessage): HttpReply {
+function replyOf(response: IncomingMessage, text: string): HttpReply {
   const seconds = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
-  return { outcome: 'reply', status: response.statusCode ?? 0, retryAfterMs };
+  const { statusCode: status = 0, headers } = response;
+  return { outcome: 'reply', status, retryAfterMs, headers, text };
 }
 
 interface FailureCodes {

@@ -33,6 +33,11 @@ export interface Collector extends Process {
   /** Stops it and starts it again on the same ports. */
   restart(): Promise<Collector>;
 }
+export interface S3Store extends Process {
+  readonly url: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  restart(): Promise<S3Store>;
+}
 export interface Prometheus extends Process {
   readonly url: string;
   query(expression: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]>;
@@ -68,6 +73,7 @@ interface Options {
     tls?: { cert: string; key: string };
     expireS?: number;
   };
+  versitygw: { dir?: string; ports?: Record<string, number>; buckets?: string[] };
   prometheus: { dir?: string; targets?: string[]; scrapeS?: number; rules?: string[] };
   redis: { dir?: string; ports?: Record<string, number> };
   nginx: { dir?: string; upstreamPort: number; idleS?: number };
@@ -79,6 +85,7 @@ interface Options {
 }
 interface Handles {
   collector: Collector;
+  versitygw: S3Store;
   prometheus: Prometheus;
   redis: Redis;
   nginx: Nginx;
