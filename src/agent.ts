@@ -19,8 +19,8 @@ export interface PreloadContext {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly preloadHooks: PreloadHooks;
-  /** Copied at the preload: the application can empty `process.env` later. Only the variables of `READ_VARIABLES`. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Copied at the preload: the application can empty `process.env` later. Only the variables that the agent may read. */
+  env: Readonly<Record<string, string | undefined>>;
   /** Logs a fault. Null until the log exists; faults before that are only counted. */
   onFault: ((part: string, error: unknown, switchedOff: boolean) => void) | null;
 }
@@ -72,7 +72,7 @@ const isSwitchedOff = (env: NodeJS.ProcessEnv): boolean =>
 
 function install(isPreload: boolean): AgentHandle {
   let running: RunningAgent | null = null;
-  const context = createPreloadContext(() => runInRootContext(() => startOnce({})));
+  const context = createPreloadContext(isPreload, () => runInRootContext(() => startOnce({})));
 
   function startOnce(options: StartOptions): RunningAgent {
     if (running !== null) return running;
@@ -104,19 +104,25 @@ function install(isPreload: boolean): AgentHandle {
 const READ_VARIABLES =
   /^(?:(?:WSGUARD|OTEL|GRPC|LC)_\w+|NODE_(?:OPTIONS|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED)|SSL_CERT_(?:FILE|DIR)|PATH|HOME|TMPDIR|TMP|TEMP|LANG|TZ|LD_LIBRARY_PATH|SystemRoot)$/i;
 
-function copyEnvironment(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
+/** Credentials and region of S3. */
+const AWS_VARIABLES = /^AWS_\w+$/i;
+
+function copyEnvironment(env: NodeJS.ProcessEnv, isPreload: boolean): Record<string, string | undefined> {
+  // The settings file and the options of start() can name a bucket. Without one, startAgent() removes these variables.
+  const mayUseS3 = !isPreload || Boolean(env['WSGUARD_S3_BUCKET'] ?? env['WSGUARD_CONFIG']);
   const copy: Record<string, string | undefined> = {};
-  for (const name of Object.keys(env)) if (READ_VARIABLES.test(name)) copy[name] = env[name];
+  for (const name of Object.keys(env))
+    if (READ_VARIABLES.test(name) || (mayUseS3 && AWS_VARIABLES.test(name))) copy[name] = env[name];
   return copy;
 }
 
-function createPreloadContext(onServe: () => void): PreloadContext {
+function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadContext {
   const guard = createGuard(({ part, error, switchedOff }) => context.onFault?.(part, error, switchedOff));
   const clock = createClock();
   const context: PreloadContext = {
     clock,
     guard,
-    env: copyEnvironment(process.env),
+    env: copyEnvironment(process.env, isPreload),
     onFault: null,
     preloadHooks: installPreloadHooks({
       guard,

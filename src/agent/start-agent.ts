@@ -43,6 +43,7 @@ export function startAgent(
   const { clock, guard, preloadHooks } = preload;
   const startedWallMs = clock.wallMs();
   const resolved = readSettings(preload, options);
+  if (resolved.config.s3Bucket === null) preload.env = withoutAwsVariables(preload.env);
   const log = createLog({ level: resolved.config.log, clock, thread: 'app' });
   preload.onFault = (part, error, switchedOff) =>
     log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed');
@@ -149,6 +150,10 @@ function readSettings({ env, guard, preloadHooks }: PreloadContext, code: StartO
     execArgv: preloadHooks.flags.execArgv,
   });
 }
+
+/** Nothing reads them without a bucket, so the agent keeps no copy of these credentials. */
+const withoutAwsVariables = (env: PreloadContext['env']): PreloadContext['env'] =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !/^AWS_/i.test(name)));
 
 function createIgnoredWarning({ config }: ResolvedConfig, log: Log): RunningAgent['warnIgnored'] {
   const isSetting = (name: string): name is Setting => name in SCHEMA;

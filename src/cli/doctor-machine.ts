@@ -13,6 +13,7 @@ import { formatBytes, formatCount } from '../core/format.ts';
 import { chooseFolder } from '../core/no-files.ts';
 import { privateFolderIn } from '../core/folders.ts';
 import { isAllowed } from '../core/process.ts';
+import { findCredentials } from '../deliver/s3/credentials.ts';
 import { createLogExporter, createMetricExporter, readOtlpSettings } from '../export/otlp-settings.ts';
 import { checkKernelLimits, readKernelLimits } from './doctor-limits.ts';
 import { check, type Check } from './doctor-report.ts';
@@ -45,6 +46,7 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
     checkOtlp(env),
     checkWebhook(config),
     checkUpload(config),
+    checkS3(config, env),
   ];
 }
 
@@ -194,4 +196,23 @@ function checkUpload({ uploadUrl, redact }: Config): Check {
   return redact === 'on'
     ? check('upload', 'yes', 'redacted files only')
     : check('upload', 'yes', 'all files, values NOT masked (WSGUARD_REDACT is off)');
+}
+
+function checkS3({ s3Bucket, redact }: Config, env: Environment): Check {
+  if (s3Bucket === null) return check('S3', 'off', 'WSGUARD_S3_BUCKET is not set');
+  const files =
+    redact === 'on' ? 'redacted files only' : 'all files, values NOT masked (WSGUARD_REDACT is off)';
+  const found = findCredentials(env);
+  switch (found.from) {
+    case 'none':
+      return check('S3', 'no', `WSGUARD_S3_NO_CREDENTIALS: ${found.reason}`);
+    case 'variables':
+      return check('S3', 'yes', `bucket ${s3Bucket}, credentials of the AWS variables; ${files}`);
+    default:
+      return check(
+        'S3',
+        'unknown',
+        `bucket ${s3Bucket}, credentials of ${found.from}, not read here; ${files}`,
+      );
+  }
 }

@@ -176,11 +176,24 @@ function applyComputedDefaults(
     if (flag !== null) builder.set('dir', '--diagnostic-dir', { ok: true, value: flag }, flag);
   }
   builder.values.dir = resolve(input.cwd, String(builder.values.dir));
+  completeS3(builder, env);
   const service = findService({ ...input, env });
   if (builder.sources.service === 'default' && service.name !== null) {
     builder.set('service', service.source, { ok: true, value: service.name }, service.name);
   }
   return service.version;
+}
+
+/** The AWS command line and the SDKs of other languages read AWS_DEFAULT_REGION too. */
+function completeS3(builder: ConfigBuilder, env: Environment): void {
+  // Without the endpoint, the files would go to AWS instead of the user's server.
+  const endpointNames: readonly string[] = ['s3Endpoint', SCHEMA.s3Endpoint.env];
+  if (builder.problems.some(({ setting }) => endpointNames.includes(setting))) builder.values.s3Bucket = null;
+  if (builder.values.s3Bucket === null || builder.sources.s3Region !== 'default') return;
+  for (const source of ['AWS_DEFAULT_REGION', 'AWS_REGION'] as const) {
+    const text = env[source];
+    if (text) builder.set('s3Region', source, parseText(SCHEMA.s3Region, text), text);
+  }
 }
 
 /** The last `--diagnostic-dir` wins, as in Node. Node accepts `--diagnostic_dir` too. */

@@ -55,7 +55,9 @@ export function checkValue(setting: AnySetting, value: unknown): ParsedValue {
     case 'url':
       return typeof value === 'string' && isHttpUrl(value) ? valid(value) : INVALID;
     case 'string':
-      return typeof value === 'string' && value !== '' ? valid(value) : INVALID;
+      return typeof value === 'string' && value !== '' && (setting.pattern?.test(value) ?? true)
+        ? valid(value)
+        : INVALID;
   }
 }
 
@@ -111,7 +113,7 @@ export function describeExpected(setting: AnySetting): string {
     case 'url':
       return 'an http or https URL';
     case 'string':
-      return 'text that is not empty';
+      return setting.expected ?? 'text that is not empty';
   }
 }
 

@@ -15,6 +15,9 @@ export interface SettingSpec<T> {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
+  /** The whole text of a string must match it; `expected` describes it. */
+  readonly pattern?: RegExp;
+  readonly expected?: string;
   /** The value is never printed. */
   readonly secret?: true;
 }
@@ -155,6 +158,33 @@ export const SCHEMA = {
     meaning: 'URL that receives snapshot files, each as a PUT to `<url>/<alert id>/<file>`.',
     secret: true,
   }),
+  s3Bucket: setting<string | null>('WSGUARD_S3_BUCKET', 'string', null, {
+    meaning:
+      'S3 bucket that receives snapshot files, each as `<prefix>/<alert id>/<file>`. Credentials come from the AWS variables, see [S3](deployment.md#snapshots-in-an-s3-bucket).',
+    pattern: /^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/,
+    expected: 'the name of a bucket, without s3:// and without a path',
+  }),
+  s3Prefix: setting<string | null>('WSGUARD_S3_PREFIX', 'string', null, {
+    meaning: 'Start of each object key in the bucket, for example `wsguard/production`.',
+  }),
+  s3Endpoint: setting<string | null>('WSGUARD_S3_ENDPOINT', 'url', null, {
+    meaning:
+      'URL of a server that is compatible with S3. With a wrong value the agent uploads nothing to S3.',
+    defaultText: 'AWS, in the region',
+    secret: true,
+  }),
+  s3Region: setting<string>('WSGUARD_S3_REGION', 'string', 'us-east-1', {
+    meaning: 'Region of the bucket.',
+    defaultText: '`AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`',
+    pattern: /^[a-z0-9-]{1,63}$/,
+    expected: 'a region such as eu-central-1',
+  }),
+  s3PathStyle: choice(
+    'WSGUARD_S3_PATH_STYLE',
+    ['auto', 'on', 'off'],
+    'auto',
+    'Place of the bucket in the URL. `on`: in the path. `off`: in the host name. `auto`: in the path with `WSGUARD_S3_ENDPOINT` or when the name has a dot, else in the host name.',
+  ),
   webhookSecret: setting<string | null>('WSGUARD_WEBHOOK_SECRET', 'string', null, {
     meaning:
       'Secret that signs the requests to the webhook and the upload URL (HMAC-SHA256, header `X-Wsguard-Signature`).',
@@ -182,7 +212,7 @@ export type Config = { readonly [K in Setting]: (typeof SCHEMA)[K]['default'] };
 /** Options of `start()`: the settings in camel case. */
 export type StartOptions = { readonly [K in Setting]?: Config[K] | undefined };
 
-/** The layer that set a value. The last four are defaults that are computed at start. */
+/** The layer that set a value. The sources from `--diagnostic-dir` on are defaults that are computed at start. */
 export type SettingSource =
   | 'default'
   | 'file'
@@ -191,6 +221,8 @@ export type SettingSource =
   | '--diagnostic-dir'
   | 'OTEL_SERVICE_NAME'
   | 'OTEL_RESOURCE_ATTRIBUTES'
+  | 'AWS_REGION'
+  | 'AWS_DEFAULT_REGION'
   | 'package.json';
 
 /** A value that is ignored; the value of the layer below stays in force. A secret is masked in `value`. */

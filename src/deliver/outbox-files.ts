@@ -37,7 +37,7 @@ const MAX_FILE_BYTES = 1024 ** 2;
 /** Bounds the work at start; the rest is taken over at the next start. */
 const MAX_CLAIMED = 256;
 
-/** `sink` is the name of the folder: `webhook`, `upload`. */
+/** `sink` is the name of the folder: `webhook`, `upload`, `s3`. */
 const outboxFolder = (instanceFolder: string, sink: string): string =>
   join(instanceFolder, OUTBOX_NAME, sink);
 

@@ -4,6 +4,9 @@ import { parseResourceAttributes } from '../config/find-service.ts';
 import { escapeControls } from '../core/safe-text.ts';
 import { createFileSink, writeFailure, type FileSink } from '../deliver/file-sink.ts';
 import type { OutboxDirectory } from '../deliver/outbox-files.ts';
+import type * as CredentialsModule from '../deliver/s3/credentials.ts';
+import type * as S3UploadModule from '../deliver/s3/s3-upload.ts';
+import type { SinkOptions } from '../deliver/sink.ts';
 import { createUpload, type Upload } from '../deliver/upload.ts';
 import { createWebhook, type Webhook } from '../deliver/webhook.ts';
 import { metricsFor } from '../export/metrics.ts';
@@ -27,24 +30,26 @@ export class Outputs {
   readonly #files: FileSink;
   readonly #webhook: Webhook | null;
   readonly #upload: Upload | null;
+  readonly #s3: Upload | null;
   #otel: Otel | null = null;
   #metricsPage: PrometheusServer | null = null;
 
   constructor(context: WatcherContext, state: WatcherState) {
     const { setup, clock, guard } = context;
-    const { dir, webhookUrl, uploadUrl, webhookSecret, redact } = setup.config;
+    const { dir, webhookUrl, uploadUrl, webhookSecret: secret, redact } = setup.config;
     this.#context = context;
     this.#state = state;
     this.#files = createFileSink({ dir, isDenied: setup.noFilesReason !== null });
-    const target = (sink: string, url: string) => ({
-      url,
-      secret: webhookSecret,
+    const options = (sink: string): SinkOptions => ({
       clock,
       outbox: this.#outboxDirectory(),
-      onRetry: (delivery: Delivery) => this.#count(sink, delivery),
+      onRetry: (delivery) => this.#count(sink, delivery),
     });
-    this.#webhook = webhookUrl === null ? null : createWebhook(target('webhook', webhookUrl));
-    this.#upload = uploadUrl === null ? null : createUpload({ ...target('upload', uploadUrl), redact });
+    this.#webhook =
+      webhookUrl === null ? null : createWebhook({ ...options('webhook'), url: webhookUrl, secret });
+    this.#upload =
+      uploadUrl === null ? null : createUpload({ ...options('upload'), url: uploadUrl, secret, redact });
+    this.#s3 = guard.run('s3', () => createS3(context, options('s3')), null);
     this.ready = guard.runAsync('exports', () => this.#startExports(), undefined);
   }
 
@@ -55,6 +60,7 @@ export class Outputs {
       ...(this.#otel?.exports ?? []).map((signal) => `otlp ${signal}`),
       ...(this.#webhook === null ? [] : ['webhook']),
       ...(this.#upload === null ? [] : ['upload']),
+      ...(this.#s3 === null ? [] : [`s3 ${this.#context.setup.config.s3Bucket}`]),
     ];
   }
 
@@ -90,14 +96,15 @@ export class Outputs {
   }
 
   uploadSnapshot(alertId: string, snapshot: Snapshot): void {
-    if (this.#upload === null || snapshot.outcome !== 'written') return;
+    if (snapshot.outcome !== 'written') return;
     const { file, redacted } = snapshot;
-    this.#countWhenDone('upload', this.#upload.send({ alertId, file, redacted }));
+    for (const [name, sink] of Object.entries({ upload: this.#upload, s3: this.#s3 }))
+      if (sink !== null) this.#countWhenDone(name, sink.send({ alertId, file, redacted }));
   }
 
   /** Continues with what earlier processes could not deliver. Call it when the black box of this process is open. */
   restoreDeliveries(endedFolders: readonly string[]): void {
-    const sinks = { webhook: this.#webhook, upload: this.#upload };
+    const sinks = { webhook: this.#webhook, upload: this.#upload, s3: this.#s3 };
     for (const [name, sink] of Object.entries(sinks))
       for (const delivery of sink?.restore(endedFolders) ?? []) this.#countWhenDone(name, delivery);
   }
@@ -108,6 +115,7 @@ export class Outputs {
       this.#otel?.stop(),
       this.#webhook?.idle(CLOSE_DEADLINE_MS),
       this.#upload?.idle(CLOSE_DEADLINE_MS),
+      this.#s3?.idle(CLOSE_DEADLINE_MS),
     ];
     this.#otel = null;
     await Promise.all(pending.filter((one) => one !== undefined));
@@ -118,6 +126,7 @@ export class Outputs {
     if (this.#metricsPage?.outcome === 'listening') this.#metricsPage.stop();
     this.#webhook?.stop();
     this.#upload?.stop();
+    this.#s3?.stop();
     void this.#otel?.stop();
   }
 
@@ -166,6 +175,23 @@ export class Outputs {
     this.#state.countDelivery(sink, delivery);
     if (delivery.outcome !== 'delivered') this.#context.log.error({ sink, ...delivery }, 'a delivery failed');
   }
+}
+
+/** Loaded only when a bucket is set. */
+function createS3({ setup, clock }: WatcherContext, options: SinkOptions): Upload | null {
+  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3PathStyle, redact } = setup.config;
+  if (s3Bucket === null) return null;
+  const { createS3Upload } = require('../deliver/s3/s3-upload.ts') as typeof S3UploadModule;
+  const { createCredentialSource } = require('../deliver/s3/credentials.ts') as typeof CredentialsModule;
+  const target = {
+    bucket: s3Bucket,
+    region: s3Region,
+    endpoint: s3Endpoint,
+    pathStyle: s3PathStyle,
+    credentials: createCredentialSource(setup.env, s3Region),
+    clock,
+  };
+  return createS3Upload({ ...options, target, prefix: s3Prefix ?? '', redact });
 }
 
 function logAlert(log: Log, alert: Alert): void {

@@ -87,7 +87,7 @@ describeWith(['versitygw'], 'uploads to S3', () => {
       () => ({ credentials: () => Promise.resolve({ reason: 'not set' }) }),
       { code: 'WSGUARD_S3_NO_CREDENTIALS', reason: 'not set' },
     ],
-    ['a missing bucket', () => ({ bucket: 'missing' }), { code: 'WSGUARD_S3_BUCKET' }],
+    ['a missing bucket', () => ({ bucket: 'missing' }), { code: 'WSGUARD_S3_NO_BUCKET' }],
     [
       'a clock that is 20 min ahead',
       () => {

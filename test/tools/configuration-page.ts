@@ -54,8 +54,8 @@ or why not; *measured* means that there is none.
 
 ## Secrets
 
-\`WSGUARD_WEBHOOK_URL\`, \`WSGUARD_UPLOAD_URL\` and \`WSGUARD_WEBHOOK_SECRET\` are never printed, neither in the log, nor
-by \`wsguard config\`, nor in a report.
+\`WSGUARD_WEBHOOK_URL\`, \`WSGUARD_UPLOAD_URL\`, \`WSGUARD_WEBHOOK_SECRET\`, \`WSGUARD_S3_ENDPOINT\` and the \`AWS_*\`
+credentials are never printed, neither in the log, nor by \`wsguard config\`, nor in a report.
 
 When \`WSGUARD_WEBHOOK_SECRET\` is set, the agent signs each request to the webhook and the upload URL:
 \`X-Wsguard-Signature: t=<unix seconds>,v1=<hex>\`, where \`v1\` is an HMAC-SHA256 with the secret over \`t.body\` for alerts

@@ -64,7 +64,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   'memory-monitor.ts': ['hooks', 'sample', 'detect', 'report'],
   'heap-analyzer.ts': ['sample', 'capture', 'snapshots'],
   remedy: ['sample'],
-  cli: ['detection.ts', 'heap-analyzer.ts', 'detect', 'capture', 'analyse', 'report', 'export'],
+  cli: ['detection.ts', 'heap-analyzer.ts', 'detect', 'capture', 'analyse', 'report', 'export', 'deliver'],
 };
 
 /** The entries of each place where code runs. */

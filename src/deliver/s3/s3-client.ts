@@ -50,6 +50,7 @@ interface Aws4Fetch {
   }) => Signer;
 }
 
+const UNUSABLE = 'the credentials have characters that a header cannot hold';
 /** Longest pause without progress. */
 const TIMEOUT_MS = 10_000;
 const MAX_REPLY_BYTES = 64 * 1024;
@@ -60,21 +61,22 @@ export async function requestS3(target: S3Target, request: S3Request): Promise<S
   const credentials = await target.credentials();
   if ('reason' in credentials) return { outcome: 'no-credentials', reason: credentials.reason };
   const content = typeof body === 'string' ? Buffer.from(body) : body;
-  const url = objectUrl(target, key);
-  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   try {
+    const url = objectUrl(target, key);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const sha256 = await sha256Of(content);
     const { AwsV4Signer } = require('aws4fetch') as Aws4Fetch;
-    const signer = new AwsV4Signer({
+    const signing = {
       method,
       url: url.href,
       headers: { ...headers, 'X-Amz-Content-Sha256': sha256 },
       ...credentials,
-      service: 's3',
+      service: 's3' as const,
       region,
       datetime: new Date(clock.wallMs()).toISOString().replace(/[:-]|\.\d{3}/g, ''),
-    });
-    const signed = await signer.sign();
+    };
+    const signed = await sign(() => new AwsV4Signer(signing));
+    if (signed === null) return { outcome: 'no-credentials', reason: UNUSABLE };
     const bytes = Buffer.isBuffer(content) ? content.length : content.end - content.start + 1;
     return await sendRequest(
       {
@@ -92,11 +94,24 @@ export async function requestS3(target: S3Target, request: S3Request): Promise<S
   }
 }
 
+/** Null when a credential does not fit into a header. The error would quote it. */
+async function sign(createSigner: () => Signer): Promise<Awaited<ReturnType<Signer['sign']>> | null> {
+  try {
+    return await createSigner().sign();
+  } catch {
+    return null;
+  }
+}
+
 /** A bucket with dots does not fit the certificate of a host below the endpoint. */
 function objectUrl({ bucket, region, endpoint, pathStyle }: S3Target, key: string): URL {
   const url = new URL(endpoint ?? `https://s3.${region}.amazonaws.com`);
   const isPathStyle = pathStyle === 'auto' ? endpoint !== null || bucket.includes('.') : pathStyle === 'on';
-  if (!isPathStyle) url.hostname = `${bucket}.${url.hostname}`;
+  const host = `${bucket}.${url.hostname}`;
+  if (!isPathStyle) url.hostname = host;
+  // A URL ignores a host that is not valid, and the request would go to another bucket.
+  if (!isPathStyle && url.hostname !== host.toLowerCase())
+    throw new Error(`${host} is not a host name; set WSGUARD_S3_PATH_STYLE=on`);
   const path = isPathStyle ? `${bucket}/${key}` : key;
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path.split('/').map(encodeURIComponent).join('/')}`;
   return url;

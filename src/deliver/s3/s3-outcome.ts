@@ -12,14 +12,14 @@ const CODES: Readonly<Record<string, string>> = {
   XAdminUserNotFound: 'WSGUARD_S3_CREDENTIALS',
   TokenRefreshRequired: 'WSGUARD_S3_CREDENTIALS',
   RequestTimeTooSkewed: 'WSGUARD_S3_CLOCK',
-  NoSuchBucket: 'WSGUARD_S3_BUCKET',
-  PermanentRedirect: 'WSGUARD_S3_BUCKET',
-  AuthorizationHeaderMalformed: 'WSGUARD_S3_BUCKET',
-  IllegalLocationConstraintException: 'WSGUARD_S3_BUCKET',
+  NoSuchBucket: 'WSGUARD_S3_NO_BUCKET',
+  PermanentRedirect: 'WSGUARD_S3_NO_BUCKET',
+  AuthorizationHeaderMalformed: 'WSGUARD_S3_NO_BUCKET',
+  IllegalLocationConstraintException: 'WSGUARD_S3_NO_BUCKET',
 };
 
 /** The name of the error in the body of a reply; empty when there is none. */
-export const s3ErrorOf = (text: string): string => /<Code>([\w.]{1,80})<\/Code>/.exec(text)?.[1] ?? '';
+const s3ErrorOf = (text: string): string => /<Code>([\w.]{1,80})<\/Code>/.exec(text)?.[1] ?? '';
 
 /** An operator can correct credentials, clock and bucket while the process runs, so these attempts are repeated. */
 export function attemptFromS3(reply: S3Reply, wallMs: number): Attempt {

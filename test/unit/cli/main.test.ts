@@ -126,3 +126,22 @@ test('doctor prints what works and why something does not', async () => {
   expect(of('OpenTelemetry')?.detail).toContain('WSGUARD_OTLP_PROTOCOL');
   expect(problems.map(({ setting }) => setting)).toEqual(['WSGUARD_SPIL']);
 });
+
+test.each([
+  [{}, 'off', 'WSGUARD_S3_BUCKET is not set'],
+  [{ WSGUARD_S3_BUCKET: 'snapshots' }, 'no', 'WSGUARD_S3_NO_CREDENTIALS'],
+  [
+    { WSGUARD_S3_BUCKET: 'snapshots', AWS_ACCESS_KEY_ID: 'hunter1', AWS_SECRET_ACCESS_KEY: 'hunter2' },
+    'yes',
+    'bucket snapshots, credentials of the AWS variables; redacted files only',
+  ],
+])('doctor says whether it finds credentials for S3', async (env, works, detail) => {
+  const { io, text } = open({ WSGUARD_DIR: '/proc/none', WSGUARD_SNAPSHOT: 'off', ...env });
+  await main(['doctor', '--json'], io);
+  const { checks } = JSON.parse(text.out) as { checks: { what: string }[] };
+  expect(checks.find(({ what }) => what === 'S3')).toMatchObject({
+    works,
+    detail: expect.stringContaining(detail) as string,
+  });
+  expect(text.out).not.toContain('hunter');
+});

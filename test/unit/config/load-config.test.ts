@@ -203,12 +203,47 @@ test('a settings file of more than 1 MiB, or one that is not a regular file, is 
 });
 
 test('a variable of a setting that this version does not have is unknown, without a misleading suggestion', () => {
-  const { config, problems } = load({
-    env: { WSGUARD_S3_BUCKET: 'dumps', WSGUARD_SPILL: 'off' },
-  });
-  expect(Object.keys(config)).not.toContain('s3Bucket');
+  const { config, problems } = load({ env: { WSGUARD_SPILL: 'off' } });
+  expect(Object.keys(config)).not.toContain('spill');
   expect(problems).toEqual([
-    { setting: 'WSGUARD_S3_BUCKET', source: 'env', value: '(not read)', expected: UNKNOWN },
     { setting: 'WSGUARD_SPILL', source: 'env', value: '(not read)', expected: UNKNOWN },
   ]);
+});
+
+describe('S3', () => {
+  const bucket = { WSGUARD_S3_BUCKET: 'snapshots' };
+
+  test.each([
+    [{}, 'us-east-1', 'default'],
+    [{ AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'eu-west-2' }, 'eu-west-1', 'AWS_REGION'],
+    [{ AWS_DEFAULT_REGION: 'eu-west-2' }, 'eu-west-2', 'AWS_DEFAULT_REGION'],
+    [{ AWS_REGION: 'eu-west-1', WSGUARD_S3_REGION: 'eu-west-3' }, 'eu-west-3', 'env'],
+  ])('with %j the region is %s', (env, s3Region, source) => {
+    const { config, sources, problems } = load({ env: { ...bucket, ...env } });
+    expect(config).toMatchObject({ s3Bucket: 'snapshots', s3Region, s3PathStyle: 'auto' });
+    expect(sources.s3Region).toBe(source);
+    expect(problems).toEqual([]);
+  });
+
+  test('without a bucket the AWS variables are not read', () => {
+    expect(load({ env: { AWS_REGION: 'eu-west-1' } }).config.s3Region).toBe('us-east-1');
+  });
+
+  test.each(['s3://snapshots', 'snapshots/chat', 'a b', '.', 'host:9000'])('%s is not a bucket', (text) => {
+    const { config, problems } = load({ env: { WSGUARD_S3_BUCKET: text } });
+    expect(config.s3Bucket).toBeNull();
+    expect(problems[0]?.expected).toBe('the name of a bucket, without s3:// and without a path');
+  });
+
+  test('with a wrong endpoint there is no bucket, because the files would go to AWS', () => {
+    for (const input of [
+      { env: { ...bucket, WSGUARD_S3_ENDPOINT: '10.0.0.1:9000' } },
+      { env: bucket, code: { s3Endpoint: 'hunter2.example.com' } },
+    ]) {
+      const { config, problems } = load(input);
+      expect(config.s3Bucket).toBeNull();
+      expect(problems).toHaveLength(1);
+      expect(JSON.stringify(problems)).not.toContain('hunter2');
+    }
+  });
 });

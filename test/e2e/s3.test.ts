@@ -1,0 +1,121 @@
+/** A leaky server under the preload uploads its snapshots to a real S3 server. AWS credentials stay inside. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT, endChildren, startChild } from '../support/child.ts';
+import { describeWith, startComponent, type S3Store } from '../support/components.ts';
+import { eventually } from '../support/eventually.ts';
+import { LEAKS, startCase, waitFor, type Case } from '../support/lab.ts';
+
+afterEach(endChildren);
+
+const FOUND_WITHIN_MS = 150_000;
+const filesBelow = (dir: string): string[] =>
+  readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(dir.length + 1))
+    .toSorted();
+const sha256 = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+const isSnapshot = (file: string): boolean => /\.heapsnapshot(?:\.gz)?$/.test(file);
+
+describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
+  let store: S3Store;
+  beforeAll(async () => (store = await startComponent('versitygw')));
+  afterAll(() => store.stop());
+
+  const credentials = () => ({
+    AWS_ACCESS_KEY_ID: store.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: store.credentials.secretAccessKey,
+    AWS_SESSION_TOKEN: '',
+  });
+
+  test('the snapshots of an alert arrive whole, and nothing else', async () => {
+    const leaky = await startCase('registry', 'leaky', LEAKS['registry'] as Case, {
+      env: {
+        ...credentials(),
+        WSGUARD_S3_BUCKET: 'snapshots',
+        WSGUARD_S3_PREFIX: 'chat',
+        WSGUARD_S3_ENDPOINT: store.url,
+        WSGUARD_PAUSE_BUDGET_MS: '20000',
+        WSGUARD_PROMETHEUS_PORT: '0',
+      },
+      nodeArgs: ['--max-old-space-size=64'],
+    });
+    const { app } = leaky;
+    try {
+      const named = await app.waitForTransition(({ culprit }) => culprit !== null, {
+        deadlineMs: FOUND_WITHIN_MS,
+        what: 'a culprit',
+      });
+      const onDisk = (): string[] => filesBelow(app.dir).filter(isSnapshot);
+      const bucket = join(store.dir, 'snapshots');
+      await waitFor(() => filesBelow(bucket).length >= onDisk().length, { what: 'the upload' });
+      const uploaded = filesBelow(bucket);
+      expect(uploaded).toEqual(onDisk().map((file) => join('chat', file)));
+      expect(uploaded[0]).toMatch(new RegExp(`^chat/${named.id}/`));
+      for (const file of onDisk())
+        expect(sha256(join(bucket, 'chat', file))).toBe(sha256(join(app.dir, file)));
+
+      const [, page = ''] = /prometheus (http:[^"\s,]+)/.exec(app.stderr()) ?? [];
+      const metrics = await (await fetch(page)).text();
+      expect(metrics).toMatch(
+        /wsguard_agent_deliveries_total\{[^}]*sink="s3"[^}]*outcome="delivered"[^}]*\} [1-9]/,
+      );
+      expect(app.stderr()).toContain('s3 snapshots');
+      const texts = filesBelow(app.dir)
+        .filter((file) => !isSnapshot(file))
+        .map((file) => readFileSync(join(app.dir, file), 'utf8'));
+      for (const text of [app.stderr(), app.stdout(), metrics, ...texts])
+        for (const secret of Object.values(store.credentials)) expect(text).not.toContain(secret);
+    } finally {
+      await leaky.stop();
+    }
+  });
+});
+
+/** Prints whether a string of the heap contains the secret. The name is cut, so that this text does not contain it. */
+const FIND_SECRET = `
+const agent = require(${JSON.stringify(AGENT)}).start(JSON.parse(process.argv[2] ?? '{}'));
+agent.status().then(async ({ watcher }) => {
+  const chunks = [];
+  for await (const chunk of require('node:v8').getHeapSnapshot()) chunks.push(chunk);
+  console.log('watcher ' + watcher + ', secret ' + Buffer.concat(chunks).includes('hunter' + '2secret'));
+});
+setInterval(() => {}, 1000);`;
+
+test.each([
+  ['with a bucket the agent has the credentials', { WSGUARD_S3_BUCKET: 'snapshots' }, true],
+  ['without a bucket it does not read them', {}, false],
+  ['without a bucket in the settings file it forgets them', { WSGUARD_CONFIG: 'settings.json' }, false],
+])('%s', async (_, env, expected) => {
+  const child = startChild({
+    files: {
+      'main.js': `require('node:http').createServer().listen(0);${FIND_SECRET}`,
+      'settings.json': '{"s3Prefix":"chat"}',
+    },
+    nodeArgs: ['--require', AGENT],
+    env: {
+      AWS_ACCESS_KEY_ID: 'key',
+      AWS_SECRET_ACCESS_KEY: 'hunter2secret',
+      WSGUARD_S3_ENDPOINT: 'http://127.0.0.1:1',
+      ...env,
+    },
+  });
+  const [, secret] = await child.stdoutMatch(/watcher running, secret (\w+)/);
+  expect(secret).toBe(String(expected));
+  await eventually(() => child.logLines().length > 0, 'a log line');
+  expect(child.stderr()).not.toContain('hunter2');
+});
+
+test('start() can name the bucket', async () => {
+  const child = startChild({
+    files: { 'main.js': FIND_SECRET.replace('process.argv[2]', `'{"s3Bucket":"snapshots"}'`) },
+    env: {
+      AWS_ACCESS_KEY_ID: 'key',
+      AWS_SECRET_ACCESS_KEY: 'hunter2secret',
+      WSGUARD_S3_ENDPOINT: 'http://127.0.0.1:1',
+    },
+  });
+  const [, secret] = await child.stdoutMatch(/watcher running, secret (\w+)/);
+  expect(secret).toBe('true');
+});
