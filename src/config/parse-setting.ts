@@ -55,9 +55,7 @@ export function checkValue(setting: AnySetting, value: unknown): ParsedValue {
     case 'url':
       return typeof value === 'string' && isHttpUrl(value) ? valid(value) : INVALID;
     case 'string':
-      return typeof value === 'string' && value !== '' && (setting.pattern?.test(value) ?? true)
-        ? valid(value)
-        : INVALID;
+      return isText(setting, value) ? valid(value) : INVALID;
   }
 }
 
@@ -75,6 +73,9 @@ function checkChoice(setting: AnySetting, value: unknown): ParsedValue {
   }
   return INVALID;
 }
+
+const isText = ({ pattern }: AnySetting, value: unknown): boolean =>
+  typeof value === 'string' && (pattern?.test(value) ?? value !== '');
 
 function isInRange(setting: AnySetting, value: unknown): boolean {
   if (typeof value !== 'number' || !Number.isFinite(value)) return false;

@@ -1,4 +1,4 @@
-/** What the S3 client does before it sends a request, and after a reply. test/integration/s3.test.ts sends requests. */
+/** The S3 client before it sends a request and after a reply. test/integration/s3.test.ts sends requests. */
 import { createCredentialSource, findCredentials } from '../../../src/deliver/s3/credentials.ts';
 import { requestS3, type S3Target } from '../../../src/deliver/s3/s3-client.ts';
 import { attemptFromS3 } from '../../../src/deliver/s3/s3-outcome.ts';

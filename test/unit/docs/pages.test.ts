@@ -44,7 +44,9 @@ test('each code of docs/errors.md says what happened, why, and what to do', () =
   const [, ...sections] = readPage('docs/errors.md').split(/^### /m);
   expect(sections.length).toBeGreaterThan(40);
   for (const section of sections)
-    expect(section).toMatch(/^WSGUARD_[A-Z0-9_]+\n\n- What happened: .+\.\n- Why: .+\.\n- What to do: .+\.\n+$/);
+    expect(section).toMatch(
+      /^WSGUARD_[A-Z0-9_]+\n\n- What happened: .+\.\n- Why: .+\.\n- What to do: .+\.\n+$/,
+    );
 });
 
 const PARTS = [
