@@ -1,9 +1,12 @@
 /** A leaky server under the preload uploads its snapshots to a real S3 server. AWS credentials stay inside. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { AGENT, endChildren, startChild } from '../support/child.ts';
-import { describeWith, startComponent, type S3Store } from '../support/components.ts';
+import { AGENT, endChildren, ROOT, startChild } from '../support/child.ts';
+import { describeWith, locateComponent, startComponent, type S3Store } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { LEAKS, startCase, waitFor, type Case } from '../support/lab.ts';
 
@@ -69,6 +72,49 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
         for (const secret of Object.values(store.credentials)) expect(text).not.toContain(secret);
     } finally {
       await leaky.stop();
+    }
+  });
+});
+
+/** Prints the credentials that the built agent gets from the chain of the SDK. */
+const READ_CREDENTIALS = `
+const { createCredentialSource } = require(${JSON.stringify(join(ROOT, 'dist', 'deliver', 's3', 'credentials.js'))});
+createCredentialSource(process.env, 'us-east-1')().then((found) => console.log('found ' + JSON.stringify(found)));`;
+
+describeWith(['awssdk'], 'credentials of a role', () => {
+  test('come from the chain of @aws-sdk/client-s3', async () => {
+    const role = { AccessKeyId: 'key', SecretAccessKey: 'secret', Token: 'token' };
+    const expiration = new Date(Date.now() + 3_600_000).toISOString();
+    const metadata = createServer((_, response) =>
+      response.end(JSON.stringify({ ...role, Expiration: expiration })),
+    ).listen(0, '127.0.0.1');
+    await once(metadata, 'listening');
+    const { port } = metadata.address() as AddressInfo;
+    const foundWith = async (uri: string): Promise<unknown> => {
+      const child = startChild({
+        files: { 'main.js': READ_CREDENTIALS },
+        bare: true,
+        env: {
+          NODE_PATH: locateComponent('awssdk') ?? '',
+          AWS_EC2_METADATA_DISABLED: 'true',
+          HOME: '/nonexistent',
+          AWS_CONTAINER_CREDENTIALS_FULL_URI: uri,
+        },
+      });
+      const [, found = ''] = await child.stdoutMatch(/found (\{.*\})/);
+      return JSON.parse(found);
+    };
+    try {
+      expect(await foundWith(`http://127.0.0.1:${port}/`)).toEqual({
+        accessKeyId: 'key',
+        secretAccessKey: 'secret',
+        sessionToken: 'token',
+      });
+      expect(await foundWith('http://127.0.0.1:1/')).toEqual({
+        reason: expect.stringMatching(/are not set, and @aws-sdk\/client-s3 found none \(\w+\)$/) as string,
+      });
+    } finally {
+      metadata.close();
     }
   });
 });

@@ -114,13 +114,17 @@ export const { freePorts } = require('../../fixtures/components/process.js') as 
 };
 const { COMPONENTS, locate } = require('../../fixtures/components/catalogue.js') as Catalogue;
 /** Path of an installed component; null when it is absent. */
-export const locateComponent = (name: ComponentName): string | null => locate(name);
+export const locateComponent = (name: ComponentName | 'awssdk'): string | null => locate(name);
 
 /**
  * `describe` when all components are installed. Otherwise `describe.skip`, with the command that installs them in the
  * title. `npm test` counts skipped tests, and with CI=true it fails because of them.
  */
-export function describeWith(names: readonly ComponentName[], title: string, body: () => void): void {
+export function describeWith(
+  names: readonly (ComponentName | 'awssdk')[],
+  title: string,
+  body: () => void,
+): void {
   const missing = names.filter((name) => locate(name) === null);
   if (missing.length === 0) return describe(title, body);
   const commands = missing.map((name) => `${name}: ${COMPONENTS[name]?.command ?? 'unknown'}`).join('; ');

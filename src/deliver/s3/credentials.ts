@@ -54,7 +54,8 @@ export function createCredentialSource(env: Environment, region: string): Creden
   return async () => {
     try {
       // The chain renews credentials before they expire, so it is asked each time.
-      client ??= new (require(SDK) as AwsSdk).S3Client({ region });
+      const { S3Client } = require(SDK) as AwsSdk;
+      client ??= new S3Client({ region });
       const { accessKeyId, secretAccessKey, sessionToken } = await client.config.credentials();
       return { accessKeyId, secretAccessKey, sessionToken };
     } catch (error) {
