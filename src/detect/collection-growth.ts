@@ -72,6 +72,7 @@ const REGISTRY = {
 
 const COLLECTIONS: Readonly<Record<CollectionType, Collection>> = {
   registry: REGISTRY,
+  sessions: REGISTRY,
   entries: {
     ...REGISTRY,
     doubt: {
@@ -112,7 +113,7 @@ const detectorOf = (name: string, ...types: CollectionType[]): Detector => ({
   evaluate: (view) => evaluate(name, types, view),
 });
 
-export const registryGrowth = detectorOf('registries', 'registry', 'entries', 'bounded');
+export const registryGrowth = detectorOf('registries', 'registry', 'sessions', 'entries', 'bounded');
 export const roomGrowth = detectorOf('rooms', 'rooms', 'objects', 'members');
 export const queueGrowth = detectorOf('queues', 'queue', 'list');
 
@@ -159,13 +160,16 @@ const ROOM_DELAY_MS = 30 * MINUTE_MS;
 /** The longest usual time to live of a session, and the period of a sweep that removes what has expired. */
 const SESSION_DELAY_MS = 65 * MINUTE_MS;
 
+/** Half an hour of a usual session, and the period of the sweep. */
+const SWEEP_DELAY_MS = 35 * MINUTE_MS;
+
 /** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
 const MIN_RETAINED_SHARE = 0.5;
 
 /**
  * The entries may be sessions, so a closed connection has an hour, and half an hour in rooms. They are no sessions, and a
- * minute is enough, when the agent discovered connections in them, or when as many closed connections stay in memory;
- * but not while timers that fire once pile up in step.
+ * minute is enough, when the agent discovered connections in them without the time of a last event, or when as many
+ * closed connections stay in memory; but not while timers that fire once pile up in step.
  */
 const delayOf =
   ({ type, source }: Series, view: View) =>
@@ -173,6 +177,7 @@ const delayOf =
     // The end of a session is often a timer of its own, also where the session keeps its closed connection.
     if (timeoutsRise(view) >= MIN_TIMEOUT_SHARE * rise) return SESSION_DELAY_MS;
     if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
+    if (type === 'sessions') return SWEEP_DELAY_MS;
     if (type === 'entries' || type === 'bounded') return SESSION_DELAY_MS;
     const retained = view.history.postGcHeaps.at(-1)?.survivors ?? 0;
     return retained >= MIN_RETAINED_SHARE * rise

@@ -3,6 +3,7 @@
 import { formatDuration } from '../core/format.ts';
 import {
   COUNTS_MIN_SPAN_MS,
+  COUNTS_SLOW_WINDOW_MS,
   COUNTS_TREND,
   COUNTS_WARM_UP_MS,
   COUNTS_WINDOW_MS,
@@ -86,6 +87,8 @@ export interface GrowthRule {
    * delay may depend on the rise that the connections do not explain.
    */
   readonly maxDelayMs?: (rise: number) => number;
+  /** For counts that connections change, as listeners and resources: what varies by itself also rises for an hour by chance. */
+  readonly hasSlowWindow?: boolean;
 }
 
 /** The window of counts of one evaluation. It computes once what all counts share. */
@@ -104,10 +107,15 @@ export class CountWindow {
   #changes: ConnectionChanges | null | undefined;
   readonly #scratch = new Float64Array(MAX_ROWS_OF_MEDIAN);
 
-  constructor(history: History) {
+  readonly #lengthMs: number;
+  /** Undefined until a slow growth needs it. */
+  #slow: CountWindow | null | undefined;
+
+  constructor(history: History, lengthMs: number = COUNTS_WINDOW_MS) {
     this.#history = history;
+    this.#lengthMs = lengthMs;
     const { window, nowMs, startedMs } = history;
-    const windowMs = Math.max(COUNTS_WINDOW_MS, WINDOW_ROWS * window.meanSpacingMs());
+    const windowMs = Math.max(lengthMs, WINDOW_ROWS * window.meanSpacingMs());
     this.#fromRow = window.rowAt(Math.max(nowMs - windowMs, startedMs + COUNTS_WARM_UP_MS));
     const times = window.times(this.#fromRow);
     const connections = window.column('connections', this.#fromRow);
@@ -134,6 +142,24 @@ export class CountWindow {
 
   /** Null while the column has too few values. */
   growthOf(column: Column, rule: GrowthRule): Growth | null {
+    const growth = this.#growthInWindow(column, rule);
+    if (growth === null || growth.answer === 'found' || rule.hasSlowWindow !== true) return growth;
+    const slow = this.#slowWindow()?.growthOf(column, rule) ?? null;
+    return slow?.answer === 'found' ? slow : growth;
+  }
+
+  /** When a few of the closed connections leave an entry, by chance, only a longer window makes that certain. */
+  #slowWindow(): CountWindow | null {
+    if (this.#slow === undefined) {
+      const { nowMs, startedMs } = this.#history;
+      const isLongEnough = nowMs - startedMs >= COUNTS_WARM_UP_MS + COUNTS_SLOW_WINDOW_MS;
+      const isSlow = this.#lengthMs === COUNTS_SLOW_WINDOW_MS;
+      this.#slow = isLongEnough && !isSlow ? new CountWindow(this.#history, COUNTS_SLOW_WINDOW_MS) : null;
+    }
+    return this.#slow;
+  }
+
+  #growthInWindow(column: Column, rule: GrowthRule): Growth | null {
     const values = this.#history.window.column(column, this.#fromRow);
     const { times } = this.#regressors;
     const { low, high, valid, first, last } = rangeOf(values);

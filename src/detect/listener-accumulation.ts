@@ -33,6 +33,7 @@ export const listenerAccumulation: Detector = {
       minRise: counts.minRise(thresholds),
       perConnection: true,
       maxDelayMs: () => CONNECTION_DELAY_MS,
+      hasSlowWindow: true,
     };
     const verdicts: Verdict[] = [];
     for (const [emitter, listed] of byEmitter(history.series)) {

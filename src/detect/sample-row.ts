@@ -26,11 +26,12 @@ export type FixedColumn =
   | 'descriptors';
 
 /**
- * The counted things of a dynamic series. `entries`: a registry in which no connection was seen. `bounded`: one that has a
+ * The counted things of a dynamic series. `sessions`: a registry of connections with the time of their last event. `entries`: a registry in which no connection was seen. `bounded`: one that has a
  * limit or entries that expire. `list`: a queue from whose front nothing is taken. `objects`: rooms that are objects.
  */
 export type SeriesType =
   | 'registry'
+  | 'sessions'
   | 'entries'
   | 'bounded'
   | 'queue'
@@ -115,8 +116,8 @@ export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sa
   ]);
 }
 
-const registryType = ({ areConnections, isBounded }: RegistryReading): SeriesType => {
-  if (areConnections !== false) return 'registry';
+const registryType = ({ areConnections, hasLastEventTime, isBounded }: RegistryReading): SeriesType => {
+  if (areConnections !== false) return hasLastEventTime === true ? 'sessions' : 'registry';
   return isBounded === true ? 'bounded' : 'entries';
 };
 

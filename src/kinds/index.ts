@@ -15,6 +15,7 @@ import {
 export { CONDITIONS } from './conditions.ts';
 export {
   COUNTS_MIN_SPAN_MS,
+  COUNTS_SLOW_WINDOW_MS,
   COUNTS_TREND,
   COUNTS_WARM_UP_MS,
   COUNTS_WINDOW_MS,

@@ -6,6 +6,8 @@ import { fromPage, fromTraces, HOUR_MS, MINUTE_MS, type DetectionWindow, type Th
 export const COUNTS_WARM_UP_MS = 6 * MINUTE_MS;
 /** A leak that matters shows within this time; a step or a finished warm-up has left the window. */
 export const COUNTS_WINDOW_MS = 30 * MINUTE_MS;
+/** For growth that half an hour does not make certain. The rows of a history reach back for an hour. */
+export const COUNTS_SLOW_WINDOW_MS = 54 * MINUTE_MS;
 /** Shorter spans gave wrong verdicts on the example traces. */
 export const COUNTS_MIN_SPAN_MS = 8 * MINUTE_MS;
 

@@ -131,6 +131,8 @@ export interface RegistryReading {
   readonly areConnections?: boolean;
   /** True: a limit beside it is not reached, or its oldest entry has yet to expire. Only where `areConnections` is false. */
   readonly isBounded?: boolean;
+  /** True: its entries have the time of their last event, so a sweep may remove old ones. Only of discovered connections. */
+  readonly hasLastEventTime?: boolean;
   readonly source: Source;
 }
 export interface QueueReading {

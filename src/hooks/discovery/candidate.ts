@@ -4,7 +4,7 @@ import { countRoomObjects, countRooms, type RoomCounts } from '../registered-col
 import { isArray, isCollection, sizeOf, visitValues } from './collection.ts';
 import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
 import { ConsumerDetector } from './consumer-detector.ts';
-import { awaitsExpiry } from './expiry.ts';
+import { awaitsExpiry, haveLastEventTime } from './expiry.ts';
 import { isPlainObject, readField } from './field-reader.ts';
 import type { ReachedCollection } from './reference-walk.ts';
 
@@ -47,6 +47,7 @@ export class Candidate {
   #hasChanged = false;
   #hasGrown = false;
   #unchangedReadings = 0;
+  #hasLastEventTime = false;
   #isTooLarge = false;
 
   constructor(name: string, { collection, owner, field, limit }: ReachedCollection) {
@@ -98,12 +99,19 @@ export class Candidate {
       this.#unchangedReadings += 1;
     const { name, role } = this;
     const source = 'found' as const;
-    if (role === 'registry') reading.registries.push({ name, entries, source });
+    if (role === 'registry') this.#addRegistry(reading, collection, entries);
     else if (role === 'queue') this.#addQueue(reading, collection, entries);
     else if (role !== null && !isProvisionalRole(role))
       reading.rooms.push({ name, ...roomCounts(collection, role), source });
     else if (role !== null) return this.#addProvisionalRow(reading, collection, { role, ...context });
     return false;
+  }
+
+  #addRegistry(reading: DiscoveryReading, collection: object, entries: number): void {
+    const { name } = this;
+    this.#hasLastEventTime ||= haveLastEventTime(collection);
+    const times = this.#hasLastEventTime ? { hasLastEventTime: true } : {};
+    reading.registries.push({ name, entries, ...times, source: 'found' });
   }
 
   #addQueue(reading: DiscoveryReading, collection: object, items: number): void {

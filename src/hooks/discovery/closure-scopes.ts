@@ -39,7 +39,7 @@ const boundObject = (value: unknown): NamedValue => ({
 
 /** Variables that nearly every module of Node itself has, and no application. */
 const VARIABLE_OF_NODE =
-  /^(?:primordials|internalBinding|hideStackFrames|kEmptyObject|Safe(?:Map|Set)|ReflectApply|ERR_INVALID_ARG_TYPE|Object(?:Define|SetPrototype)\w+|(?:Array|Function|String|RegExp|Promise)Prototype\w+)$/;
+  /^(?:primordials|internalBinding|getOptionValue|hideStackFrames|kEmptyObject|Safe(?:Map|Set)|ReflectApply|ERR_INVALID_ARG_TYPE|Object(?:Define|SetPrototype)\w+|(?:Array|Function|String|RegExp|Promise)Prototype\w+)$/;
 
 /**
  * `scopes` is an array of `{ description, object }`, the innermost scope first and the global scope last. A function of Node

@@ -1,4 +1,4 @@
-/** Reads from the oldest entry of a collection whether the entries expire at a time that has not come yet. */
+/** Reads from the entries of a collection whether the application may still remove them, at a time that it has noted in them. */
 import { isDate } from 'node:util/types';
 import { dateMs } from '../../core/primordials.ts';
 import { firstEntries } from './collection.ts';
@@ -19,6 +19,24 @@ export function awaitsExpiry(collection: object, wallMs: number): boolean {
       .some((name) => EXPIRY_NAME.test(name) && toWallMs(readField(value, name)) > wallMs);
   });
 }
+
+/** The time of the last event: a sweep removes the entries in which it is old. Every entry may have the time of its start. */
+const LAST_EVENT_NAME = /clos|disconnect|left|ended|seen|heard|activ|idle|expir|until|ttl/i;
+
+/** `{ ws, lastSeen: 1790000000000 }`: a Date, or a number that is no counter. Reads the oldest entry. */
+export const haveLastEventTime = (collection: object): boolean =>
+  firstEntries(collection, 1).some(
+    ([, value]) =>
+      typeof value === 'object' &&
+      value !== null &&
+      namesOf(value)
+        .slice(0, MAX_NAMES)
+        .some((name) => LAST_EVENT_NAME.test(name) && isTime(readField(value, name))),
+  );
+
+/** A time of the wall clock, or of `performance.now()`, which has a fraction. */
+const isTime = (value: unknown): boolean =>
+  isDate(value) || (typeof value === 'number' && (value > MIN_WALL_S || !Number.isInteger(value)));
 
 /** Negative infinity for a value that is no time. */
 function toWallMs(value: unknown): number {

@@ -65,6 +65,38 @@ describe.each([1, 2, 3])('a ramp of connections for four hours, seed %i', (seed)
   });
 });
 
+test.each([
+  ['without the time of a last event', false, 25],
+  ['with the time of a last event, which a sweep may read', true, 60],
+])(
+  'a discovered registry that keeps every closed connection, %s',
+  (_case, hasLastEventTime, withinMinutes) => {
+    const traffic = ramp(90, 4, 1);
+    const shape = (minute: number): Shape => {
+      const now = at(traffic, minute);
+      const clients = { name: 'clients', entries: now.opened, hasLastEventTime, source: 'found' as const };
+      return { ...now, more: { registries: [clients] } };
+    };
+    expect(run(withinMinutes, shape).opened).toEqual(['registry-growth']);
+  },
+);
+
+test('a discovered registry from which a sweep removes sessions after half an hour, on a ramp: no alert', () => {
+  const traffic = ramp(240, 8, 2);
+  const shape = (minute: number): Shape => {
+    const now = at(traffic, minute);
+    // The sweep runs every three minutes.
+    const sweptAt = 3 * Math.floor(minute / 3);
+    const removed = sweptAt < 30 ? 0 : at(traffic, sweptAt - 30).closed;
+    const entries = now.opened - removed;
+    return {
+      ...now,
+      more: { registries: [{ name: 'clients', entries, hasLastEventTime: true, source: 'found' }] },
+    };
+  };
+  expect(run(240, shape).opened).toEqual([]);
+});
+
 test('a perfectly straight line of connections is inconclusive, and says what would decide', () => {
   const straight = (minute: number): Shape => {
     const connections = 30 + 4 * Math.round(2 * minute);

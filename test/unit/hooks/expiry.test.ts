@@ -1,4 +1,4 @@
-import { awaitsExpiry } from '../../../src/hooks/discovery/expiry.ts';
+import { awaitsExpiry, haveLastEventTime } from '../../../src/hooks/discovery/expiry.ts';
 
 const NOW = 1_790_000_000_000;
 
@@ -12,4 +12,15 @@ test.each([
   ['no object', 5, false],
 ])('%s', (_case, entry, expected) => {
   expect(awaitsExpiry(new Map([['oldest', entry]]), NOW)).toBe(expected);
+});
+
+test.each([
+  ['a time of the wall clock', { ws: {}, lastSeen: NOW - 5_000 }, true],
+  ['a Date', { disconnectedAt: new Date() }, true],
+  ['a time of performance.now()', { heardMs: 1234.5 }, true],
+  ['the time of the start, which every entry may have', { connectedAt: NOW }, false],
+  ['a counter', { activeRooms: 12 }, false],
+  ['a plain value', 'text', false],
+])('haveLastEventTime: %s', (_case, entry, expected) => {
+  expect(haveLastEventTime(new Map([['id', entry]]))).toBe(expected);
 });
