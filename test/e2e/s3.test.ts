@@ -1,13 +1,15 @@
 /** A leaky server under the preload uploads its snapshots to a real S3 server. AWS credentials stay inside. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT, endChildren, ROOT, startChild } from '../support/child.ts';
 import { describeWith, locateComponent, startComponent, type S3Store } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
+import { IDENTITY } from '../support/run.ts';
 import { LEAKS, startCase, waitFor, type Case } from '../support/lab.ts';
 
 afterEach(endChildren);
@@ -23,7 +25,7 @@ const isSnapshot = (file: string): boolean => /\.heapsnapshot(?:\.gz)?$/.test(fi
 
 describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
   let store: S3Store;
-  beforeAll(async () => (store = await startComponent('versitygw')));
+  beforeAll(async () => (store = await startComponent('versitygw', { buckets: ['snapshots', 'restored'] })));
   afterAll(() => store.stop());
 
   const credentials = () => ({
@@ -87,7 +89,64 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
       await leaky.stop();
     }
   });
+
+  test('an upload of a process that was killed is done by the agent of the next process', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'wsguard-s3-'));
+    try {
+      const file = join(dir, 'heap.heapsnapshot.gz');
+      writeFileSync(file, randomBytes(40 * MEBIBYTE));
+      const killed = startChild({
+        files: {},
+        args: ['-e', KILLED_IN_UPLOAD, dir, store.url, file],
+        env: credentials(),
+      });
+      expect((await killed.exited).signal).toBe('SIGKILL');
+      const target = join(store.dir, 'restored', 'chat', 'a1', 'heap.heapsnapshot.gz');
+      expect(existsSync(target)).toBe(false);
+      startChild({
+        files: { 'main.js': `require('node:http').createServer().listen(0);` },
+        nodeArgs: ['--require', AGENT],
+        env: {
+          ...credentials(),
+          WSGUARD_DIR: dir,
+          WSGUARD_S3_BUCKET: 'restored',
+          WSGUARD_S3_PREFIX: 'chat',
+          WSGUARD_S3_ENDPOINT: store.url,
+        },
+      });
+      await eventually(() => existsSync(target), 'the object');
+      expect(sha256(target)).toBe(sha256(file));
+      await eventually(() => filesBelow(dir).every((name) => !name.includes('/outbox/')), 'an empty outbox');
+      // Parts of the upload that was cut off are gone.
+      expect(filesBelow(join(store.dir, 'restored'))).toEqual(['chat/a1/heap.heapsnapshot.gz']);
+    } finally {
+      await endChildren();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
 });
+
+/** Begins a multipart upload, and kills itself when the id of the upload is in the outbox. `argv`: directory, URL, file. */
+const KILLED_IN_UPLOAD = `
+const fs = require('node:fs');
+const { join } = require('node:path');
+const [, dir, endpoint, file] = process.argv;
+const load = (name) => require(${JSON.stringify(join(ROOT, 'dist'))} + '/' + name);
+const identity = { ...${JSON.stringify(IDENTITY)}, service: 'test', host: '${hostname()}', instance: 'first', pid: process.pid };
+const clock = load('core/clock.js').createClock();
+load('deliver/black-box.js').openBlackBox(dir, identity, Date.now());
+const credentials = load('deliver/s3/credentials.js').createCredentialSource(process.env, 'us-east-1');
+const target = { bucket: 'restored', region: 'us-east-1', endpoint, pathStyle: 'auto', credentials, clock };
+const outbox = { dir, identity, onUnwritable: console.log };
+load('deliver/s3/s3-upload.js')
+  .createS3Upload({ clock, target, prefix: 'chat', redact: 'on', outbox, onRetry: console.log })
+  .send({ alertId: 'a1', file, redacted: true });
+const folder = join(dir, 'first', 'outbox', 's3');
+setInterval(() => {
+  for (const name of fs.readdirSync(folder))
+    if (fs.readFileSync(join(folder, name), 'utf8').includes('multipartId')) process.kill(process.pid, 'SIGKILL');
+}, 1);`;
+const MEBIBYTE = 1024 ** 2;
 
 /** Prints the credentials that the built agent gets from the chain of the SDK. */
 const READ_CREDENTIALS = `
