@@ -6,6 +6,7 @@ import type { Verdict } from '../types/index.ts';
 import { CONNECTION_DELAY_MS } from './connection-changes.ts';
 import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
 import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
+import { SWEEP_DELAY_MS } from './pending-sweeps.ts';
 import { MIN_TIMEOUT_SHARE, timeoutsRise } from './pending-timeouts.ts';
 import {
   findingOf,
@@ -159,9 +160,6 @@ const ROOM_DELAY_MS = 30 * MINUTE_MS;
 
 /** The longest usual time to live of a session, and the period of a sweep that removes what has expired. */
 const SESSION_DELAY_MS = 65 * MINUTE_MS;
-
-/** Half an hour of a usual session, and the period of the sweep. */
-const SWEEP_DELAY_MS = 35 * MINUTE_MS;
 
 /** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
 const MIN_RETAINED_SHARE = 0.5;

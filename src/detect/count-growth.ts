@@ -140,6 +140,11 @@ export class CountWindow {
     return Math.max(rise.value, riseShare.value * this.meanConnections);
   }
 
+  /** Connections that closed in the last `spanMs`. NaN where the samples do not have them. */
+  closedWithin(spanMs: number): number {
+    return (this.#connectionRows.closedTotal.at(-1) ?? Number.NaN) - this.#closedBefore(spanMs);
+  }
+
   /** Null while the column has too few values. */
   growthOf(column: Column, rule: GrowthRule): Growth | null {
     const growth = this.#growthInWindow(column, rule);

@@ -6,6 +6,7 @@ import type { Verdict } from '../types/index.ts';
 import type { CountWindow } from './count-growth.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { reasonToWaitForSweep } from './pending-sweeps.ts';
 import { mayWaitForTimeouts } from './pending-timeouts.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 
@@ -44,6 +45,11 @@ export const retainedAfterClose: Detector = {
       return [
         noFinding(NAME, 'inconclusive', reason, { evidence: verdict.evidence, missing: 'timers that fire' }),
       ];
+    }
+    const sweep = verdict.answer === 'found' ? reasonToWaitForSweep(view, last.survivors) : null;
+    if (sweep !== null) {
+      const reason = `${formatCount(last.survivors)} closed connections are still in memory; ${sweep}`;
+      return [noFinding(NAME, 'inconclusive', reason, { evidence: verdict.evidence, missing: 'more time' })];
     }
     const idleMs = history.nowMs - lastCloseMs(history);
     if (verdict.answer !== 'found' || idleMs < MAX_IDLE_MS) return [verdict];

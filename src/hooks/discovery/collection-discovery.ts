@@ -77,6 +77,7 @@ export class CollectionDiscovery {
   #unfollowedFunctions = 0;
   #refusedCandidates = 0;
   #hasCapturedThis = false;
+  #isStopped = false;
 
   constructor(names: UniqueNames, clock: Pick<Clock, 'wallMs'>) {
     this.#names = names;
@@ -162,6 +163,8 @@ export class CollectionDiscovery {
 
   /** One slice of a search; true when the search is complete. */
   searchSlice(openedTotal: number, start: SearchStart): boolean {
+    // A slice that was scheduled before `stop` would connect to the inspector again.
+    if (this.#isStopped) return true;
     while (this.isDue(openedTotal)) this.#searches += 1;
     const search = (this.#search ??= this.#searchSteps(start));
     let isDone = true;
@@ -311,6 +314,7 @@ export class CollectionDiscovery {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#search?.return?.();
     this.#search = null;
     this.#candidates = [];

@@ -34,7 +34,7 @@ export const haveLastEventTime = (collection: object): boolean =>
         .some((name) => LAST_EVENT_NAME.test(name) && isTime(readField(value, name))),
   );
 
-/** A time of the wall clock, or of `performance.now()`, which has a fraction. */
+/** A time of the wall clock, or since the start of the process, which has a fraction. */
 const isTime = (value: unknown): boolean =>
   isDate(value) || (typeof value === 'number' && (value > MIN_WALL_S || !Number.isInteger(value)));
 

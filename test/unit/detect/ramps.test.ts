@@ -97,6 +97,40 @@ test('a discovered registry from which a sweep removes sessions after half an ho
   expect(run(240, shape).opened).toEqual([]);
 });
 
+/** A hundred connections, of which some are replaced each minute, by chance; a major GC every three minutes. */
+function keptFor(minutes: number): (minute: number) => Shape {
+  const closedAt = ramp(120, 0, 3).map(({ closed }) => closed);
+  const closedUntil = (minute: number): number => 3 * minute + ((closedAt[Math.round(2 * minute)] ?? 0) % 3);
+  return (minute) => {
+    const closed = closedUntil(minute);
+    const kept = closed - (minute < minutes ? 0 : closedUntil(minute - minutes));
+    const clients = {
+      name: 'clients',
+      entries: 100 + kept,
+      hasLastEventTime: true,
+      source: 'found' as const,
+    };
+    return {
+      connections: 100,
+      opened: 100 + closed,
+      closed,
+      majors: Math.floor(minute / 3),
+      retained: kept,
+      uncollected: kept,
+      more: { registries: [clients] },
+    };
+  };
+}
+
+test('closed connections that sessions keep until a sweep after half an hour are no finding', () => {
+  expect(run(120, keptFor(30)).opened).toEqual([]);
+});
+
+test('closed connections that sessions keep for ever are found once a sweep would have run', () => {
+  expect(run(34, keptFor(1_000)).opened).toEqual([]);
+  expect(run(70, keptFor(1_000)).opened.length).toBeGreaterThan(0);
+});
+
 test('a perfectly straight line of connections is inconclusive, and says what would decide', () => {
   const straight = (minute: number): Shape => {
     const connections = 30 + 4 * Math.round(2 * minute);

@@ -156,6 +156,8 @@ test('a search that is stopped half-way disconnects from the inspector', () => {
   expect(inspectorConnection.isConnected).toBe(true);
   discovery.stop();
   expect(inspectorConnection.isConnected).toBe(false);
+  expect(discovery.searchSlice(20, startWith({}))).toBe(true);
+  expect(inspectorConnection.isConnected).toBe(false);
 });
 
 test('the arrow functions that ws itself adds to a connection are not noted as a captured `this`', () => {
