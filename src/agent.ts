@@ -39,26 +39,23 @@ export function preload(): void {
     // The preload also runs in the application's Workers, where an error would end the application. We watch the main
     // thread only.
     if (!isMainThread) return;
+    if (globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
     // Also when the agent is switched off: child processes inherit the flags all the same.
     makeFlagsInheritable();
-    if (globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
   } catch {
-    // The application runs without an agent.
+    // The application runs, with or without an agent.
   }
 }
 
 /** Other flags need no change, and most tools under NODE_OPTIONS then load one file less. */
 const NAME_OR_RELATIVE_PATH = /(?:^|[\s="])(?:@wsguard\/agent|\.{1,2}[\\/])/;
 
+/** Throws when the working directory was deleted, or when the flags cannot be changed. */
 function makeFlagsInheritable(): void {
-  try {
-    const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
-    if (!NAME_OR_RELATIVE_PATH.test(flags)) return;
-    const { makeEntriesAbsolute } = require('./core/child-preloads.ts') as typeof ChildPreloadsModule;
-    makeEntriesAbsolute(process.execArgv, process.env, process.cwd());
-  } catch {
-    // The working directory was deleted, or the flags cannot be changed. The agent starts all the same.
-  }
+  const flags = `${process.execArgv.join(' ')} ${process.env['NODE_OPTIONS'] ?? ''}`;
+  if (!NAME_OR_RELATIVE_PATH.test(flags)) return;
+  const { makeEntriesAbsolute } = require('./core/child-preloads.ts') as typeof ChildPreloadsModule;
+  makeEntriesAbsolute(process.execArgv, process.env, process.cwd());
 }
 
 /** Starts the agent at once, or returns the one that runs. */

@@ -45,7 +45,6 @@ test('a preload that does not serve loads these files and no package', async () 
     'core/guard.js',
     'core/primordials.js',
     'core/root-context.js',
-    'hooks/connections/destroy-hook.js',
     'hooks/connections/socket-tracker.js',
     'hooks/emitters/emitter-tracker.js',
     'hooks/find-property.js',

@@ -8,7 +8,8 @@ import type { TLSSocket } from 'node:tls';
 import { isAgentServer } from '../../core/agent-server.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Connection } from './connection.ts';
-import { DestroyHook } from './destroy-hook.ts';
+import type * as DestroyHookModule from './destroy-hook.ts';
+import type * as ReceivedSocketsModule from './received-sockets.ts';
 
 /** `ignored`: a private pipe of a tool (tsx has one), or a server of the agent. Every other kind serves clients. */
 export type ServerKind = 'http' | 'https' | 'http2' | 'tcp' | 'ignored';
@@ -53,8 +54,6 @@ const isSecure = (server: Server): boolean => 'setSecureContext' in server;
 export const isSentAway = (socket: Socket): boolean =>
   !socket.destroyed && (socket as AcceptedSocket)._handle === null;
 
-const isSocket = (value: unknown): value is AcceptedSocket =>
-  typeof value === 'object' && value !== null && 'setNoDelay' in value && 'remoteAddress' in value;
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
 export class SocketTracker {
@@ -69,7 +68,8 @@ export class SocketTracker {
   readonly #onSecureConnection: (socket: TLSSocket) => void;
   /** For a stream that `#destroyHook` does not cover. */
   readonly #onClose: (this: Socket) => void;
-  readonly #destroyHook: DestroyHook;
+  #destroyHook: DestroyHookModule.DestroyHook | null = null;
+  readonly #remove = (socket: Socket): void => this.remove(socket);
   #servers: WeakRef<Server>[] = [];
   #observer: SocketObserver | null = null;
   #isAdopted = false;
@@ -92,12 +92,11 @@ export class SocketTracker {
       this.#accept((message as { socket: AcceptedSocket }).socket);
     });
     this.#onSecureConnection = guard.wrap('secure connection', (socket) => this.add(socket));
-    const remove = (socket: Socket): void => this.remove(socket);
+    const remove = this.#remove;
     // One function for all sockets: a closure for each would cost memory per connection.
     this.#onClose = function onClose() {
       remove(this);
     };
-    this.#destroyHook = new DestroyHook(remove);
     this.#onRequest = guard.wrap('request', (message) => {
       const { server, socket } = message as { server: Server; socket: AcceptedSocket };
       if (!this.#kinds.has(server)) this.#receive(socket);
@@ -122,7 +121,7 @@ export class SocketTracker {
   add(socket: Socket): void {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
-    if (!this.#destroyHook.covers(socket)) socket.on('close', this.#onClose);
+    if (!this.#isCovered(socket)) socket.on('close', this.#onClose);
     this.#observer?.socketOpened(socket);
   }
 
@@ -158,12 +157,21 @@ export class SocketTracker {
     unsubscribe(ACCEPTED, this.#onAccepted);
     unsubscribe(REQUEST, this.#onRequest);
     this.#stopReceiving();
-    this.#destroyHook.stop();
+    this.#destroyHook?.stop();
     this.#observer = null;
     for (const server of this.#liveServers())
       server.removeListener('secureConnection', this.#onSecureConnection);
     for (const socket of this.open.keys()) socket.removeListener('close', this.#onClose);
     this.open.clear();
+  }
+
+  /** Loads the hook with the first socket, because most processes that load the preload have none. */
+  #isCovered(socket: Socket): boolean {
+    if (this.#destroyHook === null) {
+      const { DestroyHook } = require('./destroy-hook.ts') as typeof DestroyHookModule;
+      this.#destroyHook = new DestroyHook(this.#remove);
+    }
+    return this.#destroyHook.covers(socket);
   }
 
   #accept(socket: AcceptedSocket): void {
@@ -173,27 +181,13 @@ export class SocketTracker {
     if (kind !== 'ignored' && !isSecure(server)) this.add(socket);
   }
 
-  /**
-   * Wraps `process.emit`. A listener of `message` would keep the process alive, and no other event has the socket. The
-   * application's listeners run first: they give the socket to a server.
-   */
   #watchMessages(): void {
-    const target = process as unknown as { emit: (this: unknown, ...args: unknown[]) => boolean };
-    const original = target.emit;
-    const receive = this.#guard.wrap('message', (socket: unknown) => {
-      if (isSocket(socket)) this.#receive(socket);
+    const { isSocket, watchReceivedSockets } =
+      require('./received-sockets.ts') as typeof ReceivedSocketsModule;
+    const receive = this.#guard.wrap('message', (handle: unknown) => {
+      if (isSocket(handle)) this.#receive(handle);
     });
-    const emit = function emit(this: unknown, ...args: unknown[]): boolean {
-      try {
-        return original.apply(this, args);
-      } finally {
-        if (args[0] === 'message' && args[2] !== undefined) receive(args[2]);
-      }
-    };
-    target.emit = emit;
-    this.#stopReceiving = () => {
-      if (target.emit === emit) target.emit = original;
-    };
+    this.#stopReceiving = watchReceivedSockets(receive);
   }
 
   /** A connection of a server that does not listen in this process. */
