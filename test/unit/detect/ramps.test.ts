@@ -115,6 +115,7 @@ function keptFor(minutes: number): (minute: number) => Shape {
       opened: 100 + closed,
       closed,
       majors: Math.floor(minute / 3),
+      ...(minute % 3 === 0 ? { floorMb: 40 } : {}),
       retained: kept,
       uncollected: kept,
       more: { registries: [clients] },
