@@ -4,7 +4,7 @@ import { formatCount, formatDuration, formatShare } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import type { CountWindow } from './count-growth.ts';
-import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import { reasonToWaitForSweep } from './pending-sweeps.ts';
 import { mayWaitForTimeouts } from './pending-timeouts.ts';
@@ -40,25 +40,27 @@ export const retainedAfterClose: Detector = {
     const spanMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
     if (first === undefined || last === undefined || spanMs < MIN_SPAN_MS) return [tooFew(inWindow.length)];
     const verdict = verdictOn(inWindow, { first, last, counts });
-    if (verdict.answer === 'found' && mayWaitForTimeouts(view, last.survivors)) {
-      const reason = `${formatCount(last.survivors)} closed connections are still in memory; as many timers that fire once are pending and may release them`;
-      return [
-        noFinding(NAME, 'inconclusive', reason, { evidence: verdict.evidence, missing: 'timers that fire' }),
-      ];
-    }
-    const sweep = verdict.answer === 'found' ? reasonToWaitForSweep(view, last.survivors) : null;
-    if (sweep !== null) {
-      const reason = `${formatCount(last.survivors)} closed connections are still in memory; ${sweep}`;
-      return [noFinding(NAME, 'inconclusive', reason, { evidence: verdict.evidence, missing: 'more time' })];
+    if (verdict.answer !== 'found') return [verdict];
+    const { evidence } = verdict;
+    const wait = reasonToWait(view, last.survivors);
+    if (wait !== null) {
+      const because = `${formatCount(last.survivors)} closed connections are still in memory; ${wait}`;
+      return [noFinding(NAME, 'inconclusive', because, { evidence, missing: 'more time' })];
     }
     const idleMs = history.nowMs - lastCloseMs(history);
-    if (verdict.answer !== 'found' || idleMs < MAX_IDLE_MS) return [verdict];
+    if (idleMs < MAX_IDLE_MS) return [verdict];
     const because =
       `${formatCount(last.survivors)} closed connections are still in memory, ` +
       `but no connection has closed for ${formatDuration(idleMs)}`;
-    return [noFinding(NAME, 'plateau', because, { evidence: verdict.evidence })];
+    return [noFinding(NAME, 'plateau', because, { evidence })];
   },
 };
+
+/** Why the application may still release these connections; null when nothing shows that it will. */
+const reasonToWait = (view: View, retained: number): string | null =>
+  mayWaitForTimeouts(view, retained)
+    ? 'as many timers that fire once are pending and may release them'
+    : reasonToWaitForSweep(view, retained);
 
 /** Time of the last close in the window, or the start of the counts. */
 function lastCloseMs({ window, startedMs }: History): number {
