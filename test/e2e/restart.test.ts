@@ -74,7 +74,7 @@ test('the alert of a process that still runs stays with it', async () => {
 
 /** Listens, and fills its heap with 100 MiB at once. */
 const BURST = `
-const held = [];
+const held = (globalThis.held = []);
 require('node:http').createServer().listen(0);
 ${onTrigger('burst', 'for (let n = 0; n < 100; n += 1) held.push(Array.from({ length: 131_072 }, () => n));')}
 `;
