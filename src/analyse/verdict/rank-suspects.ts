@@ -25,6 +25,8 @@ const MAX_NODES = 40;
 const MAX_SHARING_ENTRIES = 3;
 const MAX_CONTAINERS = 200;
 const MAX_CLIMBED = 60;
+/** One connection more, or a table that is larger by one step, is no difference. */
+const SAME_BYTES_SHARE = 0.9;
 /** Share of the containers of a consequence that lie in the entries of its cause. */
 const MIN_INSIDE_SHARE = 0.5;
 /** One or two may be found by chance. */
@@ -34,17 +36,27 @@ export function rankSuspects(graph: Graph, suspects: readonly GroupedSuspect[]):
   const groups = suspects.map(({ group }) => group);
   const consequences = findConsequences(graph, groups);
   const isConsequence = ({ group }: GroupedSuspect): number => Number(consequences.has(group));
-  // Two containers of the same objects have the same bytes. The application's code comes first: its author can change it.
-  return suspects.toSorted(
+  const sorted = suspects.toSorted(
     (a, b) =>
       isConsequence(a) - isConsequence(b) ||
       b.suspect.retainedBytes - a.suspect.retainedBytes ||
       locationRank(a.suspect) - locationRank(b.suspect),
   );
+  const [first] = sorted;
+  if (first === undefined) return sorted;
+  // Two containers of the same objects have nearly the same bytes. The application's code comes first: its author can change it.
+  const minBytes = SAME_BYTES_SHARE * first.suspect.retainedBytes;
+  const leading = sorted
+    .filter((one) => isConsequence(one) === isConsequence(first) && one.suspect.retainedBytes >= minBytes)
+    .reduce((best, one) => (locationRank(one.suspect) < locationRank(best.suspect) ? one : best));
+  return [leading, ...sorted.filter((one) => one !== leading)];
 }
 
-const locationRank = ({ location }: Suspect): number =>
-  location === null ? 2 : Number(isPackageFile(location.file));
+/** The list of a library is filled through its own code, whatever line of the application calls it. */
+function locationRank({ location, through }: Suspect): number {
+  if (location === null) return 2;
+  return Number(isPackageFile(location.file) || through !== undefined);
+}
 
 /** Groups whose containers lie in the entries of a smaller group: one container, or a few, for each entry. */
 function findConsequences(graph: Graph, groups: readonly GrowthGroup[]): ReadonlySet<GrowthGroup> {
