@@ -19,7 +19,6 @@ const MAX_CHECK_GAP_MS = 5 * HEARTBEAT_PERIOD_MS;
 export interface HeartbeatCounter {
   /** For `createHeartbeatMonitor` in the watcher thread. */
   readonly memory: SharedArrayBuffer;
-  /** Takes 3 us. */
   increment(): void;
   /** Runs a capture. The agent itself blocks the thread during it, so the watcher does not count this time as silence. */
   duringCapture<T>(capture: () => T): T;

@@ -24,7 +24,7 @@ const PRIVATE_FILE = 0o600;
 
 export interface BlackBox {
   writeSample(sample: Sample): void;
-  /** Takes 10 us. The file has a fixed size, and the newest point replaces the oldest one. */
+  /** The file has a fixed size, and the newest point replaces the oldest one. */
   writeMemoryPoint(point: MemoryPoint): void;
   /** Replaces the alerts that were written before. */
   writeOpenAlerts(alerts: readonly Alert[]): void;
