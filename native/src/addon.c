@@ -20,6 +20,7 @@
 #include "address-ranges.h"
 #include "child.h"
 #include "exit-codes.h"
+#include "memory-calls.h"
 #include "parked-threads.h"
 #include "thread-calls.h"
 
@@ -65,6 +66,14 @@ static double get_number(napi_env env, napi_value object, const char *name) {
   double number = 0;
   if (napi_get_named_property(env, object, name, &value) == napi_ok) napi_get_value_double(env, value, &number);
   return number;
+}
+
+// -1 for a value that is not a number.
+static int get_descriptor(napi_env env, napi_value object, const char *name) {
+  napi_value value;
+  int descriptor = -1;
+  if (napi_get_named_property(env, object, name, &value) == napi_ok) napi_get_value_int32(env, value, &descriptor);
+  return descriptor;
 }
 
 static void get_text(napi_env env, napi_value object, const char *name, char *text, size_t size) {
@@ -176,6 +185,7 @@ static void read_memory_groups(napi_env env, napi_value options, WatchdogOptions
     napi_get_element(env, list, index, &item);
     get_text(env, item, "usageFile", group->usage_file, sizeof group->usage_file);
     get_text(env, item, "statFile", group->stat_file, sizeof group->stat_file);
+    group->spill_above_bytes = (uint64_t)get_number(env, item, "spillAboveBytes");
     group->max_used_bytes = (uint64_t)get_number(env, item, "maxUsedBytes");
   }
 }
@@ -183,11 +193,14 @@ static void read_memory_groups(napi_env env, napi_value options, WatchdogOptions
 static void read_child_options(napi_env env, napi_value options, ChildOptions *child) {
   memset(child, 0, sizeof *child);
   child->output = (int)get_number(env, options, "output");
+  child->spill_file = get_descriptor(env, options, "spillFile");
+  child->max_spill_bytes = (uint64_t)get_number(env, options, "maxSpillBytes");
   child->max_growth_bytes = (uint64_t)get_number(env, options, "maxGrowthBytes");
   child->max_cpu_seconds = (uint64_t)get_number(env, options, "maxCpuSeconds");
   child->watchdog.deadline_ms = get_number(env, options, "deadlineMs");
   child->watchdog.cpu_share = get_number(env, options, "cpuShare");
   child->watchdog.min_available_bytes = (uint64_t)get_number(env, options, "minAvailableBytes");
+  child->watchdog.can_spill = child->spill_file >= 0;
   read_memory_groups(env, options, &child->watchdog);
 }
 
@@ -217,7 +230,10 @@ static ThreadsState wait_until_parked(char busy_thread[THREAD_NAME_SIZE]) {
 // Never returns. Only this thread exists here, and the event loop does not run any more.
 static void run_child(napi_env env, const ChildOptions *options, napi_value callback, int parent) {
   set_up_child(options, parent);
-  if (!replace_thread_calls()) _exit(EXIT_SETUP);
+  if (!replace_thread_calls() || !replace_memory_calls()) _exit(EXIT_SETUP);
+  if (options->spill_file >= 0 &&
+      !spill_memory_calls(options->spill_file, options->max_spill_bytes, check_memory))
+    _exit(EXIT_SETUP);
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, NULL);
@@ -270,6 +286,7 @@ static napi_value ForkCapture(napi_env env, napi_callback_info info) {
 
   ChildOptions child;
   read_child_options(env, arguments[0], &child);
+  find_memory_calls();
   RangeList marked = read_marked_list(env, arguments[0]);
   char busy_thread[THREAD_NAME_SIZE];
   // The cheap check comes first: the marks need not be changed while a thread works.

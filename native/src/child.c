@@ -66,8 +66,12 @@ static bool is_event_descriptor(int folder, const char *name) {
   return length == sizeof PREFIX - 1 && memcmp(target, PREFIX, sizeof PREFIX - 1) == 0;
 }
 
+static bool is_ours(const ChildOptions *options, int descriptor) {
+  return descriptor == options->output || descriptor == options->spill_file;
+}
+
 // Lists the descriptors that must stay open, in ascending order: /proc/self/fd has this order.
-static int list_kept_descriptors(int output, int *kept) {
+static int list_kept_descriptors(const ChildOptions *options, int *kept) {
   static char entries[64 * 1024] __attribute__((aligned(8)));
   int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) _exit(EXIT_SETUP);
@@ -80,7 +84,7 @@ static int list_kept_descriptors(int output, int *kept) {
       position += entry->length;
       if (entry->name[0] == '.') continue;
       int descriptor = parse_descriptor(entry->name);
-      bool is_kept = descriptor == output || is_event_descriptor(folder, entry->name);
+      bool is_kept = is_ours(options, descriptor) || is_event_descriptor(folder, entry->name);
       if (is_kept && count < MAX_EVENT_DESCRIPTORS) kept[count++] = descriptor;
     }
   }
@@ -100,15 +104,15 @@ static void close_between(unsigned first, unsigned last) {
 // A client would see its connection open, and the port would stay taken, as long as the child holds copies. Closing a copy
 // sends nothing. libuv aborts when an event descriptor is closed, and an open one would wake the parent, so these become
 // /dev/null. So do stdin, stdout and stderr: V8 writes its last words to them.
-static void close_descriptors(int output) {
+static void close_descriptors(const ChildOptions *options) {
   static int kept[MAX_EVENT_DESCRIPTORS];
-  int count = list_kept_descriptors(output, kept);
+  int count = list_kept_descriptors(options, kept);
   int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (nothing < 0) _exit(EXIT_SETUP);
   for (int index = 0; index < count; index++)
-    if (kept[index] != output) dup2(nothing, kept[index]);
+    if (!is_ours(options, kept[index])) dup2(nothing, kept[index]);
   for (int standard = 0; standard <= 2; standard++)
-    if (standard != output) dup2(nothing, standard);
+    if (!is_ours(options, standard)) dup2(nothing, standard);
   unsigned first = 3;
   for (int index = 0; index < count; index++) {
     if (kept[index] < 3) continue;
@@ -162,7 +166,7 @@ void set_up_child(const ChildOptions *options, int parent) {
   prctl(PR_SET_NAME, "wsguard-capture");
   offer_to_oom_killer();
   forbid_core_file();
-  close_descriptors(options->output);
+  close_descriptors(options);
   setpriority(PRIO_PROCESS, 0, CHILD_PRIORITY);
   reset_signal_handlers();
   limit_resources(options);

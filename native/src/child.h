@@ -7,8 +7,12 @@
 #include "watchdog.h"
 
 typedef struct {
-  // The only descriptor of the parent that the child keeps.
+  // Beside the spill file the only descriptor of the parent that the child keeps.
   int output;
+  // An unlinked file for memory that does not fit, or -1. It is kept too.
+  int spill_file;
+  // Bound of that file.
+  uint64_t max_spill_bytes;
   // Bound of the child's new memory, a second fence behind the watchdog. It counts address space, so it is generous.
   uint64_t max_growth_bytes;
   // CPU time after which the child counts as stuck.

@@ -19,6 +19,8 @@ enum {
   // The parent is gone.
   EXIT_ORPHAN = 89,
   EXIT_DEADLINE = 90,
+  // The file for memory that does not fit cannot be written or read: the disk is full.
+  EXIT_SPILL_FILE = 91,
 };
 
 #endif

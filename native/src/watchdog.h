@@ -3,6 +3,7 @@
 #ifndef WATCHDOG_H
 #define WATCHDOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MAX_MEMORY_GROUPS = 8, MAX_PATH_BYTES = 512 };
@@ -11,6 +12,8 @@ enum { MAX_MEMORY_GROUPS = 8, MAX_PATH_BYTES = 512 };
 typedef struct {
   char usage_file[MAX_PATH_BYTES];
   char stat_file[MAX_PATH_BYTES];
+  // Above it memory of the child moves to the file, when there is one.
+  uint64_t spill_above_bytes;
   // The child ends above it. The file cache does not count, because the kernel can drop it.
   uint64_t max_used_bytes;
 } MemoryGroup;
@@ -21,11 +24,16 @@ typedef struct {
   double cpu_share;
   // The child ends when the machine has less memory available than this.
   uint64_t min_available_bytes;
+  // Whether the child's memory can move to a file (spilled-memory.h).
+  bool can_spill;
   MemoryGroup groups[MAX_MEMORY_GROUPS];
   int group_count;
 } WatchdogOptions;
 
 // Call it in the child. The handlers of all signals must be the default ones.
 void start_watchdog(const WatchdogOptions *options, int parent);
+
+// Call it when the child's memory has grown by a MiB: a tick would come too late for quick growth.
+void check_memory(void);
 
 #endif
