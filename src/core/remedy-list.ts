@@ -2,7 +2,7 @@
  * The list of remedies of this process. It joins `@wsguard/agent/remedy` with the agent, whichever is loaded first, and it
  * works for two copies of the package. Without an agent it costs one entry for each part.
  */
-import type { Alert, Dispose } from '../types/index.ts';
+import type { Alert, Dispose, Status } from '../types/index.ts';
 import { DurationHistogram } from './duration-histogram.ts';
 
 /** The methods of the agent that the remedies use. */
@@ -11,6 +11,7 @@ export interface WatchingAgent {
   watchQueue(name: string, thing: () => number, options: { readonly oldestAgeMs: () => number }): Dispose;
   watchRooms(name: string, rooms: ReadonlyMap<string, ReadonlySet<unknown>>): Dispose;
   on(event: 'alert', listener: (alert: Alert) => void): Dispose;
+  status(): Promise<Pick<Status, 'timeToLimit'>>;
 }
 
 export type Attach = (agent: WatchingAgent) => Dispose;

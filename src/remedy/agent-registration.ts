@@ -16,10 +16,19 @@ export function registerWithAgent(attach: Attach): Dispose {
   };
 }
 
-export function countAction(remedy: string, action: string): void {
+export function countAction(remedy: string, action: string, count = 1): void {
   const { actions } = remedyList();
   const name = `${remedy} ${action}`;
-  actions.set(name, (actions.get(name) ?? 0) + 1);
+  actions.set(name, (actions.get(name) ?? 0) + count);
+}
+
+const shared = new Set<string>();
+
+/** For a part that exists once for each connection: the agent counts all of them together under one name. */
+export function registerOnce(name: string, attach: Attach): void {
+  if (shared.has(name)) return;
+  shared.add(name);
+  registerWithAgent(attach);
 }
 
 const names = new Map<string, number>();

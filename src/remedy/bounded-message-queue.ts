@@ -1,7 +1,8 @@
 /** `BoundedMessageQueue`: a queue with a limit on its length, on the age of its messages and, optionally, on its bytes. */
 import { createClock } from '../core/clock.ts';
 import type { Clock, Dispose } from '../types/index.ts';
-import { registerWithAgent } from './agent-registration.ts';
+import { countAction, registerWithAgent } from './agent-registration.ts';
+import { atLeast, checkOptions, oneOf } from './options.ts';
 import { messageBytes } from './types.ts';
 
 export interface BoundedMessageQueueOptions<T> {
@@ -56,6 +57,12 @@ export class BoundedMessageQueue<T = unknown> {
   #isClosed = false;
 
   constructor(options: BoundedMessageQueueOptions<T> = {}, clock: Clock = createClock()) {
+    checkOptions('BoundedMessageQueue', options, {
+      maxSize: atLeast(0),
+      maxAgeMs: atLeast(1),
+      maxBytes: atLeast(0),
+      onOverflow: oneOf('drop-oldest', 'close'),
+    });
     this.#maxSize = options.maxSize ?? MAX_SIZE;
     this.#maxAgeMs = options.maxAgeMs ?? MAX_AGE_MS;
     this.#maxBytes = options.maxBytes ?? Infinity;
@@ -84,7 +91,7 @@ export class BoundedMessageQueue<T = unknown> {
     while (this.#length >= this.#maxSize || this.#bytes + bytes > this.#maxBytes) {
       if (this.#closesOnOverflow) return this.#refuse();
       this.#shift();
-      this.#totalDropped += 1;
+      this.#countDropped(1);
     }
     this.#messages.push({ message, bytes, queuedAtMs: this.#clock.nowMs() });
     this.#bytes += bytes;
@@ -105,7 +112,7 @@ export class BoundedMessageQueue<T = unknown> {
       this.#shift();
       dropped += 1;
     }
-    this.#totalDropped += dropped;
+    this.#countDropped(dropped);
     // A message that must arrive and has expired is lost like one that did not fit.
     if (dropped > 0 && this.#closesOnOverflow) this.#isClosed = true;
     return dropped;
@@ -124,8 +131,13 @@ export class BoundedMessageQueue<T = unknown> {
     return this.#messages.length - this.#first;
   }
 
+  #countDropped(count: number): void {
+    this.#totalDropped += count;
+    if (count > 0) countAction('BoundedMessageQueue', 'dropped', count);
+  }
+
   #refuse(): false {
-    this.#totalDropped += 1;
+    this.#countDropped(1);
     if (this.#closesOnOverflow) this.#isClosed = true;
     return false;
   }

@@ -1,4 +1,5 @@
 /** `claimInRedis`: a claim that one process of a fleet holds at a time, for the planned exit of `memoryGuard`. */
+import { atLeast, checkMethods, checkOptions, TEXT } from './options.ts';
 import { isNodeRedis } from './redis-clients.ts';
 
 /** A connected client of `redis` (4 and later) or `ioredis`. */
@@ -21,6 +22,8 @@ const TTL_MS = 60_000;
 
 /** Returns a function that resolves true when this process got the claim. It rejects as the Redis client does. */
 export function claimInRedis(client: RedisSetLike, options: RedisClaimOptions = {}): () => Promise<boolean> {
+  checkMethods('claimInRedis', 'a client of redis or ioredis', client, ['set']);
+  checkOptions('claimInRedis', options, { key: TEXT, ttlMs: atLeast(1) });
   const { key = KEY, ttlMs = TTL_MS } = options;
   const set = client.set.bind(client) as (...values: unknown[]) => Promise<unknown>;
   const setOptions = isNodeRedis(client) ? [{ NX: true, PX: ttlMs }] : ['PX', ttlMs, 'NX'];

@@ -1,12 +1,14 @@
 /** `ConnectionRegistry`: the open WebSockets by id, with a limit, an idle sweep and one cleanup for each. */
 import { randomUUID } from 'node:crypto';
+import { errorMonitor } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createClock } from '../core/clock.ts';
 import type { Clock, Dispose } from '../types/index.ts';
 import { countAction, registerWithAgent, uniqueName } from './agent-registration.ts';
 import { BoundedMessageQueue } from './bounded-message-queue.ts';
 import { callSafely } from './call-safely.ts';
-import type { Message, WebSocketLike } from './types.ts';
+import { atLeast, checkMethods, checkOptions, TIMER } from './options.ts';
+import { CLOSED, hasEnded, type Message, type WebSocketLike } from './types.ts';
 
 export interface ConnectionRegistryOptions {
   /** Default 10,000. A further connection is closed with the code 1013 ("try again later"). */
@@ -47,6 +49,18 @@ const MAX_PENDING = 100;
 const REPLACED = 1000;
 const TRY_AGAIN_LATER = 1013;
 const RECEIVED_EVENTS = ['message', 'ping', 'pong'] as const;
+/**
+ * ws emits `close` after every `error`, also after `terminate()`. The others are for wrappers around a WebSocket or a
+ * stream. `errorMonitor` does not count as a handler of the error.
+ */
+const END_EVENTS = ['close', errorMonitor, 'finish', 'abort', 'aborted'] as const;
+
+interface Followed {
+  /** Undoes what `add` did to the WebSocket. */
+  readonly stop: Dispose;
+  /** Monotonic time: a change of the system time must not make connections idle. */
+  lastReceivedMs: number;
+}
 
 interface ConnectionFields {
   readonly id: string;
@@ -86,8 +100,8 @@ export class ConnectionRegistry {
   readonly #options: ConnectionRegistryOptions;
   readonly #maxConnections: number;
   readonly #connections = new Map<string, Connection>();
-  /** Undoes what `add` did to the WebSocket. A connection is in this map exactly as long as in the registry. */
-  readonly #stops = new Map<Connection, Dispose>();
+  /** A connection is in this map exactly as long as in the registry. */
+  readonly #followed = new Map<Connection, Followed>();
   readonly #clock: Clock;
   readonly #stopTimer: Dispose;
   readonly #unregister: Dispose;
@@ -98,6 +112,11 @@ export class ConnectionRegistry {
   #totalIdle = 0;
 
   constructor(options: ConnectionRegistryOptions = {}, clock: Clock = createClock()) {
+    checkOptions('ConnectionRegistry', options, {
+      maxConnections: atLeast(1),
+      idleTimeoutMs: atLeast(1),
+      sweepIntervalMs: TIMER,
+    });
     this.#options = options;
     this.#clock = clock;
     this.#maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
@@ -110,8 +129,13 @@ export class ConnectionRegistry {
     return this.#connections.size;
   }
 
-  /** Returns null when the registry is full; the WebSocket is then closed. An open connection of the same id is closed. */
+  /**
+   * An open connection of the same id is closed. Returns null when the registry is full, and then closes the WebSocket; also
+   * null for a WebSocket that has closed before, for example while the server looked up its user.
+   */
   add(ws: WebSocketLike, request: IncomingMessage): Connection | null {
+    checkMethods('ConnectionRegistry.add', 'a WebSocket', ws, ['on', 'off', 'close']);
+    if (hasEnded(ws)) return null;
     const id = this.#options.idOf?.(request) ?? clientId(request) ?? randomUUID();
     const former = this.#connections.get(id);
     if (former === undefined && this.#connections.size >= this.#maxConnections) {
@@ -131,7 +155,7 @@ export class ConnectionRegistry {
       connectedAtMs: this.#clock.wallMs(),
     });
     this.#connections.set(id, connection);
-    this.#stops.set(connection, this.#follow(connection));
+    this.#follow(connection);
     this.#totalAdded += 1;
     return connection;
   }
@@ -169,30 +193,34 @@ export class ConnectionRegistry {
     for (const connection of this.#connections.values()) this.#remove(connection);
   }
 
-  #follow(connection: Connection): Dispose {
+  #follow(connection: Connection): void {
     const { ws } = connection;
-    const onReceived = (): void => void (connection.lastActivityMs = this.#clock.wallMs());
+    const onReceived = (): void => {
+      connection.lastActivityMs = this.#clock.wallMs();
+      followed.lastReceivedMs = this.#clock.nowMs();
+    };
     const onMessage = (): void => void (connection.messageCount += 1);
     const onEnd = (): void => void this.#remove(connection);
     for (const event of RECEIVED_EVENTS) ws.on(event, onReceived);
     ws.on('message', onMessage);
-    // ws emits `close` after every `error`, also after `terminate()`.
-    ws.on('close', onEnd);
-    return () => {
+    for (const event of END_EVENTS) ws.on(event, onEnd);
+    const stop = (): void => {
       for (const event of RECEIVED_EVENTS) ws.off(event, onReceived);
       ws.off('message', onMessage);
-      ws.off('close', onEnd);
+      for (const event of END_EVENTS) ws.off(event, onEnd);
     };
+    const followed: Followed = { stop, lastReceivedMs: this.#clock.nowMs() };
+    this.#followed.set(connection, followed);
   }
 
   /** False when it was removed before: `close` of a replaced WebSocket comes after its successor was added. */
   #remove(connection: Connection): boolean {
-    const stop = this.#stops.get(connection);
-    if (stop === undefined) return false;
-    this.#stops.delete(connection);
+    const followed = this.#followed.get(connection);
+    if (followed === undefined) return false;
+    this.#followed.delete(connection);
     this.#connections.delete(connection.id);
     this.#totalRemoved += 1;
-    stop();
+    followed.stop();
     const { onRemoved } = this.#options;
     if (onRemoved !== undefined) callSafely('ConnectionRegistry onRemoved', () => onRemoved(connection));
     return true;
@@ -205,9 +233,14 @@ export class ConnectionRegistry {
   }
 
   #sweep(): void {
-    const oldestMs = this.#clock.wallMs() - (this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS);
-    for (const connection of this.#connections.values()) {
-      if (connection.lastActivityMs >= oldestMs) continue;
+    const oldestMs = this.#clock.nowMs() - (this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS);
+    for (const [connection, { lastReceivedMs }] of this.#followed) {
+      // Its `close` did not arrive: the application called `removeAllListeners()`.
+      if (connection.ws.readyState === CLOSED) {
+        this.#remove(connection);
+        continue;
+      }
+      if (lastReceivedMs >= oldestMs) continue;
       this.#totalIdle += 1;
       countAction('ConnectionRegistry', 'idle');
       this.#end(connection, 1000, 'idle');

@@ -4,21 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClock } from '../core/clock.ts';
 import { countAction } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
+import { atLeast, checkOptions, CLOSE_CODE, TEXT } from './options.ts';
 import { eventStreamsOf } from './sse-heartbeat.ts';
 import {
   CLOSING,
+  isWebSocketList,
   OPEN,
+  webSocketsOf,
   type SocketIoServerLike,
   type WebSocketLike,
+  type WebSocketList,
   type WebSocketServerLike,
 } from './types.ts';
 
 /** A WebSocket server, an HTTP server, a Socket.IO server, or the WebSockets themselves, such as a `ConnectionRegistry`. */
-export type DrainTarget =
-  | WebSocketServerLike
-  | Server
-  | SocketIoServerLike
-  | Iterable<WebSocketLike | { readonly ws: WebSocketLike }>;
+export type DrainTarget = WebSocketServerLike | Server | SocketIoServerLike | WebSocketList;
 
 export interface DrainOptions {
   /** The least time that a client should wait before it connects again; each is given up to twice that. Default 2,000. */
@@ -59,6 +59,12 @@ export async function drain(
   target: DrainTarget | readonly DrainTarget[],
   options: DrainOptions = {},
 ): Promise<DrainResult> {
+  checkOptions('drain', options, {
+    reconnectInMs: atLeast(0),
+    code: CLOSE_CODE,
+    deadlineMs: atLeast(0),
+    signal: TEXT,
+  });
   const { signal } = options;
   if (signal === undefined) return drainNow(asList(target), options);
   await new Promise<void>((resolve) => process.once(signal, () => resolve()));
@@ -71,9 +77,10 @@ export async function drain(
   return result;
 }
 
+/** An array has targets or connections, such as `[...registry]`. */
 const asList = (target: DrainTarget | readonly DrainTarget[]): readonly DrainTarget[] =>
-  Array.isArray(target) && target.every((item) => !isWebSocket(item))
-    ? (target as readonly DrainTarget[])
+  Array.isArray(target)
+    ? (target as readonly DrainTarget[]).map((item) => (isConnection(item) ? [item] : item))
     : [target as DrainTarget];
 
 async function drainNow(targets: readonly DrainTarget[], options: DrainOptions): Promise<DrainResult> {
@@ -110,8 +117,8 @@ async function drainNow(targets: readonly DrainTarget[], options: DrainOptions):
 const isSocketIo = (target: DrainTarget): target is SocketIoServerLike =>
   'engine' in target && 'of' in target;
 const isHttp = (target: DrainTarget): target is Server => 'closeIdleConnections' in target;
-const isWebSocket = (value: object): value is WebSocketLike =>
-  'terminate' in value && 'bufferedAmount' in value;
+const isConnection = (item: object): item is WebSocketLike | { readonly ws: WebSocketLike } =>
+  'ws' in item || ('terminate' in item && 'bufferedAmount' in item);
 
 /** A server that no longer accepts connections. */
 interface StoppedServer {
@@ -127,9 +134,21 @@ function stopAccepting(target: DrainTarget): StoppedServer {
     return { isBusy: () => false, destroy: () => void target.close() };
   }
   if (isHttp(target)) return stopHttp(target);
-  // With an HTTP server of the application ws only stops handling its upgrades.
-  if ('close' in target) callSafely('drain', () => target.close());
+  // `close` of a ConnectionRegistry forgets its connections. With an HTTP server of the application `close` of ws only
+  // stops the handling of its upgrades.
+  if (!isWebSocketList(target)) callSafely('drain', () => closeWebSocketServer(target));
   return { isBusy: () => false, destroy: () => undefined };
+}
+
+/** `close` of ws 7 and older terminates all clients, so they are out of its list during the call. */
+function closeWebSocketServer(wss: WebSocketServerLike): void {
+  const clients = wss.clients as Set<WebSocketLike> | undefined;
+  // Only ws 8 has this member, because it waits for the clients.
+  if (clients === undefined || '_shouldEmitClose' in wss) return wss.close();
+  const open = [...clients];
+  clients.clear();
+  wss.close();
+  for (const ws of open) clients.add(ws);
 }
 
 function stopHttp(server: Server): StoppedServer {
@@ -151,13 +170,8 @@ function* connectionsOf(target: DrainTarget, code: number): Generator<readonly [
       yield [conn, socketIoConnection(conn, sockets)];
   } else if (isHttp(target)) {
     for (const response of eventStreamsOf(target)) yield [response, eventStream(response)];
-  } else if (Symbol.iterator in target) {
-    for (const item of target) {
-      const ws = 'ws' in item ? item.ws : item;
-      yield [ws, webSocketConnection(ws, code)];
-    }
   } else {
-    for (const ws of target.clients ?? []) yield [ws, webSocketConnection(ws, code)];
+    for (const ws of webSocketsOf(target)) yield [ws, webSocketConnection(ws, code)];
   }
 }
 

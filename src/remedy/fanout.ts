@@ -2,9 +2,10 @@
 import { createClock } from '../core/clock.ts';
 import { remedyList } from '../core/remedy-list.ts';
 import type { Clock } from '../types/index.ts';
-import { registerWithAgent, uniqueName } from './agent-registration.ts';
+import { countAction, registerWithAgent, uniqueName } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
 import { emitterOf, KeySubscriptions, type FanoutConnection } from './key-subscriptions.ts';
+import { checkMethods, checkOptions, TEXT } from './options.ts';
 import { createSubscriber, type RedisClientLike, type Subscriber } from './redis-clients.ts';
 import { safeSend } from './safe-send.ts';
 import type { WebSocketLike } from './types.ts';
@@ -64,10 +65,15 @@ export function fanout(
   options: FanoutOptions = {},
   clock: Clock = createClock(),
 ): Fanout {
+  checkMethods('fanout', 'a client of redis or ioredis', redisClient, ['duplicate', 'publish']);
+  checkOptions('fanout', options, { channel: TEXT });
   const { channel: prefix = CHANNEL, deliver = deliverByKind, onError } = options;
-  const counts = { published: 0, received: 0, delivered: 0, errors: 0 };
-  let lastLagMs: number | null = null;
-  const subscriber = createSubscriber(redisClient, receive, countError);
+  const counts = { published: 0, received: 0, delivered: 0, errors: 0, lastLagMs: null as number | null };
+  const subscriber = createSubscriber(redisClient, {
+    onMessage: receive,
+    onError: countError,
+    onReady: () => channels.retryFailed(),
+  });
   const channels = new ChannelSubscriptions(subscriber, countError);
   const keys = new KeySubscriptions((key, isUsed) => channels.set(`${prefix}:${key}`, isUsed));
   const name = uniqueName('fanout');
@@ -75,6 +81,7 @@ export function fanout(
 
   function countError(error: unknown): void {
     counts.errors += 1;
+    countAction('fanout', 'error');
     if (onError !== undefined) callSafely('fanout onError', () => onError(error));
   }
   function receive(channel: string, text: string): void {
@@ -83,9 +90,10 @@ export function fanout(
     const envelope = parseEnvelope(text);
     if (connections === undefined || envelope === null) return;
     counts.received += 1;
-    lastLagMs = Math.max(0, clock.wallMs() - envelope.sentAtMs);
-    remedyList().fanoutLag.add(lastLagMs / 1_000);
-    const context = { key, traceparent: envelope.traceparent ?? null, lagMs: lastLagMs };
+    const lagMs = Math.max(0, clock.wallMs() - envelope.sentAtMs);
+    counts.lastLagMs = lagMs;
+    remedyList().fanoutLag.add(lagMs / 1_000);
+    const context = { key, traceparent: envelope.traceparent ?? null, lagMs };
     for (const connection of connections) {
       callSafely('fanout deliver', () => deliver(connection, envelope.message, context));
       counts.delivered += 1;
@@ -103,7 +111,6 @@ export function fanout(
       keys: keys.connectionsByKey.size,
       connections: keys.connections,
       ...counts,
-      lastLagMs,
     }),
     close() {
       unregister();
@@ -137,6 +144,8 @@ class ChannelSubscriptions {
   readonly #onError: (error: unknown) => void;
   readonly #wanted = new Map<string, boolean>();
   readonly #busy = new Set<string>();
+  /** Redis refused or did not answer the last command for these. True: the channel should be subscribed. */
+  readonly #failed = new Map<string, boolean>();
   #isStopped = false;
 
   constructor(subscriber: Subscriber, onError: (error: unknown) => void) {
@@ -145,13 +154,20 @@ class ChannelSubscriptions {
   }
 
   set(channel: string, isWanted: boolean): void {
+    this.#failed.delete(channel);
     this.#wanted.set(channel, isWanted);
     if (!this.#busy.has(channel)) void this.#reconcile(channel);
+  }
+
+  /** ioredis gives up a command after some attempts to connect, long before it gives up connecting. */
+  retryFailed(): void {
+    for (const [channel, isWanted] of [...this.#failed]) this.set(channel, isWanted);
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#wanted.clear();
+    this.#failed.clear();
   }
 
   /** A key that gets its first connection while it is being unsubscribed is subscribed again afterwards. */
@@ -166,7 +182,9 @@ class ChannelSubscriptions {
       try {
         await (isWanted ? this.#subscriber.subscribe(channel) : this.#subscriber.unsubscribe(channel));
       } catch (error) {
-        if (!this.#isStopped) this.#onError(error);
+        if (this.#isStopped) break;
+        if (!this.#wanted.has(channel)) this.#failed.set(channel, isWanted);
+        this.#onError(error);
       }
     }
     this.#busy.delete(channel);

@@ -1,9 +1,10 @@
 /** `heartbeat`: pings the clients of a ws server and terminates those that stay silent. */
 import { createClock } from '../core/clock.ts';
 import type { Clock, Dispose } from '../types/index.ts';
-import { countAction } from './agent-registration.ts';
+import { countAction, registerWithAgent, uniqueName } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
-import { OPEN, type WebSocketLike, type WebSocketServerLike } from './types.ts';
+import { atLeast, checkMethods, checkOptions, TIMER } from './options.ts';
+import { CLOSED, OPEN, type WebSocketLike, type WebSocketServerLike } from './types.ts';
 
 export interface HeartbeatOptions {
   /** Time between two pings. Default 30,000. */
@@ -40,14 +41,19 @@ export function heartbeat(
   options: HeartbeatOptions = {},
   clock: Clock = createClock(),
 ): Dispose {
+  checkMethods('heartbeat', 'a WebSocketServer', wss, ['on', 'off']);
+  checkOptions('heartbeat', options, { intervalMs: TIMER, idleTimeoutMs: atLeast(1) });
   const { intervalMs = INTERVAL_MS } = options;
   const sweeper = new Sweeper({ ...options, intervalMs }, clock);
   const add = (ws: WebSocketLike): void => sweeper.add(ws);
   for (const ws of wss.clients ?? []) add(ws);
   wss.on('connection', add);
   const stopTimer = clock.every(intervalMs, () => sweeper.sweep());
+  const name = uniqueName('heartbeat');
+  const unregister = registerWithAgent((agent) => agent.watchRegistry(name, () => sweeper.size));
   return () => {
     stopTimer();
+    unregister();
     wss.off('connection', add);
     sweeper.clear();
   };
@@ -63,6 +69,10 @@ class Sweeper {
     this.#options = options;
     this.#clock = clock;
     this.#lastSweepMs = clock.nowMs();
+  }
+
+  get size(): number {
+    return this.#peers.size;
   }
 
   add(ws: WebSocketLike): void {
@@ -90,6 +100,11 @@ class Sweeper {
     // After a blocked event loop the timers run before the sockets are read. The pongs may be waiting in the kernel.
     const isBlocked = lateMs > intervalMs * MAX_LATE_SHARE;
     for (const [ws, peer] of this.#peers) {
+      // Its `close` did not arrive: the application called `removeAllListeners()`.
+      if (ws.readyState === CLOSED) {
+        this.#remove(ws);
+        continue;
+      }
       // A paused WebSocket does not emit `pong`.
       const isUnknown = isBlocked || ws.isPaused === true;
       const isIdle = nowMs - peer.lastSeenMs > idleTimeoutMs;

@@ -32,5 +32,11 @@ export { scopedListeners } from './scoped-listeners.ts';
 export type { ScopedListeners } from './scoped-listeners.ts';
 export { sseHeartbeat } from './sse-heartbeat.ts';
 export type { SseHeartbeatOptions } from './sse-heartbeat.ts';
-export type { Message, SocketIoServerLike, WebSocketLike, WebSocketServerLike } from './types.ts';
+export type {
+  Message,
+  SocketIoServerLike,
+  WebSocketLike,
+  WebSocketList,
+  WebSocketServerLike,
+} from './types.ts';
 export type { Dispose } from '../types/index.ts';

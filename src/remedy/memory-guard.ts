@@ -4,24 +4,24 @@ import type { Duplex } from 'node:stream';
 import { createLimitsReader, readHeapFlags } from '../sample/limits.ts';
 import { readMemory } from '../sample/memory.ts';
 import { createClock } from '../core/clock.ts';
-import type { Alert, Clock, Dispose } from '../types/index.ts';
-import { countAction, registerWithAgent } from './agent-registration.ts';
+import type { Clock, Dispose } from '../types/index.ts';
+import { countAction } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
-import type { WebSocketLike, WebSocketServerLike } from './types.ts';
+import { LeakEvidence, type ProvenLeak } from './leak-evidence.ts';
+import { atLeast, checkOptions, TIMER } from './options.ts';
+import { webSocketsOf, type WebSocketLike, type WebSocketList, type WebSocketServerLike } from './types.ts';
 
 export interface MemoryPressure {
   readonly usedBytes: number;
   readonly thresholdBytes: number;
   /** Slow clients that this check terminated. */
   readonly terminated: number;
+  /** The leak that the agent has proved, when it is the reason; else null. */
+  readonly leak: ProvenLeak | null;
 }
 
-export interface ExitAdvice {
-  /** The open alert that proves the leak. */
-  readonly alert: Alert;
-  /** Milliseconds to the limit at the present growth. */
-  readonly timeToLimitMs: number;
-}
+/** The open alert that proves the leak, and the time to the limit. */
+export type ExitAdvice = ProvenLeak;
 
 export interface MemoryGuardOptions {
   /**
@@ -31,10 +31,18 @@ export interface MemoryGuardOptions {
   readonly thresholdBytes?: number;
   /** Under pressure their upgrades get the answer 503. */
   readonly servers?: readonly Server[];
-  /** Under pressure the slow clients of these are terminated, those with the largest send buffer first. */
-  readonly webSocketServers?: readonly WebSocketServerLike[];
+  /**
+   * Under pressure the slow clients of these are terminated, those with the largest send buffer first. A server with
+   * `clientTracking: false` has no list of its clients: pass its `ConnectionRegistry`.
+   */
+  readonly webSocketServers?: readonly (WebSocketServerLike | WebSocketList)[];
   /** Time between two checks. Default 5,000. */
   readonly intervalMs?: number;
+  /**
+   * With an agent in the process: also pressure when it has proved a leak and the limit is less than this away, whatever
+   * `thresholdBytes` says. Default 60,000.
+   */
+  readonly shedBelowMs?: number;
   /** Called at the start of each period of pressure. */
   readonly onPressure?: (pressure: MemoryPressure) => void;
   /**
@@ -57,6 +65,8 @@ const THRESHOLD_SHARE = 0.85;
 const RELEASE_SHARE = 0.9;
 const INTERVAL_MS = 5_000;
 const EXIT_BELOW_MS = 600_000;
+/** Clients that are refused come back to another process; much earlier than this, no limit needs it. */
+const SHED_BELOW_MS = 60_000;
 /** Clients with less in their send buffer are not slow, and ending them frees little. */
 const MIN_SLOW_BYTES = 1 << 20;
 /** The largest ones at each check; the next check sees what that freed. */
@@ -69,9 +79,16 @@ const UNAVAILABLE =
  * not collected yet counts too, so the threshold should stay well above the normal use.
  */
 export function memoryGuard(options: MemoryGuardOptions = {}, clock: Clock = createClock()): Dispose {
-  const { servers = [], webSocketServers = [], onPressure } = options;
+  checkOptions('memoryGuard', options, {
+    thresholdBytes: atLeast(1),
+    intervalMs: TIMER,
+    shedBelowMs: atLeast(0),
+    exitBelowMs: atLeast(0),
+  });
+  const { servers = [], webSocketServers = [], onPressure, shedBelowMs = SHED_BELOW_MS } = options;
   const readUse = createUseReader(options.thresholdBytes);
-  const exitWatch = new ExitWatch(options, clock);
+  const evidence = new LeakEvidence();
+  const plannedExit = new PlannedExit(options);
   let isUnderPressure = false;
 
   function refuseUpgrade(_request: IncomingMessage, socket: Duplex): void {
@@ -84,14 +101,17 @@ export function memoryGuard(options: MemoryGuardOptions = {}, clock: Clock = cre
   function check(): void {
     const use = readUse();
     const wasUnderPressure = isUnderPressure;
-    isUnderPressure = use.usedBytes > use.thresholdBytes * (wasUnderPressure ? RELEASE_SHARE : 1);
+    const { latest } = evidence;
+    const leak = latest !== null && latest.timeToLimitMs < shedBelowMs ? latest : null;
+    isUnderPressure =
+      leak !== null || use.usedBytes > use.thresholdBytes * (wasUnderPressure ? RELEASE_SHARE : 1);
     if (isUnderPressure) {
       const terminated = terminateSlowClients(webSocketServers);
       if (!wasUnderPressure && onPressure !== undefined) {
-        callSafely('memoryGuard onPressure', () => onPressure({ ...use, terminated }));
+        callSafely('memoryGuard onPressure', () => onPressure({ ...use, terminated, leak }));
       }
     }
-    exitWatch.check();
+    void evidence.refresh().then((proven) => plannedExit.consider(proven));
   }
 
   for (const server of servers) server.prependListener('upgrade', refuseUpgrade);
@@ -99,7 +119,8 @@ export function memoryGuard(options: MemoryGuardOptions = {}, clock: Clock = cre
   return () => {
     stopTimer();
     for (const server of servers) server.off('upgrade', refuseUpgrade);
-    exitWatch.stop();
+    evidence.stop();
+    plannedExit.stop();
   };
 }
 
@@ -131,10 +152,10 @@ function createUseReader(thresholdBytes: number | undefined): () => MemoryUse {
 
 const shareOf = ({ usedBytes, thresholdBytes }: MemoryUse): number => usedBytes / thresholdBytes;
 
-function terminateSlowClients(servers: readonly WebSocketServerLike[]): number {
+function terminateSlowClients(servers: readonly (WebSocketServerLike | WebSocketList)[]): number {
   const slow: WebSocketLike[] = [];
-  for (const { clients } of servers) {
-    for (const ws of clients ?? []) if (ws.bufferedAmount >= MIN_SLOW_BYTES) slow.push(ws);
+  for (const server of servers) {
+    for (const ws of webSocketsOf(server)) if (ws.bufferedAmount >= MIN_SLOW_BYTES) slow.push(ws);
   }
   slow.sort((a, b) => b.bufferedAmount - a.bufferedAmount).splice(MAX_TERMINATED);
   for (const ws of slow) {
@@ -144,39 +165,27 @@ function terminateSlowClients(servers: readonly WebSocketServerLike[]): number {
   return slow.length;
 }
 
-/** Follows the agent's alerts, and calls `onExit` once when a leak is about to reach the limit. */
-class ExitWatch {
+/** Calls `onExit` once, when a proven leak is about to reach the limit and the claim is granted. */
+class PlannedExit {
   readonly #options: MemoryGuardOptions;
-  readonly #clock: Clock;
-  readonly #leaks = new Map<string, { readonly alert: Alert; readonly limitAtMs: number }>();
-  readonly #unregister: Dispose;
   #state: 'watching' | 'claiming' | 'done' = 'watching';
 
-  constructor(options: MemoryGuardOptions, clock: Clock) {
+  constructor(options: MemoryGuardOptions) {
     this.#options = options;
-    this.#clock = clock;
-    this.#unregister =
-      options.onExit === undefined
-        ? () => undefined
-        : registerWithAgent((agent) => agent.on('alert', (alert) => this.#update(alert)));
   }
 
   stop(): void {
     this.#state = 'done';
-    this.#unregister();
   }
 
-  check(): void {
+  consider(leak: ProvenLeak | null): void {
     const { onExit, exitBelowMs = EXIT_BELOW_MS, claimExit } = this.#options;
     if (onExit === undefined || this.#state !== 'watching') return;
-    const nowMs = this.#clock.nowMs();
-    const [nearest] = [...this.#leaks.values()].sort((a, b) => a.limitAtMs - b.limitAtMs);
-    if (nearest === undefined || nearest.limitAtMs - nowMs >= exitBelowMs) return;
-    const advice = { alert: nearest.alert, timeToLimitMs: Math.max(0, nearest.limitAtMs - nowMs) };
+    if (leak === null || leak.timeToLimitMs >= exitBelowMs) return;
     const exit = (): void => {
       this.#state = 'done';
       countAction('memoryGuard', 'exit');
-      callSafely('memoryGuard onExit', () => onExit(advice));
+      callSafely('memoryGuard onExit', () => onExit(leak));
     };
     if (claimExit === undefined) return exit();
     this.#state = 'claiming';
@@ -187,11 +196,5 @@ class ExitWatch {
     // An async function, so that a claim that throws at once is refused like one that rejects.
     const claim = async (): Promise<boolean> => claimExit();
     claim().then((isGranted) => (isGranted && this.#state === 'claiming' ? exit() : refuse()), refuse);
-  }
-
-  #update(alert: Alert): void {
-    this.#leaks.delete(alert.id);
-    if (alert.event === 'closed' || alert.family !== 'leak' || alert.timeToLimit === null) return;
-    this.#leaks.set(alert.id, { alert, limitAtMs: this.#clock.nowMs() + alert.timeToLimit.ms });
   }
 }

@@ -10,6 +10,7 @@ import {
 import { drain, type DrainOptions, type DrainResult } from './drain.ts';
 import { heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { memoryGuard, type MemoryGuardOptions } from './memory-guard.ts';
+import { atLeast, checkOptions } from './options.ts';
 import { Rooms } from './rooms.ts';
 import { safeSend } from './safe-send.ts';
 import type { WebSocketLike, WebSocketServerLike } from './types.ts';
@@ -66,12 +67,18 @@ const STATS_PORT = 8081;
 const MAX_PAYLOAD_BYTES = 1_048_576;
 const MAX_ROOMS_PER_CONNECTION = 100;
 const MAX_ROOM_NAME_LENGTH = 128;
+const OPTION_RULES = {
+  maxPayload: atLeast(1),
+  highWaterBytes: atLeast(0),
+  maxRoomsPerConnection: atLeast(0),
+};
 
 /**
  * The protocol is JSON text: `{"type":"join","room":"a"}`, `leave`, `room-message` with `data`, and `ping`, which gets
  * `pong`. Compression is off, because each of its contexts takes memory outside the heap.
  */
 export function memorySafeServer(options: MemorySafeServerOptions = {}): MemorySafeServer {
+  checkOptions('memorySafeServer', options, OPTION_RULES);
   const WebSocketServer = options.WebSocketServer ?? requireWs();
   const rooms = new Rooms<Connection>();
   const registry = new ConnectionRegistry({

@@ -29,16 +29,23 @@ interface NodeRedisSubscriber extends EventEmitter {
 
 type OnMessage = (channel: string, message: string) => void;
 
+interface SubscriberEvents {
+  readonly onMessage: OnMessage;
+  readonly onError: (error: unknown) => void;
+  /** The connection is open, at first or again. */
+  readonly onReady: () => void;
+}
+
 /** A subscribed Redis connection can do nothing else, so the subscriber is a second connection of the same settings. */
 export function createSubscriber(
   client: RedisClientLike,
-  onMessage: OnMessage,
-  onError: (error: unknown) => void,
+  { onMessage, onError, onReady }: SubscriberEvents,
 ): Subscriber {
   const duplicate = client.duplicate() as EventEmitter;
   // Without a listener an `error` of the connection would end the process. Both clients connect again by themselves, and
   // subscribe again to their channels.
   duplicate.on('error', onError);
+  duplicate.on('ready', onReady);
   return isNodeRedis(client)
     ? nodeRedisSubscriber(duplicate as NodeRedisSubscriber, onMessage, onError)
     : ioRedisSubscriber(duplicate as IoRedisSubscriber, onMessage);

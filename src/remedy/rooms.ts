@@ -1,6 +1,7 @@
 /** `Rooms`: the members of each room. A room without members does not exist. */
 import type { Dispose } from '../types/index.ts';
 import { registerWithAgent, uniqueName } from './agent-registration.ts';
+import { hasEnded, type WebSocketLike } from './types.ts';
 
 /** A `Connection` of `ConnectionRegistry`, or any object with a set of room names. */
 export interface RoomMember {
@@ -24,7 +25,10 @@ export class Rooms<M extends RoomMember = RoomMember> {
     return this.#rooms.size;
   }
 
+  /** Does nothing for a connection whose WebSocket has closed: its cleanup has run, and nobody would remove it again. */
   join(room: string, connection: M): void {
+    const { ws } = connection as { readonly ws?: WebSocketLike | null };
+    if (ws !== undefined && ws !== null && hasEnded(ws)) return;
     const members = this.#rooms.get(room);
     if (members === undefined) this.#rooms.set(room, new Set([connection]));
     else members.add(connection);

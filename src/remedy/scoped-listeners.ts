@@ -1,5 +1,7 @@
 /** `scopedListeners`: listeners on long-lived emitters that end with a connection. */
 import { type EventEmitter, errorMonitor } from 'node:events';
+import { registerOnce } from './agent-registration.ts';
+import { checkMethods } from './options.ts';
 import { hasEnded } from './types.ts';
 
 type Listener = (...values: never[]) => void;
@@ -22,11 +24,19 @@ interface Added {
 /** `errorMonitor` is called on an error without counting as its handler, so an unhandled error stays one. */
 const END_EVENTS = ['close', 'aborted', errorMonitor] as const;
 
+/** The listeners of all connections together. */
+let addedListeners = 0;
+
 /**
  * `connection` is a WebSocket, a socket, a request, a response or a Socket.IO socket. The listeners are removed when it
  * closes, fails or is aborted, whichever comes first. On a connection that has ended nothing is added.
  */
 export function scopedListeners(connection: EventEmitter): ScopedListeners {
+  checkMethods('scopedListeners', 'a WebSocket, a socket, a request or a response', connection, [
+    'on',
+    'off',
+  ]);
+  registerOnce('scopedListeners', (agent) => agent.watchRegistry('scopedListeners', () => addedListeners));
   const added = new Set<Added>();
   let isOver = hasEnded(connection);
 
@@ -39,11 +49,12 @@ export function scopedListeners(connection: EventEmitter): ScopedListeners {
     // `emitter.off(event, listener)` of the application finds a wrapped listener by this property, as with `once`.
     const entry: Added = { emitter, event, listener: Object.assign(wrapped, { listener }) };
     added.add(entry);
+    addedListeners += 1;
     emitter.on(event, entry.listener);
   }
   function remove(entry: Added): void {
     entry.emitter.off(entry.event, entry.listener);
-    added.delete(entry);
+    if (added.delete(entry)) addedListeners -= 1;
   }
   function dispose(): void {
     isOver = true;

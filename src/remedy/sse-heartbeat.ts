@@ -2,8 +2,9 @@
 import type { Server, ServerResponse } from 'node:http';
 import { createClock } from '../core/clock.ts';
 import type { Clock, Dispose } from '../types/index.ts';
-import { countAction } from './agent-registration.ts';
+import { countAction, registerOnce } from './agent-registration.ts';
 import { callSafely } from './call-safely.ts';
+import { atLeast, checkMethods, checkOptions, TIMER } from './options.ts';
 
 export interface SseHeartbeatOptions {
   /** Time between two comment lines. Default 30,000: proxies end a stream that is silent for 60 s. */
@@ -21,6 +22,7 @@ const COMMENT = ':\n\n';
 
 /** The open event streams by server, for `drain`. */
 const streamsByServer = new WeakMap<object, Set<ServerResponse>>();
+let openStreams = 0;
 
 export const eventStreamsOf = (server: Server): ReadonlySet<ServerResponse> =>
   streamsByServer.get(server) ?? new Set<ServerResponse>();
@@ -34,9 +36,13 @@ export function sseHeartbeat(
   options: SseHeartbeatOptions = {},
   clock: Clock = createClock(),
 ): Dispose {
+  checkMethods('sseHeartbeat', 'a ServerResponse', response, ['write', 'destroy']);
+  checkOptions('sseHeartbeat', options, { intervalMs: TIMER, stalledAfterMs: atLeast(1) });
+  registerOnce('sseHeartbeat', (agent) => agent.watchRegistry('sseHeartbeat', () => openStreams));
   const { intervalMs = INTERVAL_MS, stalledAfterMs = STALLED_AFTER_MS, onDead } = options;
   let pendingBytes = 0;
   let shrunkAtMs = clock.nowMs();
+  let isStopped = false;
 
   function beat(): void {
     const nowMs = clock.nowMs();
@@ -53,12 +59,16 @@ export function sseHeartbeat(
     response.destroy();
   }
   function stop(): void {
+    if (isStopped) return;
+    isStopped = true;
+    openStreams -= 1;
     stopTimer();
     response.off('close', stop);
     streams?.delete(response);
   }
 
   const streams = streamsOf(response);
+  openStreams += 1;
   const stopTimer = clock.every(intervalMs, beat);
   if (response.destroyed || response.closed) stop();
   else response.on('close', stop);

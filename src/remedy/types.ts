@@ -23,6 +23,16 @@ export interface WebSocketServerLike extends EventEmitter {
   close(callback?: (error?: Error) => void): void;
 }
 
+/** WebSockets, or objects that have one, such as a `ConnectionRegistry`. */
+export type WebSocketList = Iterable<WebSocketLike | { readonly ws: WebSocketLike }>;
+
+export const isWebSocketList = (value: object): value is WebSocketList => Symbol.iterator in value;
+
+export function* webSocketsOf(source: WebSocketServerLike | WebSocketList): Generator<WebSocketLike> {
+  if (!isWebSocketList(source)) yield* source.clients ?? [];
+  else for (const item of source) yield 'ws' in item ? item.ws : item;
+}
+
 /** A Socket.IO server, version 4. */
 export interface SocketIoServerLike {
   readonly engine: {
@@ -37,6 +47,7 @@ export interface SocketIoServerLike {
 /** `readyState` of a WebSocket (RFC 6455 and the WHATWG API use the same numbers). */
 export const OPEN = 1;
 export const CLOSING = 2;
+export const CLOSED = 3;
 
 /** Size of the memory that holds a message. A string counts as its UTF-8 length, which is what is sent. */
 export function messageBytes(message: unknown): number {
