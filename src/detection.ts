@@ -4,18 +4,19 @@ import {
   applyCensus,
   contradiction,
   isMemoryFinding,
-  MEMORY_KINDS,
   type CensusEvidence,
 } from './detect/census-evidence.ts';
+import { isKnownLeak, rankRootCause } from './detect/census-root-cause.ts';
 import { createView, type View } from './detect/detector.ts';
-import { evaluate, findingsOf, isSuspicious } from './detect/evaluate.ts';
+import { evaluate, findingsOf, isSuspicious, undecidedDetectors } from './detect/evaluate.ts';
 import { growthByPool } from './detect/growth-by-pool.ts';
 import { History } from './detect/history.ts';
 import { blockedLoop } from './detect/process-conditions.ts';
 import { findProcessDeath } from './detect/process-died.ts';
 import { inScaledTime } from './detect/sample-row.ts';
 import { sampleNeedsAll } from './detect/zombie-connections.ts';
-import type { AlertUpdate } from './investigate/investigation.ts';
+import type { AlertUpdate } from './investigate/investigation-state.ts';
+import { MEMORY_KINDS } from './kinds/index.ts';
 import type {
   Alert,
   Because,
@@ -116,10 +117,10 @@ class SampleDetection implements Detection {
     });
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
     const transitions = this.#alerts.update({
-      findings: findingsOf(verdicts),
-      undecided: new Set(
-        verdicts.filter(({ answer }) => answer === 'warming-up').map(({ detector }) => detector),
+      findings: findingsOf(verdicts).filter(
+        (finding) => !isKnownLeak(finding, this.#census?.growths ?? [], this.openAlerts()),
       ),
+      undecided: undecidedDetectors(measured, view),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,
       uptimeMs: this.#uptimeMs,
@@ -160,15 +161,16 @@ class SampleDetection implements Detection {
   setCensus(evidence: CensusEvidence, wallMs: number): Alert[] {
     this.#census = evidence;
     const because = contradiction(evidence);
-    return because === null
-      ? []
-      : this.#alerts.close(because, wallMs, ({ kind }) => MEMORY_KINDS.includes(kind));
+    return because === null ? [] : this.#alerts.close(because, wallMs, ({ kind }) => MEMORY_KINDS.has(kind));
   }
 
-  updateAlert(alertId: string, { snapshot, ...update }: AlertUpdate, wallMs: number): Alert[] {
-    const before = this.openAlerts().find(({ id }) => id === alertId)?.snapshots ?? [];
-    const snapshots = snapshot === undefined ? before : [...before, snapshot];
-    return this.#alerts.amend(alertId, { ...update, snapshots }, wallMs);
+  updateAlert(alertId: string, { snapshot, culprit, ...update }: AlertUpdate, wallMs: number): Alert[] {
+    const before = this.openAlerts().find(({ id }) => id === alertId);
+    const snapshots = [...(before?.snapshots ?? []), ...(snapshot === undefined ? [] : [snapshot])];
+    // An object without a line, as `JSArrayBufferData`, tells less than the line that another step has found.
+    const isWorse = culprit === undefined || rankRootCause(culprit) < rankRootCause(before?.culprit ?? null);
+    const named = isWorse ? {} : { culprit };
+    return this.#alerts.amend(alertId, { ...update, ...named, snapshots }, wallMs);
   }
 
   openAlerts(): Alert[] {

@@ -23,10 +23,10 @@ interface BlockWindow {
   readonly fromMs?: number;
 }
 
-/** Null while the window is not full. */
+/** `values` has all rows of the history. Null while the window is not full. */
 export function blockMinima(
   { window, nowMs, startedMs }: History,
-  valueAt: (row: number) => number,
+  values: Float64Array,
   { windowMs, fromMs = startedMs + COUNTS_WARM_UP_MS }: BlockWindow,
 ): BlockMinima | null {
   const startMs = nowMs - windowMs;
@@ -35,7 +35,7 @@ export function blockMinima(
   const minima = new Array<number>(BLOCKS).fill(Number.POSITIVE_INFINITY);
   for (let row = window.rowAt(startMs); row < times.length; row += 1) {
     const block = Math.min(BLOCKS - 1, Math.floor((((times[row] ?? 0) - startMs) / windowMs) * BLOCKS));
-    const value = valueAt(row);
+    const value = values[row] ?? Number.NaN;
     if (value < (minima[block] ?? 0)) minima[block] = value;
   }
   if (!minima.every(Number.isFinite)) return null;

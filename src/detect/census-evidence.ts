@@ -4,16 +4,14 @@
  * can be taken. Pure.
  */
 
-import { formatCount, formatDuration, formatSpot } from '../core/format.ts';
-import { CRITICAL_TIME_TO_LIMIT } from '../kinds/index.ts';
+import { formatCount, formatDuration, formatShortSpot, formatValue } from '../core/format.ts';
+import { CRITICAL_TIME_TO_LIMIT, MEMORY_KINDS } from '../kinds/index.ts';
 import type { Evidence, Kind, Verdict } from '../types/index.ts';
 import type { ContainerGrowth } from './container-growth.ts';
 import { found, noFinding } from './detector.ts';
-import { MINUTE_MS } from './history.ts';
+import { HOUR_MS, MINUTE_MS } from './history.ts';
 
 const NAME = 'containers';
-/** Kinds that rest on memory alone. */
-export const MEMORY_KINDS: readonly Kind[] = ['heap-growth', 'divergence'];
 /** Chosen: two censuses take 20 to 40 min; a finding does not wait for longer. */
 const MAX_WAIT_MS = 60 * MINUTE_MS;
 
@@ -37,7 +35,7 @@ export interface Situation {
 }
 
 export const isMemoryFinding = (verdict: Verdict): boolean =>
-  verdict.answer === 'found' && MEMORY_KINDS.includes(verdict.finding.kind);
+  verdict.answer === 'found' && MEMORY_KINDS.has(verdict.finding.kind);
 
 /** `evidence` is null where nothing takes censuses: in recordings and in `MemoryMonitor`. */
 export function applyCensus(
@@ -90,9 +88,14 @@ function containerVerdict({ unavailable, growths, censuses, nextMs }: CensusEvid
       missing: 'a census of containers',
     });
   if (censuses < 2)
-    return noFinding(NAME, 'warming-up', `${censuses} censuses of containers, two are needed`, {
-      missing: 'a second census of containers',
-    });
+    return noFinding(
+      NAME,
+      'warming-up',
+      `${formatValue(censuses, 'censuses')} of containers, two are needed`,
+      {
+        missing: 'a second census of containers',
+      },
+    );
   const [first] = growths;
   const next = nextMs === null ? '' : `; next look ${formatDuration(nextMs)} after the start`;
   if (first?.answer === 'found') return foundContainer(first, censuses);
@@ -112,11 +115,11 @@ function foundContainer(growth: ContainerGrowth, censuses: number): Verdict {
   });
 }
 
-/** `sessions (server.js:25) gained 466 entries, 0.25 for each closed connection` */
-function sentence({ row, gained, perClosed }: ContainerGrowth): string {
-  const place = row.location === null ? '' : ` (${formatSpot(row.location)})`;
+/** `sessions (server.js:25) gained 466 entries in 80 min, 0.25 for each closed connection` */
+function sentence({ row, gained, perClosed, perHour }: ContainerGrowth): string {
+  const place = row.location === null ? '' : ` (${formatShortSpot(row.location)})`;
   const rate = perClosed === null ? '' : `, ${perClosed.toFixed(2)} for each closed connection`;
-  return `${row.name}${place} gained ${formatCount(Math.round(gained))} entries${rate}`;
+  return `${row.name}${place} gained ${formatCount(Math.round(gained))} entries in ${formatDuration((gained / perHour) * HOUR_MS)}${rate}`;
 }
 
 /** The kind that the application's author would look for. */

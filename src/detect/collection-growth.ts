@@ -3,9 +3,15 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKS, type LeakKind, type Threshold } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
+import {
+  doubtOnCollection,
+  removesMost,
+  SESSION_DELAY_MS,
+  type CollectionDoubt,
+} from './collection-doubt.ts';
 import { CONNECTION_DELAY_MS } from './connection-changes.ts';
 import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
-import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
+import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import { SWEEP_DELAY_MS } from './pending-sweeps.ts';
 import { MIN_TIMEOUT_SHARE, timeoutsRise } from './pending-timeouts.ts';
 import {
@@ -17,7 +23,7 @@ import {
   type DetectorVerdict,
   type View,
 } from './detector.ts';
-import { MINUTE_MS, type History } from './history.ts';
+import { MINUTE_MS } from './history.ts';
 import type { Series, SeriesType } from './sample-row.ts';
 
 type CollectionType = Exclude<SeriesType, 'listeners' | 'event names' | 'resource'>;
@@ -34,13 +40,7 @@ interface Collection {
   /** Null for a queue: the connections do not explain its items. */
   readonly riseShare: Threshold | null;
   /** A healthy collection that looks the same. */
-  readonly doubt?: Doubt;
-}
-
-interface Doubt {
-  readonly because: string;
-  /** Whether a whole number of entries that each closed connection leaves removes the doubt. Else memory must grow too. */
-  readonly isRemovedByRate: boolean;
+  readonly doubt?: CollectionDoubt;
 }
 
 const registry = LEAKS['registry-growth'].thresholds;
@@ -127,16 +127,30 @@ function evaluate(name: string, types: readonly CollectionType[], view: View): r
       { detector: name, collection: COLLECTIONS[type], rule: ruleOf(type, counts) },
     ]),
   );
+  let rise: number | null = null;
+  const evaluation: Evaluation = {
+    view,
+    timeouts: () => (rise ??= timeoutsRise(view)),
+    isStripped: history.last?.registries.some(({ strippedEntries = 0 }) => strippedEntries !== 0) === true,
+  };
   const verdicts: DetectorVerdict[] = [];
   let unsuspicious = 0;
   for (const series of history.series) {
     const test = tests.get(series.type);
     if (test === undefined) continue;
-    const verdict = evaluateSeries(series, test, view);
+    const verdict = evaluateSeries(series, test, evaluation);
     if (verdict === null) unsuspicious += 1;
     else verdicts.push(verdict);
   }
   return verdicts.length === 0 ? [summaryOf(name, unsuspicious)] : verdicts;
+}
+
+interface Evaluation {
+  readonly view: View;
+  /** The rise of pending timers, computed once for all series that grow. */
+  readonly timeouts: () => number;
+  /** Whether the listeners that empty a library's list were removed, for any of the lists. */
+  readonly isStripped: boolean;
 }
 
 interface CollectionTest {
@@ -158,9 +172,6 @@ function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
 /** Rooms and documents are often kept for a while, so that a client can come back. */
 const ROOM_DELAY_MS = 30 * MINUTE_MS;
 
-/** The longest usual time to live of a session, and the period of a sweep that removes what has expired. */
-const SESSION_DELAY_MS = 65 * MINUTE_MS;
-
 /** With at least this share of the leaked entries, closed connections in memory are what the entries retain. */
 const MIN_RETAINED_SHARE = 0.5;
 
@@ -170,10 +181,10 @@ const MIN_RETAINED_SHARE = 0.5;
  * closed connections stay in memory; but not while timers that fire once pile up in step.
  */
 const delayOf =
-  ({ type, source }: Series, view: View) =>
+  ({ type, source }: Series, { view, timeouts }: Evaluation) =>
   (rise: number): number => {
     // The end of a session is often a timer of its own, also where the session keeps its closed connection.
-    if (timeoutsRise(view) >= MIN_TIMEOUT_SHARE * rise) return SESSION_DELAY_MS;
+    if (timeouts() >= MIN_TIMEOUT_SHARE * rise) return SESSION_DELAY_MS;
     if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
     if (type === 'sessions') return SWEEP_DELAY_MS;
     if (type === 'entries' || type === 'bounded') return SESSION_DELAY_MS;
@@ -186,59 +197,58 @@ const delayOf =
   };
 
 /** A copy by `...` took a tenth of the time of an evaluation of 200 series. */
-function ruleFor(series: Series, rule: GrowthRule, view: View): GrowthRule {
+function ruleFor(series: Series, rule: GrowthRule, evaluation: Evaluation): GrowthRule {
   if (!rule.perConnection) return rule;
-  return { minRise: rule.minRise, perConnection: true, maxDelayMs: delayOf(series, view) };
+  return {
+    minRise: rule.minRise,
+    perConnection: true,
+    maxDelayMs: delayOf(series, evaluation),
+  };
 }
 
 /** Null for a collection that does not grow. */
 function evaluateSeries(
   series: Series,
   { detector, collection, rule }: CollectionTest,
-  view: View,
+  evaluation: Evaluation,
 ): DetectorVerdict | null {
-  const growth = view.counts.growthOf(series.column, ruleFor(series, rule, view));
+  const { view } = evaluation;
+  const growth = growthOfSeries(series, ruleFor(series, rule, evaluation), view.counts);
   if (growth === null || growth.answer === 'ok') return null;
   const { kind, subjectText, entries, metric, doubt } = collection;
   const { name } = series;
   const evidence = growthEvidence(metric, growth, { minRise: rule.minRise, unit: entries });
   const text = `${subjectText(name)} ${formatCount(growth.now)} ${entries}`;
-  const title = withLeakRate(text, growth, view.counts) + strippedText(series, view.history);
+  const title = withLeakRate(text, growth, view.counts) + strippedText(series, evaluation);
   if (growth.answer !== 'found') {
     const minText = `${formatCount(rule.minRise)} ${entries}`;
     return noGrowth(detector, growth, title, { evidence, minText });
   }
   const details = { kind, subject: name, title, evidence };
-  return doubt === undefined || isProven(growth, doubt)
+  const because = doubtOnCollection(series, growth, { doubt, view });
+  return because === null
     ? found(detector, details)
-    : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt: doubt.because };
+    : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt: because };
+}
+
+/** An hour shows with certainty that a part of the connections leaves an entry, by chance, and the others remove theirs. */
+function growthOfSeries({ type, column }: Series, rule: GrowthRule, counts: CountWindow): Growth | null {
+  const growth = counts.growthOf(column, rule);
+  if (type !== 'entries' || growth === null || growth.answer === 'ok' || growth.answer === 'found')
+    return growth;
+  const slow = counts.growthOf(column, { ...rule, hasSlowWindow: true });
+  const isRemoved = slow?.answer === 'found' && slow.changes !== null && removesMost(slow.changes);
+  return isRemoved ? slow : growth;
 }
 
 /** The list of a library grows because the application has removed the listeners that empty it: this names the cause. */
-function strippedText({ type, name }: Series, { last }: History): string {
-  if (type !== 'registry') return '';
-  const stripped = last?.registries.find((registry) => registry.name === name)?.strippedEntries ?? 0;
+function strippedText({ type, name }: Series, { isStripped, view }: Evaluation): string {
+  if (type !== 'registry' || !isStripped) return '';
+  const stripped =
+    view.history.last?.registries.find((registry) => registry.name === name)?.strippedEntries ?? 0;
   return stripped === 0
     ? ''
     : ". removeAllListeners() on closed connections took the library's own close listener, so the library keeps them";
-}
-
-/** A cache that fills up misses the entries that it has already; a leak adds the same number with every connection. */
-const MAX_FRACTION = 0.03;
-/** Connections that a sample counts a moment before their entries, at each end of the window. */
-const MAX_MISSED_ENTRIES = 2;
-
-/** Whether every closed connection leaves the same whole number of entries. */
-function isProven({ changes, perClosed }: Growth, { isRemovedByRate }: Doubt): boolean {
-  if (!isRemovedByRate || changes === null || perClosed === null) return false;
-  const entries = Math.round(perClosed);
-  const missed = Math.abs(perClosed - entries) * changes.closed;
-  return (
-    entries >= 1 &&
-    Math.abs(perClosed - entries) <= MAX_FRACTION &&
-    missed <= Math.max(MAX_MISSED_ENTRIES, 2 * changes.leakedError) &&
-    isCausedByClosing(changes)
-  );
 }
 
 const summaryOf = (name: string, unsuspicious: number): Verdict =>

@@ -11,13 +11,7 @@
  */
 
 import { MINUTE_MS } from './history.ts';
-import {
-  createDesign,
-  fitCoefficient,
-  fitCoefficients,
-  residualSumOfSquares,
-  type Design,
-} from './statistics.ts';
+import { createDesign, fitCoefficients, residualSumOfSquares, type Design } from './statistics.ts';
 
 /** Three coefficients need more rows than that; with twice as many they are more than a chance. */
 const MIN_ROWS = 7;
@@ -25,6 +19,10 @@ const MIN_ROWS = 7;
 const MIN_RESIDUAL = 0.05;
 /** Half an entry: the resolution of a count. */
 const MIN_ERROR = 0.5;
+/** Each end of a row may have one connection without its entries, in half of the rows: 1/4 for each end. */
+const MIN_READING_VARIANCE = 0.5;
+/** A client that authenticates has its entries this much later than its connection. */
+const MAX_ENTRY_DELAY_MS = 5_000;
 /** Rows closer than this are merged, because they repeat the errors of reading at slightly different times. */
 const ROW_SPACING_MS = 0.9 * MINUTE_MS;
 /** ws closes a socket after 30 s at the latest, and some libraries keep theirs for 20 s. */
@@ -54,7 +52,7 @@ export interface ChangesOfCount {
   readonly leaked: number;
   /** The standard error of `leaked`. */
   readonly leakedError: number;
-  /** `leaked` in standard errors. */
+  /** `leaked` in standard errors, each with what may come from opened connections whose entries were not read yet. */
   readonly t: number;
   /** Connections that closed in the window, earlier than that delay before its end. */
   readonly closed: number;
@@ -64,6 +62,14 @@ export interface ChangesOfCount {
    */
   readonly ratesError: number;
 }
+
+/** Whether connections that close leave most of the leaked entries, and time or messages the smaller part. */
+export const isCausedByClosing = ({
+  addedPerOpened,
+  removedPerClosed,
+  leaked,
+  closed,
+}: ChangesOfCount): boolean => (addedPerOpened - removedPerClosed) * closed > leaked / 2;
 
 /** The regression of one count. */
 export interface ChangesFit {
@@ -84,7 +90,6 @@ export class ConnectionChanges {
   /** The rows of the regression, about a minute apart. */
   readonly #minutes: readonly number[];
   readonly #design: Design;
-  readonly #differences: Float64Array<ArrayBuffer>;
   /** For each delay in minutes; the same for every count. */
   readonly #delays: Delay[] = [];
 
@@ -92,7 +97,6 @@ export class ConnectionChanges {
     this.#rows = rows;
     this.#minutes = minutes;
     this.#design = design;
-    this.#differences = new Float64Array(design.rows);
   }
 
   /**
@@ -110,13 +114,26 @@ export class ConnectionChanges {
 
   /** `values` has all rows of the window. Null when the count is missing in one of the rows. */
   fit(values: Float64Array): ChangesFit | null {
-    // Most counts need only the first coefficient, so the differences are not kept.
-    changes(values, this.#minutes, this.#differences);
-    if (this.#differences.some(Number.isNaN)) return null;
+    // Most counts need only this coefficient.
+    const addedPerOpened = this.#addedPerOpened(values);
+    if (Number.isNaN(addedPerOpened)) return null;
     return {
-      addedPerOpened: fitCoefficient(this.#design, this.#differences, 0),
+      addedPerOpened,
       changes: (maxDelayMs) => this.#changesOf(changes(values, this.#minutes), maxDelayMs),
     };
+  }
+
+  #addedPerOpened(values: Float64Array): number {
+    const minutes = this.#minutes;
+    const weights = this.#design.solver[0] ?? new Float64Array(0);
+    let sum = 0;
+    let before = values[minutes[0] ?? 0] ?? Number.NaN;
+    for (let index = 0; index < weights.length; index += 1) {
+      const value = values[minutes[index + 1] ?? 0] ?? Number.NaN;
+      sum += (weights[index] ?? 0) * (value - before);
+      before = value;
+    }
+    return sum;
   }
 
   #changesOf(differences: Float64Array, maxDelayMs: number): ChangesOfCount {
@@ -134,17 +151,49 @@ export class ConnectionChanges {
     }
     const residual = residualSumOfSquares(this.#design, differences, coefficients);
     const sigma = Math.max(Math.sqrt(residual / (differences.length - coefficients.length)), MIN_RESIDUAL);
-    const leakedError = Math.max(sigma * best.error, MIN_ERROR);
     const ratesError = sigma * Math.max(this.#lengthOf([1, 0, 0]), this.#lengthOf([0, 1, 0]));
+    const tooLow = this.#lowerBy(sigma, removedPerClosed);
+    const leakedError = Math.max(sigma * best.error, MIN_ERROR);
     return {
       addedPerOpened,
       removedPerClosed,
       leaked,
       leakedError,
-      t: leaked / leakedError,
+      t: leaked / (leakedError + tooLow * this.#connectionsGained()),
       closed: best.closed,
       ratesError,
     };
+  }
+
+  /**
+   * The entries of an opened connection may be estimated too low by this. A sample may have a connection and not its entries
+   * yet. Where connections open at an even pace, such rows are all that differs from minute to minute, and opened connections seem
+   * to add nothing. The share is the variance of these errors over that of the opened connections (attenuation of a regression
+   * whose input has errors). The residuals contain the errors, and connections that wait for their entries bound them: noise of
+   * the count itself makes no estimate too low.
+   */
+  #lowerBy(sigma: number, perConnection: number): number {
+    if (perConnection <= 0) return 0;
+    const errors = Math.min((sigma / perConnection) ** 2, this.#waitingVariance());
+    const readingVariance = Math.max(MIN_READING_VARIANCE, errors);
+    return perConnection * Math.min(1, this.#design.rows * readingVariance * this.#lengthOf([1, 0, 0]) ** 2);
+  }
+
+  /** Variance (of a Poisson distribution) of the connections that wait for their entries, at both ends of a row. */
+  #waitingVariance(): number {
+    const { timesMs, openedTotal } = this.#rows;
+    const [first = 0] = this.#minutes;
+    const last = this.#minutes.at(-1) ?? 0;
+    const opened = (openedTotal[last] ?? 0) - (openedTotal[first] ?? 0);
+    const spanMs = (timesMs[last] ?? 0) - (timesMs[first] ?? 0);
+    return (2 * MAX_ENTRY_DELAY_MS * opened) / spanMs;
+  }
+
+  /** The growth of the number of open connections. */
+  #connectionsGained(): number {
+    const { openedTotal, closedTotal } = this.#rows;
+    const activeAt = (row = 0): number => (openedTotal[row] ?? 0) - (closedTotal[row] ?? 0);
+    return Math.max(0, activeAt(this.#minutes.at(-1)) - activeAt(this.#minutes[0]));
   }
 
   #delay(minutes: number): Delay {
@@ -190,11 +239,8 @@ function minuteRows(
 }
 
 /** Differences between one row and the next. */
-function changes(
-  column: Float64Array,
-  rows: readonly number[],
-  differences = new Float64Array(rows.length - 1),
-): Float64Array {
+function changes(column: Float64Array, rows: readonly number[]): Float64Array {
+  const differences = new Float64Array(rows.length - 1);
   let before = column[rows[0] ?? 0] ?? 0;
   for (let index = 0; index < differences.length; index += 1) {
     const value = column[rows[index + 1] ?? 0] ?? 0;

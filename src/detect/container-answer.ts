@@ -25,6 +25,8 @@ export interface MeasuredGrowth {
   /** Number of the last censuses in which it grew without a pause. */
   readonly grownCensuses: number;
   readonly grownMs: number;
+  /** Uptime at the last census when it has grown at one pace since the process started, with nothing in it; else null. */
+  readonly grownSinceStartMs: number | null;
 }
 
 export interface AnswerContext {
@@ -40,12 +42,15 @@ export interface AnswerContext {
 export const MIN_CENSUSES = 3;
 /** Sessions of Socket.IO and sockets in a close handshake outlive their connection for a while, and more so in a burst. */
 const CERTAIN_CENSUSES = 4;
-/** The number of censuses after which growth that does not slow down is more than a cache that fills (ADR 14). */
+/**
+ * The number of censuses after which growth that does not slow down is more than a cache that fills (ADR 14). The start of
+ * the process counts as one: every container was empty then.
+ */
 export const OUTGROWN_CENSUSES = 5;
 /** Caches of the recorded healthy servers fill for up to 55 min. */
 const OUTGROWN_MS = 90 * MINUTE_MS;
 /** A leak keeps its pace: the last interval has at least this share of the mean pace before it, and at most the inverse. */
-const MIN_PACE = 0.5;
+export const MIN_PACE = 0.5;
 /** Fewer closed connections in the heap belong to connections that are just closing. */
 const MIN_CLOSED_IN_HEAP = 20;
 /** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */
@@ -99,7 +104,7 @@ function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): Containe
 
 /** Growth that nothing bounds. */
 function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
-  const { row, perClosed, grownCensuses, grownMs } = growth;
+  const { row, perClosed, grownCensuses } = growth;
   const leak = (because: string): ContainerAnswer => ({ answer: 'found', because });
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES)
@@ -119,9 +124,24 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
   const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
   if (growsWithClosed && isRepeating(row)) return leak('its timers repeat and are not cleared');
   if (growsWithClosed && row.removal === 'none') return leak('no code in its file removes entries');
-  return grownCensuses >= OUTGROWN_CENSUSES && grownMs >= OUTGROWN_MS
-    ? leak(`it has grown through ${grownCensuses} censuses without slowing down`)
-    : null;
+  return outgrownAnswer(growth);
+}
+
+/** A container that has grown for so long without slowing down is no cache on its way to its limit. */
+function outgrownAnswer({
+  grownCensuses,
+  grownMs,
+  grownSinceStartMs,
+}: MeasuredGrowth): ContainerAnswer | null {
+  const isSinceStart = grownSinceStartMs !== null;
+  const states = grownCensuses + (isSinceStart ? 1 : 0);
+  const ms = grownSinceStartMs ?? grownMs;
+  if (states < OUTGROWN_CENSUSES || ms < OUTGROWN_MS) return null;
+  const since = isSinceStart ? ', since the process started,' : '';
+  return {
+    answer: 'found',
+    because: `it has grown for ${formatDuration(ms)}${since} without slowing down (${grownCensuses} censuses)`,
+  };
 }
 
 /** Timers, handles and listeners cost CPU or descriptors, whatever their size. */

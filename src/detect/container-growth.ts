@@ -7,6 +7,7 @@ import type { ContainerCensus, ContainerRow } from '../types/index.ts';
 import {
   answerOf,
   MIN_CENSUSES,
+  MIN_PACE,
   OUTGROWN_CENSUSES,
   type ContainerAnswer,
   type MeasuredGrowth,
@@ -41,10 +42,14 @@ const MIN_GAINED = 20;
 const MIN_INTERVAL_SHARE = 0.05;
 /** Fewer closed connections do not tell a leak from late cleanup. */
 const MIN_CLOSED = 20;
+/** Entries that belong to no connection raise the number for each one by at most this. */
+const MAX_PART_OF_ENTRY = 0.1;
 /** Places whose growth differs by less than this share grow in step. */
 const IN_STEP = 0.15;
 /** Containers that other containers hold come and go with their entries: a queue of each user, members of each room. */
-const CONTAINERS_GAINED = { count: 3, share: 0.5 } as const;
+const MAX_MORE_CONTAINERS = 3;
+/** Share of the growth that the new containers bring, at the earlier number of entries in each. */
+const MIN_EXPLAINED = 0.5;
 
 /** Answers for all containers that grew, the most likely cause first. `memoryGrows`: the post-GC heap grows too. */
 export function evaluateContainers(
@@ -75,7 +80,7 @@ function measureGrowth(
 ): MeasuredGrowth | null {
   const unexplained = unexplainedGrowth(series, rows);
   const total = unexplained.reduce((sum, each) => sum + each, 0);
-  if (total < MIN_GAINED || gainsContainers(rows, series)) return null;
+  if (total < MIN_GAINED || comesWithContainers(rows)) return null;
   const minimum = Math.max(2, total * MIN_INTERVAL_SHARE);
   const start = unexplained.findLastIndex((each) => each < minimum) + 1;
   const intervals = unexplained.slice(start);
@@ -97,16 +102,40 @@ function measureGrowth(
     relativePace: relativePace(series.slice(start), intervals, perClosed !== null),
     grownCensuses: intervals.length + 1,
     grownMs,
+    grownSinceStartMs: start === 0 && growsSinceStart(series, rows, { gained, closed }) ? last.atMs : null,
   };
 }
 
-/** Growth of each interval beyond what additional open connections need, at the lowest number per connection seen. */
+/**
+ * Whether the entries of the first census came at the pace of the growth after it. Every container was empty when the
+ * process started.
+ */
+function growsSinceStart(
+  series: readonly AuditedCensus[],
+  rows: readonly (ContainerRow | null)[],
+  { gained, closed }: { readonly gained: number; readonly closed: number },
+): boolean {
+  const first = series[0]!;
+  const entries = rows[0]?.entries ?? 0;
+  const [unitsBefore, units] =
+    closed >= MIN_CLOSED ? [first.closedTotal, closed] : [first.atMs, series.at(-1)!.atMs - first.atMs];
+  const pace = (entries * units) / Math.max(1, gained * unitsBefore);
+  return pace >= MIN_PACE && pace <= 1 / MIN_PACE;
+}
+
+/**
+ * A connection has whole entries. A census reads fewer of them where connections are just opening, or where small containers
+ * do not count yet: on a ramp of connections the difference would look like a leak.
+ */
+const wholeEntries = (perOpen: number): number => Math.max(perOpen, Math.ceil(perOpen - MAX_PART_OF_ENTRY));
+
+/** Growth of each interval beyond what additional open connections need, from the lowest number per connection seen. */
 function unexplainedGrowth(
   series: readonly AuditedCensus[],
   rows: readonly (ContainerRow | null)[],
 ): number[] {
-  const perOpen = Math.min(
-    ...series.map((each, index) => (rows[index]?.entries ?? 0) / Math.max(1, openOf(each))),
+  const perOpen = wholeEntries(
+    Math.min(...series.map((each, index) => (rows[index]?.entries ?? 0) / Math.max(1, openOf(each)))),
   );
   return series.slice(1).map((each, index) => {
     const gained = (rows[index + 1]?.entries ?? 0) - (rows[index]?.entries ?? 0);
@@ -117,16 +146,17 @@ function unexplainedGrowth(
 
 const openOf = ({ active, census }: AuditedCensus): number => Math.max(active, census.connections.open);
 
-/** Each entry of another container brings such a container with it: that other container is the cause. */
-function gainsContainers(rows: readonly (ContainerRow | null)[], series: readonly AuditedCensus[]): boolean {
-  const first = rows.find((row) => row !== null) ?? null;
-  const last = rows.at(-1) ?? null;
-  if (first === null || last === null) return false;
-  const moreOpen = openOf(series.at(-1)!) - openOf(series[0]!);
-  return (
-    last.containers - first.containers >
-    Math.max(CONTAINERS_GAINED.count, first.containers * CONTAINERS_GAINED.share, moreOpen * 2)
-  );
+/**
+ * Each entry of another container brings such a container with it: that other container is the cause. A number of
+ * containers that has become constant, as one for each user, explains nothing.
+ */
+function comesWithContainers(rows: readonly (ContainerRow | null)[]): boolean {
+  const recent = rows.slice(-MIN_CENSUSES).filter((row) => row !== null);
+  const [first, last] = [recent[0], recent.at(-1)];
+  if (first === undefined || last === undefined) return false;
+  const moreContainers = last.containers - first.containers;
+  const explained = (moreContainers * first.entries) / first.containers;
+  return moreContainers > MAX_MORE_CONTAINERS && explained >= (last.entries - first.entries) * MIN_EXPLAINED;
 }
 
 /**

@@ -1,6 +1,5 @@
 /** `CountWindow` tests whether a count grows through the whole window, beyond what the connections explain. */
 
-import { formatDuration } from '../core/format.ts';
 import {
   COUNTS_MIN_SPAN_MS,
   COUNTS_SLOW_WINDOW_MS,
@@ -12,11 +11,22 @@ import {
 } from '../kinds/index.ts';
 import {
   ConnectionChanges,
+  isCausedByClosing,
   type ChangesFit,
   type ChangesOfCount,
   type ConnectionRows,
 } from './connection-changes.ts';
-import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import {
+  FALLS,
+  shortGrowth,
+  STRAIGHT_LINE,
+  UNCERTAIN,
+  FEW_PER_CLOSED,
+  lateCleanup,
+  type Uncertainty,
+} from './count-uncertainty.ts';
+import { isMultiple, isStepOrPlateau } from './count-shape.ts';
+import { HOUR_MS, MINUTE_MS, type CountHistory } from './history.ts';
 import type { Column } from './sample-row.ts';
 import {
   createDesign,
@@ -25,27 +35,23 @@ import {
   lastStandardError,
   mean,
   medianOfRows,
+  rangeOf,
   residualSumOfSquares,
   standardDeviation,
   type Design,
+  type Difference,
 } from './statistics.ts';
 
 /** 8 min of rows of half a minute. */
 const MIN_ROWS = 16;
 /** Recordings with rare samples get a longer window instead of an emptier one. */
 const WINDOW_ROWS = 20;
-/** A leak keeps its pace: each part of the window must bring half of what a straight line would (example traces). */
-const MIN_PACE = 0.5;
-/** A collection that has filled adds nothing in the last sixth. A straight line adds a fifth of the rise there. */
-const MIN_LATE = MIN_PACE / 5;
-/** A step, or a collection that fills within a third of the window, adds little outside it. A straight line adds three fifths. */
-const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
 /** A count that varies around a level falls as far as it rises; a leak does not fall. */
 const MAX_FALL = 0.25;
 /** Lags of the Newey-West error: 2 min of rows. */
 const LAGS = 4;
 /** The window in sixths, each by its median. */
-const SIXTHS = [0, 1, 2, 3, 4, 5];
+const SIXTHS = 6;
 /** A sixth of the window has at most a sixth of 128 rows. */
 const MAX_ROWS_OF_MEDIAN = 64;
 /** Below these the connections do not vary enough to explain a count. */
@@ -54,12 +60,6 @@ const MIN_VARIATION = { share: 0.01, connections: 0.5 } as const;
 const MIN_CLOSED = 20;
 /** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
 const MIN_ERROR = { share: 0.001, count: 0.25 } as const;
-
-/** The reason for an inconclusive answer, and the data that would decide. */
-export interface Uncertainty {
-  readonly because: string;
-  readonly missing: string;
-}
 
 export interface Growth {
   readonly answer: 'found' | 'ok' | 'plateau' | 'inconclusive';
@@ -89,6 +89,14 @@ export interface GrowthRule {
   readonly maxDelayMs?: (rise: number) => number;
   /** For counts that connections change, as listeners and resources: what varies by itself also rises for an hour by chance. */
   readonly hasSlowWindow?: boolean;
+  /** Set where a leak of few of the closed connections matters, and hours may pass until it is certain. */
+  readonly hasLongWindow?: boolean;
+}
+
+/** The counts of hours. */
+interface LongTerm {
+  /** Null unless the count grows for hours. */
+  leakOf: (column: Column, rule: GrowthRule) => Growth | null;
 }
 
 /** The window of counts of one evaluation. It computes once what all counts share. */
@@ -98,8 +106,9 @@ export class CountWindow {
   /** 0 when the samples do not have connections. */
   readonly meanConnections: number;
   readonly connectionsNow: number;
-  readonly #history: History;
-  readonly #fromRow: number;
+  /** The first row of the window. */
+  readonly fromRow: number;
+  readonly #history: CountHistory;
   readonly #regressors: Regressors;
   readonly #closedInWindow: number;
   readonly #connectionRows: ConnectionRows;
@@ -111,24 +120,27 @@ export class CountWindow {
   /** Undefined until a slow growth needs it. */
   #slow: CountWindow | null | undefined;
 
-  constructor(history: History, lengthMs: number = COUNTS_WINDOW_MS) {
+  readonly #longTerm: LongTerm | null;
+
+  constructor(history: CountHistory, lengthMs: number = COUNTS_WINDOW_MS, longTerm: LongTerm | null = null) {
     this.#history = history;
+    this.#longTerm = longTerm;
     this.#lengthMs = lengthMs;
     const { window, nowMs, startedMs } = history;
     const windowMs = Math.max(lengthMs, WINDOW_ROWS * window.meanSpacingMs());
-    this.#fromRow = window.rowAt(Math.max(nowMs - windowMs, startedMs + COUNTS_WARM_UP_MS));
-    const times = window.times(this.#fromRow);
-    const connections = window.column('connections', this.#fromRow);
+    this.fromRow = window.rowAt(Math.max(nowMs - windowMs, startedMs + COUNTS_WARM_UP_MS));
+    const times = window.times(this.fromRow);
+    const connections = window.column('connections', this.fromRow);
     this.missing = missingData(times.length === 0 ? 0 : nowMs - (times[0] ?? nowMs), times.length);
     this.#regressors = regressorsOf(times, connections);
     this.#connectionRows = {
       timesMs: window.times(),
       openedTotal: window.column('openedTotal'),
       closedTotal: window.column('closedTotal'),
-      fromRow: this.#fromRow,
+      fromRow: this.fromRow,
       earlier: history.coarse,
     };
-    const closedTotal = window.column('closedTotal', this.#fromRow);
+    const closedTotal = window.column('closedTotal', this.fromRow);
     this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
     const valid = connections.filter((value) => !Number.isNaN(value));
     this.meanConnections = valid.length === 0 ? 0 : mean(valid);
@@ -145,12 +157,29 @@ export class CountWindow {
     return (this.#connectionRows.closedTotal.at(-1) ?? Number.NaN) - this.#closedBefore(spanMs);
   }
 
+  /**
+   * Whether entries that stay for a while after their connection closed may have grown by half of this in the window: more of
+   * them stay when more connections close. True until the process is older than the delay and the window.
+   */
+  mayComeFromLateCleanup(
+    leaked: number,
+    { windowMs, maxDelayMs }: { readonly windowMs: number; readonly maxDelayMs: number },
+  ): boolean {
+    const closed = this.closedWithin(windowMs);
+    for (let delayMs = Math.min(DELAY_STEP_MS, maxDelayMs); delayMs <= maxDelayMs; delayMs += DELAY_STEP_MS) {
+      const before = this.closedWithin(windowMs + delayMs) - closed;
+      if (!(this.closedWithin(delayMs) - before < leaked / 2)) return true;
+    }
+    return false;
+  }
+
   /** Null while the column has too few values. */
   growthOf(column: Column, rule: GrowthRule): Growth | null {
     const growth = this.#growthInWindow(column, rule);
-    if (growth === null || growth.answer === 'found' || rule.hasSlowWindow !== true) return growth;
-    const slow = this.#slowWindow()?.growthOf(column, rule) ?? null;
-    return slow?.answer === 'found' ? slow : growth;
+    if (growth === null || growth.answer === 'found') return growth;
+    const slow = rule.hasSlowWindow === true ? (this.#slowWindow()?.growthOf(column, rule) ?? null) : null;
+    if (slow?.answer === 'found') return slow;
+    return rule.hasLongWindow === true ? (this.#longTerm?.leakOf(column, rule) ?? growth) : growth;
   }
 
   /** When a few of the closed connections leave an entry, by chance, only a longer window makes that certain. */
@@ -165,7 +194,7 @@ export class CountWindow {
   }
 
   #growthInWindow(column: Column, rule: GrowthRule): Growth | null {
-    const values = this.#history.window.column(column, this.#fromRow);
+    const values = this.#history.window.column(column, this.fromRow);
     const { times } = this.#regressors;
     const { low, high, valid, first, last } = rangeOf(values);
     const windowMs = (times[last] ?? 0) - (times[first] ?? 0);
@@ -198,16 +227,23 @@ export class CountWindow {
       rise,
       now,
       perHour: (rise / windowMs) * HOUR_MS,
-      perClosed: answer === 'ok' ? null : this.#perClosed(rise, changes),
+      perClosed: answer === 'ok' ? null : this.#perClosed(rise, changes, { first, last }),
       changes,
       uncertainty,
       windowMs,
     };
   }
 
-  #perClosed(rise: number, changes: ChangesOfCount | null): number | null {
+  /** `first` and `last` are the rows of the count: one that was discovered late has not seen all closes of the window. */
+  #perClosed(
+    rise: number,
+    changes: ChangesOfCount | null,
+    { first, last }: { readonly first: number; readonly last: number },
+  ): number | null {
     if (changes !== null && changes.closed >= MIN_CLOSED) return changes.leaked / changes.closed;
-    return this.#closedInWindow > 0 ? rise / this.#closedInWindow : null;
+    const { closedTotal } = this.#connectionRows;
+    const closed = (closedTotal[this.fromRow + last] ?? 0) - (closedTotal[this.fromRow + first] ?? 0);
+    return closed > 0 ? rise / closed : null;
   }
 
   #fitChanges(column: Column, hasGaps: boolean): ChangesFit | null {
@@ -220,11 +256,11 @@ export class CountWindow {
   /** Connections that closed until the delay before now, since the start of the process. */
   #closedBefore(delayMs: number): number {
     const { window, nowMs, coarse } = this.#history;
+    const { timesMs, closedTotal } = this.#connectionRows;
     const atMs = nowMs - delayMs;
-    const rowTotal = window.column('closedTotal')[window.rowAt(atMs)] ?? Number.NaN;
     // The rows reach back for an hour only.
-    return (window.times()[0] ?? 0) <= atMs
-      ? rowTotal
+    return (timesMs[0] ?? 0) <= atMs
+      ? (closedTotal[window.rowAt(atMs)] ?? Number.NaN)
       : (coarse.findLast((point) => point.atMs <= atMs)?.closedTotal ?? 0);
   }
 
@@ -234,18 +270,17 @@ export class CountWindow {
     const design = rule.perConnection ? (withConnections ?? (regressors.varies ? null : alone)) : alone;
     if (design === null)
       return { answer: 'inconclusive', uncertainty: STRAIGHT_LINE, changes: null, rise: 0, perConnection: 0 };
-    const level = design === alone ? 0 : fitCoefficient(design, values, 1);
-    const factor = Math.max(0, fit === null || design === alone ? level : fit.addedPerOpened * deviation);
+    const factor = design === alone ? 0 : Math.max(0, factorOf({ design, values, deviation, fit }));
     const difference = { values, factor, others: design.columns[1] ?? values };
-    const start = (sixth: number): number => Math.floor((values.length * sixth) / SIXTHS.length);
-    const levelOf = (sixth: number): number =>
-      medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch);
-    const rise = levelOf(SIXTHS.length - 1) - levelOf(0);
+    const rise = this.#level(difference, SIXTHS - 1) - this.#level(difference, 0);
     const perConnection = factor / deviation;
     if (rise < rule.minRise) return { answer: 'ok', uncertainty: null, changes: null, rise, perConnection };
-    if (rule.perConnection && this.#isOnePerConnection({ regressors, values }, rule.minRise))
-      return EXPLAINED;
-    if (isStepOrPlateau(SIXTHS.map(levelOf)))
+    const isExplained =
+      rule.perConnection &&
+      (this.#isOnePerConnection({ regressors, values }, rule.minRise) ||
+        isMultiple(values, regressors.connections));
+    if (isExplained) return EXPLAINED;
+    if (isStepOrPlateau(this.#levels(difference)))
       return { answer: 'plateau', uncertainty: null, changes: null, rise, perConnection };
     return { rise, perConnection, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
   }
@@ -256,11 +291,22 @@ export class CountWindow {
    */
   #isOnePerConnection({ regressors, values }: Input, minRise: number): boolean {
     const difference = { values, factor: 1, others: regressors.connections };
-    const start = (sixth: number): number => Math.floor((values.length * sixth) / SIXTHS.length);
-    const levels = SIXTHS.map((sixth) =>
-      medianOfRows(difference, start(sixth), start(sixth + 1), this.#scratch),
-    );
+    const levels = this.#levels(difference);
     return Math.max(...levels) - Math.min(...levels) < minRise / 2;
+  }
+
+  #levels(difference: Difference): number[] {
+    const levels: number[] = [];
+    for (let sixth = 0; sixth < SIXTHS; sixth += 1) levels.push(this.#level(difference, sixth));
+    return levels;
+  }
+
+  /** The median of a sixth of the window. */
+  #level(difference: Difference, sixth: number): number {
+    const rows = difference.values.length;
+    const from = Math.floor((rows * sixth) / SIXTHS);
+    const to = Math.floor((rows * (sixth + 1)) / SIXTHS);
+    return medianOfRows(difference, from, to, this.#scratch);
   }
 
   /** Whether a rise that has the shape of a leak is one. */
@@ -272,13 +318,25 @@ export class CountWindow {
     const changes = maxDelayMs === undefined ? null : (fit?.changes(maxDelayMs) ?? null);
     let uncertainty: Uncertainty | null;
     // The changes have a certainty of their own.
-    if (changes !== null) uncertainty = uncertaintyOf(changes, rule, maxDelayMs ?? 0);
+    if (changes !== null)
+      uncertainty =
+        uncertaintyOf(changes, rule, maxDelayMs ?? 0) ?? this.#lateCleanupByTime(changes, maxDelayMs ?? 0);
     else if (design === this.#regressors.withConnections && !this.#regressors.bends)
       uncertainty = STRAIGHT_LINE;
     else if (hasTrend(design, { values, rise, high }))
       uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
     else uncertainty = UNCERTAIN;
     return { answer: uncertainty === null ? 'found' : 'inconclusive', changes, uncertainty };
+  }
+
+  /** Growth that seems to come with time, although the connections may cause it. */
+  #lateCleanupByTime(changes: ChangesOfCount, maxDelayMs: number): Uncertainty | null {
+    if (changes.ratesError <= MAX_RATES_ERROR || isCausedByClosing(changes)) return null;
+    const times = this.#regressors.times;
+    const windowMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
+    return this.mayComeFromLateCleanup(changes.leaked, { windowMs, maxDelayMs })
+      ? lateCleanup(maxDelayMs)
+      : null;
   }
 
   /** Without changes the delay cannot be estimated, so enough connections must have closed before it. */
@@ -303,7 +361,7 @@ export class CountWindow {
     const fromRow = window.rowAt(startedMs + COUNTS_WARM_UP_MS);
     const values = window.column(column, fromRow);
     const difference = { values, factor: perConnection, others: window.column('connections', fromRow) };
-    const block = Math.max(1, Math.floor((window.rows - this.#fromRow) / SIXTHS.length));
+    const block = Math.max(1, Math.floor((window.rows - this.fromRow) / SIXTHS));
     let highest = Number.NEGATIVE_INFINITY;
     for (let to = values.length % block || block; to <= values.length; to += block) {
       // The level of a block with a missing value is NaN, for which both comparisons are false.
@@ -322,30 +380,10 @@ const EXPLAINED: TrendTest = {
   rise: 0,
   perConnection: 1,
 };
-const FALLS: Uncertainty = {
-  because: 'the count also falls, as one does that varies around a level',
-  missing: 'an hour without such a fall',
-};
-const shortGrowth = (minSpanMs: number): Uncertainty => ({
-  because: `items that are collected for up to ${formatDuration(minSpanMs)} and processed at once grow the same way`,
-  missing: `growth for ${formatDuration(minSpanMs)}`,
-});
-const STRAIGHT_LINE: Uncertainty = {
-  because: 'the connections rise in a straight line, so connections and time explain the count equally well',
-  missing: 'a change in the number of connections',
-};
-const UNCERTAIN: Uncertainty = {
-  because: 'the rise is not certain',
-  missing: 'more connections that open and close',
-};
-const FEW_PER_CLOSED: Uncertainty = {
-  because: `fewer than ${LEAKED_PER_CLOSED.value} entries per closed connection stay`,
-  missing: 'a higher share of leaked entries',
-};
-const lateCleanup = (maxDelayMs: number): Uncertainty => ({
-  because: `the entries of connections that closed in the last ${formatDuration(maxDelayMs)} may still be removed`,
-  missing: `more connections that closed more than ${formatDuration(maxDelayMs)} ago`,
-});
+/** Delays of a late cleanup are tried in steps of this. */
+const DELAY_STEP_MS = 5 * MINUTE_MS;
+/** Above this error the rates do not tell growth with connections from growth with time. */
+const MAX_RATES_ERROR = 0.1;
 
 function uncertaintyOf(
   { leaked, t, closed }: ChangesOfCount,
@@ -356,6 +394,19 @@ function uncertaintyOf(
   if (!(t > COUNTS_TREND.value)) return UNCERTAIN;
   return closed >= MIN_CLOSED && leaked < LEAKED_PER_CLOSED.value * closed ? FEW_PER_CLOSED : null;
 }
+
+/** Part of the count that one standard deviation of the connections brings: by changes, else by levels. */
+const factorOf = ({
+  design,
+  values,
+  deviation,
+  fit,
+}: {
+  readonly design: Design;
+  readonly values: Float64Array;
+  readonly deviation: number;
+  readonly fit: ChangesFit | null;
+}): number => (fit === null ? fitCoefficient(design, values, 1) : fit.addedPerOpened * deviation);
 
 interface TestOptions {
   readonly rule: GrowthRule;
@@ -407,25 +458,6 @@ function missingData(spanMs: number, rows: number): string | null {
   return `${minutes} more ${minutes === 1 ? 'minute' : 'minutes'} of samples`;
 }
 
-/** `valid` counts the values; `first` and `last` are the rows of the first and the last of them. */
-function rangeOf(values: Float64Array) {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  let valid = 0;
-  let first = -1;
-  let last = -1;
-  for (let row = 0; row < values.length; row += 1) {
-    const value = values[row] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
-    if (valid === 0) first = row;
-    last = row;
-    valid += 1;
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return { low, high, valid, first, last };
-}
-
 interface Input {
   readonly regressors: Regressors;
   readonly values: Float64Array;
@@ -452,12 +484,4 @@ function hasTrend(
   const error = lastStandardError(design, values, coefficients, LAGS);
   const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
   return t > COUNTS_TREND.value && trend > rise / 2;
-}
-
-/** Whether the levels of the sixths have stopped rising, or rose within a third of the window. */
-function isStepOrPlateau(levels: readonly number[]): boolean {
-  const rise = (levels.at(-1) ?? 0) - (levels[0] ?? 0);
-  const late = (levels.at(-1) ?? 0) - (levels.at(-2) ?? 0);
-  const inThirds = levels.slice(2).map((level, i) => level - (levels[i] ?? 0));
-  return late < MIN_LATE * rise || rise - Math.max(...inThirds) < MIN_OUTSIDE * rise;
 }

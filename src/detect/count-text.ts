@@ -1,13 +1,13 @@
 /** Evidence and title of a count that grows. */
 
-import { formatCount, formatDuration } from '../core/format.ts';
+import { formatCount, formatDuration, formatValue } from '../core/format.ts';
 import type { Evidence, SuspicionProbes, Verdict } from '../types/index.ts';
-import type { ChangesOfCount } from './connection-changes.ts';
+import { isCausedByClosing } from './connection-changes.ts';
 import type { CountWindow, Growth } from './count-growth.ts';
 import { noFinding } from './detector.ts';
 
 /** The two rates are stated when they are certain to a twentieth of an entry. */
-const MAX_RATES_ERROR = 0.05;
+export const MAX_RATES_ERROR = 0.05;
 
 interface EvidenceDetails {
   readonly minRise: number;
@@ -50,7 +50,7 @@ export function withLeakRate(
   noun = '',
 ): string {
   const connections =
-    counts.connectionsNow > 0 ? ` for ${formatCount(counts.connectionsNow)} connections` : '';
+    counts.connectionsNow > 0 ? ` for ${formatValue(counts.connectionsNow, 'connections')}` : '';
   const isUsual =
     perClosed !== null && perClosed >= USUAL_PER_CLOSED.min && perClosed <= USUAL_PER_CLOSED.max;
   if (!isUsual) return `${text}${connections}, ${formatCount(perHour)} more per hour`;
@@ -68,14 +68,6 @@ const closedText = (removedPerClosed: number): string =>
   removedPerClosed <= -MAX_RATES_ERROR
     ? `adds ${rateText(-removedPerClosed)}`
     : `removes ${rateText(removedPerClosed)}`;
-
-/** Whether connections that close leave most of the leaked entries, and time or messages the smaller part. */
-export const isCausedByClosing = ({
-  addedPerOpened,
-  removedPerClosed,
-  leaked,
-  closed,
-}: ChangesOfCount): boolean => (addedPerOpened - removedPerClosed) * closed > leaked / 2;
 
 /** Why a rise below the minimum, or one that does not go on, is no finding. `minText` is the minimum with its unit. */
 function noGrowthReason({ answer, uncertainty, windowMs }: Growth, minText: string): string {

@@ -1,9 +1,10 @@
 /** `Detector`: a function from a view of the history to verdicts, and the two functions that make a verdict. */
 
-import { familyOf } from '../kinds/index.ts';
+import { COUNTS_WINDOW_MS, familyOf } from '../kinds/index.ts';
 import type { Answer, Because, Evidence, Finding, Kind, Severity, Verdict } from '../types/index.ts';
 import { CountWindow } from './count-growth.ts';
 import type { History } from './history.ts';
+import { LongTermCounts } from './long-term-counts.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { postGcTrend, recentPostGcHeaps, type PostGcTrend } from './post-gc-trend.ts';
 import { forecast, type Forecast } from './time-to-limit.ts';
@@ -12,6 +13,8 @@ import { forecast, type Forecast } from './time-to-limit.ts';
 export interface View {
   readonly history: History;
   readonly counts: CountWindow;
+  /** Null before there are counts of hours. */
+  readonly longTermCounts: LongTermCounts | null;
   /** Trend of the recent post-GC heaps. Null with fewer than three. */
   readonly trend: PostGcTrend | null;
   readonly maxConnections: number | null;
@@ -19,16 +22,21 @@ export interface View {
   readonly forecast: Forecast | null;
 }
 
-/** `previous`: the view of the sample before. Its trend stays until there is another major GC. */
+/**
+ * `previous`: the view of the sample before. Its trend stays until there is another major GC, its counts of hours until
+ * there is another of their rows.
+ */
 export function createView(
   history: History,
   maxConnections: number | null = null,
   previous: View | null = null,
 ): View {
   const recent = recentPostGcHeaps(history);
+  const longTermCounts = LongTermCounts.of(history.longTerm, previous?.longTermCounts ?? null);
   return {
     history,
-    counts: new CountWindow(history),
+    counts: new CountWindow(history, COUNTS_WINDOW_MS, longTermCounts),
+    longTermCounts,
     trend:
       previous?.trend != null && isSame(previous.trend.points, recent) ? previous.trend : postGcTrend(recent),
     maxConnections,
@@ -83,8 +91,15 @@ interface FindingDetails {
   readonly against?: readonly Because[];
 }
 
-export function findingOf({ kind, severity = 'warning', against = [], ...rest }: FindingDetails): Finding {
-  return { kind, family: familyOf(kind), severity, against, ...rest };
+export function findingOf({
+  kind,
+  severity = 'warning',
+  against = [],
+  subject,
+  title,
+  evidence,
+}: FindingDetails): Finding {
+  return { kind, family: familyOf(kind), severity, against, subject, title, evidence };
 }
 
 export function found(detector: string, details: FindingDetails): Verdict {

@@ -9,6 +9,7 @@ import type { History } from './history.ts';
 import { roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { isNearLimit, postGcTrend, type PostGcTrend } from './post-gc-trend.ts';
+import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'divergence';
 const { majorGcs, fewMajorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
@@ -33,8 +34,12 @@ export const divergence: Detector = {
       'while the connections stayed flat';
     if (!(rise - explainedByConnections(points) >= minRise))
       return [noFinding(NAME, 'ok', title, { evidence })];
-    const shape = isSteady(points) ? shapeOf(trend.curve) : 'but not steadily';
-    if (shape !== null) return [noFinding(NAME, 'plateau', `${title}, ${shape}`, { evidence })];
+    if (!isSteady(points)) return [noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence })];
+    const doubt = shapeDoubt(points, trend) ?? trendDoubt(trend, history);
+    if (doubt !== null) {
+      const { answer, because, ...rest } = doubt;
+      return [noFinding(NAME, answer, `${title}, ${because}`, { evidence, ...rest })];
+    }
     if (isLine(trend, history))
       return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
     const missing = `${majorGcs.value} major GCs at a steady number of connections`;
@@ -42,6 +47,14 @@ export const divergence: Detector = {
     return [noFinding(NAME, 'inconclusive', because, { evidence, missing })];
   },
 };
+
+/** The connections stayed flat, so the heap itself must be a line in time too. */
+function shapeDoubt(points: readonly PostGcHeap[], { spanMs }: PostGcTrend): TrendDoubt | null {
+  const bytes = Float64Array.from(points, (point) => point.bytes);
+  const timesMs = Float64Array.from(points, ({ atMs }) => atMs);
+  const shape = shapeOf({ timesMs, bytes, perMs: ((bytes.at(-1) ?? 0) - (bytes[0] ?? 0)) / spanMs });
+  return shape === null ? null : { answer: 'plateau', because: shape };
+}
 
 const isLine = (trend: PostGcTrend, history: History): boolean =>
   trend.points.length >= majorGcs.value ||

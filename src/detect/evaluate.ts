@@ -1,6 +1,6 @@
 /** `evaluate`: all detectors on one view, the second pass over their verdicts, and the findings that alerts are made of. */
 
-import { ALL_KINDS, KINDS, rankOf } from '../kinds/index.ts';
+import { ALL_KINDS, KINDS, LEAKS, MEMORY_KINDS, rankOf } from '../kinds/index.ts';
 import type { Because, Finding, Kind, Verdict } from '../types/index.ts';
 import { queueGrowth, registryGrowth, roomGrowth } from './collection-growth.ts';
 import { noFinding, type Detector, type DetectorVerdict, type View } from './detector.ts';
@@ -65,12 +65,12 @@ export function evaluate(view: View): Verdict[] {
 export const runDetectors = (detectors: readonly Detector[], view: View): Verdict[] =>
   confirm(detectors.flatMap((detector) => detector.evaluate(view)));
 
-const MEMORY_KINDS: readonly Kind[] = ['heap-growth', 'divergence'];
+const MEMORY_DETECTOR_NAMES: ReadonlySet<string> = new Set([heapGrowth.name, divergence.name]);
 
 /** The second pass: a provisional finding stands when another detector found that memory grows too. */
 export function confirm(verdicts: readonly DetectorVerdict[]): Verdict[] {
   const memoryGrows = verdicts.some(
-    (verdict) => verdict.answer === 'found' && MEMORY_KINDS.includes(verdict.finding.kind),
+    (verdict) => verdict.answer === 'found' && MEMORY_KINDS.has(verdict.finding.kind),
   );
   return verdicts.map((verdict): Verdict => {
     if (verdict.answer !== 'provisional') return verdict;
@@ -106,13 +106,36 @@ function ruledOut(verdicts: readonly Verdict[]): Because[] {
 /** The findings of the verdicts, the most specific kind first. A leak lists the kinds that were ruled out in `against`. */
 export function findingsOf(verdicts: readonly Verdict[]): Finding[] {
   const against = ruledOut(verdicts);
+  const againstKind = new Map<Kind, Because[]>();
+  const againstOthers = (kind: Kind): Because[] => {
+    const others = againstKind.get(kind) ?? against.filter((other) => other.kind !== kind);
+    againstKind.set(kind, others);
+    return others;
+  };
   return verdicts
     .flatMap((verdict) => (verdict.answer === 'found' ? [verdict.finding] : []))
     .toSorted((a, b) => rankOf(a.kind) - rankOf(b.kind))
     .map((finding) => ({
       ...finding,
-      against: finding.family === 'leak' ? against.filter(({ kind }) => kind !== finding.kind) : [],
+      against: finding.family === 'leak' ? againstOthers(finding.kind) : [],
     }));
+}
+
+/**
+ * Detectors that end no alert: they have too little data, or memory certainly rises although they no longer find a leak. A
+ * linear leak of hours becomes small beside the heap that it has filled.
+ */
+export function undecidedDetectors(verdicts: readonly Verdict[], { trend }: View): ReadonlySet<string> {
+  const rises = trend !== null && trend.t > LEAKS['heap-growth'].thresholds.slowTrend.value;
+  return new Set(
+    verdicts
+      .filter(
+        ({ detector, answer }) =>
+          answer === 'warming-up' ||
+          (rises && MEMORY_DETECTOR_NAMES.has(detector) && (answer === 'inconclusive' || answer === 'found')),
+      )
+      .map(({ detector }) => detector),
+  );
 }
 
 /** Whether something may leak, so that the agent should probe more connections. */

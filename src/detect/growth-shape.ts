@@ -33,10 +33,13 @@ export interface Curve {
   readonly perMs: number;
 }
 
+export const SLOWS_DOWN = 'but it slows down';
+export const STOOD_STILL = 'but it stood still in between';
+
 /** The reason why a growth is not a line, as the end of a sentence. Null for a line. */
 export function shapeOf(curve: Curve): string | null {
-  if (isSlowing(curve) || isBending(curve)) return 'but it slows down';
-  return standsStill(curve) ? 'but it stood still in between' : null;
+  if (isSlowing(curve) || isBending(curve)) return SLOWS_DOWN;
+  return standsStill(curve) ? STOOD_STILL : null;
 }
 
 /** Compares the paces of the last third and of the last step with those of the whole and of the first half. */

@@ -5,7 +5,6 @@ import { LEAKS } from '../kinds/index.ts';
 import type { Evidence, Verdict } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, type History } from './history.ts';
-import { shapeOf } from './growth-shape.ts';
 import {
   isNearLimit,
   longTermPostGcHeaps,
@@ -14,6 +13,7 @@ import {
   type PostGcTrend,
 } from './post-gc-trend.ts';
 import { student995 } from './statistics.ts';
+import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'floor';
 const { thresholds } = LEAKS['heap-growth'];
@@ -41,7 +41,7 @@ function verdictOfWindow({ trend, history }: View): Verdict {
   if (!(capacity > 0))
     return noFinding(NAME, 'inconclusive', `${text}, but its capacity is not known`, { evidence });
   if (trend.riseBytes < minRiseOf(capacity)) return noFinding(NAME, 'ok', text, { evidence });
-  const doubt = doubtOf(trend, text, capacity);
+  const doubt = doubtOf({ trend, history }, text, capacity);
   if (doubt === null) return finding(trend, capacity);
   const { answer, because, missing } = doubt;
   return noFinding(NAME, answer, because, { evidence, ...(missing === undefined ? {} : { missing }) });
@@ -77,24 +77,22 @@ function longGrowth(history: History): Verdict | null {
     trend.riseBytes >= minRise &&
     trend.t > slowTrend.value &&
     !trend.isConfounded &&
-    shapeOf(trend.curve) === null;
+    trendDoubt(trend, history) === null;
   return isCertain ? finding(trend, history.last?.limits.heapCapacityBytes ?? Number.NaN) : null;
-}
-
-interface Doubt {
-  readonly answer: 'plateau' | 'inconclusive';
-  readonly because: string;
-  readonly missing?: string;
 }
 
 const minRiseOf = (capacity: number): number =>
   Math.min(thresholds.riseShare.value * capacity, thresholds.largeHeapBytes.value);
 
 /** The tests must hold for the whole window, and for the part of it since the growth started. */
-function doubtOf(trend: PostGcTrend, text: string, capacity: number): Doubt | null {
+function doubtOf(
+  { trend, history }: { readonly trend: PostGcTrend; readonly history: History },
+  text: string,
+  capacity: number,
+): TrendDoubt | null {
   const sinceStart = sinceStartOfGrowth(trend);
-  const shape = shapeOf((sinceStart ?? trend).curve);
-  if (shape !== null) return { answer: 'plateau', because: `${text}, ${shape}` };
+  const doubt = trendDoubt(sinceStart ?? trend, history);
+  if (doubt !== null) return { ...doubt, because: `${text}, ${doubt.because}` };
   if (trend.isConfounded || sinceStart?.isConfounded === true)
     return {
       answer: 'inconclusive',

@@ -31,6 +31,16 @@ const MIN_UNEXPLAINED = 0.5;
 const MIN_CLOSED = 20;
 /** When one burst has more of the closed connections, it may be a deploy that loads tables too. */
 const MAX_SHARE_OF_STEP = 1 / 3;
+/** Fits of a dozen points whose residuals differ by less are equally good (F test with 10 and 9 degrees of freedom, 95 %). */
+const MAX_RESIDUALS = 3;
+/** A fit with four coefficients, and two points that show its error. */
+const MIN_POINTS_OF_BENDING = 6;
+/** Standard errors by which a growth bends downwards. A line does so in one of 40 windows. */
+const BENDING_T = -2;
+/** Pace at the end relative to the start. 1 - exp(-t) has it after 0.4 of its time constant (simulated). */
+const MIN_END_TO_START = 0.67;
+/** Time constants of 1 - exp(-t) as shares of the window. With a longer one it differs little from a line. */
+const TIME_CONSTANTS = [1 / 6, 1 / 4, 1 / 3, 1 / 2, 3 / 4, 1];
 
 export interface Progress {
   /** For each point, the share of the whole that has passed. */
@@ -39,14 +49,22 @@ export interface Progress {
   readonly isBent: boolean;
 }
 
-export interface HeapModel {
+/** A split of the heap into memory of the connections and the rest. */
+interface Explanation {
   /** Rise that the connections do not explain. */
   readonly riseBytes: number;
-  /** The rise in standard errors. */
-  readonly t: number;
   readonly progress: Progress;
   /** The heap without the memory that the connections explain. */
   readonly unexplained: Float64Array;
+}
+
+export interface HeapModel extends Explanation {
+  /** The rise in standard errors. */
+  readonly t: number;
+  /** Other models that explain the heap as well. A leak must have the shape of one in each of them. */
+  readonly alternatives: readonly Explanation[];
+  /** Growth that slows down with time explains the heap as well as a leak does. */
+  readonly slowsDown: boolean;
   readonly connectionsVary: boolean;
   /** The connections rose too, and the points do not separate both effects. */
   readonly isConfounded: boolean;
@@ -72,7 +90,77 @@ export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
   const best = smallest(fits) ?? smallest(progresses.map((progress) => fitAlone(bytes, progress)));
   if (best === null) return null;
   const isSeparated = canSeparate && !isSameLine(best, points);
-  return { ...best, connectionsVary, isConfounded: rose && !isSeparated && !growsFaster(points) };
+  const times = sharesOf(points, ({ atMs }) => atMs);
+  return {
+    ...best,
+    alternatives: fits.filter(
+      (fit): fit is Fit => fit !== null && fit !== best && fit.residuals <= MAX_RESIDUALS * best.residuals,
+    ),
+    slowsDown: loads.some(({ counts }) => slowsDown(bytes, times, canSeparate ? counts : null, best)),
+    connectionsVary,
+    isConfounded: rose && !isSeparated && !growsFaster(points),
+  };
+}
+
+/** Whether connections and growth that slows down in time explain the heap as well as the leak. */
+function slowsDown(
+  bytes: Float64Array,
+  times: Float64Array,
+  counts: Float64Array | null,
+  best: Fit,
+): boolean {
+  if (bytes.length < MIN_POINTS_OF_BENDING) return false;
+  const others: Float64Array[] = [bytes.map(() => 1)];
+  if (counts !== null) others.push(scale(counts));
+  return isParabola(bytes, times, others, best) || saturates(bytes, times, others, best);
+}
+
+/** Whether a parabola that bends downwards explains the heap about as well. */
+function isParabola(
+  bytes: Float64Array,
+  times: Float64Array,
+  others: readonly Float64Array[],
+  best: Fit,
+): boolean {
+  const squares = times.map((time) => time ** 2);
+  const design = createDesign([...others, times, squares]);
+  if (design === null) return false;
+  const coefficients = fitCoefficients(design, bytes);
+  const start = coefficients.at(-2) ?? 0;
+  const bend = coefficients.at(-1) ?? 0;
+  const t = bend / Math.max(lastStandardError(design, bytes, coefficients, LAGS), 1);
+  return (
+    t < BENDING_T &&
+    start + 2 * bend < MIN_END_TO_START * start &&
+    residualSumOfSquares(design, bytes, coefficients) <= MAX_RESIDUALS * best.residuals
+  );
+}
+
+/**
+ * Whether a curve like 1 - exp(-t), as of a cache that fills up, explains the heap better. A line with too much memory for each
+ * connection can imitate such a curve while the connections rise and fall.
+ */
+function saturates(
+  bytes: Float64Array,
+  times: Float64Array,
+  others: readonly Float64Array[],
+  best: Fit,
+): boolean {
+  return TIME_CONSTANTS.some((timeConstant) => {
+    const design = createDesign([...others, times.map((time) => 1 - Math.exp(-time / timeConstant))]);
+    if (design === null) return false;
+    const coefficients = fitCoefficients(design, bytes);
+    return (
+      (coefficients.at(-1) ?? 0) > 0 && residualSumOfSquares(design, bytes, coefficients) <= best.residuals
+    );
+  });
+}
+
+/** In standard deviations from the mean. */
+function scale(counts: Float64Array): Float64Array {
+  const deviation = standardDeviation(counts) || 1;
+  const center = mean(counts);
+  return counts.map((count) => (count - center) / deviation);
 }
 
 /**
@@ -101,7 +189,8 @@ function correlation(a: Float64Array, b: Float64Array): number {
   return covariance / (standardDeviation(a) * standardDeviation(b));
 }
 
-interface Fit extends Pick<HeapModel, 'riseBytes' | 't' | 'progress' | 'unexplained'> {
+interface Fit extends Explanation {
+  readonly t: number;
   readonly residuals: number;
 }
 
@@ -115,8 +204,7 @@ const smallest = (fits: readonly (Fit | null)[]): Fit | null =>
 function fitWithConnections(bytes: Float64Array, counts: Float64Array, progress: Progress): Fit | null {
   const deviation = standardDeviation(counts) || 1;
   const center = mean(counts);
-  const scaled = counts.map((count) => (count - center) / deviation);
-  const design = createDesign([bytes.map(() => 1), scaled, progress.shares]);
+  const design = createDesign([bytes.map(() => 1), scale(counts), progress.shares]);
   if (design === null) return null;
   const coefficients = fitCoefficients(design, bytes);
   const perConnection = (coefficients[1] ?? 0) / deviation;

@@ -3,6 +3,7 @@
 import type { Sample } from '../types/index.ts';
 import { withPostGcHeap, withSurvivors, type PostGcHeap } from './post-gc-heaps.ts';
 import {
+  LIST_TYPES,
   rowOf,
   seriesColumn,
   validCount,
@@ -11,6 +12,7 @@ import {
   type Column,
   type Series,
   type SeriesColumn,
+  type SeriesType,
 } from './sample-row.ts';
 import { Window } from './window.ts';
 
@@ -20,7 +22,9 @@ export const HOUR_MS = 60 * MINUTE_MS;
 const ROW_MS = 30_000;
 /** An hour of rows: the longest window of a detector that reads rows. */
 const ROWS = 128;
-/** Memory bound: 240 columns of 128 numbers are 240 KiB. */
+/** One row per 3 min: the same number of rows reaches back for more than six hours. */
+const LONG_TERM_ROW_MS = 3 * MINUTE_MS;
+/** Memory bound: 240 columns of 128 numbers are 240 KiB, for each of the two windows. */
 const MAX_COLUMNS = 240;
 /** After such a gap the earlier counts say nothing about the present ones. */
 const MIN_GAP_MS = 10 * MINUTE_MS;
@@ -42,9 +46,24 @@ export interface CoarsePoint {
   readonly usedBytes: number;
 }
 
+type ReadableWindow = Pick<Window, 'rows' | 'times' | 'column' | 'latest' | 'rowAt' | 'meanSpacingMs'>;
+
+/** The rows in which a count is tested. */
+export interface CountHistory {
+  readonly window: ReadableWindow;
+  readonly nowMs: number;
+  readonly startedMs: number;
+  readonly coarse: readonly CoarsePoint[];
+}
+
 export class History {
   readonly #window = new Window(ROWS, MAX_COLUMNS);
+  readonly #longTermWindow = new Window(ROWS, MAX_COLUMNS);
+  #longTerm: CountHistory | null = null;
   readonly #series = new Map<SeriesColumn, Series>();
+  readonly #lists: Series[] = [];
+  /** The series in the order of the last sample. The next one has the same order, and building a column's name costs more. */
+  readonly #visited: Series[] = [];
   #postGcHeaps: readonly PostGcHeap[] = [];
   #coarse: readonly CoarsePoint[] = [];
   #nowMs = 0;
@@ -57,12 +76,22 @@ export class History {
   #meanResponsive = Number.NaN;
   #pausedUntilMs = 0;
 
-  get window(): Pick<Window, 'rows' | 'times' | 'column' | 'latest' | 'rowAt' | 'meanSpacingMs'> {
+  get window(): ReadableWindow {
     return this.#window;
+  }
+
+  /** The counts of the last hours; a new object with each of its rows. Null before the first. */
+  get longTerm(): CountHistory | null {
+    return this.#longTerm;
   }
 
   get series(): Iterable<Series> {
     return this.#series.values();
+  }
+
+  /** The series that may list closed connections, in their order. A detector looks for one for each registry that grows. */
+  get lists(): readonly Series[] {
+    return this.#lists;
   }
 
   get postGcHeaps(): readonly PostGcHeap[] {
@@ -125,16 +154,50 @@ export class History {
     this.#maxLoopP99Ms = Number.NaN;
     // A snapshot stops the event loop, so pongs arrive late for a while.
     if (sample.atMs < this.#pausedUntilMs) row.delete('unresponsive');
-    visitSeries(sample, (type, { name, source }, value, event) => {
-      const column = seriesColumn(type, name, event);
-      row.set(column, validCount(value));
-      if (!this.#series.has(column) && this.#series.size < MAX_COLUMNS)
-        this.#series.set(column, { column, type, name, event, source });
+    let position = 0;
+    visitSeries(sample, (type, reading, value, event) => {
+      row.set(this.#seriesAt(position, type, reading, event).column, validCount(value));
+      position += 1;
     });
     this.#window.append(sample.atMs, row);
     this.#postGcHeaps = withSurvivors(this.#postGcHeaps, sample.atMs, row);
     this.#coarse = withCoarsePoint(this.#coarse, sample.atMs, row);
+    this.#appendLongTerm(sample.atMs, row);
     return true;
+  }
+
+  #appendLongTerm(atMs: number, row: ReadonlyMap<Column, number>): void {
+    const rowNumber = Math.floor(atMs / LONG_TERM_ROW_MS);
+    if (rowNumber === Math.floor((this.#longTerm?.nowMs ?? Number.NEGATIVE_INFINITY) / LONG_TERM_ROW_MS))
+      return;
+    this.#longTermWindow.append(atMs, row);
+    this.#longTerm = {
+      window: this.#longTermWindow,
+      nowMs: atMs,
+      startedMs: this.#startedMs,
+      coarse: this.#coarse,
+    };
+  }
+
+  #seriesAt(
+    position: number,
+    type: SeriesType,
+    { name, source }: Pick<Series, 'name' | 'source'>,
+    event: string | null,
+  ): Series {
+    const last = this.#visited[position];
+    if (last !== undefined && last.name === name && last.type === type && last.event === event) return last;
+    const column = seriesColumn(type, name, event);
+    const series = this.#series.get(column) ?? this.#addSeries({ column, type, name, event, source });
+    if (position < MAX_COLUMNS) this.#visited[position] = series;
+    return series;
+  }
+
+  #addSeries(series: Series): Series {
+    if (this.#series.size >= MAX_COLUMNS) return series;
+    this.#series.set(series.column, series);
+    if (LIST_TYPES.has(series.type)) this.#lists.push(series);
+    return series;
   }
 
   #addConnections(responsive: number, durationMs: number): void {
@@ -153,7 +216,11 @@ export class History {
 
   #clearCounts(atMs: number): void {
     this.#window.clear();
+    this.#longTermWindow.clear();
+    this.#longTerm = null;
     this.#series.clear();
+    this.#lists.length = 0;
+    this.#visited.length = 0;
     this.#startedMs = atMs;
     this.#rowNumber = Number.NEGATIVE_INFINITY;
   }

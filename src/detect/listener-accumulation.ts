@@ -34,6 +34,7 @@ export const listenerAccumulation: Detector = {
       perConnection: true,
       maxDelayMs: () => CONNECTION_DELAY_MS,
       hasSlowWindow: true,
+      hasLongWindow: true,
     };
     const verdicts: Verdict[] = [];
     for (const [emitter, listed] of byEmitter(history.series)) {

@@ -64,10 +64,10 @@ export const nativeMemory: Detector = {
     const rss = window.column('rssBytes');
     const heap = window.column('heapTotalBytes');
     const buffers = window.column('externalBytes');
-    const nativeAt = (row: number): number => (rss[row] ?? 0) - (heap[row] ?? 0) - (buffers[row] ?? 0);
+    const nativeBytes = rss.map((bytes, row) => bytes - (heap[row] ?? 0) - (buffers[row] ?? 0));
     // RSS rises by 10 to 30 MB while the first connections arrive, and after a snapshot in the process (measured).
     const fromMs = Math.max(startedMs + 2 * MINUTE_MS, rebasedMs + MINUTE_MS);
-    const blocks = blockMinima(history, nativeAt, { windowMs: NATIVE_WINDOW_MS, fromMs });
+    const blocks = blockMinima(history, nativeBytes, { windowMs: NATIVE_WINDOW_MS, fromMs });
     if (blocks === null) return [notFull(NATIVE, NATIVE_WINDOW_MS)];
     const bySize = Math.max(native.rssMinBytes.value, native.rssShare.value * (rss.at(-1) ?? 0));
     const threshold = Math.max(
@@ -88,8 +88,7 @@ export const nativeMemory: Detector = {
 };
 
 function minimaOf(history: History, column: FixedColumn, windowMs: number): BlockMinima | null {
-  const values = history.window.column(column);
-  return blockMinima(history, (row) => values[row] ?? Number.NaN, { windowMs });
+  return blockMinima(history, history.window.column(column), { windowMs });
 }
 
 /** malloc keeps the memory of a burst that is over. Otherwise the objects of the burst may still be in use. */
@@ -156,8 +155,7 @@ function survivesMajorGcs(
 
 /** Each connection has buffers and maybe a compression context, so rising connections may explain all of the growth. */
 function connectionsRose(history: History, windowMs: number): boolean {
-  const responsive = history.window.column('responsive');
-  const blocks = blockMinima(history, (row) => responsive[row] ?? Number.NaN, {
+  const blocks = blockMinima(history, history.window.column('responsive'), {
     windowMs,
     fromMs: history.startedMs,
   });

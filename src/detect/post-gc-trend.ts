@@ -2,13 +2,13 @@
 
 import type { Sample } from '../types/index.ts';
 import type { Curve } from './growth-shape.ts';
-import { heapModel } from './heap-model.ts';
+import { heapModel, type HeapModel } from './heap-model.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { theilSen } from './statistics.ts';
 
 /** Modules and caches load during the first minutes (example traces). */
-const WARM_UP_MS = 2 * MINUTE_MS;
+export const HEAP_WARM_UP_MS = 2 * MINUTE_MS;
 const WINDOW_MS = 60 * MINUTE_MS;
 /** Healthy servers run 0 to 6 major GCs per hour, so the window is at least a dozen of them, however long that took. */
 const MIN_WINDOW_POINTS = 12;
@@ -29,6 +29,10 @@ export interface PostGcTrend {
   readonly riseBytes: number;
   /** The growth without the memory that the connections explain. */
   readonly curve: Curve;
+  /** The same in other models that explain the heap as well. */
+  readonly alternatives: readonly Curve[];
+  /** Growth that slows down with time explains the heap as well as a leak does. */
+  readonly slowsDown: boolean;
   /** Index of the point at which the growth starts. */
   readonly startIndex: number;
   readonly connectionsVary: boolean;
@@ -38,7 +42,7 @@ export interface PostGcTrend {
 
 /** The points after the warm-up, of the last hour or the last dozen. */
 export function recentPostGcHeaps({ postGcHeaps, nowMs, startedMs }: History): PostGcHeap[] {
-  const warm = postGcHeaps.filter(({ atMs }) => atMs >= startedMs + WARM_UP_MS);
+  const warm = postGcHeaps.filter(({ atMs }) => atMs >= startedMs + HEAP_WARM_UP_MS);
   const fromMs = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_POINTS)?.atMs ?? 0);
   return warm.filter(({ atMs }) => atMs >= fromMs);
 }
@@ -52,7 +56,7 @@ export function longTermPostGcHeaps(
   spanMs: number,
 ): PostGcHeap[] {
   const fromMs = Math.max(
-    startedMs + WARM_UP_MS,
+    startedMs + HEAP_WARM_UP_MS,
     Math.min(nowMs - LONG_TERM * spanMs, postGcHeaps.at(-MIN_LONG_TERM_POINTS)?.atMs ?? 0),
   );
   const points = postGcHeaps.filter(({ atMs }) => atMs >= fromMs);
@@ -67,6 +71,11 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
   const model = heapModel(points);
   if (model === null) return null;
   const { progress, unexplained, riseBytes } = model;
+  const curveOf = (explanation: Pick<HeapModel, 'progress' | 'unexplained' | 'riseBytes'>): Curve => ({
+    timesMs: explanation.progress.shares.map((share) => share * spanMs),
+    bytes: explanation.unexplained,
+    perMs: explanation.riseBytes / spanMs,
+  });
   const perMs = riseBytes / spanMs;
   return {
     points,
@@ -78,7 +87,9 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
     connectionsVary: model.connectionsVary,
     isConfounded: model.isConfounded,
     startIndex: startOfGrowth(unexplained, progress.shares),
-    curve: { timesMs: progress.shares.map((share) => share * spanMs), bytes: unexplained, perMs },
+    curve: curveOf(model),
+    alternatives: model.alternatives.map(curveOf),
+    slowsDown: model.slowsDown,
   };
 }
 

@@ -3,9 +3,9 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKED_PER_CLOSED, LEAKS } from '../kinds/index.ts';
 import type { Evidence, ResourceType } from '../types/index.ts';
-import { CONNECTION_DELAY_MS } from './connection-changes.ts';
+import { CONNECTION_DELAY_MS, isCausedByClosing } from './connection-changes.ts';
 import type { Growth } from './count-growth.ts';
-import { growthEvidence, isCausedByClosing, noGrowth, withLeakRate } from './count-text.ts';
+import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import {
   findingOf,
   found,
@@ -88,6 +88,7 @@ const growthsOf = ({ history, counts }: View): readonly (Growth | null)[] => {
     minRise: counts.minRise(thresholds),
     perConnection: true,
     maxDelayMs: delayOf(history),
+    hasLongWindow: true,
   };
   return TYPES.map((type) => counts.growthOf(seriesColumn('resource', type, null), rule));
 };

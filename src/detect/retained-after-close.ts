@@ -6,6 +6,7 @@ import type { Verdict } from '../types/index.ts';
 import type { CountWindow } from './count-growth.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { reasonToWaitForLimit } from './kept-connections.ts';
 import { reasonToWaitForSweep } from './pending-sweeps.ts';
 import { mayWaitForTimeouts } from './pending-timeouts.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
@@ -60,7 +61,7 @@ export const retainedAfterClose: Detector = {
 const reasonToWait = (view: View, retained: number): string | null =>
   mayWaitForTimeouts(view, retained)
     ? 'as many timers that fire once are pending and may release them'
-    : reasonToWaitForSweep(view, retained);
+    : (reasonToWaitForSweep(view, retained) ?? reasonToWaitForLimit(view, retained));
 
 /** Time of the last close in the window, or the start of the counts. */
 function lastCloseMs({ window, startedMs }: History): number {

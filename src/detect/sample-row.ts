@@ -57,6 +57,9 @@ export interface Series {
   readonly source: Source;
 }
 
+/** Series that may be a list of closed connections. A list of ids has no connections. */
+export const LIST_TYPES: ReadonlySet<SeriesType> = new Set(['queue', 'list', 'entries', 'bounded']);
+
 export const seriesColumn = (type: SeriesType, name: string, event: string | null): SeriesColumn =>
   `${type}\0${name}\0${event ?? ''}`;
 

@@ -8,7 +8,7 @@ export function median(values: Numbers): number {
 
 /** Linear interpolation between the closest ranks. `NaN` without values. */
 export function quantile(values: Numbers, q: number): number {
-  const sorted = Float64Array.from(values).sort();
+  const sorted = new Float64Array(values).sort();
   if (sorted.length === 0) return Number.NaN;
   const position = (sorted.length - 1) * q;
   const below = Math.floor(position);
@@ -43,6 +43,45 @@ export function medianOfRows(
   }
   const low = scratch[Math.floor((count - 1) / 2)] ?? Number.NaN;
   return (low + (scratch[Math.ceil((count - 1) / 2)] ?? Number.NaN)) / 2;
+}
+
+interface Range {
+  readonly low: number;
+  readonly high: number;
+  readonly valid: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Values may be missing here: `valid` counts the others, `first` and `last` are the rows of the first and the last of them. */
+export function rangeOf(values: Float64Array): Range {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  let sum = 0;
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? 0;
+    sum += value;
+    // False for NaN.
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  // Most columns have all values: then the sum is a number.
+  return Number.isNaN(sum)
+    ? { low, high, ...validRows(values) }
+    : { low, high, valid: values.length, first: 0, last: values.length - 1 };
+}
+
+function validRows(values: Float64Array): Pick<Range, 'valid' | 'first' | 'last'> {
+  let valid = 0;
+  let first = -1;
+  let last = -1;
+  for (let row = 0; row < values.length; row += 1) {
+    if (Number.isNaN(values[row])) continue;
+    if (valid === 0) first = row;
+    last = row;
+    valid += 1;
+  }
+  return { valid, first, last };
 }
 
 /** `NaN` without values. */
@@ -124,11 +163,13 @@ export interface Design {
 /** Null when the regressors are collinear. */
 export function createDesign(columns: readonly Float64Array[]): Design | null {
   const rows = columns[0]?.length ?? 0;
-  const gram = columns.map((a) => columns.map((b) => dot(a, b)));
-  const inverse = invert(gram);
+  const inverse = invertGram(columns);
   if (inverse === null) return null;
-  const solver = inverse.map((row) => weightedSum(columns, row, rows));
-  return { columns, solver, lastVariance: inverse.at(-1)?.at(-1) ?? 0, rows };
+  const n = columns.length;
+  const solver = columns.map((_, i) =>
+    weightedSum(columns, inverse.subarray((2 * i + 1) * n, (2 * i + 2) * n)),
+  );
+  return { columns, solver, lastVariance: inverse.at(-1) ?? 0, rows };
 }
 
 /** Coefficients of the ordinary least squares fit. */
@@ -146,8 +187,12 @@ export function residualSumOfSquares(
   y: Float64Array,
   coefficients: readonly number[],
 ): number {
-  const residuals = weightedSum(columns, coefficients, rows).map((value, t) => (y[t] ?? 0) - value);
-  return dot(residuals, residuals);
+  let squares = 0;
+  for (let t = 0; t < rows; t += 1) {
+    const residual = (y[t] ?? 0) - fittedAt(columns, coefficients, t);
+    squares += residual * residual;
+  }
+  return squares;
 }
 
 /**
@@ -161,15 +206,18 @@ export function lastStandardError(
   lags: number,
 ): number {
   const { rows, columns } = design;
-  const weights = design.solver.at(-1) ?? new Float64Array(rows);
-  const scores = weightedSum(columns, coefficients, rows);
+  const weights = design.solver.at(-1) ?? [];
+  // A plain array is allocated in the young generation. The memory of a typed array of this size is not.
+  const scores: number[] = [];
   let squares = 0;
+  let variance = 0;
   for (let t = 0; t < rows; t += 1) {
-    const residual = (y[t] ?? 0) - (scores[t] ?? 0);
+    const residual = (y[t] ?? 0) - fittedAt(columns, coefficients, t);
+    const score = residual * (weights[t] ?? 0);
     squares += residual * residual;
-    scores[t] = residual * (weights[t] ?? 0);
+    variance += score * score;
+    scores.push(score);
   }
-  let variance = dot(scores, scores);
   for (let lag = 1; lag <= lags; lag += 1) {
     let sum = 0;
     for (let t = lag; t < rows; t += 1) sum += (scores[t] ?? 0) * (scores[t - lag] ?? 0);
@@ -191,18 +239,20 @@ export function student995(degreesOfFreedom: number): number {
   );
 }
 
-function weightedSum(
-  columns: readonly Float64Array[],
-  weights: readonly number[],
-  rows: number,
-): Float64Array {
-  const sums = new Float64Array(rows);
+function weightedSum(columns: readonly Float64Array[], weights: Float64Array): Float64Array {
+  const sums = new Float64Array(columns[0]?.length ?? 0);
   for (let j = 0; j < columns.length; j += 1) {
     const column = columns[j] ?? sums;
     const weight = weights[j] ?? 0;
-    for (let t = 0; t < rows; t += 1) sums[t] = (sums[t] ?? 0) + weight * (column[t] ?? 0);
+    for (let t = 0; t < sums.length; t += 1) sums[t] = (sums[t] ?? 0) + weight * (column[t] ?? 0);
   }
   return sums;
+}
+
+function fittedAt(columns: readonly Float64Array[], coefficients: readonly number[], row: number): number {
+  let sum = 0;
+  for (let j = 0; j < columns.length; j += 1) sum += (coefficients[j] ?? 0) * (columns[j]?.[row] ?? 0);
+  return sum;
 }
 
 function dot(a: Float64Array, b: Float64Array): number {
@@ -211,26 +261,49 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-/** Gauss-Jordan elimination with pivoting, for matrices of at most three rows. Null for a singular matrix. */
-function invert(matrix: readonly (readonly number[])[]): number[][] | null {
-  const n = matrix.length;
-  const work = matrix.map((row, i) => [...row, ...matrix.map((_, j) => (i === j ? 1 : 0))]);
+/**
+ * (X'X)^-1 by Gauss-Jordan elimination with pivoting, in the right half of rows of 2n cells. Null for a singular matrix. One
+ * typed array keeps the compiled code valid: plain arrays of whole numbers and of fractions have different representations.
+ */
+function invertGram(columns: readonly Float64Array[]): Float64Array | null {
+  const n = columns.length;
+  const width = 2 * n;
+  const work = new Float64Array(n * width);
+  columns.forEach((a, i) => {
+    work[i * width + n + i] = 1;
+    for (let j = 0; j <= i; j += 1) {
+      const product = dot(a, columns[j] ?? a);
+      work[i * width + j] = product;
+      work[j * width + i] = product;
+    }
+  });
   for (let column = 0; column < n; column += 1) {
-    const magnitude = (row: number): number => Math.abs(work[row]?.[column] ?? 0);
-    let pivot = column;
-    for (let row = column; row < n; row += 1) if (magnitude(row) > magnitude(pivot)) pivot = row;
-    if (!(magnitude(pivot) > 1e-9)) return null;
-    const pivotRow = work[pivot] ?? [];
-    const divisor = pivotRow[column] ?? 1;
-    work[pivot] = work[column] ?? [];
-    const unitRow = pivotRow.map((cell) => cell / divisor);
-    for (let row = 0; row < n; row += 1) work[row] = eliminate(work[row] ?? [], unitRow, column);
-    work[column] = unitRow;
+    const pivot = pivotRow(work, width, column);
+    const divisor = work[pivot * width + column] ?? 0;
+    if (!(Math.abs(divisor) > 1e-9)) return null;
+    for (let cell = 0; cell < width; cell += 1) {
+      const value = work[pivot * width + cell] ?? 0;
+      work[pivot * width + cell] = work[column * width + cell] ?? 0;
+      work[column * width + cell] = value / divisor;
+    }
+    for (let row = 0; row < n; row += 1) if (row !== column) eliminate(work, { width, row, column });
   }
-  return work.map((row) => row.slice(n));
+  return work;
 }
 
-function eliminate(row: readonly number[], unitRow: readonly number[], column: number): number[] {
-  const factor = row[column] ?? 0;
-  return row.map((cell, j) => cell - factor * (unitRow[j] ?? 0));
+/** The row with the largest number in this column, of those that are not done. */
+function pivotRow(work: Float64Array, width: number, column: number): number {
+  let pivot = column;
+  for (let row = column + 1; row * width < work.length; row += 1)
+    if (Math.abs(work[row * width + column] ?? 0) > Math.abs(work[pivot * width + column] ?? 0)) pivot = row;
+  return pivot;
+}
+
+function eliminate(
+  work: Float64Array,
+  { width, row, column }: { readonly width: number; readonly row: number; readonly column: number },
+): void {
+  const factor = work[row * width + column] ?? 0;
+  for (let cell = 0; cell < width; cell += 1)
+    work[row * width + cell] = (work[row * width + cell] ?? 0) - factor * (work[column * width + cell] ?? 0);
 }

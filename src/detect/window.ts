@@ -2,11 +2,14 @@
 
 import type { Column } from './sample-row.ts';
 
+/** Most processes have a few columns: the buffer starts small and doubles. */
+const INITIAL_COLUMNS = 32;
 /** The detectors use the whole window and the window of counts. */
 const MAX_VIEWS = 4;
 
 interface Values {
-  readonly numbers: Float64Array;
+  /** Index of the first number in the buffer. */
+  readonly offset: number;
   /** The latest views of the numbers, by their first row. A view costs more than the sums over it. */
   readonly views: Map<number, Float64Array>;
   /** Rows since the last number. A column without any number in the window makes room for another. */
@@ -17,6 +20,13 @@ export class Window {
   readonly #capacity: number;
   readonly #maxColumns: number;
   readonly #times: Float64Array;
+  readonly #timeViews = new Map<number, Float64Array>();
+  /** The numbers of all columns, one after the other: one move drops the first row of all of them. */
+  #numbers: Float64Array;
+  /** The values of a column that the window does not have. */
+  readonly #missing: Float64Array;
+  /** Offsets of columns that were removed. */
+  readonly #freeOffsets: number[] = [];
   readonly #columns = new Map<Column, Values>();
   #rows = 0;
   #droppedValues = 0;
@@ -25,6 +35,8 @@ export class Window {
     this.#capacity = capacity;
     this.#maxColumns = maxColumns;
     this.#times = new Float64Array(capacity);
+    this.#numbers = new Float64Array(capacity * Math.min(INITIAL_COLUMNS, maxColumns));
+    this.#missing = new Float64Array(capacity).fill(Number.NaN);
   }
 
   get rows(): number {
@@ -46,9 +58,9 @@ export class Window {
       const given = row.get(column);
       if (given !== undefined) matched += 1;
       const value = given ?? Number.NaN;
-      values.numbers[index] = value;
+      this.#numbers[values.offset + index] = value;
       values.missingRows = Number.isNaN(value) ? values.missingRows + 1 : 0;
-      if (values.missingRows >= this.#capacity) this.#columns.delete(column);
+      if (values.missingRows >= this.#capacity) this.#removeColumn(column, values);
     }
     if (matched === row.size) return;
     for (const [column, value] of row) if (!this.#columns.has(column)) this.#addColumn(column, index, value);
@@ -56,26 +68,36 @@ export class Window {
 
   /** A view of the times; valid until the next `append`. */
   times(fromRow = 0): Float64Array {
-    return this.#times.subarray(fromRow, this.#rows);
+    return this.#view(this.#times, { offset: 0, views: this.#timeViews }, fromRow);
   }
 
   /** A view of the values; valid until the next `append`. All `NaN` for a column that the window does not have. */
   column(column: Column, fromRow = 0): Float64Array {
     const values = this.#columns.get(column);
-    if (values === undefined) return new Float64Array(this.#rows - fromRow).fill(Number.NaN);
-    const { numbers, views } = values;
+    if (values === undefined) return this.#missing.subarray(fromRow, this.#rows);
+    return this.#view(this.#numbers, values, fromRow);
+  }
+
+  #view(
+    numbers: Float64Array,
+    { offset, views }: Pick<Values, 'offset' | 'views'>,
+    fromRow: number,
+  ): Float64Array {
     const cached = views.get(fromRow);
     // A full window moves its numbers, and the views with them.
     if (cached !== undefined && cached.length === this.#rows - fromRow) return cached;
     if (views.size >= MAX_VIEWS) views.clear();
-    const view = numbers.subarray(fromRow, this.#rows);
+    const view = numbers.subarray(offset + fromRow, offset + this.#rows);
     views.set(fromRow, view);
     return view;
   }
 
   /** The latest value; `NaN` when it is missing. */
   latest(column: Column): number {
-    return this.#columns.get(column)?.numbers[this.#rows - 1] ?? Number.NaN;
+    const values = this.#columns.get(column);
+    return values === undefined || this.#rows === 0
+      ? Number.NaN
+      : (this.#numbers[values.offset + this.#rows - 1] ?? Number.NaN);
   }
 
   /** Index of the first row at or after a time. */
@@ -94,6 +116,7 @@ export class Window {
   clear(): void {
     this.#rows = 0;
     this.#columns.clear();
+    this.#freeOffsets.length = 0;
   }
 
   #addColumn(column: Column, row: number, value: number): void {
@@ -101,14 +124,30 @@ export class Window {
       this.#droppedValues += 1;
       return;
     }
-    const numbers = new Float64Array(this.#capacity).fill(Number.NaN);
-    numbers[row] = value;
-    this.#columns.set(column, { numbers, views: new Map(), missingRows: 0 });
+    // A removed column leaves its place; without one, the places are taken in order.
+    const offset = this.#freeOffsets.pop() ?? this.#columns.size * this.#capacity;
+    if (offset === this.#numbers.length) this.#growBuffer();
+    this.#numbers.fill(Number.NaN, offset, offset + this.#capacity);
+    this.#numbers[offset + row] = value;
+    this.#columns.set(column, { offset, views: new Map(), missingRows: 0 });
+  }
+
+  #growBuffer(): void {
+    const numbers = new Float64Array(2 * this.#numbers.length);
+    numbers.set(this.#numbers);
+    this.#numbers = numbers;
+    for (const { views } of this.#columns.values()) views.clear();
+  }
+
+  #removeColumn(column: Column, { offset }: Values): void {
+    this.#columns.delete(column);
+    this.#freeOffsets.push(offset);
   }
 
   #dropFirstRow(): void {
     this.#times.copyWithin(0, 1);
-    for (const { numbers } of this.#columns.values()) numbers.copyWithin(0, 1);
+    // The last number of each column is now the first one of the next; the append that follows replaces it.
+    this.#numbers.copyWithin(0, 1, (this.#columns.size + this.#freeOffsets.length) * this.#capacity);
     this.#rows -= 1;
   }
 }

@@ -59,6 +59,10 @@ export const DERIVED_LEAKS = {
     advice: {
       now: 'Restart one instance at a time before the limit. The snapshot shows what retains the closed connections.',
       fix: 'Find the retaining path in the snapshot (a timer, a promise, a closure, a cache) and release it in the close handler.',
+      withoutSnapshot: {
+        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        fix: 'Look in the code of the connection for a timer, a promise, a closure or a cache that refers to it, and release it in the close handler.',
+      },
       restart: null,
     },
     docs: 'docs/leaks/retained-after-close.md',
@@ -149,6 +153,10 @@ export const DERIVED_LEAKS = {
     advice: {
       now: 'Restart one instance at a time before the limit. A heap snapshot shows what retains the Buffers, not their bytes.',
       fix: 'Copy the part of a message that you keep (`Buffer.from(slice)`): a slice retains its whole pool. Bound caches of Buffers by bytes.',
+      withoutSnapshot: {
+        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        fix: 'Copy the part of a message that you keep (`Buffer.from(slice)`): a slice retains its whole pool. Bound caches of Buffers by bytes.',
+      },
       restart: null,
     },
     docs: 'docs/leaks/external-buffers.md',
@@ -304,6 +312,10 @@ export const DERIVED_LEAKS = {
     advice: {
       now: 'Restart one instance at a time before the limit. Keep the snapshots.',
       fix: 'Compare the snapshots (`npx wsguard analyse first second`). The root cause is an object that is in both and refers to many new objects.',
+      withoutSnapshot: {
+        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        fix: 'Register the Maps, Sets and arrays that may grow with `agent.watchRegistry(name, map)`: the next alert names the one that does.',
+      },
       restart: null,
     },
     docs: 'docs/leaks/heap-growth.md',

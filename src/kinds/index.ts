@@ -4,6 +4,8 @@ import { CONDITIONS } from './conditions.ts';
 import { COUNTED_LEAKS } from './counted-leaks.ts';
 import { DERIVED_LEAKS } from './derived-leaks.ts';
 import {
+  type Advice,
+  type Steps,
   LEAKS_BY_RANK,
   type ConditionKind,
   type Family,
@@ -13,8 +15,10 @@ import {
 } from './spec.ts';
 
 export { CONDITIONS } from './conditions.ts';
+export { DERIVED_LEAKS } from './derived-leaks.ts';
 export {
   COUNTS_MIN_SPAN_MS,
+  COUNTS_LONG_WINDOW_MS,
   COUNTS_SLOW_WINDOW_MS,
   COUNTS_TREND,
   COUNTS_WARM_UP_MS,
@@ -30,6 +34,9 @@ export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>>
   ...LEAKS,
   ...CONDITIONS,
 };
+
+/** Leaks that rest on memory alone: they name no object, and whatever is counted explains them. */
+export const MEMORY_KINDS: ReadonlySet<Kind> = new Set(['heap-growth', 'divergence']);
 
 export const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
 const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
@@ -50,5 +57,20 @@ export const capturesEvidence = (kind: Kind): boolean => {
   return spec.family === 'leak' || spec.capturesEvidence;
 };
 
+/** The steps for an alert. They send nobody to a snapshot that was refused. */
+export function adviceOf({ kind, snapshots }: AdviceInput): Steps {
+  const { withoutSnapshot, ...advice }: Advice = KINDS[kind].advice;
+  const hasNone = snapshots.length > 0 && snapshots.every(({ outcome }) => outcome !== 'written');
+  return hasNone ? (withoutSnapshot ?? advice) : advice;
+}
+
+interface AdviceInput {
+  readonly kind: Kind;
+  readonly snapshots: readonly { readonly outcome: 'written' | 'refused' | 'failed' }[];
+}
+
 /** `advice` of an alert. */
-export const adviceText = (kind: Kind): string => `${KINDS[kind].advice.now} Then: ${KINDS[kind].advice.fix}`;
+export function adviceText(alert: AdviceInput): string {
+  const { now, fix } = adviceOf(alert);
+  return `${now} Then: ${fix}`;
+}

@@ -82,11 +82,16 @@ export interface DetectionWindow {
   readonly text: string;
 }
 
-export interface Advice {
+export interface Steps {
   /** For the night: safe, reversible, no change of code. */
   readonly now: string;
   /** For the next day: the change of code or of settings. */
   readonly fix: string;
+}
+
+export interface Advice extends Steps {
+  /** Instead of the steps above when they need a snapshot and every one was refused or failed. */
+  readonly withoutSnapshot?: Steps;
   /** The state after a restart, as the end of a sentence. Null where the growth starts again from zero. */
   readonly restart: string | null;
 }

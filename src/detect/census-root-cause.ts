@@ -1,0 +1,92 @@
+/** The containers of the censuses and the alerts of other detectors: which of them have the same cause? Pure. */
+
+import { formatCount, formatShortSpot } from '../core/format.ts';
+import { DERIVED_LEAKS } from '../kinds/index.ts';
+import type { Alert, Culprit, Finding, ResourceType } from '../types/index.ts';
+import { kindOf } from './census-evidence.ts';
+import type { ContainerGrowth } from './container-growth.ts';
+
+/** Rows of a census by the resource that an alert is about. A pipe of a child process comes with its handle. */
+const RESOURCE_ROWS: Partial<Record<ResourceType, (growth: ContainerGrowth) => boolean>> = {
+  timer: ({ row }) => row.type === 'Timers',
+  timeout: ({ row }) => row.type === 'Timers',
+  child_process: ({ row }) => isHandle(row.name, 'Process'),
+  pipe: ({ row }) => isHandle(row.name, 'Pipe'),
+  outgoing_socket: ({ row }) => isHandle(row.name, 'TCP'),
+  file_watcher: ({ row }) => isHandle(row.name, 'FSEvent') || isHandle(row.name, 'StatWatcher'),
+};
+const CONFIDENCE = { found: 0.8, inconclusive: 0.5 } as const;
+
+const isHandle = (name: string, handle: string): boolean => name === `open handles ${handle}`;
+
+/**
+ * Whether an open alert is about the container of a finding already: it has the same name, it counts the same resource, or its
+ * root cause is the line that adds the entries. A second alert would page for the same leak again.
+ */
+export function isKnownLeak(
+  finding: Pick<Finding, 'kind' | 'subject'>,
+  growths: readonly ContainerGrowth[],
+  open: readonly Pick<Alert, 'kind' | 'family' | 'subject' | 'culprit'>[],
+): boolean {
+  const growth = growths.find(
+    (each) => each.answer === 'found' && each.row.name === finding.subject && kindOf(each) === finding.kind,
+  );
+  const location = growth?.row.location ?? null;
+  if (growth === undefined || location === null) return false;
+  return open.some(({ kind, family, subject, culprit }) => {
+    if (family !== 'leak' || (kind === finding.kind && subject === finding.subject)) return false;
+    const isSameLine = culprit?.file === location.file && culprit.line === location.line;
+    return isSameLine || (kind === finding.kind && fits({ kind, subject }, growth));
+  });
+}
+
+/** How much a root cause tells: a line of the application more than one of a package, and a line more than an object. */
+export function rankRootCause(culprit: Pick<Culprit, 'file' | 'package'> | null): 0 | 1 | 2 | 3 {
+  if (culprit === null) return 0;
+  if (culprit.file === null) return 1;
+  return culprit.package === null ? 3 : 2;
+}
+
+/** Null when no container that grew fits the alert. */
+export function rootCauseFor(
+  alert: Pick<Alert, 'kind' | 'subject'>,
+  growths: readonly ContainerGrowth[],
+): Culprit | null {
+  const located = growths.filter(({ answer, row }) => isSuspect(answer) && row.location !== null);
+  const growth = located.find((each) => fits(alert, each));
+  if (growth === undefined) return null;
+  // The title of such an alert has the growth and its reason already.
+  const isInTitle = growth.answer === 'found' && growth.row.name === alert.subject;
+  return rootCauseOf(growth, isInTitle);
+}
+
+const isSuspect = (answer: ContainerGrowth['answer']): answer is keyof typeof CONFIDENCE =>
+  answer === 'found' || answer === 'inconclusive';
+
+function fits({ kind, subject }: Pick<Alert, 'kind' | 'subject'>, growth: ContainerGrowth): boolean {
+  if (growth.row.name === subject) return true;
+  if (kind === 'resource-growth') return RESOURCE_ROWS[subject as ResourceType]?.(growth) ?? false;
+  if (kind === 'registry-growth' || kind === 'queue-growth')
+    return lastName(growth.row.name) === lastName(subject);
+  // The effect of a leak that the counts do not see; growths are ranked, the most likely cause first.
+  return kind in DERIVED_LEAKS && growth.answer === 'found';
+}
+
+/** `connections` of `Connection.hub.connections` and of `websocket connections`. */
+const lastName = (name: string): string => /[\w$#]+$/.exec(name)?.[0] ?? name;
+
+function rootCauseOf({ row, answer, because, gained }: ContainerGrowth, isInTitle: boolean): Culprit {
+  const { name, location } = row;
+  const place = location === null ? '' : `, added at ${formatShortSpot(location)}`;
+  const growth = ` gained ${formatCount(Math.round(gained))} entries between censuses of containers`;
+  const certainty = answer === 'found' ? `: ${because}` : `; not certain yet, because ${because}`;
+  return {
+    text: isInTitle ? `entries of \`${name}\`${place}` : `\`${name}\`${growth}${place}${certainty}`,
+    name,
+    file: location?.file ?? null,
+    line: location?.line ?? null,
+    function: location?.function ?? null,
+    package: location?.package ?? null,
+    confidence: answer === 'found' ? CONFIDENCE.found : CONFIDENCE.inconclusive,
+  };
+}
