@@ -6,14 +6,22 @@ const MAX_PROTOTYPES = 30;
 // Captured at the preload, because an application can replace them.
 const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
 
+/** The object and its prototypes, up to the first Proxy. */
+export function prototypeChain(thing: object): object[] {
+  const chain: object[] = [];
+  let holder: object | null = thing;
+  while (holder !== null && chain.length < MAX_PROTOTYPES && !isProxy(holder)) {
+    chain.push(holder);
+    holder = getPrototypeOf(holder) as object | null;
+  }
+  return chain;
+}
+
 /** The value of an own or inherited property; undefined for a getter, and for what a Proxy would answer. */
 export function findProperty(thing: object, name: string): unknown {
-  let holder: object | null = thing;
-  for (let depth = 0; holder !== null && depth < MAX_PROTOTYPES; depth += 1) {
-    if (isProxy(holder)) return undefined;
-    const descriptor: PropertyDescriptor | undefined = getOwnPropertyDescriptor(holder, name);
+  for (const holder of prototypeChain(thing)) {
+    const descriptor = getOwnPropertyDescriptor(holder, name);
     if (descriptor !== undefined) return descriptor.value;
-    holder = getPrototypeOf(holder) as object | null;
   }
   return undefined;
 }

@@ -4,6 +4,7 @@ import type { Guard } from '../core/guard.ts';
 import type { Blind, Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
 import { isCollection, sizeOf, visitValues } from './discovery/collection.ts';
 import { readField } from './discovery/field-reader.ts';
+import { MajorGcMarker } from './major-gc-marker.ts';
 import { watchArgumentError } from './watch-argument-error.ts';
 
 export type Collection = ReadonlyMap<unknown, unknown> | ReadonlySet<unknown> | readonly unknown[];
@@ -34,8 +35,8 @@ export class RegisteredCollections {
   readonly #queues = new Map<string, Registered<QueueCounts>>();
   readonly #rooms = new Map<string, Registered<RoomCounts>>();
   #refusedTotal = 0;
-  /** The maps that were searched for dead collections since the last reading. */
-  readonly #swept = new Set<object>();
+  /** One for each map, when it is full: the first search for collections that are gone, and one after each major GC. */
+  readonly #majorGcs = new WeakMap<object, MajorGcMarker>();
 
   constructor(guard: Guard) {
     this.#guard = guard;
@@ -78,7 +79,6 @@ export class RegisteredCollections {
 
   read(): { registries: RegistryReading[]; queues: QueueReading[]; rooms: RoomsReading[] } {
     const source = 'app' as const;
-    this.#swept.clear();
     return {
       registries: this.#rows(this.#registries, (name, entries) => ({ name, entries, source })),
       queues: this.#rows(this.#queues, (name, queue) => ({ name, ...queue, source })),
@@ -116,11 +116,12 @@ export class RegisteredCollections {
     };
   }
 
-  /** An application may register a collection for each user, and drop it: one search between two readings makes room. */
+  /** An application may register a collection for each user, and drop it: a search makes room. */
   #hasRoomFor(all: Map<string, Registered<unknown>>, name: string): boolean {
     if (all.size < MAX_REGISTERED || all.has(name)) return true;
-    if (this.#swept.has(all)) return false;
-    this.#swept.add(all);
+    const majorGc = this.#majorGcs.get(all) ?? new MajorGcMarker();
+    this.#majorGcs.set(all, majorGc);
+    if (!majorGc.hasRun()) return false;
     for (const [known, { ref }] of all) if (ref !== null && ref.deref() === undefined) all.delete(known);
     return all.size < MAX_REGISTERED;
   }

@@ -4,6 +4,7 @@ import type { Guard } from '../core/guard.ts';
 import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
 import { ConnectionTracker } from './connections/connection-tracker.ts';
 import { suspicionProbesOf, unprobedPeers } from './connections/probe-report.ts';
+import { listeningAddress } from './connections/listening-address.ts';
 import { livenessRules, type LivenessRules } from './connections/liveness.ts';
 import { PollingSessions } from './connections/polling-sessions.ts';
 import { RetainedConnections } from './connections/retained-connections.ts';
@@ -12,7 +13,7 @@ import type { TrackedServer } from './connections/socket-tracker.ts';
 import { TcpTable } from './connections/tcp-table.ts';
 import { WsInstrumentation } from './connections/ws-instrumentation.ts';
 import { emptyReading, type DiscoveryReading } from './discovery/candidate.ts';
-import { AdditionObserver } from './discovery/addition-observer.ts';
+import type * as AdditionModule from './discovery/addition-observer.ts';
 import { CollectionDiscovery, type SearchStart } from './discovery/collection-discovery.ts';
 import { readField } from './discovery/field-reader.ts';
 import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
@@ -40,6 +41,8 @@ const TICK_MS = 1_000;
 /** A tick that is this late means that the event loop was blocked: the replies of that time are not read yet. */
 const MIN_STALL_MS = 500;
 const RETAINED_PER_SLICE = 500;
+/** A sweep over so many takes about 0.25 ms, so it is part of the turn that takes the sample. */
+const MAX_SWEPT_WHILE_READING = 250;
 /** Longer than the timers by which healthy libraries keep a closed socket (15 to 30 s). */
 const RETAINED_AFTER_MS = 30_000;
 
@@ -60,7 +63,7 @@ export class ServerProbes {
   readonly #discovery: CollectionDiscovery;
   readonly #slices: SliceRunner;
   readonly #nativeServers = new NativeServers(() => Object.keys(require.cache));
-  #observer: AdditionObserver | null = null;
+  #observer: AdditionModule.AdditionObserver | null = null;
   #hasSuspicion = false;
   readonly #tcpTable: TcpTable;
   readonly #stopTick: () => void;
@@ -104,9 +107,8 @@ export class ServerProbes {
     this.#noteStall();
     // The collections are read below: connections that are counted up to a second later would look like leaked entries.
     void this.#slices.run('new sockets', () => this.connections.classifySlice());
-    void this.#sweep();
     this.#retained.setMajorGcs(majorGcs);
-    void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
+    this.#startSweeps();
     void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
     this.#takeObserved(library);
     const registered = this.collections.read();
@@ -151,6 +153,8 @@ export class ServerProbes {
   /** `emitter` is a name of a reading; null when there is no such emitter. Takes up to 20 s. */
   async locateListeners(emitter: string, event: string): Promise<Culprit | null> {
     const { guard, clock } = this.#deps;
+    const functions = guard.run('locate', () => this.listeners.targetListeners(emitter, event), null);
+    if (functions !== null) return guard.run('locate', () => locateTargetListeners(functions, event), null);
     const target = this.listeners.find(emitter, this.#serverEmitters(this.#libraryServers()));
     if (target === null) return null;
     const name = eventOfPublicName(target, event);
@@ -162,14 +166,15 @@ export class ServerProbes {
   /** For the start line: `http on port 8080`. */
   servers(): string[] {
     return this.#servers().map(({ server, kind }) => {
-      const address = this.#deps.guard.run('server', () => server.address(), null);
-      if (address === null) return kind;
-      return typeof address === 'string' ? `${kind} on ${address}` : `${kind} on port ${address.port}`;
+      const address = this.#deps.guard.run('server', () => listeningAddress(server), null);
+      return address === null ? kind : `${kind} on ${address}`;
     });
   }
 
   blind(): Blind[] {
-    const blind: Blind[] = [...this.listeners.blind(), ...this.collections.blind()];
+    const { sockets } = this.#deps.preloadHooks;
+    const parts = [this.listeners, this.collections, sockets, this.#polling, this.connections];
+    const blind: Blind[] = parts.flatMap((part) => part.blind());
     if (this.#servers().some(({ kind }) => kind === 'http2'))
       blind.push({ what: 'HTTP/2 streams', why: 'only HTTP/1 connections are counted' });
     blind.push(...this.#deps.guard.run('native servers', () => this.#nativeServers.blind(), []));
@@ -205,6 +210,20 @@ export class ServerProbes {
     this.#noteStall();
     this.#tickedAtMs = this.#deps.clock.nowMs();
     void this.#slices.run('new sockets', () => this.connections.classifySlice());
+  }
+
+  /**
+   * Many connections are swept in the turns after the sample, which then has the results of the previous sweep: the sweep
+   * would not be complete in this turn either.
+   */
+  #startSweeps(): void {
+    const { clock, preloadHooks } = this.#deps;
+    const start = (): void => {
+      void this.#sweep();
+      void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
+    };
+    if (preloadHooks.sockets.open.size <= MAX_SWEPT_WHILE_READING) start();
+    else clock.after(0, start);
   }
 
   #sweep(): Promise<void> {
@@ -331,6 +350,8 @@ export class ServerProbes {
     const { guard } = this.#deps;
     this.#endObservation();
     if (this.#hasSuspicion) return;
+    // Loaded here: most applications have no arrow functions in classes as handlers.
+    const { AdditionObserver } = require('./discovery/addition-observer.ts') as typeof AdditionModule;
     const observer = new AdditionObserver(guard);
     this.#observer = observer;
     for (const { emitter } of servers)
@@ -340,5 +361,11 @@ export class ServerProbes {
 }
 
 /** Loads the module with the first alert: most processes never have one. */
+const locateModule = (): typeof LocateModule =>
+  require('./inspector/locate-listeners.ts') as typeof LocateModule;
+
 const locateListeners: typeof LocateModule.locateListeners = (...request) =>
-  (require('./inspector/locate-listeners.ts') as typeof LocateModule).locateListeners(...request);
+  locateModule().locateListeners(...request);
+
+const locateTargetListeners = (functions: readonly object[], event: string): Culprit | null =>
+  locateModule().locateFunctions(functions, { name: event, text: `listener of '${event}'` });

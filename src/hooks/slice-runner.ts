@@ -23,6 +23,7 @@ export class SliceRunner {
   run(name: string, slice: () => boolean): Promise<void> {
     const running = this.#running.get(name);
     if (running !== undefined) return running;
+    if (this.#stopped) return DONE;
     if (this.#runSlice(name, slice)) return DONE;
     const round = new Promise<void>((resolve) => {
       const next = (): void => {

@@ -1,4 +1,6 @@
 /** A bounded list of weak references that makes room when its objects are gone. */
+import { MajorGcMarker } from './major-gc-marker.ts';
+
 export interface WeakEntry<T extends object, D> {
   readonly target: T;
   readonly data: D;
@@ -13,8 +15,8 @@ export class WeakList<T extends object, D = null> {
   readonly #maxEntries: number;
   readonly #onGone: (data: D) => void;
   #stored: Stored<T, D>[] = [];
-  /** A full list is swept once between two readings, so that a storm of objects does not sweep each time. */
-  #isSwept = false;
+  /** A full list is swept once after each major GC, so that a storm of objects does not sweep each time. */
+  readonly #majorGc = new MajorGcMarker();
   #refusedTotal = 0;
 
   /** `onGone` is called for each entry whose object was garbage collected. */
@@ -29,7 +31,7 @@ export class WeakList<T extends object, D = null> {
   }
 
   add(target: T, data: D): boolean {
-    if (this.#stored.length >= this.#maxEntries) this.sweepOnce();
+    if (this.#stored.length >= this.#maxEntries) this.sweep();
     if (this.#stored.length >= this.#maxEntries) {
       this.#refusedTotal += 1;
       return false;
@@ -45,24 +47,17 @@ export class WeakList<T extends object, D = null> {
     });
   }
 
-  /** Removes entries whose objects are gone, unless it did so since the last reading. */
-  sweepOnce(): void {
-    if (this.#isSwept) return;
-    this.#isSwept = true;
-    this.#readLive();
-  }
-
-  /** The live entries. A reading also makes room. */
-  read(): WeakEntry<T, D>[] {
-    this.#isSwept = false;
-    return this.#readLive();
+  /** Removes entries whose objects are gone, unless it did so since the last major GC. */
+  sweep(): void {
+    if (this.#majorGc.hasRun()) this.read();
   }
 
   clear(): void {
     this.#stored = [];
   }
 
-  #readLive(): WeakEntry<T, D>[] {
+  /** The live entries. A reading also makes room. */
+  read(): WeakEntry<T, D>[] {
     const live: WeakEntry<T, D>[] = [];
     this.#stored = this.#stored.filter(({ ref, data }) => {
       const target = ref.deref();

@@ -2,7 +2,9 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Guard } from '../../core/guard.ts';
-import type { Clock, ConnectionIds, Dispose } from '../../types/index.ts';
+import type { Blind, Clock, ConnectionIds, Dispose } from '../../types/index.ts';
+import { addListener, baseMethod, baseReader } from '../base-property.ts';
+import { readField } from '../discovery/field-reader.ts';
 import { NEVER, createConnection, readSocket, type Connection } from './connection.ts';
 import { ConnectionTotals, type ConnectionSums } from './connection-totals.ts';
 import { HiddenPings } from './hidden-pings.ts';
@@ -88,6 +90,10 @@ export class ConnectionTracker implements SocketObserver {
     return this.#totals.read();
   }
 
+  blind(): Blind[] {
+    return this.#watched.blind();
+  }
+
   /** Null when the application has never given an id. */
   readIds(): ConnectionIds | null {
     if (!this.#watched.hasUsedIds) return null;
@@ -153,7 +159,7 @@ export class ConnectionTracker implements SocketObserver {
     if (connection !== null) {
       this.#close(connection, nowMs);
       if (connection.transport === 'websocket')
-        (connection.appObject as WebSocketLike).on('close', this.#onWebSocketClose);
+        addListener(connection.appObject, 'close', this.#onWebSocketClose);
     }
     this.#watched.forget(socket);
   }
@@ -226,7 +232,7 @@ export class ConnectionTracker implements SocketObserver {
     const { open } = this.#deps.sockets;
     const existing = open.get(socket);
     if (existing === undefined) return;
-    if (socket.destroyed) {
+    if (isDestroyed(socket) === true) {
       // `close` follows at once, unless the application removed all listeners of the socket.
       this.#deps.sockets.remove(socket);
       return;
@@ -313,8 +319,8 @@ export class ConnectionTracker implements SocketObserver {
   #probeState(connection: Connection, nowMs: number): ProbeState {
     const { rules } = this.#deps;
     const { socket, transport } = connection;
-    const isPaused = socket.isPaused();
-    const hasPeerEnded = transport !== 'sse' && socket.readableEnded;
+    const isPaused = callIsPaused(socket) === true;
+    const hasPeerEnded = transport !== 'sse' && hasReadableEnded(socket) === true;
     const mayProbe = rules.pings && !isPaused;
     if (mayProbe && isSilent(connection, rules, nowMs)) {
       if (transport === 'websocket')
@@ -333,7 +339,7 @@ export class ConnectionTracker implements SocketObserver {
     const { rules, instrumentation } = this.#deps;
     const ws = connection.appObject as WebSocketLike;
     if (!isOpen(ws) || hasHeartbeat(connection, rules, nowMs)) return NEVER_PINGED;
-    if (connection.socket.timeout) return HAS_TIMEOUT;
+    if (readField(connection.socket, 'timeout')) return HAS_TIMEOUT;
     // The pings of the application are not seen, so the connection is pinged like those of other libraries.
     if (instrumentation.hasFixedPrototype) return connection.hidesPongs ? UNDER_SUSPICION : NEVER_PINGED;
     if (!instrumentation.hasAppPongListener(ws, connection)) return ON_SCHEDULE;
@@ -347,7 +353,7 @@ export class ConnectionTracker implements SocketObserver {
     const library: LibraryConnection | null = this.#libraries.find(socket);
     if (library === null || !hidesPongs) return NO_PING;
     if (!isLibraryConnectionOpen(library)) return NEVER_PINGED;
-    return socket.timeout ? HAS_TIMEOUT : UNDER_SUSPICION;
+    return readField(socket, 'timeout') ? HAS_TIMEOUT : UNDER_SUSPICION;
   }
 
   #classify(socket: Socket, nowMs: number): Connection | null {
@@ -381,6 +387,10 @@ export class ConnectionTracker implements SocketObserver {
     this.#totals.addClosed(connection);
   }
 }
+
+const isDestroyed = baseReader('destroyed');
+const hasReadableEnded = baseReader('readableEnded');
+const callIsPaused = baseMethod('isPaused');
 
 type ProbeRule = Pick<ProbeState, 'pings' | 'isHalfHeartbeat' | 'obstacle'>;
 const ON_SCHEDULE: ProbeRule = { pings: 'schedule', isHalfHeartbeat: false, obstacle: null };

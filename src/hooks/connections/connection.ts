@@ -1,7 +1,7 @@
 /** The record of one open connection: numbers beside the objects that the server keeps anyway. */
 import type { Socket } from 'node:net';
 import type { Transport } from '../../types/index.ts';
-import type { WebSocketLike } from './web-socket.ts';
+import { baseNumberReader } from '../base-property.ts';
 
 /** `unknown`: the connection cannot be probed. It never counts as `unresponsive`. */
 export type Liveness = 'responsive' | 'unresponsive' | 'unknown';
@@ -94,7 +94,7 @@ class CompactConnection implements Connection {
     this.socket = socket;
     this.transport = transport;
     this.appObject = appObject;
-    this.bytesRead = socket.bytesRead;
+    this.bytesRead = readBytesRead(socket);
     this.receivedAtMs = nowMs;
   }
 
@@ -102,92 +102,94 @@ class CompactConnection implements Connection {
     return this.#details?.probeGroup ?? 'scheduled';
   }
   set probeGroup(value: ProbeGroup) {
-    if (value !== this.probeGroup) this.#create().probeGroup = value;
+    if (value !== this.probeGroup) CompactConnection.#detailsOf(this).probeGroup = value;
   }
 
   get sendBufferBytes(): number {
     return this.#details?.sendBufferBytes ?? 0;
   }
   set sendBufferBytes(value: number) {
-    if (value !== this.sendBufferBytes) this.#create().sendBufferBytes = value;
+    if (value !== this.sendBufferBytes) CompactConnection.#detailsOf(this).sendBufferBytes = value;
   }
 
   get unansweredPingAtMs(): number {
     return this.#details?.unansweredPingAtMs ?? NEVER;
   }
   set unansweredPingAtMs(value: number) {
-    if (value !== this.unansweredPingAtMs) this.#create().unansweredPingAtMs = value;
+    if (value !== this.unansweredPingAtMs) CompactConnection.#detailsOf(this).unansweredPingAtMs = value;
   }
 
   get agentPingAtMs(): number {
     return this.#details?.agentPingAtMs ?? NEVER;
   }
   set agentPingAtMs(value: number) {
-    if (value !== this.agentPingAtMs) this.#create().agentPingAtMs = value;
+    if (value !== this.agentPingAtMs) CompactConnection.#detailsOf(this).agentPingAtMs = value;
   }
 
   get appPingAtMs(): number {
     return this.#details?.appPingAtMs ?? NEVER;
   }
   set appPingAtMs(value: number) {
-    if (value !== this.appPingAtMs) this.#create().appPingAtMs = value;
+    if (value !== this.appPingAtMs) CompactConnection.#detailsOf(this).appPingAtMs = value;
   }
 
   get roundTripStartMs(): number {
     return this.#details?.roundTripStartMs ?? NEVER;
   }
   set roundTripStartMs(value: number) {
-    if (value !== this.roundTripStartMs) this.#create().roundTripStartMs = value;
+    if (value !== this.roundTripStartMs) CompactConnection.#detailsOf(this).roundTripStartMs = value;
   }
 
   get retransmitting(): boolean {
     return this.#details?.retransmitting ?? false;
   }
   set retransmitting(value: boolean) {
-    if (value !== this.retransmitting) this.#create().retransmitting = value;
+    if (value !== this.retransmitting) CompactConnection.#detailsOf(this).retransmitting = value;
   }
 
   get hasPongListener(): boolean {
     return this.#details?.hasPongListener ?? false;
   }
   set hasPongListener(value: boolean) {
-    if (value !== this.hasPongListener) this.#create().hasPongListener = value;
+    if (value !== this.hasPongListener) CompactConnection.#detailsOf(this).hasPongListener = value;
   }
 
   get hidesPongs(): boolean {
     return this.#details?.hidesPongs ?? true;
   }
   set hidesPongs(value: boolean) {
-    if (value !== this.hidesPongs) this.#create().hidesPongs = value;
+    if (value !== this.hidesPongs) CompactConnection.#detailsOf(this).hidesPongs = value;
   }
 
   get flushedBytes(): number {
     return this.#details?.flushedBytes ?? 0;
   }
   set flushedBytes(value: number) {
-    if (value !== this.flushedBytes) this.#create().flushedBytes = value;
+    if (value !== this.flushedBytes) CompactConnection.#detailsOf(this).flushedBytes = value;
   }
 
   get sendBufferAtFlushBytes(): number {
     return this.#details?.sendBufferAtFlushBytes ?? 0;
   }
   set sendBufferAtFlushBytes(value: number) {
-    if (value !== this.sendBufferAtFlushBytes) this.#create().sendBufferAtFlushBytes = value;
+    if (value !== this.sendBufferAtFlushBytes)
+      CompactConnection.#detailsOf(this).sendBufferAtFlushBytes = value;
   }
 
   get flushedAtMs(): number {
     return this.#details?.flushedAtMs ?? NEVER;
   }
   set flushedAtMs(value: number) {
-    this.#create().flushedAtMs = value;
+    CompactConnection.#detailsOf(this).flushedAtMs = value;
   }
 
   noteEmptySendBuffer(nowMs: number): void {
     if (this.#details !== null) this.#details.flushedAtMs = nowMs;
   }
 
-  #create(): Details {
-    return (this.#details ??= {
+  /** Static, because V8 adds a field of 8 bytes to each object of a class with private methods. */
+  static #detailsOf(connection: CompactConnection): Details {
+    return (connection.#details ??= {
       probeGroup: 'scheduled',
       sendBufferBytes: 0,
       unansweredPingAtMs: NEVER,
@@ -220,20 +222,24 @@ export interface SocketReading {
 }
 
 interface CountingSocket extends Socket {
-  readonly _bytesDispatched?: number;
   readonly _handle?: { readonly writeQueueSize?: number } | null;
 }
+
+const readBytesRead = baseNumberReader('bytesRead');
+const readBytesDispatched = baseNumberReader('_bytesDispatched');
+const readWritableLength = baseNumberReader('writableLength');
+const readBufferedAmount = baseNumberReader('bufferedAmount');
 
 /** Reads the counters of a socket in less than a microsecond. */
 export function readSocket(connection: Connection): SocketReading {
   const socket = connection.socket as CountingSocket;
   const sendBufferBytes =
     connection.transport === 'websocket'
-      ? (connection.appObject as WebSocketLike).bufferedAmount
-      : socket.writableLength;
+      ? readBufferedAmount(connection.appObject)
+      : readWritableLength(socket);
   const isBufferInUse = sendBufferBytes > 0 || connection.sendBufferBytes > 0;
   return {
-    bytesRead: socket.bytesRead,
+    bytesRead: readBytesRead(socket),
     sendBufferBytes,
     flushedBytes: isBufferInUse ? flushedBytes(socket) : 0,
   };
@@ -241,4 +247,4 @@ export function readSocket(connection: Connection): SocketReading {
 
 /** `bytesWritten` is not used, because its getter walks the complete write queue. */
 const flushedBytes = (socket: CountingSocket): number =>
-  (socket._bytesDispatched ?? 0) - (socket._handle?.writeQueueSize ?? 0);
+  readBytesDispatched(socket) - (socket._handle?.writeQueueSize ?? 0);

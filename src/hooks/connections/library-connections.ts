@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { isArray } from '../discovery/collection.ts';
 import { readField } from '../discovery/field-reader.ts';
+import { baseReader } from '../base-property.ts';
 import { hasMethod } from '../find-property.ts';
 
 /** `websocket-driver` is in `faye-websocket`, and so in SockJS. Both objects emit `pong`. */
@@ -52,8 +53,13 @@ export class LibraryConnections {
   }
 }
 
-export const isLibraryConnectionOpen = ({ readyState, connected }: LibraryConnection): boolean =>
-  readyState === undefined ? connected === true : readyState === 1;
+const readReadyState = baseReader('readyState');
+const isConnected = baseReader('connected');
+
+export function isLibraryConnectionOpen(library: LibraryConnection): boolean {
+  const readyState = readReadyState(library);
+  return readyState === undefined ? isConnected(library) === true : readyState === 1;
+}
 
 /** A driver reads the socket through a stream that the socket is piped into. */
 function driverOf(socket: Socket): LibraryConnection | null {

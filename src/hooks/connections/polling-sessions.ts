@@ -1,5 +1,6 @@
 /** Counts the long-polling sessions of engine.io. They have no socket of their own, only an entry in `clients`. */
 import type { EventEmitter } from 'node:events';
+import type { Blind } from '../../types/index.ts';
 import { namesOf, readField } from '../discovery/field-reader.ts';
 import type { RetainedConnections } from './retained-connections.ts';
 
@@ -28,6 +29,7 @@ export class PollingSessions {
   readonly #sessions = new Map<string, Session>();
   #steps: Iterator<number, void> | null = null;
   #scan = 0;
+  #isFull = false;
   #nowMs = 0;
 
   constructor(retained: RetainedConnections) {
@@ -36,6 +38,11 @@ export class PollingSessions {
 
   get active(): number {
     return this.#sessions.size;
+  }
+
+  blind(): Blind[] {
+    if (!this.#isFull) return [];
+    return [{ what: 'further long-polling sessions', why: `the agent counts ${MAX_SESSIONS} at a time` }];
   }
 
   /**
@@ -90,7 +97,7 @@ export class PollingSessions {
     else if (this.#sessions.size < MAX_SESSIONS) {
       this.opened += 1;
       this.#sessions.set(id, { ref: new WeakRef(socket), scan: this.#scan });
-    }
+    } else this.#isFull = true;
   }
 
   #close(id: string, session: Session): void {

@@ -7,6 +7,8 @@ import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { isAgentServer } from '../../core/agent-server.ts';
 import type { Guard } from '../../core/guard.ts';
+import type { Blind } from '../../types/index.ts';
+import { findProperty } from '../find-property.ts';
 import type { Connection } from './connection.ts';
 import type * as DestroyHookModule from './destroy-hook.ts';
 import type * as ReceivedSocketsModule from './received-sockets.ts';
@@ -43,16 +45,21 @@ export function kindOf(server: Server): ServerKind {
   if (isAgentServer(server)) return 'ignored';
   if ('headersTimeout' in server) return isSecure(server) ? 'https' : 'http';
   if ('updateSettings' in server) return 'http2';
-  return typeof server.address() === 'string' ? 'ignored' : 'tcp';
+  return pipeNameOf(server) === null ? 'tcp' : 'ignored';
+}
+
+/** The path of a unix socket or a Windows pipe, from Node's own field: a class of the application can override `address()`. */
+export function pipeNameOf(server: Server): string | null {
+  const name = findProperty(server, '_pipeName');
+  return typeof name === 'string' && name !== '' ? name : null;
 }
 
 const isSecure = (server: Server): boolean => 'setSecureContext' in server;
 /**
  * True after `worker.send(message, socket)`: Node takes the handle away, the other process serves the connection, and the
- * socket here never emits `close`.
+ * socket here never emits `close`. The caller has checked that the socket is not destroyed.
  */
-export const isSentAway = (socket: Socket): boolean =>
-  !socket.destroyed && (socket as AcceptedSocket)._handle === null;
+export const isSentAway = (socket: Socket): boolean => (socket as AcceptedSocket)._handle === null;
 
 const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
 
@@ -71,6 +78,7 @@ export class SocketTracker {
   #destroyHook: DestroyHookModule.DestroyHook | null = null;
   readonly #remove = (socket: Socket): void => this.remove(socket);
   #servers: WeakRef<Server>[] = [];
+  #refusedServers = 0;
   #observer: SocketObserver | null = null;
   #isAdopted = false;
   #stopReceiving = (): void => {};
@@ -206,10 +214,16 @@ export class SocketTracker {
     if (kind === 'ignored') return kind;
     if (this.#servers.length >= MAX_SERVERS) this.#servers = this.#servers.filter((ref) => ref.deref());
     if (this.#servers.length < MAX_SERVERS) this.#servers.push(new WeakRef(server));
+    else this.#refusedServers += 1;
     // With TLS the channel publishes the raw socket, which has no link to its TLSSocket.
     if (isSecure(server)) server.on('secureConnection', this.#onSecureConnection);
     if (!this.#isAdopted) this.#guard.run('wake', () => this.#onServe(server), undefined);
     return kind;
+  }
+
+  blind(): Blind[] {
+    if (this.#refusedServers === 0) return [];
+    return [{ what: `${this.#refusedServers} servers`, why: `the agent lists ${MAX_SERVERS} at a time` }];
   }
 
   #liveServers(): Server[] {

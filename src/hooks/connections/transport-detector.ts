@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { descriptionOf } from '../../core/primordials.ts';
 import type { Transport } from '../../types/index.ts';
+import { baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
 import type { Connection } from './connection.ts';
 import { isWebSocket, type WebSocketLike } from './web-socket.ts';
@@ -53,7 +54,7 @@ export class TransportDetector {
     if (isWatched) return { transport: 'upgraded', appObject: socket };
     if (!isUpgradeable(socket)) return null;
     if (this.#pendingUpgrades.has(socket)) return { transport: 'upgraded', appObject: socket };
-    if (socket.destroyed) return null;
+    if (isDestroyed(socket) === true) return null;
     this.#pendingUpgrades.add(socket);
     return 'pending';
   }
@@ -89,11 +90,14 @@ export class TransportDetector {
   }
 }
 
+const isDestroyed = baseReader('destroyed');
+const hasWritableEnded = baseReader('writableEnded');
+
 /** The unfinished event stream on a socket. After `writeHead(200, {...})` only the raw header has the content type. */
 function eventStreamOf(socket: Socket): ServerResponse | null {
   const { _httpMessage: response } = socket as HttpSocket;
-  if (!response || response.writableEnded) return null;
-  const header = response._header;
+  if (!response || hasWritableEnded(response) === true) return null;
+  const header = readField(response, '_header');
   return typeof header === 'string' && EVENT_STREAM.test(header) ? response : null;
 }
 

@@ -1,6 +1,8 @@
 /** The connections that the application passes to `agent.watchConnection`, and the ids that it gives them. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { startOf } from '../../core/safe-text.ts';
+import type { Blind } from '../../types/index.ts';
 import { watchArgumentError } from '../watch-argument-error.ts';
 
 export interface WatchConnectionOptions {
@@ -25,10 +27,16 @@ export class WatchedConnections {
   readonly #watches = new WeakMap<Socket, Watch>();
   readonly #byId = new Map<string, Watch>();
   #hasUsedIds = false;
+  #refusedIds = 0;
 
   /** True once the application has given an id. */
   get hasUsedIds(): boolean {
     return this.#hasUsedIds;
+  }
+
+  blind(): Blind[] {
+    if (this.#refusedIds === 0) return [];
+    return [{ what: `ids of ${this.#refusedIds} connections`, why: `the agent keeps ${MAX_IDS} at a time` }];
   }
 
   /** `replaced` is the socket of an earlier call with this id. Throws a TypeError for a wrong argument. */
@@ -42,7 +50,9 @@ export class WatchedConnections {
     if (former !== undefined) this.#remove(former);
     const earlier = this.#watches.get(socket);
     if (earlier !== undefined) this.#remove(earlier);
-    const watch = { socket, id: this.#byId.size < MAX_IDS ? id : null };
+    const hasRoom = this.#byId.size < MAX_IDS;
+    if (id !== null && !hasRoom) this.#refusedIds += 1;
+    const watch = { socket, id: hasRoom ? id : null };
     this.#watches.set(socket, watch);
     if (watch.id !== null) {
       this.#hasUsedIds = true;
@@ -111,5 +121,5 @@ function isStream(value: unknown): boolean {
 /** Ids are data of the application: without control characters they cannot break a line of a log or a terminal. */
 function boundedId(id: unknown): string {
   if (typeof id !== 'string' || id === '') throw watchArgumentError('id', id);
-  return id.slice(0, MAX_ID_LENGTH).replace(/\p{Cc}/gu, '\uFFFD');
+  return startOf(id, MAX_ID_LENGTH).replace(/\p{Cc}/gu, '\uFFFD');
 }

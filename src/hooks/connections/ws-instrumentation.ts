@@ -2,8 +2,11 @@
 import type { Socket } from 'node:net';
 import { DurationHistogram } from '../../core/duration-histogram.ts';
 import type { Clock } from '../../types/index.ts';
+import { countListenersOf } from '../emitters/listener-counts.ts';
+import { addListener, baseMethod, removeListener } from '../base-property.ts';
+import { prototypeChain } from '../find-property.ts';
 import { NEVER, type Connection } from './connection.ts';
-import { OPEN, type WebSocketLike } from './web-socket.ts';
+import { isOpen, type WebSocketLike } from './web-socket.ts';
 
 type Method = (this: WebSocketLike, ...args: unknown[]) => unknown;
 
@@ -48,19 +51,18 @@ export class WsInstrumentation {
   ping(ws: WebSocketLike, ...payload: readonly string[]): void {
     const owner = ownerOf(Object.getPrototypeOf(ws) as object, 'send');
     const original = owner === null ? undefined : this.#originalPings.get(owner);
-    if (original === undefined) ws.ping(...payload);
+    if (original === undefined) callPing(ws, ...payload);
     else Reflect.apply(original, ws, payload);
   }
 
   hasAppPongListener(ws: WebSocketLike, connection: Connection): boolean {
-    return ws.listenerCount('pong') > (connection.hasPongListener ? 1 : 0);
+    return countListenersOf(ws, 'pong') > (connection.hasPongListener ? 1 : 0);
   }
 
   stop(): void {
     for (const undo of this.#undo) undo();
     for (const connection of this.#connections.values()) {
-      if (connection?.hasPongListener)
-        (connection.appObject as WebSocketLike).removeListener('pong', this.#onPong);
+      if (connection?.hasPongListener) removeListener(connection.appObject, 'pong', this.#onPong);
     }
   }
 
@@ -98,7 +100,7 @@ export class WsInstrumentation {
     try {
       // Clients in this process can use the same copy of ws. They are not connections of the server.
       if (ws._isServer === false) return;
-      if (ws.readyState === OPEN) this.messagesSent += 1;
+      if (isOpen(ws)) this.messagesSent += 1;
       else this.messagesFailed += 1;
     } catch {
       // `send` was taken off its object and called without `this`. The original throws the error that the caller expects.
@@ -108,14 +110,14 @@ export class WsInstrumentation {
   #notePing(ws: WebSocketLike): void {
     try {
       const connection = ws._socket ? this.#connections.get(ws._socket) : null;
-      if (!connection || ws.readyState !== OPEN) return;
+      if (!connection || !isOpen(ws)) return;
       const nowMs = this.#clock.nowMs();
       connection.appPingAtMs = Math.trunc(nowMs);
       if (connection.unansweredPingAtMs === NEVER) connection.unansweredPingAtMs = Math.trunc(nowMs);
       connection.roundTripStartMs = nowMs;
       if (connection.hasPongListener) return;
       connection.hasPongListener = true;
-      ws.on('pong', this.#onPong);
+      addListener(ws, 'pong', this.#onPong);
     } catch {
       // A subclass may have a getter that throws. The application's ping is sent all the same.
     }
@@ -136,10 +138,11 @@ function isReplaceable(owner: object, name: string): boolean {
   return descriptor === undefined ? Object.isExtensible(owner) : descriptor.writable === true;
 }
 
-/** The prototype that has the method itself: wrapped there, once for all its subclasses. */
-function ownerOf(proto: object, method: string): object | null {
-  let owner: object | null = proto;
-  while (owner !== null && !Object.hasOwn(owner, method))
-    owner = Object.getPrototypeOf(owner) as object | null;
-  return owner;
-}
+/**
+ * The prototype of the library, which has the method itself: wrapped there, once for all its subclasses. A class of the
+ * application that overrides the method calls this one.
+ */
+const ownerOf = (proto: object, method: string): object | null =>
+  prototypeChain(proto).findLast((owner) => Object.hasOwn(owner, method)) ?? null;
+
+const callPing = baseMethod('ping');

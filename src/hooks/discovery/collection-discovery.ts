@@ -4,11 +4,13 @@ import { isAllowed } from '../../core/process.ts';
 import type { Blind, Clock } from '../../types/index.ts';
 import { inspectorConnection } from '../../core/inspector-connection.ts';
 import { withInspector } from '../inspector/inspector-session.ts';
+import { MajorGcMarker } from '../major-gc-marker.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { Candidate, emptyReading, type DiscoveryReading } from './candidate.ts';
 import { scopesOf, type NamedValue } from './closure-scopes.ts';
 import { hasKey, isArray, isCollection } from './collection.ts';
 import { collectionRole, isProvisionalRole, type ConnectedIds, type RoleContext } from './collection-role.ts';
+import { prototypeChain } from '../find-property.ts';
 import { classNameOf, FieldReader, readField } from './field-reader.ts';
 import {
   emittersOfConnection,
@@ -37,7 +39,6 @@ export interface SearchStart {
 /** A search runs when this many connections have opened, because applications add handlers and load modules late. */
 const SEARCH_AT_OPENED = [2, 20, 200, 2_000];
 const MAX_CANDIDATES = 400;
-const MAX_PROTOTYPES = 20;
 /** A class has a registry in each of its instances. A line that adds to more is about rooms: `rooms.get(room).add(id)`. */
 const MAX_PER_PLACE = 3;
 const MAX_COMPARED_NAMES = 1_000;
@@ -75,6 +76,9 @@ export class CollectionDiscovery {
   #search: Iterator<void, void> | null = null;
   #nextRole = 0;
   #unfollowedFunctions = 0;
+  readonly #majorGc = new MajorGcMarker();
+  /** Collections that found no room. A later search takes them when others are gone. */
+  readonly #refused = new WeakSet<object>();
   #refusedCandidates = 0;
   #hasCapturedThis = false;
   #isStopped = false;
@@ -359,30 +363,32 @@ export class CollectionDiscovery {
   #addCandidate(reached: ReachedCollection): Candidate | null {
     const { collection, name } = reached;
     if (this.#seen.has(collection)) return null;
-    this.#seen.add(collection);
-    if (this.#candidates.length >= MAX_CANDIDATES) {
-      this.#refusedCandidates += 1;
+    if (!this.#hasRoom()) {
+      if (!this.#refused.has(collection)) this.#refusedCandidates += 1;
+      this.#refused.add(collection);
       return null;
     }
+    this.#seen.add(collection);
     const candidate = new Candidate(this.#names.nameOf(collection, name), reached);
     this.#candidates.push(candidate);
     return candidate;
   }
+
+  #hasRoom(): boolean {
+    if (this.#candidates.length >= MAX_CANDIDATES && this.#majorGc.hasRun())
+      this.#candidates = this.#candidates.filter((candidate) => candidate.collection() !== undefined);
+    return this.#candidates.length < MAX_CANDIDATES;
+  }
 }
 
 /** The method as each class in the chain of prototypes defines it. */
-function methodsOf(instance: object, name: string): object[] {
-  const prototypes: object[] = [];
-  let owner = Object.getPrototypeOf(instance) as object | null;
-  while (owner !== null && !isProxy(owner) && prototypes.length < MAX_PROTOTYPES) {
-    prototypes.push(owner);
-    owner = Object.getPrototypeOf(owner) as object | null;
-  }
-  return prototypes.flatMap((prototype) => {
-    const method = readField(prototype, name);
-    return typeof method === 'function' && !isProxy(method) ? [method] : [];
-  });
-}
+const methodsOf = (instance: object, name: string): object[] =>
+  prototypeChain(instance)
+    .slice(1)
+    .flatMap((prototype) => {
+      const method = readField(prototype, name);
+      return typeof method === 'function' && !isProxy(method) ? [method] : [];
+    });
 
 const kindOf = (collection: object): string =>
   isArray(collection) ? 'array' : isMap(collection) ? 'Map' : 'Set';

@@ -1,17 +1,16 @@
 /** Reads the own fields of the application's objects without running its code and at a bounded cost. */
 import { isProxy } from 'node:util/types';
+import { prototypeChain } from '../find-property.ts';
 
 export type Field = readonly [name: string, value: unknown];
 
 const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
 
 const MAX_FIELDS = 50;
-/** An object with more names is used as a map and does not count as a holder of collections. */
-const MAX_NAMES = 1_000;
+/** An object with more names is used as a map and does not count as a holder of collections. Each walk reads 80 objects. */
+const MAX_NAMES = 200;
 /** Listing takes up to 1 us a name (`getOwnPropertyNames` 2 us), and JavaScript cannot count names without listing them. */
 const NAMES_PER_PASS = 20_000;
-/** An object can inherit from more prototypes only on purpose. */
-const MAX_PROTOTYPES = 20;
 
 /** Lists an object of a million keys only once in the life of the process, and never a Buffer: each byte is a field. */
 export class FieldReader {
@@ -61,22 +60,14 @@ export function readField(value: unknown, name: PropertyKey): unknown {
 }
 
 /** Like `name in value`, without the traps of a Proxy among the prototypes. */
-export function hasProperty(value: object, name: string): boolean {
-  let owner: object | null = value;
-  for (let depth = 0; owner !== null && depth < MAX_PROTOTYPES && !isProxy(owner); depth += 1) {
-    if (hasOwn(owner, name)) return true;
-    owner = getPrototypeOf(owner) as object | null;
-  }
-  return false;
-}
+export const hasProperty = (value: object, name: string): boolean =>
+  prototypeChain(value).some((owner) => hasOwn(owner, name));
 
 /** The name of the class of an object; null for a plain object and for an object without a named class. */
 export function classNameOf(value: object): string | null {
-  let owner: object | null = value;
-  for (let depth = 0; owner !== null && depth < MAX_PROTOTYPES && !isProxy(owner); depth += 1) {
+  for (const owner of prototypeChain(value)) {
     const name = readField(readField(owner, 'constructor'), 'name');
     if (typeof name === 'string' && name !== '') return name === 'Object' ? null : name;
-    owner = getPrototypeOf(owner) as object | null;
   }
   return null;
 }

@@ -1,8 +1,11 @@
 /** Reads from the source text of functions and classes what their scopes do not show. */
 import { sourceOf } from '../../core/primordials.ts';
 
-/** `cache.size > 500`, `this.items.length >= this.max`; not `clients.size > 0`. */
-const COMPARED_SIZE = /([\w$]+)\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
+/**
+ * `cache.size > 500`, `this.items.length >= this.max`; not `clients.size > 0`. A name begins after another character and has a
+ * bound, because a search from each letter of a long word (an image in base64) takes seconds.
+ */
+const COMPARED_SIZE = /(?<![\w$])([\w$]{1,100})\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
 /** Reading a longer text takes more than a millisecond. */
 const MAX_SOURCE_CHARS = 50_000;
 const MAX_NAMES = 100;

@@ -4,8 +4,9 @@
  */
 import EventEmitter from 'node:events';
 import type { Guard } from '../../core/guard.ts';
+import { processEvents } from '../../core/process-events.ts';
 import type { Blind } from '../../types/index.ts';
-import { hasMethod } from '../find-property.ts';
+import { findProperty, hasMethod } from '../find-property.ts';
 import { WeakList } from '../weak-list.ts';
 
 export interface FlaggedEmitter {
@@ -44,9 +45,8 @@ export class EmitterTracker {
     this.#guard = guard;
     guard.run('emitter tracker', () => this.#wrapInit(), undefined);
     guard.run('emitter tracker', () => this.#wrapSetMaxListeners(), undefined);
-    const onWarning = guard.wrap('emitter tracker', (warning: Error) => this.#noteWarning(warning));
-    process.on('warning', onWarning);
-    this.#undo.push(() => process.removeListener('warning', onWarning));
+    const onWarning = guard.wrap('emitter tracker', (warning: unknown) => this.#noteWarning(warning));
+    this.#undo.push(processEvents.observe('warning', onWarning));
   }
 
   /** Servers of ws, engine.io and the package `websocket`, and adapters of Socket.IO. */
@@ -124,7 +124,7 @@ export class EmitterTracker {
       if (role === 'ignored') return;
       const list = role === 'bus' ? this.#buses : this.#servers;
       // The first emitters of a class can be gone.
-      if (tracked.keptCount >= LIMITS[role].perClass) list.sweepOnce();
+      if (tracked.keptCount >= LIMITS[role].perClass) list.sweep();
       if (tracked.keptCount >= LIMITS[role].perClass) return;
       if (list.add(emitter, tracked)) tracked.keptCount += 1;
     } catch {
@@ -149,9 +149,10 @@ export class EmitterTracker {
     );
   }
 
-  #noteWarning(warning: Error): void {
-    if (warning.name !== 'MaxListenersExceededWarning') return;
-    const { emitter, target, type } = warning as unknown as Record<string, unknown>;
+  #noteWarning(warning: unknown): void {
+    if (typeof warning !== 'object' || warning === null) return;
+    if (findProperty(warning, 'name') !== 'MaxListenersExceededWarning') return;
+    const [emitter, target, type] = ['emitter', 'target', 'type'].map((name) => findProperty(warning, name));
     const subject = emitter ?? target;
     if (typeof subject === 'object' && subject !== null) this.#flag(subject, type as string | symbol);
   }

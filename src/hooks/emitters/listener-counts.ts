@@ -4,7 +4,9 @@ import { isProxy } from 'node:util/types';
 import { publicName } from '../../core/safe-text.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
+import { hasProperty } from '../discovery/field-reader.ts';
 import { classNameOf, findProperty, hasMethod } from '../find-property.ts';
+import { MajorGcMarker } from '../major-gc-marker.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { watchArgumentError } from '../watch-argument-error.ts';
 import type { EmitterTracker } from './emitter-tracker.ts';
@@ -26,6 +28,8 @@ const MAX_LISTED_EVENTS = 2_000;
 /** Event names that one reading counts, about 0.4 us each; the next readings count the rest. */
 const MAX_EVENTS_PER_READING = 4_000;
 const MAX_WATCHED = 1_000;
+/** A leak has added most of the newest listeners. */
+const MAX_LOCATED_LISTENERS = 25;
 
 export class ListenerCounts {
   readonly #tracker: EmitterTracker;
@@ -33,8 +37,7 @@ export class ListenerCounts {
   readonly #names: UniqueNames;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
   #refusedWatches = 0;
-  /** The watched emitters were searched for dead ones since the last reading. */
-  #isSwept = false;
+  readonly #majorGc = new MajorGcMarker();
   /** Counts of earlier readings, for emitters that the present one does not reach. */
   readonly #lastCounts = new WeakMap<EventEmitter, ListenerCount>();
   /** Emitters that were counted since all of them were. */
@@ -64,7 +67,6 @@ export class ListenerCounts {
 
   /** `servers` are shown with any number of listeners: http and WebSocket servers, engines, `process`. */
   read(servers: readonly NamedEmitter[]): EmitterReading[] {
-    this.#isSwept = false;
     if (this.#isComplete) this.#counted = new WeakSet();
     this.#isComplete = true;
     this.#eventsLeft = MAX_EVENTS_PER_READING;
@@ -79,6 +81,15 @@ export class ListenerCounts {
 
   find(name: string, servers: readonly NamedEmitter[]): EventEmitter | null {
     return this.#all(servers).find((counted) => publicName(counted.name) === name)?.emitter ?? null;
+  }
+
+  /** The newest functions that listen to an EventTarget of a reading. Null when `name` is not the name of one. */
+  targetListeners(name: string, event: string): readonly object[] | null {
+    for (const { target, emitter, event: flagged } of this.#eventTargets()) {
+      if (publicName(emitter) === name && publicName(flagged) === event)
+        return getEventListeners(target, flagged).slice(-MAX_LOCATED_LISTENERS);
+    }
+    return null;
   }
 
   /** Without Node's warnings the agent sees only the first emitters of each class. */
@@ -107,8 +118,7 @@ export class ListenerCounts {
   /** The application may register an emitter for each user, and drop it. */
   #hasRoomFor(name: string): boolean {
     if (this.#watched.size < MAX_WATCHED || this.#watched.has(name)) return true;
-    if (this.#isSwept) return false;
-    this.#isSwept = true;
+    if (!this.#majorGc.hasRun()) return false;
     for (const [known, ref] of this.#watched) if (ref.deref() === undefined) this.#watched.delete(known);
     return this.#watched.size < MAX_WATCHED;
   }
@@ -164,14 +174,24 @@ export class ListenerCounts {
 
   /** An EventTarget (an AbortSignal, for example) has counts per event only, and only for events that Node warned about. */
   #eventTargetRows(): EmitterReading[] {
-    const rows: EmitterReading[] = [];
+    return [...this.#eventTargets()].map(({ target, emitter, event }) => {
+      const listeners = getEventListeners(target, event).length;
+      return { emitter, event, listeners, eventNames: null, source: 'found' };
+    });
+  }
+
+  *#eventTargets(): Generator<{
+    readonly target: EventTarget;
+    readonly emitter: string;
+    readonly event: string;
+  }> {
     for (const { target, event } of this.#tracker.flagged()) {
-      if (isEmitter(target) || typeof event !== 'string') continue;
-      const listeners = getEventListeners(target as EventTarget, event).length;
+      // `getEventListeners` calls a `listeners` method, which only a class of the application can have here.
+      if (isEmitter(target) || isProxy(target) || hasProperty(target, 'listeners')) continue;
+      if (typeof event !== 'string') continue;
       const emitter = this.#names.nameOf(target, classNameOf(target, 'EventTarget'));
-      rows.push({ emitter, event, listeners, eventNames: null, source: 'found' });
+      yield { target: target as EventTarget, emitter, event };
     }
-    return rows;
   }
 }
 
@@ -227,6 +247,14 @@ export function countListeners(emitter: EventEmitter): ListenerCount | null {
   const perEvent = Reflect.ownKeys(events).map((event) => [event, listenerCountOf(events, event)] as const);
   const sum = perEvent.reduce((total, [, count]) => total + count, 0);
   return { sum, eventCount: perEvent.length, perEvent };
+}
+
+/** The listeners of one event, read like `countListeners`. */
+export function countListenersOf(emitter: EventEmitter, event: string): number {
+  const events = findProperty(emitter, '_events');
+  return typeof events !== 'object' || events === null || isProxy(events)
+    ? 0
+    : listenerCountOf(events, event);
 }
 
 /** Node stores a single listener as a function, and several as an array. */
