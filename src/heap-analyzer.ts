@@ -134,6 +134,7 @@ export class HeapAnalyzer {
       method: options.method ?? 'auto',
       pauseBudgetMs: options.pauseBudgetMs ?? null,
       pauseSetting: 'pauseBudgetMs',
+      noSpillBecause: null,
       maxFiles,
       redact,
     };

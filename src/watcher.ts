@@ -65,8 +65,12 @@ class Watcher {
     this.#detection = createDetection({ identity, config, newId: randomUUID });
     const onPublished = (alert: Alert): void => this.#onPublished(alert);
     this.#publisher = new Publisher(context, { outputs, state, link, onPublished });
-    const onEnded = (snapshot: Snapshot, alertId: string | null): void => this.#onSnapshot(snapshot, alertId);
-    this.#snapshots = createSnapshotQueue(context, link, onEnded);
+    this.#snapshots = createSnapshotQueue(context, {
+      link,
+      fingerprintOf: (alertId) =>
+        this.#publisher.openAlerts().find(({ id }) => id === alertId)?.fingerprint ?? null,
+      onEnded: (snapshot, alertId) => this.#onSnapshot(snapshot, alertId),
+    });
     this.#investigation = new InvestigationRunner(context, {
       link,
       snapshots: this.#snapshots,

@@ -4,6 +4,7 @@
  */
 import { rmSync } from 'node:fs';
 import type * as LockModule from '../child-process/lock.ts';
+import { processEvents } from '../core/process-events.ts';
 import { blackBoxFolder, discardSamples } from '../deliver/black-box.ts';
 import type { Stop } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
@@ -11,7 +12,7 @@ import type { AgentContext } from './context.ts';
 export function installExitReport(context: AgentContext): Stop {
   const { preload, log, openAlerts, rawFiles, resolved, identity, noFilesReason, isDirSet } = context;
   const { dir } = resolved.config;
-  const onExit = preload.guard.wrap('exit', (exitCode: number) => {
+  const onExit = preload.guard.wrap('exit', (exitCode: unknown) => {
     const open = [...openAlerts.values()].map(({ id, kind, title }) => ({ id, kind, title }));
     if (open.length > 0) log.warn({ exitCode, open }, 'the process exits with open alerts');
     for (const file of rawFiles) rmSync(file, { force: true });
@@ -20,11 +21,10 @@ export function installExitReport(context: AgentContext): Stop {
     // Samples that stay would make the next start report `process-died`.
     if (isDirSet) discardSamples(blackBoxFolder(dir, identity.instance));
   });
-  process.on('exit', onExit);
-  return () => void process.removeListener('exit', onExit);
+  return processEvents.observe('exit', onExit);
 }
 
 function releaseLock(dir: string): void {
-  const { releaseLockOnExit } = require('../child-process/lock.ts') as typeof LockModule;
-  releaseLockOnExit(dir);
+  const { releaseLockOfThisProcess } = require('../child-process/lock.ts') as typeof LockModule;
+  releaseLockOfThisProcess(dir);
 }

@@ -8,13 +8,18 @@ import type { PreloadHooks } from '../hooks/preload-hooks.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import { ResourceProbe } from '../hooks/resources/resource-probe.ts';
 import { ServerProbes } from '../hooks/server-probes.ts';
-import { ProcessProbes } from '../sample/process-probes.ts';
+import { ProcessProbes, type ProcessReading } from '../sample/process-probes.ts';
 import { withPublicNames } from '../sample/public-names.ts';
 import type { Blind, Clock, Culprit, Dispose, Sample, SampleMark } from '../types/index.ts';
 import { readRemedies } from './remedies.ts';
 
 export interface Sampler {
-  /** Takes about 2 ms with 10,000 connections (`npm run bench -- hooks`); the rest of a sweep runs in slices between. */
+  /**
+   * Reads the process for the next sample. Optional: in a turn of the event loop of its own it makes the turn of `read`
+   * shorter by about 0.7 ms.
+   */
+  prepare(): void;
+  /** Takes less than 2 ms with 10,000 connections (`npm run bench -- hooks`), because sweeps over many run in later slices. */
   read(): Sample;
   watchRegistry(name: string, thing: Watchable): Dispose;
   watchQueue(name: string, thing: Watchable, options?: { oldestAgeMs?: () => number }): Dispose;
@@ -57,11 +62,16 @@ export function createSampler(deps: SamplerDeps): Sampler {
   const hasClockJumped = createClockJumpDetector(clock);
   let marks: SampleMark[] = [];
   let seq = 0;
+  let prepared: ProcessReading | null = null;
 
   return {
+    prepare() {
+      prepared = processProbes.read();
+    },
     read() {
       if (hasClockJumped()) marks.push('clock-jump');
-      const processReading = processProbes.read();
+      const processReading = prepared ?? processProbes.read();
+      prepared = null;
       const serverReading = serverProbes.read(processReading.gc.majorTotal);
       const remedies = readRemedies();
       const sample: Sample = {

@@ -10,6 +10,8 @@ interface Deps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly periodMs: number;
+  /** Runs in the turn of the event loop before `read`, so that neither blocks it for long. */
+  readonly prepare: () => void;
   readonly read: () => Sample;
   readonly link: () => Link<FromApp> | null;
 }
@@ -26,18 +28,27 @@ export interface SamplingLoop {
 export const samplingPeriodMs = (intervalMs: number, timeScale: number): number =>
   Math.max(MIN_PERIOD_MS, intervalMs / timeScale);
 
-export function startSamplingLoop({ clock, guard, periodMs, read, link }: Deps): SamplingLoop {
+export function startSamplingLoop({ clock, guard, periodMs, prepare, read, link }: Deps): SamplingLoop {
   const unacknowledged = new Set<number>();
   let last: Sample | null = null;
   let takenTotal = 0;
   let droppedTotal = 0;
   let spentMs = 0;
+  let isStopped = false;
+
+  function timed<Result>(task: () => Result): Result {
+    const startedMs = clock.nowMs();
+    try {
+      return task();
+    } finally {
+      spentMs += clock.nowMs() - startedMs;
+    }
+  }
 
   function sampleOnce(): void {
-    const startedMs = clock.nowMs();
-    const sample = (last = read());
+    if (isStopped) return;
+    const sample = (last = timed(read));
     takenTotal += 1;
-    spentMs += clock.nowMs() - startedMs;
     if (unacknowledged.size >= MAX_UNACKNOWLEDGED) {
       droppedTotal += 1;
       return;
@@ -52,8 +63,13 @@ export function startSamplingLoop({ clock, guard, periodMs, read, link }: Deps):
     unacknowledged.add(sample.seq);
   }
 
-  const tick = guard.wrap('sample', sampleOnce);
-  const stop = clock.every(periodMs, tick);
+  const runSample = guard.wrap('sample', sampleOnce);
+  const tick = guard.wrap('sample', () => {
+    // Planned first: a sample is taken also when its preparation fails.
+    clock.after(0, runSample);
+    if (!isStopped) timed(prepare);
+  });
+  const stopTicks = clock.every(periodMs, tick);
   clock.after(0, tick);
   return {
     lastSample: () => last,
@@ -61,6 +77,9 @@ export function startSamplingLoop({ clock, guard, periodMs, read, link }: Deps):
       for (const sent of unacknowledged) if (sent <= seq) unacknowledged.delete(sent);
     },
     resetUnacknowledged: () => unacknowledged.clear(),
-    stop,
+    stop() {
+      isStopped = true;
+      stopTicks();
+    },
   };
 }

@@ -86,6 +86,7 @@ function run(
     clock,
     guard,
     periodMs: samplingPeriodMs(config.intervalMs, config.timeScale),
+    prepare: () => context.sampler.prepare(),
     read: () => context.sampler.read(),
     link: () => context.link,
   });

@@ -117,8 +117,17 @@ class ThreadHost implements WatcherHost {
     const { clock, guard } = this.#deps;
     this.#cancelRestart = clock.after(
       delayMs,
-      guard.wrap('watcher', () => this.spawn(restarts)),
+      guard.wrap('watcher', () => this.#respawn(restarts)),
     );
+  }
+
+  /** A Worker that cannot be created (no descriptor or memory is free) counts as one that died at once. */
+  #respawn(restarts: number): void {
+    try {
+      this.spawn(restarts);
+    } catch (error) {
+      this.#onExit(restarts, { because: (error as Error).message, exitCode: 1 });
+    }
   }
 }
 

@@ -1,6 +1,13 @@
 /** `Alerts` turns findings into alerts: it opens, updates and closes them, and keeps one alert per cause. */
 
-import { CRITICAL_TIME_TO_LIMIT, KINDS, rankOf, type Kind, type KindSpec } from '../kinds/index.ts';
+import {
+  CRITICAL_TIME_TO_LIMIT,
+  KINDS,
+  MEMORY_KINDS,
+  rankOf,
+  type Kind,
+  type KindSpec,
+} from '../kinds/index.ts';
 import type { Alert, Because, Finding } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { findingKey, OpenAlert, worseOf, type AlertContext, type Instant } from './open-alert.ts';
@@ -19,9 +26,6 @@ const SAME_CAUSE_MS = 30 * MINUTE_MS;
 const UPDATE_FACTOR = 2;
 /** Memory bound; an alert per registry of a large application stays below it. */
 const MAX_OPEN = 50;
-
-/** Kinds that name no object. Whatever is counted later explains them, however old they are. */
-const RESTS_ON_MEMORY: ReadonlySet<Kind> = new Set(['heap-growth', 'divergence']);
 
 /** The findings of one evaluation, the most specific kind first. */
 export interface Evaluation extends Instant {
@@ -116,11 +120,13 @@ export class Alerts {
     const open = [...this.#open.values()];
     const current = open.find((candidate) => candidate.isAbout(finding));
     if (current !== undefined) return current;
+    const restored = open.filter(({ isRestored }) => isRestored);
+    if (restored.length === 0) return null;
     const fingerprint = fingerprintOf(this.#context.identity.service, finding);
     const key = findingKey(finding);
-    const isSame = ({ isRestored, alert }: OpenAlert): boolean =>
-      isRestored && (alert.fingerprint === fingerprint || findingKey(alert) === key);
-    return open.find(isSame) ?? null;
+    const isSame = ({ alert }: OpenAlert): boolean =>
+      alert.fingerprint === fingerprint || findingKey(alert) === key;
+    return restored.find(isSame) ?? null;
   }
 
   #addLeak(finding: Finding, evaluation: Evaluation): Alert[] {
@@ -132,7 +138,7 @@ export class Alerts {
     const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find((leak) => leak.hasJoined(finding));
     const cause = leaks.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
-    const memoryAlone = leaks.find(({ alert }) => RESTS_ON_MEMORY.has(alert.kind));
+    const memoryAlone = leaks.find(({ alert }) => MEMORY_KINDS.has(alert.kind));
     const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : leaks[0]);
     if (host === undefined) return this.#start(finding, evaluation);
     const isMoreSpecific =

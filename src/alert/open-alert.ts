@@ -1,6 +1,6 @@
 /** `OpenAlert`: one open alert, and the state that its next transition needs. */
 
-import { adviceText, capturesEvidence, KINDS, type Kind } from '../kinds/index.ts';
+import { adviceText, capturesEvidence, KINDS } from '../kinds/index.ts';
 import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
 
@@ -127,7 +127,6 @@ export class OpenAlert {
       evidence,
       against,
       severity,
-      ...adviceOn(kind),
     });
   }
 
@@ -141,6 +140,7 @@ export class OpenAlert {
     const isUnknown = rest.culprit === null && culpritBecause !== undefined;
     this.#alert = {
       ...rest,
+      ...adviceOn(rest),
       ...(isUnknown ? { culpritBecause } : {}),
       event,
       also: this.#also.map(({ kind, because }) => ({ kind, because })),
@@ -188,7 +188,7 @@ function newAlert(
       ? 'the investigation is still running'
       : 'a condition is not investigated',
     timeToLimit: instant.timeToLimit,
-    ...adviceOn(kind),
+    ...adviceOn({ kind, snapshots: [] }),
     snapshots: [],
     report: null,
     n: 0,
@@ -197,8 +197,11 @@ function newAlert(
   };
 }
 
-const adviceOn = (kind: Kind): Pick<Alert, 'advice' | 'docs'> => ({
-  advice: adviceText(kind),
+const adviceOn = ({
+  kind,
+  snapshots,
+}: Pick<Alert, 'kind' | 'snapshots'>): Pick<Alert, 'advice' | 'docs'> => ({
+  advice: adviceText({ kind, snapshots }),
   docs: KINDS[kind].docs,
 });
 

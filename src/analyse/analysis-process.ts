@@ -1,14 +1,11 @@
 /**
  * Entry of the analysis process: `node analysis-process.js '{"files":[…]}'`, or `-` with the same JSON on stdin. Writes the
- * `Analysis` as JSON to stdout and progress as JSON lines to stderr. On failure it writes `{"error":{code,message,hint}}`
- * to stdout and exits with 3.
+ * `Analysis` as JSON to stdout and progress as JSON lines to stderr.
  */
-import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import { analyseFiles } from './index.ts';
+import { readStdin, runMain, writeStdout } from './process-main.ts';
 
-const EXIT_FAILED = 3;
-
-async function main(): Promise<void> {
+runMain(async () => {
   const { files } = JSON.parse(await readRequest()) as { files: string[] };
   let lastLine = '';
   const analysis = await analyseFiles(files, {
@@ -20,24 +17,10 @@ async function main(): Promise<void> {
       lastLine = line;
     },
   });
-  await write(JSON.stringify(analysis));
-}
+  await writeStdout(JSON.stringify(analysis));
+});
 
 async function readRequest(): Promise<string> {
   const [, , argument = '-'] = process.argv;
-  if (argument !== '-') return argument;
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts).toString('utf8');
+  return argument === '-' ? readStdin() : argument;
 }
-
-const write = (text: string): Promise<void> =>
-  new Promise((resolve) => process.stdout.write(text, () => resolve()));
-
-main().catch(async (error: unknown) => {
-  const { code, hint } =
-    error instanceof SnapshotError ? error : { code: 'WSGUARD_ANALYSIS_FAULT', hint: '' };
-  const message = error instanceof Error ? error.message : String(error);
-  await write(JSON.stringify({ error: { code, message, hint } }));
-  process.exitCode = EXIT_FAILED;
-});

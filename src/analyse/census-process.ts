@@ -1,17 +1,18 @@
 /**
  * Entry of the census process: `node census-process.js` with `{"from":…,"earlier":[…]}` as JSON on stdin. Writes a
- * newline to stdout when it is ready to read, and at the end a `CensusResult` as JSON. On failure it writes `{"error":{code,message,hint}}` and exits with 3.
+ * newline to stdout when it is ready to read, and at the end a `CensusResult` as JSON.
  */
-import { createReadStream } from 'node:fs';
+import { openSync, readSync } from 'node:fs';
+import { fileErrorText } from '../core/files.ts';
 import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import type { CensusResult } from '../types/index.ts';
-import { sourceFiles } from './locate/source-files.ts';
-import { readHeap } from './read-snapshots.ts';
 import { takeContainerCensus } from './census/take-census.ts';
 import type { EarlierRow } from './census/take-census.ts';
+import { sourceFiles } from './locate/source-files.ts';
+import { readStdin, runMain, writeStdout } from './process-main.ts';
+import { readHeap } from './read-snapshots.ts';
 
-const EXIT_FAILED = 3;
-/** A pipe of Linux holds 64 KiB at first; larger reads wait for more. */
+/** A pipe of the agent holds 1 MiB where the kernel allows it. */
 const READ_BYTES = 1 << 20;
 
 interface CensusJob {
@@ -21,28 +22,52 @@ interface CensusJob {
   readonly earlier: readonly EarlierRow[] | null;
 }
 
-async function main(): Promise<void> {
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(part as Buffer);
-  const { from, earlier } = JSON.parse(Buffer.concat(parts).toString('utf8')) as CensusJob;
-  const heap =
-    typeof from === 'string'
-      ? readHeap(from, {})
-      : readHeap('-', { stdin: createReadStream('', { fd: from, highWaterMark: READ_BYTES }) });
-  await write('\n');
-  const census = takeContainerCensus(await heap, sourceFiles(), earlier);
+runMain(async () => {
+  const { from, earlier } = JSON.parse(await readStdin()) as CensusJob;
+  await writeStdout('\n');
+  const input = new Input(from);
+  const heap = await readHeap('-', { withShapes: false, stdin: input.chunks() });
+  const census = takeContainerCensus(heap, sourceFiles(), earlier);
   const { user, system } = process.cpuUsage();
-  const result: CensusResult = { census, cpuMs: Math.round((user + system) / 1000) };
-  await write(JSON.stringify(result));
-}
-
-const write = (text: string): Promise<void> =>
-  new Promise((resolve) => process.stdout.write(text, () => resolve()));
-
-main().catch(async (error: unknown) => {
-  const { code, hint } =
-    error instanceof SnapshotError ? error : { code: 'WSGUARD_ANALYSIS_FAULT', hint: '' };
-  const message = error instanceof Error ? error.message : String(error);
-  await write(JSON.stringify({ error: { code, message, hint } }));
-  process.exitCode = EXIT_FAILED;
+  const result: CensusResult = {
+    census,
+    cpuMs: Math.round((user + system) / 1000),
+    snapshotBytes: input.readBytes,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+  await writeStdout(JSON.stringify(result));
 });
+
+/**
+ * Blocks until bytes arrive: this process has nothing else to do. A stream of Node allocates a buffer for each read, which
+ * takes half as long as the decoding. Throws `SnapshotError`.
+ */
+class Input {
+  readonly #name: string;
+  readonly #descriptor: number;
+  readBytes = 0;
+
+  constructor(from: string | number) {
+    this.#name = typeof from === 'string' ? from : 'the output of the forked process';
+    this.#descriptor = typeof from === 'number' ? from : this.#attempt(() => openSync(from, 'r'));
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    for (;;) {
+      const bytes = this.#attempt(() => readSync(this.#descriptor, buffer));
+      if (bytes === 0) return;
+      this.readBytes += bytes;
+      yield buffer.subarray(0, bytes);
+    }
+  }
+
+  #attempt<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      const reason = `cannot read ${this.#name}: ${fileErrorText(error)}`;
+      throw new SnapshotError('WSGUARD_SNAPSHOT_UNREADABLE', reason);
+    }
+  }
+}

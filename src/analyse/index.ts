@@ -7,7 +7,7 @@
  * - `verdict`, on `locate`: suspects with their evidence, expected growth.
  * - `census`, on `verdict`: the containers of one heap by their place in the source, to be compared later.
  *
- * `analysis.ts` combines them; `read-snapshots.ts`, `analysis-process.ts`, `census-process.ts` and `locate/source-files.ts` do the I/O. The order
+ * `analysis.ts` combines them; `read-snapshots.ts`, `analysis-process.ts`, `census-process.ts`, `renumber-process.ts` and `locate/source-files.ts` do the I/O. The order
  * is enforced by test/unit/architecture.test.ts.
  */
 import type { Analysis } from '../types/index.ts';

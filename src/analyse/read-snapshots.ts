@@ -1,5 +1,4 @@
 /** Reads snapshot files: the last one as a `Heap`, earlier ones as `EarlierSnapshot`, optionally on a second thread. */
-import type { Readable } from 'node:stream';
 import { Worker, parentPort, workerData } from 'node:worker_threads';
 import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import type { SnapshotErrorCode } from '../heapsnapshot/snapshot-error.ts';
@@ -20,7 +19,10 @@ export interface Progress {
 
 export interface ReadOptions {
   readonly onProgress?: (progress: Progress) => void;
-  readonly stdin?: NodeJS.ReadableStream;
+  /** False: the shapes of objects are left out (`HeapBuilder`). */
+  readonly withShapes?: boolean;
+  /** The bytes of `-`. */
+  readonly stdin?: NodeJS.ReadableStream | AsyncIterable<Uint8Array>;
 }
 
 export type SnapshotSummary = Analysis['snapshots'][number];
@@ -33,10 +35,10 @@ export interface EarlierFile {
 /** `-` reads standard input. Throws `SnapshotError`. */
 export async function readHeap(
   file: string,
-  { onProgress, stdin = process.stdin }: ReadOptions,
+  { onProgress, stdin = process.stdin, withShapes = true }: ReadOptions,
 ): Promise<Heap> {
-  const bytes = await openSnapshot(file, stdin as Readable);
-  const builder = new HeapBuilder(bytes.sizeBytes);
+  const bytes = await openSnapshot(file, stdin as AsyncIterable<Uint8Array>);
+  const builder = new HeapBuilder(bytes.sizeBytes, withShapes);
   const tokenizer = new Tokenizer(builder);
   try {
     for await (const chunk of bytes.chunks) {

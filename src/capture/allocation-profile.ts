@@ -7,6 +7,7 @@
 import type { Session } from 'node:inspector';
 import { join, sep } from 'node:path';
 import { inspectorConnection, postNow } from '../core/inspector-connection.ts';
+import { watchForOtherProfiles } from './other-profiles.ts';
 import { failed, failureFrom } from '../core/outcome.ts';
 import type { AllocationProfile, Failed, ProfileLine } from '../types/index.ts';
 
@@ -56,6 +57,7 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
   let firstReading: LiveBytes | null = null;
   let result: AllocationProfile | Failed | null = null;
   const stop = (): AllocationProfile | Failed => {
+    stopWatching();
     try {
       return summariseProfile(firstReading, take('HeapProfiler.stopSampling'), samplingInterval);
     } catch (error) {
@@ -64,8 +66,15 @@ export function startProfile(intervalBytes = DEFAULT_INTERVAL_BYTES): ProfileRun
       inspectorConnection.release();
     }
   };
+  const stopWatching = watchForOtherProfiles(session, () => {
+    if (result !== null) return;
+    stop();
+    result = failed('WSGUARD_PROFILE_FAILED', 'the application has started an allocation profile of its own');
+  });
   return {
-    read: () => void (firstReading ??= take('HeapProfiler.getSamplingProfile')),
+    read() {
+      if (result === null) firstReading ??= take('HeapProfiler.getSamplingProfile');
+    },
     stop: () => (result ??= stop()),
   };
 }

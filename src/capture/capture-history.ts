@@ -24,6 +24,11 @@ const MAX_FILE_BYTES = 16 * 1024;
 const MAX_CRASHES_IN_A_ROW = 2;
 /** Node itself has 40,000 nodes right after its start (measured on Node 20). */
 const MIN_NODES = 20_000;
+/**
+ * Other processes delay a fork: on two cores with a load of 15 it took 20 to 450 ms instead of 12. A prediction above the
+ * budget would end all captures, so a pause counts in full only when a second one confirms it.
+ */
+const MAX_PAUSE_STEP = 4;
 /** The prediction is an upper bound for what was measured; a snapshot with far more nodes contains garbage. */
 const MAX_OVERRUN = 2;
 
@@ -52,7 +57,8 @@ export class CaptureHistory {
   }
 
   /** A complete snapshot of a forked child. The first one of a version must have a plausible number of nodes. */
-  addForked(learned: LearnedCost, predicted: CaptureCost): void {
+  addForked(measured: LearnedCost, predicted: CaptureCost): void {
+    const learned = { ...measured, pauseMs: Math.min(measured.pauseMs, predicted.pauseMs * MAX_PAUSE_STEP) };
     const isFirst = this.learned.fork === null;
     const isPlausible = learned.nodes >= MIN_NODES && learned.nodes <= predicted.nodes * MAX_OVERRUN;
     this.#update(

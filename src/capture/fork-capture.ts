@@ -25,6 +25,11 @@ const SLOW_RETRY_MS = 25;
 const MAX_WAIT_MS = 30_000;
 /** Chosen: the one who waits for the child ends it at its deadline. This is the net below. */
 const DEADLINE_MARGIN_MS = 10_000;
+/**
+ * Chosen. The marks are put back on the ranges of the last scan. V8 may have freed one of them since, and memory of malloc with
+ * a mark would be missing in the next child process of the application.
+ */
+const MAX_SCAN_AGE_MS = 500;
 const PROCESS_NAME = 'wsguard-capture';
 
 /** Never rejects. */
@@ -37,10 +42,12 @@ export async function forkCapture(
     const addon = options.addon ?? loadAddon();
     if ('outcome' in addon) return addon;
     const startedMs = clock.nowMs();
+    let { markedRanges } = request;
+    let scannedMs = startedMs;
     for (;;) {
       if (clock.wallMs() > request.validUntilWallMs)
         return refused('cannot fork: the application thread was blocked for too long');
-      const result = fork(addon, request, options);
+      const result = fork(addon, { ...request, markedRanges }, options);
       if (result.outcome === 'forked') {
         endLate(addon, result.pid, request.deadlineMs, clock);
         return { outcome: 'forked', pid: result.pid, pauseMs: result.stopMs };
@@ -53,6 +60,9 @@ export async function forkCapture(
         );
       const retryMs = waitedMs < QUICK_RETRIES_MS ? RETRY_MS : SLOW_RETRY_MS;
       await new Promise<void>((resolve) => void clock.after(retryMs, resolve));
+      if (clock.nowMs() - scannedMs < MAX_SCAN_AGE_MS) continue;
+      scannedMs = clock.nowMs();
+      markedRanges = (await addon.scanMarkedRanges()) ?? markedRanges;
     }
   } catch (error) {
     return failureFrom(error);

@@ -1,8 +1,9 @@
 /** Watches a forked child from any thread of its parent: its deadline, its end, and what its exit code means. */
 
 import type { LimitedGroup } from '../core/cgroup.ts';
+import { formatBytes } from '../core/format.ts';
 import { failed, refused } from '../core/outcome.ts';
-import type { CaptureCost, Clock, Failed, ForkRequest, Refused } from '../types/index.ts';
+import type { CaptureCost, Clock, Failed, ForkRequest, MemoryGroup, Refused } from '../types/index.ts';
 import type { ChildEnd, NativeAddon } from './native-addon.ts';
 
 const MIB = 1024 * 1024;
@@ -11,7 +12,7 @@ const POLL_MS = 25;
 const OUTER_MARGIN_MS = 2_000;
 /** Chosen: a machine under load takes several times the predicted CPU time. */
 const MAX_CPU_OVERRUN = 10;
-const MIN_CPU_SECONDS = 30;
+const MIN_CPU_MS = 30_000;
 /**
  * Chosen: the time on the clock is only the outer bound. A machine at 20 times its CPU capacity gave the low priority of the
  * child less than a tenth of a core (measured).
@@ -22,32 +23,54 @@ const MAX_DEADLINE_MS = 8 * 60_000;
 /** A part of each limit stays free: the server allocates while the child looks only every 10 ms. */
 const RESERVE_SHARE = 0.08;
 const MIN_RESERVE_BYTES = 16 * MIB;
+/** Chosen: no server was killed in containers of 256 to 400 MB (`npm run bench -- containers`). */
+const LAST_RESERVE_SHARE = 0.4;
+/** Chosen: the process that reads the snapshot ends itself when less than 24 MiB are left. */
+const MIN_SPILL_RESERVE_BYTES = 40 * MIB;
 const MACHINE_RESERVE_BYTES = 64 * MIB;
 /** The second fence counts address space, of which V8 reserves more than it uses. */
 const MAX_GROWTH_OVERRUN = 2;
 
-export type ForkLimits = Omit<ForkRequest, 'output' | 'markedRanges' | 'validUntilWallMs'>;
+export type ForkLimits = Omit<ForkRequest, 'output' | 'spillFile' | 'markedRanges' | 'validUntilWallMs'>;
 
 interface Surroundings {
   readonly groups: readonly LimitedGroup[];
   readonly cpuShare: number;
   readonly headroomBytes: number | null;
+  /** Bound of the file to which memory moves; null without one. */
+  readonly maxSpillBytes: number | null;
 }
 
 /** Limits of the child from its predicted cost and from what is there. */
-export function forkLimits(cost: CaptureCost, { groups, cpuShare, headroomBytes }: Surroundings): ForkLimits {
-  const deadlineMs = (MIN_DEADLINE_MS + cost.cpuMs * MAX_DEADLINE_OVERRUN) / cpuShare;
+export function forkLimits(cost: CaptureCost, surroundings: Surroundings): ForkLimits {
+  const { groups, cpuShare, headroomBytes, maxSpillBytes } = surroundings;
+  const isSpilling = maxSpillBytes !== null;
+  // With spilled memory the time depends on the disk, so only the outer bounds are known.
+  const deadlineMs = isSpilling
+    ? MAX_DEADLINE_MS
+    : Math.min(MAX_DEADLINE_MS, (MIN_DEADLINE_MS + cost.cpuMs * MAX_DEADLINE_OVERRUN) / cpuShare);
+  const cpuMs = isSpilling ? deadlineMs : MIN_CPU_MS + cost.cpuMs * MAX_CPU_OVERRUN;
   return {
-    deadlineMs: Math.min(MAX_DEADLINE_MS, Math.round(deadlineMs)),
-    maxCpuSeconds: Math.ceil(MIN_CPU_SECONDS + (cost.cpuMs * MAX_CPU_OVERRUN) / 1000),
+    deadlineMs: Math.round(deadlineMs),
+    maxCpuSeconds: Math.ceil(cpuMs / 1000),
     cpuShare,
-    maxGrowthBytes: Math.round(headroomBytes ?? cost.rssBytes * MAX_GROWTH_OVERRUN),
+    maxGrowthBytes: Math.round((headroomBytes ?? cost.rssBytes * MAX_GROWTH_OVERRUN) + (maxSpillBytes ?? 0)),
+    maxSpillBytes: maxSpillBytes ?? 0,
     minAvailableBytes: MACHINE_RESERVE_BYTES,
-    memoryGroups: groups.map(({ usageFile, statFile, limitBytes }) => ({
-      usageFile,
-      statFile,
-      maxUsedBytes: Math.round(limitBytes - Math.max(MIN_RESERVE_BYTES, limitBytes * RESERVE_SHARE)),
-    })),
+    memoryGroups: groups.map((group) => limitsOfGroup(group, isSpilling)),
+  };
+}
+
+/** With spilled memory the reserve is where moving begins. The child ends when a large part of the reserve is used too. */
+function limitsOfGroup({ usageFile, statFile, limitBytes }: LimitedGroup, isSpilling: boolean): MemoryGroup {
+  const minReserveBytes = isSpilling ? MIN_SPILL_RESERVE_BYTES : MIN_RESERVE_BYTES;
+  const reserveBytes = Math.max(minReserveBytes, limitBytes * RESERVE_SHARE);
+  const spillAboveBytes = Math.round(limitBytes - reserveBytes);
+  return {
+    usageFile,
+    statFile,
+    spillAboveBytes,
+    maxUsedBytes: isSpilling ? Math.round(limitBytes - reserveBytes * LAST_RESERVE_SHARE) : spillAboveBytes,
   };
 }
 
@@ -74,6 +97,7 @@ const SIGKILL = 9;
 const SIGXCPU = 24;
 const EXIT_MEMORY = 82;
 const EXIT_DEADLINE = 90;
+const EXIT_SPILL_FILE = 91;
 /** Exit codes of native/src/exit-codes.h: the child needed something of a thread that exists only in its parent. */
 const DEAD_THREAD: Readonly<Record<number, string>> = {
   83: 'a condition',
@@ -86,11 +110,15 @@ const DEAD_THREAD: Readonly<Record<number, string>> = {
 /** A second attempt can succeed, because the threads then do something else. */
 export const isWorthRetrying = ({ code = 0 }: ChildEnd): boolean => code in DEAD_THREAD;
 
+/** The child needed more memory than was predicted. A second attempt can succeed when its memory moves to a file. */
+export const isShortOfMemory = ({ code }: ChildEnd): boolean => code === EXIT_MEMORY;
+
 /** Null when the child has written everything. When its end is unknown, the reader of its output decides. */
-export function outcomeOfChild({ code, signal, lost }: ChildEnd): Refused | Failed | null {
+export function outcomeOfChild({ code, signal, lost, maxRssBytes }: ChildEnd): Refused | Failed | null {
   if (lost !== undefined || code === 0) return null;
-  if (code === EXIT_MEMORY)
-    return refused('the forked process ended itself because memory ran short for the server');
+  if (code === EXIT_MEMORY) return refused(shortOfMemory(maxRssBytes));
+  if (code === EXIT_SPILL_FILE)
+    return refused('the forked process ended itself because the disk had no space for its working memory');
   if (code === EXIT_DEADLINE) return failure('its deadline passed', 'WSGUARD_FORK_DEADLINE');
   if (signal === SIGXCPU) return failure('it used up its CPU time', 'WSGUARD_FORK_DEADLINE');
   if (signal === SIGKILL)
@@ -101,6 +129,11 @@ export function outcomeOfChild({ code, signal, lost }: ChildEnd): Refused | Fail
     thread === undefined ? `exit code ${code}` : `it waited for ${thread} of a thread that was working`,
   );
 }
+
+/** The pages that the child shares with the server count too. */
+const shortOfMemory = (maxRssBytes: number | undefined): string =>
+  'the forked process ended itself because memory ran short for the server' +
+  (maxRssBytes === undefined ? '' : `; it had ${formatBytes(maxRssBytes)} then`);
 
 const failure = (reason: string, code = 'WSGUARD_FORK_FAILED'): Failed =>
   failed(code, `the forked process wrote no complete snapshot: ${reason}`);

@@ -14,13 +14,15 @@ import type {
   Headroom,
   Refused,
 } from '../types/index.ts';
-import { predictCost, redactionRssBytes } from './predict-cost.ts';
+import { predictCost, predictSpill, redactionBytes } from './predict-cost.ts';
 
 export interface CaptureAllowed {
   readonly outcome: 'allowed';
   readonly method: CaptureMethod;
   /** The predicted cost. */
   readonly cost: CaptureCost;
+  /** Bound of the file to which working memory moves; null when memory is expected to suffice. */
+  readonly maxSpillBytes: number | null;
   /** Why the snapshot is not taken in a forked process; null when it is. */
   readonly notForkedBecause: string | null;
 }
@@ -60,12 +62,45 @@ function decideFork(
 ): CaptureAllowed | Refused {
   if (readings.forkUnavailable !== null) return refused(`cannot fork: ${readings.forkUnavailable}`);
   const cost = predictCost(readings, learned, 'fork');
-  return (
-    checkPause(cost, budget, 'fork') ??
-    checkMemory(cost, readings, true) ??
-    checkDisk(cost.fileBytes / MIN_GZIP_RATIO, readings) ??
-    allowed('fork', cost)
-  );
+  const pause = checkPause(cost, budget, 'fork');
+  if (pause !== null) return pause;
+  const shortage = checkMemory(cost, readings, true);
+  if (shortage !== null) return decideSpill(cost, shortage, readings, budget);
+  return checkDisk(cost.fileBytes / MIN_GZIP_RATIO, readings) ?? allowed('fork', cost);
+}
+
+/**
+ * After a forked child ended itself for lack of memory: whether a second one may move its working memory to a file. The readings
+ * are new ones.
+ */
+export const decideAfterShortage = (
+  shortage: Refused,
+  readings: CaptureReadings,
+  budget: CaptureBudget,
+  { learned }: CaptureState,
+): CaptureAllowed | Refused =>
+  decideSpill(predictCost(readings, learned, 'fork'), shortage, readings, budget);
+
+/** The child's memory can move to a file where it does not fit: that takes less memory, more disk and more time. */
+function decideSpill(
+  cost: CaptureCost,
+  shortage: Refused,
+  readings: CaptureReadings,
+  budget: CaptureBudget,
+): CaptureAllowed | Refused {
+  const off = budget.noSpillBecause ?? readings.spillUnavailable;
+  if (off !== null) return { ...shortage, reason: `${shortage.reason}; it cannot move to a file: ${off}` };
+  const spill = predictSpill(readings);
+  const needBytes = spill.rssBytes + redactionBytes(cost.fileBytes);
+  const haveBytes = headroomBytes(readings);
+  if (haveBytes !== null && needBytes > haveBytes)
+    return refused(
+      `needs ${formatBytes(needBytes)} of memory also when the rest moves to a file, ${formatBytes(haveBytes)} available; ` +
+        `${formatBytes(needBytes - haveBytes)} more would be enough`,
+      { needBytes, haveBytes },
+    );
+  const disk = checkDisk(spill.fileBytes + cost.fileBytes / MIN_GZIP_RATIO, readings);
+  return disk ?? { ...allowed('fork', cost), maxSpillBytes: spill.fileBytes };
 }
 
 function decideInProcess(
@@ -87,6 +122,7 @@ const allowed = (method: CaptureMethod, cost: CaptureCost): CaptureAllowed => ({
   outcome: 'allowed',
   method,
   cost,
+  maxSpillBytes: null,
   notForkedBecause: null,
 });
 
@@ -102,9 +138,17 @@ function bothRefused(forked: Refused, inProcess: Refused): Refused {
     : refused(reason, { needBytes, haveBytes });
 }
 
-function checkSettings(budget: CaptureBudget, { isRunning, filesKept }: CaptureState): Refused | null {
+function checkSettings(
+  budget: CaptureBudget,
+  { isRunning, filesKept, filesOfLeak = 0 }: CaptureState,
+): Refused | null {
+  const { maxFilesOfLeak = Infinity } = budget;
   if (budget.method === 'off') return refused('snapshots are switched off (WSGUARD_SNAPSHOT=off)');
   if (isRunning) return refused('another snapshot is being taken');
+  if (filesOfLeak >= maxFilesOfLeak)
+    return refused(
+      `${filesOfLeak} snapshots of this leak were taken within a day, the limit is ${maxFilesOfLeak}`,
+    );
   if (filesKept < budget.maxFiles) return null;
   return refused(`${filesKept} snapshot files are kept, the limit is ${budget.maxFiles}`);
 }
@@ -147,7 +191,7 @@ function checkMemory(
   hasRedaction: boolean,
 ): Refused | null {
   const haveBytes = headroomBytes(readings);
-  const needBytes = (rssBytes + (hasRedaction ? redactionRssBytes(fileBytes) : 0)) / USABLE_SHARE;
+  const needBytes = (rssBytes + (hasRedaction ? redactionBytes(fileBytes) : 0)) / USABLE_SHARE;
   if (haveBytes === null || needBytes <= haveBytes) return null;
   return refused(
     `needs ${formatBytes(needBytes)} of memory for about ${formatCount(nodes)} objects, ` +

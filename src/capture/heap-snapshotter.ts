@@ -5,6 +5,7 @@
  */
 import { openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
 import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder } from '../core/folders.ts';
@@ -26,10 +27,12 @@ import { smallObjectBytes } from './predict-cost.ts';
 import {
   createRawFile,
   diskFreeBytes,
+  nearestFolder,
   refusedDirectory,
   removeRawFile,
   unusedName,
 } from './snapshot-files.ts';
+import { spillUnavailableReason } from './spill-file.ts';
 
 export interface HeapSnapshotterOptions {
   readonly limits: () => CaptureLimits;
@@ -137,6 +140,7 @@ interface InputOptions {
 /** Inputs to the capture decision, of this thread and of the disk of `dir`. Takes about 30 us. */
 function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions): CaptureReadings {
   const { rss, heapTotal, external } = process.memoryUsage();
+  const { active, idle } = performance.eventLoopUtilization();
   return {
     ...readHeap(),
     heapCapacityBytes: limits.heapCapacityBytes,
@@ -146,6 +150,8 @@ function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions)
     slackBytes: Math.max(0, rss - heapTotal - external),
     rssBytes: rss,
     diskFreeBytes: diskFreeBytes(resolve(dir)),
+    spillUnavailable: spillUnavailableReason(nearestFolder(resolve(root))),
+    loop: { activeMs: active, atMs: active + idle },
     nodeMajor: Number.parseInt(process.versions.node, 10),
     forkUnavailable,
     directoryRefused: refusedDirectory(resolve(root)),

@@ -27,6 +27,20 @@ const COST_PER_NODE: readonly { minMajor: number; us: number; rssBytes: number }
   { minMajor: 22, us: 4.2, rssBytes: 460 },
 ];
 const COST_PER_NODE_BEFORE_22 = { us: 4.8, rssBytes: 480 };
+/** Measured with `npm run bench -- snapshot-memory` on Node 20 to 26: 260 to 390. */
+const FORK_RSS_BYTES_PER_NODE = 400;
+/**
+ * V8 makes a name for each index of the longest array or map of the heap, and keeps a buffer of 1 KiB for each (measured:
+ * 590 MB for one map of 200,000 entries, 170 MB for as many objects in small arrays).
+ */
+const INDEX_NAME_BYTES = 1040;
+const SLOT_BYTES = 8;
+/**
+ * Share of the slots in large objects that have such a name: arrays of more than 128 KiB are large objects, but so are long
+ * strings, and not all slots are used. Measured: 0.4 to 0.8 with one map or array, 0 with many. A forked child
+ * keeps the used part of each buffer only (native/src/name-buffers.c).
+ */
+const NAMED_SLOTS_SHARE: Readonly<Record<CaptureMethod, number>> = { fork: 0.02, inprocess: 0.75 };
 /** V8's tables for a snapshot have this size at the start. */
 const MIN_RSS_BYTES = 16 * MIB;
 /** An earlier snapshot leaves its memory with malloc; a second snapshot reused nearly all of it (measured). */
@@ -39,16 +53,37 @@ const FORK_BASE_MS = 5;
 /** The server copied 60 to 125 MB of pages in the first second after a fork, and nearly none later (measured). */
 const MAX_COPIED_BYTES = 125 * MIB;
 
+/**
+ * With this much memory a heap of 40 MB was written in 26 s in a container of 300 MB (`npm run bench -- containers`). With less,
+ * the file is read and written so often that a capture takes minutes.
+ */
+const SPILL_MEMORY_PER_HEAP_BYTE = 1.7;
+const SPILL_BASE_BYTES = 40 * MIB;
+/** Measured: 10 times the live heap. */
+const SPILL_FILE_BYTES_PER_HEAP_BYTE = 12;
+
 /** A Node process with the code of the analysis, before it reads a file. */
 const CHILD_BASE_BYTES = 72 * MIB;
 /** Measured on pairs of files of 18, 73, 225 and 678 MB together: a peak RSS of 85, 185, 368 and 890 MB. */
 const ANALYSIS_BYTES_PER_FILE_BYTE = 1.25;
-/** Redaction keeps a few bytes for each node and streams the rest. */
-const REDACTION_BYTES_PER_FILE_BYTE = 0.3;
+/** Measured with `npm run bench -- audit`, plus the syntax trees of source files. */
+const CENSUS_BASE_BYTES = 128 * MIB;
+const CENSUS_BYTES_PER_FILE_BYTE = 0.7;
+/**
+ * Redaction keeps 3 bytes for each node and a byte for each string, and streams the rest. Measured on files of 15, 85 and 220 MB
+ * (docs/captures.md): 19, 27 and 33 MB of private memory. The Node executable is in memory already, for the parent.
+ */
+const REDACTION_BASE_BYTES = 20 * MIB;
+const REDACTION_BYTES_PER_FILE_BYTE = 0.08;
 /** The part of the child's memory that is V8's heap; the rest are typed arrays outside it. */
 const CHILD_HEAP_SHARE = 0.5;
 /** Chosen: the code of the analysis needs some heap whatever the size of the file. */
 const MIN_CHILD_HEAP_MIB = 96;
+
+export interface SpillCost {
+  readonly rssBytes: number;
+  readonly fileBytes: number;
+}
 
 /** A measured cost of this process predicts better than the table: the same method's, and for objects also the other's. */
 export function predictCost(
@@ -63,20 +98,32 @@ export function predictCost(
   const nodes = predictNodes(smallObjectBytes(readings), counted);
   const usPerNode = last === null ? perNode.us : (last.cpuMs * 1000) / last.nodes;
   const cpuMs = (nodes * usPerNode) / 1000;
+  const rssBytesPerNode = method === 'fork' ? FORK_RSS_BYTES_PER_NODE : perNode.rssBytes;
   return {
     nodes: Math.round(nodes),
     pauseMs: method === 'fork' ? forkPauseMs(readings.rssBytes, last) : cpuMs,
     cpuMs,
     rssBytes:
       MIN_RSS_BYTES +
-      Math.max(0, nodes * perNode.rssBytes - reusableBytes(readings, last, method)) +
+      Math.max(0, nodes * rssBytesPerNode - reusableBytes(readings, last, method)) +
+      indexNamesBytes(readings, method) +
       (method === 'fork' ? Math.min(readings.rssBytes, MAX_COPIED_BYTES) : 0),
     fileBytes: nodes * (counted === null ? FILE_BYTES_PER_NODE : counted.fileBytes / counted.nodes),
   };
 }
 
+/** The need of a capture whose working memory moves to a file. */
+export const predictSpill = ({ heapBytes }: Pick<CaptureReadings, 'heapBytes'>): SpillCost => ({
+  rssBytes: Math.round(SPILL_BASE_BYTES + SPILL_MEMORY_PER_HEAP_BYTE * heapBytes),
+  fileBytes: Math.round(SPILL_FILE_BYTES_PER_HEAP_BYTE * heapBytes),
+});
+
 const usable = (learned: LearnedCost | null): LearnedCost | null =>
   learned !== null && learned.nodes > 0 && learned.smallObjectBytes > 0 ? learned : null;
+
+function indexNamesBytes({ largeObjectBytes }: CaptureReadings, method: CaptureMethod): number {
+  return (largeObjectBytes / SLOT_BYTES) * INDEX_NAME_BYTES * NAMED_SLOTS_SHARE[method];
+}
 
 /** A slow machine is slow at every fork, so the last pause counts when it was longer than the table says. */
 function forkPauseMs(rssBytes: number, last: LearnedCost | null): number {
@@ -114,9 +161,13 @@ export const analysisRssBytes = (fileBytes: readonly number[]): number =>
     CHILD_BASE_BYTES + ANALYSIS_BYTES_PER_FILE_BYTE * fileBytes.reduce((sum, bytes) => sum + bytes, 0),
   );
 
-/** Peak RSS of the process that redacts a file of this size. */
-export const redactionRssBytes = (fileBytes: number): number =>
-  Math.round(CHILD_BASE_BYTES + REDACTION_BYTES_PER_FILE_BYTE * fileBytes);
+/** Peak RSS of the process that takes a census of a snapshot of this size. */
+export const censusRssBytes = (fileBytes: number): number =>
+  Math.round(CENSUS_BASE_BYTES + CENSUS_BYTES_PER_FILE_BYTE * fileBytes);
+
+/** Peak private memory of the process that redacts a file of this size. */
+export const redactionBytes = (fileBytes: number): number =>
+  Math.round(REDACTION_BASE_BYTES + REDACTION_BYTES_PER_FILE_BYTE * fileBytes);
 
 /** `--max-old-space-size` of a child process with this peak RSS. */
 export const childHeapMib = (rssBytes: number): number =>

@@ -69,12 +69,17 @@ export function removeRawFile(file: string): void {
   if (basename(dirname(file)) === RAW_FOLDER) removeEmptyFolder(dirname(file));
 }
 
-/** Disk space that this user may use in the directory, or in its nearest ancestor that exists; null when unknown. */
-export function diskFreeBytes(dir: string): number | null {
+/** The directory, or its nearest ancestor that exists. */
+export function nearestFolder(dir: string): string {
   let folder = dir;
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+/** Disk space that this user may use in the directory; null when unknown. */
+export function diskFreeBytes(dir: string): number | null {
   try {
-    const { bavail, bsize } = statfsSync(folder);
+    const { bavail, bsize } = statfsSync(nearestFolder(dir));
     return bavail * bsize;
   } catch {
     return null;
@@ -94,11 +99,11 @@ export function refusedDirectory(dir: string): string | null {
   return offFile === undefined ? null : `snapshots are switched off by the file ${offFile}`;
 }
 
-/** Number of snapshots of the last day in the directory and one level below. */
-export const countSnapshotsOfDay = (dir: string, wallMs: number, dayMs: number): number =>
+/** The snapshots of the last day in the directory and one level below. */
+export const snapshotsOfDay = (dir: string, wallMs: number, dayMs: number): SnapshotFile[] =>
   [dir, ...namesIn(dir).map((name) => join(dir, name))]
     .flatMap(listSnapshots)
-    .filter((snapshot) => wallMs - snapshot.wallMs < dayMs).length;
+    .filter((snapshot) => wallMs - snapshot.wallMs < dayMs);
 
 export interface SnapshotFile {
   readonly file: string;

@@ -3,16 +3,18 @@
  * checked to its last byte.
  */
 
-import { createReadStream } from 'node:fs';
+import { closeSync, read } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { promisify } from 'node:util';
 import { removeFile } from '../core/folders.ts';
-import type { SnapshotHeader } from '../heapsnapshot/header.ts';
 import { openSnapshot } from '../heapsnapshot/open-snapshot.ts';
-import { Tokenizer } from '../heapsnapshot/tokenizer.ts';
-import { GZIP_LEVEL, redact } from './redact-file.ts';
+import { readToEnd, syncFile } from '../heapsnapshot/written-file.ts';
+import { redact } from './redact-file.ts';
+import { writeChunks } from './write-chunks.ts';
+
+const readAsync = promisify(read);
+/** The capacity of a pipe (pipe(7)). */
+const PIPE_BYTES = 1 << 16;
 
 export interface StoreJob {
   /** A path, or the descriptor of a pipe. */
@@ -42,7 +44,7 @@ export async function storeSnapshot(job: StoreJob, onReady: () => void): Promise
     onReady();
     await copyInto(handle, job);
     // Without this a crash of the machine could leave a file with its final name and no content.
-    await sync(job.to);
+    await syncFile(job.to);
     return await readToEnd(job.to);
   } catch (error) {
     removeFile(job.to);
@@ -56,40 +58,21 @@ async function copyInto(handle: FileHandle, { from, redact: isRedacted, gzip }: 
   const { chunks } =
     typeof from === 'string'
       ? await openSnapshot(from, process.stdin)
-      : await openSnapshot('-', createReadStream('', { fd: from }));
-  const source = Readable.from(isRedacted ? redact(chunks).copy : copied(chunks));
-  const gzips = gzip ? [createGzip({ level: GZIP_LEVEL })] : [];
-  await pipeline([source, ...gzips, handle.createWriteStream()]);
+      : await openSnapshot('-', readDescriptor(from));
+  const source = isRedacted ? redact(chunks).copy : chunks;
+  await writeChunks(source, handle.createWriteStream(), { gzip });
 }
 
-/** The reader reuses its two buffers, and a stream keeps more than two chunks. */
-async function* copied(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
-}
-
-/** The tokenizer throws unless every row and every string is there. */
-async function readToEnd(file: string): Promise<StoredSnapshot> {
-  let header: SnapshotHeader | null = null;
-  const tokenizer = new Tokenizer({
-    header: (value) => void (header = value),
-    numbers: () => undefined,
-    string: () => undefined,
-  });
-  let unpackedBytes = 0;
-  const { chunks } = await openSnapshot(file, process.stdin);
-  for await (const chunk of chunks) {
-    unpackedBytes += chunk.length;
-    tokenizer.write(chunk);
-  }
-  tokenizer.end();
-  return { nodes: (header as SnapshotHeader | null)?.nodeCount ?? 0, unpackedBytes };
-}
-
-async function sync(file: string): Promise<void> {
-  const handle = await open(file, 'r');
+/** A read stream would allocate a buffer for each chunk. */
+async function* readDescriptor(descriptor: number): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(PIPE_BYTES);
   try {
-    await handle.sync();
+    for (;;) {
+      const { bytesRead } = await readAsync(descriptor, buffer, 0, PIPE_BYTES, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }

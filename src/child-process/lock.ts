@@ -10,7 +10,7 @@ import { readSmallRegularFile } from '../core/files.ts';
 import { makePrivateFolder, removeFile, replaceFile } from '../core/folders.ts';
 import { isProcessAlive } from '../core/process.ts';
 import type { Stop } from '../types/index.ts';
-import { ANALYSIS, CENSUS, REDACTION } from './entries.ts';
+import { ANALYSIS, CENSUS, REDACTION, RENUMBERING } from './entries.ts';
 
 interface Holder {
   /** Containers that share the directory have pids of their own. */
@@ -78,13 +78,21 @@ export function clearStaleLock(dir: string, wallMs: number): void {
   if (existsSync(file)) ignoreErrors(() => removeIfStale(file, wallMs));
 }
 
-/** Call it at the exit of the owner: its watcher thread no longer supervises the child. */
-export function releaseLockOnExit(dir: string): void {
+/** Call it at the exit of the process, and after the death of its watcher: nothing supervises the child then. */
+export function releaseLockOfThisProcess(dir: string): void {
+  const holder = holderInThisProcess(dir);
+  if (holder === null) return;
+  endOrphan(holder.child);
+  removeFile(join(dir, NAME));
+}
+
+/** Whether another job of this process holds the lock, on any of its threads. */
+export const isLockedByThisProcess = (dir: string): boolean => holderInThisProcess(dir) !== null;
+
+function holderInThisProcess(dir: string): Holder | null {
   const file = join(dir, NAME);
   const holder = existsSync(file) ? read(file) : null;
-  if (holder === null || holder.owner !== process.pid || holder.host !== hostname()) return;
-  endOrphan(holder.child);
-  removeFile(file);
+  return holder !== null && holder.owner === process.pid && holder.host === hostname() ? holder : null;
 }
 
 /** A lock is stale when its owner or its child is dead. Ends the child of a dead owner. */
@@ -110,7 +118,10 @@ function orphanSignalOf(pid: number): NodeJS.Signals | null {
   try {
     if (pid <= 0) return null;
     const words = readSmallRegularFile(`/proc/${pid}/cmdline`, MAX_CMDLINE_BYTES).split('\0');
-    return [ANALYSIS, CENSUS, REDACTION].find(({ script }) => words.includes(script))?.orphanSignal ?? null;
+    return (
+      [ANALYSIS, CENSUS, REDACTION, RENUMBERING].find(({ script }) => words.includes(script))?.orphanSignal ??
+      null
+    );
   } catch {
     return null;
   }

@@ -1,5 +1,5 @@
 /**
- * Runs a script in a child process that must not hurt its parent. The child has the lowest priority, is the first victim
+ * Runs a script in a child process that must not hurt its parent. The child has a low priority, is the first victim
  * of the OOM killer, and is ended when it or the machine runs short of memory, or at its deadline.
  */
 
@@ -11,16 +11,19 @@ import type { Socket } from 'node:net';
 import { readSmallRegularFile } from '../core/files.ts';
 import { formatBytes, formatDuration } from '../core/format.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
+import { atExit } from '../core/process-events.ts';
+import { isPidTaken } from '../core/process.ts';
 import type { Clock, Failed, Refused, Stop } from '../types/index.ts';
 import { throttle } from './cpu-share.ts';
 
 export interface ChildOptions {
   /** Gets `job` as JSON on stdin, writes its result to stdout and errors to stderr. */
   readonly script: string;
+  readonly nodeFlags?: readonly string[];
   readonly job: unknown;
-  /** Limit of V8's heap. Typed arrays are outside it, so the RSS is watched too. */
+  /** Limit of V8's heap. Typed arrays are outside it, so all private memory is watched too. */
   readonly heapMib: number;
-  readonly maxRssBytes: number;
+  readonly maxPrivateBytes: number;
   /** The child is ended when less memory than this is left on the machine or in the container. */
   readonly reserveBytes: number;
   /** Memory that is left; null when unknown. */
@@ -46,6 +49,12 @@ const MAX_STDOUT_BYTES = 8 << 20;
 const MAX_STDERR_BYTES = 64 << 10;
 const MAX_PROC_STATUS_BYTES = 64 << 10;
 const LOWEST_PRIORITY = 19;
+/**
+ * The priority of the forked child that writes into `input` (`native/src/child.c`). It keeps copied pages of the server in
+ * memory until its reader has everything. On a busy core a process of this priority gets a tenth of it, one of the lowest
+ * a hundredth: a census of 80 MB then took 100 s (measured).
+ */
+const READER_PRIORITY = 10;
 const WORST_OOM_SCORE = '1000';
 /** Variables that a Node process needs. NODE_OPTIONS is not among them: it would load the application's preloads. */
 const ENVIRONMENT = [
@@ -87,14 +96,25 @@ export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutc
     );
     child.on('error', (error) => finish(failureFrom(error, 'WSGUARD_ANALYSIS_FAILED')));
     child.on('close', (code, signal) => finish(outcomeOf(code, signal, output)));
-    if (child.pid !== undefined) stops.push(...watch(child.pid, options, clock, end), endWithParent(child));
+    if (child.pid === undefined) return;
+    const checkExit = (): void => void (isExitLost(child) && finish(outcomeWithoutCode(output)));
+    stops.push(...watch(child.pid, options, clock, end), endWithParent(child));
+    stops.push(clock.every(WATCH_MS, checkExit));
   });
 }
 
-function start({ script, job, heapMib, keepAlive, input, onStart }: ChildOptions): ChildProcess {
+function start({
+  script,
+  nodeFlags = [],
+  job,
+  heapMib,
+  keepAlive,
+  input,
+  onStart,
+}: ChildOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
-  const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1'];
+  const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1', ...nodeFlags];
   const child = spawn(process.execPath, [...flags, script], {
     env,
     stdio: ['pipe', 'pipe', 'pipe', ...(input === undefined ? [] : [input])],
@@ -107,17 +127,17 @@ function start({ script, job, heapMib, keepAlive, input, onStart }: ChildOptions
   }
   child.stdin?.end(JSON.stringify(job));
   if (child.pid !== undefined) {
-    lowerPriority(child.pid);
+    lowerPriority(child.pid, input === undefined ? LOWEST_PRIORITY : READER_PRIORITY);
     onStart?.(child.pid);
   }
   return child;
 }
 
 /** Both need no rights. They fail without /proc, and when the child has ended already. */
-function lowerPriority(pid: number): void {
+function lowerPriority(pid: number, priority: number): void {
   const tasks = [
     () => writeFileSync(`/proc/${pid}/oom_score_adj`, WORST_OOM_SCORE),
-    () => setPriority(pid, LOWEST_PRIORITY),
+    () => setPriority(pid, priority),
   ];
   for (const task of tasks) {
     try {
@@ -152,13 +172,13 @@ function watch(
   clock: Clock,
   end: (because: Refused | Failed) => void,
 ): Stop[] {
-  const { maxRssBytes, reserveBytes, headroom, deadlineMs, share } = options;
+  const { maxPrivateBytes, reserveBytes, headroom, deadlineMs, share } = options;
   const checkMemory = (): void => {
-    const rssBytes = readRssBytes(pid);
+    const usedBytes = readPrivateBytes(pid);
     const leftBytes = headroom();
-    if (rssBytes !== null && rssBytes > maxRssBytes) {
-      const reason = `ended because it took ${formatBytes(rssBytes)} of memory, the limit was ${formatBytes(maxRssBytes)}`;
-      end(refused(reason, { needBytes: rssBytes, haveBytes: maxRssBytes }));
+    if (usedBytes !== null && usedBytes > maxPrivateBytes) {
+      const reason = `ended because it took ${formatBytes(usedBytes)} of memory, the limit was ${formatBytes(maxPrivateBytes)}`;
+      end(refused(reason, { needBytes: usedBytes, haveBytes: maxPrivateBytes }));
     } else if (leftBytes !== null && leftBytes < reserveBytes) {
       const reason = `ended because memory ran short: needs ${formatBytes(reserveBytes)} in reserve, ${formatBytes(leftBytes)} available`;
       end(refused(reason, { needBytes: reserveBytes, haveBytes: leftBytes }));
@@ -169,18 +189,30 @@ function watch(
   return [clock.every(WATCH_MS, checkMemory), clock.after(deadlineMs, endLate), throttle(pid, share, clock)];
 }
 
+/**
+ * An addon of the application that waits for all children takes the exit code from Node, and then no event comes. The child
+ * is gone without an event when its pid is free and its output has ended.
+ */
+const isExitLost = (child: ChildProcess): boolean =>
+  child.exitCode === null &&
+  child.signalCode === null &&
+  child.stdout?.readableEnded === true &&
+  child.pid !== undefined &&
+  !isPidTaken(child.pid);
+
 /** An orderly exit of the parent ends the child, which may be halted at that moment. */
 function endWithParent(child: ChildProcess): Stop {
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  return () => void process.off('exit', kill);
+  return atExit(() => void child.kill('SIGKILL'));
 }
 
-/** Null without /proc, and when the process has ended. */
-function readRssBytes(pid: number): number | null {
+/**
+ * Memory that only this process has. The pages of the Node executable are those of the parent. Null without /proc, and when
+ * the process has ended.
+ */
+function readPrivateBytes(pid: number): number | null {
   try {
     const status = readSmallRegularFile(`/proc/${pid}/status`, MAX_PROC_STATUS_BYTES);
-    const kib = /^VmRSS:\s+(\d+)/m.exec(status)?.[1];
+    const kib = /^RssAnon:\s+(\d+)/m.exec(status)?.[1];
     return kib === undefined ? null : Number(kib) * 1024;
   } catch {
     return null;
@@ -194,15 +226,21 @@ function outcomeOf(code: number | null, signal: NodeJS.Signals | null, output: O
   const line = errorLine(output.stderr);
   return failed(
     /\bWSGUARD_[A-Z_]+/.exec(line)?.[0] ?? 'WSGUARD_ANALYSIS_FAILED',
-    signal === null ? `exit code ${code}: ${line}` : `ended by ${signal}: ${line}`,
+    [signal === null ? `exit code ${code}` : `ended by ${signal}`, line].filter(Boolean).join(': '),
   );
 }
+
+/** The scripts write their whole result at once, so a result that is there is complete. */
+const outcomeWithoutCode = (output: Output): ChildOutcome =>
+  output.stdout.trim() === ''
+    ? failed('WSGUARD_ANALYSIS_FAILED', `ended without a result: ${errorLine(output.stderr)}`)
+    : outcomeOf(reportedFailure(output.stdout) === null ? 0 : 1, null, output);
 
 /** The scripts report an expected failure as JSON: `{"error":{"code","message","hint"}}`. */
 function reportedFailure(stdout: string): Failed | null {
   try {
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string; hint?: string } };
-    return failed(error.code, [error.message, error.hint ?? ''].join(' ').trim());
+    return failed(error.code, [error.message, error.hint].filter(Boolean).join('. '));
   } catch {
     return null;
   }

@@ -76,7 +76,7 @@ class ConfigBuilder {
   }
 }
 
-/** Compares without the common prefix, which would make WSGUARD_PING the nearest name of WSGUARD_SPILL. */
+/** Compares without the common prefix, which would make WSGUARD_PING the nearest name of WSGUARD_FORK. */
 function nearestEnvName(name: string): string | null {
   const suffixes = ENV_NAMES.map((known) => known.slice(ENV_PREFIX.length));
   const nearest = nearestName(name.slice(ENV_PREFIX.length), suffixes);

@@ -119,6 +119,12 @@ export const SCHEMA = {
     min: 0,
     max: 600_000,
   }),
+  spill: choice(
+    'WSGUARD_SPILL',
+    ['auto', 'off'],
+    'auto',
+    'Where memory is too short for a forked snapshot, its working memory moves to a file in `WSGUARD_DIR`: about 10 times the live heap, readable by this user only, without a name, gone with the snapshot. It holds parts of the heap that are not masked. `off`: such a snapshot is refused.',
+  ),
   snapshotBaseline: choice(
     'WSGUARD_SNAPSHOT_BASELINE',
     ['off', 'on'],
@@ -127,7 +133,7 @@ export const SCHEMA = {
   ),
   audit: setting<'auto' | 'off' | number>('WSGUARD_AUDIT', 'choice', 'auto', {
     meaning:
-      'Takes censuses of containers by itself: it counts the entries of every map, set, array and list in the heap, in a forked process, and compares the counts. A number: minutes between two, the first 20 min after the start. `auto`: none yet; a later version takes them 20 min after the start, 40 min later, 2 h later and daily. `agent.audit()` works with every value.',
+      'Takes censuses of containers by itself: it counts the entries of every map, set, array and list in the heap, in a forked process, and compares the counts. `auto`: 20 min after the start, 40 min later, 2 h later, then daily, and every 20 min while a leak is suspected. A number: minutes between two, the first 20 min after the start. `off`: none. `agent.audit()` works with every value.',
     choices: ['auto', 'off'],
     min: 5,
     max: 10_080,
@@ -160,7 +166,7 @@ export const SCHEMA = {
   }),
   s3Bucket: setting<string | null>('WSGUARD_S3_BUCKET', 'string', null, {
     meaning:
-      'S3 bucket that receives snapshot files, each as `<prefix>/<alert id>/<file>`. Credentials come from the AWS variables, see [S3](deployment.md#snapshots-in-an-s3-bucket).',
+      'S3 bucket that receives snapshot files, each as `<prefix>/<alert id>/<file>`, from one of all instances with the same leak. Credentials come from the AWS variables, see [S3](deployment.md#snapshots-in-an-s3-bucket).',
     pattern: /^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9]$/,
     expected: 'the name of a bucket, without s3:// and without a path',
   }),

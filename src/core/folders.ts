@@ -1,5 +1,5 @@
 /** Creates and checks the private folders of the agent, and replaces and removes its files. */
-import { randomBytes } from 'node:crypto';
+import type * as Crypto from 'node:crypto';
 import {
   chmodSync,
   lstatSync,
@@ -123,7 +123,11 @@ export function replaceFile(file: string, text: string): void {
 }
 
 const RANDOM_BYTES = 12;
-const randomName = (): string => randomBytes(RANDOM_BYTES).toString('hex');
+/** Loads `node:crypto` with the first file: many servers never write one, and do not use it themselves. */
+function randomName(): string {
+  const { randomBytes } = require('node:crypto') as typeof Crypto;
+  return randomBytes(RANDOM_BYTES).toString('hex');
+}
 
 /** Undefined where there is no such path, or where a file stands in the place of one of its folders. */
 function statOf(path: string): Stats | undefined {

@@ -1,6 +1,6 @@
 /**
  * The guard runs the agent's code inside the application. An error of ours is counted and never thrown into the
- * application; a part of the agent that fails repeatedly is switched off.
+ * application; a part of the agent that fails repeatedly is switched off, unless the process lacks a resource.
  */
 export interface Guard {
   /** Returns the result of `task`; `fallback` after an error, and always for a part that is switched off. */
@@ -19,6 +19,8 @@ export type OnFault = (fault: { part: string; error: unknown; switchedOff: boole
 
 /** This many faults without a success between them switch a part off. */
 const MAX_FAULTS_IN_A_ROW = 5;
+/** The process or the machine has run out of something. That passes, and the part works again. */
+const EXHAUSTION_CODES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EAGAIN']);
 /** The names of parts are constants in our code; the bound guards against a name with a variable in it. */
 const MAX_PARTS = 200;
 
@@ -32,7 +34,7 @@ export function createGuard(onFault: OnFault): Guard {
     const row = (inARow.get(part) ?? 0) + 1;
     total.set(part, (total.get(part) ?? 0) + 1);
     inARow.set(part, row);
-    const switchedOff = row >= MAX_FAULTS_IN_A_ROW;
+    const switchedOff = row >= MAX_FAULTS_IN_A_ROW && !isExhaustion(error);
     if (switchedOff) off.add(part);
     if (row > 1 && !switchedOff) return;
     try {
@@ -75,3 +77,6 @@ export function createGuard(onFault: OnFault): Guard {
     isOff: (part) => off.has(part),
   };
 }
+
+const isExhaustion = (error: unknown): boolean =>
+  error instanceof Error && EXHAUSTION_CODES.has((error as NodeJS.ErrnoException).code ?? '');

@@ -2,6 +2,8 @@
  * Reads built-in collections without running code of the application: it uses the methods of Map, Set and EventEmitter as
  * they were at the preload. A subclass can override `size` and iterators, and an application can replace `next`.
  */
+import { EventEmitter } from 'node:events';
+
 const { apply, get, getOwnPropertyDescriptor } = Reflect;
 
 /** An entry ends the visit by returning false. */
@@ -18,6 +20,10 @@ const mapHas = methodOf(Map.prototype, 'has');
 const setHas = methodOf(Set.prototype, 'has');
 const nextOfMap = methodOf(new Map().entries(), 'next');
 const nextOfSet = methodOf(new Set().values(), 'next');
+/** The owner of the two methods below. */
+export const EMITTER_PROTOTYPE: object = EventEmitter.prototype;
+export const emitterOn = methodOf(EMITTER_PROTOTYPE, 'on');
+export const emitterRemoveListener = methodOf(EMITTER_PROTOTYPE, 'removeListener');
 export const mapSet = methodOf(Map.prototype, 'set');
 export const setAdd = methodOf(Set.prototype, 'add');
 export const arrayPush = methodOf(Array.prototype, 'push');

@@ -1,4 +1,5 @@
 /** Facts about processes that the kernel or Node's permission model decides. */
+import { readFileSync } from 'node:fs';
 
 /**
  * True when Node's permission model allows `scope`, or is off. Call it on the application thread: Node does not pass
@@ -11,12 +12,24 @@ export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write' | 'child', 
   return permission === undefined || permission.has(scope, reference);
 }
 
+/** A process that has ended keeps its pid until its parent asks for its exit code, but it is not alive. */
+export const isProcessAlive = (pid: number): boolean => isPidTaken(pid) && !hasEnded(pid);
+
 /** Signal 0 only checks. EPERM means that the process exists and belongs to another user. */
-export function isProcessAlive(pid: number): boolean {
+export function isPidTaken(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** False without /proc. */
+function hasEnded(pid: number): boolean {
+  try {
+    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
   }
 }

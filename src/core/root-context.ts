@@ -4,7 +4,16 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 
-type Run = <T>(task: () => T) => T;
+/** Node keeps the stores of a resource under these symbols: one for each storage until Node 22, one for all from Node 24 on. */
+const STORES = new Set(['kResourceStore', 'context_frame']);
 
-/** Bound when the package is loaded, which is before the application runs anything in a context. */
-export const runInRootContext = AsyncResource.bind((task: () => unknown) => task()) as Run;
+/** The application can load the package within a request too, so that the resource is made in that context. */
+function withoutStores(resource: AsyncResource): AsyncResource {
+  for (const symbol of Object.getOwnPropertySymbols(resource))
+    if (STORES.has(symbol.description ?? '')) Reflect.set(resource, symbol, undefined);
+  return resource;
+}
+
+const root = withoutStores(new AsyncResource('wsguard'));
+
+export const runInRootContext = <T>(task: () => T): T => root.runInAsyncScope(task);

@@ -24,8 +24,8 @@ const DATA: readonly (readonly [RegExp, string])[] = [
   // A query, or the value of a key.
   [/\?.*$/s, `?${PLACEHOLDER}`],
   [/=[^\s&;,|]+/g, `=${PLACEHOLDER}`],
-  // An email address or another name with a host.
-  [/[^\s:/|,;<>()"']+(?:@|%40)[^\s:/|,;<>()"'?]+/gi, PLACEHOLDER],
+  // An email address or another name with a host. It begins a word: a search from each letter of a long one takes milliseconds.
+  [/(?<![^\s:/|,;<>()"'])[^\s:/|,;<>()"']+(?:@|%40)[^\s:/|,;<>()"'?]+/gi, PLACEHOLDER],
   // UUIDs and hexadecimal ids.
   [/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/gi, PLACEHOLDER],
   [/\b(?=[\da-f]*\d)[\da-f]{12,}\b/gi, PLACEHOLDER],
@@ -63,3 +63,7 @@ export function publicName(name: string): string {
   text = text.replace(/[\t\n]/g, ' ').replace(UNSAFE, escapeUnit);
   return text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS - 1)}…` : text;
 }
+
+/** The first characters, as a text of its own: V8 keeps the complete string in memory behind the result of `slice`. */
+export const startOf = (text: string, maxChars: number): string =>
+  text.length <= maxChars ? text : text.slice(0, maxChars).split('').join('');

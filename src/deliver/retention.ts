@@ -164,13 +164,14 @@ async function readFolder(path: string): Promise<KeptFolder | null> {
   }
   if (files.length + snapshots.length === 0) return null;
   const newest = [...files, ...(files.length === 0 ? snapshots : [])].toSorted(byTime).at(-1)!;
-  const fingerprint = content === 'report' ? fingerprintOf(join(path, REPORT)) : null;
+  const fingerprint = content === 'report' ? reportedFingerprint(path) : null;
   return { path, content, writtenMs: newest.writtenMs, fingerprint, files, snapshots };
 }
 
-function fingerprintOf(report: string): string | null {
+/** Fingerprint of the alert whose report is in the folder; null without a report. */
+export function reportedFingerprint(folder: string): string | null {
   try {
-    const { alert } = JSON.parse(readSmallRegularFile(report, MAX_REPORT_BYTES)) as {
+    const { alert } = JSON.parse(readSmallRegularFile(join(folder, REPORT), MAX_REPORT_BYTES)) as {
       alert?: { fingerprint?: unknown };
     };
     return typeof alert?.fingerprint === 'string' ? alert.fingerprint : null;

@@ -15,6 +15,8 @@ export interface MetricState {
     readonly method: 'fork' | 'inprocess' | 'none';
     readonly count: number;
   }[];
+  /** Bytes of memory or disk of the last snapshot that was refused for them; null when none was, or when one was written later. */
+  readonly refusedBytes: { readonly needed: number; readonly available: number } | null;
   /** Audits by outcome, and the containers that grew in the last one; null before the first. */
   readonly audits: Readonly<Record<string, number>>;
   readonly suspects: number | null;

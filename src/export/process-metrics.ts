@@ -101,6 +101,17 @@ export const PROCESS_METRICS: readonly Metric[] = [
       snapshots.map(({ outcome, method, count }) => ({ labels: { outcome, method }, value: count })),
   ),
   labelled(
+    'gauge',
+    'wsguard.snapshot.refused',
+    [
+      'By',
+      'Memory or disk space that the last refused snapshot needs, and that is available. No series after a written one.',
+      'bytes',
+    ],
+    ({ refusedBytes }) =>
+      Object.entries(refusedBytes ?? {}).map(([bytes, value]) => ({ labels: { bytes }, value })),
+  ),
+  labelled(
     'counter',
     'wsguard.audits',
     ['{audit}', 'Censuses of containers, by outcome (`done`, `refused`, `failed`).', 'outcome'],

@@ -2,7 +2,6 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
-import type { Readable } from 'node:stream';
 import { fileErrorText } from '../core/files.ts';
 import { SnapshotError } from './snapshot-error.ts';
 import type { SnapshotErrorCode } from './snapshot-error.ts';
@@ -33,10 +32,22 @@ const MAY_BE_GZIP_DAMAGE: ReadonlySet<SnapshotErrorCode> = new Set([
   'WSGUARD_SNAPSHOT_SYNTAX',
 ]);
 
-/** `-` is standard input. Gzip is recognised by the first bytes, not by the name. Throws `SnapshotError`. */
-export async function openSnapshot(file: string, stdin: Readable): Promise<SnapshotBytes> {
+/**
+ * `-` is standard input. Gzip is recognised by the first bytes, not by the name. `chunkBytes` is the size of the chunks of a
+ * file. Throws `SnapshotError`.
+ */
+export async function openSnapshot(
+  file: string,
+  stdin: AsyncIterable<Uint8Array>,
+  chunkBytes = CHUNK_BYTES,
+): Promise<SnapshotBytes> {
   if (file === '-') {
-    return { sizeBytes: Infinity, readShare: () => null, chunks: unpacked(stdin), isGzipped: false };
+    return {
+      sizeBytes: Infinity,
+      readShare: () => null,
+      chunks: unpacked(stdin, chunkBytes),
+      isGzipped: false,
+    };
   }
   let handle: FileHandle;
   let sizeBytes: number;
@@ -57,7 +68,7 @@ export async function openSnapshot(file: string, stdin: Readable): Promise<Snaps
     isGzipped,
     sizeBytes: isGzipped ? sizeBytes * MAX_DEFLATE_RATIO : sizeBytes,
     readShare: () => (Number.isFinite(sizeBytes) ? progress.readBytes / Math.max(1, sizeBytes) : null),
-    chunks: unpacked(rawChunks(file, handle, progress)),
+    chunks: unpacked(rawChunks(file, handle, { progress, chunkBytes }), chunkBytes),
   };
 }
 
@@ -91,16 +102,16 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 async function* rawChunks(
   file: string,
   handle: FileHandle,
-  progress: { readBytes: number },
+  { progress, chunkBytes }: { readonly progress: { readBytes: number }; readonly chunkBytes: number },
 ): AsyncGenerator<Uint8Array> {
   try {
-    let buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
-    let next = handle.read(buffers[0], 0, CHUNK_BYTES);
+    let buffers = [Buffer.allocUnsafe(chunkBytes), Buffer.allocUnsafe(chunkBytes)] as const;
+    let next = handle.read(buffers[0], 0, chunkBytes);
     for (;;) {
       const { bytesRead, buffer } = await next;
       if (bytesRead === 0) return;
       buffers = [buffers[1], buffers[0]];
-      next = handle.read(buffers[0], 0, CHUNK_BYTES);
+      next = handle.read(buffers[0], 0, chunkBytes);
       // The next iteration throws the error. If the consumer stops before that, the rejection must not end the process.
       next.catch(() => {});
       progress.readBytes += bytesRead;
@@ -113,12 +124,12 @@ async function* rawChunks(
   }
 }
 
-async function* unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* unpacked(source: AsyncIterable<Uint8Array>, chunkBytes: number): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done === true) return;
   const chunks = withFirst(first.value, iterator);
-  if (isGzip(first.value)) yield* gunzip(chunks);
+  if (isGzip(first.value)) yield* gunzip(chunks, chunkBytes);
   else yield* chunks;
 }
 
@@ -135,8 +146,8 @@ async function* withFirst(first: Uint8Array, rest: AsyncIterator<Uint8Array>): A
   }
 }
 
-async function* gunzip(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const stream = createGunzip({ chunkSize: CHUNK_BYTES });
+async function* gunzip(packed: AsyncIterable<Uint8Array>, chunkBytes: number): AsyncGenerator<Uint8Array> {
+  const stream = createGunzip({ chunkSize: chunkBytes });
   let bytesIn = 0;
   let bytesOut = 0;
   const feeding = (async () => {

@@ -1,4 +1,5 @@
 /** `StringUses`: collects from nodes and edges whether each string of a snapshot is a name or only a value. */
+import { NodeKinds } from './node-kinds.ts';
 import { SnapshotError } from './snapshot-error.ts';
 import type { SnapshotHeader } from './header.ts';
 import type { NumberSection } from './tokenizer.ts';
@@ -22,14 +23,7 @@ export interface UseRules {
   readonly shapeCount: number;
 }
 
-type Column = Uint8Array | Uint32Array;
-
-/** An object that looks like a dictionary. */
-interface Dictionary {
-  readonly firstKey: number;
-  readonly keys: number;
-  readonly shape: number;
-}
+type Column = Uint8Array | Uint32Array | Int32Array;
 
 /** Edge types whose `name_or_index` is a number. */
 const INDEXED = new Set(['element', 'hidden']);
@@ -45,12 +39,8 @@ export class StringUses {
   readonly #edgeUse: readonly number[];
   readonly #propertyType: number;
   readonly #closureType: number;
-  readonly #objectType: number;
+  readonly #nodes: NodeKinds;
   #use = new Uint8Array(1 << 16);
-  #nodeType = new Uint8Array(1 << 16);
-  #nodeName = new Uint32Array(1 << 16);
-  #nodeEdges = new Uint32Array(1 << 16);
-  #nodes = 0;
   #names = 0;
   /** The node whose edges are being read, and the number of its edges that follow. */
   #owner = -1;
@@ -59,9 +49,12 @@ export class StringUses {
   #keyCount = 0;
   #keyNames = new Uint32Array(1 << 8);
   #keyTargets = new Uint32Array(1 << 8);
+  /** The objects that look like dictionaries: their keys one after the other, and for each the number and the shape of its keys. */
   #dictionaryKeys = new Uint32Array(1 << 12);
   #dictionaryKeyCount = 0;
-  readonly #dictionaries: Dictionary[] = [];
+  #dictionarySizes = new Uint32Array(1 << 8);
+  #dictionaryShapes = new Int32Array(1 << 8);
+  #dictionaryCount = 0;
   readonly #shapes = new Map<number, number>();
 
   constructor({ layout }: SnapshotHeader, rules: UseRules) {
@@ -71,7 +64,7 @@ export class StringUses {
     this.#edgeUse = layout.edgeTypes.map((type) => (INDEXED.has(type) ? 0 : rules.edgeName(type)));
     this.#propertyType = layout.edgeTypes.indexOf('property');
     this.#closureType = layout.nodeTypes.indexOf('closure');
-    this.#objectType = layout.nodeTypes.indexOf('object');
+    this.#nodes = new NodeKinds(layout.nodeTypes.indexOf('object'));
   }
 
   of(string: number): number {
@@ -86,25 +79,22 @@ export class StringUses {
   /** Call after the last edge. Keys of dictionaries that are frequent enough to be a shape become names. */
   settle(): void {
     this.#finishOwner();
-    for (const { firstKey, keys, shape } of this.#dictionaries) {
-      if ((this.#shapes.get(shape) ?? 0) < this.#rules.shapeCount) continue;
-      for (let at = firstKey; at < firstKey + keys; at += 1) this.#mark(this.#dictionaryKeys[at]!, USE.given);
+    let firstKey = 0;
+    for (let dictionary = 0; dictionary < this.#dictionaryCount; dictionary += 1) {
+      const end = firstKey + this.#dictionarySizes[dictionary]!;
+      const objects = this.#shapes.get(this.#dictionaryShapes[dictionary]!) ?? 0;
+      if (objects >= this.#rules.shapeCount)
+        for (let at = firstKey; at < end; at += 1) this.#mark(this.#dictionaryKeys[at]!, USE.given);
+      firstKey = end;
     }
   }
 
   #addNodes(values: Float64Array, count: number): void {
     const { nodeFields, node } = this.#layout;
-    const rows = count / nodeFields;
-    this.#nodeType = grow(this.#nodeType, this.#nodes + rows);
-    this.#nodeName = grow(this.#nodeName, this.#nodes + rows);
-    this.#nodeEdges = grow(this.#nodeEdges, this.#nodes + rows);
     for (let at = 0; at < count; at += nodeFields) {
       const type = values[at + node.type]!;
       const name = values[at + node.name]!;
-      this.#nodeType[this.#nodes] = type;
-      this.#nodeName[this.#nodes] = name;
-      this.#nodeEdges[this.#nodes] = values[at + node.edgeCount]!;
-      this.#nodes += 1;
+      this.#nodes.add(type, name, values[at + node.edgeCount]!);
       this.#mark(name, this.#nodeUse[type] ?? 0);
     }
   }
@@ -135,10 +125,10 @@ export class StringUses {
   #nextNode(): void {
     this.#finishOwner();
     this.#owner += 1;
-    if (this.#owner >= this.#nodes) {
+    if (this.#owner >= this.#nodes.length) {
       throw new SnapshotError('WSGUARD_SNAPSHOT_EDGES', 'there are more edges than the nodes have in total');
     }
-    const edges = this.#nodeEdges[this.#owner]!;
+    const edges = this.#nodes.edgesOf(this.#owner);
     this.#edgesLeft = edges;
     this.#mayBeDictionary = this.#rules.isDictionary(edges, edges, false);
   }
@@ -156,33 +146,35 @@ export class StringUses {
   #looksLikeDictionary(): boolean {
     const keys = this.#keyCount;
     if (!this.#rules.isDictionary(keys, keys, false)) return false;
-    const kinds = new Map<number, number>();
+    const counts = new Map<number, number>();
     let highest = 0;
-    let mostFrequent = 0;
+    let mostFrequent = -1;
     for (let key = 0; key < keys; key += 1) {
-      const target = this.#keyTargets[key]!;
-      const type = this.#nodeType[target] ?? 0;
-      // The kind of an object is its class; the kind of a string, function or number is its type.
-      const kind = type === this.#objectType ? this.#nodeName[target]! : -1 - type;
-      const seen = (kinds.get(kind) ?? 0) + 1;
-      kinds.set(kind, seen);
-      if (seen > highest) [highest, mostFrequent] = [seen, kind];
+      const kind = this.#nodes.kindOf(this.#keyTargets[key]!);
+      const count = (counts.get(kind) ?? 0) + 1;
+      counts.set(kind, count);
+      if (count > highest) [highest, mostFrequent] = [count, kind];
     }
-    return this.#rules.isDictionary(keys, highest, mostFrequent === -1 - this.#closureType);
+    const areFunctions = mostFrequent === this.#nodes.kindOfType(this.#closureType);
+    return this.#rules.isDictionary(keys, highest, areFunctions);
   }
 
   #addDictionary(): void {
-    if (this.#dictionaries.length >= MAX_DICTIONARIES) return;
+    const dictionary = this.#dictionaryCount;
+    if (dictionary >= MAX_DICTIONARIES) return;
     const keys = this.#keyCount;
-    const firstKey = this.#dictionaryKeyCount;
-    this.#dictionaryKeys = grow(this.#dictionaryKeys, firstKey + keys);
+    this.#dictionaryKeys = grow(this.#dictionaryKeys, this.#dictionaryKeyCount + keys);
     let shape = keys;
     for (let key = 0; key < keys; key += 1) {
       const name = this.#keyNames[key]!;
       this.#dictionaryKeys[this.#dictionaryKeyCount++] = name;
       shape = (Math.imul(shape ^ name, 0x01000193) + (shape >>> 15)) | 0;
     }
-    this.#dictionaries.push({ firstKey, keys, shape });
+    this.#dictionarySizes = grow(this.#dictionarySizes, dictionary + 1);
+    this.#dictionaryShapes = grow(this.#dictionaryShapes, dictionary + 1);
+    this.#dictionarySizes[dictionary] = keys;
+    this.#dictionaryShapes[dictionary] = shape;
+    this.#dictionaryCount += 1;
     this.#shapes.set(shape, (this.#shapes.get(shape) ?? 0) + 1);
   }
 

@@ -3,13 +3,25 @@
  * analysis of what grew between them, and an allocation profile. `transition` is a pure state machine. A runner executes
  * the actions that it returns and feeds the results back as events.
  *
- * One series of snapshots (a round) runs at a time. Alerts that open meanwhile join it and share its results.
+ * One series of snapshots (a round) runs at a time. Alerts that open meanwhile join it and share its results. When the
+ * first snapshot of a round is refused, a new round follows as soon as the answer may be another one.
  *
  *   idle -> waiting-for-snapshot -> waiting-for-traffic -> waiting-for-snapshot -> comparing -> waiting-for-profile
  *   -> idle (a clear root cause, or the third snapshot), else -> waiting-for-traffic
  */
 import { capturesEvidence } from '../kinds/index.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
+import { addTraffic, afterAnswer, isWorthAsking, surroundingsOf } from './ask-again.ts';
+import {
+  Draft,
+  withEntry,
+  type InvestigationAction,
+  type InvestigationEvent,
+  type InvestigationState,
+  type Round,
+  type RoundAlert,
+  type RoundPhase,
+} from './investigation-state.ts';
 import { chooseRootCause, isClear, isInApplication } from './root-cause.ts';
 
 /** Chosen, not measured: a leak of one object per connection then shows as hundreds of objects of one class. */
@@ -30,117 +42,10 @@ const WAITING_FOR_SECOND =
   `investigating: the first snapshot is taken, a second one follows after ` +
   `${CONNECTIONS_BETWEEN_SNAPSHOTS} more connections or ${MAX_WAIT_MS / 60_000} min`;
 
-/** Results for an alert since its last update. */
-export interface AlertUpdate {
-  readonly snapshot?: Snapshot;
-  readonly culprit?: Culprit;
-  readonly culpritBecause?: string;
-}
-
-export type InvestigationEvent =
-  /** An alert was opened, updated or closed. */
-  | { readonly type: 'alert'; readonly alert: Alert }
-  /** Reply to `locate-listener` or `locate-resources`; null when no line was found. */
-  | { readonly type: 'line-located'; readonly alertId: string; readonly culprit: Culprit | null }
-  | { readonly type: 'sample'; readonly sample: Sample; readonly isSuspected: boolean }
-  /** Reply to `take-snapshot`. */
-  | { readonly type: 'snapshot-ended'; readonly snapshot: Snapshot }
-  /** Reply to `analyse`: the analysis, or the reason why there is none. */
-  | { readonly type: 'analysis-ended'; readonly analysis: Analysis | string }
-  /** Reply to `stop-profile`; null when none was running. */
-  | { readonly type: 'profile-ended'; readonly profile: AllocationProfile | null }
-  /** The agent stops. Every later event is ignored. */
-  | { readonly type: 'stopped' };
-
-export type InvestigationAction =
-  | {
-      readonly type: 'locate-listener';
-      readonly alertId: string;
-      readonly emitter: string;
-      readonly event: string;
-    }
-  /** `resource` is a `ResourceType`. */
-  | { readonly type: 'locate-resources'; readonly alertId: string; readonly resource: string }
-  | { readonly type: 'take-snapshot'; readonly alertId: string; readonly label: string }
-  | { readonly type: 'analyse'; readonly files: readonly string[] }
-  | { readonly type: 'start-profile' }
-  /** The first of two readings: only what grows until `stop-profile` is evidence. */
-  | { readonly type: 'read-profile' }
-  | { readonly type: 'stop-profile' }
-  | { readonly type: 'attach-analysis'; readonly alertId: string; readonly analysis: Analysis }
-  | { readonly type: 'update-alert'; readonly alertId: string; readonly update: AlertUpdate };
-
 export interface Transition {
   readonly state: InvestigationState;
   readonly actions: readonly InvestigationAction[];
 }
-
-type RoundPhase = 'waiting-for-snapshot' | 'waiting-for-traffic' | 'comparing' | 'waiting-for-profile';
-
-interface RoundAlert {
-  readonly alert: Alert;
-  /** False when the line is located already: the first snapshot, which shows what retains the data, is enough. */
-  readonly needsComparison: boolean;
-  /** A root cause was named, clear or not. */
-  readonly isNamed: boolean;
-}
-
-interface Round {
-  readonly phase: RoundPhase;
-  /** The alert whose folder takes the snapshots. */
-  readonly folderAlertId: string;
-  readonly alerts: ReadonlyMap<string, RoundAlert>;
-  readonly snapshots: readonly Snapshot[];
-  /** The files of the written snapshots. */
-  readonly files: readonly string[];
-  /** Connections opened since the start of the process, at each request for a snapshot. */
-  readonly openedAtSnapshot: readonly number[];
-  readonly requestedAtMs: number;
-  /** A snapshot or an analysis was refused: choose a root cause from the results so far and end. */
-  readonly isLastAttempt: boolean;
-  readonly analysis: Analysis | null;
-  readonly profile: AllocationProfile | null;
-  /** Why no root cause is named yet; null until the first snapshot ended. */
-  readonly culpritBecause: string | null;
-}
-
-interface FollowedAlert {
-  /** The alert with its latest kind: a more specific finding may rename it. */
-  readonly alert: Alert;
-  /** It has joined a round, or the quota refused it. */
-  readonly hasJoined: boolean;
-}
-
-type ProfileState =
-  | { readonly state: 'off' }
-  | { readonly state: 'running'; readonly suspectedAtMs: number }
-  | { readonly state: 'stopping' };
-
-export interface InvestigationState {
-  /** WSGUARD_TIME_SCALE: 60 makes a second count as a minute. */
-  readonly timeScale: number;
-  readonly isStopped: boolean;
-  readonly followed: ReadonlyMap<string, FollowedAlert>;
-  /** Null: idle. */
-  readonly round: Round | null;
-  /** Start times of the rounds within the last day. */
-  readonly roundsStartedAtMs: readonly number[];
-  readonly profile: ProfileState;
-  /** Since the start of the process, in the last sample. */
-  readonly connectionsOpened: number;
-  readonly emitters: Sample['emitters'];
-}
-
-export const initialState = (timeScale: number): InvestigationState => ({
-  timeScale,
-  isStopped: false,
-  followed: new Map(),
-  round: null,
-  roundsStartedAtMs: [],
-  profile: { state: 'off' },
-  connectionsOpened: 0,
-  emitters: [],
-});
 
 export type Phase = RoundPhase | 'idle' | 'stopped';
 
@@ -176,45 +81,11 @@ export function transition(state: InvestigationState, event: InvestigationEvent,
   return { state: draft.state, actions: draft.actions };
 }
 
-/** The next state and the actions on the way to it. It never changes the state that it was made from. */
-class Draft {
-  readonly nowMs: number;
-  readonly actions: InvestigationAction[] = [];
-  state: InvestigationState;
-
-  constructor(state: InvestigationState, nowMs: number) {
-    this.state = state;
-    this.nowMs = nowMs;
-  }
-
-  change(change: Partial<InvestigationState>): void {
-    this.state = { ...this.state, ...change };
-  }
-
-  /** Changes the round that is under way. */
-  changeRound(round: Round, change: Partial<Round>): Round {
-    const next = { ...round, ...change };
-    this.change({ round: next });
-    return next;
-  }
-
-  follow(alertId: string, followed: FollowedAlert | null): void {
-    this.change({ followed: withEntry(this.state.followed, alertId, followed) });
-  }
-
-  act(action: InvestigationAction): void {
-    this.actions.push(action);
-  }
-
-  update(alertId: string, update: AlertUpdate): void {
-    this.act({ type: 'update-alert', alertId, update });
-  }
-}
-
 function onAlert(draft: Draft, alert: Alert): void {
   const { id, kind, event } = alert;
   if (event === 'closed') {
     draft.follow(id, null);
+    draft.change({ refused: withEntry(draft.state.refused, id, null) });
     leaveRound(draft, id);
     return;
   }
@@ -260,15 +131,18 @@ function joinRound(draft: Draft, alert: Alert, { isLocated, isNamed }: RootCause
     if (!isDone) draft.changeRound(round, { alerts: withEntry(round.alerts, alert.id, entry) });
     return;
   }
-  const roundsStartedAtMs = roundsOfTheDay(draft);
-  if (roundsStartedAtMs.length >= MAX_ROUNDS_PER_DAY) {
+  if (roundsOfTheDay(draft).length >= MAX_ROUNDS_PER_DAY) {
     const reason = `${MAX_ROUNDS_PER_DAY} rounds of snapshots were taken within a day, the quota is used up`;
     const snapshot: Snapshot = { outcome: 'refused', reason };
     draft.update(alert.id, isNamed ? { snapshot } : { snapshot, culpritBecause: `no snapshot: ${reason}` });
     return;
   }
-  draft.change({ roundsStartedAtMs: [...roundsStartedAtMs, draft.nowMs] });
-  takeSnapshot(draft, newRound(entry));
+  startRound(draft, [entry]);
+}
+
+function startRound(draft: Draft, entries: readonly RoundAlert[]): void {
+  draft.change({ roundsStartedAtMs: [...roundsOfTheDay(draft), draft.nowMs] });
+  takeSnapshot(draft, newRound(entries));
 }
 
 /** An alert that joins late gets the snapshots so far, and with the last one the reason why nothing is named yet. */
@@ -284,10 +158,10 @@ function roundsOfTheDay({ state, nowMs }: Draft): number[] {
   return state.roundsStartedAtMs.filter((startedAtMs) => startedAtMs >= dayAgoMs);
 }
 
-const newRound = (entry: RoundAlert): Round => ({
+const newRound = (entries: readonly RoundAlert[]): Round => ({
   phase: 'waiting-for-snapshot',
-  folderAlertId: entry.alert.id,
-  alerts: new Map([[entry.alert.id, entry]]),
+  folderAlertId: entries[0]?.alert.id ?? '',
+  alerts: new Map(entries.map((entry) => [entry.alert.id, entry])),
   snapshots: [],
   files: [],
   openedAtSnapshot: [],
@@ -324,12 +198,7 @@ function onSnapshotEnded(draft: Draft, snapshot: Snapshot): void {
   if (before?.phase !== 'waiting-for-snapshot') return;
   const isWritten = snapshot.outcome === 'written';
   const culpritBecause = reasonAfter(snapshot, before);
-  const alerts = new Map(before.alerts);
-  for (const [id, { needsComparison, isNamed }] of before.alerts) {
-    const explains = needsComparison && !isNamed && culpritBecause !== null;
-    draft.update(id, explains ? { snapshot, culpritBecause } : { snapshot });
-    if (!needsComparison) alerts.delete(id);
-  }
+  const alerts = publishSnapshot(draft, before, { snapshot, culpritBecause });
   const round = draft.changeRound(before, {
     alerts,
     snapshots: [...before.snapshots, snapshot],
@@ -342,6 +211,54 @@ function onSnapshotEnded(draft: Draft, snapshot: Snapshot): void {
   else if (isWritten ? files.length === 1 : files.length === 0) waitForTraffic(draft, round);
   else if (isWritten || files.length === 1) analyse(draft, round);
   else readProfile(draft, round);
+}
+
+/** Gives the outcome to the alerts of the round. Returns those that wait for more. */
+function publishSnapshot(
+  draft: Draft,
+  round: Round,
+  { snapshot, culpritBecause }: { readonly snapshot: Snapshot; readonly culpritBecause: string | null },
+): ReadonlyMap<string, RoundAlert> {
+  const waiting = new Map(round.alerts);
+  const refusedBefore = rememberRefusals(draft, snapshot, round);
+  for (const [id, { needsComparison, isNamed }] of round.alerts) {
+    const explains = needsComparison && !isNamed && culpritBecause !== null;
+    // A repeated refusal is no news, and the profile was read after the first one.
+    if (!refusedBefore.has(id)) draft.update(id, explains ? { snapshot, culpritBecause } : { snapshot });
+    if (!needsComparison || refusedBefore.has(id)) waiting.delete(id);
+  }
+  return waiting;
+}
+
+/** Returns the alerts that were refused before. A round whose first snapshot is refused does not count for the quota. */
+function rememberRefusals(
+  draft: Draft,
+  { outcome }: Snapshot,
+  { alerts, files }: Round,
+): ReadonlySet<string> {
+  const { surroundings, refused, roundsStartedAtMs } = draft.state;
+  const isRefused = outcome === 'refused';
+  if (files.length > 0) return new Set();
+  draft.change({
+    refused: afterAnswer(refused, alerts, isRefused ? surroundings : null),
+    roundsStartedAtMs: isRefused ? roundsStartedAtMs.slice(0, -1) : roundsStartedAtMs,
+  });
+  return new Set(isRefused ? refused.keys() : []);
+}
+
+/** Starts a round for the refused alerts when the answer may be another one now. */
+function askAgain(draft: Draft): void {
+  const { refused, surroundings, timeScale, followed } = draft.state;
+  if (surroundings === null) return;
+  const isDue = [...refused.values()].some((each) =>
+    isWorthAsking(each.surroundings, surroundings, timeScale),
+  );
+  if (!isDue || roundsOfTheDay(draft).length >= MAX_ROUNDS_PER_DAY) return;
+  // A more specific finding may have renamed the alert.
+  startRound(
+    draft,
+    [...refused].map(([id, { entry }]) => ({ ...entry, alert: followed.get(id)?.alert ?? entry.alert })),
+  );
 }
 
 /** Null when a snapshot can be compared now: the reason given before still holds. */
@@ -362,9 +279,12 @@ function analyse(draft: Draft, round: Round): void {
 function onSample(draft: Draft, sample: Sample, isSuspected: boolean): void {
   const opened = Object.values(sample.connections.openedTotal);
   const connectionsOpened = opened.reduce((sum, count) => sum + count, 0);
-  draft.change({ connectionsOpened, emitters: sample.emitters });
+  const traffic = addTraffic(draft.state.traffic, sample);
+  const surroundings = surroundingsOf(sample, traffic, draft.nowMs);
+  draft.change({ connectionsOpened, emitters: sample.emitters, traffic, surroundings });
   scheduleProfile(draft, isSuspected);
   const { round } = draft.state;
+  if (round === null) askAgain(draft);
   if (round?.phase !== 'waiting-for-traffic' || !isTrafficEnough(draft, round)) return;
   if (round.isLastAttempt) readProfile(draft, round);
   else takeSnapshot(draft, round);
@@ -438,8 +358,12 @@ function nameRootCauses(draft: Draft, before: Round): void {
     const culprit = chooseRootCause(entry.alert, { analysis, profile, connectionsOpened });
     if (culprit === null) continue;
     draft.update(id, { culprit });
+    const refusal = draft.state.refused.get(id);
+    const named = { ...entry, isNamed: true };
     if (isClear(culprit)) alerts.delete(id);
-    else alerts.set(id, { ...entry, isNamed: true });
+    else alerts.set(id, named);
+    if (refusal !== undefined)
+      draft.change({ refused: withEntry(draft.state.refused, id, { ...refusal, entry: named }) });
   }
   const round = draft.changeRound(before, { alerts, analysis: null });
   if (alerts.size === 0 || isLastAttempt) draft.change({ round: null });
@@ -453,12 +377,4 @@ function nameRootCauses(draft: Draft, before: Round): void {
 /** Gives the reason to every alert without a root cause. */
 function explain(draft: Draft, { alerts }: Round, culpritBecause: string): void {
   for (const [id, { isNamed }] of alerts) if (!isNamed) draft.update(id, { culpritBecause });
-}
-
-/** A copy of the map with the entry set, or removed when it is null. */
-function withEntry<T>(map: ReadonlyMap<string, T>, key: string, value: T | null): ReadonlyMap<string, T> {
-  const copy = new Map(map);
-  if (value === null) copy.delete(key);
-  else copy.set(key, value);
-  return copy;
 }

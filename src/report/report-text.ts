@@ -1,6 +1,6 @@
 /** The report as plain text (report.txt), without colours and readable in a terminal of 110 columns. */
 import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
-import { KINDS } from '../kinds/index.ts';
+import { adviceOf, KINDS } from '../kinds/index.ts';
 import { analysisText } from './analysis-text.ts';
 import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
 import { refusalText, writtenText } from './snapshot-text.ts';
@@ -9,7 +9,7 @@ const MAX_ROWS = 12;
 
 export function reportText(report: Report): string {
   const { alert } = report;
-  const { fix } = KINDS[alert.kind].advice;
+  const { fix } = adviceOf(alert);
   return join([
     alertText(report),
     section('How to fix it', [
@@ -43,10 +43,15 @@ const join = (parts: readonly string[]): string =>
 const section = (title: string, lines: readonly string[]): string =>
   lines.length === 0 ? '' : `${title}\n${lines.map((line) => `  ${line}`.trimEnd()).join('\n')}`;
 
-function evidenceLine({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): string {
+/** The value of an evidence row. The leak of a window leaves out all entries that late cleanup may still remove. */
+export const evidenceValue = ({ name, value, unit }: Alert['evidence'][number]): string =>
+  `${name === 'leaked_in_window' ? 'at least ' : ''}${formatValue(value, unit)}`;
+
+function evidenceLine(evidence: Alert['evidence'][number]): string {
+  const { name, unit, threshold, windowMs } = evidence;
   const limit = threshold === undefined ? '' : ` (threshold ${formatValue(threshold, unit)})`;
   const window = windowMs === undefined ? '' : ` over ${formatDuration(windowMs)}`;
-  return `${name}: ${formatValue(value, unit)}${limit}${window}`;
+  return `${name}: ${evidenceValue(evidence)}${limit}${window}`;
 }
 
 const reasonLines = (reasons: Alert['against']): string[] =>

@@ -1,6 +1,6 @@
 /** Builds the report of one alert. Its headline answers five questions: what, how long, restart or not, what now, which file. */
 import type { Alert, Analysis, Report, ReportPoint } from '../types/index.ts';
-import { KINDS, capturesEvidence } from '../kinds/index.ts';
+import { adviceOf, capturesEvidence, KINDS } from '../kinds/index.ts';
 import { formatBytes, formatDuration, formatLimit, formatTimeToLimit } from '../core/format.ts';
 import { redactionText, refusalText } from './snapshot-text.ts';
 
@@ -24,7 +24,7 @@ export function buildReport({ alert, points, analysis, dir, notes = [] }: Report
       `What: ${whatHappened(alert)}`,
       `Time left: ${timeLeft(alert)}`,
       `After a restart: ${effectOfRestart(alert)}`,
-      `Now: ${KINDS[alert.kind].advice.now}`,
+      `Now: ${adviceOf(alert).now}`,
       `File: ${fileToCopy(alert, dir)}`,
     ],
     samples: thinOut(points),

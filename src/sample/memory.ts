@@ -1,5 +1,5 @@
 /** Reads the memory of this process. */
-import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, type HeapInfo } from 'node:v8';
 import type { MemoryReading } from '../types/index.ts';
 
 /** Objects in the young spaces come and go with the load; objects that stay are in the other spaces. */
@@ -8,8 +8,8 @@ export const isYoungSpace = (spaceName: string): boolean =>
 
 /** Takes about 20 us. `getHeapCodeStatistics` (up to 10 ms) and smaps_rollup (up to 24 ms) are too slow here. */
 export function readMemory(): MemoryReading {
-  const usage = process.memoryUsage();
   const heap = getHeapStatistics();
+  const usage = readUsage(heap);
   let oldSpaceBytes = 0;
   for (const space of getHeapSpaceStatistics()) {
     if (!isYoungSpace(space.space_name)) oldSpaceBytes += space.space_used_size;
@@ -25,4 +25,19 @@ export function readMemory(): MemoryReading {
     mallocedBytes: heap.malloced_memory,
     peakMallocedBytes: heap.peak_malloced_memory,
   };
+}
+
+/** libuv opens a file of /proc for the RSS. Without a free descriptor (EMFILE) only the numbers of V8 are available. */
+function readUsage(heap: HeapInfo): NodeJS.MemoryUsage {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return {
+      heapUsed: heap.used_heap_size,
+      heapTotal: heap.total_heap_size,
+      external: heap.external_memory,
+      rss: Number.NaN,
+      arrayBuffers: Number.NaN,
+    };
+  }
 }

@@ -8,18 +8,29 @@ import { closeSync } from 'node:fs';
 import { headroomBytes } from '../capture/gate.ts';
 import {
   forkLimits,
+  isShortOfMemory,
   isWorthRetrying,
   outcomeOfChild,
   waitForChild,
   type ForkLimits,
 } from '../capture/forked-child.ts';
 import { loadAddon, type ChildEnd, type NativeAddon } from '../capture/native-addon.ts';
+import { openSpillFile } from '../capture/spill-file.ts';
+import { smallObjectBytes } from '../capture/predict-cost.ts';
 import { cpuShareFor } from '../child-process/cpu-share.ts';
 import type { Lock } from '../child-process/lock.ts';
 import type { ChildOutcome } from '../child-process/run-child.ts';
 import { CgroupMemory, cpuQuotaCores } from '../core/cgroup.ts';
-import { failed } from '../core/outcome.ts';
-import type { CaptureCost, Failed, ForkedChild, ForkRequest, Refused } from '../types/index.ts';
+import { failed, failureFrom } from '../core/outcome.ts';
+import type {
+  CaptureCost,
+  CaptureReadings,
+  Failed,
+  ForkedChild,
+  ForkRequest,
+  LearnedCost,
+  Refused,
+} from '../types/index.ts';
 import { runTask, type JobOptions, type Task } from './jobs.ts';
 
 /** Forks the application thread. Null when it did not reply. */
@@ -36,10 +47,19 @@ export interface ForkedCapture {
 interface CaptureOptions extends JobOptions {
   readonly fork: Fork;
   readonly cost: CaptureCost;
+  /** Bound of the file to which the child's memory moves; null without one. */
+  readonly maxSpillBytes: number | null;
   readonly lock: Lock;
+  /**
+   * Asked once, when a child without such a file ended itself for lack of memory. Returns the bound of a file for a second
+   * child, or the refusal with its reason.
+   */
+  readonly spillAfterShortage?: (shortage: Refused) => Promise<number | Refused>;
+  /** Called when the child has its copy of the heap. */
+  readonly onForked?: () => void;
 }
 
-/** Chosen: two attempts, because the second one meets other threads at work. */
+/** Chosen: two attempts, because the second one meets other threads at work, or has a file for its memory. */
 const MAX_ATTEMPTS = 2;
 /** A request that the application thread finds later than this is void: the pipe may be closed already. */
 const REQUEST_VALID_MS = 60_000;
@@ -53,13 +73,35 @@ export async function captureInto(
 ): Promise<ForkedCapture | Refused | Failed> {
   const addon = loadAddon();
   if ('outcome' in addon) return addon;
+  let { maxSpillBytes } = options;
   for (let attempt = 1; ; attempt += 1) {
-    const result = await captureOnce(addon, reader, options);
+    const result = await captureOnce(addon, reader, { ...options, maxSpillBytes });
     if (result.outcome !== 'captured') return result;
     const outcome = outcomeOf(result);
-    if (outcome.outcome === 'captured' || attempt === MAX_ATTEMPTS || !isWorthRetrying(result.child))
-      return outcome;
+    if (outcome.outcome === 'captured' || attempt === MAX_ATTEMPTS) return outcome;
+    if (isShortOfMemory(result.child) && outcome.outcome === 'refused' && maxSpillBytes === null) {
+      const spill = (await options.spillAfterShortage?.(outcome)) ?? outcome;
+      if (typeof spill !== 'number') return spill;
+      maxSpillBytes = spill;
+    } else if (!isWorthRetrying(result.child)) return outcome;
   }
+}
+
+/** The cost of a capture, for the prediction of the next one. */
+export function learnedFrom(
+  { pauseMs, child }: Pick<ForkedCapture, 'pauseMs' | 'child'>,
+  { nodes, unpackedBytes }: { readonly nodes: number; readonly unpackedBytes: number },
+  readings: CaptureReadings,
+): LearnedCost {
+  return {
+    nodes,
+    smallObjectBytes: smallObjectBytes(readings),
+    residentBytes: readings.rssBytes,
+    pauseMs,
+    cpuMs: child.cpuMs ?? pauseMs,
+    fileBytes: unpackedBytes,
+    rssGrowthBytes: Math.max(0, (child.maxRssBytes ?? 0) - readings.rssBytes),
+  };
 }
 
 interface Attempt {
@@ -74,8 +116,6 @@ async function captureOnce(
   reader: Task,
   options: CaptureOptions,
 ): Promise<Attempt | Refused | Failed> {
-  const markedRanges = await addon.scanMarkedRanges();
-  if (markedRanges === null) return failed('WSGUARD_FORK_FAILED', '/proc/self/smaps cannot be read');
   const pipe = addon.openPipe();
   const reading = startReader(reader, options, pipe.read);
   const early = await Promise.race([reading.ready, reading.done]);
@@ -83,27 +123,49 @@ async function captureOnce(
     closeSync(pipe.write);
     return early.outcome === 'done' ? failed('WSGUARD_FORK_FAILED', 'the reader ended early') : early;
   }
+  // Last of all, because the ranges change while the server works.
+  const markedRanges = await addon.scanMarkedRanges();
   const limits = limitsOf(options);
-  const validUntilWallMs = options.clock.wallMs() + REQUEST_VALID_MS;
-  const request = { ...limits, output: pipe.write, markedRanges, validUntilWallMs };
-  const forked = (await options.fork(request)) ?? NO_REPLY;
+  const forked =
+    markedRanges === null
+      ? NOT_SCANNED
+      : await forkWithSpillFile({ ...limits, output: pipe.write, markedRanges }, options);
   if (forked.outcome !== 'forked') {
     closeSync(pipe.write);
     reading.end(forked);
     await reading.done;
     return forked;
   }
+  options.onForked?.();
   // A reader that failed takes nothing more, and the child would wait for it until its deadline.
   void reading.done.then(({ outcome }) => outcome !== 'done' && addon.endCapture(forked.pid));
   const child = await waitForChild(addon, forked.pid, limits.deadlineMs, options.clock);
   return { outcome: 'captured', pauseMs: forked.pauseMs, child, read: await reading.done };
 }
 
-function limitsOf({ cost, limits }: CaptureOptions): ForkLimits {
+/** The child has its own copy of the descriptor, so the file is gone when the child ends. */
+async function forkWithSpillFile(
+  request: Omit<ForkRequest, 'spillFile' | 'validUntilWallMs'>,
+  { dir, maxSpillBytes, fork, clock }: CaptureOptions,
+): Promise<ForkedChild | Refused | Failed> {
+  let spillFile: number | null = null;
+  try {
+    if (maxSpillBytes !== null) spillFile = openSpillFile(dir);
+    const validUntilWallMs = clock.wallMs() + REQUEST_VALID_MS;
+    return (await fork({ ...request, spillFile, validUntilWallMs })) ?? NO_REPLY;
+  } catch (error) {
+    return failureFrom(error);
+  } finally {
+    if (spillFile !== null) closeSync(spillFile);
+  }
+}
+
+function limitsOf({ cost, limits, maxSpillBytes }: CaptureOptions): ForkLimits {
   return forkLimits(cost, {
     groups: new CgroupMemory().limitedGroups(),
     cpuShare: cpuShareFor(cpuQuotaCores()),
     headroomBytes: headroomBytes(limits()),
+    maxSpillBytes,
   });
 }
 
@@ -122,6 +184,8 @@ const NO_REPLY = failed(
   'WSGUARD_FORK_FAILED',
   'the application thread did not reply to the request for a fork',
 );
+
+const NOT_SCANNED = failed('WSGUARD_FORK_FAILED', '/proc/self/smaps cannot be read');
 
 interface Reading {
   /** Resolves with null when the reader is ready for its input. */

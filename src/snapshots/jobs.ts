@@ -6,17 +6,18 @@
 import { renameSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { headroomBytes } from '../capture/gate.ts';
-import { analysisRssBytes, childHeapMib, redactionRssBytes } from '../capture/predict-cost.ts';
+import { analysisRssBytes, childHeapMib, redactionBytes } from '../capture/predict-cost.ts';
 import { removeRawFile, sweepLeftovers, temporaryName, unpackedBytes } from '../capture/snapshot-files.ts';
 import { cpuShareFor } from '../child-process/cpu-share.ts';
 import { ANALYSIS, REDACTION, type ChildEntry } from '../child-process/entries.ts';
-import { takeLock, type Lock } from '../child-process/lock.ts';
+import { isLockedByThisProcess, takeLock, type Lock } from '../child-process/lock.ts';
 import { runChild, type ChildOptions, type ChildOutcome } from '../child-process/run-child.ts';
 import { noChildReason } from '../core/child-support.ts';
 import { cpuQuotaCores } from '../core/cgroup.ts';
 import { removeFile } from '../core/folders.ts';
 import { formatBytes } from '../core/format.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
+import { atExit } from '../core/process-events.ts';
 import type {
   Analysis,
   Clock,
@@ -57,6 +58,8 @@ const MIB = 1024 * 1024;
 /** Chosen; divided by the CPU share of the child. */
 const DEADLINE_MS = 120_000;
 const LOCK_RETRY_MS = 250;
+/** Longer than a job may run with most of a core. A job with less CPU makes the next one give up. */
+const MAX_QUEUED_MS = 10 * 60_000;
 /** Chosen: the child is ended when less memory is left for the server. */
 const RESERVE_BYTES = 24 * MIB;
 /** Chosen: the rest covers errors of the prediction and what the server allocates meanwhile. */
@@ -82,9 +85,11 @@ export async function runAnalysis(options: AnalysisOptions): Promise<Analysis | 
   return outcome.outcome === 'failed' ? outcome : readAnalysis(outcome.stdout);
 }
 
-async function runAlone(options: JobOptions, task: Task): Promise<ChildOutcome> {
+/** Runs a job under the lock of the directory. Never rejects. */
+export async function runAlone(options: JobOptions, task: Task): Promise<ChildOutcome> {
   const lock = await waitForLock(options, 0);
-  if (lock === null) return refused('another analysis is running in this directory');
+  if (lock === null)
+    return refused('a snapshot or an analysis of another process of this directory is running');
   try {
     return await runTask(options, task, lock);
   } finally {
@@ -105,10 +110,10 @@ export async function finishSnapshot(
     removeFile(redactedFile);
     removeRawFile(rawFile);
   };
-  process.once('exit', removeBoth);
+  const stopWaiting = atExit(removeBoth);
   try {
     const job = { from: rawFile, to: redactedFile, redact: true, gzip: false, owner: process.pid };
-    const task = { entry: REDACTION, job, needBytes: redactionRssBytes(bytes) };
+    const task = { entry: REDACTION, job, needBytes: redactionBytes(bytes) };
     const outcome = await runTask(options, task, lock);
     if (outcome.outcome === 'refused')
       return { ...outcome, reason: `removed because it could not be redacted: ${outcome.reason}` };
@@ -119,7 +124,7 @@ export async function finishSnapshot(
   } catch (error) {
     return failureFrom(error);
   } finally {
-    process.off('exit', removeBoth);
+    stopWaiting();
     removeBoth();
   }
 }
@@ -142,8 +147,9 @@ export function runTask(
   const options: ChildOptions = {
     ...task,
     script: entry.script,
+    nodeFlags: entry.nodeFlags ?? [],
     heapMib: childHeapMib(needBytes),
-    maxRssBytes: needBytes * MAX_OVERRUN,
+    maxPrivateBytes: needBytes * MAX_OVERRUN,
     reserveBytes: RESERVE_BYTES,
     headroom: () => headroomBytes(limits()),
     deadlineMs: deadlineMs / share,
@@ -154,11 +160,16 @@ export function runTask(
   return runChild(options, clock);
 }
 
+/**
+ * Waits until the jobs of this process have ended, and up to `waitMs` for those of other processes. Null when it waited in
+ * vain.
+ */
 export async function waitForLock({ dir, clock }: JobOptions, waitMs: number): Promise<Lock | null> {
-  const untilMs = clock.nowMs() + waitMs;
+  const startedMs = clock.nowMs();
   for (;;) {
     const lock = takeLock(dir, clock.wallMs());
-    if (lock !== null || clock.nowMs() >= untilMs) return lock;
+    const maxMs = isLockedByThisProcess(dir) ? MAX_QUEUED_MS : waitMs;
+    if (lock !== null || clock.nowMs() - startedMs >= maxMs) return lock;
     await new Promise<void>((resolve) => void clock.after(LOCK_RETRY_MS, resolve));
   }
 }

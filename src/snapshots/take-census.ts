@@ -6,13 +6,13 @@
 import { join } from 'node:path';
 import type { CaptureHistory } from '../capture/capture-history.ts';
 import { decideCapture, type CaptureAllowed } from '../capture/gate.ts';
-import { analysisRssBytes } from '../capture/predict-cost.ts';
+import { censusRssBytes } from '../capture/predict-cost.ts';
 import { removeRawFile } from '../capture/snapshot-files.ts';
 import { CENSUS } from '../child-process/entries.ts';
 import type { Lock } from '../child-process/lock.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
-import type { CaptureBudget, CensusResult, Failed, Refused } from '../types/index.ts';
-import { captureInto } from './forked-capture.ts';
+import type { CaptureBudget, CaptureReadings, CensusResult, Failed, Refused } from '../types/index.ts';
+import { captureInto, learnedFrom } from './forked-capture.ts';
 import { runTask, waitForLock, type JobOptions, type Task } from './jobs.ts';
 import type { CaptureThread } from './take-snapshot.ts';
 
@@ -21,6 +21,11 @@ export interface CensusRequest {
   readonly earlier: readonly { readonly key: string; readonly entries: number }[] | null;
   /** Whether the process may stop for a snapshot where it cannot be forked. */
   readonly mayStop: boolean;
+  /**
+   * Called at the time whose heap is counted. A census waits for snapshots that are under way, and the process that counts
+   * can need a minute on a busy machine.
+   */
+  readonly onCaptured: () => void;
 }
 
 interface CensusOptions extends JobOptions, CensusRequest {
@@ -49,7 +54,12 @@ export async function takeCensus(options: CensusOptions): Promise<TakenCensus | 
   if (readings === null) return NO_REPLY;
   const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
   const state = { isRunning: false, filesKept: 0, learned: history.learned };
-  const decision = decideCapture({ ...readings, forkUnavailable }, budget, state);
+  // A census can wait for a time with more memory, so it does not keep the disk busy.
+  const decision = decideCapture(
+    { ...readings, forkUnavailable },
+    { ...budget, noSpillBecause: 'a census waits for memory' },
+    state,
+  );
   if (decision.outcome === 'refused') return decision;
   if (decision.method !== 'fork' && !mayStop)
     return refused(`cannot fork: ${decision.notForkedBecause ?? 'WSGUARD_SNAPSHOT=inprocess'}`);
@@ -58,7 +68,7 @@ export async function takeCensus(options: CensusOptions): Promise<TakenCensus | 
     return refused('a snapshot or an analysis of another process of this directory is running');
   try {
     return decision.method === 'fork'
-      ? await takeForked(decision, options, lock)
+      ? await takeForked(decision, { ...options, readings }, lock)
       : await takeInProcess(options, lock);
   } catch (error) {
     return failureFrom(error);
@@ -70,26 +80,41 @@ export async function takeCensus(options: CensusOptions): Promise<TakenCensus | 
 const readerOf = (from: string | number, fileBytes: number, { earlier }: CensusOptions): Task => ({
   entry: CENSUS,
   job: { from, earlier },
-  needBytes: analysisRssBytes([fileBytes]),
+  needBytes: censusRssBytes(fileBytes),
   deadlineMs: READER_DEADLINE_MS,
 });
 
 async function takeForked(
   { cost }: CaptureAllowed,
-  options: CensusOptions,
+  options: CensusOptions & { readonly readings: CaptureReadings },
   lock: Lock,
 ): Promise<TakenCensus | Refused | Failed> {
+  const { history, readings } = options;
   const reader = readerOf(READER_INPUT, cost.fileBytes, options);
-  const capture = await captureInto(reader, { ...options, fork: options.thread.fork, cost, lock });
-  return capture.outcome === 'captured' ? resultOf(capture.stdout, capture.pauseMs) : capture;
+  const capture = await captureInto(reader, {
+    ...options,
+    fork: options.thread.fork,
+    cost,
+    maxSpillBytes: null,
+    lock,
+    onForked: options.onCaptured,
+  });
+  if (capture.outcome !== 'captured') return capture;
+  const taken = resultOf(capture.stdout, capture.pauseMs);
+  // A census costs as much as a snapshot, so it corrects the prediction for one.
+  const counted = { nodes: taken.census.nodes, unpackedBytes: taken.snapshotBytes };
+  history.addForked(learnedFrom(capture, counted, readings), cost);
+  return taken;
 }
 
 async function takeInProcess(options: CensusOptions, lock: Lock): Promise<TakenCensus | Refused | Failed> {
-  const { thread, dir } = options;
+  const { thread, dir, history, onCaptured } = options;
   // With `redact` the file has a temporary name and is removed when the process exits.
   const taken = await thread.write({ dir: join(dir, 'audits'), label: 'audit', redact: true });
   if (taken === null) return NO_REPLY;
   if (taken.outcome !== 'written') return taken;
+  onCaptured();
+  history.addInProcess(taken.learned);
   try {
     const counted = await runTask(options, readerOf(taken.file, taken.bytes, options), lock);
     return counted.outcome === 'done' ? resultOf(counted.stdout, taken.pauseMs) : counted;
@@ -99,8 +124,8 @@ async function takeInProcess(options: CensusOptions, lock: Lock): Promise<TakenC
 }
 
 function resultOf(stdout: string, pauseMs: number): TakenCensus {
-  const { census, cpuMs } = JSON.parse(stdout) as CensusResult;
-  return { outcome: 'done', census, cpuMs, pauseMs: Math.round(pauseMs) };
+  const result = JSON.parse(stdout) as CensusResult;
+  return { outcome: 'done', ...result, pauseMs: Math.round(pauseMs) };
 }
 
 const NO_REPLY = failed(

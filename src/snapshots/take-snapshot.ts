@@ -6,15 +6,16 @@
 import { renameSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { CaptureHistory } from '../capture/capture-history.ts';
-import { decideCapture, type CaptureAllowed } from '../capture/gate.ts';
+import { decideAfterShortage, decideCapture, type CaptureAllowed } from '../capture/gate.ts';
 import type { WriteRequest } from '../capture/heap-snapshotter.ts';
-import { redactionRssBytes, smallObjectBytes } from '../capture/predict-cost.ts';
+import { redactionBytes } from '../capture/predict-cost.ts';
 import { temporaryName, unusedName } from '../capture/snapshot-files.ts';
 import type { StoredSnapshot, StoreJob } from '../capture/store-snapshot.ts';
 import { REDACTION } from '../child-process/entries.ts';
 import type { Lock } from '../child-process/lock.ts';
 import { makePrivateFolder, removeFile } from '../core/folders.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
+import { atExit } from '../core/process-events.ts';
 import type {
   CaptureBudget,
   CaptureReadings,
@@ -24,8 +25,9 @@ import type {
   Snapshot,
   UnfinishedSnapshot,
 } from '../types/index.ts';
-import { captureInto, type Fork, type ForkedCapture } from './forked-capture.ts';
+import { captureInto, learnedFrom, type Fork } from './forked-capture.ts';
 import { finishSnapshot, waitForLock, type JobOptions } from './jobs.ts';
+import { waitForQuiet } from './quiet-wait.ts';
 
 /** The application thread, from the thread that takes the snapshot. Null is no reply. */
 export interface CaptureThread {
@@ -42,7 +44,20 @@ export interface TakeOptions extends JobOptions {
   readonly folder: string;
   readonly label: string;
   readonly filesKept: number;
+  readonly filesOfLeak?: number;
   readonly isRunning: boolean;
+  /** Factor of the time scale. Absent: the capture does not wait for a quiet moment, because a caller awaits it. */
+  readonly quietWaitScale?: number;
+  /** Asked when the snapshot is allowed: whether this process takes it, of all with the same leak. */
+  readonly claim?: () => Promise<Claim | Refused>;
+}
+
+/** The right to take the snapshot. */
+interface Claim {
+  readonly outcome: 'claimed';
+  /** Why the snapshot is taken without asking the others; null when they were asked. */
+  readonly notClaimedBecause: string | null;
+  readonly end: (snapshot: Snapshot) => Promise<void>;
 }
 
 /** Chosen: the capture or analysis of another process of this directory must not cost the evidence of an alert. */
@@ -57,14 +72,44 @@ export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
   if (readings === null) return NO_REPLY;
   const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
   const known = { ...readings, forkUnavailable };
-  const decision = decide(known, options);
+  const early = decide(known, options);
+  if (early.outcome === 'refused') return early;
+  const latest = await waitForQuietMoment(known, early, options);
+  const decision = latest === known ? early : decide(latest, options);
   if (decision.outcome === 'refused') return decision;
+  const claim = await options.claim?.();
+  if (claim?.outcome === 'refused') return claim;
+  const snapshot = await takeAllowed(decision, latest, options);
+  await claim?.end(snapshot);
+  const notClaimedBecause = claim?.notClaimedBecause ?? null;
+  return snapshot.outcome === 'written' && notClaimedBecause !== null
+    ? { ...snapshot, notClaimedBecause }
+    : snapshot;
+}
+
+/** Resolves with the readings by which the capture is decided again. */
+async function waitForQuietMoment(
+  readings: CaptureReadings,
+  { cost: { pauseMs } }: CaptureAllowed,
+  { quietWaitScale: timeScale, thread, folder, clock }: TakeOptions,
+): Promise<CaptureReadings> {
+  if (timeScale === undefined) return readings;
+  const read = (): Promise<CaptureReadings | null> => thread.readings(folder);
+  const latest = await waitForQuiet(readings, { clock, timeScale, read, pauseMs });
+  return latest === readings ? readings : { ...latest, forkUnavailable: readings.forkUnavailable };
+}
+
+async function takeAllowed(
+  decision: CaptureAllowed,
+  readings: CaptureReadings,
+  options: TakeOptions,
+): Promise<Snapshot> {
   const lock = await waitForLock(options, LOCK_WAIT_MS);
   if (lock === null)
     return refused('a snapshot or an analysis of another process of this directory is running');
   try {
     return decision.method === 'fork'
-      ? await takeForked(decision, known, options, lock)
+      ? await takeForked(decision, readings, options, lock)
       : await takeInProcess(decision.notForkedBecause, options, lock);
   } catch (error) {
     return failureFrom(error);
@@ -73,14 +118,29 @@ export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
   }
 }
 
-function decide(readings: CaptureReadings, options: TakeOptions): CaptureAllowed | Refused {
-  const { budget, history, filesKept, isRunning } = options;
-  const state: CaptureState = { isRunning, filesKept, learned: history.learned };
-  return decideCapture(readings, budget, state);
+const decide = (readings: CaptureReadings, options: TakeOptions): CaptureAllowed | Refused =>
+  decideCapture(readings, options.budget, stateOf(options));
+
+const stateOf = ({ history, filesKept, filesOfLeak = 0, isRunning }: TakeOptions): CaptureState => ({
+  isRunning,
+  filesKept,
+  filesOfLeak,
+  learned: history.learned,
+});
+
+/** The bound of the file to which the memory of a second child moves, or why there is no second child. */
+async function decideSpillAfter(
+  shortage: Refused,
+  readings: CaptureReadings,
+  options: TakeOptions,
+): Promise<number | Refused> {
+  const latest = (await options.thread.readings(options.folder)) ?? readings;
+  const decision = decideAfterShortage(shortage, latest, options.budget, stateOf(options));
+  return decision.outcome === 'refused' ? decision : (decision.maxSpillBytes ?? shortage);
 }
 
 async function takeForked(
-  { cost }: CaptureAllowed,
+  { cost, maxSpillBytes }: CaptureAllowed,
   readings: CaptureReadings,
   options: TakeOptions,
   lock: Lock,
@@ -91,12 +151,22 @@ async function takeForked(
   const finalFile = `${unusedName(folder, clock.wallMs(), label)}.gz`;
   const to = temporaryName(`${finalFile}.redacted`);
   const job: StoreJob = { from: READER_INPUT, to, redact: budget.redact, gzip: true, owner: process.pid };
-  const needBytes = redactionRssBytes(cost.fileBytes);
+  const needBytes = redactionBytes(cost.fileBytes);
   const reader = { entry: REDACTION, job, needBytes, deadlineMs: READER_DEADLINE_MS };
   const removeUnfinished = (): void => void removeFile(to);
-  process.once('exit', removeUnfinished);
+  const stopWaiting = atExit(removeUnfinished);
   try {
-    const capture = await captureInto(reader, { ...options, fork: options.thread.fork, cost, lock });
+    const { fork } = options.thread;
+    const spillAfterShortage = (shortage: Refused): Promise<number | Refused> =>
+      decideSpillAfter(shortage, readings, options);
+    const capture = await captureInto(reader, {
+      ...options,
+      fork,
+      cost,
+      maxSpillBytes,
+      spillAfterShortage,
+      lock,
+    });
     if (capture.outcome !== 'captured') return await afterFailedFork(capture, readings, options, lock);
     const stored = JSON.parse(capture.stdout) as StoredSnapshot;
     renameSync(to, finalFile);
@@ -112,7 +182,7 @@ async function takeForked(
       redacted: budget.redact,
     };
   } finally {
-    process.off('exit', removeUnfinished);
+    stopWaiting();
     removeUnfinished();
   }
 }
@@ -121,22 +191,6 @@ async function takeForked(
 const READER_INPUT = 3;
 /** Chosen: longer than the deadline of any forked child. */
 const READER_DEADLINE_MS = 10 * 60_000;
-
-function learnedFrom(
-  { pauseMs, child }: ForkedCapture,
-  { nodes, unpackedBytes }: StoredSnapshot,
-  readings: CaptureReadings,
-): Parameters<CaptureHistory['addForked']>[0] {
-  return {
-    nodes,
-    smallObjectBytes: smallObjectBytes(readings),
-    residentBytes: readings.rssBytes,
-    pauseMs,
-    cpuMs: child.cpuMs ?? pauseMs,
-    fileBytes: unpackedBytes,
-    rssGrowthBytes: Math.max(0, (child.maxRssBytes ?? 0) - readings.rssBytes),
-  };
-}
 
 const FORK_CODES = ['WSGUARD_FORK_DEADLINE', 'WSGUARD_FORK_FAILED', 'WSGUARD_FORK_UNAVAILABLE'];
 

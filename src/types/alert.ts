@@ -88,6 +88,8 @@ export type Snapshot =
       readonly redacted: boolean;
       /** Why the snapshot was not taken in a forked process; absent when it was, or when that is switched off. */
       readonly notForkedBecause?: string;
+      /** Why the other instances with the same leak were not asked; absent when they were, or when nothing is shared. */
+      readonly notClaimedBecause?: string;
     }
   | {
       readonly outcome: 'refused';

@@ -33,6 +33,10 @@ export interface CaptureReadings extends CaptureLimits {
   readonly slackBytes: number;
   readonly rssBytes: number;
   readonly diskFreeBytes: number | null;
+  /** Why working memory cannot move to a file of the directory; null when it can. */
+  readonly spillUnavailable: string | null;
+  /** For how long the event loop has worked since its start, and the time of this reading by the same clock. */
+  readonly loop: { readonly activeMs: number; readonly atMs: number };
   readonly nodeMajor: number;
   /** Why this process cannot be forked for a capture; null when it can. */
   readonly forkUnavailable: string | null;
@@ -47,7 +51,11 @@ export interface CaptureBudget {
   readonly pauseBudgetMs: number | null;
   /** Name of the setting in a refusal; WSGUARD_PAUSE_BUDGET_MS when absent. */
   readonly pauseSetting?: string;
+  /** Why the working memory of a fork may not move to a file when memory is short; null when it may. */
+  readonly noSpillBecause: string | null;
   readonly maxFiles: number;
+  /** The part of them that one leak may take. Absent: no such limit. */
+  readonly maxFilesOfLeak?: number;
   /** A redaction process follows, while malloc still keeps the memory of the snapshot. */
   readonly redact: boolean;
 }
@@ -55,6 +63,8 @@ export interface CaptureBudget {
 export interface CaptureState {
   readonly isRunning: boolean;
   readonly filesKept: number;
+  /** Files of alerts with the same fingerprint, within a day. */
+  readonly filesOfLeak?: number;
   readonly learned: LearnedCosts;
 }
 
@@ -99,6 +109,8 @@ export interface UnfinishedSnapshot extends Written {
 export interface MemoryGroup {
   readonly usageFile: string;
   readonly statFile: string;
+  /** Above it memory moves to the spill file, when there is one. */
+  readonly spillAboveBytes: number;
   readonly maxUsedBytes: number;
 }
 
@@ -106,6 +118,9 @@ export interface MemoryGroup {
 export interface ForkRequest {
   /** Descriptor of the pipe into which the child writes the snapshot. */
   readonly output: number;
+  /** Descriptor of the file for working memory that does not fit; null: the child ends itself instead. */
+  readonly spillFile: number | null;
+  readonly maxSpillBytes: number;
   /** Address ranges that V8 has marked "not for a fork": pairs of 64-bit numbers. */
   readonly markedRanges: ArrayBuffer;
   /** The descriptor may be closed after this time. */

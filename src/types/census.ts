@@ -60,6 +60,10 @@ export type Audit =
       readonly pauseMs: number;
       /** CPU time of the process that counted. */
       readonly cpuMs: number;
+      /** Bytes of the snapshot that was counted. It is not kept. */
+      readonly snapshotBytes: number;
+      /** The most memory that the process that counted had at one time. */
+      readonly peakRssBytes: number;
       readonly containers: number;
       /** Containers that grew, the most likely cause first. `notes` says what the agent makes of each. */
       readonly suspects: readonly Suspect[];
@@ -71,4 +75,6 @@ export type Audit =
 export interface CensusResult {
   readonly census: ContainerCensus;
   readonly cpuMs: number;
+  readonly snapshotBytes: number;
+  readonly peakRssBytes: number;
 }

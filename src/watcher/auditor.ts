@@ -2,9 +2,10 @@
  * `Auditor`: takes censuses of containers when they are due, compares them, and gives the result to the detection. One
  * census at a time.
  */
-import type { AlertUpdate } from '../investigate/investigation.ts';
+import type { AlertUpdate } from '../investigate/investigation-state.ts';
 import { nextAuditMs } from '../investigate/audit-schedule.ts';
 import type { CensusEvidence } from '../detect/census-evidence.ts';
+import { rankRootCause, rootCauseFor } from '../detect/census-root-cause.ts';
 import {
   evaluateContainers,
   MAX_CENSUSES,
@@ -13,7 +14,7 @@ import {
 } from '../detect/container-growth.ts';
 import type { DetectionResult } from '../detection.ts';
 import { refused } from '../core/outcome.ts';
-import type { Alert, Audit, ContainerRow, Culprit, Failed, Sample, Suspect } from '../types/index.ts';
+import type { Alert, Audit, ContainerRow, Failed, Sample, Suspect } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 import type { TakenCensus } from '../snapshots/take-census.ts';
 import type { SnapshotQueue } from './snapshot-queue.ts';
@@ -21,6 +22,10 @@ import type { SnapshotQueue } from './snapshot-queue.ts';
 /** A census that shows less growth of the heap than this shows nothing. */
 const MIN_HEAP_GROWTH_BYTES = 2 * 1024 * 1024;
 const MIN_HEAP_GROWTH_SHARE = 0.05;
+/** Far more alerts than are open at one time (`alert/alerts.ts`). */
+const MAX_UNEXPLAINED = 100;
+/** The root cause is a line of the application (`rankRootCause`). */
+const MAX_RANK = 3;
 const FAULT: Failed = {
   outcome: 'failed',
   code: 'WSGUARD_ANALYSIS_FAULT',
@@ -40,6 +45,11 @@ interface Latest {
   readonly memoryGrows: boolean;
 }
 
+interface UnexplainedAlert extends Pick<Alert, 'kind' | 'subject'> {
+  /** The rank of its present root cause (`rankRootCause`). */
+  readonly rank: number;
+}
+
 export class Auditor {
   readonly #context: WatcherContext;
   readonly #deps: Deps;
@@ -48,10 +58,13 @@ export class Auditor {
   readonly #unavailable: string | null;
   #censuses: readonly AuditedCensus[] = [];
   #doneAtMs: readonly number[] = [];
-  #refusedAtMs: number | null = null;
+  /** Attempts since the last census that were refused or failed. */
+  #refused: { readonly atMs: number; readonly inARow: number; readonly reason: string } | null = null;
   /** A suspicion that pauses between two censuses continues. */
   #suspectedSinceMs: number | null = null;
   #growths: readonly ContainerGrowth[] = [];
+  /** Open alerts without a root cause in the application's code, by id. */
+  readonly #unexplained = new Map<string, UnexplainedAlert>();
   #latest: Latest | null = null;
   #running: Promise<Audit> | null = null;
 
@@ -59,8 +72,7 @@ export class Auditor {
     this.#context = context;
     this.#deps = deps;
     this.#unavailable = unavailableBecause(context);
-    // With `auto` none is scheduled yet (docs/adr/0014-census-of-containers.md), so no finding may wait for one.
-    if (context.setup.config.audit !== 'auto') this.#deps.onEvidence(this.#evidence());
+    this.#deps.onEvidence(this.#evidence());
   }
 
   /** Call it with each sample. */
@@ -90,13 +102,26 @@ export class Auditor {
     return this.#running;
   }
 
-  /** Gives the root cause to an alert that a census opened. Call it with each published transition. */
+  /**
+   * Gives a root cause from the latest censuses to an alert that has none, or none in the application's code. Call it with
+   * each published transition.
+   */
   alert({ id, event, kind, subject, culprit }: Alert): void {
-    if (event === 'closed' || culprit !== null) return;
-    const growth = this.#growths.find((each) => each.answer === 'found' && each.row.name === subject);
-    if (growth?.row.location == null) return;
-    this.#context.log.debug({ kind, subject }, 'a census names the root cause');
-    this.#deps.updateAlert(id, { culprit: rootCauseOf(growth) });
+    this.#unexplained.delete(id);
+    const rank = rankRootCause(culprit);
+    if (event === 'closed' || rank === MAX_RANK) return;
+    if (this.#unexplained.size < MAX_UNEXPLAINED) this.#unexplained.set(id, { kind, subject, rank });
+    this.#explainAlerts();
+  }
+
+  #explainAlerts(): void {
+    for (const [id, alert] of [...this.#unexplained]) {
+      const culprit = rootCauseFor(alert, this.#growths);
+      if (culprit === null || rankRootCause(culprit) <= alert.rank) continue;
+      this.#unexplained.delete(id);
+      this.#context.log.debug({ ...alert }, 'a census names the root cause');
+      this.#deps.updateAlert(id, { culprit });
+    }
   }
 
   /** For the metrics. */
@@ -110,18 +135,26 @@ export class Auditor {
     if (latest === null) return refused('the agent has no sample yet');
     const earlier = this.#censuses.at(-1)?.census.rows ?? null;
     const rows = earlier?.map(({ key, entries }) => ({ key, entries })) ?? null;
-    const atMs = this.#scaledMs(latest);
-    const taken = await this.#deps.snapshots.takeCensus({ earlier: rows, mayStop: !isScheduled });
+    let captured = { latest, atMs: this.#scaledMs(latest) };
+    const onCaptured = (): void => {
+      const current = this.#latest ?? latest;
+      captured = { latest: current, atMs: this.#scaledMs(current) };
+    };
+    const taken = await this.#deps.snapshots.takeCensus({ earlier: rows, mayStop: !isScheduled, onCaptured });
     if (taken.outcome !== 'done') {
-      this.#refusedAtMs = this.#scaledMs(latest);
+      const inARow = (this.#refused?.inARow ?? 0) + 1;
+      this.#refused = { atMs: this.#scaledMs(latest), inARow, reason: taken.reason };
+      this.#deps.onEvidence(this.#evidence());
       return taken;
     }
-    this.#add(taken, latest, atMs);
+    this.#add(taken, captured.latest, captured.atMs);
     return {
       outcome: 'done',
       at: new Date(this.#context.clock.wallMs()).toISOString(),
       pauseMs: taken.pauseMs,
       cpuMs: taken.cpuMs,
+      snapshotBytes: taken.snapshotBytes,
+      peakRssBytes: taken.peakRssBytes,
       containers: taken.census.rows.length,
       suspects: this.#suspects().map(toSuspect),
     };
@@ -139,17 +172,20 @@ export class Auditor {
     };
     this.#censuses = [...this.#censuses, audited].slice(-MAX_CENSUSES);
     this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
-    this.#refusedAtMs = null;
+    this.#refused = null;
     this.#growths = evaluateContainers(this.#censuses, { memoryGrows });
     const isSuspected = this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false);
     this.#suspectedSinceMs = isSuspected ? (this.#suspectedSinceMs ?? atMs) : null;
     this.#deps.onEvidence(this.#evidence());
+    this.#explainAlerts();
   }
 
   #evidence(): CensusEvidence {
     const [before, last] = this.#censuses.slice(-2);
+    // One refusal passes. After a second one no finding waits for a census.
+    const refusedBecause = this.#refused !== null && this.#refused.inARow >= 2 ? this.#refused.reason : null;
     return {
-      unavailable: this.#unavailable,
+      unavailable: this.#unavailable ?? refusedBecause,
       growths: this.#growths,
       censuses: this.#censuses.length,
       pair:
@@ -175,7 +211,7 @@ export class Auditor {
     return nextAuditMs({
       setting: this.#context.setup.config.audit,
       doneAtMs: this.#doneAtMs,
-      refusedAtMs: this.#refusedAtMs,
+      refusedAtMs: this.#refused?.atMs ?? null,
       found: this.#growths.filter(({ answer }) => answer === 'found').length,
       suspectedSinceMs: this.#suspectedSinceMs,
     });
@@ -208,23 +244,10 @@ export class Auditor {
 /** A scheduled census never stops the process for a whole snapshot, so it needs a fork. */
 function unavailableBecause({ setup }: WatcherContext): string | null {
   const { config, noFilesReason, forkUnavailable } = setup;
-  if (config.audit === 'auto') return 'WSGUARD_AUDIT=auto takes none by itself yet';
   if (config.audit === 'off') return 'censuses are switched off (WSGUARD_AUDIT=off)';
   if (config.snapshot === 'off' || config.snapshot === 'inprocess')
     return `scheduled ones need a forked process (WSGUARD_SNAPSHOT=${config.snapshot})`;
   return noFilesReason ?? (forkUnavailable === null ? null : `cannot fork: ${forkUnavailable}`);
-}
-
-function rootCauseOf({ row: { name, location }, because, gained }: ContainerGrowth): Culprit {
-  return {
-    text: `\`${name}\` gained ${Math.round(gained)} entries between censuses of containers: ${because}`,
-    name,
-    file: location?.file ?? null,
-    line: location?.line ?? null,
-    function: location?.function ?? null,
-    package: location?.package ?? null,
-    confidence: 0.8,
-  };
 }
 
 function toSuspect({ row, answer, because, gained, inStep }: ContainerGrowth, index: number): Suspect {

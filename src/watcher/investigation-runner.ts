@@ -2,12 +2,12 @@
 import type { FromWatcher, Link } from '../channel.ts';
 import {
   initialState,
-  transition,
   type AlertUpdate,
   type InvestigationAction,
   type InvestigationEvent,
   type InvestigationState,
-} from '../investigate/investigation.ts';
+} from '../investigate/investigation-state.ts';
+import { transition } from '../investigate/investigation.ts';
 import { mapToSource } from '../investigate/map-to-source.ts';
 import { sourceFiles } from '../analyse/locate/source-files.ts';
 import type { Alert, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';

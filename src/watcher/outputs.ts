@@ -4,7 +4,6 @@ import { parseResourceAttributes } from '../config/find-service.ts';
 import { escapeControls } from '../core/safe-text.ts';
 import { createFileSink, writeFailure, type FileSink } from '../deliver/file-sink.ts';
 import type { OutboxDirectory } from '../deliver/outbox-files.ts';
-import type * as CredentialsModule from '../deliver/s3/credentials.ts';
 import type * as S3UploadModule from '../deliver/s3/s3-upload.ts';
 import type { SinkOptions } from '../deliver/sink.ts';
 import { createUpload, type Upload } from '../deliver/upload.ts';
@@ -17,6 +16,7 @@ import { buildReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import type { Alert, Analysis, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
+import { s3TargetOf } from './s3-target.ts';
 import type { WatcherState } from './state.ts';
 
 /** `close()` waits no longer than this for each receiver. */
@@ -178,19 +178,11 @@ export class Outputs {
 }
 
 /** Loaded only when a bucket is set. */
-function createS3({ setup, clock }: WatcherContext, options: SinkOptions): Upload | null {
-  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3PathStyle, redact } = setup.config;
-  if (s3Bucket === null) return null;
+function createS3(context: WatcherContext, options: SinkOptions): Upload | null {
+  const { s3Prefix, redact } = context.setup.config;
+  const target = s3TargetOf(context);
+  if (target === null) return null;
   const { createS3Upload } = require('../deliver/s3/s3-upload.ts') as typeof S3UploadModule;
-  const { createCredentialSource } = require('../deliver/s3/credentials.ts') as typeof CredentialsModule;
-  const target = {
-    bucket: s3Bucket,
-    region: s3Region,
-    endpoint: s3Endpoint,
-    pathStyle: s3PathStyle,
-    credentials: createCredentialSource(setup.env, s3Region),
-    clock,
-  };
   return createS3Upload({ ...options, target, prefix: s3Prefix ?? '', redact });
 }
 

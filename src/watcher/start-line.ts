@@ -1,7 +1,7 @@
 /** Logs the line at startup: the watched servers, what the agent cannot see and why, and where it writes and exports. */
 import type { Attached } from '../channel.ts';
 import { noThreadBlindSpots } from '../report/status.ts';
-import type { Config } from '../config/schema.ts';
+import { snapshotObstacle } from './snapshot-queue.ts';
 import type { Blind, Log } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
@@ -39,7 +39,7 @@ export function logStart(
     writesTo: noFilesReason === null ? config.dir : null,
     exports: destinations,
     pings: attached.pings,
-    snapshots: snapshotText(config.snapshot, setup.forkUnavailable),
+    snapshots: snapshotText(setup),
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
   log.info(fields, startMessage(fields, noFilesReason));
@@ -77,8 +77,12 @@ function startMessage(
   return parts.join('; ');
 }
 
-function snapshotText(method: Config['snapshot'], forkUnavailable: string | null): string {
+function snapshotText(setup: WatcherContext['setup']): string {
+  const { forkUnavailable } = setup;
+  const method = setup.config.snapshot;
   if (method === 'off') return 'are switched off';
+  const obstacle = snapshotObstacle(setup);
+  if (obstacle !== null) return `are refused, because ${obstacle}`;
   if (method === 'inprocess') return 'in the process';
   if (forkUnavailable === null) return 'in a forked process';
   return method === 'fork'

@@ -25,6 +25,7 @@ export class WatcherState {
   #postGcHeapBytes: number | null = null;
   #openAlerts: readonly Alert[] = [];
   #blind: readonly Blind[] = [];
+  #refusedBytes: MetricState['refusedBytes'] = null;
 
   #auditCounts: () => Pick<MetricState, 'audits' | 'suspects'> = () => ({ audits: {}, suspects: null });
 
@@ -56,6 +57,9 @@ export class WatcherState {
 
   countSnapshot(snapshot: Snapshot): void {
     const { outcome } = snapshot;
+    if (outcome === 'written') this.#refusedBytes = null;
+    if (outcome === 'refused' && snapshot.needBytes !== undefined && snapshot.haveBytes !== undefined)
+      this.#refusedBytes = { needed: snapshot.needBytes, available: snapshot.haveBytes };
     const method = outcome === 'written' ? snapshot.method : 'none';
     const key = `${outcome} ${method}`;
     this.#snapshots.set(key, { outcome, method, count: (this.#snapshots.get(key)?.count ?? 0) + 1 });
@@ -81,6 +85,7 @@ export class WatcherState {
       timeToLimit: this.#detection?.timeToLimit ?? null,
       growthBytesPerHour: this.#detection?.growthBytesPerHour ?? {},
       snapshots: [...this.#snapshots.values()],
+      refusedBytes: this.#refusedBytes,
       ...this.#auditCounts(),
       agent: {
         samplesTotal: counters?.samplesTotal ?? 0,

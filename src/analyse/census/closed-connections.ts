@@ -1,5 +1,5 @@
 /** How many entries of a container lead to a closed connection, and how many to an open one. */
-import { EDGE, EDGE_TYPE_MASK, NODE, edgeText } from '../graph/heap.ts';
+import { EDGE, EDGE_TYPE_MASK, NODE, edgeText, isBoundValue } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { isModuleScope } from '../graph/retaining-path.ts';
 import { OPEN_SOCKET, objectState } from '../verdict/object-state.ts';
@@ -54,7 +54,10 @@ function* fieldsBelow(heap: Heap, from: number): Generator<number> {
     if (type === EDGE.context) yield to;
     else if (type === EDGE.internal) {
       // A module's scope refers to all variables of the module.
-      if (edgeText(heap, edge) === 'context' && !isModuleScope({ heap }, to)) yield to;
+      const isScope = edgeText(heap, edge) === 'context' && !isModuleScope({ heap }, to);
+      if (isScope || isBoundValue(heap, edge)) yield to;
+    } else if (type === EDGE.shortcut) {
+      if (isBoundValue(heap, edge)) yield to;
     } else if (type === EDGE.property && !/^(__proto__|constructor|prototype)$/.test(edgeText(heap, edge)))
       yield to;
   }

@@ -2,15 +2,13 @@
 import type { CensusType } from '../../types/index.ts';
 import { isTimersList, entriesOf } from '../compare/containers.ts';
 import { entriesPerReference } from '../compare/groups.ts';
-import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className, nodeText, sizeOf } from '../graph/heap.ts';
+import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className, nodeText } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
 export interface CountedContainer {
   readonly node: number;
   readonly type: CensusType;
   readonly entries: number;
-  /** Bytes of its table or store. */
-  readonly storeBytes: number;
 }
 
 /** Objects with up to this many fields are records (as in `compare/containers.ts`). */
@@ -18,25 +16,52 @@ const MAX_RECORD_FIELDS = 24;
 /** One entry is a field that refers to a list of one, not a container. */
 const MIN_ENTRIES = 2;
 // Local constants: an imported name is read from its module object at each use, here for each edge.
-const { object: OBJECT, array: ARRAY, hidden: HIDDEN } = NODE;
+const { object: OBJECT, hidden: HIDDEN } = NODE;
 const { element: ELEMENT, property: PROPERTY, internal: INTERNAL } = EDGE;
 const TYPE_MASK = EDGE_TYPE_MASK;
 const TYPE_BITS = EDGE_TYPE_BITS;
 
-export function countContainers(heap: Heap): CountedContainer[] {
-  const counted: CountedContainer[] = [];
-  const parts: Parts = { elements: 0, fields: 0, table: -1, store: -1 };
-  const tableEdge = heap.names.indexOf('table');
-  const timersList = heap.names.indexOf('TimersList');
-  for (let node = 0; node < heap.nodeCount; node += 1) {
-    if (heap.nodeType[node] !== OBJECT) continue;
-    readParts(heap, node, tableEdge, parts);
-    const isRecord = parts.elements < MIN_ENTRIES && parts.table < 0 && parts.fields <= MAX_RECORD_FIELDS;
-    if (isRecord && heap.nodeName[node] !== timersList) continue;
-    const each = countOne(heap, node, parts);
-    if (each !== null && each.entries >= MIN_ENTRIES) counted.push(each);
+/** Objects with elements, a table, many fields or timers. All others are records, and nearly all objects are. */
+export class ContainerCandidates {
+  readonly #heap: Heap;
+  readonly #tableEdge: number;
+  readonly #timersList: number;
+  readonly nodes: number[] = [];
+
+  constructor(heap: Heap) {
+    this.#heap = heap;
+    this.#tableEdge = heap.names.indexOf('table');
+    this.#timersList = heap.names.indexOf('TimersList');
   }
-  return counted;
+
+  visit(node: number): void {
+    const { firstEdge, edgeLabel, nodeName } = this.#heap;
+    let [elements, fields] = [0, 0];
+    let isCandidate = nodeName[node] === this.#timersList;
+    for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
+      const label = edgeLabel[edge]!;
+      const type = label & TYPE_MASK;
+      if (type === PROPERTY) fields += 1;
+      else if (type === ELEMENT) elements += 1;
+      else if (type === INTERNAL && label >>> TYPE_BITS === this.#tableEdge) isCandidate = true;
+    }
+    if (isCandidate || elements >= MIN_ENTRIES || fields > MAX_RECORD_FIELDS) this.nodes.push(node);
+  }
+}
+
+/** `candidates`: the objects that may be containers. */
+export function countContainers(
+  heap: Heap,
+  candidates: readonly number[],
+  onCounted: (container: CountedContainer) => void,
+): void {
+  const parts: Parts = { elements: 0, fields: 0, table: -1 };
+  const tableEdge = heap.names.indexOf('table');
+  for (const node of candidates) {
+    readParts(heap, node, tableEdge, parts);
+    const each = countOne(heap, node, parts);
+    if (each !== null && each.entries >= MIN_ENTRIES) onCounted(each);
+  }
 }
 
 /** Filled anew for each object, because an object of its own for each would cost most of the time. */
@@ -44,7 +69,6 @@ interface Parts {
   elements: number;
   fields: number;
   table: number;
-  store: number;
 }
 
 function readParts(
@@ -53,48 +77,34 @@ function readParts(
   tableEdge: number,
   parts: Parts,
 ): void {
-  let [elements, fields, table, store] = [0, 0, -1, -1];
+  let [elements, fields, table] = [0, 0, -1];
   for (let edge = firstEdge[node]!, end = firstEdge[node + 1]!; edge < end; edge += 1) {
     const label = edgeLabel[edge]!;
     const edgeType = label & TYPE_MASK;
     // `undefined` and holes are hidden nodes: an array that is allocated at its full length has no entries yet.
     if (edgeType === ELEMENT) elements += nodeType[edgeTo[edge]!] === HIDDEN ? 0 : 1;
     else if (edgeType === PROPERTY) fields += 1;
-    else if (edgeType === INTERNAL && nodeType[edgeTo[edge]!] === ARRAY) {
-      if (label >>> TYPE_BITS === tableEdge) table = edgeTo[edge]!;
-      else store = edgeTo[edge]!;
-    }
+    else if (edgeType === INTERNAL && label >>> TYPE_BITS === tableEdge) table = edgeTo[edge]!;
   }
   parts.elements = elements;
   parts.fields = fields;
   parts.table = table;
-  parts.store = store;
 }
 
-function countOne(
-  heap: Heap,
-  node: number,
-  { elements, fields, table, store }: Parts,
-): CountedContainer | null {
+function countOne(heap: Heap, node: number, { elements, fields, table }: Parts): CountedContainer | null {
   if (isTimersList(heap, node)) {
     let entries = 0;
     for (const _ of entriesOf(heap, node)) entries += 1;
-    return { node, type: 'Timers', entries, storeBytes: 0 };
+    return { node, type: 'Timers', entries };
   }
   if (table >= 0) {
     const counts = countTable(heap, node, table);
-    return counts === null ? null : { ...counts, node, storeBytes: sizeOf(heap, table) };
+    return counts === null ? null : { ...counts, node };
   }
-  const storeBytes = store < 0 ? 0 : sizeOf(heap, store);
   if (elements >= MIN_ENTRIES)
-    return {
-      node,
-      type: className(heap, node) === 'Array' ? 'Array' : 'Object',
-      entries: elements,
-      storeBytes,
-    };
+    return { node, type: className(heap, node) === 'Array' ? 'Array' : 'Object', entries: elements };
   const isMap = fields > MAX_RECORD_FIELDS && className(heap, node) === 'Object';
-  return isMap ? { node, type: 'Object', entries: fields, storeBytes } : null;
+  return isMap ? { node, type: 'Object', entries: fields } : null;
 }
 
 function countTable(heap: Heap, node: number, table: number): { type: CensusType; entries: number } | null {

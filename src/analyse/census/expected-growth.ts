@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.ts';
 import { className } from '../graph/heap.ts';
 import type { Step } from '../graph/retaining-path.ts';
 import { findEvictionLine } from '../locate/add-line.ts';
+import { findLimitLine } from '../locate/find-limit.ts';
 import type { Owner } from '../locate/locate.ts';
 import type { Sources } from '../locate/sources.ts';
 import { child } from '../locate/syntax-tree.ts';
@@ -22,6 +23,9 @@ export interface ContainerContext {
   readonly path: readonly string[];
 }
 
+/** The lists of the loader itself. A collection that a module exports is reached through them too. */
+const isOfModuleLoader = (path: string): boolean => MODULE_LOADER.test(path) && !/\bexports\b/.test(path);
+
 /** Null when nothing bounds the container. */
 export function expectedGrowth({
   graph,
@@ -32,17 +36,17 @@ export function expectedGrowth({
   path,
 }: ContainerContext): string | null {
   if (type === 'Weak') return 'its entries live as long as their keys';
-  if (MODULE_LOADER.test(path.join(''))) return "Node's module loader keeps one entry for each module";
+  if (isOfModuleLoader(path.join(''))) return "Node's module loader keeps one entry for each module";
   for (const { node } of steps.slice(-3)) {
     const limit = knownLimitOf(className(graph.heap, node));
     if (limit !== null) return limit;
   }
   const name = owner?.names[0]?.name;
   if (owner === null || name === undefined) return null;
-  const position = findEvictionLine(sources, owner.position.file, name);
-  return position === null
-    ? null
-    : `the code removes entries at a limit (${owner.position.file}:${position.line})`;
+  const { file } = owner.position;
+  const position =
+    findEvictionLine(sources, file, name) ?? (owner.depth === 0 ? findLimitLine(sources, file, name) : null);
+  return position === null ? null : `the code removes entries at a limit (${file}:${position.line})`;
 }
 
 const REMOVE_METHODS =

@@ -35,7 +35,11 @@ const DATA_NAME = /\d{2,}|[^\w$.#-]|^.{40,}$/;
 
 export class Places {
   readonly #graph: Graph;
-  readonly #places = new Map<number, Place>();
+  /** Node -> index in `#list` plus one; 0: not asked for yet. */
+  readonly #indexes: Uint32Array;
+  readonly #list: Place[] = [];
+  readonly #indexOf = new Map<Place, number>();
+  readonly #userPlaces = new Map<string, Map<string, Place>>();
   readonly #depths = new Map<Place, number>();
   /** The places below a place by the part that their key adds, so that objects of one place share it. */
   readonly #belowPlace = new Map<Place, Map<string, Place>>();
@@ -43,6 +47,7 @@ export class Places {
 
   constructor(graph: Graph) {
     this.#graph = graph;
+    this.#indexes = new Uint32Array(graph.heap.nodeCount);
   }
 
   of(node: number): Place {
@@ -50,11 +55,11 @@ export class Places {
     let current = node;
     let place: Place | undefined;
     for (;;) {
-      place = this.#places.get(current);
+      place = this.#list[this.#indexes[current]! - 1];
       if (place !== undefined) break;
       place = this.#anchor(current) ?? undefined;
       if (place !== undefined) {
-        this.#places.set(current, place);
+        this.#set(current, place);
         break;
       }
       pending.push(current);
@@ -66,9 +71,18 @@ export class Places {
     }
     for (let index = pending.length - 1; index >= 0; index -= 1) {
       place = this.#below(place, pending[index]!);
-      this.#places.set(pending[index]!, place);
+      this.#set(pending[index]!, place);
     }
     return place;
+  }
+
+  #set(node: number, place: Place): void {
+    let index = this.#indexOf.get(place);
+    if (index === undefined) {
+      index = this.#list.push(place);
+      this.#indexOf.set(place, index);
+    }
+    this.#indexes[node] = index;
   }
 
   /** The place of an object that code names itself: a variable, or an instance of a class of user code. */
@@ -85,13 +99,21 @@ export class Places {
     return this.#variable(node);
   }
 
+  /** One place for all objects of a class: a heap has many of them. */
   #userPlace(file: string, name: string): Place {
-    const owner = this.#graph.scripts.isAgentFile(file)
-      ? 'agent'
-      : isPackageFile(file)
-        ? 'package'
-        : 'application';
-    return { key: `${file} ${name}`, owner };
+    let ofFile = this.#userPlaces.get(file);
+    if (ofFile === undefined) this.#userPlaces.set(file, (ofFile = new Map()));
+    let place = ofFile.get(name);
+    if (place === undefined) {
+      const owner = this.#graph.scripts.isAgentFile(file)
+        ? 'agent'
+        : isPackageFile(file)
+          ? 'package'
+          : 'application';
+      place = { key: `${file} ${name}`, owner };
+      ofFile.set(name, place);
+    }
+    return place;
   }
 
   /** The smallest name counts: the order of the edges differs from one snapshot to the next. */

@@ -10,18 +10,21 @@ import { findAcceptedSockets } from '../compare/connections.ts';
 import { entriesOf } from '../compare/containers.ts';
 import { listenersOf, timerDurationMs } from '../compare/groups.ts';
 import type { GrowthGroup } from '../compare/groups.ts';
-import { edgeTarget, findOddballs } from '../graph/heap.ts';
+import { NODE, className, edgeTarget, findOddballs } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { pathText, stepsTo } from '../graph/retaining-path.ts';
+import type { CodePosition } from '../graph/scripts.ts';
 import { isNull } from '../verdict/object-state.ts';
 import { findCreator } from '../locate/creator.ts';
 import type { CreatorSearch } from '../locate/creator.ts';
 import { findOwner, locate } from '../locate/locate.ts';
+import { findOpeningCall } from '../locate/opening-call.ts';
 import { toLocation } from '../locate/sources.ts';
 import type { Sources } from '../locate/sources.ts';
-import { buildCensusGraph } from './census-graph.ts';
+import { buildCensusGraph, isPromiseChain, isReaction } from './census-graph.ts';
 import type { CensusGraph } from './census-graph.ts';
 import { connectionsOf } from './closed-connections.ts';
+import type { ConnectionsOfEntries } from './closed-connections.ts';
 import { countContainers, countHandles } from './count-containers.ts';
 import { expectedGrowth, findRemoval } from './expected-growth.ts';
 import { Places } from './places.ts';
@@ -83,17 +86,19 @@ export function takeContainerCensus(
   };
 }
 
-function countByPlace({ graph, chains, reachedBytes }: CensusGraph): Map<string, PlaceCount> {
+function countByPlace({ graph, chains, candidates, reachedBytes }: CensusGraph): Map<string, PlaceCount> {
   const { heap } = graph;
   const places = new Places(graph);
   const counts = new PlaceCounts(reachedBytes);
-  for (const each of countContainers(heap)) {
+  countContainers(heap, candidates, (each) => {
     const durationMs = each.type === 'Timers' ? (timerDurationMs(graph, each.node) ?? 0) : null;
     const place = places.of(each.node);
     counts.add(place, durationMs === null ? each.type : `timers of ${durationMs} ms`, each);
+  });
+  for (const chain of chains) {
+    const type = isPromiseChain(heap, chain) ? 'Promises' : 'List';
+    counts.add(places.of(chain.head), type, { node: chain.head, type, entries: chain.length });
   }
-  for (const { head, length } of chains)
-    counts.add(places.of(head), 'List', { node: head, type: 'List', entries: length });
   for (const [name, nodes] of countHandles(heap)) {
     const place: Place = { key: `handles ${name}`, owner: 'node' };
     const each = { node: nodes[0]!, type: 'Handles' as const, entries: nodes.length };
@@ -110,10 +115,10 @@ interface Counted {
 
 /** Sums by place first: places are shared objects, and building a key for each container takes longer than counting it. */
 class PlaceCounts {
-  readonly #reachedBytes: Float64Array;
+  readonly #reachedBytes: CensusGraph['reachedBytes'];
   readonly #counts = new Map<Place, Map<string, PlaceCount>>();
 
-  constructor(reachedBytes: Float64Array) {
+  constructor(reachedBytes: CensusGraph['reachedBytes']) {
     this.#reachedBytes = reachedBytes;
   }
 
@@ -129,7 +134,7 @@ class PlaceCounts {
     }
     count.entries += each.entries;
     count.containers += 1;
-    count.bytes += this.#reachedBytes[each.node]!;
+    count.bytes += this.#reachedBytes(each.node);
     count.largest = insertLargest(count.largest, each);
   }
 
@@ -197,6 +202,8 @@ function describer(
   return (key, count) => {
     const { node } = count.largest[0]!;
     const steps = stepsTo(heap, graph.paths, node);
+    // Code can name a promise, but not the reactions that V8 keeps in it.
+    while (count.type === 'Promises' && isReaction(heap, steps.at(-1)?.node)) steps.pop();
     const path = pathText(graph, steps);
     const members = count.largest.map(({ node: each, entries }) => ({
       node: each,
@@ -213,21 +220,25 @@ function describer(
       gained: count.entries,
       gainedBytes: 0,
     };
-    const listeners = count.type === 'Array' || count.type === 'Object' ? listenersOf(heap, group) : null;
+    const listeners = LISTENER_LISTS.has(count.type)
+      ? listenersOf(heap, count.type === 'List' ? { ...group, how: 'chain' } : group)
+      : null;
     const type: CensusType = listeners === null ? count.type : 'Listeners';
     const sample = count.sample ?? sampleOf(heap, count);
-    const location =
-      count.type === 'Weak' ? null : locationOf(graph, sources, { group, type: type as SuspectType, sample });
+    const connections = connectionsOf(context, sample);
+    const location = isLocated(count, type, connections)
+      ? locationOf(graph, sources, { group, type: type as SuspectType, sample })
+      : null;
     const owner = findOwner(graph, steps);
     return {
       ...plainRow(key, count),
       type,
       name:
         listeners === null
-          ? nameOf(type, key, path)
+          ? nameOf(type, count.type === 'Timers' ? key : count.place.key, path)
           : `listeners of ${listeners.event === null ? 'an event' : `'${listeners.event}'`} on ${listeners.emitter}`,
       path,
-      ...connectionsOf(context, sample),
+      ...connections,
       location,
       expected: expectedGrowth({ graph, steps, owner, sources, type, path }),
       removedAfterMs: type === 'Timers' ? oneShotDelayMs(graph, node, sample) : null,
@@ -235,6 +246,19 @@ function describer(
     };
   };
 }
+
+/** An EventTarget keeps its listeners in a linked list. */
+const LISTENER_LISTS: ReadonlySet<CensusType> = new Set(['Array', 'Object', 'List']);
+/** Types of Node itself whose location is the code of the entries. */
+const OF_NODE: ReadonlySet<CensusType> = new Set(['Timers', 'Handles', 'Listeners']);
+
+/** Growth of a container of Node itself counts only when its entries lead to closed connections (docs/detection.md). */
+const isLocated = (
+  { place }: PlaceCount,
+  type: CensusType,
+  { sampled, closed }: ConnectionsOfEntries,
+): boolean =>
+  type !== 'Weak' && (place.owner !== 'node' || OF_NODE.has(type) || (closed > 0 && closed * 2 >= sampled));
 
 /** Nearly all timers of the list run once. */
 const MIN_ONE_SHOT_SHARE = 0.9;
@@ -248,60 +272,89 @@ function oneShotDelayMs(graph: CensusGraph['graph'], list: number, timers: reado
   return oneShot.length < timers.length * MIN_ONE_SHOT_SHARE ? null : timerDurationMs(graph, list);
 }
 
-const nameOf = (type: CensusType, key: string, path: readonly string[]): string =>
-  type === 'Timers' ? key : type === 'Handles' ? `open ${key}` : path.slice(-3).join('').replace(/^\./, '');
+/** A place of user code: its file, and the variable or the class with the fields below it. */
+const NAMED_PLACE = /^.*?\.[cm]?[jt]sx? (.+)$/;
+/** Chosen: longer names are not read; the path has the whole. */
+const MAX_NAME_LENGTH = 60;
+
+function nameOf(type: CensusType, placeKey: string, path: readonly string[]): string {
+  if (type === 'Timers') return placeKey;
+  if (type === 'Handles') return `open ${placeKey}`;
+  const ofPlace = NAMED_PLACE.exec(placeKey)?.[1]?.replace('/reactions_or_result', '');
+  const isShort = ofPlace !== undefined && ofPlace.length <= MAX_NAME_LENGTH;
+  const name = isShort ? ofPlace : path.slice(-3).join('').replace(/^\./, '');
+  if (type !== 'Promises') return name;
+  return `promises that wait for ${/^(Promise|Generator)$/.test(name) ? 'an unnamed promise' : name}`;
+}
 
 /** Spread over the largest containers, because neighbours have the same age. */
 function sampleOf(heap: Heap, { largest, type }: PlaceCount): number[] {
-  if (type === 'List') return chainSample(heap, largest[0]!.node);
+  if (type === 'List') return chainSample(heap, largest[0]!);
+  if (type === 'Promises') return [largest[0]!.node];
   const perContainer = Math.max(2, Math.floor(MAX_SAMPLE / largest.length));
-  return largest.flatMap(({ node }) => {
-    const entries = [...entriesOf(heap, node)].filter(
-      (entry) => heap.nodeType[entry] === 3 || heap.nodeType[entry] === 5,
-    );
-    const step = Math.max(1, entries.length / perContainer);
-    return Array.from(
-      { length: Math.min(entries.length, perContainer) },
-      (_, index) => entries[Math.floor(index * step)]!,
-    );
+  return largest.flatMap(({ node, entries }) => {
+    const step = Math.max(1, Math.floor(entries / perContainer));
+    const sample: number[] = [];
+    let index = 0;
+    // The entries are not copied: a leaking Map can have millions.
+    for (const entry of entriesOf(heap, node)) {
+      if (heap.nodeType[entry] !== NODE.object && heap.nodeType[entry] !== NODE.closure) continue;
+      if (index % step === 0 && sample.length < perContainer) sample.push(entry);
+      index += 1;
+    }
+    return sample;
   });
 }
 
-function chainSample(heap: Heap, head: number): number[] {
-  const links = [head];
-  for (const link of links) {
-    if (links.length === MAX_SAMPLE) break;
-    for (let edge = heap.firstEdge[link]!; edge < heap.firstEdge[link + 1]!; edge += 1) {
-      const to = heap.edgeTo[edge]!;
-      if (
-        heap.nodeName[to] !== heap.nodeName[head] ||
-        heap.nodeType[to] !== heap.nodeType[head] ||
-        links.includes(to)
-      )
-        continue;
-      links.push(to);
-      break;
-    }
+function chainSample(heap: Heap, { node: head, entries }: { node: number; entries: number }): number[] {
+  const step = Math.max(1, Math.floor(entries / MAX_SAMPLE));
+  const sample: number[] = [];
+  let [previous, link] = [-1, head];
+  for (let index = 0; index < entries && link >= 0; index += 1) {
+    if (index % step === 0 && sample.length < MAX_SAMPLE) sample.push(link);
+    [previous, link] = [link, nextLink(heap, link, previous)];
   }
-  return links;
+  return sample;
 }
 
-/** From a handle through Node's streams and HTTP client to the function that waits for it. */
+/** The next object of the same class, or -1. `previous` is what the links of a doubly linked list refer back to. */
+function nextLink({ firstEdge, edgeTo, nodeName, nodeType }: Heap, link: number, previous: number): number {
+  for (let edge = firstEdge[link]!; edge < firstEdge[link + 1]!; edge += 1) {
+    const to = edgeTo[edge]!;
+    const isSameClass = nodeName[to] === nodeName[link] && nodeType[to] === nodeType[link];
+    if (isSameClass && to !== previous && to !== link) return to;
+  }
+  return -1;
+}
+
+/**
+ * From a handle through Node's streams and HTTP clients to the function that waits for it: a suspended reader of a `fetch` is
+ * 23 references away. The application's code counts wherever it is, because code of a package is always nearer.
+ */
 const HANDLE_USER: CreatorSearch = {
-  depth: 16,
+  depth: 32,
   maxNodes: 6000,
-  packagePenalty: 8,
+  packagePenalty: 32,
   functionsOnly: true,
   skipAgent: true,
+  maxReferences: 100,
 };
+
+function handleUserOf(
+  graph: CensusGraph['graph'],
+  sources: Sources,
+  { group, sample }: { readonly group: GrowthGroup; readonly sample: readonly number[] },
+): CodePosition | null {
+  const user = findCreator(graph, null, sample, HANDLE_USER);
+  return user === null ? null : findOpeningCall(sources, user, className(graph.heap, group.members[0]!.node));
+}
 
 function locationOf(
   graph: CensusGraph['graph'],
   sources: Sources,
   request: { group: GrowthGroup; type: SuspectType; sample: readonly number[] },
 ): SourceLocation | null {
-  const handleUser =
-    request.type === 'Handles' ? findCreator(graph, null, request.sample, HANDLE_USER) : null;
+  const handleUser = request.type === 'Handles' ? handleUserOf(graph, sources, request) : null;
   const { position, creator } = locate(graph, null, sources, request);
   const best = handleUser ?? position ?? creator;
   const isForeign = best === null || graph.scripts.isAgentFile(best.file);

@@ -103,6 +103,13 @@ export function edgeText(heap: Heap, edge: number): string {
   return isNamedEdge(label & EDGE_TYPE_MASK) ? heap.names.text(value) : String(value);
 }
 
+/** Whether an edge leads from a function that `bind` made to its `this`, to an argument, or to the function that it calls. */
+export function isBoundValue(heap: Heap, edge: number): boolean {
+  const type = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
+  if (type === EDGE.internal) return /^bound_(?:this|function)$/.test(edgeText(heap, edge));
+  return type === EDGE.shortcut && edgeText(heap, edge).startsWith('bound_argument_');
+}
+
 /** The target of the first edge with this name (no element or hidden edge), or -1. */
 export function edgeTarget(heap: Heap, node: number, name: InternedName): number {
   const nameIndex = heap.names.indexOf(name);

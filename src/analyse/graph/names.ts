@@ -5,6 +5,7 @@ import { decodeString } from '../../heapsnapshot/json.ts';
 const INTERNED = [
   '<symbol kHandle>',
   'FinalizationRegistry',
+  'Promise',
   'Socket',
   'TimersList',
   '__proto__',
@@ -30,6 +31,7 @@ const INTERNED = [
   'script',
   'script_or_debug_info',
   'shared',
+  'system / PromiseReaction',
   'table',
 ] as const;
 

@@ -27,6 +27,11 @@ export interface CreatorSearch {
   readonly maxEntries?: number;
   /** Every socket has listeners of the agent; they say nothing about the socket. */
   readonly skipAgent?: boolean;
+  /**
+   * The search does not enter objects with more references, which are lists of everything (pools, primordials), nor modules
+   * and what their code shares.
+   */
+  readonly maxReferences?: number;
 }
 
 const IN_ENTRIES: CreatorSearch = {
@@ -116,7 +121,7 @@ function nearestPosition(
     for (let edge = heap.firstEdge[node]!; edge < heap.firstEdge[node + 1]!; edge += 1) {
       if (visited.size >= search.maxNodes) break;
       const to = heap.edgeTo[edge]!;
-      if (visited.has(to) || !isPart(heap, node, edge)) continue;
+      if (visited.has(to) || !isPart(heap, node, edge) || isShared(heap, edge, search)) continue;
       if (earlierNode !== null && earlierNode[to] !== 0 && heap.nodeType[to] !== NODE.closure) continue;
       visited.add(to);
       queue.push(to);
@@ -124,6 +129,15 @@ function nearestPosition(
     }
   }
   return best;
+}
+
+function isShared(heap: Heap, edge: number, { maxReferences }: CreatorSearch): boolean {
+  if (maxReferences === undefined) return false;
+  const { firstEdge, edgeTo, nodeType } = heap;
+  const to = edgeTo[edge]!;
+  if (firstEdge[to + 1]! - firstEdge[to]! > maxReferences) return true;
+  if (edgeText(heap, edge) === 'previous') return isModuleScope({ heap }, to);
+  return nodeType[to] === NODE.object && /^(Module|process)$/.test(nodeText(heap, to));
 }
 
 /** Whether an edge leads to a part of an entry: not to its class, and not to other timers. */

@@ -160,7 +160,7 @@ const NO_VARIABLES = new Set([
 ]);
 
 /** The expression that an occurrence of the name belongs to; null when it is not an access to a container. */
-function referenceAt(node: SyntaxNode): Reference | null {
+export function referenceAt(node: SyntaxNode): Reference | null {
   const parent = node.parent;
   const member = memberWithProperty(node);
   if (member !== null) return { node: member, depth: 0 };
@@ -380,7 +380,7 @@ const identifierName = (node: SyntaxNode | null): string | null =>
   node?.type === 'Identifier' ? (node['name'] as string) : null;
 
 /** The name of a variable, or of the last property of a member expression. */
-function lastName(node: SyntaxNode | null): string {
+export function lastName(node: SyntaxNode | null): string {
   const name = (child(node, 'property') ?? node)?.['name'];
   return typeof name === 'string' ? name : '';
 }
@@ -417,7 +417,7 @@ function isRemoval(node: SyntaxNode): boolean {
 }
 
 /** `container.size > limit`, `limit <= container.length`, `container.length === limit` */
-function sizeComparison(node: SyntaxNode): SyntaxNode | null {
+export function sizeComparison(node: SyntaxNode): SyntaxNode | null {
   const member = node.parent;
   if (member?.type !== 'MemberExpression' || member['object'] !== node) return null;
   if (!/^(size|length)$/.test(lastName(child(member, 'property')))) return null;

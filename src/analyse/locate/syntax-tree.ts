@@ -57,6 +57,13 @@ export function childList(node: SyntaxNode, field: string): SyntaxNode[] {
   return Array.isArray(value) ? value.filter(isNode) : [];
 }
 
+/** The node and all nodes below it. */
+export function descendants(node: SyntaxNode): SyntaxNode[] {
+  const nodes = [node];
+  for (const each of nodes) nodes.push(...childrenOf(each));
+  return nodes;
+}
+
 function childrenOf(node: SyntaxNode): SyntaxNode[] {
   const children: SyntaxNode[] = [];
   for (const field of Object.keys(node)) {

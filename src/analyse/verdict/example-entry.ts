@@ -1,7 +1,7 @@
 /** Finds an entry of a container that proves the leak, and the path from it to the object that proves it. */
 import type { RetainingStep } from '../../types/index.ts';
 import type { SnapshotMatch } from '../compare/growth.ts';
-import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeText } from '../graph/heap.ts';
+import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeText, isBoundValue } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { isModuleScope, propertyText } from '../graph/retaining-path.ts';
 import { OPEN_SOCKET, objectState, unknown } from './object-state.ts';
@@ -121,7 +121,8 @@ function* fieldsBelow(heap: Heap, from: Visited): Generator<Visited> {
     if (name === 'context' && edgeType === EDGE.internal) {
       // A module's scope refers to all variables of the module.
       if (!isModuleScope({ heap }, to)) yield { node: to, text: '', from, depth };
-    } else if (edgeType === EDGE.context) yield { node: to, text: name, from, depth: depth + 1 };
+    } else if (isBoundValue(heap, edge)) yield { node: to, text: '', from, depth: depth + 1 };
+    else if (edgeType === EDGE.context) yield { node: to, text: name, from, depth: depth + 1 };
     else if (edgeType === EDGE.property && !/^(__proto__|constructor|prototype)$/.test(name)) {
       yield { node: to, text: propertyText(name), from, depth: depth + 1 };
     }

@@ -1,6 +1,6 @@
 /** The sections "What to do" and "Heap snapshots" of a report, with commands to paste. */
 import type { Alert, Snapshot } from '../../types/index.ts';
-import { KINDS } from '../../kinds/index.ts';
+import { adviceOf } from '../../kinds/index.ts';
 import { refusalText, writtenText } from '../snapshot-text.ts';
 import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
@@ -9,7 +9,7 @@ import type { Markup } from './markup.ts';
 const MAX_COMPARED = 3;
 
 export function nextSteps(alert: Alert): Markup {
-  const advice = KINDS[alert.kind].advice;
+  const advice = adviceOf(alert);
   return markup`<h2>What to do</h2>
     <ol class="steps">
       <li><b>Now.</b> ${inlineCode(advice.now)}</li>

@@ -4,6 +4,7 @@ import { formatDuration, formatValue } from '../../core/format.ts';
 import { KINDS, capturesEvidence } from '../../kinds/index.ts';
 import { analysisTables } from './analysis-html.ts';
 import { chartSection, drawChart } from './chart.ts';
+import { evidenceValue } from '../report-text.ts';
 import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { nextSteps, snapshotSection } from './next-steps.ts';
@@ -114,7 +115,7 @@ function evidenceSection({ evidence, against, also }: Alert): Markup {
   const row = ({ name, value, unit, threshold, windowMs }: Alert['evidence'][number]): Markup =>
     markup`<tr>
       <td class="name"><code>${name}</code></td>
-      <td class="number">${formatValue(value, unit)}</td>
+      <td class="number">${evidenceValue({ name, value, unit })}</td>
       <td class="number">${threshold === undefined ? '' : formatValue(threshold, unit)}</td>
       ${hasWindow ? markup`<td class="number">${windowMs === undefined ? '' : formatDuration(windowMs)}</td>` : null}
     </tr>`;
