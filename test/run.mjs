@@ -9,6 +9,8 @@ import { coverageArguments, formatCoverage, readCoverage } from './tools/coverag
 const strict = process.env.CI === 'true';
 /** Ends a run that hangs. A slow machine needs less. */
 const JEST_LIMIT_MS = 45 * 60_000;
+/** With one worker Jest runs all files in its own process. Its heap then exceeds what the agent lets the inspector walk. */
+const IN_WORKERS = ['--maxWorkers=2', '--workerIdleMemoryLimit=400MB'];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const notes = [];
 const startedMs = Date.now();
@@ -95,7 +97,7 @@ async function main() {
   await step('language, types, lint, format', () =>
     run(process.execPath, [join('test', 'tools', 'check.mjs'), '--static']),
   );
-  await jest(['unit'], coverageArguments, checkCoverage);
+  await jest(['unit'], (folder) => [...coverageArguments(folder), ...IN_WORKERS], checkCoverage);
   reportComponents(await components);
   await jest(['integration', 'e2e'], () => ['--maxWorkers=2']);
 }

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { WebSocket } from 'ws';
+import { readLines } from './support/child-lines.mjs';
+import { startClients } from './support/echo-clients.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const json = process.argv.includes('--json');
@@ -16,35 +17,6 @@ const BASE_MS = 5_000;
 const MIB = 1024 * 1024;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const quantile = (sorted, share) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
-
-/** Sends one message after the other over each connection. `take` returns the round trips since the last call. */
-function startClients(port) {
-  let trips = [];
-  const sockets = Array.from({ length: CLIENTS }, () => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}`);
-    let sentAtMs = 0;
-    const send = () => {
-      sentAtMs = performance.now();
-      if (socket.readyState === WebSocket.OPEN) socket.send('ping');
-    };
-    socket.on('open', send);
-    socket.on('message', () => {
-      trips.push(performance.now() - sentAtMs);
-      setTimeout(send, 20);
-    });
-    socket.on('error', () => undefined);
-    return socket;
-  });
-  const take = () => {
-    const sorted = trips.toSorted((a, b) => a - b);
-    trips = [];
-    return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), max: sorted.at(-1) ?? null };
-  };
-  return { take, close: () => sockets.forEach((socket) => socket.terminate()) };
-}
-
 /** Peak memory of a process and of its children, in bytes. */
 function rssBytes(pid) {
   try {
@@ -72,14 +44,9 @@ async function measure(method, mib) {
       stdio: ['pipe', 'pipe', 'inherit'],
     },
   );
-  const lines = [];
-  server.stdout.setEncoding('utf8').on('data', (text) => lines.push(...text.split('\n').filter(Boolean)));
-  const next = async () => {
-    while (lines.length === 0) await sleep(5);
-    return JSON.parse(lines.shift());
-  };
+  const next = readLines(server);
   const { port, heapBytes } = await next();
-  const clients = startClients(port);
+  const clients = startClients(port, CLIENTS);
   await sleep(1_000);
   clients.take();
   await sleep(BASE_MS);

@@ -12,8 +12,8 @@ const HANDSHAKE =
 /** Messages under way at the same time in the echo workload, and handshakes while the connections open. */
 const MAX_IN_FLIGHT = 20;
 const MAX_OPENING = 50;
-/** One address has 28,000 ports. */
-const CONNECTIONS_PER_ADDRESS = 10_000;
+/** One address has 28,000 ports. A second one is used only where they may not suffice, because binding to it takes time. */
+const CONNECTIONS_PER_ADDRESS = 20_000;
 const SEND_FRAME = maskedFrame();
 
 const peers = [];
@@ -26,8 +26,9 @@ function maskedFrame() {
 
 function open(port, index) {
   return new Promise((resolve, reject) => {
-    const localAddress = `127.0.0.${2 + Math.floor(index / CONNECTIONS_PER_ADDRESS)}`;
-    const socket = net.connect({ port, host: '127.0.0.1', localAddress }, () => socket.write(HANDSHAKE));
+    const address = Math.floor(index / CONNECTIONS_PER_ADDRESS);
+    const from = address === 0 ? {} : { localAddress: `127.0.0.${1 + address}` };
+    const socket = net.connect({ port, host: '127.0.0.1', ...from }, () => socket.write(HANDSHAKE));
     const peer = { socket, bytes: 0, onFrame: () => {} };
     socket.setNoDelay(true);
     socket.on('error', reject);

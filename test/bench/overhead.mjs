@@ -1,82 +1,85 @@
-// Measures what the agent costs a server: CPU per message at a fixed number of messages, p99 of the round trip, RSS, and
-// bytes a connection. Each round runs all modes, in alternating order; `control` is a second run without an agent.
-// Options: --connections 20,1000,10000 --workload echo,broadcast --modes bare,control,agent --rounds 20 --messages 60000
-//          --plot (cost against connections from 100 to 20,000, written to docs/overhead.svg) --json
-import { execFileSync, fork } from 'node:child_process';
+// Measures what the agent costs a server: CPU per message at a fixed number of messages, p99 of the round trip, RSS, heap and
+// bytes a connection. `control` is a second run without an agent. `--help` lists the options.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { plotCost } from './overhead-plot.mjs';
+import { MODES, arePinned, measureServer, measureSteadyState, receivedMessages } from './overhead-run.mjs';
+import {
+  GOALS,
+  MIN_CONNECTIONS_FOR_BYTES,
+  printSummary,
+  round,
+  summariseRecords,
+  summariseTogether,
+} from './overhead-summary.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const root = join(here, '..', '..');
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const require = createRequire(import.meta.url);
 const { AGENTS, agentArguments } = require('../../fixtures/components/catalogue.js');
-const { freePorts } = require('../../fixtures/components/process.js');
 
-const AGENT = ['--require', join(root, 'dist', 'index.js')];
-const MODES = {
-  bare: {},
-  control: {},
-  agent: { execArgv: () => AGENT },
-  'no-send-wrap': { execArgv: () => AGENT, withoutSendWrap: true },
-  exports: { execArgv: () => AGENT, exports: true },
-  opentelemetry: { execArgv: () => agentArguments('opentelemetry'), other: true },
-  ddtrace: { execArgv: () => agentArguments('ddtrace'), other: true },
-};
+/** Each needs a server of its own, and the heap varies less than the time: runs without an agent differ by 3 bytes. */
+const STEADY_ROUNDS = 5;
+/** The wrap of `send` costs nothing for each connection. */
+const STEADY_MODES = new Set(['control', 'bare', 'agent', 'exports']);
+const PLOT_MODES = ['control', 'bare', 'agent'];
 const PLOT_CONNECTIONS = [100, 300, 1_000, 3_000, 10_000, 20_000];
 /** Each process needs some descriptors beside its connections. */
 const SPARE_DESCRIPTORS = 200;
-/** The watcher has started by then, so that its start is not part of the work. */
-const SETTLE_MS = 1_500;
-const GOALS = { cpuRatio: 1.02, bytesPerConnection: 150 };
+/** A mode that fails this many times in a row is left out of the other rounds. */
+const MAX_FAILURES = 3;
+/** Measured on two cores: start and end of one server, each number of connections, a connection, a message. */
+const RUN_COST = { serverMs: 2_000, countMs: 2_300, connectionMs: 0.45, messageMs: 0.018, steadyMs: 16_000 };
 
+const HELP = `npm run bench -- overhead [options]
+  --connections 20,1000,10000   open connections; they grow in one server, which is measured at each number
+  --workload echo,broadcast     each server does both; every second pair of rounds begins with the other one
+  --modes ${Object.keys(MODES).join(',')}
+  --rounds 20        servers of each mode, in alternating order; opentelemetry and ddtrace have a third of them
+  --messages 20000   messages of one measurement, at least 300 broadcasts to up to 2,000 connections
+  --minutes 40       start no server after this time: each server covers all measurements
+  --plot             CPU against 100 to 20,000 connections, written to docs/overhead.svg (3 rounds)
+  --out FILE         where each measurement is written when it ends (default: overhead-<time>.ndjson in the temporary directory)
+  --summarise FILE   print the summary of such a file and measure nothing
+  --json             print the summary and all measurements as JSON
+SIGINT and SIGTERM end the bench with the summary of the measurements so far.`;
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     plot: { type: 'boolean', default: false },
-    connections: { type: 'string', default: '20,1000,10000' },
+    help: { type: 'boolean', default: false },
+    connections: { type: 'string' },
     workload: { type: 'string', default: 'echo,broadcast' },
-    modes: { type: 'string', default: Object.keys(MODES).join(',') },
+    modes: { type: 'string' },
     rounds: { type: 'string' },
-    messages: { type: 'string', default: '60000' },
+    messages: { type: 'string', default: '20000' },
+    minutes: { type: 'string' },
+    out: { type: 'string' },
+    summarise: { type: 'string' },
   },
 });
 const MESSAGES = Number(values.messages);
-const maxConnections =
-  Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' })) - SPARE_DESCRIPTORS || Infinity;
-const limited = (count) => Math.min(count, maxConnections);
+const WORKLOADS = values.workload.split(',');
+const ROUNDS = Number(values.rounds ?? (values.plot ? 3 : 20));
+/** Other agents are compared by ratio only, and cost more than the spread between rounds. */
+const roundsOf = (mode) => (MODES[mode].other ? Math.ceil(ROUNDS / 3) : ROUNDS);
 
-/** Many connections take long to open and vary less, and other agents are compared by ratio only. */
-const roundsOf = (connections, mode) => {
-  const rounds = Number(values.rounds ?? (connections > 3_000 ? 5 : 20));
-  return MODES[mode].other && values.rounds === undefined ? Math.ceil(rounds / 3) : rounds;
-};
-
-async function main() {
-  const folder = mkdtempSync(join(tmpdir(), 'wsguard-overhead-'));
-  const sink = createServer((request, response) => request.resume().on('end', () => response.end('{}')));
-  sink.listen(0, '127.0.0.1');
-  await once(sink, 'listening');
-  try {
-    const context = { folder, collector: `http://127.0.0.1:${sink.address().port}` };
-    const result = values.plot ? await plot(context) : await compare(context);
-    if (values.json) console.log(JSON.stringify(result));
-    else print(result);
-  } finally {
-    sink.closeAllConnections();
-    sink.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** Ascending, and no more than the descriptors of one process allow. */
+function chosenCounts() {
+  const maxOpen = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' })) || Infinity;
+  const counts = values.connections?.split(',') ?? (values.plot ? PLOT_CONNECTIONS : [20, 1_000, 10_000]);
+  const limited = counts.map((count) => Math.min(Number(count), maxOpen - SPARE_DESCRIPTORS));
+  return [...new Set(limited)].toSorted((a, b) => a - b);
 }
 
 function chosenModes() {
-  const modes = values.modes.split(',');
+  const modes = values.modes?.split(',') ?? (values.plot ? PLOT_MODES : Object.keys(MODES));
   const unknown = modes.filter((mode) => !Object.hasOwn(MODES, mode));
   if (unknown.length > 0) throw new Error(`unknown: ${unknown}. Modes: ${Object.keys(MODES).join(', ')}`);
   const missing = modes.filter((mode) => mode in AGENTS && agentArguments(mode) === null);
@@ -85,188 +88,128 @@ function chosenModes() {
   return modes.filter((mode) => !missing.includes(mode));
 }
 
-async function compare(context) {
-  const modes = chosenModes();
-  const results = [];
-  for (const connections of values.connections.split(',').map(Number).map(limited)) {
-    for (const workload of values.workload.split(',')) {
-      const runs = await measure(context, { connections, workload, modes });
-      results.push({ connections, workload, modes: summarise(runs, connections) });
-    }
+async function main() {
+  if (values.help) return console.log(HELP);
+  if (values.summarise) {
+    const lines = readFileSync(values.summarise, 'utf8').split('\n').filter(Boolean);
+    return print(lines.map((line) => JSON.parse(line)));
   }
-  return { ...header(), goals: GOALS, results };
-}
-
-const header = () => ({
-  schema: 'wsguard.bench.overhead/1',
-  node: process.version,
-  messages: MESSAGES,
-  instructions: instructionCounts(),
-});
-
-/** @returns {Promise<Record<string, object[]>>} the runs of each mode; run n of two modes belong to the same round */
-async function measure(context, { connections, workload, modes }) {
-  const runs = Object.fromEntries(modes.map((mode) => [mode, []]));
-  const rounds = Math.max(...modes.map((mode) => roundsOf(connections, mode)));
-  for (let turn = 0; turn < rounds; turn += 1) {
-    const order = turn % 2 === 0 ? modes : modes.toReversed();
-    for (const mode of order) {
-      if (turn >= roundsOf(connections, mode)) continue;
-      const run = await runOnce(context, { connections, workload, mode });
-      runs[mode].push(run);
-      if (!values.json) console.error(`${workload} ${connections} ${mode}: ${round(run.cpuUsPerMessage)} us`);
-    }
-  }
-  return runs;
-}
-
-async function runOnce({ folder, collector }, { connections, workload, mode }) {
-  const { execArgv = () => [], exports = false, withoutSendWrap = false } = MODES[mode];
-  const env = { ...process.env, NODE_OPTIONS: '', ...otherAgents(collector) };
-  let page = null;
-  if (exports) {
-    const { prometheus } = await freePorts(['prometheus']);
-    page = `http://127.0.0.1:${prometheus}/metrics`;
-    Object.assign(env, {
-      WSGUARD_PROMETHEUS_PORT: String(prometheus),
-      OTEL_EXPORTER_OTLP_ENDPOINT: collector,
-    });
-    env.OTEL_METRIC_EXPORT_INTERVAL = '1000';
-  }
-  const server = startProcess(join(here, 'overhead-server.cjs'), [workload], {
-    cwd: folder,
-    env,
-    execArgv: ['--expose-gc', ...execArgv()],
-  });
-  const peers = startProcess(join(here, 'overhead-peers.cjs'), [], { execArgv: [] });
+  const folder = mkdtempSync(join(tmpdir(), 'wsguard-overhead-'));
+  const sink = createServer((request, response) => request.resume().on('end', () => response.end('{}')));
+  sink.listen(0, '127.0.0.1');
+  await once(sink, 'listening');
   try {
-    const { port } = await server.next();
-    await pause(SETTLE_MS);
-    const empty = await server.ask({ command: 'memory' });
-    await peers.ask({ command: 'open', port, connections });
-    await pause(SETTLE_MS);
-    const scrapes = page === null ? null : setInterval(() => scrape(page), 1_000);
-    // The first messages compile the code.
-    await peers.ask({
-      command: 'work',
-      workload,
-      messages: messagesOf(workload, connections, MESSAGES / 10),
-    });
-    await server.ask({ command: 'start', withoutSendWrap });
-    const messages = messagesOf(workload, connections, MESSAGES);
-    const { p99Ms, received } = await peers.ask({ command: 'work', workload, messages });
-    const { cpuUs, isWrapped } = await server.ask({ command: 'stop' });
-    clearInterval(scrapes);
-    if (execArgv() === AGENT && isWrapped === withoutSendWrap)
-      throw new Error(`${mode}: send is not as expected`);
-    const full = await server.ask({ command: 'memory' });
-    if (full.connections !== connections)
-      throw new Error(`${full.connections} of ${connections} connections are left`);
-    return {
-      cpuUsPerMessage: cpuUs / received,
-      p99Ms,
-      rssMb: full.rssBytes / 1e6,
-      heapMb: full.heapBytes / 1e6,
-      bytesPerConnection: (full.heapBytes - empty.heapBytes) / connections,
-    };
+    const context = { folder, collector: `http://127.0.0.1:${sink.address().port}`, messages: MESSAGES };
+    print(await measure(context, chosenCounts(), chosenModes()));
   } finally {
-    peers.child.kill('SIGKILL');
-    server.child.kill('SIGKILL');
+    sink.closeAllConnections();
+    sink.close();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** A broadcast makes one message to each connection. */
-const messagesOf = (workload, connections, messages) =>
-  Math.max(2, Math.round(workload === 'echo' ? messages : messages / connections));
-
-/** Both send their traces to the sink of this bench, or drop them there. */
-const otherAgents = (collector) => ({
-  OTEL_EXPORTER_OTLP_ENDPOINT: '',
-  OTEL_TRACES_EXPORTER: 'otlp',
-  OTEL_METRICS_EXPORTER: 'otlp',
-  OTEL_LOGS_EXPORTER: 'none',
-  OTEL_NODE_RESOURCE_DETECTORS: 'none',
-  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector}/v1/traces`,
-  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${collector}/v1/metrics`,
-  DD_TRACE_AGENT_URL: collector,
-  DD_INSTRUMENTATION_TELEMETRY_ENABLED: 'false',
-  DD_REMOTE_CONFIGURATION_ENABLED: 'false',
-});
-const scrape = (page) =>
-  fetch(page)
-    .then((answer) => answer.text())
-    .catch(() => null);
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** A forked process that answers each message with one message. */
-function startProcess(file, args, options) {
-  const child = fork(file, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], ...options });
-  let stderr = '';
-  child.stderr.on('data', (text) => (stderr = (stderr + text).slice(-4_000)));
-  const ended = once(child, 'exit').then(([code, signal]) => {
-    throw new Error(`${file} ended with ${code ?? signal}: ${stderr}`);
-  });
-  ended.catch(() => {});
-  const next = () => Promise.race([once(child, 'message').then(([message]) => message), ended]);
-  return {
-    child,
-    next,
-    ask(message) {
-      child.send(message);
-      return next();
-    },
+function print(records) {
+  const results = summariseRecords(records);
+  const together = summariseTogether(records);
+  let file = null;
+  const points = values.plot ? pointsOf(results) : [];
+  if (points.length > 0) {
+    file = join(root, 'docs', 'overhead.svg');
+    writeFileSync(file, plotCost(points));
+  }
+  const machine = {
+    node: process.version,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    isPinned: arePinned(),
+    instructions: instructionCounts(),
   };
+  if (values.json) {
+    const header = { schema: 'wsguard.bench.overhead/3', ...machine, messages: MESSAGES, goals: GOALS };
+    console.log(JSON.stringify({ ...header, file, results, together, records }));
+    return;
+  }
+  printSummary(results, together);
+  console.log(
+    `Each process on one core: ${machine.isPinned ? 'yes' : 'no'}. Instructions: ${machine.instructions}.` +
+      (file ? ` Plot: ${file}` : ''),
+  );
 }
 
-const quantile = (numbers, share) => {
-  const ascending = numbers.toSorted((a, b) => a - b);
-  const position = (ascending.length - 1) * share;
-  const low = ascending[Math.floor(position)];
-  return low + (ascending[Math.ceil(position)] - low) * (position - Math.floor(position));
-};
-const round = (number, digits = 3) => Number(number.toFixed(digits));
+/** The complete rows of the plot: for each number of connections the modes of each workload. */
+function pointsOf(results) {
+  const points = new Map();
+  for (const { connections, workload, modes } of results)
+    points.set(connections, { ...points.get(connections), connections, [workload]: modes });
+  const isComplete = (point) =>
+    WORKLOADS.every((workload) => PLOT_MODES.every((mode) => point[workload]?.[mode]?.cpuUsPerMessage > 0));
+  return [...points.values()].filter(isComplete);
+}
 
-/** Ratios and differences are made in pairs: with the run without an agent of the same round. */
-function summarise(runs, connections) {
-  const bare = runs.bare ?? runs.control ?? [];
-  const ratiosOf = (mode) =>
-    runs[mode].flatMap((run, n) => (bare[n] ? [run.cpuUsPerMessage / bare[n].cpuUsPerMessage] : []));
-  const addedOf = (mode, field) =>
-    runs[mode].flatMap((run, n) => (bare[n] ? [run[field] - bare[n][field]] : []));
-  const spread = (numbers) =>
-    numbers.length === 0
-      ? null
-      : {
-          median: round(quantile(numbers, 0.5)),
-          q1: round(quantile(numbers, 0.25)),
-          q3: round(quantile(numbers, 0.75)),
-        };
-  return Object.fromEntries(
-    Object.entries(runs).map(([mode, list]) => {
-      const median = (field) =>
-        round(
-          quantile(
-            list.map((run) => run[field]),
-            0.5,
-          ),
-        );
-      const cpuRatio = spread(ratiosOf(mode));
-      return [
-        mode,
-        {
-          runs: list.length,
-          cpuUsPerMessage: median('cpuUsPerMessage'),
-          cpuRatio,
-          p99Ms: median('p99Ms'),
-          rssMb: median('rssMb'),
-          heapMb: median('heapMb'),
-          // With few connections a byte of the agent's fixed state would count as many bytes a connection.
-          addedBytesPerConnection: connections < 1_000 ? null : spread(addedOf(mode, 'bytesPerConnection')),
-          raw: list,
-        },
-      ];
-    }),
+/** Runs rounds over all modes until they are complete, the time is over, or a signal comes. */
+async function measure(context, counts, modes) {
+  const file = values.out ?? join(tmpdir(), `overhead-${Date.now()}.ndjson`);
+  const endMs = values.minutes === undefined ? Infinity : performance.now() + Number(values.minutes) * 60_000;
+  const minutes = Math.ceil(estimateMs(counts, modes) / 60_000);
+  console.error(`about ${minutes} min for ${ROUNDS} rounds; each measurement is written to ${file}`);
+  let isEnded = false;
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (isEnded = true));
+  const records = [];
+  const failures = new Map();
+  for (let turn = 0; turn < ROUNDS; turn += 1) {
+    const order = turn % 2 === 0 ? modes : modes.toReversed();
+    // Not the rhythm of the modes, so that each order of the modes meets each order of the workloads.
+    const workloads = turn % 4 < 2 ? WORKLOADS : WORKLOADS.toReversed();
+    for (const mode of order.filter((one) => turn < roundsOf(one))) {
+      if ((failures.get(mode) ?? 0) >= MAX_FAILURES) continue;
+      if (isEnded || performance.now() > endMs) return records;
+      const startMs = performance.now();
+      const add = (fields) => {
+        const record = { round: turn, mode, ...fields };
+        records.push(record);
+        appendFileSync(file, `${JSON.stringify(record)}\n`);
+      };
+      const error = await measureRound(context, { turn, mode, counts, workloads }, add);
+      if (error !== null && isEnded) return records;
+      failures.set(mode, error === null ? 0 : (failures.get(mode) ?? 0) + 1);
+      if (error !== null) add({ error });
+      const seconds = round((performance.now() - startMs) / 1_000, 1);
+      if (!values.json) console.error(`${turn + 1}/${ROUNDS} ${mode}: ${error ?? `${seconds} s`}`);
+    }
+  }
+  return records;
+}
+
+/** The servers of one mode in one round. A failure costs only what is left of them; returns its text or null. */
+async function measureRound(context, { turn, mode, counts, workloads }, add) {
+  try {
+    await measureServer(context, { mode, counts, workloads }, add);
+    if (turn < STEADY_ROUNDS && hasSteadyState(counts, mode)) {
+      const connections = counts.at(-1);
+      add({ connections, steady: await measureSteadyState(context, { mode, connections, workloads }) });
+    }
+    return null;
+  } catch (error) {
+    return error.message.slice(-1_000);
+  }
+}
+
+const hasSteadyState = (counts, mode) =>
+  !values.plot && counts.at(-1) >= MIN_CONNECTIONS_FOR_BYTES && STEADY_MODES.has(mode);
+
+function estimateMs(counts, modes) {
+  const { serverMs, countMs, connectionMs, messageMs, steadyMs } = RUN_COST;
+  const messages = counts.flatMap((count) =>
+    WORKLOADS.map((workload) => receivedMessages(workload, count, MESSAGES)),
   );
+  const oneMs =
+    serverMs +
+    counts.length * countMs +
+    messages.reduce((sum, count) => sum + count * messageMs, 0) +
+    counts.at(-1) * connectionMs;
+  const servers = modes.reduce((sum, mode) => sum + roundsOf(mode), 0);
+  const steadyModes = modes.filter((mode) => hasSteadyState(counts, mode));
+  return servers * oneMs + steadyModes.length * Math.min(ROUNDS, STEADY_ROUNDS) * steadyMs;
 }
 
 /** Why instructions are not counted: `perf` is missing, or this machine gives no counter to it (most virtual machines). */
@@ -282,47 +225,5 @@ function instructionCounts() {
     return 'not counted: perf is not installed';
   }
 }
-
-async function plot(context) {
-  const rounds = Number(values.rounds ?? 3);
-  values.rounds = String(rounds);
-  const points = [];
-  for (const connections of [...new Set(PLOT_CONNECTIONS.map(limited))]) {
-    const point = { connections };
-    for (const workload of values.workload.split(',')) {
-      const runs = await measure(context, { connections, workload, modes: ['bare', 'control', 'agent'] });
-      point[workload] = summarise(runs, connections);
-    }
-    points.push(point);
-  }
-  const file = join(root, 'docs', 'overhead.svg');
-  writeFileSync(file, plotCost(points));
-  return { ...header(), file, points };
-}
-
-function print({ results, points, file, instructions }) {
-  for (const { connections, workload, modes } of results ?? pointRows(points)) {
-    console.log(`${workload}, ${connections} connections`);
-    console.table(
-      Object.fromEntries(
-        Object.entries(modes).map(([mode, { raw: _raw, cpuRatio, addedBytesPerConnection, ...rest }]) => [
-          mode,
-          {
-            ...rest,
-            cpuRatio: cpuRatio?.median,
-            'quartiles of the ratio': cpuRatio && `${cpuRatio.q1} to ${cpuRatio.q3}`,
-            'bytes a connection added': addedBytesPerConnection?.median,
-          },
-        ]),
-      ),
-    );
-  }
-  console.log(`Instructions: ${instructions}.${file ? ` Plot: ${file}` : ''}`);
-}
-
-const pointRows = (points) =>
-  points.flatMap(({ connections, ...workloads }) =>
-    Object.entries(workloads).map(([workload, modes]) => ({ connections, workload, modes })),
-  );
 
 await main();

@@ -7,7 +7,7 @@ import { build, dependenciesAreInstalled, installDependencies } from '../../fixt
 
 const here = dirname(fileURLToPath(import.meta.url));
 const names = readdirSync(here)
-  .filter((file) => file.endsWith('.mjs') && file !== 'run.mjs' && file !== 'overhead-plot.mjs')
+  .filter((file) => file.endsWith('.mjs') && file !== 'run.mjs' && !file.startsWith('overhead-'))
   .map((file) => file.slice(0, -4));
 const [name, ...rest] = process.argv.slice(2);
 if (!name || !existsSync(join(here, `${name}.mjs`)) || name === 'run') {

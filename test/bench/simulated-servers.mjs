@@ -212,7 +212,136 @@ const COUNTS = {
       ],
     });
   },
+  /** The last closed sessions stay, up to a limit, with a list of them. */
+  kept(r) {
+    const max = r.whole(30, 800);
+    return ({ connections, closed }) => {
+      const items = Math.min(closed, max);
+      return {
+        registries: [{ name: 'recent', entries: connections + items, source: 'found' }],
+        queues: [
+          {
+            name: 'order',
+            items,
+            oldestAgeMs: null,
+            source: 'found',
+            ...(closed > max ? {} : { isTaken: false }),
+          },
+        ],
+      };
+    };
+  },
+  /** Threads follow the load of the last minutes: an idle one ends late. */
+  threads(r, rows) {
+    const [perThread, idleMinutes] = [r.whole(5, 40), r.whole(5, 60)];
+    return ({ step }) => {
+      const from = Math.max(0, step - Math.round(idleMinutes / STEP_MIN));
+      const peak = Math.max(...rows.slice(from, step + 1).map(({ connections }) => connections));
+      const thread = Math.ceil(peak / perThread);
+      return { resources: { thread, message_port: 2 * thread } };
+    };
+  },
+  /** A room for each topic that somebody has subscribed to; some topics are rare. */
+  topics(r) {
+    const [topics, forMembers] = [r.whole(20, 400), r.whole(1, 3)];
+    const seen = new Set();
+    let last = 0;
+    return ({ opened, connections }) => {
+      for (; last < opened; last += 1) seen.add(Math.floor(r.next() ** 2 * topics));
+      return {
+        rooms: [{ name: 'topics', rooms: seen.size, members: forMembers * connections, source: 'found' }],
+      };
+    };
+  },
+  timers(r, rows, leak) {
+    const [base, perConnection] = [r.whole(3, 15), r.whole(0, 2)];
+    return ({ connections, closed }) => ({
+      resources: {
+        timer: base + perConnection * connections + Math.round(closed * leak),
+        timeout: r.whole(0, 3),
+      },
+    });
+  },
+  profiles: (r, rows, leak) => {
+    const perConnection = r.whole(1, 3);
+    return ({ connections, closed }) => ({
+      registries: [
+        {
+          name: 'profiles',
+          entries: perConnection * connections + Math.round(closed * leak),
+          source: 'found',
+          areConnections: false,
+        },
+      ],
+    });
+  },
+  /** Sockets to another service: some requests are in flight when they are counted, and not every sample counts them. */
+  upstream(r, rows, leak) {
+    const [inFlight, counted] = [r.between(0, 0.3), r.between(0.5, 1)];
+    return ({ connections, closed }) =>
+      r.next() > counted
+        ? {}
+        : {
+            resources: {
+              outgoing_socket: connections + r.poisson(inFlight * connections) + Math.round(closed * leak),
+            },
+          };
+  },
 };
+
+/** Counts that were added later. No other server has them beside its own, so that the same seed still gives the same server. */
+const MORE_COUNTS = {
+  /** A clean close removes the session at once; after another one it stays, so that the client can come back. */
+  mixedSessions(r, rows, leak) {
+    const [cleanShare, ttl] = [r.between(0.3, 0.9), r.between(5, 60)];
+    const source = r.oneOf([{ source: 'app' }, { source: 'found', areConnections: false }]);
+    let [last, staying] = [0, 0];
+    const stayingAt = [];
+    return ({ step, closed, opened }) => {
+      for (; last < closed; last += 1) if (r.next() > cleanShare * (1 - leak)) staying += 1;
+      stayingAt[step] = staying;
+      const expired = stayingAt[step - Math.round(ttl / STEP_MIN)] ?? 0;
+      const entries = opened - closed + staying - Math.round(expired * (1 - leak));
+      return { registries: [{ name: 'sessions', entries, ...source }] };
+    };
+  },
+  /** Each connection joins topics; a topic's room ends with its last member. A leaky server forgets some members. */
+  sharedRooms(r, rows, leak) {
+    const topics = r.whole(10, 1500);
+    const members = new Map();
+    const joined = [];
+    let [lastOpened, lastClosed] = [0, 0];
+    return ({ opened, closed, connections }) => {
+      for (; lastOpened < opened; lastOpened += 1) {
+        const topic = Math.floor(r.next() ** 2 * topics);
+        joined.push(topic);
+        members.set(topic, (members.get(topic) ?? 0) + 1);
+      }
+      for (; lastClosed < closed; lastClosed += 1) {
+        const [topic] = joined.splice(Math.floor(r.next() * joined.length), 1);
+        if (r.next() < leak) continue;
+        const left = (members.get(topic) ?? 0) - 1;
+        if (left > 0) members.set(topic, left);
+        else members.delete(topic);
+      }
+      return { rooms: [{ name: 'shared', rooms: members.size, members: connections, source: 'found' }] };
+    };
+  },
+  /** Jobs that messages start, and that end some minutes later. A leaky server never ends some of them. */
+  jobs(r, rows, leak) {
+    const [perMinute, minutes] = [r.between(0.02, 0.5), r.whole(1, 15)];
+    const started = [];
+    let total = 0;
+    return ({ step, connections }) => {
+      total += r.poisson(perMinute * STEP_MIN * connections);
+      started[step] = total;
+      const ended = started[step - Math.round(minutes / STEP_MIN)] ?? 0;
+      const entries = total - Math.round(ended * (1 - leak));
+      return { registries: [{ name: 'jobs', entries, source: 'found', areConnections: false }] };
+    };
+  },
+};
+const ALL_COUNTS = { ...COUNTS, ...MORE_COUNTS };
 
 /** Memory that is needed besides the connections, in MiB by minute. */
 const MEMORY = {
@@ -242,7 +371,7 @@ export function simulate({ seed, minutes, profile, count, leak = 0 }) {
   const rows = trafficOf(r, minutes, profile ?? r.oneOf(Object.keys(PROFILES)));
   const others = Object.keys(COUNTS).filter((name) => name !== count);
   const counts = [count, r.oneOf(others), r.oneOf(others)].map((name, i) =>
-    COUNTS[name](r, rows, i === 0 ? leak : 0),
+    ALL_COUNTS[name](r, rows, i === 0 ? leak : 0),
   );
   const memory = MEMORY[r.oneOf(Object.keys(MEMORY))](r);
   const [perConnection, leakedMb, gcPerHour] = [
@@ -253,13 +382,15 @@ export function simulate({ seed, minutes, profile, count, leak = 0 }) {
   const needs = rows.map(({ minute, connections }) => 25 + perConnection * connections + memory(minute));
   // Operators give a server at least twice the heap that it needs.
   const capacityMb = Math.round(Math.max(r.oneOf([96, 256, 2048]), 2 * Math.max(...needs)));
-  let [majors, garbage, collectedClosed] = [0, 0, 0];
+  let [majors, garbage, collectedClosed, collectedMb] = [0, 0, 0, 0];
   return rows.map((row, step) => {
     const { minute, closed, connections } = row;
     const live = (needs[step] ?? 0) + leakedMb * leak * closed;
     garbage += r.between(0, 0.15);
-    const isGc = r.next() < (gcPerHour * STEP_MIN) / 60 || live + garbage > 0.95 * capacityMb;
-    if (isGc) [majors, garbage] = [majors + 1, 0];
+    // V8 collects at the latest halfway from the last post-GC heap to the capacity (MemoryController in its source).
+    const isFull = live + garbage > (collectedMb + capacityMb) / 2;
+    const isGc = r.next() < (gcPerHour * STEP_MIN) / 60 || isFull;
+    if (isGc) [majors, garbage, collectedMb] = [majors + 1, 0, live];
     const uncollected = closed - collectedClosed;
     if (isGc) collectedClosed = closed;
     const floor = isGc
@@ -334,5 +465,17 @@ function sampleOf({ row, step, live, garbage, majors, floor, uncollected, unansw
   };
 }
 
-export const COUNT_NAMES = Object.keys(COUNTS);
-export const LEAKING_COUNTS = ['sessions', 'registry', 'listeners', 'rooms', 'pool'];
+export const COUNT_NAMES = Object.keys(ALL_COUNTS);
+export const LEAKING_COUNTS = [
+  'sessions',
+  'registry',
+  'listeners',
+  'rooms',
+  'pool',
+  'timers',
+  'profiles',
+  'upstream',
+  'mixedSessions',
+  'sharedRooms',
+  'jobs',
+];

@@ -1,6 +1,7 @@
-// `npm run beside`: a server with OpenTelemetry's automatic instrumentations, alone and with the agent loaded before and after
-// them. The spans stay the same, the counts are right, the watcher thread loads none of it, and the process ends.
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+// `npm run beside [-- OpenTelemetry dd-trace Sentry]`: a server with a tracing agent, alone and with our agent loaded before
+// and after it. The spans stay the same, the counts are right, the watcher thread loads none of it, its own requests make no
+// spans, and the process ends.
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,46 +10,33 @@ import packages from '../../fixtures/components/install-packages.js';
 import processes from '../../fixtures/components/process.js';
 import { build, dependenciesAreInstalled, installDependencies, root } from '../../fixtures/prepare.mjs';
 import { connectSse, connectWebSocket } from '../matrix/clients.mjs';
+import { TRACERS } from './tracers.mjs';
 
 const { freePorts, launch, sleep, waitFor } = processes;
-const PACKAGE = '@opentelemetry/auto-instrumentations-node';
-const AGENT = join(root, 'dist', 'index.js');
-/** Two exports of the span processor: the spans of the last request have left the process. */
-const EXPORT_MS = 250;
-/** Attributes that differ between two runs of the same server. */
-const VARIABLE = /port|peer\.address|network\.peer|pid|^url\.full$|^http\.url$|host$/;
-
-const folder = packages.installPackages(join(root, 'fixtures', 'beside', 'opentelemetry'));
-const file = join(folder, 'server.mjs');
-const tracing = join(folder, 'node_modules', PACKAGE, 'build', 'src', 'register.js');
-const PRELOAD = ['--require', tracing];
-const LOADINGS = {
-  'CommonJS, before the agent': { alone: PRELOAD, both: [...PRELOAD, '--require', AGENT] },
-  'CommonJS, after the agent': { alone: PRELOAD, both: ['--require', AGENT, ...PRELOAD] },
+const FIXTURES = join(root, 'fixtures', 'beside');
+const REQUIRE = ['--require', join(root, 'dist', 'index.js')];
+const IMPORT = ['--import', join(root, 'dist', 'register.js')];
+/** Both are loaded in the same way, because Node runs `--require` before `--import`, whatever their order is. */
+const ORDERS = {
+  'before the agent': (tracer) => [...tracer, ...agentLike(tracer)],
+  'after the agent': (tracer) => [...agentLike(tracer), ...tracer],
 };
+const agentLike = ([flag]) => (flag === '--import' ? IMPORT : REQUIRE);
 
-/** Receives spans as OTLP in JSON. */
+/** Receives spans, and counts the requests of our agent: its webhook and its metrics as OTLP. */
 async function startReceiver() {
-  const spans = [];
+  const received = { requests: [], ofAgent: 0 };
   const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    if (request.url.startsWith('/wsguard')) received.ofAgent += 1;
+    else received.requests.push({ url: request.url, body });
     response.setHeader('content-type', 'application/json').end('{}');
-    const { resourceSpans = [] } = JSON.parse(body);
-    for (const { scopeSpans } of resourceSpans) {
-      for (const { scope, spans: list } of scopeSpans)
-        spans.push(...list.map((span) => spanText(scope, span)));
-    }
   });
   const { receiver } = await freePorts(['receiver']);
   await new Promise((resolve) => server.listen(receiver, '127.0.0.1', resolve));
-  return { spans, url: `http://127.0.0.1:${receiver}`, close: () => server.close() };
-}
-
-function spanText({ name: scope }, { name, kind, attributes = [], status = {} }) {
-  const kept = attributes.filter(({ key }) => !VARIABLE.test(key));
-  const values = kept.map(({ key, value }) => `${key}=${JSON.stringify(value)}`).toSorted(byText);
-  return [scope, name, kind, status.code ?? 0, ...values].join(' ');
+  return { received, url: `http://127.0.0.1:${receiver}`, close: () => server.close() };
 }
 
 const request = (port, path) =>
@@ -60,7 +48,16 @@ const request = (port, path) =>
     }).on('error', reject);
   });
 
-async function runServer(args, hasAgent) {
+/** The variables with which our agent sends requests itself. Only it exports metrics here. */
+const agentEnvironment = (url, dir, metricsPort) => ({
+  WSGUARD_DIR: dir,
+  WSGUARD_INTERVAL_MS: '250',
+  WSGUARD_PROMETHEUS_PORT: String(metricsPort),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${url}/wsguard/v1/metrics`,
+  OTEL_METRIC_EXPORT_INTERVAL: '500',
+});
+
+async function runServer(tracer, folder, args, hasAgent) {
   const receiver = await startReceiver();
   const ports = await freePorts(['http', 'metrics']);
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-beside-'));
@@ -68,35 +65,36 @@ async function runServer(args, hasAgent) {
     ...process.env,
     NODE_OPTIONS: '',
     PORT: String(ports.http),
-    OTEL_TRACES_EXPORTER: 'otlp',
-    OTEL_METRICS_EXPORTER: 'none',
-    OTEL_LOGS_EXPORTER: 'none',
-    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json',
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${receiver.url}/v1/traces`,
-    OTEL_BSP_SCHEDULE_DELAY: String(EXPORT_MS),
-    OTEL_NODE_RESOURCE_DETECTORS: 'none',
-    WSGUARD_DIR: dir,
-    WSGUARD_INTERVAL_MS: '250',
-    WSGUARD_PROMETHEUS_PORT: String(ports.metrics),
+    ...tracer.env(receiver.url),
+    ...(hasAgent && agentEnvironment(receiver.url, dir, ports.metrics)),
   };
-  const app = launch(process.execPath, [...args, file], { env, cwd: dir });
+  const app = launch(process.execPath, [...args, join(folder, 'server.mjs')], { env, cwd: dir });
+  const ended = rejectWhenEnded(app);
+  ended.catch(() => {});
   try {
-    await waitFor(() => app.stdout().includes('listening'), { what: 'the server' });
+    await Promise.race([waitFor(() => app.stdout().includes('listening'), { what: 'the server' }), ended]);
     const clients = [];
     for (let i = 0; i < 3; i += 1) clients.push(await connectWebSocket(ports.http));
     for (let i = 0; i < 2; i += 1) clients.push(await connectSse(ports.http, '/events'));
     for (const path of ['/plain', '/outgoing']) await request(ports.http, path);
+    const listeners = JSON.parse(await request(ports.http, '/listeners'));
     const counts = hasAgent ? await readCounts(ports.metrics) : null;
-    const scripts = hasAgent ? JSON.parse(await request(ports.http, '/scripts')) : [];
+    const scripts = JSON.parse(await request(ports.http, '/scripts'));
     for (const client of clients) client.leave();
-    await sleep(EXPORT_MS * 8);
+    await sleep(tracer.flushMs);
     app.child.stdin.end();
     const { code, signal } = await Promise.race([
       app.exited,
       sleep(60_000).then(() => ({ signal: 'still running' })),
     ]);
-    const spans = receiver.spans.filter((span) => !span.includes('/scripts')).toSorted(byText);
-    return { spans, counts, scripts, end: signal ?? code, stderr: app.stderr() };
+    const spans = receiver.received.requests.flatMap((one) => tracer.spansOf(one, folder));
+    return {
+      spans: spans.toSorted(byText),
+      ...{ counts, listeners, scripts },
+      ownRequests: receiver.received.ofAgent,
+      end: signal ?? code,
+      stderr: app.stderr(),
+    };
   } catch (error) {
     throw new Error(`${error.message}\n${app.stderr()}`, { cause: error });
   } finally {
@@ -107,6 +105,11 @@ async function runServer(args, hasAgent) {
 }
 
 const byText = (a, b) => a.localeCompare(b);
+
+async function rejectWhenEnded(app) {
+  const { code, signal } = await app.exited;
+  throw new Error(`the server ended with ${signal ?? code}`);
+}
 
 /** The open connections on the metrics page: 3 WebSockets and 2 event streams. */
 async function readCounts(port) {
@@ -122,18 +125,20 @@ async function readCounts(port) {
   return counts.filter((text) => !text.endsWith(' 0')).toSorted(byText);
 }
 
-function reasons(alone, both) {
-  const foreign = both.scripts.filter((url) =>
-    /instrumentation|import-in-the-middle|require-in-the-middle/.test(url),
-  );
+/** Empty when the agent makes no difference. */
+function reasons(tracer, alone, both) {
+  const foreign = both.scripts.filter((url) => tracer.scripts.test(url));
   return [
-    alone.spans.length < 5 &&
+    alone.spans.length < tracer.minSpans &&
       `only ${alone.spans.length} spans without the agent: ${alone.stderr.slice(-500)}`,
     !isDeepStrictEqual(both.spans, alone.spans) &&
       `spans: ${alone.spans.length} without, ${both.spans.length} with: ${difference(alone.spans, both.spans)}`,
     !isDeepStrictEqual(both.counts, ['sse 2', 'websocket 3']) && `counted ${both.counts.join(', ')}`,
+    !isDeepStrictEqual(both.listeners, alone.listeners) &&
+      `listeners: ${JSON.stringify(alone.listeners)} without, ${JSON.stringify(both.listeners)} with`,
     both.scripts.length < 20 && `only ${both.scripts.length} scripts of Workers are listed`,
     foreign.length > 0 && `the watcher thread loaded ${foreign.slice(0, 3).join(', ')}`,
+    both.ownRequests === 0 && 'the agent sent no request, so nothing shows that its requests make no spans',
     both.end !== alone.end && `exit ${both.end}, without the agent ${alone.end}`,
   ].filter(Boolean);
 }
@@ -143,23 +148,47 @@ function difference(before, after) {
   return JSON.stringify({ without: only(before, after), with: only(after, before) });
 }
 
+/** Installs the packages of a tracer and copies the files of its fixture and the server to them. */
+function prepare({ folder: name }) {
+  const folder = packages.installPackages(join(FIXTURES, name));
+  for (const file of readdirSync(join(FIXTURES, name))) {
+    if (!file.endsWith('.json')) copyFileSync(join(FIXTURES, name, file), join(folder, file));
+  }
+  copyFileSync(join(FIXTURES, 'server.mjs'), join(folder, 'server.mjs'));
+  return folder;
+}
+
+/** @returns {Promise<boolean[]>} for each way of loading both, whether the agent makes no difference */
+async function check(name, tracer) {
+  const folder = prepare(tracer);
+  const results = [];
+  for (const [modules, args] of Object.entries(tracer.loadings(folder))) {
+    const alone = await runServer(tracer, folder, args, false);
+    for (const [order, withAgent] of Object.entries(ORDERS)) {
+      const found = reasons(tracer, alone, await runServer(tracer, folder, withAgent(args), true));
+      results.push(found.length === 0);
+      const word = found.length === 0 ? 'ok  ' : 'FAIL';
+      console.log(`${word} ${name}, ${modules}, ${order}: ${alone.spans.length} spans`);
+      for (const reason of found) console.log(`     ${reason}`);
+    }
+  }
+  return results;
+}
+
 async function main() {
   for (const task of [...(dependenciesAreInstalled() ? [] : [installDependencies]), build]) {
     const { code, output } = await task();
     if (code !== 0) throw new Error(output);
   }
-  copyFileSync(join(root, 'fixtures', 'beside', 'server.mjs'), file);
-  let failed = 0;
-  for (const [name, { alone, both }] of Object.entries(LOADINGS)) {
-    const bare = await runServer(alone, false);
-    const found = reasons(bare, await runServer(both, true));
-    if (found.length > 0) failed += 1;
-    console.log(`${found.length === 0 ? 'ok  ' : 'FAIL'} OpenTelemetry, ${name}: ${bare.spans.length} spans`);
-    for (const reason of found) console.log(`     ${reason}`);
-  }
-  const { length } = Object.keys(LOADINGS);
-  console.log(`${length - failed} passed, ${failed} failed, 0 skipped`);
-  process.exitCode = failed === 0 ? 0 : 1;
+  const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(TRACERS);
+  const unknown = names.filter((name) => !Object.hasOwn(TRACERS, name));
+  if (unknown.length > 0)
+    throw new Error(`unknown: ${unknown}. There are: ${Object.keys(TRACERS).join(', ')}`);
+  const results = [];
+  for (const name of names) results.push(...(await check(name, TRACERS[name])));
+  const passed = results.filter(Boolean).length;
+  console.log(`${passed} passed, ${results.length - passed} failed, 0 skipped`);
+  process.exitCode = passed === results.length ? 0 : 1;
 }
 
 await main();

@@ -7,6 +7,7 @@ const CHILD_POLL_MS = 20;
 /** The child processes of a snapshot have the lowest priority. Each has two minutes of CPU time. */
 const SNAPSHOT_MS = 180_000;
 const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 /** The watcher reports an application thread that stands still for 5 s, so there is an alert to deliver. */
 const BLOCK_MS = 7_000;
 
@@ -56,7 +57,8 @@ const onChildren = (signal) => ({
     return `${context.children.seen.size} children, snapshot ${context.outcome}`;
   },
   isHit: ({ children }) => children.seen.size > 0,
-  isBack: ({ outcome }) => outcome !== 'no answer',
+  // A failure has a code. 'no answer' and null are none of the outcomes.
+  isBack: ({ outcome }) => /^(?:written|refused|failed WSGUARD_)/.test(outcome ?? ''),
 });
 
 /** A peer of the agent that answers badly, until the agent reaches it again. */
@@ -76,6 +78,17 @@ const onSink = (name, fault, during = async () => {}) => ({
   },
   isHit: (context) => context[name].refused > context[name].refusedBefore,
   isBack: (context) => context[name].received > context[name].receivedBefore,
+});
+
+/** The clock jumps by `ms` in all threads of both servers, and back. */
+const onClock = (ms) => ({
+  async begin(context) {
+    const [watcherMs] = await both(context, 'shift-clock', { ms });
+    context.clockJumpMs = watcherMs - Date.now();
+    return null;
+  },
+  end: (context) => void both(context, 'shift-clock', { ms: 0 }),
+  isHit: ({ clockJumpMs }) => Math.abs(clockJumpMs - ms) < MINUTE_MS,
 });
 
 export const FAULTS = {
@@ -103,19 +116,13 @@ export const FAULTS = {
   },
   'children killed': onChildren('SIGKILL'),
   'children stopped': onChildren('SIGSTOP'),
-  'clock one hour ahead': {
-    begin: (context) => void both(context, 'shift-clock', { ms: HOUR_MS }),
-    end: (context) => void both(context, 'shift-clock', { ms: 0 }),
-  },
-  'clock one hour back': {
-    begin: (context) => void both(context, 'shift-clock', { ms: -HOUR_MS }),
-    end: (context) => void both(context, 'shift-clock', { ms: 0 }),
-  },
+  'clock one hour ahead': onClock(HOUR_MS),
+  'clock one hour back': onClock(-HOUR_MS),
   'no descriptors': {
     ...onBoth('take-descriptors', 'release-descriptors'),
     isHit: (_context, began) => began === 'EMFILE',
     // Node cannot accept a connection now, with or without the agent.
     stopsChurn: true,
   },
-  'heap nearly full': onBoth('fill-heap', 'release-heap'),
+  'heap nearly full': { ...onBoth('fill-heap', 'release-heap'), fillsHeap: true },
 };

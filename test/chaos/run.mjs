@@ -30,8 +30,14 @@ const RECOVERY_MS = 60_000;
 const FAULT_MS = { min: 2_000, max: 30_000 };
 /** The limits of the watcher's heap (104 MB), and the 35 MB that a second V8 heap takes at the start (docs/facts.md). */
 const MAX_RSS_MB = 139;
+/** "Exporters and their buffers need about 30 MB" (src/agent/watcher-host.ts). */
+const MAX_WATCHER_HEAP_MB = 30;
 /** A fault may add this much to the agent's part of the application's heap: its bounded queues and tables. */
 const MAX_HEAP_GROWTH_MB = 2;
+/** V8 compiles functions for as long as they become hot, which looks like a heap that grows: 180 kB in 80 s (measured). */
+const NO_OPTIMISED_CODE = ['--no-opt', '--no-sparkplug'];
+/** Growth between the second and the last quarter of a soak. The heap of the watcher varies by 1 MB with its buffers. */
+const MAX_GROWTH_MB = { addedHeapMb: 0.2, watcherHeapMb: 1 };
 const MB = 1e6;
 
 async function start(mode, connections) {
@@ -42,13 +48,13 @@ async function start(mode, connections) {
   const { prometheus } = await processes.freePorts(['prometheus']);
   const env = {
     WSGUARD_DIR: dir,
-    WSGUARD_TIME_SCALE: String(values.soak ? 10 : TIME_SCALE),
+    WSGUARD_TIME_SCALE: String(TIME_SCALE),
     WSGUARD_PROMETHEUS_PORT: String(prometheus),
     WSGUARD_WEBHOOK_URL: webhook.url,
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     OTEL_METRIC_EXPORT_INTERVAL: '1000',
   };
-  const nodeArgs = ['--max-old-space-size=192'];
+  const nodeArgs = ['--max-old-space-size=192', ...(values.soak ? NO_OPTIMISED_CODE : [])];
   const server = await startServer({ agent: true, mode, env, nodeArgs });
   const control = await startServer({ agent: false, mode, env: {}, nodeArgs });
   const loads = [new Load(server.port), new Load(control.port)];
@@ -115,8 +121,8 @@ async function runFault(context, name, faultMs) {
   const lost = context.loads.map((load, at) => load.lost - lostBefore[at]);
   const problems = [
     ...(isHit ? [] : ['the fault did not reach the agent']),
-    ...(backAfterMs !== null || said.length > 0 ? [] : ['neither back nor said']),
-    ...problemsOf(context, memory, lost),
+    ...(backAfterMs !== null ? [] : [`not back within ${RECOVERY_MS / 1000} s`]),
+    ...problemsOf(context, memory, lost, fault),
   ];
   return {
     fault: name,
@@ -132,7 +138,9 @@ async function runFault(context, name, faultMs) {
   };
 }
 
-function problemsOf({ server, control, firstHeapMb }, { addedHeapMb, addedRssMb }, [lost, lostByControl]) {
+function problemsOf(context, memory, [lost, lostByControl], { fillsHeap = false }) {
+  const { server, control, firstHeapMb } = context;
+  const { addedHeapMb, addedRssMb, watcherHeapMb } = memory;
   return [
     ...(server.state.exit === null ? [] : [`the server ended: ${server.state.exit}`]),
     ...(control.state.exit === null ? [] : [`the control ended: ${control.state.exit}`]),
@@ -140,7 +148,11 @@ function problemsOf({ server, control, firstHeapMb }, { addedHeapMb, addedRssMb 
     ...(addedHeapMb - firstHeapMb <= MAX_HEAP_GROWTH_MB
       ? []
       : [`the heap of the agent has grown from ${firstHeapMb} MB by more than ${MAX_HEAP_GROWTH_MB} MB`]),
-    ...(addedRssMb <= MAX_RSS_MB ? [] : [`the RSS of the agent is above ${MAX_RSS_MB} MB`]),
+    ...(watcherHeapMb <= MAX_WATCHER_HEAP_MB
+      ? []
+      : [`the watcher's heap is above ${MAX_WATCHER_HEAP_MB} MB`]),
+    // V8 gives a filled heap back to the system later, and not at the same time in two processes.
+    ...(addedRssMb <= MAX_RSS_MB || fillsHeap ? [] : [`the RSS of the agent is above ${MAX_RSS_MB} MB`]),
   ];
 }
 
@@ -148,7 +160,11 @@ function problemsOf({ server, control, firstHeapMb }, { addedHeapMb, addedRssMb 
 async function memoryOf({ server, control }) {
   const [ours, bare] = await Promise.all([server.ask('memory'), control.ask('memory')]);
   const added = (field) => Number(((ours?.[field] - bare?.[field]) / MB).toFixed(2));
-  return { addedHeapMb: added('heapBytes'), addedRssMb: added('rssBytes') };
+  return {
+    addedHeapMb: added('heapBytes'),
+    addedRssMb: added('rssBytes'),
+    watcherHeapMb: added('watcherHeapBytes'),
+  };
 }
 
 async function chaos() {
@@ -176,7 +192,16 @@ async function chaos() {
     const [sent] = context.loads.map((load) => load.sent);
     const [lost, lostByControl] = context.loads.map((load) => load.lost);
     const isOk = rows.every(({ result }) => result !== 'FAILED') && lost <= lostByControl;
-    return { schema: 'wsguard.chaos/1', minutes, sent, lost, lostByControl, rows, isOk };
+    return {
+      schema: 'wsguard.chaos/1',
+      minutes,
+      sent,
+      lost,
+      lostByControl,
+      firstHeapMb: context.firstHeapMb,
+      rows,
+      isOk,
+    };
   } finally {
     context.stop();
   }
@@ -209,18 +234,19 @@ async function soak() {
   }
 }
 
-/** The first quarter fills the tables of the agent. After that the median of the heap must not rise. */
+/** The first quarter fills the tables of the agent. After that the median of each heap must not rise. */
 function evaluateSoak({ dir, loads, server }, rows) {
-  const median = (list) =>
-    list.map(({ addedHeapMb }) => addedHeapMb).toSorted((a, b) => a - b)[list.length >> 1];
   const quarter = Math.max(1, Math.floor(rows.length / 4));
-  const secondQuarterMb = median(rows.slice(quarter, 2 * quarter));
-  const lastQuarterMb = median(rows.slice(-quarter));
+  const growthOf = (field) => {
+    const median = (list) => list.map((row) => row[field]).toSorted((a, b) => a - b)[list.length >> 1];
+    return Number((median(rows.slice(-quarter)) - median(rows.slice(quarter, 2 * quarter))).toFixed(2));
+  };
+  const growthMb = Object.fromEntries(Object.keys(MAX_GROWTH_MB).map((field) => [field, growthOf(field)]));
+  const isFlat = Object.entries(MAX_GROWTH_MB).every(([field, limit]) => growthMb[field] <= limit);
   const alerts = alertsIn(dir);
   const [lost, lostByControl] = loads.map((load) => load.lost);
-  const isFlat = lastQuarterMb - secondQuarterMb <= 0.2;
   const isOk = isFlat && alerts.length === 0 && lost <= lostByControl && server.state.exit === null;
-  return { secondQuarterMb, lastQuarterMb, isFlat, alerts, sent: loads[0].sent, lost, lostByControl, isOk };
+  return { growthMb, isFlat, alerts, sent: loads[0].sent, lost, lostByControl, isOk };
 }
 
 function alertsIn(dir) {
@@ -243,7 +269,15 @@ else {
   console.table(
     result.rows.map(({ said, log: _log, ...row }) => ({ ...row, ...(said && { said: said.join(' ') }) })),
   );
-  const { rows: _rows, ...summary } = result;
+  const { rows, ...summary } = result;
   console.log(summary);
+  if (!values.soak) {
+    const count = (wanted) => rows.filter(({ result: found }) => found === wanted).length;
+    // Requests can be lost between two faults, too.
+    const failed = Math.max(count('FAILED'), result.isOk ? 0 : 1);
+    console.log(
+      `${rows.length - failed - count('skipped')} passed, ${failed} failed, ${count('skipped')} skipped`,
+    );
+  }
 }
 process.exit(result.isOk ? 0 : 1);

@@ -1,10 +1,21 @@
 /** Nothing that the agent reads or writes may delay the application or its exit, also when nobody serves the other end. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endChildren, startChild } from '../support/child.ts';
+import { AGENT, endChildren, startChild, until } from '../support/child.ts';
 
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 /** The application asks to exit after 1.5 s. A machine can be slow, but a blocked exit never ends. */
@@ -164,6 +175,103 @@ setTimeout(() => { console.log('exits'); process.exit(7); }, 5000);`;
   expect(await child.exited).toEqual({ code: 7, signal: null });
   // getaddrinfo asks twice for 5 s.
   expect(Date.now() - exitsAtMs).toBeLessThan(5_000);
+});
+
+describe('an address that accepts connections and never answers', () => {
+  const SERVES = `require('node:http').createServer().listen(0, '127.0.0.1');`;
+  const EXITS = `setTimeout(() => { console.log('exits'); process.exit(7); }, 6000);`;
+
+  /** The request was under way when the process asked to exit. */
+  const METHOD_AND_PATH = {
+    webhook: /^POST \/ /m,
+    upload: /^PUT \/a1\/heap\.heapsnapshot\.gz /m,
+    s3: /^P(?:OST|UT) \/snapshots\/.*heap\.heapsnapshot\.gz/m,
+    collector: /^POST \/v1\/metrics /m,
+  } as const;
+
+  /** The next process that uses the directory opens an alert for this one at once. */
+  async function leaveDeadProcess(folder: string): Promise<void> {
+    const child = startChild({
+      files: { 'main.js': SERVES },
+      nodeArgs: ['--require', AGENT],
+      env: { WSGUARD_DIR: folder, WSGUARD_INTERVAL_MS: '250' },
+    });
+    const hasSamples = (): boolean =>
+      readdirSync(folder, { recursive: true }).join().includes('box-0.ndjson');
+    await until(
+      () => (existsSync(folder) && hasSamples() ? true : undefined),
+      () => child.stderr(),
+    );
+    child.process.kill('SIGKILL');
+    await child.exited;
+  }
+
+  /** The dead process had a snapshot to upload, which the next one takes over. */
+  function leavePendingUpload(folder: string, sink: 'upload' | 's3'): void {
+    const file = join(folder, 'heap.heapsnapshot.gz');
+    writeFileSync(file, Buffer.alloc(40 * 1024 ** 2));
+    const item = { alertId: 'a1', file, redacted: true };
+    const envelope = { schema: 'wsguard.outbox/1', service: 'test', addedWallMs: Date.now(), item };
+    const [instance = ''] = readdirSync(folder).filter((name) =>
+      existsSync(join(folder, name, 'owner.json')),
+    );
+    const outbox = join(folder, instance, 'outbox', sink);
+    mkdirSync(outbox, { recursive: true, mode: 0o700 });
+    writeFileSync(join(outbox, `${Date.now()}-000001-0123456789ab.json`), JSON.stringify(envelope));
+  }
+
+  test.each([
+    ['webhook', (url: string) => ({ WSGUARD_WEBHOOK_URL: url })],
+    ['upload', (url: string) => ({ WSGUARD_UPLOAD_URL: url })],
+    [
+      's3',
+      (url: string) => ({
+        WSGUARD_S3_BUCKET: 'snapshots',
+        WSGUARD_S3_ENDPOINT: url,
+        AWS_ACCESS_KEY_ID: 'key',
+        AWS_SECRET_ACCESS_KEY: 'secret',
+      }),
+    ],
+    [
+      'collector',
+      (url: string) => ({
+        OTEL_EXPORTER_OTLP_ENDPOINT: url,
+        OTEL_METRIC_EXPORT_INTERVAL: '1000',
+        OTEL_METRIC_EXPORT_TIMEOUT: '900',
+      }),
+    ],
+  ] as const)('%s', async (sink, settings) => {
+    const folder = join(dir, 'out');
+    await leaveDeadProcess(folder);
+    if (sink === 'upload' || sink === 's3') leavePendingUpload(folder, sink);
+    const sockets: Socket[] = [];
+    let received = '';
+    const server = createServer((socket) => {
+      sockets.push(socket.on('error', () => undefined));
+      // Reads the start of the request only, so that the upload of a large file waits too.
+      socket.once('data', (chunk: Buffer) => {
+        received += chunk.toString('latin1');
+        socket.pause();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const child = startChild({
+      files: { 'main.js': SERVES + EXITS },
+      nodeArgs: ['--require', AGENT],
+      env: { ...settings(`http://127.0.0.1:${port}`), WSGUARD_DIR: folder, WSGUARD_INTERVAL_MS: '250' },
+    });
+    try {
+      await child.stdoutMatch(/exits/);
+      const exitsAtMs = Date.now();
+      expect(await child.exited).toEqual({ code: 7, signal: null });
+      expect(Date.now() - exitsAtMs).toBeLessThan(5_000);
+      expect(received).toMatch(METHOD_AND_PATH[sink]);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
+  });
 });
 
 const DEAD_MOUNT = `mkdir -p dead && exec 3<>/dev/fuse &&

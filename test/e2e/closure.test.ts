@@ -44,17 +44,20 @@ test('a preload that does not serve loads these files and no package', async () 
     'core/clock.js',
     'core/guard.js',
     'core/primordials.js',
+    'core/process-events.js',
     'core/root-context.js',
     'hooks/connections/socket-tracker.js',
     'hooks/emitters/emitter-tracker.js',
     'hooks/find-property.js',
+    'hooks/major-gc-marker.js',
     'hooks/preload-hooks.js',
     'hooks/weak-list.js',
     'index.js',
   ]);
   // 22 kB are parsed in about 1 ms. More files than these make npm and every tool under NODE_OPTIONS slower.
   const bytes = loaded.own.reduce((sum, file) => sum + statSync(join(DIST, file)).size, 0);
-  expect(bytes).toBeLessThan(27_000);
+  // 3 kB of them observe `process` without a listener and search full lists after a GC.
+  expect(bytes).toBeLessThan(28_000);
 });
 
 test('a preload that does not serve loads no module of Node for servers, child processes or the inspector', async () => {

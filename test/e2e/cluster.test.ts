@@ -1,6 +1,12 @@
 /** Clusters: workers that share a port, and workers that never listen because their primary sends them the sockets. */
-import { AGENT, endChildren, startChild, until } from '../support/child.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT, endChildren, ROOT, startChild, until } from '../support/child.ts';
+import { freePorts } from '../support/components.ts';
 
+const { installPackages } = require('../../fixtures/components/install-packages.js') as {
+  readonly installPackages: (folder: string) => string;
+};
 afterEach(endChildren);
 
 const WATCHING = /^watching /;
@@ -93,4 +99,104 @@ test('a worker that never listens wakes without start(), at its first connection
     () => (watching() === 3 ? true : undefined),
     () => child.stderr(),
   );
+});
+
+describe('published packages', () => {
+  let modules: string;
+  beforeAll(() => {
+    modules = join(installPackages(join(ROOT, 'fixtures', 'cluster')), 'node_modules');
+  }, 300_000);
+  const load = (name: string): string => `require(${JSON.stringify(join(modules, name))})`;
+
+  test('@socket.io/sticky: the primary keeps no socket, and each worker counts its sessions', async () => {
+    const { http: port } = await freePorts(['http']);
+    const main = `
+const cluster = require('node:cluster');
+const http = require('node:http');
+const { setupMaster, setupWorker } = ${load('@socket.io/sticky')};
+if (cluster.isPrimary) {
+  const sockets = [];
+  const server = http.createServer().on('connection', (socket) => sockets.push(new WeakRef(socket)));
+  setupMaster(server, { loadBalancingMethod: 'round-robin' });
+  cluster.setupPrimary({ serialization: 'advanced' });
+  server.listen(${port}, '127.0.0.1');
+  for (let n = 0; n < 2; n += 1) cluster.fork();
+  setInterval(() => {
+    global.gc();
+    console.log('primary holds ' + sockets.filter((ref) => ref.deref()).length + ' of ' + sockets.length);
+  }, 300);
+} else {
+  const { Server } = ${load('socket.io')};
+  const io = new Server(http.createServer());
+  setupWorker(io);
+  io.on('connection', (socket) => socket.join('lobby'));
+  setInterval(async () => {
+    const { byTransport } = (await require(${JSON.stringify(AGENT)}).start().status()).connections;
+    console.log('worker ' + process.pid + ' has ' + byTransport.websocket);
+  }, 300);
+}`;
+    const child = startChild({
+      files: { 'main.js': main },
+      env: { NODE_OPTIONS: `--require ${AGENT} --expose-gc`, WSGUARD_INTERVAL_MS: '500' },
+    });
+    await until(
+      () => (connectionsOf(child.stdout()).length === 2 ? true : undefined),
+      () => child.stdout() + child.stderr(),
+    );
+    const client = startChild({
+      files: {
+        'client.js': `
+const { WebSocket } = require(${JSON.stringify(require.resolve('ws'))});
+const connect = () => new Promise((resolve, reject) => {
+  const ws = new WebSocket('ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket');
+  ws.once('message', () => resolve(ws)).on('error', reject);
+});
+(async () => {
+  for (let n = 0; n < 40; n += 1) {
+    const ws = await connect();
+    const closed = new Promise((resolve) => ws.on('close', resolve));
+    ws.close();
+    await closed;
+  }
+  for (let n = 0; n < 6; n += 1) await connect();
+  console.log('loaded');
+})();`,
+      },
+    });
+    await client.stdoutMatch(/loaded/);
+    await until(
+      () => (connectionsOf(child.stdout()).reduce((sum, count) => sum + count, 0) === 6 ? true : undefined),
+      () => child.stdout() + child.stderr(),
+    );
+    // The sweep of a sample lets go of what was sent away.
+    await child.stdoutMatch(/primary holds 0 of 46/);
+    expect(child.logLines().filter(({ level }) => level > 30)).toEqual([]);
+  });
+
+  test('pm2 -i 2: one agent in each worker, none in its daemon; their lines are in pm2.log', async () => {
+    const { http: port } = await freePorts(['http']);
+    const pm2 = join(modules, 'pm2', 'bin', 'pm2');
+    const files = {
+      'app.js': `${SERVE.replace('setInterval(report, 300);', '')} server.listen(${port}, '127.0.0.1');`,
+    };
+    const folder = startChild({ files, args: ['-e', ''] });
+    const run = (...args: string[]): ReturnType<typeof startChild> =>
+      startChild({
+        files: {},
+        args: [pm2, ...args],
+        cwd: folder.cwd,
+        env: { PM2_HOME: join(folder.cwd, 'pm2'), NODE_OPTIONS: `--require ${AGENT}` },
+      });
+    try {
+      expect((await run('start', 'app.js', '-i', '2').exited).code).toBe(0);
+      const log = (): string => readFileSync(join(folder.cwd, 'pm2', 'pm2.log'), 'utf8');
+      const watching = (): unknown[] => [...log().matchAll(/"pid":(\d+),[^\n]*"msg":"watching/g)];
+      await until(() => (watching().length === 2 ? true : undefined), log);
+      const pids = new Set([...log().matchAll(/"pid":(\d+),[^\n]*"msg":"watching/g)].map(([, pid]) => pid));
+      expect(pids.size).toBe(2);
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('ok');
+    } finally {
+      expect((await run('kill').exited).code).toBe(0);
+    }
+  });
 });

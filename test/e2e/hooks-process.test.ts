@@ -116,7 +116,7 @@ test("Node's warnings lead to emitters beyond the first 50 of a class, and to Ev
 
 test('stop undoes every hook', () => {
   expect(run('stop')).toEqual({
-    changed: ['init', 'setMaxListeners', 'send', 'ping', 'destroy', 'warning'],
+    changed: ['init', 'setMaxListeners', 'send', 'ping', 'destroy', 'processEmit'],
     notRestored: [],
     pongListeners: 1,
     channels: [false, false],
@@ -131,9 +131,7 @@ test('a wrapper that other code installed later works after stop', () => {
 });
 
 test('an application that breaks methods that the hooks use is served as before', () => {
-  const seen = run('hostile');
-  expect(seen).toMatchObject({ echoed: 'served', heap: true });
-  expect(seen['parts']).toContain('connection');
+  expect(run('hostile')).toEqual({ echoed: 'served', heap: true, reads: 0, faults: [] });
 });
 
 test('a late start finds the servers and connections that are older', () => {

@@ -59,6 +59,239 @@ test.each([
   expect(child.process.exitCode).toBeNull();
 });
 
+/** Loads a module of the test's own copy of ws. */
+const WS = JSON.stringify(join(ROOT, 'node_modules', 'ws'));
+/** Prints the one line that the test compares. */
+const REPORT = (text: string): string => `console.log('result ' + JSON.stringify(${text}))`;
+
+/**
+ * The application must print the same without and with the agent. `main` prints one `result`, and `blindSpot` must be in
+ * `status().blind` where the agent can see less.
+ */
+interface Case {
+  readonly what: string;
+  readonly main: string;
+  readonly blindSpot?: RegExp;
+}
+const CONNECTED = `
+const { WebSocketServer, WebSocket } = require(${WS});
+const wss = new WebSocketServer({ port: 0 }, () => new WebSocket('ws://127.0.0.1:' + wss.address().port));
+process.on('warning', (warning) => console.log('warning ' + warning.name + ' ' + warning.message));
+const connected = new Promise((resolve) => wss.on('connection', (ws) => setTimeout(resolve, 1500, ws)));`;
+
+const CASES: readonly Case[] = [
+  {
+    what: 'freezes the prototype of its WebSocket',
+    main: `${CONNECTED} Object.freeze(WebSocket.prototype);
+      connected.then((ws) => { ws.send('x'); ws.ping(); ${REPORT('[ws.readyState, Object.isFrozen(WebSocket.prototype)]')}; });`,
+    blindSpot: /its `send` or `ping` cannot be replaced/,
+  },
+  {
+    what: 'takes send off its object',
+    main: `${CONNECTED}
+      connected.then(({ send }) => { try { send('x'); } catch (error) { ${REPORT('String(error)')}; } });`,
+  },
+  {
+    what: 'has emitters without a prototype',
+    main: `${CONNECTED}
+      const { EventEmitter } = require('node:events');
+      const bare = Object.create(null);
+      EventEmitter.init.call(bare);
+      const on = EventEmitter.prototype.on.bind(bare);
+      connected.then(() => { for (let n = 0; n < 9; n += 1) on('x', () => n); ${REPORT('bare._events.x.length')}; });`,
+  },
+  {
+    what: 'has ten listeners of each event that the agent watches',
+    main: `${CONNECTED}
+      const noop = () => {};
+      const fill = (emitter, event) => { while (emitter.listenerCount(event) < 10) emitter.on(event, noop); };
+      for (const event of ['exit', 'beforeExit', 'worker']) fill(process, event);
+      connected.then((ws) => {
+        for (const event of ['close', 'error', 'drain']) { fill(ws._socket, event); }
+        for (const event of ['close', 'message']) fill(ws, event);
+        fill(wss, 'connection');
+        setTimeout(() => ${REPORT('[ws._socket.listenerCount("close"), process.listenerCount("exit")]')}, 500);
+      });`,
+  },
+  {
+    what: 'overrides what iterates and reads its collections',
+    main: `${CONNECTED}
+      const ran = [];
+      class Ring extends Map {
+        *[Symbol.iterator]() { for (;;) { ran.push('iterator'); yield* super.entries(); } }
+        get size() { ran.push('size'); return super.size; }
+        forEach() { ran.push('forEach'); }
+        keys() { ran.push('keys'); return super.keys(); }
+      }
+      const [ring, model] = [new Ring(), {}];
+      for (const name of ['db', 'length', 'size', 'constructor'])
+        Object.defineProperty(model, name, { enumerable: true, get() { ran.push(name); return new Map(); } });
+      wss.on('connection', (ws) => { ring.set(ring.entries, ws); ws.on('message', () => [ring, model]); });
+      wss.on('connection', () => void model);
+      connected.then(() => { new WebSocket('ws://127.0.0.1:' + wss.address().port); setTimeout(() => ${REPORT('ran')}, 1500); });`,
+  },
+  {
+    what: 'overrides what its servers, WebSockets and event targets answer',
+    main: `${CONNECTED}
+      const ran = [];
+      const overridden = (thing, name) => {
+        const original = thing[name];
+        thing[name] = function (...args) { ran.push(name); return original?.apply(this, args) ?? []; };
+      };
+      const server = require('node:net').createServer().listen(0);
+      overridden(server, 'address');
+      const target = new EventTarget();
+      overridden(target, 'listeners');
+      for (let n = 0; n < 12; n += 1) target.addEventListener('price', () => n);
+      connected.then((ws) => {
+        for (const name of ['listenerCount', 'listeners', 'rawListeners', 'eventNames']) overridden(ws, name);
+        setTimeout(() => ${REPORT('ran')}, 5000);
+      });`,
+  },
+  {
+    // The agent pings no connection on its schedule whose pongs the application listens for: a ping of ws reads `readyState`.
+    what: 'overrides the getters and methods of its WebSockets',
+    main: `
+      const { WebSocketServer, WebSocket } = require(${WS});
+      const ran = [];
+      class Client extends WebSocket {
+        get readyState() { ran.push('readyState'); return super.readyState; }
+        get bufferedAmount() { ran.push('bufferedAmount'); return super.bufferedAmount; }
+        get isPaused() { ran.push('isPaused'); return super.isPaused; }
+        on(...args) { ran.push('on ' + args[0]); return super.on(...args); }
+        ping(...args) { ran.push('ping'); return super.ping(...args); }
+      }
+      const wss = new WebSocketServer({ port: 0, WebSocket: Client }, () => {
+        const peer = new WebSocket('ws://127.0.0.1:' + wss.address().port);
+        wss.on('connection', (ws) => {
+          ws.on('pong', () => {});
+          ran.length = 0;
+          for (const name of ['isPaused', 'on']) ws._socket[name] = function (...args) { ran.push('socket ' + name); return Object.getPrototypeOf(ws._socket)[name].apply(this, args); };
+          setTimeout(() => { ws.send('x'); peer.close(); }, 6000);
+          ws._socket.once('close', () => setTimeout(() => ${REPORT('ran')}, 500));
+        });
+      });`,
+  },
+  {
+    what: 'profiles its own allocations',
+    main: `${CONNECTED}
+      const { Session } = require('node:inspector');
+      const session = new Session();
+      session.connect();
+      const post = (method, params) => new Promise((resolve) => session.post(method, params, (error, value) => resolve(error?.message ?? value)));
+      connected.then(async () => {
+        await post('HeapProfiler.startSampling', { samplingInterval: 1024 });
+        globalThis.kept = Array.from({ length: 20000 }, (_, n) => ({ n }));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        const { profile } = await post('HeapProfiler.stopSampling');
+        ${REPORT('profile.samples.length > 100')};
+      });`,
+  },
+];
+
+describe.each(CASES)('an application that $what', ({ main, blindSpot }) => {
+  const env = { WSGUARD_TIME_SCALE: '60', WSGUARD_INTERVAL_MS: '1000' };
+  const resultOf = async (nodeArgs: readonly string[]) => {
+    const status = `setTimeout(async () => { const agent = globalThis[Symbol.for('wsguard.agent')];
+      console.log('blind ' + JSON.stringify(agent ? (await agent.start().status()).blind : [])); }, 4000);`;
+    const child = startChild({ files: { 'main.js': `${main}\n${status}` }, nodeArgs, env });
+    const [, result] = await child.stdoutMatch(/result (.*)/);
+    const [, blind = ''] = await child.stdoutMatch(/blind (.*)/);
+    const warnings = child
+      .stdout()
+      .split('\n')
+      .filter((line) => line.startsWith('warning'));
+    expect(child.process.exitCode).toBeNull();
+    return {
+      result,
+      warnings,
+      blind,
+      faults: child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT'),
+    };
+  };
+
+  test('runs as without the agent', async () => {
+    const [bare, guarded] = await Promise.all([resultOf([]), resultOf(['--require', AGENT])]);
+    expect({ ...guarded, blind: '' }).toEqual({ ...bare, blind: '' });
+    if (blindSpot !== undefined) expect(guarded.blind).toMatch(blindSpot);
+  });
+});
+
+test.each([
+  ['node:inspector', /collections that the application does not register/],
+  ['/proc', /open descriptors|TCP retransmits/],
+])('without %s the agent says what it cannot see', async (missing, blindSpot) => {
+  // A preload before the agent's removes it, like a Node without inspector and a container that hides /proc.
+  const hide =
+    missing === '/proc'
+      ? `const fs = require('node:fs');
+        const isHidden = (path) => String(path).startsWith('/proc');
+        for (const name of ['statSync', 'readdir', 'readFileSync', 'openSync', 'readdirSync', 'existsSync', 'readlinkSync', 'lstatSync']) {
+          const original = fs[name];
+          fs[name] = function (path, ...rest) {
+            if (!isHidden(path)) return original.call(this, path, ...rest);
+            if (name === 'existsSync') return false;
+            if (name === 'statSync' && rest[0]?.throwIfNoEntry === false) return undefined;
+            const error = Object.assign(new Error('ENOENT: no such file, ' + path), { code: 'ENOENT' });
+            const callback = rest.at(-1);
+            if (typeof callback === 'function') return process.nextTick(callback, error);
+            throw error;
+          };
+        }`
+      : `const Module = require('node:module');
+        const load = Module._load;
+        Module._load = function (name, ...rest) {
+          if (/^(node:)?inspector/.test(name)) throw Object.assign(new Error('no inspector'), { code: 'ERR_INSPECTOR_NOT_AVAILABLE' });
+          return load.call(this, name, ...rest);
+        };`;
+  const main = `${CONNECTED}
+    connected.then(() => new WebSocket('ws://127.0.0.1:' + wss.address().port));
+    setTimeout(async () => {
+      console.log('blind ' + JSON.stringify((await globalThis[Symbol.for('wsguard.agent')].start().status()).blind));
+    }, 4000);`;
+  const child = startChild({
+    files: { 'main.js': main, 'hide.js': hide },
+    nodeArgs: ['--require', './hide.js', '--require', AGENT],
+    env: { WSGUARD_TIME_SCALE: '60', WSGUARD_INTERVAL_MS: '500' },
+  });
+  const [, blind] = await child.stdoutMatch(/blind (.*)/);
+  expect(blind).toMatch(blindSpot);
+  expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+});
+
+test('start() in an AsyncLocalStorage does not keep the store of its caller', async () => {
+  const main = `
+    const { AsyncLocalStorage } = require('node:async_hooks');
+    const storage = new AsyncLocalStorage();
+    globalThis.registry = new FinalizationRegistry(() => console.log('freed'));
+    (() => {
+      const store = { request: Buffer.alloc(1000) };
+      registry.register(store, null);
+      setTimeout(() => storage.run(store, () => require(${JSON.stringify(AGENT)}).start()), 10);
+    })();
+    setInterval(() => global.gc(), 200);`;
+  const child = startChild({ files: { 'main.js': main }, nodeArgs: ['--expose-gc'] });
+  await child.logLine(WATCHING);
+  await child.stdoutMatch(/freed/);
+});
+
+test('a variable that the application reads and deletes from process.env is not kept in memory', async () => {
+  const main = `${SERVER}
+    delete process.env.DB_PASSWORD;
+    setTimeout(() => {
+      const file = require('node:path').join(__dirname, 'x.heapsnapshot');
+      require('node:v8').writeHeapSnapshot(file);
+      console.log('found ' + require('node:fs').readFileSync(file, 'utf8').includes('hunter2' + '-correcthorse'));
+    }, 1500);`;
+  const child = startChild({
+    files: { 'main.js': main },
+    nodeArgs: ['--require', AGENT],
+    env: { DB_PASSWORD: 'hunter2-correcthorse' },
+  });
+  const [, found] = await child.stdoutMatch(/found (.*)/);
+  expect(found).toBe('false');
+});
+
 // From Node 24 on, each message through a Worker's own port reads `process.env` of the main thread.
 for (const name of ['node24', 'node26'] as const) {
   describeWith([name], `an application on ${name}`, () => {
@@ -89,7 +322,7 @@ test('an agent that cannot start logs that, and start() returns an inactive agen
   expect(await answerOf(port)).toBe('ok');
 });
 
-test('a watcher that cannot be restarted is a fault in the log and no error in the application', async () => {
+test('a watcher that cannot be restarted is a line in the log and no error in the application', async () => {
   const breaks = `
     const workers = require('node:worker_threads');
     process.once('worker', (worker) => {
@@ -99,7 +332,7 @@ test('a watcher that cannot be restarted is a fault in the log and no error in t
   const child = startChild({ files: { 'main.js': breaks + SERVER }, nodeArgs: ['--require', AGENT] });
   const [, port] = await child.stdoutMatch(/listening (\d+)/);
   await until(
-    () => child.logLines().find(({ code }) => code === 'WSGUARD_FAULT'),
+    () => child.logLines().find(({ code }) => code === 'WSGUARD_WATCHER_GAVE_UP'),
     () => child.stderr(),
   );
   expect(await answerOf(port)).toBe('ok');

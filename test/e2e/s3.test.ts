@@ -34,7 +34,7 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
     AWS_SESSION_TOKEN: '',
   });
 
-  test('the snapshots of an alert arrive whole, and nothing else', async () => {
+  test('the snapshots of an alert arrive whole, and beside them only their claim', async () => {
     const leaky = await startCase('registry', 'leaky', LEAKS['registry'] as Case, {
       env: {
         ...credentials(),
@@ -54,7 +54,8 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
       });
       const bucket = join(store.dir, 'snapshots');
       // versitygw keeps requests that it is receiving in a folder of the bucket.
-      const uploaded = (): string[] => filesBelow(bucket).filter((file) => !file.startsWith('.sgwtmp/'));
+      const inBucket = (): string[] => filesBelow(bucket).filter((file) => !file.startsWith('.sgwtmp/'));
+      const uploaded = (): string[] => inBucket().filter((file) => !file.startsWith('chat/claims/'));
       // The agent may take another snapshot at any time.
       const files = await waitFor(
         () => {
@@ -62,8 +63,10 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
           const keys = onDisk.map((file) => join('chat', file));
           return keys.length > 0 && keys.join() === uploaded().join() ? onDisk : null;
         },
-        { what: 'a bucket with the snapshots of the alert and nothing else' },
+        { what: 'a bucket with the snapshots of the alert' },
       );
+      const claims = inBucket().filter((file) => file.startsWith('chat/claims/'));
+      expect(claims.length).toBe(1);
       expect(files[0]).toMatch(new RegExp(`^${named.id}/`));
       for (const file of files) expect(sha256(join(bucket, 'chat', file))).toBe(sha256(join(app.dir, file)));
 

@@ -56,14 +56,28 @@ function summarise(run) {
   };
 }
 
-/** The named values of a summary that are compared. */
-function readings({ end, passed, failed, lines }) {
-  return new Map([
+/** Lines that differ only in their numbers have the same shape. */
+const shapeOf = (line) => line.replace(/\d+/g, '<n>');
+
+/** The shapes of lines whose numbers the suite changes by itself: the runs without the agent do not agree about them. */
+function unstableShapes(bareRuns) {
+  const lines = new Set(bareRuns.flatMap((run) => [...run.lines.keys()]));
+  const isStable = (line) => bareRuns.every((run) => run.lines.get(line) === bareRuns[0].lines.get(line));
+  return new Set([...lines].filter((line) => /\d/.test(line) && !isStable(line)).map(shapeOf));
+}
+
+/** The named values of a summary that are compared. Lines of an unstable shape are counted together. */
+function readings({ end, passed, failed, lines }, unstable) {
+  const values = new Map([
     ['end', end],
     ['passed', passed],
     ['failed', failed],
-    ...[...lines].map(([line, count]) => [`stdout: ${line.trim()}`, count]),
   ]);
+  for (const [line, count] of lines) {
+    const name = `stdout: ${(unstable.has(shapeOf(line)) ? shapeOf(line) : line).trim()}`;
+    values.set(name, (values.get(name) ?? 0) + count);
+  }
+  return values;
 }
 
 /**
@@ -71,8 +85,9 @@ function readings({ end, passed, failed, lines }) {
  * A test that depends on the load of the machine gives both values both ways, and is no difference.
  */
 function differences(bareRuns, agentRuns) {
-  const bare = bareRuns.map(readings);
-  const agent = agentRuns.map(readings);
+  const unstable = unstableShapes(bareRuns);
+  const bare = bareRuns.map((run) => readings(run, unstable));
+  const agent = agentRuns.map((run) => readings(run, unstable));
   const names = new Set([...bare, ...agent].flatMap((run) => [...run.keys()]));
   const missing = (name) => (name.startsWith('stdout: ') ? 0 : null);
   return [...names].flatMap((name) => {

@@ -15,7 +15,7 @@ const { analysisText } = require(join(dist, 'report', 'analysis-text.js'));
 
 const pieces = (bytes, length) => {
   const out = [];
-  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
+  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(new Uint8Array(piece)));
   for (let at = 0; at < bytes.length; at += length) rewriter.write(bytes.subarray(at, at + length));
   rewriter.end();
   return Buffer.concat(out);

@@ -6,16 +6,21 @@ import { Server as SocketIoServer } from 'socket.io';
 import { io as connectSocketIo, Manager } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import {
+  ConnectionRegistry,
   drain,
   heartbeat,
   memoryGuard,
   memorySafeServer,
   safeSend,
   sseHeartbeat,
+  type DrainTarget,
   type MemorySafeServer,
   type MemorySafeServerOptions,
 } from '../../src/remedy/index.ts';
 import { eventuallyPasses } from '../support/eventually.ts';
+
+/** The package `ws7` is ws 7, which has no types here. */
+const { Server: WebSocketServer7 } = require('ws7') as { Server: typeof WebSocketServer };
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -84,6 +89,38 @@ describe('heartbeat', () => {
   );
 });
 
+describe('sseHeartbeat', () => {
+  test('ends the stream of a client that does not read, and keeps the one that does', async () => {
+    const frame = `data: ${'x'.repeat(65_536)}\n\n`;
+    const dead: ServerResponse[] = [];
+    const streams: ServerResponse[] = [];
+    const server = createServer((_request, response) => {
+      streams.push(response);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: hello\n\n');
+      sseHeartbeat(response, { intervalMs: 100, stalledAfterMs: 400, onDead: (stream) => dead.push(stream) });
+      // Twice what the kernel takes for a client that reads nothing.
+      for (let n = 0; n < 128; n += 1) response.write(frame);
+    });
+    const port = await listening(server);
+    let text = '';
+    get({ port, host: '127.0.0.1' }, (response: IncomingMessage) => {
+      response.on('data', (chunk: Buffer) => (text = (text + String(chunk)).slice(-100)));
+      response.on('error', () => undefined);
+    }).on('error', () => undefined);
+    await eventuallyPasses(() => expect(streams).toHaveLength(1));
+    const frozen = connect(port, '127.0.0.1').on('error', () => undefined);
+    cleanups.push(() => frozen.destroy());
+    await once(frozen, 'connect');
+    frozen.pause();
+    frozen.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await eventuallyPasses(() => expect(dead).toHaveLength(1));
+    expect(dead[0] === streams[1]).toBe(true);
+    await eventuallyPasses(() => expect(text).toMatch(/\n\n:\n\n:\n\n$/));
+    expect(streams[0]!.destroyed).toBe(false);
+  });
+});
+
 describe('safeSend', () => {
   test('a client that does not read costs at most the high-water mark beyond the kernel', async () => {
     const wss = await webSocketServer();
@@ -122,7 +159,51 @@ describe('safeSend', () => {
   });
 });
 
+describe('safeSend beside send', () => {
+  test('queue: messages follow bytes that the application sent itself', async () => {
+    const wss = await webSocketServer();
+    const connected = once(wss, 'connection') as Promise<[WebSocket]>;
+    const reader = await client(portOf(wss));
+    reader.pause();
+    const [ws] = await connected;
+    const received: string[] = [];
+    reader.on('message', (data: Buffer) => data.length < 100 && received.push(data.toString()));
+    for (let n = 0; n < 40; n += 1) ws.send(Buffer.alloc(262_144));
+    const messages = ['first', 'second', 'third'];
+    expect(messages.map((text) => safeSend(ws, text, { policy: 'queue' }))).toEqual(Array(3).fill('queued'));
+    reader.resume();
+    await eventuallyPasses(() => expect(received).toEqual(messages));
+  });
+});
+
+describe('ConnectionRegistry', () => {
+  test('a client that left while the server looked up its user is not added', async () => {
+    const wss = await webSocketServer();
+    const registry = new ConnectionRegistry();
+    cleanups.push(() => registry.close());
+    let added: unknown;
+    wss.on('connection', (ws, request) => {
+      ws.once('close', () => setImmediate(() => (added = registry.add(ws, request))));
+    });
+    (await client(portOf(wss))).terminate();
+    await eventuallyPasses(() => expect(added).toBeNull());
+    expect(registry.size).toBe(0);
+  });
+});
+
 describe('drain', () => {
+  test('ws 7, whose own close terminates the clients: they get the hint and the code 1001 too', async () => {
+    const wss = new WebSocketServer7({ port: 0, host: '127.0.0.1' });
+    await once(wss, 'listening');
+    const ws = await client(portOf(wss));
+    const hint = once(ws, 'message');
+    const closed = once(ws, 'close');
+    expect(await drain(wss, { deadlineMs: 2_000 })).toEqual({ closed: 1, forced: 0 });
+    expect(JSON.parse(String((await hint)[0]))).toMatchObject({ type: 'SERVER_SHUTDOWN' });
+    expect((await closed)[0]).toBe(1001);
+    expect(wss.clients.size).toBe(0);
+  });
+
   test('WebSockets get the hint and the code 1001; a frozen one is forced at the deadline', async () => {
     const wss = await webSocketServer();
     const port = portOf(wss);
@@ -139,6 +220,23 @@ describe('drain', () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
     expect(new Set(waits).size).toBeGreaterThan(10);
     await expect(client(port)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  test.each<[string, (registry: ConnectionRegistry) => DrainTarget | DrainTarget[]]>([
+    ['a ConnectionRegistry', (registry) => registry],
+    ['a server and a ConnectionRegistry', (registry) => [createServer(), registry]],
+    ['an array of connections', (registry) => [...registry] as never],
+  ])('%s: its clients get the hint and the code 1001', async (_name, targetOf) => {
+    const wss = await webSocketServer({ clientTracking: false });
+    const registry = new ConnectionRegistry();
+    cleanups.push(() => registry.close());
+    wss.on('connection', (ws, request) => void registry.add(ws, request));
+    const clients = await Promise.all([1, 2, 3].map(() => client(portOf(wss))));
+    const codes = clients.map(async (ws) => (await once(ws, 'close'))[0] as number);
+    await eventuallyPasses(() => expect(registry.size).toBe(3));
+    expect(await drain(targetOf(registry), { deadlineMs: 2_000 })).toEqual({ closed: 3, forced: 0 });
+    expect(await Promise.all(codes)).toEqual([1001, 1001, 1001]);
+    expect(registry.size).toBe(0);
   });
 
   test('event streams get retry and end; plain requests are finished first', async () => {

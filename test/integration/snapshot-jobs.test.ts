@@ -30,7 +30,7 @@ function childOptions(script: string, over: Partial<ChildOptions> = {}): ChildOp
     script: file,
     job: { answer: 42 },
     heapMib: 64,
-    maxRssBytes: 300 * MIB,
+    maxPrivateBytes: 300 * MIB,
     reserveBytes: 10 * MIB,
     headroom: () => 1000 * MIB,
     deadlineMs: 60_000,
@@ -210,7 +210,7 @@ const LOCK = join(DIST, 'child-process', 'lock.js');
 /** Starts a redaction, halts it at once and prints its pid; ends when its stdin does. */
 const OWNER = `
   const { spawn } = require('node:child_process');
-  const { takeLock, releaseLockOnExit } = require(${JSON.stringify(LOCK)});
+  const { takeLock, releaseLockOfThisProcess } = require(${JSON.stringify(LOCK)});
   require('node:v8').writeHeapSnapshot('raw');
   const stdio = ['pipe', 'ignore', 'ignore'];
   const child = spawn(process.execPath, [${JSON.stringify(join(DIST, 'capture', 'redaction-process.js'))}], { stdio });
@@ -219,7 +219,7 @@ const OWNER = `
     takeLock('.', Date.now()).setChild(child.pid);
     console.log(child.pid);
   });
-  process.once('exit', () => releaseLockOnExit('.'));
+  process.once('exit', () => releaseLockOfThisProcess('.'));
   process.stdin.on('end', () => process.exit(0)).resume();`;
 
 test.each(['is killed', 'exits'])(
@@ -240,6 +240,20 @@ test.each(['is killed', 'exits'])(
     expect(readdirSync(dir)).toEqual(['main.cjs']);
   },
 );
+
+test.each([
+  ['missing.heapsnapshot', /cannot read .*missing\.heapsnapshot: no such file\. Check the path/],
+  ['', /cannot read .*: is a directory, not a file\. Check the path/],
+])('a census of the file "%s" fails with the code of an unreadable snapshot', async (name, reason) => {
+  const script = join(DIST, 'analyse', 'census-process.js');
+  const job = { from: join(dir, name), earlier: null };
+  const outcome = await runChild({ ...childOptions(''), script, job }, clock);
+  expect(outcome).toMatchObject({
+    outcome: 'failed',
+    code: 'WSGUARD_SNAPSHOT_UNREADABLE',
+    reason: expect.stringMatching(reason) as string,
+  });
+});
 
 test('a lock of another container is valid until it is old, and its pids are not killed', () => {
   const lock = join(dir, '.analysis.lock');

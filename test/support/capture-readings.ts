@@ -14,6 +14,8 @@ export const captureReadings = (over: Partial<CaptureReadings> = {}): CaptureRea
   containerUsedBytes: 100 * MIB,
   availableBytes: 8000 * MIB,
   diskFreeBytes: 10_000 * MIB,
+  spillUnavailable: null,
+  loop: { activeMs: 0, atMs: 0 },
   nodeMajor: 20,
   forkUnavailable: null,
   directoryRefused: null,

@@ -11,6 +11,7 @@ export const stateOf = (more: Partial<MetricState> = {}): MetricState => ({
   snapshots: [],
   audits: {},
   suspects: null,
+  refusedBytes: null,
   agent: {},
   ...more,
 });

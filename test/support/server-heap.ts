@@ -76,6 +76,16 @@ export class ServerHeap {
     return node;
   }
 
+  /** A function that `bind` made. V8 writes the arguments as shortcuts, because an internal array has them too. */
+  bound(key: string, boundThis: number, boundArguments: readonly number[] = []): number {
+    const node = this.node(key, 'closure', 'native_bind');
+    this.#builder.edge(node, 'internal', 'bound_this', boundThis);
+    boundArguments.forEach((each, index) =>
+      this.#builder.edge(node, 'shortcut', `bound_argument_${index}`, each),
+    );
+    return node;
+  }
+
   #scriptId(file: string): number {
     if (!this.#scriptFiles.includes(file)) this.#scriptFiles.push(file);
     return 100 + this.#scriptFiles.indexOf(file);
@@ -104,6 +114,34 @@ export class ServerHeap {
       this.#builder.edge(table, 'internal', String(index * 3 + 4), value);
     }
     return node;
+  }
+
+  /** Promises, each of which waits for the one before: `tail = tail.then(...)`. Returns the first. */
+  promiseQueue(key: string, length: number): number {
+    const promises = Array.from({ length }, (_, index) => this.node(`${key} ${index}`, 'object', 'Promise'));
+    promises.slice(1).forEach((next, index) => {
+      const reaction = this.#reaction(`${key} reaction ${index}`);
+      this.#builder
+        .edge(promises[index]!, 'internal', 'reactions_or_result', reaction)
+        .edge(reaction, 'internal', 'promise_or_capability', next);
+    });
+    return promises[0]!;
+  }
+
+  /** A promise and the functions that wait for it, a list of reactions. */
+  awaitedPromise(key: string, waiting: number): number {
+    const promise = this.node(key, 'object', 'Promise');
+    let from = promise;
+    for (let index = 0; index < waiting; index += 1) {
+      const reaction = this.#reaction(`${key} reaction ${index}`);
+      this.#builder.edge(from, 'internal', index === 0 ? 'reactions_or_result' : 'next', reaction);
+      from = reaction;
+    }
+    return promise;
+  }
+
+  #reaction(key: string): number {
+    return this.node(key, 'hidden', 'system / PromiseReaction');
   }
 
   /** Sessions, each with an accepted socket. */

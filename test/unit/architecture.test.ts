@@ -74,6 +74,7 @@ const ENTRIES = {
   child: [
     'analyse/analysis-process.ts',
     'analyse/census-process.ts',
+    'analyse/renumber-process.ts',
     'analyse/read-snapshots.ts',
     'capture/redaction-process.ts',
   ],
@@ -102,7 +103,7 @@ const PURE = [
   /^capture\/gate\.ts$/,
   /^investigate\/(?!map-to-source\.ts$)/,
   /^export\/metrics\.ts$/,
-  /^analyse\/(?!(?:index|read-snapshots|analysis-process|census-process|locate\/source-files)\.ts$)/,
+  /^analyse\/(?!(?:index|read-snapshots|analysis-process|census-process|renumber-process|locate\/source-files)\.ts$)/,
 ];
 
 /** The rooms of `analyse` import only those before them; the files beside the rooms combine them. */

@@ -12,13 +12,27 @@ function start() {
   const guard = createGuard(({ part }) => faults.push(part));
   let seq = 0;
   let isBroken = false;
+  let isUnprepared = false;
   const read = (): Sample => {
     if (isBroken) throw new Error('a broken probe');
     return { seq: seq++ } as Sample;
   };
-  const loop = startSamplingLoop({ clock, guard, periodMs: 1_000, read, link: () => link });
+  let prepared = 0;
+  const prepare = (): void => {
+    prepared += 1;
+    if (isUnprepared) throw new Error('a broken process');
+  };
+  const loop = startSamplingLoop({ clock, guard, periodMs: 1_000, prepare, read, link: () => link });
   clock.advance(0);
-  return { clock, sent, loop, faults, breakProbe: () => (isBroken = true) };
+  return {
+    clock,
+    sent,
+    loop,
+    faults,
+    prepared: () => prepared,
+    breakProbe: () => (isBroken = true),
+    breakPreparation: () => (isUnprepared = true),
+  };
 }
 
 test('the first sample is sent at once, then one per period', () => {
@@ -52,6 +66,22 @@ test('a fault while reading is counted and sends nothing', () => {
   clock.advance(1_000);
   expect(sent).toHaveLength(1);
   expect(faults).toEqual(['sample']);
+});
+
+test('each sample is prepared in the turn before it, also after a fault', () => {
+  const { clock, sent, faults, prepared, breakPreparation } = start();
+  expect([prepared(), sent.length]).toEqual([1, 1]);
+  breakPreparation();
+  clock.advance(1_000);
+  expect([prepared(), sent.length]).toEqual([2, 2]);
+  expect(faults).toEqual(['sample']);
+});
+
+test('a sample that was prepared before the stop is not taken', () => {
+  const { clock, sent, loop } = start();
+  clock.after(1_000, () => loop.stop());
+  clock.advance(2_000);
+  expect(sent).toHaveLength(1);
 });
 
 test('the period is the interval divided by the time scale, and at least 250 ms', () => {

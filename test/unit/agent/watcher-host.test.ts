@@ -7,10 +7,14 @@ import { createFakeClock } from '../../support/fake-clock.ts';
 
 /** Workers that never run; a test lets them die. */
 const workers: EventEmitter[] = [];
+/** Thrown by the next constructor calls. */
+const mockRefusals: Error[] = [];
 jest.mock('node:worker_threads', () => {
   class FakeWorker extends EventEmitter {
     constructor() {
       super();
+      const refusal = mockRefusals.shift();
+      if (refusal !== undefined) throw refusal;
       workers.push(this);
     }
     unref(): void {}
@@ -84,4 +88,14 @@ test('a stopped host starts nothing more', () => {
   host.stop();
   clock.advance(10 * MINUTE_MS);
   expect(workers).toHaveLength(2);
+});
+
+test('a Worker that cannot be created for a while is tried again', () => {
+  const { codes, clock, die } = start();
+  mockRefusals.push(new Error('ERR_WORKER_INIT_FAILED: EMFILE'));
+  die();
+  expect(workers).toHaveLength(1);
+  clock.advance(1_000);
+  expect(workers).toHaveLength(2);
+  expect(codes).toEqual(['WSGUARD_WATCHER_DIED', 'WSGUARD_WATCHER_DIED']);
 });

@@ -115,6 +115,23 @@ test('a root cause updates the alert; an unknown id changes nothing', () => {
   expect(detection.openAlerts()).toHaveLength(1);
 });
 
+test('a root cause without a line does not replace one with a line', () => {
+  const detection = createTestDetection();
+  const [alert] = run(20, zombies, { detection }).transitions;
+  const id = alert?.id ?? '';
+  const located = { text: 'clients', name: 'clients', file: 's.js', line: 4, function: 'on', package: null };
+  const unlocated = {
+    ...located,
+    name: 'system / JSArrayBufferData',
+    file: null,
+    line: null,
+    confidence: 0.4,
+  };
+  expect(detection.updateAlert(id, { culprit: unlocated }, 1)).toMatchObject([{ culprit: unlocated }]);
+  detection.updateAlert(id, { culprit: { ...located, confidence: 0.9 } }, 1);
+  expect(detection.updateAlert(id, { culprit: unlocated }, 1)).toMatchObject([{ culprit: { line: 4 } }]);
+});
+
 test('after a restart an open alert continues when the leak shows again', () => {
   const [before] = run(20, zombies).transitions;
   const detection = createTestDetection();

@@ -1,5 +1,6 @@
 /** The source line that adds entries to a container, found in literal sources. */
 import { findAddLine, findEvictionLine } from '../../../src/analyse/locate/add-line.ts';
+import { findLimitLine } from '../../../src/analyse/locate/find-limit.ts';
 import { isNamedBefore } from '../../../src/analyse/locate/pattern-search.ts';
 import { parseSource } from '../../../src/analyse/locate/source-files.ts';
 import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
@@ -275,4 +276,40 @@ test('a function that is named only behind a line does not contain it', () => {
   expect(isNamedBefore(text, 'Hub.join', position)).toBe(true);
   expect(isNamedBefore(text, 'leave', position)).toBe(false);
   expect(isNamedBefore(text, '', position)).toBe(false);
+});
+
+describe('a limit without an eviction at a comparison', () => {
+  const limitOf = (text: string, name = 'slots'): SourcePosition | null =>
+    findLimitLine(sourcesOf(text), FILE, name);
+
+  test.each([
+    ['a ring', 'slots[i % SIZE] = item;'],
+    ['a ring with a counter', 'slots[next] = item; next = (next + 1) % slots.length;'],
+    [
+      'a ring in a class',
+      'class R { push(x) { this.slots[this.next++] = x; this.next %= this.slots.length; } }',
+    ],
+    ['a ring with a computed index', 'const at = n++ % 100; slots[at] = item;'],
+    ['a ring with a mask', 'slots[n++ & MASK] = item;'],
+    ['a ring that starts again', 'slots[next] = item; next += 1; if (next === SIZE) { next = 0; }'],
+    ['a ring with a condition', 'slots[next] = item; next = next + 1 < SIZE ? next + 1 : 0;'],
+    ['a kept slice', 'slots = [...slots, item].slice(-100);'],
+    ['a function that evicts', 'if (slots.size > MAX) { evictOldest(); }'],
+    [
+      'a method that prunes',
+      'class C { #slots = new Map(); add() { while (this.#slots.size > 9) this.prune(); } }',
+    ],
+  ])('%s', (title, text) => {
+    expect(limitOf(text, title === 'a method that prunes' ? '#slots' : 'slots')).not.toBeNull();
+  });
+
+  test.each([
+    ['an index that only rises', 'let next; next = 0; function add() { slots[next] = item; next += 1; }'],
+    ['a lookup by a remainder', 'slots[i % SIZE].push(item);'],
+    ['a refusal', 'if (slots.size >= MAX) return ws.close(1013);'],
+    ['a slice from the front', 'slots = slots.slice(1);'],
+    ['a comparison that only warns', "if (slots.size > MAX) log('many');"],
+  ])('%s is none', (_title, text) => {
+    expect(limitOf(text)).toBeNull();
+  });
 });

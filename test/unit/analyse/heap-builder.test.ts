@@ -25,6 +25,25 @@ test('the text of a string value is not kept', () => {
   expect(nodeText(heapOf(small()), 3)).toBe('');
 });
 
+test('without shapes, the edges of strings and numbers and those to shapes are left out', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '', { selfSize: 0 });
+  const stringMap = builder.node('hidden', 'system / Map');
+  const shape = builder.node('object shape', 'system / Map');
+  const text = builder.node('string', 'text');
+  const user = builder.node('object', 'User');
+  const last = builder.node('object', 'Last');
+  builder.edge(root, 'element', 1, user).edge(root, 'element', 2, last).edge(root, 'element', 3, stringMap);
+  builder.edge(text, 'internal', 'map', stringMap);
+  builder.edge(user, 'internal', 'map', shape).edge(user, 'property', 'name', text);
+  builder.edge(last, 'internal', 'map', shape);
+  const [all, few] = [heapOf(builder), heapOf(builder, false)];
+  expect([all.edgeCount, few.edgeCount]).toEqual([7, 4]);
+  expect([edgeTarget(few, user, 'name'), edgeTarget(few, user, 'map')]).toEqual([text, -1]);
+  expect([...few.firstEdge.slice(-2)]).toEqual([4, 4]);
+  expect(edgeTarget(all, last, 'map')).toBe(shape);
+});
+
 const text = small().toString();
 const numbersOf = (section: string): string => new RegExp(`"${section}":\\[([^\\]]*)\\]`).exec(text)![1]!;
 const withNumbers = (section: string, change: (numbers: number[]) => void): string => {

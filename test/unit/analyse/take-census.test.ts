@@ -60,6 +60,22 @@ test('a Map of sessions is counted at its variable, located, and its closed conn
   expect(second?.connections).toEqual({ open: 0, closed: 240 });
 });
 
+test.each(['this', 'an argument'])(
+  'a bound function leads to the closed connection that is its %s',
+  (place) => {
+    const [, second] = takeTwo((server, count) => {
+      const handlers = server.sessions(count, false).map((session, index) => {
+        const other = server.object(`other ${index}`, 'Object');
+        return place === 'this'
+          ? server.bound(`handler ${index}`, session)
+          : server.bound(`handler ${index}`, other, [other, session]);
+      });
+      server.variable('clients', server.map('clients', handlers));
+    });
+    expect(rowOf(second, 'clients Map')).toMatchObject({ entries: 240, sampled: 24, closed: 24 });
+  },
+);
+
 test('entries with open connections are told from closed ones', () => {
   const [, second] = takeTwo((server, count) =>
     server.variable('log', server.array('log', server.sessions(count, true))),
@@ -103,8 +119,74 @@ test('code that evicts entries at a limit makes growth expected', () => {
   expect(rowOf(second, 'clients Map')?.expected).toContain('removes entries at a limit');
 });
 
+test.each([
+  ['a list of the module loader', 'parents', "Node's module loader keeps one entry for each module"],
+  ['a Map that a module exports', 'exports', null],
+])('the reason for the growth of %s', (_, field, expected) => {
+  const [, second] = takeTwo((server, count) => {
+    const module = server.object('module', 'Module', {
+      [field]: server.object('exports', 'Object', { docs: server.map('docs', server.sessions(count, true)) }),
+    });
+    const cache = server.object('cache', 'Object', { 'index.js': module });
+    server.variable('clients', server.object('loader', 'Loader', { _cache: cache }));
+  });
+  const row = second?.rows.find(({ type }) => type === 'Map');
+  expect(row).toMatchObject({ entries: 240, expected });
+});
+
 test('places with few entries are left out', () => {
   const [first] = takeTwo((server) => server.variable('log', server.array('log', server.sessions(4, true))));
   expect(rowOf(first, 'log Array')).toBeUndefined();
   expect(first?.minEntries).toBe(10);
+});
+
+test('a linked list is sampled from its newest to its oldest link', () => {
+  const [, second] = takeTwo((server, count) => {
+    let first = -1;
+    for (const [index, session] of [
+      ...server.sessions(count - 20, false, 'old'),
+      ...server.sessions(20, true, 'new'),
+    ].entries()) {
+      const next: Record<string, number> = first < 0 ? {} : { next: first };
+      first = server.object(`link ${index}`, 'Link', { session, ...next });
+    }
+    server.variable('clients', first);
+  });
+  expect(rowOf(second, 'clients List')).toMatchObject({ entries: 240, sampled: 24, closed: 22, open: 2 });
+});
+
+test('functions that wait for one promise are counted at its variable', () => {
+  const [, second] = takeTwo((server, count) =>
+    server.variable('clients', server.awaitedPromise('ready', count)),
+  );
+  expect(rowOf(second, 'clients/reactions_or_result Promises')).toMatchObject({
+    type: 'Promises',
+    name: 'promises that wait for clients',
+    entries: 240,
+    containers: 1,
+  });
+});
+
+test('a queue of promises is one list, whose length is the number of promises', () => {
+  const [first, second] = takeTwo((server, count) =>
+    server.variable('clients', server.promiseQueue('delivery', count)),
+  );
+  const promises = ({ rows }: ContainerCensus): unknown[] => rows.filter(({ type }) => type === 'Promises');
+  expect(promises(first!)).toMatchObject([{ entries: 40, containers: 1 }]);
+  expect(promises(second!)).toMatchObject([
+    { name: 'promises that wait for clients', entries: 240, containers: 1 },
+  ]);
+});
+
+test('the linked list of an EventTarget is a list of listeners', () => {
+  const [, second] = takeTwo((server, count) => {
+    let link = server.object('listener 0', 'Listener');
+    for (let index = 1; index < count; index += 1)
+      link = server.object(`listener ${index}`, 'Listener', { next: link });
+    const root = server.object('root of the event', 'Object', { next: link });
+    const events = server.map('events', [root], 'SafeMap');
+    server.variable('clients', server.object('signal', 'AbortSignal', { '<symbol kEvents>': events }));
+  });
+  const row = second?.rows.find(({ type }) => type === 'Listeners');
+  expect(row).toMatchObject({ name: 'listeners of an event on AbortSignal', entries: 240, containers: 1 });
 });

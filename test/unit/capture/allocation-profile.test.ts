@@ -105,3 +105,41 @@ test('a real profile with two readings names the line that allocated between the
   expect(profile.isGrowth).toBe(true);
   expect(profile.totalBytes).toBeLessThan(40_000_000);
 });
+
+test.each([
+  [
+    'node:inspector',
+    async (session: Session, ...[method, params]: [string, object?]) =>
+      new Promise((resolve, reject) => {
+        session.post(method, params, (error, value) => (error === null ? resolve(value) : reject(error)));
+      }),
+  ],
+  [
+    'node:inspector/promises',
+    async (session: Session, method: string, params?: object) =>
+      session.post(method, params) as unknown as Promise<object>,
+  ],
+] as const)('gives way to a profile that the application starts with %s', async (name, post) => {
+  const { Session: AppSession } = (await import(name)) as { Session: typeof Session };
+  const postMethod = (): unknown => Reflect.get(Session.prototype, 'post');
+  const original = postMethod();
+  const run = startProfile();
+  if ('outcome' in run) throw new Error(run.reason);
+  const session = new AppSession();
+  session.connect();
+  await post(session, 'HeapProfiler.startSampling', { samplingInterval: 1024 });
+  run.read();
+  expect(run.stop()).toMatchObject({
+    outcome: 'failed',
+    reason: 'the application has started an allocation profile of its own',
+  });
+  const kept = Array.from({ length: 20_000 }, (_, i) => ({ text: `${i}` }));
+  const { profile } = (await post(session, 'HeapProfiler.stopSampling')) as {
+    profile: { samples: object[] };
+  };
+  session.disconnect();
+  // At the agent's interval of 2 MiB it would have about one.
+  expect(profile.samples.length).toBeGreaterThan(100);
+  expect(kept.length).toBe(20_000);
+  expect(postMethod()).toBe(original);
+});

@@ -48,6 +48,16 @@ test('a later snapshot may have any number of nodes', () => {
   expect(history.learned.fork?.nodes).toBe(900_000);
 });
 
+test('one long pause does not count in full, a second one does', () => {
+  const history = new CaptureHistory(null);
+  const delayed = { ...learned(90_000), pauseMs: 453 };
+  history.addForked(delayed, PREDICTED);
+  expect(history.learned.fork?.pauseMs).toBe(40);
+  history.addForked(delayed, { ...PREDICTED, pauseMs: 40 });
+  history.addForked(delayed, { ...PREDICTED, pauseMs: 160 });
+  expect(history.learned.fork?.pauseMs).toBe(453);
+});
+
 test('two crashes in a row switch the fork off, two with a success between them do not', () => {
   const history = new CaptureHistory(null);
   history.addCrash('signal 11');

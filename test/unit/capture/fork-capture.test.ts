@@ -10,10 +10,13 @@ const FORKED: ForkResult = { outcome: 'forked', pid: 42, stopMs: 7.5 };
 function start(results: readonly ForkResult[], validMs = 60_000) {
   const clock = createFakeClock();
   const calls: string[] = [];
+  const ranges: ArrayBuffer[] = [];
   let attempts = 0;
   const addon = {
-    forkCapture: () => {
+    scanMarkedRanges: () => Promise.resolve(new ArrayBuffer(16)),
+    forkCapture: ({ markedRanges }: ForkRequest) => {
       attempts += 1;
+      ranges.push(markedRanges);
       return results[Math.min(attempts, results.length) - 1]!;
     },
     endCapture: (pid: number) => void calls.push(`end ${pid}`),
@@ -35,10 +38,10 @@ function start(results: readonly ForkResult[], validMs = 60_000) {
     for (let passed = 0; passed < ms; passed += 3) {
       await Promise.resolve();
       clock.advance(3);
-      await Promise.resolve();
+      for (let turn = 0; turn < 3; turn += 1) await Promise.resolve();
     }
   };
-  return { done, calls, advance, attempts: () => attempts };
+  return { done, calls, advance, attempts: () => attempts, ranges };
 }
 
 test('a process whose threads wait is forked at once', async () => {
@@ -52,6 +55,13 @@ test('asks again from the event loop while a thread works', async () => {
   await advance(12);
   await expect(done).resolves.toMatchObject({ outcome: 'forked' });
   expect(attempts()).toBe(3);
+});
+
+test('scans the marks again twice a second while it waits', async () => {
+  const { done, advance, ranges } = start([...Array<ForkResult>(200).fill(BUSY), FORKED]);
+  await advance(1_200);
+  await expect(done).resolves.toMatchObject({ outcome: 'forked' });
+  expect(new Set(ranges).size).toBe(2);
 });
 
 test('gives up after 30 s and names the thread', async () => {

@@ -1,5 +1,6 @@
 import {
   forkLimits,
+  isShortOfMemory,
   isWorthRetrying,
   outcomeOfChild,
   waitForChild,
@@ -11,7 +12,7 @@ import { MIB } from '../../support/capture-readings.ts';
 const COST = { nodes: 1e6, pauseMs: 10, cpuMs: 5000, rssBytes: 600 * MIB, fileBytes: 100 * MIB };
 
 describe('limits of the child', () => {
-  const surroundings = { groups: [], cpuShare: 1, headroomBytes: 900 * MIB };
+  const surroundings = { groups: [], cpuShare: 1, headroomBytes: 900 * MIB, maxSpillBytes: null };
 
   test('they follow from the predicted cost and from the headroom', () => {
     expect(forkLimits(COST, surroundings)).toEqual({
@@ -19,6 +20,7 @@ describe('limits of the child', () => {
       maxCpuSeconds: 80,
       cpuShare: 1,
       maxGrowthBytes: 900 * MIB,
+      maxSpillBytes: 0,
       minAvailableBytes: 64 * MIB,
       memoryGroups: [],
     });
@@ -39,8 +41,25 @@ describe('limits of the child', () => {
   ])('of a limit of %d MiB the child leaves the server a reserve: it ends above %d MiB', (limit, used) => {
     const group = { usageFile: '/g/memory.current', statFile: '/g/memory.stat', limitBytes: limit * MIB };
     expect(forkLimits(COST, { ...surroundings, groups: [group] }).memoryGroups).toEqual([
-      { usageFile: group.usageFile, statFile: group.statFile, maxUsedBytes: used * MIB },
+      {
+        usageFile: group.usageFile,
+        statFile: group.statFile,
+        spillAboveBytes: used * MIB,
+        maxUsedBytes: used * MIB,
+      },
     ]);
+  });
+
+  test('a child whose memory can move to a file has more time, and may use a part of the reserve', () => {
+    const group = { usageFile: '/g/memory.current', statFile: '/g/memory.stat', limitBytes: 300 * MIB };
+    const limits = forkLimits(COST, { ...surroundings, groups: [group], maxSpillBytes: 500 * MIB });
+    expect(limits).toMatchObject({
+      deadlineMs: 480_000,
+      maxCpuSeconds: 480,
+      maxGrowthBytes: 1400 * MIB,
+      maxSpillBytes: 500 * MIB,
+    });
+    expect(limits.memoryGroups).toMatchObject([{ spillAboveBytes: 260 * MIB, maxUsedBytes: 284 * MIB }]);
   });
 });
 
@@ -50,9 +69,20 @@ describe('the end of the child', () => {
   });
 
   test('a child that ended for lack of memory is a refusal', () => {
+    expect(outcomeOfChild({ code: 82, maxRssBytes: 840 * 1024 ** 2 })).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringMatching(/memory ran short for the server; it had 840 MiB then$/) as string,
+    });
     expect(outcomeOfChild({ code: 82 })).toMatchObject({
       outcome: 'refused',
       reason: expect.stringContaining('memory'),
+    });
+  });
+
+  test('a child that found the disk full is a refusal', () => {
+    expect(outcomeOfChild({ code: 91 })).toMatchObject({
+      outcome: 'refused',
+      reason: expect.stringContaining('disk'),
     });
   });
 
@@ -75,6 +105,7 @@ describe('the end of the child', () => {
     expect([83, 84, 85, 86, 87].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(true));
     expect([0, 81, 82, 88, 90].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(false));
     expect(isWorthRetrying({ signal: 11 })).toBe(false);
+    expect([82, 91].map((code) => isShortOfMemory({ code }))).toEqual([true, false]);
   });
 });
 

@@ -1,8 +1,15 @@
-import { decideCapture, headroomBytes } from '../../../src/capture/gate.ts';
+import { decideAfterShortage, decideCapture, headroomBytes } from '../../../src/capture/gate.ts';
 import type { CaptureBudget, CaptureReadings, CaptureState, Refused } from '../../../src/types/index.ts';
+import { refused } from '../../../src/core/outcome.ts';
 import { captureReadings, MIB } from '../../support/capture-readings.ts';
 
-const BUDGET: CaptureBudget = { method: 'inprocess', pauseBudgetMs: null, maxFiles: 10, redact: true };
+const BUDGET: CaptureBudget = {
+  method: 'inprocess',
+  pauseBudgetMs: null,
+  noSpillBecause: 'WSGUARD_SPILL=off',
+  maxFiles: 10,
+  redact: true,
+};
 const FIRST: CaptureState = { isRunning: false, filesKept: 0, learned: { fork: null, inprocess: null } };
 
 interface Given {
@@ -45,7 +52,7 @@ test.each([
 });
 
 test('counts the memory of the redaction that follows', () => {
-  const readings = { containerBytes: 400 * MIB, containerUsedBytes: 150 * MIB };
+  const readings = { containerBytes: 400 * MIB, containerUsedBytes: 220 * MIB };
   expect(decide({ readings }).outcome).toBe('refused');
   expect(decide({ readings, budget: { redact: false } }).outcome).toBe('allowed');
 });
@@ -75,6 +82,10 @@ test('refuses with the bytes when the disk or the heap is nearly full', () => {
 test.each([
   [{ state: { isRunning: true } }, 'another snapshot is being taken'],
   [{ state: { filesKept: 10 } }, '10 snapshot files are kept, the limit is 10'],
+  [
+    { state: { filesOfLeak: 6 }, budget: { maxFilesOfLeak: 6 } },
+    '6 snapshots of this leak were taken within a day, the limit is 6',
+  ],
   [{ budget: { method: 'off' } }, 'snapshots are switched off (WSGUARD_SNAPSHOT=off)'],
 ] as const)('refuses %j: %s', (given, reason) => {
   expect(refusalOf(given)).toEqual({ outcome: 'refused', reason });
@@ -86,6 +97,67 @@ test('the headroom is the smaller one of container and machine, and null when ne
   expect(headroomBytes({ ...none, availableBytes: 7 })).toBe(7);
   expect(headroomBytes({ containerBytes: 10, containerUsedBytes: 4, availableBytes: 7 })).toBe(6);
   expect(headroomBytes({ containerBytes: 10, containerUsedBytes: 12, availableBytes: null })).toBe(0);
+});
+
+describe('a fork whose working memory can move to a file', () => {
+  const budget = { method: 'fork', noSpillBecause: null } as const;
+  /** A heap of 40 MiB has about a million objects, for which V8 takes 600 MiB. */
+  const small = { heapBytes: 40 * MIB, containerBytes: 400 * MIB, containerUsedBytes: 110 * MIB };
+
+  test('is allowed with a bound for the file where memory is short', () => {
+    expect(decide({ readings: small, budget })).toMatchObject({
+      outcome: 'allowed',
+      method: 'fork',
+      maxSpillBytes: 480 * MIB,
+    });
+  });
+
+  test('does not use a file where memory suffices', () => {
+    const readings = { ...small, containerBytes: 2000 * MIB };
+    expect(decide({ readings, budget })).toMatchObject({ outcome: 'allowed', maxSpillBytes: null });
+  });
+
+  test.each<[Given, string]>([
+    [{ budget: { ...budget, noSpillBecause: 'WSGUARD_SPILL=off' } }, 'WSGUARD_SPILL=off'],
+    [{ budget, readings: { spillUnavailable: '/tmp is in memory itself (tmpfs)' } }, '/tmp is in memory'],
+  ])('is refused with the reason why no file is used: %j', ({ readings = {}, ...rest }, reason) => {
+    const refusal = refusalOf({ readings: { ...small, ...readings }, ...rest });
+    expect(refusal.reason).toMatch(
+      /^needs \d+ MiB of memory for about .* available; it cannot move to a file: /,
+    );
+    expect(refusal.reason).toContain(reason);
+    expect(refusal.haveBytes).toBe(290 * MIB);
+  });
+
+  test('is refused where also the rest does not fit, with the bytes', () => {
+    const refusal = refusalOf({ readings: { ...small, containerBytes: 200 * MIB }, budget });
+    expect(refusal.reason).toMatch(
+      /^needs \d+ MiB of memory also when the rest moves to a file, 90\.0 MiB available; [\d.]+ MiB more would be enough$/,
+    );
+    expect(refusal).toMatchObject({ haveBytes: 90 * MIB });
+  });
+
+  test('is asked for after a child that ended for lack of memory, although the prediction fits', () => {
+    const shortage = refused('the forked process ended itself because memory ran short');
+    const after = (over: Partial<CaptureReadings>, noSpillBecause: string | null = null) =>
+      decideAfterShortage(
+        shortage,
+        captureReadings({ ...small, containerBytes: 2000 * MIB, ...over }),
+        { ...BUDGET, method: 'fork', noSpillBecause },
+        FIRST,
+      );
+    expect(after({})).toMatchObject({ outcome: 'allowed', method: 'fork', maxSpillBytes: 480 * MIB });
+    expect(after({}, 'WSGUARD_SPILL=off')).toMatchObject({
+      reason:
+        'the forked process ended itself because memory ran short; it cannot move to a file: WSGUARD_SPILL=off',
+    });
+    expect(after({ diskFreeBytes: 500 * MIB })).toMatchObject({ outcome: 'refused' });
+  });
+
+  test('is refused where the disk has no place for the file', () => {
+    const refusal = refusalOf({ readings: { ...small, diskFreeBytes: 500 * MIB }, budget });
+    expect(refusal.reason).toMatch(/^needs \d+ MiB of disk space, 500 MiB available$/);
+  });
 });
 
 describe('the method', () => {

@@ -7,7 +7,7 @@ import type { Style } from '../../support/heap-snapshot-builder.ts';
 
 function redact(bytes: Uint8Array, chunkBytes = bytes.length): string {
   const out: Uint8Array[] = [];
-  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
+  const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(new Uint8Array(piece)));
   // The reader reuses its buffer too.
   const chunk = Buffer.alloc(chunkBytes);
   for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
@@ -171,7 +171,7 @@ describe.each<Style>(['node20', 'node26'])('a snapshot in the format of %s', (st
 
   test('keeps no reference to a chunk, because a reader reuses its buffer', () => {
     const out: Uint8Array[] = [];
-    const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(piece));
+    const rewriter = new Rewriter(REDACTION_RULES, (piece) => out.push(new Uint8Array(piece)));
     const buffer = Buffer.alloc(100);
     for (let offset = 0; offset < raw.length; offset += buffer.length) {
       const length = raw.copy(buffer, 0, offset, offset + buffer.length);

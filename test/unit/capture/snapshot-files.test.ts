@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import {
-  countSnapshotsOfDay,
   diskFreeBytes,
   listSnapshots,
   refusedDirectory,
@@ -12,6 +11,7 @@ import {
   temporaryName,
   unpackedBytes,
   unusedName,
+  snapshotsOfDay,
 } from '../../../src/capture/snapshot-files.ts';
 import { makePrivateFolder, privateFolderIn } from '../../../src/core/folders.ts';
 
@@ -136,7 +136,7 @@ test('counts the snapshots of a day in the directory and one level below', () =>
     ['alert-1', 90_000],
   ] as const)
     writeFileSync(join(dir, folder, `heap-${nowMs - ageMs}-1.heapsnapshot.gz`), '');
-  expect(countSnapshotsOfDay(dir, nowMs, 1000)).toBe(2);
-  expect(countSnapshotsOfDay(dir, nowMs, 100_000)).toBe(3);
-  expect(countSnapshotsOfDay(join(dir, 'none'), nowMs, 1000)).toBe(0);
+  expect(snapshotsOfDay(dir, nowMs, 1000)).toHaveLength(2);
+  expect(snapshotsOfDay(dir, nowMs, 100_000)).toHaveLength(3);
+  expect(snapshotsOfDay(join(dir, 'none'), nowMs, 1000)).toEqual([]);
 });

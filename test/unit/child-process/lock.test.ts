@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { takeLock } from '../../../src/child-process/lock.ts';
+import { releaseLockOfThisProcess, takeLock } from '../../../src/child-process/lock.ts';
 
 let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-lock-'))));
@@ -29,6 +29,20 @@ test('it names its owner and its child', () => {
   expect(holder()).toMatchObject({ owner: process.pid, child: 77 });
   lock?.holdUntil(1_234);
   expect(holder()).toMatchObject({ child: 0, untilWallMs: 1_234 });
+  expect(readdirSync(dir)).toEqual(['.analysis.lock']);
+});
+
+test('after the death of a watcher the process can let go of the lock', () => {
+  takeLock(dir, Date.now())?.holdUntil(Date.now() + 60_000);
+  expect(takeLock(dir, Date.now())).toBeNull();
+  releaseLockOfThisProcess(dir);
+  expect(takeLock(dir, Date.now())).not.toBeNull();
+});
+
+test('the lock of another process stays', () => {
+  const file = join(dir, '.analysis.lock');
+  writeFileSync(file, JSON.stringify({ host: 'another', owner: process.pid, child: 0 }));
+  releaseLockOfThisProcess(dir);
   expect(readdirSync(dir)).toEqual(['.analysis.lock']);
 });
 

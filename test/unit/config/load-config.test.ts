@@ -203,10 +203,10 @@ test('a settings file of more than 1 MiB, or one that is not a regular file, is 
 });
 
 test('a variable of a setting that this version does not have is unknown, without a misleading suggestion', () => {
-  const { config, problems } = load({ env: { WSGUARD_SPILL: 'off' } });
-  expect(Object.keys(config)).not.toContain('spill');
+  const { config, problems } = load({ env: { WSGUARD_FORK: 'off' } });
+  expect(Object.keys(config)).not.toContain('fork');
   expect(problems).toEqual([
-    { setting: 'WSGUARD_SPILL', source: 'env', value: '(not read)', expected: UNKNOWN },
+    { setting: 'WSGUARD_FORK', source: 'env', value: '(not read)', expected: UNKNOWN },
   ]);
 });
 

@@ -4,6 +4,7 @@ import {
   formatCount,
   formatDuration,
   formatShare,
+  formatShortSpot,
   formatSpot,
   formatTimeToLimit,
   formatValue,
@@ -43,7 +44,9 @@ test('an evidence value is formatted by its unit', () => {
   expect(formatValue(0.974, 'listeners per connection')).toBe('0.97 listeners per connection');
   expect(formatValue(0.87, '1')).toBe('0.87');
   expect(formatValue(2048, 'By')).toBe('2.0 KiB');
-  expect([formatValue(1, 'entries'), formatValue(1, 'major GCs')]).toEqual(['1 entry', '1 major GC']);
+  const nouns = ['entries', 'major GCs', 'child processes', 'censuses', 'messages'];
+  const one = ['1 entry', '1 major GC', '1 child process', '1 census', '1 message'];
+  expect(nouns.map((noun) => formatValue(1, noun))).toEqual(one);
 });
 
 test('counts, shares, changes and source locations', () => {
@@ -58,3 +61,13 @@ test('counts, shares, changes and source locations', () => {
   expect(formatSpot(location)).toBe('bundle.min.js:1');
   expect(formatSpot({ ...location, column: 48_211 })).toBe('bundle.min.js:1:48211');
 });
+
+test.each([
+  ['/srv/app/presence/sessions.js', 'presence/sessions.js:5'],
+  ['/srv/app/node_modules/@scope/hub/lib/hub.js', '@scope/hub/lib/hub.js:5'],
+  ['C:\\app\\hub\\index.ts', 'hub/index.ts:5'],
+  ['/server.js', 'server.js:5'],
+  ['server.js', 'server.js:5'],
+])('%s in a title is %s', (file, text) =>
+  expect(formatShortSpot({ file, line: 5, function: null })).toBe(text),
+);

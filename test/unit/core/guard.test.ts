@@ -28,6 +28,18 @@ test('a success between faults keeps the part on', () => {
   expect(guard.isOff('probe')).toBe(false);
 });
 
+test('a lack of descriptors does not switch the part off, and is reported once', () => {
+  const reported: boolean[] = [];
+  const guard = createGuard(({ switchedOff }) => reported.push(switchedOff));
+  const lack = (): never => {
+    throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+  };
+  for (let i = 0; i < 9; i += 1) guard.run('probe', lack, null);
+  expect(guard.faults()).toEqual({ probe: 9 });
+  expect(reported).toEqual([false]);
+  expect(guard.run('probe', () => 1, 0)).toBe(1);
+});
+
 test('an error in the report of a fault is ignored', async () => {
   const guard = createGuard(fail);
   expect(guard.run('probe', fail, 'fallback')).toBe('fallback');

@@ -1,11 +1,27 @@
-import { spawnSync } from 'node:child_process';
-import { isAllowed, isProcessAlive } from '../../../src/core/process.ts';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { isAllowed, isPidTaken, isProcessAlive } from '../../../src/core/process.ts';
+import { eventually } from '../../support/eventually.ts';
 
 test('a process is alive until it has ended, also when it belongs to another user', () => {
   expect(isProcessAlive(process.pid)).toBe(true);
   expect(isProcessAlive(1)).toBe(true);
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   expect(isProcessAlive(pid)).toBe(false);
+});
+
+test('a process that has ended is not alive while its parent does not ask for its exit code', async () => {
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(line.toString());
+    await eventually(() => !isProcessAlive(pid), 'the end of the process');
+    expect(isPidTaken(pid)).toBe(true);
+  } finally {
+    parent.kill('SIGKILL');
+  }
 });
 
 test('without a permission model everything is allowed', () => {

@@ -68,7 +68,7 @@ test('a container that leaks is a finding with its place and its rate', () => {
       kind: 'registry-growth',
       subject: 'clients',
       title:
-        'clients (server.js:7) gained 400 entries, 0.98 for each closed connection: 20 of 20 sampled entries lead to closed connections',
+        'clients (server.js:7) gained 400 entries in 100 min, 0.98 for each closed connection: 20 of 20 sampled entries lead to closed connections',
     },
   });
 });
@@ -82,7 +82,7 @@ test('a suspect is inconclusive and says when it is looked at again', () => {
   expect(judge({ growths: [suspect] })[0]).toMatchObject({
     answer: 'inconclusive',
     because:
-      'may be filling: clients (server.js:7) gained 400 entries, 0.98 for each closed connection, but it may be a cache; next look 3 h after the start',
+      'may be filling: clients (server.js:7) gained 400 entries in 100 min, 0.98 for each closed connection, but it may be a cache; next look 3 h after the start',
   });
 });
 

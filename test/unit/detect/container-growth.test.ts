@@ -91,12 +91,33 @@ test('one entry for each closed connection is a leak when no code removes entrie
 });
 
 test('a container that may be a cache is a suspect until five censuses show that it does not slow down', () => {
-  expect(answersOf([{ counts: LEAK.slice(0, 4) }])).toEqual([
+  const late = LEAK.map((entries) => entries - 90);
+  expect(answersOf([{ counts: late.slice(0, 4) }])).toEqual([
     'container0 inconclusive: it may be a cache that is filling',
   ]);
-  expect(answersOf([{ counts: LEAK }])).toEqual([
-    'container0 found: it has grown through 5 censuses without slowing down',
+  expect(answersOf([{ counts: late }])).toEqual([
+    'container0 found: it has grown for 100 min without slowing down (5 censuses)',
   ]);
+});
+
+test('a ramp of connections explains one entry for each, also where the first census counted fewer', () => {
+  const active = [76, 172, 268, 364, 460];
+  expect(answersOf([{ counts: [70, 168, 265, 363, 459] }], { active })).toEqual([]);
+  expect(answersOf([{ counts: [46, 150, 262, 361, 458] }], { active })).toEqual([]);
+  const leak = [70, 268, 465, 663, 859];
+  expect(answersOf([{ counts: leak, row: { removal: 'none' } }], { active })[0]).toContain('found');
+});
+
+test('growth at one pace since the process started needs one census fewer, and as much time', () => {
+  expect(answersOf([{ counts: LEAK.slice(0, 3) }])[0]).toContain('inconclusive');
+  expect(answersOf([{ counts: LEAK.slice(0, 4) }])).toEqual([
+    'container0 found: it has grown for 100 min, since the process started, without slowing down (4 censuses)',
+  ]);
+  const early = [300, 500, 600, 700];
+  expect(answersOf([{ counts: early }])[0]).toContain('inconclusive');
+  const rare = { closedPerMin: 0 };
+  expect(answersOf([{ counts: LEAK.slice(0, 4) }], rare)[0]).toContain('found');
+  expect(answersOf([{ counts: early }], rare)[0]).toContain('inconclusive');
 });
 
 test('a suspect is a leak as soon as memory grows too', () => {
@@ -152,6 +173,23 @@ test('containers of entries belong to the container that gains the entries', () 
   }));
   const names = evaluateContainers(grown, { memoryGrows: false }).map(({ row }) => row.name);
   expect(names).toEqual(['container0']);
+});
+
+test('lists of a number of users that has become constant grow by themselves', () => {
+  const listeners = { type: 'Listeners', removal: 'none', closed: 20 } as const;
+  const censuses = censusesOf([{ counts: [40, 450, 550, 650], row: listeners }]);
+  const users = [20, 150, 150, 150];
+  const grown = censuses.map((each, index) => ({
+    ...each,
+    census: {
+      ...each.census,
+      rows: each.census.rows.map((row) => ({ ...row, containers: users[index] ?? 0 })),
+    },
+  }));
+  const answers = (count: number): string[] =>
+    evaluateContainers(grown.slice(0, count), { memoryGrows: false }).map(({ answer }) => answer);
+  expect(answers(3)).toEqual([]);
+  expect(answers(4)).toEqual(['found']);
 });
 
 test('a session that a timer removes is late cleanup until twice the delay has passed', () => {

@@ -88,6 +88,15 @@ test('rows without a value are left out', () => {
   expect(counts.growthOf(CLIENTS, RULE)).toMatchObject({ answer: 'found', now: 1100 - 5 });
 });
 
+test('a count that was discovered late is compared with the connections that closed since then', () => {
+  const counts = countsOf(60, (minute) => ({
+    entries: minute < 48 ? Number.NaN : 500 + 20 * minute,
+    closed: 20 * minute,
+  }));
+  // Between the medians of the first and the last sixth lie 10 of the 12 minutes.
+  expect(counts.growthOf(CLIENTS, RULE)?.perClosed).toBeCloseTo(10 / 12, 1);
+});
+
 test('too few values: no answer', () => {
   const counts = countsOf(60, (minute) => ({ entries: minute < 54 ? Number.NaN : 500 + minute }));
   expect(counts.growthOf(CLIENTS, RULE)).toBeNull();

@@ -100,3 +100,30 @@ test('a connection frees no memory: a heap that rises while connections leave ke
   });
   expect(riseMb).toBeCloseTo(36, 0);
 });
+
+describe('a heap beside connections that rise and fall', () => {
+  const hill = (minute: number): number => 373 + 220 * Math.sin((Math.PI * minute) / 90);
+  const server = (retainedMb: (minute: number) => number): Server => ({
+    connections: hill,
+    closed: (minute) => 70 * minute,
+    megabytes: (minute) => 40 + 0.03 * hill(minute) + retainedMb(minute),
+  });
+
+  test.each([10, 20, 30, 45])('a cache that fills with a time constant of %i min slows down', (constant) => {
+    const { slowsDown } = modelOf(server((minute) => 60 * (1 - Math.exp(-minute / constant))));
+    expect(slowsDown).toBe(true);
+  });
+
+  test('a leak keeps its pace', () => {
+    expect(modelOf(server((minute) => minute / 2)).slowsDown).toBe(false);
+  });
+
+  test('a leak keeps its pace in spite of noise, beside connections that rise and fall often', () => {
+    const noise = (minute: number): number => (minute % 16 === 0 ? 0.5 : -0.5);
+    const { slowsDown } = modelOf({
+      connections: wave,
+      megabytes: (minute) => 40 + 0.05 * wave(minute) + minute / 2 + noise(minute),
+    });
+    expect(slowsDown).toBe(false);
+  });
+});

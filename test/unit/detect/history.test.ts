@@ -44,6 +44,25 @@ test('responsive connections are the open ones minus the unresponsive ones', () 
   expect(history.window.latest('unresponsive')).toBe(40);
 });
 
+test('lists are the series that may list closed connections, in their order', () => {
+  const history = new History();
+  history.append({
+    ...sampleAt(0, 0, {}),
+    ...registries('sockets'),
+    queues: [
+      { name: 'jobs', items: 1, oldestAgeMs: null, source: 'app' },
+      { name: 'last closed', items: 2, oldestAgeMs: null, source: 'found', isTaken: false },
+    ],
+  });
+  expect(history.lists.map(({ type, name }) => [type, name])).toEqual([
+    ['queue', 'jobs'],
+    ['list', 'last closed'],
+  ]);
+  // The gap clears the window.
+  history.append(sampleAt(1, 60 * MINUTE, {}));
+  expect(history.lists).toEqual([]);
+});
+
 test('series get typed columns and keep what they count', () => {
   const history = new History();
   history.append(

@@ -65,6 +65,44 @@ describe.each([1, 2, 3])('a ramp of connections for four hours, seed %i', (seed)
   });
 });
 
+interface EvenTraffic extends Traffic {
+  /** A sample may have a connection whose listeners are not there yet. */
+  readonly withListeners: number;
+}
+
+/** Connections open at a constant pace; only those that close vary. */
+function evenRamp(minutes: number, seed: number): EvenTraffic[] {
+  let state = seed;
+  const random = (): number => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+  let closed = 0;
+  return Array.from({ length: 2 * minutes + 2 }, (_, row) => {
+    closed += Math.floor(4 * random());
+    const [even, early] = [30 + 3 * row, random() < 0.08 ? 1 : 0];
+    const connections = even + early - closed;
+    return { opened: even + early, closed, connections, withListeners: even - closed };
+  });
+}
+
+describe.each([1, 2, 3])('connections that open at a constant pace, seed %i', (seed) => {
+  const traffic = evenRamp(300, seed);
+  const now = (minute: number): EvenTraffic => traffic[Math.round(2 * minute)] as EvenTraffic;
+  const openedBy = (listenersOf: (row: EvenTraffic) => number): readonly string[] =>
+    run(300, (minute) => ({ ...now(minute), more: listeners(Math.round(listenersOf(now(minute)))) })).opened;
+
+  test.each([2, 3, 5])('%i listeners per connection: no alert', (perConnection) => {
+    expect(openedBy(({ withListeners }) => perConnection * withListeners + 4)).toEqual([]);
+  });
+
+  test('one to four listeners per connection, which is no whole number on average: no alert', () => {
+    expect(openedBy(({ withListeners }) => 2.4 * withListeners + 40)).toEqual([]);
+  });
+
+  test('listeners that stay: an alert', () => {
+    expect(openedBy(({ opened }) => opened)).toEqual(['listener-accumulation']);
+    expect(openedBy(({ opened }) => 3 * opened)).toEqual(['listener-accumulation']);
+  });
+});
+
 test.each([
   ['without the time of a last event', false, 25],
   ['with the time of a last event, which a sweep may read', true, 60],

@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import {
   createDesign,
+  rangeOf,
   fitCoefficient,
   fitCoefficients,
   lastStandardError,
@@ -159,4 +160,11 @@ test.each([
   [100, 2.6258905214380173],
 ])('99 %% quantile of Student t with %i degrees of freedom: within 2 %%', (degrees, expected) => {
   expect(Math.abs(student995(degrees) / expected - 1)).toBeLessThan(0.02);
+});
+
+test('rangeOf takes the values that are there', () => {
+  expect(rangeOf(Float64Array.of(3, 1, 2))).toEqual({ low: 1, high: 3, valid: 3, first: 0, last: 2 });
+  const withGaps = Float64Array.of(Number.NaN, 3, Number.NaN, 1, Number.NaN);
+  expect(rangeOf(withGaps)).toEqual({ low: 1, high: 3, valid: 2, first: 1, last: 3 });
+  expect(rangeOf(Float64Array.of(Number.NaN))).toMatchObject({ valid: 0, first: -1, last: -1 });
 });

@@ -64,8 +64,12 @@ test.each<[string, Count]>([
   ['an entry for each of 2,000 users', ({ opened }) => 2_000 * (1 - Math.exp(-opened / 2_000))],
   ['a cache that is full with 400 entries', ({ opened }) => Math.min(opened, 400)],
   ['an entry for each open connection', ({ opened, closed }) => opened - closed],
+  [
+    'a rate limit that starts again each hour',
+    ({ opened }, minute) => opened - at(Math.floor(minute / 60) * 60).opened,
+  ],
 ])('%s: no alert', (_case, count) => {
-  expect(run(240, serverWith(count), options).opened).toEqual([]);
+  expect(run(400, serverWith(count), options).opened).toEqual([]);
 });
 
 test('a visible limit, or entries that have yet to expire: no alert, and the reason', () => {
@@ -78,9 +82,21 @@ test('a visible limit, or entries that have yet to expire: no alert, and the rea
   });
 });
 
+test('a part of the connections leaves an entry, the others remove theirs: an alert when no session lasts so long', () => {
+  const partly: Count = ({ opened, closed }) => opened - closed + Math.floor(closed / 3);
+  const { transitions } = run(150, serverWith(partly), options);
+  expect(transitions[0]).toMatchObject({ event: 'opened', kind: 'registry-growth' });
+  expect(transitions[0]?.minute).toBeGreaterThan(100);
+});
+
+test('a part of the connections leaves a session for an hour, the others remove theirs: no alert', () => {
+  const mixed: Count = ({ opened, closed }, minute) =>
+    opened - closed + Math.floor(closed / 3) - (minute < 60 ? 0 : Math.floor(at(minute - 60).closed / 3));
+  expect(run(300, serverWith(mixed), options).opened).toEqual([]);
+});
+
 test('a part of the connections leaves an entry: an alert when memory grows too', () => {
   const partly: Count = ({ opened, closed }) => opened - closed + Math.floor(closed / 3);
-  expect(run(150, serverWith(partly), options).opened).toEqual([]);
   const shape = serverWith(partly);
   const growing = run(
     150,

@@ -42,6 +42,21 @@ test('a full window drops its first row', () => {
   expect([...window.column('connections', 1)]).toEqual([40, 50]);
 });
 
+test('views have the rows of the last append, before and after the window is full and after clear', () => {
+  const window = windowOf(3);
+  for (const time of [1, 2, 3, 4]) {
+    window.append(time, row({ connections: 10 * time }));
+    const first = Math.max(1, time - 2);
+    expect([...window.times()]).toEqual([1, 2, 3, 4].slice(first - 1, time));
+    expect([...window.column('connections')]).toEqual([...window.times()].map((each) => 10 * each));
+  }
+  expect([...window.times(2)]).toEqual([4]);
+  window.clear();
+  window.append(7, row({ connections: 70 }));
+  expect([...window.times()]).toEqual([7]);
+  expect([...window.column('connections')]).toEqual([70]);
+});
+
 test('rowAt is the first row at or after a time', () => {
   const window = windowOf(8);
   for (const time of [10, 20, 30]) window.append(time, row({ connections: 1 }));

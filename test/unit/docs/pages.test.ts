@@ -62,6 +62,22 @@ test.each([...ALL_KINDS, '_template'])('docs/leaks/%s.md has the five parts', (n
   expect(headings).toEqual(PARTS);
 });
 
+test.each(ALL_KINDS.map((kind) => [kind]))(
+  'docs/leaks/%s.md has code with the problem and without it, which test/e2e/docs-examples.test.ts runs',
+  (kind) => {
+    const headings = [...readPage(`docs/leaks/${kind}.md`).matchAll(/^### .+$(?=\n\n```js)/gm)];
+    expect(headings.map(([heading]) => heading)).toEqual([
+      expect.stringMatching(/^### Code that (?:leaks|causes it)$/),
+      expect.stringMatching(/^### The same code (?:without the leak|repaired)$/),
+    ]);
+  },
+);
+
+test('the decision tree, the conditions and the checklist name every kind', () => {
+  const page = readPage('docs/leaks/README.md');
+  expect(ALL_KINDS.filter((kind) => !page.includes(`](${kind}.md)`))).toEqual([]);
+});
+
 test('the template of a page has a marker for each generated block', () => {
   const page = fillBlocks(readPage('docs/leaks/_template.md'), leakBlocks('heap-growth'));
   expect(page).toContain('**Tonight.**');

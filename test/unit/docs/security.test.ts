@@ -47,6 +47,19 @@ test.each(rules.map((rule) => [rule.slice(0, 60), rule]))('rule: %s', (_, rule) 
   expect(proofs.filter((proof) => !proofExists(proof))).toEqual([]);
 });
 
+const attacks = readFileSync(join(ROOT, 'docs', 'attacks.md'), 'utf8')
+  .split('\n')
+  .filter((line) => line.startsWith('| '))
+  .slice(2)
+  .map((line) => line.slice(2, -2).split(' | '));
+
+test.each(attacks)('attack: %s', (...cells) => {
+  expect(cells).toHaveLength(5);
+  const proofs = [...cells[4]!.matchAll(/`(test\/[^`]+)`/g)].map(([, proof = '']) => proof);
+  expect(proofs).not.toEqual([]);
+  expect(proofs.filter((proof) => !proofExists(proof))).toEqual([]);
+});
+
 test('the page has the threats and rules', () => {
   expect(rowsOf('Threats').length).toBeGreaterThanOrEqual(12);
   expect(rules.length).toBeGreaterThanOrEqual(10);

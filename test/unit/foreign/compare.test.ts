@@ -66,3 +66,11 @@ test('a difference that also occurs without the agent does not count', () => {
   expect(differences([passing, passing], [failing, passing])).toEqual([]);
   expect(differences([passing, passing], [failing, failing])).not.toEqual([]);
 });
+
+test('numbers that differ between two runs without the agent are not compared, the lines themselves are', () => {
+  const run = (...counts: number[]): Summary =>
+    summary(`${counts.map((count) => `# sent / received ${count} 0`).join('\n')}\n1 passing\n`);
+  expect(differences([run(3, 391), run(7, 12)], [run(0, 0), run(0, 0)])).toEqual([]);
+  expect(differences([run(3), run(3)], [run(0), run(0)])).not.toEqual([]);
+  expect(differences([run(3, 391), run(7, 12)], [run(0), run(0)])).not.toEqual([]);
+});

@@ -201,7 +201,7 @@ describe('slices', () => {
     const { faults, tracker, openWebSocket, classify, sweep } = setUp();
     const [first, second, third] = [openWebSocket(), openWebSocket(), openWebSocket()];
     classify();
-    Object.defineProperty(second.ws, 'bufferedAmount', {
+    Object.defineProperty(second.socket, '_handle', {
       get() {
         throw new Error('code of the application');
       },

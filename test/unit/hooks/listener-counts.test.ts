@@ -3,6 +3,7 @@ import { createGuard } from '../../../src/core/guard.ts';
 import type { EmitterTracker, FlaggedEmitter } from '../../../src/hooks/emitters/emitter-tracker.ts';
 import { countListeners, ListenerCounts } from '../../../src/hooks/emitters/listener-counts.ts';
 import { UniqueNames } from '../../../src/hooks/unique-names.ts';
+import { majorGc } from '../../support/major-gc.ts';
 
 const noop = (): void => undefined;
 const withListeners = <E extends EventEmitter>(emitter: E, count: number, event = 'x'): E => {
@@ -82,6 +83,18 @@ describe('read', () => {
     expect(counts.read([])).toEqual([
       { emitter: 'EventTarget', event: 'abort', listeners: 12, eventNames: null, source: 'found' },
     ]);
+  });
+
+  test('the newest functions that listen to an EventTarget are found by its name in a reading', () => {
+    const target = new EventTarget();
+    setMaxListeners(0, target);
+    const functions = Array.from({ length: 40 }, () => () => undefined);
+    for (const each of functions) target.addEventListener('abort', each);
+    const { counts } = setUp({ flagged: [{ target, event: 'abort' }] });
+    const [row] = counts.read([]);
+    expect(counts.targetListeners(row?.emitter ?? '', 'abort')).toEqual(functions.slice(-25));
+    expect(counts.targetListeners('EventTarget', 'error')).toBeNull();
+    expect(counts.targetListeners('EventEmitter', 'abort')).toBeNull();
   });
 
   test('an emitter has at most 20 rows of events, those with most listeners', () => {
@@ -248,17 +261,22 @@ test('an emitter without a usable constructor is named EventEmitter', () => {
   expect(counts.read([])[0]).toMatchObject({ emitter: 'EventEmitter' });
 });
 
-test('a full table of watched emitters is searched for dead ones once between two readings', () => {
+test('a full table of watched emitters is searched for dead ones once, and again after a major GC', async () => {
   const { counts } = setUp();
-  const alive = Array.from({ length: 1_000 }, () => new EventEmitter());
-  for (const [index, emitter] of alive.entries()) counts.watch(`bus ${index}`, emitter);
-  const spy = jest.spyOn(WeakRef.prototype, 'deref');
-  try {
+  const fill = (): void => {
+    for (let n = 0; n < 1_000; n += 1) counts.watch(`bus ${n}`, withListeners(new EventEmitter(), 8));
     for (let n = 0; n < 100; n += 1) counts.watch(`further ${n}`, new EventEmitter());
-    expect(spy).toHaveBeenCalledTimes(1_000);
-  } finally {
-    spy.mockRestore();
-  }
+  };
+  const spy = jest.spyOn(WeakRef.prototype, 'deref');
+  fill();
+  // One for each entry, and one of the marker of a GC for each call.
+  expect(spy.mock.calls.length).toBeLessThan(1_200);
+  spy.mockRestore();
+  expect(counts.blind()[0]?.what).toBe('100 emitters that the application registered');
+  await majorGc();
+  const late = withListeners(new EventEmitter(), 9);
+  counts.watch('late', late);
+  expect(counts.read([]).map(({ emitter }) => emitter)).toContain('late');
 });
 
 test('300 emitters with 1,900 event names each are counted over several readings', () => {

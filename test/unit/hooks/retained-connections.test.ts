@@ -1,4 +1,5 @@
 import { RetainedConnections } from '../../../src/hooks/connections/retained-connections.ts';
+import { useClearableWeakRefs } from '../../support/clearable-weak-refs.ts';
 
 const MIN_AGE_MS = 30_000;
 /** Checks until done; returns the number of slices. */
@@ -91,32 +92,17 @@ test('with more closes than entries a random sample stands for all of them', () 
 });
 
 describe('with weak references that the test clears', () => {
-  const cleared = new Set<object>();
-  const RealWeakRef = globalThis.WeakRef;
-  beforeAll(() => {
-    globalThis.WeakRef = class<T extends object> {
-      readonly #target: T;
-      constructor(target: T) {
-        this.#target = target;
-      }
-      deref(): T | undefined {
-        return cleared.has(this.#target) ? undefined : this.#target;
-      }
-    } as unknown as typeof WeakRef;
-  });
-  afterAll(() => {
-    globalThis.WeakRef = RealWeakRef;
-  });
+  const { clear } = useClearableWeakRefs();
 
   test('a collected connection is no longer counted', () => {
     const retained = new RetainedConnections(0);
     const closed = closedObjects(10);
     for (const object of closed) retained.addClosed(object, 0);
-    for (const object of closed.slice(0, 7)) cleared.add(object);
+    for (const object of closed.slice(0, 7)) clear(object);
     retained.setMajorGcs(2);
     check(retained, 60_000);
     expect(retained.read()).toEqual({ retained: 3, uncollected: 3 });
-    for (const object of closed) cleared.add(object);
+    for (const object of closed) clear(object);
     retained.setMajorGcs(3);
     check(retained, 60_000);
     expect(retained.read()).toEqual({ retained: 0, uncollected: 0 });
@@ -126,7 +112,7 @@ describe('with weak references that the test clears', () => {
     const retained = new RetainedConnections(0);
     const early = closedObjects(20_000);
     for (const object of early) retained.addClosed(object, 0);
-    for (const object of early) cleared.add(object);
+    for (const object of early) clear(object);
     retained.setMajorGcs(2);
     check(retained, 60_000, 100_000);
     const late = closedObjects(100);

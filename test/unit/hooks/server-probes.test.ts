@@ -31,9 +31,19 @@ function start(config: Partial<{ ping: 'auto' | 'off'; maxConnections: number | 
     preloadHooks: hooks,
   });
 }
+/** A handle of Node writes the address into its argument. */
+const HANDLE = { getsockname: (into: { port?: number }) => void (into.port = 8080) };
+/** The agent reads fields of Node, because an application can override the method. */
+const address = (): never => {
+  throw new Error('of the application');
+};
 function listens(fields: object = {}): Server {
-  const address = (): unknown => ({ port: 8080 });
-  const server = Object.assign(new EventEmitter(), { headersTimeout: 1, address, ...fields });
+  const server = Object.assign(new EventEmitter(), {
+    headersTimeout: 1,
+    address,
+    _handle: HANDLE,
+    ...fields,
+  });
   channel('tracing:net.server.listen:asyncEnd').publish({ server });
   return server as unknown as Server;
 }
@@ -146,8 +156,8 @@ test('servers are listed with their addresses', () => {
   start();
   const servers = [
     listens(),
-    listens({ setSecureContext: () => undefined, address: () => '/run/app.sock' }),
-    listens({ address: () => null }),
+    listens({ setSecureContext: () => undefined, _pipeName: '/run/app.sock' }),
+    listens({ _handle: null }),
   ];
   expect(probes.servers()).toEqual(['http on port 8080', 'https on /run/app.sock', 'http']);
   expect(servers).toHaveLength(3);
@@ -170,7 +180,7 @@ test('blind lists what cannot be seen', () => {
   start({ ping: 'off' });
   const server = Object.assign(new EventEmitter(), {
     updateSettings: () => undefined,
-    address: () => ({ port: 1 }),
+    address,
   });
   channel('tracing:net.server.listen:asyncEnd').publish({ server });
   expect(probes.blind()).toEqual([

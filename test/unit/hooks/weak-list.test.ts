@@ -1,23 +1,7 @@
 import { WeakList } from '../../../src/hooks/weak-list.ts';
+import { useClearableWeakRefs } from '../../support/clearable-weak-refs.ts';
 
-/** Weak references whose objects a test can let go. */
-const gone = new Set<object>();
-const NativeWeakRef = globalThis.WeakRef;
-beforeAll(() => {
-  globalThis.WeakRef = class<T extends object> {
-    readonly #target: T;
-    constructor(target: T) {
-      this.#target = target;
-    }
-    deref(): T | undefined {
-      return gone.has(this.#target) ? undefined : this.#target;
-    }
-  } as unknown as WeakRefConstructor;
-});
-afterAll(() => {
-  globalThis.WeakRef = NativeWeakRef;
-});
-
+const { clear } = useClearableWeakRefs();
 const objects = (count: number): { n: number }[] => Array.from({ length: count }, (_, n) => ({ n }));
 
 test('a full list refuses and counts, and makes room when its objects are gone', () => {
@@ -27,7 +11,7 @@ test('a full list refuses and counts, and makes room when its objects are gone',
   expect(list.add(first, 'first')).toBe(true);
   expect(others.map((one) => list.add(one, 'other'))).toEqual([true, true, false, false, false]);
   expect(list.refusedTotal).toBe(3);
-  gone.add(first);
+  clear(first);
   // One sweep between two readings.
   expect(list.add({}, 'late')).toBe(false);
   expect(list.read()).toHaveLength(2);
@@ -40,7 +24,7 @@ test('the first refusal sweeps', () => {
   const list = new WeakList<object>(2);
   for (const one of objects(2)) {
     list.add(one, null);
-    gone.add(one);
+    clear(one);
   }
   expect(list.add({}, null)).toBe(true);
   expect(list.refusedTotal).toBe(0);
@@ -51,7 +35,7 @@ test('some() passes over what is gone', () => {
   const [one = {}, two = {}] = objects(2);
   list.add(one, 1);
   list.add(two, 2);
-  gone.add(one);
+  clear(one);
   expect(list.some(({ target }) => target === one)).toBe(false);
   expect(list.some(({ data }) => data === 2)).toBe(true);
   list.clear();

@@ -1,12 +1,10 @@
 import {
   initialState,
-  phaseOf,
-  transition,
   type InvestigationAction,
   type InvestigationEvent,
   type InvestigationState,
-  type Phase,
-} from '../../../src/investigate/investigation.ts';
+} from '../../../src/investigate/investigation-state.ts';
+import { phaseOf, transition, type Phase } from '../../../src/investigate/investigation.ts';
 import type { AllocationProfile, Culprit, Sample, Snapshot } from '../../../src/types/index.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { analysisWith, clientsSuspect } from '../../support/analyses.ts';

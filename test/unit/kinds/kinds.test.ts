@@ -40,13 +40,28 @@ test('isKind refuses names of the prototype and other types', () => {
 
 test.each(ALL_KINDS.map((kind) => [kind, KINDS[kind]] as const))('%s: its record is usable', (kind, spec) => {
   expect(existsSync(join(ROOT, spec.docs))).toBe(true);
-  expect(adviceText(kind)).toMatch(/\. Then: .+\.$/);
+  expect(adviceText({ kind, snapshots: [] })).toMatch(/\. Then: .+\.$/);
   expect(spec.summary).toMatch(/^\S.*[^.]$/);
   for (const { label, value, source } of Object.values(spec.thresholds)) {
     expect(label).not.toBe('');
     expect(value).toBeGreaterThan(0);
     expect(source.text).not.toBe('');
   }
+});
+
+describe('advice', () => {
+  const mentionsSnapshot = /\b(?:the|heap|second) snapshots?\b|wsguard analyse/;
+  const written = { outcome: 'written' } as const;
+  const refused = { outcome: 'refused' } as const;
+
+  test.each(ALL_KINDS)('%s sends nobody to a snapshot that was refused', (kind) => {
+    expect(adviceText({ kind, snapshots: [refused, { outcome: 'failed' }] })).not.toMatch(mentionsSnapshot);
+  });
+
+  test('names the snapshot where there is one, or none was requested yet', () => {
+    for (const snapshots of [[], [written], [written, refused]])
+      expect(adviceText({ kind: 'heap-growth', snapshots })).toMatch(mentionsSnapshot);
+  });
 });
 
 test('a share is a number from 0 to 1', () => {

@@ -54,17 +54,64 @@ test('a second connection of an id replaces the first, whose late close removes 
   expect(registry.getStats()).toMatchObject({ active: 1, totalAdded: 2, totalRemoved: 1, totalReplaced: 1 });
 });
 
-test('close, error and remove in any order clean up once', () => {
-  for (const ends of [['close', 'error', 'close'], ['error', 'close'], ['close']]) {
+/** All orders of `events`, and each event twice in a row. */
+const ordersOf = (events: readonly string[]): string[][] =>
+  events.length <= 1
+    ? [[...events, ...events]]
+    : events.flatMap((first) =>
+        ordersOf(events.filter((event) => event !== first)).map((rest) => [first, first, ...rest]),
+      );
+
+test('close, error, finish and abort in any order and twice clean up once, at the first of them', () => {
+  const orders = ordersOf(['close', 'error', 'finish', 'aborted']);
+  expect(orders).toHaveLength(24);
+  for (const ends of orders) {
     const { registry, removed } = setUp();
     const ws = new FakeWebSocket();
     ws.on('error', () => undefined);
-    registry.add(ws, requestWith());
-    for (const event of ends) ws.emit(event, new Error('connection reset'));
-    expect(removed).toHaveLength(1);
-    expect(registry.size).toBe(0);
+    const { id } = registry.add(ws, requestWith())!;
+    ws.emit(ends[0]!, new Error('connection reset'));
+    expect([removed.length, registry.size]).toEqual([1, 0]);
+    for (const event of ends.slice(1)) ws.emit(event, new Error('connection reset'));
+    expect([removed.length, registry.remove(id)]).toEqual([1, false]);
     expect(ws.eventNames()).toEqual(['error']);
   }
+});
+
+test('an error that nobody handles stays unhandled', () => {
+  const { registry } = setUp();
+  const ws = new FakeWebSocket();
+  registry.add(ws, requestWith());
+  expect(() => ws.emit('error', new Error('connection reset'))).toThrow('connection reset');
+  expect(registry.size).toBe(0);
+});
+
+test.each([2, 3])('a WebSocket of readyState %i, which emits no more close, is not added', (readyState) => {
+  const { registry } = setUp();
+  const ws = Object.assign(new FakeWebSocket(), { readyState });
+  expect(registry.add(ws, requestWith())).toBeNull();
+  expect([registry.size, ws.eventNames()]).toEqual([0, []]);
+});
+
+test('a change of the system time makes no connection idle', () => {
+  const clock = createFakeClock();
+  let skewMs = 0;
+  const registry = new ConnectionRegistry({}, { ...clock, wallMs: () => clock.wallMs() + skewMs });
+  const ws = new FakeWebSocket();
+  registry.add(ws, requestWith());
+  skewMs = 86_400_000;
+  clock.advance(120_000);
+  expect(ws.closed).toBeNull();
+});
+
+test.each([
+  ['maxConnections', { maxConnections: 0 }],
+  ['idleTimeoutMs', { idleTimeoutMs: NaN }],
+  ['sweepIntervalMs', { sweepIntervalMs: Infinity }],
+])('%s that cannot be used is an error', (_name, options) => {
+  expect(() => new ConnectionRegistry(options)).toThrow(
+    expect.objectContaining({ code: 'WSGUARD_REMEDY_ARGUMENT' }),
+  );
 });
 
 test('a full registry closes the next connection with 1013 and lets a replacement in', () => {
@@ -90,6 +137,16 @@ test('a connection that is silent for 300 s is closed at the next sweep; a pong 
   expect(silent.closed).toEqual({ code: 1000, reason: 'idle' });
   expect(alive.closed).toBeNull();
   expect(registry.getStats()).toMatchObject({ active: 1, totalIdle: 1 });
+});
+
+test('a connection whose listeners the application removed is cleaned up at the next sweep', () => {
+  const { clock, registry, removed } = setUp();
+  const ws = new FakeWebSocket();
+  registry.add(ws, requestWith());
+  ws.removeAllListeners();
+  ws.terminate();
+  clock.advance(60_000);
+  expect([registry.size, removed.length, registry.getStats().totalIdle]).toEqual([0, 1, 0]);
 });
 
 test('close forgets all connections and leaves them open', () => {
@@ -129,6 +186,16 @@ describe('Rooms', () => {
     for (const room of ['x', 'y', 'z']) rooms.join(room, connection);
     rooms.leaveAll(connection);
     rooms.leaveAll(connection);
+    expect([rooms.size, connection.rooms.size]).toEqual([0, 0]);
+  });
+
+  test('a connection that has closed, while the server looked up its rights, does not join', () => {
+    const { registry } = setUp();
+    const rooms = new Rooms<Connection>();
+    const ws = new FakeWebSocket();
+    const connection = registry.add(ws, requestWith())!;
+    ws.terminate();
+    rooms.join('x', connection);
     expect([rooms.size, connection.rooms.size]).toEqual([0, 0]);
   });
 

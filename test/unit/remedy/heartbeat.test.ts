@@ -132,3 +132,12 @@ test('its listeners leave with the connection, and all of them with dispose', ()
   clock.advance(10 * INTERVAL_MS);
   expect(second.readyState).toBe(1);
 });
+
+test('a closed client whose listeners the application removed is forgotten at the next ping', () => {
+  const { clock, connect, dead } = setUp();
+  const ws = connect();
+  ws.removeAllListeners();
+  ws.terminate();
+  clock.advance(3 * INTERVAL_MS);
+  expect([dead, ws.pings]).toEqual([[], 0]);
+});

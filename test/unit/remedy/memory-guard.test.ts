@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { remedyList, type WatchingAgent } from '../../../src/core/remedy-list.ts';
 import { memoryGuard, type ExitAdvice, type MemoryPressure } from '../../../src/remedy/memory-guard.ts';
-import type { Alert } from '../../../src/types/index.ts';
+import type { Alert, Status } from '../../../src/types/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { FakeServer, FakeWebSocket } from '../../support/web-sockets.ts';
 
@@ -75,11 +75,16 @@ test('without a threshold the limits of the process count', () => {
   expect(pressures).toEqual([]);
 });
 
-describe('planned exit', () => {
+describe('with an agent', () => {
   function withAgent(options: Partial<Parameters<typeof memoryGuard>[0]> = {}) {
     const clock = createFakeClock();
     let emit: (alert: Alert) => void = () => undefined;
-    const agent = { on: (_event: string, listener: typeof emit) => ((emit = listener), () => undefined) };
+    let answer = (): Promise<Pick<Status, 'timeToLimit'>> => Promise.resolve({ timeToLimit: null });
+    let statusCalls = 0;
+    const agent = {
+      on: (_event: string, listener: typeof emit) => ((emit = listener), () => undefined),
+      status: () => ((statusCalls += 1), answer()),
+    };
     remedyList().agent = agent as unknown as WatchingAgent;
     const exits: ExitAdvice[] = [];
     const dispose = memoryGuard(
@@ -87,40 +92,85 @@ describe('planned exit', () => {
       clock,
     );
     remedyList().agent = null;
-    const alert = (fields: object): void =>
-      emit({ id: 'a', event: 'opened', family: 'leak', timeToLimit: null, ...fields } as unknown as Alert);
-    return { clock, exits, alert, dispose };
+    return {
+      exits,
+      dispose,
+      statusCalls: () => statusCalls,
+      alert: (fields: object = {}): void =>
+        emit({ id: 'a', event: 'opened', family: 'leak', timeToLimit: null, ...fields } as unknown as Alert),
+      limitIn: (minutes: number | null): void => {
+        const timeToLimit = minutes === null ? null : { ms: minutes * 60_000 };
+        answer = () => Promise.resolve({ timeToLimit } as Pick<Status, 'timeToLimit'>);
+      },
+      failStatus: (): void => void (answer = () => Promise.reject(new Error('stopped'))),
+      check: async (): Promise<void> => {
+        clock.advance(5_000);
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+    };
   }
-  const inMinutes = (minutes: number): object => ({ timeToLimit: { ms: minutes * 60_000 } });
 
-  test('a proven leak that is less than 10 min from the limit calls onExit once', () => {
-    const { clock, exits, alert } = withAgent();
-    alert(inMinutes(30));
-    clock.advance(19 * 60_000);
+  test('a proven leak that is less than 10 min from the limit calls onExit once', async () => {
+    const { exits, alert, limitIn, check } = withAgent();
+    alert();
+    for (const minutes of [30, 11]) {
+      limitIn(minutes);
+      await check();
+    }
     expect(exits).toEqual([]);
-    clock.advance(70_000);
+    limitIn(9);
+    for (let n = 0; n < 3; n += 1) await check();
     expect(exits).toHaveLength(1);
-    expect(exits[0]!.timeToLimitMs).toBeLessThan(10 * 60_000);
-    clock.advance(600_000);
-    expect(exits).toHaveLength(1);
+    expect(exits[0]).toMatchObject({ alert: { id: 'a' }, timeToLimitMs: 9 * 60_000 });
   });
 
-  test.each([
-    ['a condition', { family: 'condition', ...inMinutes(1) }],
-    ['a leak without a time to the limit', {}],
-  ])('%s is no reason', (_name, fields) => {
-    const { clock, exits, alert } = withAgent();
-    alert(fields);
-    clock.advance(600_000);
+  test('the time at the opening of the alert does not count when memory has stopped growing since', async () => {
+    const { exits, alert, limitIn, check } = withAgent();
+    alert({ timeToLimit: { ms: 1_000 } });
+    limitIn(null);
+    for (let n = 0; n < 3; n += 1) await check();
     expect(exits).toEqual([]);
   });
 
-  test('a leak that was closed in time is no reason', () => {
-    const { clock, exits, alert } = withAgent();
-    alert(inMinutes(30));
-    alert({ ...inMinutes(30), event: 'closed' });
-    clock.advance(40 * 60_000);
+  test('without an open alert of a leak the agent is not asked', async () => {
+    const { exits, statusCalls, alert, limitIn, check } = withAgent();
+    limitIn(1);
+    await check();
+    alert({ family: 'condition' });
+    await check();
+    alert();
+    alert({ event: 'closed' });
+    await check();
+    expect([exits, statusCalls()]).toEqual([[], 0]);
+  });
+
+  test('an agent that cannot be asked is no reason', async () => {
+    const { exits, alert, failStatus, check } = withAgent();
+    alert();
+    failStatus();
+    await check();
+    await check();
     expect(exits).toEqual([]);
+  });
+
+  test('load is shed while a proven leak is less than 1 min from the limit', async () => {
+    const pressures: MemoryPressure[] = [];
+    const { alert, limitIn, check } = withAgent({
+      onPressure: (pressure) => pressures.push(pressure),
+    });
+    alert();
+    limitIn(2);
+    for (let n = 0; n < 3; n += 1) await check();
+    expect(pressures).toEqual([]);
+    limitIn(0.5);
+    for (let n = 0; n < 3; n += 1) await check();
+    expect(pressures).toHaveLength(1);
+    expect(pressures[0]!.leak).toMatchObject({ alert: { id: 'a' }, timeToLimitMs: 30_000 });
+    alert({ event: 'closed' });
+    for (let n = 0; n < 3; n += 1) await check();
+    alert();
+    for (let n = 0; n < 3; n += 1) await check();
+    expect(pressures).toHaveLength(2);
   });
 
   test('without a granted claim it waits, and asks again', async () => {
@@ -133,11 +183,11 @@ describe('planned exit', () => {
       () => Promise.resolve(true),
     ];
     let asked = 0;
-    const { clock, exits, alert } = withAgent({ claimExit: () => answers[asked++]!() });
-    alert(inMinutes(5));
+    const { exits, alert, limitIn, check } = withAgent({ claimExit: () => answers[asked++]!() });
+    alert();
+    limitIn(5);
     for (const count of [0, 0, 0, 1]) {
-      clock.advance(5_000);
-      await new Promise((resolve) => setImmediate(resolve));
+      await check();
       expect(exits).toHaveLength(count);
     }
     expect(asked).toBe(4);
@@ -146,9 +196,10 @@ describe('planned exit', () => {
   test('dispose while a claim is pending ends it', async () => {
     let grant: (isGranted: boolean) => void = () => undefined;
     const claimExit = (): Promise<boolean> => new Promise((resolve) => (grant = resolve));
-    const { clock, exits, alert, dispose } = withAgent({ claimExit });
-    alert(inMinutes(5));
-    clock.advance(5_000);
+    const { exits, alert, limitIn, check, dispose } = withAgent({ claimExit });
+    alert();
+    limitIn(5);
+    await check();
     dispose();
     grant(true);
     await new Promise((resolve) => setImmediate(resolve));

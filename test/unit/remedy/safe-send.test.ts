@@ -1,3 +1,4 @@
+import { remedyList, type WatchingAgent } from '../../../src/core/remedy-list.ts';
 import { safeSend } from '../../../src/remedy/safe-send.ts';
 import { FakeWebSocket } from '../../support/web-sockets.ts';
 
@@ -67,4 +68,40 @@ test('never throws: not for data that ws refuses, and not in the callback', () =
   expect(safeSend(ws, 'a')).toBe('dropped');
   const queued = slow();
   expect(safeSend(queued, 'a')).toBe('dropped');
+});
+
+test('queue: bytes that the application sent itself do not stop the queue', () => {
+  jest.useFakeTimers();
+  try {
+    const ws = slow();
+    expect(safeSend(ws, 'a', { policy: 'queue' })).toBe('queued');
+    ws.bufferedAmount = 0;
+    jest.advanceTimersByTime(200);
+    expect(ws.sent).toEqual(['a']);
+    expect([jest.getTimerCount(), ws.eventNames()]).toEqual([0, []]);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test('queue: a client that closes frees its messages', () => {
+  const ws = slow();
+  safeSend(ws, 'a', { policy: 'queue' });
+  ws.terminate();
+  expect(ws.eventNames()).toEqual([]);
+});
+
+test('an unknown policy drops, and the agent counts the queued messages', () => {
+  expect(safeSend(slow(), 'a', { policy: 'keep' as never })).toBe('dropped');
+  const queues = new Map<string, () => number>();
+  const agent = {
+    watchQueue: (name: string, size: () => number) => (queues.set(name, size), () => undefined),
+  };
+  const attach = [...remedyList().parts.keys()].at(-1)!;
+  attach(agent as unknown as WatchingAgent);
+  const ws = slow();
+  safeSend(ws, 'a', { policy: 'queue' });
+  expect(queues.get('safeSend')!()).toBe(1);
+  ws.terminate();
+  expect(queues.get('safeSend')!()).toBe(0);
 });

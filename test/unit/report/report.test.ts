@@ -110,8 +110,20 @@ test('a long history is thinned out and keeps its first and last point', () => {
 
 test('every kind has advice, a page and a report', () => {
   for (const kind of ALL_KINDS) {
-    expect(adviceText(kind).length).toBeGreaterThan(60);
+    expect(adviceText({ kind, snapshots: [] }).length).toBeGreaterThan(60);
     expect(KINDS[kind].docs).toBe(`docs/leaks/${kind}.md`);
     expect(report({ kind }).headline).toHaveLength(5);
   }
+});
+
+test('the leak of a window is a lower limit, and large counts have no decimals', () => {
+  const evidence = [
+    { name: 'rise_in_window', value: 46.6, unit: 'child processes', threshold: 10.25, windowMs: 1_800_000 },
+    { name: 'leaked_in_window', value: 21, unit: 'child processes', windowMs: 1_800_000 },
+    { name: 'leaked_per_closed_connection', value: 0.96, unit: 'child processes' },
+  ];
+  const text = reportText(report({ evidence }));
+  expect(text).toContain('rise_in_window: 47 child processes (threshold 10 child processes) over 30 min');
+  expect(text).toContain('leaked_in_window: at least 21 child processes over 30 min');
+  expect(text).toContain('leaked_per_closed_connection: 0.96 child processes');
 });

@@ -3,7 +3,7 @@ import type { StartOptions } from '../../../src/config/schema.ts';
 import type { CensusEvidence } from '../../../src/detect/census-evidence.ts';
 import type { DetectionResult } from '../../../src/detection.ts';
 import type { CensusRequest, TakenCensus } from '../../../src/snapshots/take-census.ts';
-import type { ContainerRow, Refused } from '../../../src/types/index.ts';
+import type { Alert, ContainerRow, Refused } from '../../../src/types/index.ts';
 import { Auditor } from '../../../src/watcher/auditor.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
@@ -36,6 +36,8 @@ const censusOf = (entries: number): TakenCensus => ({
   outcome: 'done',
   pauseMs: 12,
   cpuMs: 300,
+  snapshotBytes: 50e6,
+  peakRssBytes: 100e6,
   census: {
     schema: 'wsguard.census/1',
     nodes: 1000,
@@ -48,7 +50,7 @@ const censusOf = (entries: number): TakenCensus => ({
 
 function start(
   options: StartOptions,
-  replies: (TakenCensus | Refused)[],
+  replies: (TakenCensus | Refused | Promise<TakenCensus>)[],
   forkUnavailable: string | null = null,
 ) {
   const context = createTestContext(options, { forkUnavailable });
@@ -89,14 +91,61 @@ test('with an interval, censuses are taken in it and name what leaks', async () 
   expect(updates).toMatchObject([['a', { culprit: { file: 'server.js', line: 7 } }]]);
 });
 
-test('auto schedules none yet, and agent.audit() takes one, in the process where there is no fork', async () => {
-  const { auditor, requests, evidence, at } = start({}, [censusOf(100)]);
+test('an alert that is open without a root cause gets it from a later census', async () => {
+  const { auditor, updates, at } = start({ audit: 20 }, [censusOf(100), censusOf(200), censusOf(300)]);
+  for (const minutes of [5, 20]) await at(minutes);
+  auditor.alert(alertOf({ id: 'a', kind: 'retained-after-close', culprit: null }));
+  auditor.alert(alertOf({ id: 'b', kind: 'retained-after-close', culprit: null }));
+  auditor.alert(alertOf({ id: 'b', kind: 'retained-after-close', culprit: null, event: 'closed' }));
+  const unlocated = { name: 'system / JSArrayBufferData', file: null } as Alert['culprit'];
+  auditor.alert(alertOf({ id: 'c', kind: 'external-buffers', culprit: unlocated }));
+  const inPackage = { file: 'node_modules/ws/lib/sender.js', package: 'ws' } as Alert['culprit'];
+  auditor.alert(alertOf({ id: 'd', kind: 'external-buffers', culprit: inPackage }));
+  const ofApplication = { file: 'server.js', package: null } as Alert['culprit'];
+  auditor.alert(alertOf({ id: 'e', kind: 'external-buffers', culprit: ofApplication }));
+  expect(updates).toEqual([]);
+  for (const minutes of [40, 60]) await at(minutes);
+  const named = { culprit: { file: 'server.js', line: 7 } };
+  expect(updates).toMatchObject([
+    ['a', named],
+    ['c', named],
+    ['d', named],
+  ]);
+});
+
+test('auto takes censuses 20 and 60 min after the start, then 20 min later while one shows a suspect', async () => {
+  const { requests, evidence, at } = start({}, [censusOf(100), censusOf(300), censusOf(400)]);
+  expect(evidence).toMatchObject([{ unavailable: null, censuses: 0, nextMs: 20 * MINUTE_MS }]);
+  const takenAt: number[] = [];
+  for (let minutes = 5; minutes <= 120; minutes += 5) {
+    const before = requests.length;
+    await at(minutes);
+    if (requests.length > before) takenAt.push(minutes);
+  }
+  expect(takenAt.slice(0, 3)).toEqual([20, 60, 80]);
+  expect(requests.every(({ mayStop }) => !mayStop)).toBe(true);
+});
+
+test('agent.audit() takes a census at once, in the process where there is no fork', async () => {
+  const { auditor, requests, at } = start({ audit: 'off' }, [censusOf(100)]);
   expect(await auditor.audit()).toMatchObject({ outcome: 'refused' });
   await at(90);
   expect(requests).toEqual([]);
-  expect(evidence).toEqual([]);
   expect(await auditor.audit()).toMatchObject({ outcome: 'done', pauseMs: 12, containers: 1, suspects: [] });
-  expect(requests).toEqual([{ earlier: null, mayStop: true }]);
+  expect(requests).toMatchObject([{ earlier: null, mayStop: true }]);
+});
+
+test('a census that waits for a snapshot has the counts of the time at which its heap was taken', async () => {
+  let resolve!: (taken: TakenCensus) => void;
+  const promise = new Promise<TakenCensus>((done) => (resolve = done));
+  const { requests, evidence, at } = start({ audit: 20 }, [censusOf(100), promise, censusOf(300)]);
+  for (const minutes of [20, 40, 50]) await at(minutes);
+  requests[1]?.onCaptured();
+  await at(60);
+  resolve(censusOf(200));
+  for (const minutes of [65, 75]) await at(minutes);
+  expect(requests).toHaveLength(3);
+  expect(evidence.at(-1)?.pair).toMatchObject({ fromMs: 50 * MINUTE_MS, toMs: 75 * MINUTE_MS });
 });
 
 test('a refused census is tried again 20 min later', async () => {
@@ -104,6 +153,16 @@ test('a refused census is tried again 20 min later', async () => {
   for (const minutes of [20, 30, 40]) await at(minutes);
   expect(requests).toHaveLength(2);
   expect(auditor.counts()).toEqual({ audits: { refused: 1, done: 1 }, suspects: null });
+});
+
+test('after two refusals in a row no finding waits for a census', async () => {
+  const { evidence, at } = start({ audit: 20 }, [REFUSED, REFUSED, censusOf(100)]);
+  await at(20);
+  expect(evidence.at(-1)).toMatchObject({ unavailable: null });
+  await at(40);
+  expect(evidence.at(-1)).toMatchObject({ unavailable: REFUSED.reason });
+  await at(60);
+  expect(evidence.at(-1)).toMatchObject({ unavailable: null, censuses: 1 });
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { createGuard } from '../../../src/core/guard.ts';
-import type { AlertUpdate } from '../../../src/investigate/investigation.ts';
+import type { AlertUpdate } from '../../../src/investigate/investigation-state.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Snapshot } from '../../../src/types/index.ts';
 import type { WatcherContext } from '../../../src/watcher/context.ts';
 import { InvestigationRunner } from '../../../src/watcher/investigation-runner.ts';

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FromWatcher, Link } from '../../../src/channel.ts';
@@ -28,7 +28,11 @@ function start(options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } 
         replies.push(resolve);
       }),
   } as unknown as Link<FromWatcher>;
-  const queue = createSnapshotQueue(context, link, (snapshot, alertId) => ended.push([snapshot, alertId]));
+  const queue = createSnapshotQueue(context, {
+    link,
+    fingerprintOf: (alertId) => `fingerprint-${alertId}`,
+    onEnded: (snapshot, alertId) => ended.push([snapshot, alertId]),
+  });
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
   };
@@ -54,6 +58,31 @@ test('snapshots are taken one after the other, each in the folder of its alert',
   expect(ended).toEqual([
     [REFUSED, 'a'],
     [REFUSED, null],
+  ]);
+});
+
+test('the files of a leak count for its quota, also those of earlier processes', async () => {
+  const { queue, replies, settle } = start();
+  const nowMs = Date.UTC(2026, 10, 22);
+  for (const [folder, fingerprint] of [
+    ['first', 'fingerprint-a'],
+    ['second', 'fingerprint-a'],
+    ['other', 'fingerprint-b'],
+  ] as const) {
+    mkdirSync(join(dir, folder));
+    writeFileSync(join(dir, folder, 'report.json'), JSON.stringify({ alert: { fingerprint } }));
+    for (const label of ['1', '2', '3'])
+      writeFileSync(join(dir, folder, `heap-${nowMs - 1_000}-${label}.heapsnapshot.gz`), '');
+  }
+  const snapshots = [queue.take('a', '1'), queue.take('b', '1')];
+  for (const index of [0, 1]) {
+    await settle();
+    await settle();
+    replies[index]?.(captureReadings({ directoryRefused: 'the quota of b is not reached' }));
+  }
+  expect(await Promise.all(snapshots)).toEqual([
+    { outcome: 'refused', reason: '6 snapshots of this leak were taken within a day, the limit is 6' },
+    { outcome: 'refused', reason: 'the quota of b is not reached' },
   ]);
 });
 

@@ -54,6 +54,16 @@ test('the start line names everything that the agent cannot see, and why', () =>
     expect(message).toContain(text);
 });
 
+test('the start line says that snapshots are refused, and why', () => {
+  const noChildReason = 'the application is a single executable';
+  const context = createTestContext({}, { noChildReason });
+  logStart(context, ATTACHED, NO_OUTLETS);
+  expect(context.logged[0]?.message).toContain(`heap snapshots are refused, because ${noChildReason}`);
+  const unredacted = createTestContext({ redact: 'off' }, { noChildReason });
+  logStart(unredacted, ATTACHED, NO_OUTLETS);
+  expect(unredacted.logged[0]?.message).toContain('heap snapshots in a forked process');
+});
+
 test('a restarted watcher logs its restart instead', () => {
   const context = createTestContext({}, { restarts: 2 });
   logStart(context, ATTACHED, NO_OUTLETS);

@@ -51,6 +51,31 @@ test('metrics and status have the latest sample, counters and open alerts', () =
   expect(state.status()).toMatchObject({ watcher: 'none', uptimeMs: 5_000, timeToLimit: RESULT.timeToLimit });
 });
 
+test('the bytes of a refused snapshot are in the metrics until one is written', () => {
+  const state = new WatcherState(createTestContext());
+  const refused = { outcome: 'refused', reason: 'too little memory' } as const;
+  state.countSnapshot(refused);
+  expect(state.metrics().refusedBytes).toBeNull();
+  state.countSnapshot({ ...refused, needBytes: 300, haveBytes: 90 });
+  state.countSnapshot(refused);
+  expect(state.metrics().refusedBytes).toEqual({ needed: 300, available: 90 });
+  state.countSnapshot({
+    outcome: 'written',
+    file: 'f',
+    method: 'fork',
+    pauseMs: 9,
+    bytes: 1,
+    redacted: true,
+  });
+  expect(state.metrics()).toMatchObject({
+    refusedBytes: null,
+    snapshots: [
+      { outcome: 'refused', method: 'none', count: 3 },
+      { outcome: 'written', method: 'fork', count: 1 },
+    ],
+  });
+});
+
 test('the post-GC heap stays when a sample has none', () => {
   const state = new WatcherState(createTestContext());
   const { gc } = sampleOf();

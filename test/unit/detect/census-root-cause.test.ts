@@ -1,0 +1,123 @@
+/** The root cause that a census gives to an alert of another detector. */
+import { isKnownLeak, rootCauseFor } from '../../../src/detect/census-root-cause.ts';
+import type { ContainerGrowth } from '../../../src/detect/container-growth.ts';
+import type { Alert } from '../../../src/types/index.ts';
+
+const growthOf = (
+  name: string,
+  type: ContainerGrowth['row']['type'],
+  answer: ContainerGrowth['answer'] = 'found',
+  line: number | null = 7,
+): ContainerGrowth => ({
+  row: {
+    key: `server.js ${name}`,
+    type,
+    owner: 'application',
+    name,
+    path: [name],
+    containers: 1,
+    entries: 500,
+    largest: 500,
+    bytes: 1e6,
+    sampled: 20,
+    closed: 20,
+    open: 0,
+    location: line === null ? null : { file: 'server.js', line, function: 'onConnection', package: null },
+    expected: null,
+    removedAfterMs: null,
+    removal: 'none',
+  },
+  answer,
+  because: 'no code in its file removes entries',
+  gained: 400,
+  perClosed: 1,
+  perHour: 240,
+  inStep: [],
+});
+const GROWTHS = [
+  growthOf('wss.connections', 'Array', 'found', 3),
+  growthOf('timers of 3000 ms', 'Timers', 'inconclusive', 8),
+  growthOf('open handles TCP', 'Handles', 'found', 9),
+  growthOf('open handles Process', 'Handles', 'plateau', 12),
+  growthOf('cache', 'Map', 'found', null),
+];
+
+test.each([
+  ['registry-growth', 'wss.connections', 3],
+  ['registry-growth', 'websocket connections', 3],
+  ['resource-growth', 'timer', 8],
+  ['resource-growth', 'outgoing_socket', 9],
+  ['retained-after-close', 'websocket', 3],
+  ['heap-growth', 'heap', 3],
+] as const)('%s of %s: line %i', (kind, subject, line) => {
+  expect(rootCauseFor({ kind, subject }, GROWTHS)).toMatchObject({ file: 'server.js', line });
+});
+
+test.each([
+  ['registry-growth', 'sessions'],
+  // It has stopped growing.
+  ['resource-growth', 'child_process'],
+  ['resource-growth', 'thread'],
+  // Without a line.
+  ['registry-growth', 'cache'],
+  ['listener-accumulation', 'EventEmitter *'],
+] as const)('%s of %s: none', (kind, subject) => {
+  expect(rootCauseFor({ kind, subject }, GROWTHS)).toBeNull();
+});
+
+test('a container that may be filling is named with less confidence, and for its own alert only', () => {
+  const [suspect] = [growthOf('sessions', 'Map', 'inconclusive')];
+  expect(rootCauseFor({ kind: 'heap-growth', subject: 'heap' }, [suspect])).toBeNull();
+  expect(rootCauseFor({ kind: 'registry-growth', subject: 'sessions' }, [suspect])).toMatchObject({
+    confidence: 0.5,
+    text: '`sessions` gained 400 entries between censuses of containers, added at server.js:7; not certain yet, because no code in its file removes entries',
+  });
+});
+
+test('the root cause of an alert that a census opened is its line, because the title has the rest', () => {
+  const [growth] = [growthOf('sessions', 'Map', 'found')];
+  const textOf = (subject: string) => rootCauseFor({ kind: 'registry-growth', subject }, [growth])?.text;
+  expect(textOf('sessions')).toBe('entries of `sessions`, added at server.js:7');
+  expect(textOf('hub.sessions')).toContain('`sessions` gained 400 entries between censuses of containers');
+});
+
+describe('a finding of the censuses opens no second alert', () => {
+  const finding = { kind: 'registry-growth', subject: 'wss.connections' } as const;
+  const located = { file: 'server.js', line: 3 } as Alert['culprit'];
+  const isKnown = (alert: Partial<Alert>): boolean =>
+    isKnownLeak(finding, GROWTHS, [
+      { kind: 'registry-growth', family: 'leak', subject: 'sessions', culprit: null, ...alert },
+    ]);
+
+  test('when an open alert has the container under another name', () => {
+    expect(isKnown({ subject: 'websocket connections' })).toBe(true);
+  });
+
+  test('when the root cause of an open alert is the line of the container', () => {
+    expect(isKnown({ kind: 'retained-after-close', subject: 'websocket', culprit: located })).toBe(true);
+  });
+
+  test('when an open alert counts the same resource, also with another line', () => {
+    const handles = { kind: 'resource-growth', subject: 'open handles TCP' } as const;
+    const sockets = { kind: 'resource-growth', family: 'leak', culprit: located } as const;
+    expect(isKnownLeak(handles, GROWTHS, [{ ...sockets, subject: 'outgoing_socket' }])).toBe(true);
+    expect(isKnownLeak(handles, GROWTHS, [{ ...sockets, subject: 'timer' }])).toBe(false);
+  });
+
+  test('and opens one in all other cases', () => {
+    expect(isKnown({})).toBe(false);
+    expect(isKnown({ kind: 'queue-growth', subject: 'websocket connections' })).toBe(false);
+    expect(isKnown({ family: 'condition', culprit: located })).toBe(false);
+  });
+
+  test('and confirms its own alert', () => {
+    expect(isKnown({ subject: 'wss.connections', culprit: located })).toBe(false);
+  });
+
+  test('and a finding of another detector is not concerned', () => {
+    const open = [
+      { kind: 'registry-growth', family: 'leak', subject: 'websocket cache', culprit: null },
+    ] as const;
+    expect(isKnownLeak({ kind: 'registry-growth', subject: 'cache' }, GROWTHS, open)).toBe(false);
+  });
+});
