@@ -121,18 +121,13 @@ export const queueGrowth = detectorOf('queues', 'queue', 'list');
 function evaluate(name: string, types: readonly CollectionType[], view: View): readonly DetectorVerdict[] {
   const { history, counts } = view;
   if (counts.missing !== null) return [insufficientData(name, counts.missing)];
-  const tests = new Map<SeriesType, CollectionTest>(
-    types.map((type) => [
-      type,
-      { detector: name, collection: COLLECTIONS[type], rule: ruleOf(type, counts) },
-    ]),
-  );
   let rise: number | null = null;
   const evaluation: Evaluation = {
     view,
     timeouts: () => (rise ??= timeoutsRise(view)),
     isStripped: history.last?.registries.some(({ strippedEntries = 0 }) => strippedEntries !== 0) === true,
   };
+  const tests = new Map(types.map((type) => [type as SeriesType, testOf(name, type, evaluation)]));
   const verdicts: DetectorVerdict[] = [];
   let unsuspicious = 0;
   for (const series of history.series) {
@@ -157,16 +152,26 @@ interface CollectionTest {
   readonly detector: string;
   readonly collection: Collection;
   readonly rule: GrowthRule;
+  /** The rule where the agent discovered the collection. */
+  readonly discoveredRule: GrowthRule;
 }
 
 /** A batch that is written once in a quarter of an hour grows steadily until then. */
 const MIN_QUEUE_SPAN_MS = 15 * MINUTE_MS;
 
-function ruleOf(type: CollectionType, counts: CountWindow): GrowthRule {
-  const { rise, riseShare } = COLLECTIONS[type];
-  return riseShare === null
-    ? { minRise: rise.value, perConnection: false, minSpanMs: MIN_QUEUE_SPAN_MS }
-    : { minRise: counts.minRise({ rise, riseShare }), perConnection: true };
+/** One rule serves all series of a type: a rule for each of 200 series was a tenth of the time of their evaluation. */
+function testOf(detector: string, type: CollectionType, evaluation: Evaluation): CollectionTest {
+  const collection = COLLECTIONS[type];
+  const { rise, riseShare } = collection;
+  const ruleOf = (isDiscovered: boolean): GrowthRule =>
+    riseShare === null
+      ? { minRise: rise.value, perConnection: false, minSpanMs: MIN_QUEUE_SPAN_MS }
+      : {
+          minRise: evaluation.view.counts.minRise({ rise, riseShare }),
+          perConnection: true,
+          maxDelayMs: delayOf(type, isDiscovered, evaluation),
+        };
+  return { detector, collection, rule: ruleOf(false), discoveredRule: ruleOf(true) };
 }
 
 /** Rooms and documents are often kept for a while, so that a client can come back. */
@@ -181,11 +186,11 @@ const MIN_RETAINED_SHARE = 0.5;
  * closed connections stay in memory; but not while timers that fire once pile up in step.
  */
 const delayOf =
-  ({ type, source }: Series, { view, timeouts }: Evaluation) =>
+  (type: CollectionType, isDiscovered: boolean, { view, timeouts }: Evaluation) =>
   (rise: number): number => {
     // The end of a session is often a timer of its own, also where the session keeps its closed connection.
     if (timeouts() >= MIN_TIMEOUT_SHARE * rise) return SESSION_DELAY_MS;
-    if (type === 'registry' && source === 'found') return CONNECTION_DELAY_MS;
+    if (type === 'registry' && isDiscovered) return CONNECTION_DELAY_MS;
     if (type === 'sessions') return SWEEP_DELAY_MS;
     if (type === 'entries' || type === 'bounded') return SESSION_DELAY_MS;
     const retained = view.history.postGcHeaps.at(-1)?.survivors ?? 0;
@@ -196,24 +201,15 @@ const delayOf =
         : ROOM_DELAY_MS;
   };
 
-/** A copy by `...` took a tenth of the time of an evaluation of 200 series. */
-function ruleFor(series: Series, rule: GrowthRule, evaluation: Evaluation): GrowthRule {
-  if (!rule.perConnection) return rule;
-  return {
-    minRise: rule.minRise,
-    perConnection: true,
-    maxDelayMs: delayOf(series, evaluation),
-  };
-}
-
 /** Null for a collection that does not grow. */
 function evaluateSeries(
   series: Series,
-  { detector, collection, rule }: CollectionTest,
+  { detector, collection, rule: ruleOfOthers, discoveredRule }: CollectionTest,
   evaluation: Evaluation,
 ): DetectorVerdict | null {
   const { view } = evaluation;
-  const growth = growthOfSeries(series, ruleFor(series, rule, evaluation), view.counts);
+  const rule = series.source === 'found' ? discoveredRule : ruleOfOthers;
+  const growth = growthOfSeries(series, rule, view.counts);
   if (growth === null || growth.answer === 'ok') return null;
   const { kind, subjectText, entries, metric, doubt } = collection;
   const { name } = series;

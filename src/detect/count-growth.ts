@@ -216,8 +216,8 @@ export class CountWindow {
     const hasGaps = valid < values.length;
     const fit = rule.maxDelayMs === undefined ? null : this.#fitChanges(column, hasGaps);
     const regressors = hasGaps ? withoutGaps(this.#regressors, values) : this.#regressors;
-    const input = { regressors, values: hasGaps ? values.filter((value) => !Number.isNaN(value)) : values };
-    const test = this.#test(input, { rule, high, fit });
+    const validValues = hasGaps ? values.filter((value) => !Number.isNaN(value)) : values;
+    const test = this.#test(regressors, validValues, rule, fit);
     const { rise, changes } = test;
     const doubt = test.answer === 'found' ? this.#doubtOn(column, test, { rule, windowMs }) : null;
     const answer = doubt === null ? test.answer : 'inconclusive';
@@ -247,10 +247,13 @@ export class CountWindow {
   }
 
   #fitChanges(column: Column, hasGaps: boolean): ChangesFit | null {
-    const values = this.#history.window.column(column);
-    if (hasGaps) return ConnectionChanges.create(this.#connectionRows, values)?.fit(values) ?? null;
+    const { window } = this.#history;
+    if (hasGaps) {
+      const values = window.column(column);
+      return ConnectionChanges.create(this.#connectionRows, values)?.fit(values) ?? null;
+    }
     if (this.#changes === undefined) this.#changes = ConnectionChanges.create(this.#connectionRows);
-    return this.#changes?.fit(values) ?? null;
+    return this.#changes?.fit(window.column(column)) ?? null;
   }
 
   /** Connections that closed until the delay before now, since the start of the process. */
@@ -265,34 +268,42 @@ export class CountWindow {
   }
 
   /** The cheap tests come first: the rise beyond the connections, then its shape, then its certainty. */
-  #test({ regressors, values }: Input, { rule, high, fit }: TestOptions): TrendTest {
+  #test(regressors: Regressors, values: Float64Array, rule: GrowthRule, fit: ChangesFit | null): TrendTest {
     const { alone, withConnections, deviation } = regressors;
     const design = rule.perConnection ? (withConnections ?? (regressors.varies ? null : alone)) : alone;
     if (design === null)
       return { answer: 'inconclusive', uncertainty: STRAIGHT_LINE, changes: null, rise: 0, perConnection: 0 };
-    const factor = design === alone ? 0 : Math.max(0, factorOf({ design, values, deviation, fit }));
+    // Part of the count that one standard deviation of the connections brings: by changes, else by levels.
+    const byFit = fit === null ? null : fit.addedPerOpened * deviation;
+    const factor = design === alone ? 0 : Math.max(0, byFit ?? fitCoefficient(design, values, 1));
     const difference = { values, factor, others: design.columns[1] ?? values };
     const rise = this.#level(difference, SIXTHS - 1) - this.#level(difference, 0);
     const perConnection = factor / deviation;
     if (rise < rule.minRise) return { answer: 'ok', uncertainty: null, changes: null, rise, perConnection };
     const isExplained =
       rule.perConnection &&
-      (this.#isOnePerConnection({ regressors, values }, rule.minRise) ||
+      (this.#isOnePerConnection(values, regressors.connections, rule.minRise) ||
         isMultiple(values, regressors.connections));
     if (isExplained) return EXPLAINED;
     if (isStepOrPlateau(this.#levels(difference)))
       return { answer: 'plateau', uncertainty: null, changes: null, rise, perConnection };
-    return { rise, perConnection, ...this.#certainty({ design, values, rise }, { rule, high, fit }) };
+    return { rise, perConnection, ...this.#certainty({ design, values, rise }, rule, fit) };
   }
 
   /**
    * Whether the count stays as far from the number of open connections as it was. One entry per open connection explains
    * that, also where connections, time and closes rise in step, so that no regression can tell them apart.
    */
-  #isOnePerConnection({ regressors, values }: Input, minRise: number): boolean {
-    const difference = { values, factor: 1, others: regressors.connections };
-    const levels = this.#levels(difference);
-    return Math.max(...levels) - Math.min(...levels) < minRise / 2;
+  #isOnePerConnection(values: Float64Array, connections: Float64Array, minRise: number): boolean {
+    const difference = { values, factor: 1, others: connections };
+    const first = this.#level(difference, 0);
+    let [low, high] = [first, first];
+    for (let sixth = 1; sixth < SIXTHS && high - low < minRise / 2; sixth += 1) {
+      const level = this.#level(difference, sixth);
+      low = Math.min(low, level);
+      high = Math.max(high, level);
+    }
+    return high - low < minRise / 2;
   }
 
   #levels(difference: Difference): number[] {
@@ -311,20 +322,20 @@ export class CountWindow {
 
   /** Whether a rise that has the shape of a leak is one. */
   #certainty(
-    { design, values, rise }: { design: Design; values: Float64Array; rise: number },
-    { rule, high, fit }: TestOptions,
+    trend: Trend,
+    rule: GrowthRule,
+    fit: ChangesFit | null,
   ): Pick<Growth, 'answer' | 'changes' | 'uncertainty'> {
-    const maxDelayMs = rule.maxDelayMs?.(rise);
+    const maxDelayMs = rule.maxDelayMs?.(trend.rise);
     const changes = maxDelayMs === undefined ? null : (fit?.changes(maxDelayMs) ?? null);
     let uncertainty: Uncertainty | null;
     // The changes have a certainty of their own.
     if (changes !== null)
       uncertainty =
         uncertaintyOf(changes, rule, maxDelayMs ?? 0) ?? this.#lateCleanupByTime(changes, maxDelayMs ?? 0);
-    else if (design === this.#regressors.withConnections && !this.#regressors.bends)
+    else if (trend.design === this.#regressors.withConnections && !this.#regressors.bends)
       uncertainty = STRAIGHT_LINE;
-    else if (hasTrend(design, { values, rise, high }))
-      uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
+    else if (hasTrend(trend)) uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
     else uncertainty = UNCERTAIN;
     return { answer: uncertainty === null ? 'found' : 'inconclusive', changes, uncertainty };
   }
@@ -395,25 +406,6 @@ function uncertaintyOf(
   return closed >= MIN_CLOSED && leaked < LEAKED_PER_CLOSED.value * closed ? FEW_PER_CLOSED : null;
 }
 
-/** Part of the count that one standard deviation of the connections brings: by changes, else by levels. */
-const factorOf = ({
-  design,
-  values,
-  deviation,
-  fit,
-}: {
-  readonly design: Design;
-  readonly values: Float64Array;
-  readonly deviation: number;
-  readonly fit: ChangesFit | null;
-}): number => (fit === null ? fitCoefficient(design, values, 1) : fit.addedPerOpened * deviation);
-
-interface TestOptions {
-  readonly rule: GrowthRule;
-  readonly high: number;
-  readonly fit: ChangesFit | null;
-}
-
 interface Regressors {
   readonly times: Float64Array;
   readonly connections: Float64Array;
@@ -458,11 +450,6 @@ function missingData(spanMs: number, rows: number): string | null {
   return `${minutes} more ${minutes === 1 ? 'minute' : 'minutes'} of samples`;
 }
 
-interface Input {
-  readonly regressors: Regressors;
-  readonly values: Float64Array;
-}
-
 /** Only the rows in which the column has a value. */
 function withoutGaps({ times, connections }: Regressors, values: Float64Array): Regressors {
   const isValid = (_: number, row: number): boolean => !Number.isNaN(values[row]);
@@ -474,14 +461,17 @@ interface TrendTest extends Pick<Growth, 'answer' | 'rise' | 'changes' | 'uncert
   readonly perConnection: number;
 }
 
+interface Trend {
+  readonly design: Design;
+  readonly values: Float64Array;
+  readonly rise: number;
+}
+
 /** Whether the regression on time gives most of the rise, by many standard errors. Time is the last regressor. */
-function hasTrend(
-  design: Design,
-  { values, rise, high }: { values: Float64Array; rise: number; high: number },
-): boolean {
+function hasTrend({ design, values, rise }: Trend): boolean {
   const coefficients = fitCoefficients(design, values);
   const trend = coefficients.at(-1) ?? 0;
   const error = lastStandardError(design, values, coefficients, LAGS);
-  const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
+  const t = trend / Math.max(error, MIN_ERROR.share * rangeOf(values).high, MIN_ERROR.count);
   return t > COUNTS_TREND.value && trend > rise / 2;
 }

@@ -11,8 +11,10 @@ const MIN_OUTSIDE = (MIN_PACE * 3) / 5;
 export function isStepOrPlateau(levels: readonly number[]): boolean {
   const rise = (levels.at(-1) ?? 0) - (levels[0] ?? 0);
   const late = (levels.at(-1) ?? 0) - (levels.at(-2) ?? 0);
-  const inThirds = levels.slice(2).map((level, i) => level - (levels[i] ?? 0));
-  return late < MIN_LATE * rise || rise - Math.max(...inThirds) < MIN_OUTSIDE * rise;
+  let inThird = Number.NEGATIVE_INFINITY;
+  for (let i = 2; i < levels.length; i += 1)
+    inThird = Math.max(inThird, (levels[i] ?? 0) - (levels[i - 2] ?? 0));
+  return late < MIN_LATE * rise || rise - inThird < MIN_OUTSIDE * rise;
 }
 
 /** Rows in which a count is exactly this many for each open connection. A sample may read one a moment before the other. */

@@ -90,13 +90,20 @@ export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
   const best = smallest(fits) ?? smallest(progresses.map((progress) => fitAlone(bytes, progress)));
   if (best === null) return null;
   const isSeparated = canSeparate && !isSameLine(best, points);
-  const times = sharesOf(points, ({ atMs }) => atMs);
+  let slows: boolean | null = null;
   return {
     ...best,
     alternatives: fits.filter(
       (fit): fit is Fit => fit !== null && fit !== best && fit.residuals <= MAX_RESIDUALS * best.residuals,
     ),
-    slowsDown: loads.some(({ counts }) => slowsDown(bytes, times, canSeparate ? counts : null, best)),
+    // Fourteen regressions that only a trend of the shape of a leak needs.
+    get slowsDown(): boolean {
+      slows ??= loads.some(({ counts }) => {
+        const times = sharesOf(points, ({ atMs }) => atMs);
+        return slowsDown(bytes, times, canSeparate ? counts : null, best);
+      });
+      return slows;
+    },
     connectionsVary,
     isConfounded: rose && !isSeparated && !growsFaster(points),
   };

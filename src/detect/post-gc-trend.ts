@@ -89,7 +89,9 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
     startIndex: startOfGrowth(unexplained, progress.shares),
     curve: curveOf(model),
     alternatives: model.alternatives.map(curveOf),
-    slowsDown: model.slowsDown,
+    get slowsDown(): boolean {
+      return model.slowsDown;
+    },
   };
 }
 

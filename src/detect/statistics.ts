@@ -166,15 +166,16 @@ export function createDesign(columns: readonly Float64Array[]): Design | null {
   const inverse = invertGram(columns);
   if (inverse === null) return null;
   const n = columns.length;
-  const solver = columns.map((_, i) =>
-    weightedSum(columns, inverse.subarray((2 * i + 1) * n, (2 * i + 2) * n)),
-  );
+  const solver = columns.map((_, i) => weightedSum(columns, inverse, (2 * i + 1) * n));
   return { columns, solver, lastVariance: inverse.at(-1) ?? 0, rows };
 }
 
 /** Coefficients of the ordinary least squares fit. */
-export const fitCoefficients = ({ solver }: Design, y: Float64Array): number[] =>
-  solver.map((row) => dot(row, y));
+export function fitCoefficients({ solver }: Design, y: Float64Array): Float64Array {
+  const coefficients = new Float64Array(solver.length);
+  for (let i = 0; i < coefficients.length; i += 1) coefficients[i] = dot(solver[i] ?? y, y);
+  return coefficients;
+}
 
 /** One coefficient of that fit. */
 export const fitCoefficient = ({ solver }: Design, y: Float64Array, index: number): number => {
@@ -185,7 +186,7 @@ export const fitCoefficient = ({ solver }: Design, y: Float64Array, index: numbe
 export function residualSumOfSquares(
   { columns, rows }: Design,
   y: Float64Array,
-  coefficients: readonly number[],
+  coefficients: Float64Array,
 ): number {
   let squares = 0;
   for (let t = 0; t < rows; t += 1) {
@@ -202,13 +203,15 @@ export function residualSumOfSquares(
 export function lastStandardError(
   design: Design,
   y: Float64Array,
-  coefficients: readonly number[],
+  coefficients: Float64Array,
   lags: number,
 ): number {
   const { rows, columns } = design;
-  const weights = design.solver.at(-1) ?? [];
-  // A plain array is allocated in the young generation. The memory of a typed array of this size is not.
-  const scores: number[] = [];
+  const weights = design.solver.at(-1) ?? y;
+  // The latest scores, newest first, and for each lag the sum of the products of two scores. A list of all scores was a
+  // fifth of the garbage of an evaluation.
+  const latest = new Float64Array(lags);
+  const products = new Float64Array(lags);
   let squares = 0;
   let variance = 0;
   for (let t = 0; t < rows; t += 1) {
@@ -216,13 +219,12 @@ export function lastStandardError(
     const score = residual * (weights[t] ?? 0);
     squares += residual * residual;
     variance += score * score;
-    scores.push(score);
+    for (let i = lags - 1; i >= 0; i -= 1) {
+      products[i] = (products[i] ?? 0) + score * (latest[i] ?? 0);
+      latest[i] = i === 0 ? score : (latest[i - 1] ?? 0);
+    }
   }
-  for (let lag = 1; lag <= lags; lag += 1) {
-    let sum = 0;
-    for (let t = lag; t < rows; t += 1) sum += (scores[t] ?? 0) * (scores[t - lag] ?? 0);
-    variance += 2 * (1 - lag / (lags + 1)) * sum;
-  }
+  for (let lag = 1; lag <= lags; lag += 1) variance += 2 * (1 - lag / (lags + 1)) * (products[lag - 1] ?? 0);
   const classical = (squares / Math.max(1, rows - columns.length)) * design.lastVariance;
   return Math.sqrt(Math.max(variance, classical, 0));
 }
@@ -239,19 +241,24 @@ export function student995(degreesOfFreedom: number): number {
   );
 }
 
-function weightedSum(columns: readonly Float64Array[], weights: Float64Array): Float64Array {
+/** The weights start at `from`. */
+function weightedSum(columns: readonly Float64Array[], weights: Float64Array, from: number): Float64Array {
   const sums = new Float64Array(columns[0]?.length ?? 0);
   for (let j = 0; j < columns.length; j += 1) {
     const column = columns[j] ?? sums;
-    const weight = weights[j] ?? 0;
+    const weight = weights[from + j] ?? 0;
     for (let t = 0; t < sums.length; t += 1) sums[t] = (sums[t] ?? 0) + weight * (column[t] ?? 0);
   }
   return sums;
 }
 
-function fittedAt(columns: readonly Float64Array[], coefficients: readonly number[], row: number): number {
+function fittedAt(columns: readonly Float64Array[], coefficients: Float64Array, row: number): number {
   let sum = 0;
-  for (let j = 0; j < columns.length; j += 1) sum += (coefficients[j] ?? 0) * (columns[j]?.[row] ?? 0);
+  for (let j = 0; j < columns.length; j += 1) {
+    // `columns[j]?.[row]` may be undefined, so V8 would allocate a number for each value.
+    const column = columns[j] ?? coefficients;
+    sum += (coefficients[j] ?? 0) * (column[row] ?? 0);
+  }
   return sum;
 }
 

@@ -122,7 +122,10 @@ test('least squares with one and with two regressors beside the constant', () =>
   const [constant, trend] = fitCoefficients(alone, VALUES);
   expect(constant).toBeCloseTo(39.76470588235298, 9);
   expect(trend).toBeCloseTo(41.4705882352941, 9);
-  expect(residualSumOfSquares(alone, VALUES, [constant ?? 0, trend ?? 0])).toBeCloseTo(763.1764705882356, 8);
+  expect(residualSumOfSquares(alone, VALUES, Float64Array.of(constant ?? 0, trend ?? 0))).toBeCloseTo(
+    763.1764705882356,
+    8,
+  );
 
   const deviation = standardDeviation(CONNECTIONS);
   const scaled = CONNECTIONS.map((count) => (count - mean(CONNECTIONS)) / deviation);
