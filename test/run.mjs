@@ -9,8 +9,11 @@ import { coverageArguments, formatCoverage, readCoverage } from './tools/coverag
 const strict = process.env.CI === 'true';
 /** Ends a run that hangs. A slow machine needs less. */
 const JEST_LIMIT_MS = 45 * 60_000;
-/** With one worker Jest runs all files in its own process. Its heap then exceeds what the agent lets the inspector walk. */
-const IN_WORKERS = ['--maxWorkers=2', '--workerIdleMemoryLimit=400MB'];
+/**
+ * Without a memory limit, Jest runs the files of a single worker in its own process. Its heap then exceeds what the agent lets
+ * the inspector walk.
+ */
+const IN_WORKERS = '--workerIdleMemoryLimit=400MB';
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const notes = [];
 const startedMs = Date.now();
@@ -97,9 +100,10 @@ async function main() {
   await step('language, types, lint, format', () =>
     run(process.execPath, [join('test', 'tools', 'check.mjs'), '--static']),
   );
-  await jest(['unit'], (folder) => [...coverageArguments(folder), ...IN_WORKERS], checkCoverage);
+  await jest(['unit'], (folder) => [...coverageArguments(folder), '--maxWorkers=2', IN_WORKERS], checkCoverage);
   reportComponents(await components);
-  await jest(['integration', 'e2e'], () => ['--maxWorkers=2']);
+  // One file at a time: a server, its clients and the child processes of the agent need both cores of a small machine.
+  await jest(['integration', 'e2e'], () => ['--maxWorkers=1', IN_WORKERS]);
 }
 
 function reportComponents(output) {

@@ -95,6 +95,13 @@ const untilCounting = (context) =>
 
 const codesIn = (log) => [...new Set(log.match(/WSGUARD_[A-Z_]+(?=")/g) ?? [])];
 
+/** A part that is in its back-off, or that waits for a quiet moment, meets the fault later. */
+async function becomesTrue(condition) {
+  const startMs = Date.now();
+  while (!condition() && Date.now() - startMs < RECOVERY_MS) await pause(100);
+  return condition();
+}
+
 async function runFault(context, name, faultMs) {
   const fault = FAULTS[name];
   const because = fault.needs?.(context) ?? null;
@@ -104,11 +111,11 @@ async function runFault(context, name, faultMs) {
   if (fault.stopsChurn) await Promise.all(context.loads.map((load) => load.stopChurn()));
   const began = await fault.begin(context);
   await pause(faultMs);
+  const isHit = await becomesTrue(() => fault.isHit?.(context, began) ?? true);
   const ended = await fault.end(context);
   for (const load of context.loads) load.isChurnOn = true;
   const samples = (await metric(context.page, 'wsguard_agent_samples_total')) ?? 0;
   const endedMs = Date.now();
-  const isHit = fault.isHit?.(context, began) ?? true;
   let backAfterMs = null;
   while (backAfterMs === null && Date.now() - endedMs < RECOVERY_MS) {
     const isBack = (fault.isBack?.(context) ?? true) && (await isCounting(context, samples));

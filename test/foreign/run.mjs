@@ -14,7 +14,7 @@ const MAX_RUN_MS = 300_000;
 /** A run with the agent hangs when it takes this many times longer than the run without it, and a minute more. */
 const MAX_SLOWDOWN = 3;
 /** A difference counts when this many pairs of runs have it. */
-const MAX_PAIRS = 3;
+const MAX_PAIRS = 5;
 
 /** Runs a command in a shell, in a process group of its own. */
 function runOnce(folder, command, env, limitMs) {
