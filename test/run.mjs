@@ -100,7 +100,11 @@ async function main() {
   await step('language, types, lint, format', () =>
     run(process.execPath, [join('test', 'tools', 'check.mjs'), '--static']),
   );
-  await jest(['unit'], (folder) => [...coverageArguments(folder), '--maxWorkers=2', IN_WORKERS], checkCoverage);
+  await jest(
+    ['unit'],
+    (folder) => [...coverageArguments(folder), '--maxWorkers=2', IN_WORKERS],
+    checkCoverage,
+  );
   reportComponents(await components);
   // One file at a time: a server, its clients and the child processes of the agent need both cores of a small machine.
   await jest(['integration', 'e2e'], () => ['--maxWorkers=1', IN_WORKERS]);
