@@ -35,7 +35,7 @@ export class OpenAlert {
   #alert: Alert;
   #isRestored: boolean;
   #lastFoundMs: number;
-  #also: readonly AlsoRow[];
+  readonly #also: AlsoRow[];
   /** Value of the first evidence in the latest transition. */
   #reportedValue: number;
 
@@ -82,7 +82,8 @@ export class OpenAlert {
   }
 
   isAbout(finding: Source): boolean {
-    return !this.#isRestored && findingKey(this.#alert) === findingKey(finding);
+    const { kind, subject } = this.#alert;
+    return !this.#isRestored && kind === finding.kind && subject === finding.subject;
   }
 
   /** Whether a leak alert has a finding in `also`. */
@@ -111,7 +112,8 @@ export class OpenAlert {
     if (finding.family === 'leak') this.#lastFoundMs = nowMs;
     const index = this.#rowOf(finding);
     const row = { kind: finding.kind, subject: finding.subject, because: finding.title };
-    this.#also = index < 0 ? [...this.#also, row] : this.#also.with(index, row);
+    if (index < 0) this.#also.push(row);
+    else this.#also[index] = row;
     return index < 0;
   }
 

@@ -10,6 +10,7 @@ import {
   visitSeries,
   zeroIfMissing,
   type Column,
+  type FixedRow,
   type Series,
   type SeriesColumn,
   type SeriesType,
@@ -128,10 +129,7 @@ export class History {
     else if (sample.atMs - last.atMs > this.#gapMs() || sample.marks.includes('clock-jump'))
       this.#clearCounts(sample.atMs);
     const row = rowOf(sample);
-    this.#addConnections(
-      row.get('responsive') ?? Number.NaN,
-      Math.max(0, sample.atMs - (last?.atMs ?? sample.atMs)),
-    );
+    this.#addConnections(row.responsive, Math.max(0, sample.atMs - (last?.atMs ?? sample.atMs)));
     this.#last = sample;
     this.#nowMs = sample.atMs;
     if (sample.marks.includes('snapshot')) {
@@ -142,35 +140,43 @@ export class History {
       connectionMs: this.#connectionMs,
       meanResponsive: this.#meanResponsive,
     });
-    this.#maxLoopP99Ms = Math.max(zeroIfMissing(this.#maxLoopP99Ms), zeroIfMissing(row.get('loopP99Ms')));
+    this.#maxLoopP99Ms = Math.max(zeroIfMissing(this.#maxLoopP99Ms), zeroIfMissing(row.loopP99Ms));
     return this.#completeRow(sample, row);
   }
 
-  #completeRow(sample: Sample, row: Map<Column, number>): boolean {
+  #completeRow(sample: Sample, row: FixedRow): boolean {
     const rowNumber = Math.floor(sample.atMs / ROW_MS);
     if (rowNumber <= this.#rowNumber) return false;
     this.#rowNumber = rowNumber;
-    if (sample.loop !== null) row.set('loopP99Ms', this.#maxLoopP99Ms);
+    const fixed = {
+      ...row,
+      loopP99Ms: sample.loop === null ? row.loopP99Ms : this.#maxLoopP99Ms,
+      // A snapshot stops the event loop, so pongs arrive late for a while.
+      unresponsive: sample.atMs < this.#pausedUntilMs ? Number.NaN : row.unresponsive,
+    };
     this.#maxLoopP99Ms = Number.NaN;
-    // A snapshot stops the event loop, so pongs arrive late for a while.
-    if (sample.atMs < this.#pausedUntilMs) row.delete('unresponsive');
+    const columns = Object.keys(fixed) as Column[];
+    // V8 stores the numbers of this array without objects; it does not do so for those of `Object.values`.
+    const values: number[] = [];
+    for (const value of Object.values(fixed)) values.push(value);
     let position = 0;
     visitSeries(sample, (type, reading, value, event) => {
-      row.set(this.#seriesAt(position, type, reading, event).column, validCount(value));
+      columns.push(this.#seriesAt(position, type, reading, event).column);
+      values.push(validCount(value));
       position += 1;
     });
-    this.#window.append(sample.atMs, row);
+    this.#window.append(sample.atMs, columns, values);
     this.#postGcHeaps = withSurvivors(this.#postGcHeaps, sample.atMs, row);
     this.#coarse = withCoarsePoint(this.#coarse, sample.atMs, row);
-    this.#appendLongTerm(sample.atMs, row);
+    this.#appendLongTerm(sample.atMs, columns, values);
     return true;
   }
 
-  #appendLongTerm(atMs: number, row: ReadonlyMap<Column, number>): void {
+  #appendLongTerm(atMs: number, columns: readonly Column[], values: readonly number[]): void {
     const rowNumber = Math.floor(atMs / LONG_TERM_ROW_MS);
     if (rowNumber === Math.floor((this.#longTerm?.nowMs ?? Number.NEGATIVE_INFINITY) / LONG_TERM_ROW_MS))
       return;
-    this.#longTermWindow.append(atMs, row);
+    this.#longTermWindow.append(atMs, columns, values);
     this.#longTerm = {
       window: this.#longTermWindow,
       nowMs: atMs,
@@ -236,21 +242,16 @@ const isRestart = (last: Sample, next: Sample): boolean =>
 function withCoarsePoint(
   points: readonly CoarsePoint[],
   atMs: number,
-  row: ReadonlyMap<Column, number>,
+  row: FixedRow,
 ): readonly CoarsePoint[] {
   const last = points.at(-1);
   if (last !== undefined && atMs - last.atMs < COARSE_MS) return points;
   const point: CoarsePoint = {
     atMs,
-    responsive: row.get('responsive') ?? Number.NaN,
-    openedTotal: row.get('openedTotal') ?? Number.NaN,
-    closedTotal: row.get('closedTotal') ?? Number.NaN,
-    usedBytes: usedBytesOf(row),
+    responsive: row.responsive,
+    openedTotal: row.openedTotal,
+    closedTotal: row.closedTotal,
+    usedBytes: Number.isNaN(row.containerUsedBytes) ? row.rssBytes : row.containerUsedBytes,
   };
   return [...points, point].slice(-MAX_COARSE_POINTS);
-}
-
-function usedBytesOf(row: ReadonlyMap<Column, number>): number {
-  const used = row.get('containerUsedBytes') ?? Number.NaN;
-  return Number.isNaN(used) ? (row.get('rssBytes') ?? Number.NaN) : used;
 }

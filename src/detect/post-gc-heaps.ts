@@ -1,7 +1,7 @@
 /** The sizes of the heap right after major GCs, as an immutable list that grows with the samples. */
 
 import type { Sample } from '../types/index.ts';
-import { validCount, zeroIfMissing, type Column } from './sample-row.ts';
+import { validCount, zeroIfMissing, type FixedRow } from './sample-row.ts';
 
 /** More than a day at the usual rate of 0 to 6 major GCs per hour. */
 const MAX_POINTS = 200;
@@ -37,7 +37,7 @@ type Points = readonly PostGcHeap[];
 export function withPostGcHeap(
   points: Points,
   sample: Sample,
-  row: ReadonlyMap<Column, number>,
+  row: FixedRow,
   { connectionMs, meanResponsive }: Pick<PostGcHeap, 'connectionMs' | 'meanResponsive'>,
 ): Points {
   const { floor } = sample.gc;
@@ -46,11 +46,11 @@ export function withPostGcHeap(
   const point: PostGcHeap = {
     atMs: floor.atMs,
     bytes,
-    responsive: row.get('responsive') ?? Number.NaN,
+    responsive: row.responsive,
     meanResponsive,
     connectionMs,
-    closedTotal: row.get('closedTotal') ?? Number.NaN,
-    externalBytes: row.get('externalBytes') ?? Number.NaN,
+    closedTotal: row.closedTotal,
+    externalBytes: row.externalBytes,
     nativeBytes: nativeBytesOf(row),
     survivors: null,
     closedBefore: Number.NaN,
@@ -61,18 +61,17 @@ export function withPostGcHeap(
 }
 
 /** Completes recent points with the closed connections that survived, once finalizers have run. */
-export function withSurvivors(points: Points, nowMs: number, row: ReadonlyMap<Column, number>): Points {
+export function withSurvivors(points: Points, nowMs: number, row: FixedRow): Points {
   let completed = points;
   for (let index = Math.max(0, points.length - MAX_INCOMPLETE); index < points.length; index += 1) {
     const point = points[index];
     if (point === undefined || point.survivors !== null || nowMs - point.atMs < FINALIZERS_MS) continue;
-    const closedSince = Math.max(0, zeroIfMissing(row.get('closedTotal')) - zeroIfMissing(point.closedTotal));
-    const uncollected = Math.max(0, (row.get('uncollected') ?? Number.NaN) - closedSince);
-    const retained = row.get('retained') ?? Number.NaN;
-    const isRetainedKnown = !Number.isNaN(retained);
+    const closedSince = Math.max(0, zeroIfMissing(row.closedTotal) - zeroIfMissing(point.closedTotal));
+    const uncollected = Math.max(0, row.uncollected - closedSince);
+    const isRetainedKnown = !Number.isNaN(row.retained);
     completed = completed.with(index, {
       ...point,
-      survivors: isRetainedKnown ? retained : uncollected,
+      survivors: isRetainedKnown ? row.retained : uncollected,
       // A retained connection survived two major GCs, so it closed before the previous one.
       closedBefore: isRetainedKnown ? zeroIfMissing(points[index - 1]?.closedTotal) : point.closedTotal,
     });
@@ -80,7 +79,5 @@ export function withSurvivors(points: Points, nowMs: number, row: ReadonlyMap<Co
   return completed;
 }
 
-const nativeBytesOf = (row: ReadonlyMap<Column, number>): number =>
-  (row.get('rssBytes') ?? Number.NaN) -
-  zeroIfMissing(row.get('heapTotalBytes')) -
-  zeroIfMissing(row.get('externalBytes'));
+const nativeBytesOf = ({ rssBytes, heapTotalBytes, externalBytes }: FixedRow): number =>
+  rssBytes - zeroIfMissing(heapTotalBytes) - zeroIfMissing(externalBytes);

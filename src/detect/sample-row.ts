@@ -1,4 +1,4 @@
-/** `rowOf` turns a sample into a row of the window: one number for each column. */
+/** `rowOf` and `visitSeries` turn a sample into a row of the window: one number for each column. */
 
 import { RESOURCE_TYPES } from '../types/sample.ts';
 import type { RegistryReading, Sample, Source } from '../types/index.ts';
@@ -87,36 +87,35 @@ export const unprobedConnections = ({ suspicionProbes }: Sample['connections']):
 export const coversAllConnections = (connections: Sample['connections']): boolean =>
   !(unprobedConnections(connections) > MAX_UNPROBED_SHARE * totalOf(connections.active));
 
+export type FixedRow = Readonly<Record<FixedColumn, number>>;
+
 /** The fixed columns of a sample. */
-export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sample): Map<Column, number> {
+export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sample): FixedRow {
   const active = totalOf(connections.active);
   const unresponsive = validCount(connections.unanswering);
-  return new Map<FixedColumn, number>([
-    ['connections', active],
-    ['unresponsive', coversAllConnections(connections) ? unresponsive : Number.NaN],
-    ['responsive', Math.max(0, active - zeroIfMissing(unresponsive))],
-    ['openedTotal', totalOf(connections.openedTotal)],
-    ['closedTotal', totalOf(connections.closedTotal)],
-    ['uncollected', validCount(connections.uncollected)],
-    ['retained', validCount(connections.retained)],
-    ['sendBufferBytes', validCount(connections.sendBufferBytes)],
-    ['slow', validCount(connections.slow)],
-    ['oldSpaceBytes', validCount(memory.oldSpaceBytes)],
-    ['heapTotalBytes', validCount(memory.heapTotalBytes)],
-    ['rssBytes', validCount(memory.rssBytes)],
-    ['containerUsedBytes', validCount(limits.containerUsedBytes)],
+  return {
+    connections: active,
+    unresponsive: coversAllConnections(connections) ? unresponsive : Number.NaN,
+    responsive: Math.max(0, active - zeroIfMissing(unresponsive)),
+    openedTotal: totalOf(connections.openedTotal),
+    closedTotal: totalOf(connections.closedTotal),
+    uncollected: validCount(connections.uncollected),
+    retained: validCount(connections.retained),
+    sendBufferBytes: validCount(connections.sendBufferBytes),
+    slow: validCount(connections.slow),
+    oldSpaceBytes: validCount(memory.oldSpaceBytes),
+    heapTotalBytes: validCount(memory.heapTotalBytes),
+    rssBytes: validCount(memory.rssBytes),
+    containerUsedBytes: validCount(limits.containerUsedBytes),
     // `external` misses the memory of some ArrayBuffers, and `arrayBuffers` misses other external memory.
-    [
-      'externalBytes',
-      Math.max(
-        zeroIfMissing(validCount(memory.externalBytes)),
-        zeroIfMissing(validCount(memory.arrayBuffersBytes)),
-      ),
-    ],
-    ['majorGcTotal', validCount(gc.majorTotal)],
-    ['loopP99Ms', validCount(loop?.delayP99Ms)],
-    ['descriptors', validCount(descriptors?.open)],
-  ]);
+    externalBytes: Math.max(
+      zeroIfMissing(validCount(memory.externalBytes)),
+      zeroIfMissing(validCount(memory.arrayBuffersBytes)),
+    ),
+    majorGcTotal: validCount(gc.majorTotal),
+    loopP99Ms: validCount(loop?.delayP99Ms),
+    descriptors: validCount(descriptors?.open),
+  };
 }
 
 const registryType = ({ areConnections, hasLastEventTime, isBounded }: RegistryReading): SeriesType => {

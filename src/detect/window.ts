@@ -12,8 +12,8 @@ interface Values {
   readonly offset: number;
   /** The latest views of the numbers, by their first row. A view costs more than the sums over it. */
   readonly views: Map<number, Float64Array>;
-  /** Rows since the last number. A column without any number in the window makes room for another. */
-  missingRows: number;
+  /** The latest append with a number. A column without any number in the window makes room for another. */
+  lastAppend: number;
 }
 
 export class Window {
@@ -29,6 +29,7 @@ export class Window {
   readonly #freeOffsets: number[] = [];
   readonly #columns = new Map<Column, Values>();
   #rows = 0;
+  #appends = 0;
   #droppedValues = 0;
 
   constructor(capacity: number, maxColumns: number) {
@@ -48,22 +49,34 @@ export class Window {
     return this.#droppedValues;
   }
 
-  append(timeMs: number, row: ReadonlyMap<Column, number>): void {
+  /** `values[i]` is the number of `columns[i]`. The other columns have none in this row. */
+  append(timeMs: number, columns: readonly Column[], values: readonly number[]): void {
     if (this.#rows === this.#capacity) this.#dropFirstRow();
     const index = this.#rows;
     this.#times[index] = timeMs;
     this.#rows += 1;
-    let matched = 0;
-    for (const [column, values] of this.#columns) {
-      const given = row.get(column);
-      if (given !== undefined) matched += 1;
-      const value = given ?? Number.NaN;
-      this.#numbers[values.offset + index] = value;
-      values.missingRows = Number.isNaN(value) ? values.missingRows + 1 : 0;
-      if (values.missingRows >= this.#capacity) this.#removeColumn(column, values);
+    this.#appends += 1;
+    for (let cell = index; cell < this.#numbers.length; cell += this.#capacity)
+      this.#numbers[cell] = Number.NaN;
+    let isComplete = true;
+    for (let i = 0; i < columns.length; i += 1) {
+      const column = this.#columns.get(columns[i]!);
+      if (column === undefined) isComplete = false;
+      else this.#setLast(column, values[i]!);
     }
-    if (matched === row.size) return;
-    for (const [column, value] of row) if (!this.#columns.has(column)) this.#addColumn(column, index, value);
+    if (isComplete) return;
+    this.#removeEmptyColumns();
+    // A column can be in a row more than once, so it may be there by now.
+    for (const [i, name] of columns.entries()) {
+      const column = this.#columns.get(name) ?? this.#addColumn(name);
+      if (column === null) this.#droppedValues += 1;
+      else this.#setLast(column, values[i]!);
+    }
+  }
+
+  #setLast(column: Values, value: number): void {
+    this.#numbers[column.offset + this.#rows - 1] = value;
+    if (!Number.isNaN(value)) column.lastAppend = this.#appends;
   }
 
   /** A view of the times; valid until the next `append`. */
@@ -119,17 +132,16 @@ export class Window {
     this.#freeOffsets.length = 0;
   }
 
-  #addColumn(column: Column, row: number, value: number): void {
-    if (this.#columns.size >= this.#maxColumns) {
-      this.#droppedValues += 1;
-      return;
-    }
+  /** Null when the window has its maximum of columns. */
+  #addColumn(column: Column): Values | null {
+    if (this.#columns.size >= this.#maxColumns) return null;
     // A removed column leaves its place; without one, the places are taken in order.
     const offset = this.#freeOffsets.pop() ?? this.#columns.size * this.#capacity;
     if (offset === this.#numbers.length) this.#growBuffer();
     this.#numbers.fill(Number.NaN, offset, offset + this.#capacity);
-    this.#numbers[offset + row] = value;
-    this.#columns.set(column, { offset, views: new Map(), missingRows: 0 });
+    const values = { offset, views: new Map(), lastAppend: this.#appends };
+    this.#columns.set(column, values);
+    return values;
   }
 
   #growBuffer(): void {
@@ -139,9 +151,12 @@ export class Window {
     for (const { views } of this.#columns.values()) views.clear();
   }
 
-  #removeColumn(column: Column, { offset }: Values): void {
-    this.#columns.delete(column);
-    this.#freeOffsets.push(offset);
+  #removeEmptyColumns(): void {
+    for (const [column, { offset, lastAppend }] of this.#columns) {
+      if (this.#appends - lastAppend < this.#capacity) continue;
+      this.#columns.delete(column);
+      this.#freeOffsets.push(offset);
+    }
   }
 
   #dropFirstRow(): void {
