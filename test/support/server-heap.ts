@@ -116,11 +116,20 @@ export class ServerHeap {
     return node;
   }
 
-  /** Promises, each of which waits for the one before: `tail = tail.then(...)`. Returns the first. */
-  promiseQueue(key: string, length: number): number {
+  /**
+   * Promises, each of which waits for the one before: `tail = tail.then(...)`. Returns the first. `variables`: what the
+   * functions that wait refer to; -1 for nothing.
+   */
+  promiseQueue(key: string, length: number, variables: readonly number[] = []): number {
     const promises = Array.from({ length }, (_, index) => this.node(`${key} ${index}`, 'object', 'Promise'));
     promises.slice(1).forEach((next, index) => {
       const reaction = this.#reaction(`${key} reaction ${index}`);
+      const variable = variables[index + 1] ?? -1;
+      if (variable >= 0) {
+        const handler = { name: 'deliver', file: FILE, line: 5 };
+        const closure = this.closure(`${key} handler ${index}`, handler, { variable });
+        this.#builder.edge(reaction, 'internal', 'fulfill_handler', closure);
+      }
       this.#builder
         .edge(promises[index]!, 'internal', 'reactions_or_result', reaction)
         .edge(reaction, 'internal', 'promise_or_capability', next);

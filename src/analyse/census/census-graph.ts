@@ -27,8 +27,11 @@ const PROMISE_REACTION = 'system / PromiseReaction';
 export const isReaction = (heap: Heap, node: number | undefined): boolean =>
   node !== undefined && nodeText(heap, node) === PROMISE_REACTION;
 
+export const isPromise = (heap: Heap, node: number): boolean =>
+  heap.nodeType[node] === OBJECT && nodeText(heap, node) === PROMISE;
+
 export const isPromiseChain = (heap: Heap, { head }: ObjectChain): boolean =>
-  nodeText(heap, head) === PROMISE || isReaction(heap, head);
+  isPromise(heap, head) || isReaction(heap, head);
 
 export interface CensusGraph {
   /** Its dominator tree is empty, and `incoming` has only the edges that name an object. */

@@ -1,5 +1,14 @@
-/** How many entries of a container lead to a closed connection, and how many to an open one. */
-import { EDGE, EDGE_TYPE_MASK, NODE, edgeText, isBoundValue } from '../graph/heap.ts';
+/**
+ * `EntryConnections`: how many entries of a container lead to a closed connection, and how many to an open one.
+ *
+ * The shortest path from the root to a closed connection shows that the entries on it keep it in memory, however long the
+ * path is: from a function of rxjs to the socket are ten references and more. Where a shorter path leads past the
+ * container, the fields below the entry are searched too.
+ */
+import type { AcceptedSockets } from '../compare/connections.ts';
+import { pathParent } from '../graph/graph.ts';
+import type { Graph } from '../graph/graph.ts';
+import { EDGE, EDGE_TYPE_MASK, NODE, NONE, edgeText, findOddballs, isBoundValue } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { isModuleScope } from '../graph/retaining-path.ts';
 import { OPEN_SOCKET, objectState } from '../verdict/object-state.ts';
@@ -8,6 +17,8 @@ import type { StateContext } from '../verdict/object-state.ts';
 /** From a session object to the socket of its WebSocket (as in `verdict/example-entry.ts`). */
 const MAX_DEPTH = 4;
 const MAX_NODES = 60;
+/** The longest path of the checked servers, through GraphQL subscriptions, has 40 references. */
+const MAX_PATH = 200;
 
 export interface ConnectionsOfEntries {
   readonly sampled: number;
@@ -15,14 +26,78 @@ export interface ConnectionsOfEntries {
   readonly open: number;
 }
 
-export function connectionsOf(context: StateContext, entries: readonly number[]): ConnectionsOfEntries {
-  let [closed, open] = [0, 0];
-  for (const entry of entries) {
-    const state = connectionBelow(context, entry);
-    if (state === 'closed') closed += 1;
-    else if (state === 'open') open += 1;
+/** Each link of a chain leads to the links after it. The tests tell those from what the link refers to itself. */
+export interface LinkTest {
+  readonly isLink: (node: number) => boolean;
+  /** A promise belongs to the function that settles it. */
+  readonly isPart: (node: number) => boolean;
+}
+
+export class EntryConnections {
+  readonly #graph: Pick<Graph, 'heap' | 'paths'>;
+  readonly #context: StateContext;
+  /** 1 for the nodes on the shortest path to a closed connection. */
+  readonly #leadsToClosed: Uint8Array;
+
+  constructor(graph: Pick<Graph, 'heap' | 'paths'>, accepted: AcceptedSockets) {
+    this.#graph = graph;
+    this.#context = { heap: graph.heap, oddballs: findOddballs(graph.heap) };
+    this.#leadsToClosed = markPaths(graph, accepted);
   }
-  return { sampled: entries.length, closed, open };
+
+  /** `links` is null for entries that do not lead to each other. */
+  of(entries: readonly number[], links: LinkTest | null): ConnectionsOfEntries {
+    let [closed, open] = [0, 0];
+    for (const entry of entries) {
+      const leadsToClosed =
+        links === null ? this.#leadsToClosed[entry] === 1 : this.#refersToClosed(entry, links);
+      const state = leadsToClosed ? 'closed' : connectionBelow(this.#context, entry);
+      if (state === 'closed') closed += 1;
+      else if (state === 'open') open += 1;
+    }
+    return { sampled: entries.length, closed, open };
+  }
+
+  /** The nodes from an entry to a closed connection on its shortest path; empty when there is none. */
+  pathBelow(entry: number): number[] {
+    const path: number[] = [];
+    for (let node = entry; node >= 0 && path.length < MAX_PATH; node = this.#nextToClosed(node))
+      path.push(node);
+    return path.length === 1 ? [] : path;
+  }
+
+  #nextToClosed(from: number): number {
+    const { heap, paths } = this.#graph;
+    for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge += 1) {
+      const to = heap.edgeTo[edge]!;
+      if (paths.edgeInto[to] === edge && this.#leadsToClosed[to] === 1) return to;
+    }
+    return -1;
+  }
+
+  #refersToClosed(from: number, links: LinkTest, isPart = false): boolean {
+    const { heap, paths } = this.#graph;
+    for (let edge = heap.firstEdge[from]!; edge < heap.firstEdge[from + 1]!; edge += 1) {
+      const to = heap.edgeTo[edge]!;
+      if (paths.edgeInto[to] !== edge || this.#leadsToClosed[to] === 0 || links.isLink(to)) continue;
+      if (!links.isPart(to) || (!isPart && this.#refersToClosed(to, links, true))) return true;
+    }
+    return false;
+  }
+}
+
+/** Each step marks a node or ends a path, so the work is bounded by the number of nodes. */
+function markPaths(
+  { heap, paths }: Pick<Graph, 'heap' | 'paths'>,
+  { nodes, isClosed }: AcceptedSockets,
+): Uint8Array {
+  const marks = new Uint8Array(heap.nodeCount);
+  for (const [index, socket] of nodes.entries()) {
+    if (isClosed[index] !== 1) continue;
+    for (let node = socket; node !== NONE && marks[node] === 0; node = pathParent(heap, paths, node))
+      marks[node] = 1;
+  }
+  return marks;
 }
 
 function connectionBelow(context: StateContext, entry: number): 'closed' | 'open' | 'none' {

@@ -10,23 +10,24 @@ import { findAcceptedSockets } from '../compare/connections.ts';
 import { entriesOf } from '../compare/containers.ts';
 import { listenersOf, timerDurationMs } from '../compare/groups.ts';
 import type { GrowthGroup } from '../compare/groups.ts';
-import { NODE, className, edgeTarget, findOddballs } from '../graph/heap.ts';
+import { NODE, className, edgeTarget } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 import { pathText, stepsTo } from '../graph/retaining-path.ts';
-import type { CodePosition } from '../graph/scripts.ts';
+import { isPackageFile, type CodePosition } from '../graph/scripts.ts';
 import { isNull } from '../verdict/object-state.ts';
 import { findCreator } from '../locate/creator.ts';
 import type { CreatorSearch } from '../locate/creator.ts';
-import { findOwner, locate } from '../locate/locate.ts';
+import { findOwner, locate, type LocateRequest } from '../locate/locate.ts';
 import { findOpeningCall } from '../locate/opening-call.ts';
 import { toLocation } from '../locate/sources.ts';
 import type { Sources } from '../locate/sources.ts';
 import { buildCensusGraph, isPromiseChain, isReaction } from './census-graph.ts';
 import type { CensusGraph } from './census-graph.ts';
-import { connectionsOf } from './closed-connections.ts';
-import type { ConnectionsOfEntries } from './closed-connections.ts';
+import { sampleLinks } from './chain-links.ts';
+import { EntryConnections, type ConnectionsOfEntries } from './closed-connections.ts';
 import { countContainers, countHandles } from './count-containers.ts';
 import { expectedGrowth, findRemoval } from './expected-growth.ts';
+import { applicationOnPaths } from './path-code.ts';
 import { Places } from './places.ts';
 import type { Place } from './places.ts';
 
@@ -75,7 +76,7 @@ export function takeContainerCensus(
   const described = new Set(grown.sort((a, b) => gained(b) - gained(a)).slice(0, MAX_DESCRIBED));
   const accepted = findAcceptedSockets(heap);
   const closed = accepted.isClosed.reduce((sum, each) => sum + each, 0);
-  const describe = describer(census, sources);
+  const describe = describer(census, sources, new EntryConnections(census.graph, accepted));
   return {
     schema: 'wsguard.census/1',
     nodes: heap.nodeCount,
@@ -196,38 +197,28 @@ const plainRow = (
 function describer(
   { graph }: CensusGraph,
   sources: Sources,
+  entryConnections: EntryConnections,
 ): (key: string, count: PlaceCount) => ContainerRow {
   const { heap } = graph;
-  const context = { heap, oddballs: findOddballs(heap) };
   return (key, count) => {
     const { node } = count.largest[0]!;
     const steps = stepsTo(heap, graph.paths, node);
     // Code can name a promise, but not the reactions that V8 keeps in it.
     while (count.type === 'Promises' && isReaction(heap, steps.at(-1)?.node)) steps.pop();
     const path = pathText(graph, steps);
-    const members = count.largest.map(({ node: each, entries }) => ({
-      node: each,
-      how: 'entries' as const,
-      gained: entries,
-      gainedBytes: 0,
-    }));
-    const group: GrowthGroup = {
-      key,
-      how: 'entries',
-      members,
-      steps,
-      path,
-      gained: count.entries,
-      gainedBytes: 0,
-    };
+    const group = groupOf(key, count, { steps, path });
     const listeners = LISTENER_LISTS.has(count.type)
       ? listenersOf(heap, count.type === 'List' ? { ...group, how: 'chain' } : group)
       : null;
     const type: CensusType = listeners === null ? count.type : 'Listeners';
-    const sample = count.sample ?? sampleOf(heap, count);
-    const connections = connectionsOf(context, sample);
+    const chain = sampleLinks(graph, { ...count.largest[0]!, type: count.type }, MAX_SAMPLE);
+    const sample = chain?.links ?? count.sample ?? sampleOf(heap, count);
+    const connections = entryConnections.of(sample, chain);
     const location = isLocated(count, type, connections)
-      ? locationOf(graph, sources, { group, type: type as SuspectType, sample })
+      ? locationOf(graph, sources, {
+          request: { group, type: type as SuspectType, sample },
+          onPath: connections.closed > 0 ? () => applicationOnPaths(graph, entryConnections, sample) : null,
+        })
       : null;
     const owner = findOwner(graph, steps);
     return {
@@ -246,6 +237,20 @@ function describer(
     };
   };
 }
+
+const groupOf = (
+  key: string,
+  { entries: gained, largest }: PlaceCount,
+  { steps, path }: Pick<GrowthGroup, 'steps' | 'path'>,
+): GrowthGroup => ({
+  key,
+  how: 'entries',
+  members: largest.map(({ node, entries }) => ({ node, how: 'entries', gained: entries, gainedBytes: 0 })),
+  steps,
+  path,
+  gained,
+  gainedBytes: 0,
+});
 
 /** An EventTarget keeps its listeners in a linked list. */
 const LISTENER_LISTS: ReadonlySet<CensusType> = new Set(['Array', 'Object', 'List']);
@@ -288,9 +293,7 @@ function nameOf(type: CensusType, placeKey: string, path: readonly string[]): st
 }
 
 /** Spread over the largest containers, because neighbours have the same age. */
-function sampleOf(heap: Heap, { largest, type }: PlaceCount): number[] {
-  if (type === 'List') return chainSample(heap, largest[0]!);
-  if (type === 'Promises') return [largest[0]!.node];
+function sampleOf(heap: Heap, { largest }: PlaceCount): number[] {
   const perContainer = Math.max(2, Math.floor(MAX_SAMPLE / largest.length));
   return largest.flatMap(({ node, entries }) => {
     const step = Math.max(1, Math.floor(entries / perContainer));
@@ -304,27 +307,6 @@ function sampleOf(heap: Heap, { largest, type }: PlaceCount): number[] {
     }
     return sample;
   });
-}
-
-function chainSample(heap: Heap, { node: head, entries }: { node: number; entries: number }): number[] {
-  const step = Math.max(1, Math.floor(entries / MAX_SAMPLE));
-  const sample: number[] = [];
-  let [previous, link] = [-1, head];
-  for (let index = 0; index < entries && link >= 0; index += 1) {
-    if (index % step === 0 && sample.length < MAX_SAMPLE) sample.push(link);
-    [previous, link] = [link, nextLink(heap, link, previous)];
-  }
-  return sample;
-}
-
-/** The next object of the same class, or -1. `previous` is what the links of a doubly linked list refer back to. */
-function nextLink({ firstEdge, edgeTo, nodeName, nodeType }: Heap, link: number, previous: number): number {
-  for (let edge = firstEdge[link]!; edge < firstEdge[link + 1]!; edge += 1) {
-    const to = edgeTo[edge]!;
-    const isSameClass = nodeName[to] === nodeName[link] && nodeType[to] === nodeType[link];
-    if (isSameClass && to !== previous && to !== link) return to;
-  }
-  return -1;
 }
 
 /**
@@ -349,14 +331,22 @@ function handleUserOf(
   return user === null ? null : findOpeningCall(sources, user, className(graph.heap, group.members[0]!.node));
 }
 
+interface LocationInputs {
+  readonly request: LocateRequest;
+  /** Code between the entries and their closed connections. */
+  readonly onPath: (() => CodePosition | null) | null;
+}
+
 function locationOf(
   graph: CensusGraph['graph'],
   sources: Sources,
-  request: { group: GrowthGroup; type: SuspectType; sample: readonly number[] },
+  { request, onPath }: LocationInputs,
 ): SourceLocation | null {
   const handleUser = request.type === 'Handles' ? handleUserOf(graph, sources, request) : null;
   const { position, creator } = locate(graph, null, sources, request);
-  const best = handleUser ?? position ?? creator;
+  const nearest = handleUser ?? position ?? creator;
+  const isOfApplication = nearest !== null && !isPackageFile(nearest.file);
+  const best = isOfApplication ? nearest : (onPath?.() ?? nearest);
   const isForeign = best === null || graph.scripts.isAgentFile(best.file);
   return isForeign ? null : toLocation(best, sources);
 }

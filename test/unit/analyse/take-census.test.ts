@@ -76,6 +76,53 @@ test.each(['this', 'an argument'])(
   },
 );
 
+/** `depth` objects, each a field of the one before, and the node at the end. Returns the first. */
+function nested(server: ServerHeap, key: string, { end, depth }: { end: number; depth: number }): number {
+  let first = end;
+  for (let level = 0; level < depth; level += 1)
+    first = server.object(`${key} level ${level}`, 'Object', { next: first });
+  return first;
+}
+
+test('an entry leads to its closed connection however many references are between them', () => {
+  const [, second] = takeTwo((server, count) => {
+    const entries = server
+      .sessions(count, false)
+      .map((end, index) => nested(server, `entry ${index}`, { end, depth: 12 }));
+    server.variable('clients', server.map('clients', entries));
+  });
+  expect(rowOf(second, 'clients Map')).toMatchObject({ entries: 240, sampled: 24, closed: 24 });
+});
+
+test('far closed connections that all entries share belong to one of them at most', () => {
+  const [, second] = takeTwo((server, count) => {
+    const end = server.array('sessions', server.sessions(count, false));
+    const hub = nested(server, 'hub', { end, depth: 6 });
+    const entries = Array.from({ length: count }, (_, index) =>
+      server.object(`entry ${index}`, 'Entry', { hub }),
+    );
+    server.variable('clients', server.map('clients', entries));
+  });
+  const row = rowOf(second, 'clients Map');
+  expect(row).toMatchObject({ entries: 240, sampled: 24 });
+  expect(row?.closed).toBeLessThanOrEqual(1);
+});
+
+test("without the application's code near the entries of a package, its code on the way to a connection is named", () => {
+  const file = '/app/node_modules/hub/hub.js';
+  const [, second] = takeTwo((server, count) => {
+    const entries = server.sessions(count, false).map((session, index) => {
+      const wait = server.closure(`wait ${index}`, { name: 'follow', file: FILE, line: 5 }, { session });
+      const far = nested(server, `entry ${index}`, { end: wait, depth: 40 });
+      return server.closure(`entry ${index}`, { name: 'push', file, line: 3 }, { far });
+    });
+    const topics = server.map('topics', entries);
+    server.variable('hub', server.closure('add', { name: 'add', file, line: 1 }, { topics }));
+  });
+  const row = second?.rows.find(({ entries, type }) => type === 'Map' && entries === 240);
+  expect(row).toMatchObject({ owner: 'package', closed: 24, location: { file: FILE, line: 5 } });
+});
+
 test('entries with open connections are told from closed ones', () => {
   const [, second] = takeTwo((server, count) =>
     server.variable('log', server.array('log', server.sessions(count, true))),
@@ -176,6 +223,22 @@ test('a queue of promises is one list, whose length is the number of promises', 
   expect(promises(second!)).toMatchObject([
     { name: 'promises that wait for clients', entries: 240, containers: 1 },
   ]);
+});
+
+test.each([
+  ['their own connections', 240, [24, 24]],
+  ['no connection but the last, to which the others lead', 1, [0, 1]],
+])('promises in a queue whose functions refer to %s', (_, connections, [least, most]) => {
+  const [, second] = takeTwo((server, count) => {
+    const sessions = server.sessions(count, false);
+    const refersTo = sessions.slice(-connections);
+    const handlers = [...Array<number>(count - refersTo.length).fill(-1), ...refersTo];
+    server.variable('clients', server.promiseQueue('delivery', count, handlers));
+  });
+  const row = second?.rows.find(({ type }) => type === 'Promises');
+  expect(row).toMatchObject({ entries: 240, sampled: 24 });
+  expect(row?.closed).toBeGreaterThanOrEqual(least!);
+  expect(row?.closed).toBeLessThanOrEqual(most!);
 });
 
 test('the linked list of an EventTarget is a list of listeners', () => {
