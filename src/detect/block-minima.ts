@@ -15,6 +15,8 @@ export interface BlockMinima {
   /** Every minimum is above the one before. */
   readonly keepsRising: boolean;
   readonly spanMs: number;
+  /** Pace of the rise. The lowest values of a rising series are the first ones of the blocks, so it took five blocks. */
+  readonly perMs: number;
 }
 
 interface BlockWindow {
@@ -48,5 +50,6 @@ export function blockMinima(
     lateShare: rise > 0 ? late / rise : 0,
     keepsRising: minima.every((value, i) => i === 0 || value > (minima[i - 1] ?? 0)),
     spanMs: windowMs,
+    perMs: rise / (((BLOCKS - 1) / BLOCKS) * windowMs),
   };
 }

@@ -52,6 +52,8 @@ const MAX_FALL = 0.25;
 const LAGS = 4;
 /** The window in sixths, each by its median. */
 const SIXTHS = 6;
+/** The rise is measured between the middles of the first and of the last sixth. */
+const SHARE_OF_RISE = (SIXTHS - 1) / SIXTHS;
 /** A sixth of the window has at most a sixth of 128 rows. */
 const MAX_ROWS_OF_MEDIAN = 64;
 /** Below these the connections do not vary enough to explain a count. */
@@ -226,7 +228,7 @@ export class CountWindow {
       answer,
       rise,
       now,
-      perHour: (rise / windowMs) * HOUR_MS,
+      perHour: (rise / (SHARE_OF_RISE * windowMs)) * HOUR_MS,
       perClosed: answer === 'ok' ? null : this.#perClosed(rise, changes, { first, last }),
       changes,
       uncertainty,
@@ -243,7 +245,7 @@ export class CountWindow {
     if (changes !== null && changes.closed >= MIN_CLOSED) return changes.leaked / changes.closed;
     const { closedTotal } = this.#connectionRows;
     const closed = (closedTotal[this.fromRow + last] ?? 0) - (closedTotal[this.fromRow + first] ?? 0);
-    return closed > 0 ? rise / closed : null;
+    return closed > 0 ? rise / (SHARE_OF_RISE * closed) : null;
   }
 
   #fitChanges(column: Column, hasGaps: boolean): ChangesFit | null {

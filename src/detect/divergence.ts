@@ -6,65 +6,93 @@ import type { Verdict } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { shapeOf } from './growth-shape.ts';
 import type { History } from './history.ts';
+import { LATE_SESSIONS, mayBeLateSessions } from './late-sessions.ts';
 import { roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
-import { isNearLimit, postGcTrend, type PostGcTrend } from './post-gc-trend.ts';
+import { isNearLimit, postGcTrend, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
 import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'divergence';
 const { majorGcs, fewMajorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
+const { largeHeapBytes, largeHeapMajorGcs, largeHeapRise } = LEAKS['heap-growth'].thresholds;
+/** Share of the rise by which a size may be below an earlier one: V8 does not find all garbage in each major GC. */
+const MAX_FALL = 0.1;
 
 export const divergence: Detector = {
   name: NAME,
   evaluate({ history, trend: wholeTrend }) {
     const recent = wholeTrend?.points ?? [];
     const flatFrom = startOfFlat(recent.map(({ responsive }) => responsive));
-    const points = recent.slice(flatFrom);
-    const trend = flatFrom === 0 ? wholeTrend : postGcTrend(points);
-    if (trend === null || points.length < fewMajorGcs.value || trend.spanMs < span.value)
-      return [tooFew(points.length)];
-    const rise = trend.lastBytes - (points[0]?.bytes ?? 0);
-    const minRise = riseShare.value * capacityOf(history);
-    const evidence = [
-      { name: 'rise_in_window', value: rise, unit: 'By', threshold: minRise, windowMs: trend.spanMs },
-      { name: 'responsive_connections', value: points.at(-1)?.responsive ?? 0, unit: 'connections' },
-    ];
-    const title =
-      `The post-GC heap rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} ` +
-      'while the connections stayed flat';
-    if (!(rise - explainedByConnections(points) >= minRise))
-      return [noFinding(NAME, 'ok', title, { evidence })];
-    if (!isSteady(points)) return [noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence })];
-    const doubt = shapeDoubt(points, trend) ?? trendDoubt(trend, history);
-    if (doubt !== null) {
-      const { answer, because, ...rest } = doubt;
-      return [noFinding(NAME, answer, `${title}, ${because}`, { evidence, ...rest })];
-    }
-    if (isLine(trend, history))
-      return [found(NAME, { kind: 'divergence', subject: 'memory', title, evidence })];
-    const missing = `${majorGcs.value} major GCs at a steady number of connections`;
-    const because = `${title}; a few tables that were loaded look the same`;
-    return [noFinding(NAME, 'inconclusive', because, { evidence, missing })];
+    const flatTrend = flatFrom === 0 ? wholeTrend : postGcTrend(recent.slice(flatFrom));
+    const trend = flatTrend === null ? null : sinceStartOfGrowth(flatTrend);
+    return trend === null || trend.points.length < fewMajorGcs.value || trend.spanMs < span.value
+      ? [tooFew(recent.length - flatFrom)]
+      : [verdictOn(trend, history)];
   },
 };
 
+function verdictOn(trend: PostGcTrend, history: History): Verdict {
+  const { points } = trend;
+  const rise = trend.lastBytes - (points[0]?.bytes ?? 0);
+  const minRise = minRiseOf(points, capacityOf(history));
+  const evidence = [
+    { name: 'rise_in_window', value: rise, unit: 'By', threshold: minRise, windowMs: trend.spanMs },
+    { name: 'responsive_connections', value: points.at(-1)?.responsive ?? 0, unit: 'connections' },
+  ];
+  const title =
+    `The post-GC heap rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} ` +
+    'while the connections stayed flat';
+  if (!(rise - explainedByConnections(points) >= minRise)) return noFinding(NAME, 'ok', title, { evidence });
+  if (!isSteady(points, rise)) return noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence });
+  const doubt = doubtOf(trend, history);
+  if (doubt !== null) {
+    const { answer, because, ...rest } = doubt;
+    return noFinding(NAME, answer, `${title}, ${because}`, { evidence, ...rest });
+  }
+  if (isLine(trend, rise, history))
+    return found(NAME, { kind: 'divergence', subject: 'memory', title, evidence });
+  const missing = `${majorGcs.value} major GCs at a steady number of connections`;
+  const because = `${title}; a few tables that were loaded look the same`;
+  return noFinding(NAME, 'inconclusive', because, { evidence, missing });
+}
+
+const doubtOf = (trend: PostGcTrend, history: History): TrendDoubt | null =>
+  shapeDoubt(trend) ??
+  trendDoubt(trend, history) ??
+  (mayBeLateSessions(trend.points, history) ? LATE_SESSIONS : null);
+
 /** The connections stayed flat, so the heap itself must be a line in time too. */
-function shapeDoubt(points: readonly PostGcHeap[], { spanMs }: PostGcTrend): TrendDoubt | null {
+function shapeDoubt({ points, spanMs }: PostGcTrend): TrendDoubt | null {
   const bytes = Float64Array.from(points, (point) => point.bytes);
   const timesMs = Float64Array.from(points, ({ atMs }) => atMs);
   const shape = shapeOf({ timesMs, bytes, perMs: ((bytes.at(-1) ?? 0) - (bytes[0] ?? 0)) / spanMs });
   return shape === null ? null : { answer: 'plateau', because: shape };
 }
 
-const isLine = (trend: PostGcTrend, history: History): boolean =>
-  trend.points.length >= majorGcs.value ||
+/** A share of the capacity, or in a heap of gigabytes, of the heap itself. */
+const minRiseOf = (points: readonly PostGcHeap[], capacity: number): number =>
+  Math.min(
+    riseShare.value * capacity,
+    Math.max(largeHeapBytes.value, largeHeapRise.value * (points[0]?.bytes ?? 0)),
+  );
+
+/** A small part of a heap of gigabytes needs more major GCs. */
+const isLine = (trend: PostGcTrend, rise: number, history: History): boolean =>
+  trend.points.length >=
+    (rise >= riseShare.value * capacityOf(history) ? majorGcs.value : largeHeapMajorGcs.value) ||
   isNearLimit(trend, capacityOf(history)) ||
   roseSteadily(history, trend.points);
 
 const capacityOf = ({ last }: History): number => last?.limits.heapCapacityBytes ?? Number.NaN;
 
-const isSteady = (points: readonly PostGcHeap[]): boolean =>
-  points.every((point, i) => i === 0 || point.bytes > (points[i - 1]?.bytes ?? 0));
+/** No size is below an earlier one by more than the noise of two major GCs. */
+function isSteady(points: readonly PostGcHeap[], rise: number): boolean {
+  let highest = 0;
+  return points.every(({ bytes }) => {
+    highest = Math.max(highest, bytes);
+    return bytes >= highest - MAX_FALL * rise;
+  });
+}
 
 const tooFew = (points: number): Verdict =>
   insufficientData(

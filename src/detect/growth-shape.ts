@@ -16,6 +16,9 @@ const MAX_BLOCKS = 12;
 const STILL_PACE = 0.2;
 /** Share of the time in which a line may stand still by noise: one of six major GCs, or two of a dozen (simulated). */
 const MAX_STILL = 0.19;
+/** More than this share of the rise within this share of the time is a load: a leak brings a tenth there. */
+const MAX_AT_ONCE = 0.4;
+const AT_ONCE_PART = 0.1;
 /** A parabola has three coefficients, and one more point shows an error. */
 const MIN_POINTS_OF_PARABOLA = 4;
 /** Standard errors by which a growth bends downwards. A line does so in one of 40 windows. */
@@ -35,11 +38,13 @@ export interface Curve {
 
 export const SLOWS_DOWN = 'but it slows down';
 export const STOOD_STILL = 'but it stood still in between';
+const CAME_AT_ONCE = 'but a large part of it came at once';
 
 /** The reason why a growth is not a line, as the end of a sentence. Null for a line. */
 export function shapeOf(curve: Curve): string | null {
   if (isSlowing(curve) || isBending(curve)) return SLOWS_DOWN;
-  return standsStill(curve) ? STOOD_STILL : null;
+  if (standsStill(curve)) return STOOD_STILL;
+  return cameAtOnce(curve) ? CAME_AT_ONCE : null;
 }
 
 /** Compares the paces of the last third and of the last step with those of the whole and of the first half. */
@@ -89,6 +94,15 @@ function standsStill({ timesMs, bytes, perMs }: Curve): boolean {
   }
   const spanMs = (blocks.at(-1)?.[0] ?? 0) - (blocks[0]?.[0] ?? 0);
   return stillMs > MAX_STILL * spanMs;
+}
+
+/** Whether much of the growth came between major GCs that are close to each other. */
+function cameAtOnce({ timesMs, bytes, perMs }: Curve): boolean {
+  const spanMs = (timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0);
+  return timesMs.some((timeMs, from) => {
+    const to = timesMs.findLastIndex((time) => time - timeMs <= AT_ONCE_PART * spanMs);
+    return (bytes[to] ?? 0) - (bytes[from] ?? 0) > MAX_AT_ONCE * perMs * spanMs;
+  });
 }
 
 /** The points, or the medians of blocks where there are many. */

@@ -61,6 +61,8 @@ interface Explanation {
 export interface HeapModel extends Explanation {
   /** The rise in standard errors. */
   readonly t: number;
+  /** Sum of squares that the model does not explain. */
+  readonly residuals: number;
   /** Other models that explain the heap as well. A leak must have the shape of one in each of them. */
   readonly alternatives: readonly Explanation[];
   /** Growth that slows down with time explains the heap as well as a leak does. */
@@ -72,20 +74,13 @@ export interface HeapModel extends Explanation {
 
 /** At least three points. */
 export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
-  const bytes = Float64Array.from(points, (point) => point.bytes);
-  const loads = [
-    loadOf(points, ({ responsive }) => responsive),
-    loadOf(points, ({ meanResponsive }) => meanResponsive),
-  ];
+  const bytes = bytesOf(points);
+  const loads = loadsOf(points);
   const connectionsVary = loads.some(({ varies }) => varies);
   const rose = loads.some((load) => load.rose);
   const progresses = progressesOf(points, rose);
   const canSeparate = connectionsVary && points.length >= MIN_POINTS_WITH_CONNECTIONS;
-  const fits = progresses.flatMap((progress) =>
-    canSeparate
-      ? loads.map(({ counts }) => fitWithConnections(bytes, counts, progress))
-      : [fitAlone(bytes, progress)],
-  );
+  const fits = progresses.flatMap((progress) => fitsOf(bytes, canSeparate ? loads : [], progress));
   // A perfectly straight line of connections has no fit: the whole rise is stated, and it may belong to them.
   const best = smallest(fits) ?? smallest(progresses.map((progress) => fitAlone(bytes, progress)));
   if (best === null) return null;
@@ -108,6 +103,34 @@ export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
     isConfounded: rose && !isSeparated && !growsFaster(points),
   };
 }
+
+/**
+ * Whether connections, and memory that follows these counts of something else, explain the heap as well as a model with these
+ * residuals.
+ */
+export function isExplainedBy(
+  counts: Float64Array,
+  points: readonly PostGcHeap[],
+  residuals: number,
+): boolean {
+  const rise = (counts.at(-1) ?? 0) - (counts[0] ?? 0);
+  if (!(rise > 0)) return false;
+  const shares = counts.map((count) => (count - (counts[0] ?? 0)) / rise);
+  const loads = loadsOf(points);
+  return fitsOf(bytesOf(points), loads.some(({ varies }) => varies) ? loads : [], {
+    shares,
+    isBent: true,
+  }).some((fit) => fit !== null && fit.riseBytes > 0 && fit.residuals <= residuals);
+}
+
+const bytesOf = (points: readonly PostGcHeap[]): Float64Array =>
+  Float64Array.from(points, ({ bytes }) => bytes);
+
+/** With each load, or without connections where there is none. */
+const fitsOf = (bytes: Float64Array, loads: readonly Load[], progress: Progress): (Fit | null)[] =>
+  loads.length === 0
+    ? [fitAlone(bytes, progress)]
+    : loads.map(({ counts }) => fitWithConnections(bytes, counts, progress));
 
 /** Whether connections and growth that slows down in time explain the heap as well as the leak. */
 function slowsDown(
@@ -263,6 +286,11 @@ interface Load {
   readonly varies: boolean;
   readonly rose: boolean;
 }
+
+const loadsOf = (points: readonly PostGcHeap[]): Load[] => [
+  loadOf(points, ({ responsive }) => responsive),
+  loadOf(points, ({ meanResponsive }) => meanResponsive),
+];
 
 function loadOf(points: readonly PostGcHeap[], countOf: (point: PostGcHeap) => number): Load {
   const counts = Float64Array.from(points, countOf);

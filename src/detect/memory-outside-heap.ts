@@ -142,7 +142,7 @@ const doubtful = (
  */
 function survivesMajorGcs(
   { postGcHeaps, nowMs }: History,
-  { rise, spanMs }: BlockMinima,
+  { perMs, spanMs }: BlockMinima,
   bytesOf: (point: PostGcHeap) => number,
 ): boolean {
   const last = postGcHeaps.at(-1);
@@ -150,7 +150,7 @@ function survivesMajorGcs(
   const earlier = postGcHeaps.findLast(({ atMs }) => atMs <= last.atMs - spanMs * MIN_GC_SPAN);
   if (earlier === undefined) return false;
   const pace = (bytesOf(last) - bytesOf(earlier)) / (last.atMs - earlier.atMs);
-  return pace >= MIN_RETAINED_PACE * (rise / spanMs);
+  return pace >= MIN_RETAINED_PACE * perMs;
 }
 
 /** Each connection has buffers and maybe a compression context, so rising connections may explain all of the growth. */
@@ -174,8 +174,12 @@ function postGcRise({ postGcHeaps, nowMs }: History, windowMs: number): number {
 const notFull = (detector: string, windowMs: number): Verdict =>
   insufficientData(detector, `${windowMs / MINUTE_MS} min of samples`);
 
-const evidenceOf = (name: string, { minima, rise, spanMs }: BlockMinima, threshold: number): Evidence[] => [
+const evidenceOf = (
+  name: string,
+  { minima, rise, spanMs, perMs }: BlockMinima,
+  threshold: number,
+): Evidence[] => [
   { name, value: minima.at(-1) ?? 0, unit: 'By' },
   { name: 'rise_in_window', value: rise, unit: 'By', threshold, windowMs: spanMs },
-  { name: 'wsguard_memory_growth_bytes_per_hour', value: (rise / spanMs) * HOUR_MS, unit: 'By/h' },
+  { name: 'wsguard_memory_growth_bytes_per_hour', value: perMs * HOUR_MS, unit: 'By/h' },
 ];

@@ -27,6 +27,8 @@ export interface PostGcTrend {
   /** Standard errors between the slope and 0. */
   readonly t: number;
   readonly riseBytes: number;
+  /** Sum of squares that connections and a leak do not explain. */
+  readonly residuals: number;
   /** The growth without the memory that the connections explain. */
   readonly curve: Curve;
   /** The same in other models that explain the heap as well. */
@@ -84,6 +86,7 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
     perMs,
     riseBytes,
     t: model.t,
+    residuals: model.residuals,
     connectionsVary: model.connectionsVary,
     isConfounded: model.isConfounded,
     startIndex: startOfGrowth(unexplained, progress.shares),

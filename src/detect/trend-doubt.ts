@@ -3,6 +3,7 @@
 import { formatBytes } from '../core/format.ts';
 import { shapeOf, SLOWS_DOWN, STOOD_STILL } from './growth-shape.ts';
 import type { History } from './history.ts';
+import { followsLateSessions, LATE_SESSIONS } from './late-sessions.ts';
 import { roseAtOnce, roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { HEAP_WARM_UP_MS, isNearLimit, type PostGcTrend } from './post-gc-trend.ts';
@@ -49,6 +50,7 @@ export function trendDoubt(trend: PostGcTrend, history: History): TrendDoubt | n
       because: 'but only because the connections fell: the heap itself stands still',
       missing: 'connections that stay level',
     };
+  if (followsLateSessions(trend, history)) return LATE_SESSIONS;
   const fallBytes = largestFall(trend, history);
   if (fallBytes >= MIN_FALL * trend.riseBytes)
     return {

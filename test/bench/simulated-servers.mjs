@@ -2,7 +2,7 @@
 // sample. A healthy server and its leaky twin differ only in the share of the closed connections that leave something.
 
 const MINUTE_MS = 60_000;
-const STEP_MIN = 0.25;
+export const STEP_MIN = 0.25;
 const MIB = 1024 ** 2;
 
 /** Pseudo-random numbers (mulberry32): the same seed gives the same server. */
@@ -60,7 +60,7 @@ const PROFILES = {
 };
 
 /** Opens and closes, one entry per step. `closesAt` has the steps in which connections closed, with their number. */
-function trafficOf(r, minutes, profile) {
+export function trafficOf(r, minutes, profile) {
   const target = PROFILES[profile](r, minutes);
   const meanLife = r.oneOf([r.between(1, 5), r.between(5, 30), r.between(30, 120)]);
   const staying = r.oneOf([0, 0, 0.3]);
@@ -415,7 +415,10 @@ function merge(parts) {
 
 const websockets = (count) => ({ websocket: count, sse: 0, polling: 0, upgraded: 0 });
 
-function sampleOf({ row, step, live, garbage, majors, floor, uncollected, unanswering, capacityMb }, more) {
+export function sampleOf(
+  { row, step, live, garbage, majors, floor, uncollected, unanswering, capacityMb },
+  more,
+) {
   const atMs = row.minute * MINUTE_MS;
   const oldMb = live + garbage;
   return {

@@ -1,9 +1,11 @@
 // `npm run bench -- simulated [--seeds 40] [--from 1] [--minutes 300] [--only sessions,pool] [--json]`
-// Simulated servers with random traffic and counts: the healthy ones must stay silent, and their leaky twins be found.
+// Simulated servers with random traffic and counts, and with random memory: the healthy ones must stay silent, and the leaky
+// ones be found. Leaks of memory are slow: give them `--minutes 480`.
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory } from './simulated-memory.mjs';
 import { COUNT_NAMES, LEAKING_COUNTS, randomOf, simulate } from './simulated-servers.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -22,12 +24,12 @@ const only = flags.only?.split(',') ?? null;
 const identity = { service: 's', instance: 'i', host: 'h', pid: 1, worker: null };
 
 /** Every opened alert with its minute. */
-function alertsOf(server) {
+function alertsOf(samples) {
   let ids = 0;
   const config = { timeScale: 1, mute: [], maxConnections: null };
   const detection = createDetection({ identity, config, newId: () => `id-${(ids += 1)}` });
   const opened = [];
-  for (const sample of simulate(server))
+  for (const sample of samples)
     for (const alert of detection.addSample(sample).transitions)
       if (alert.event === 'opened')
         opened.push({ kind: alert.kind, minute: Math.round(sample.atMs / 60_000), title: alert.title });
@@ -36,33 +38,64 @@ function alertsOf(server) {
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
 const results = {};
-for (const count of COUNT_NAMES.filter((name) => only === null || only.includes(name))) {
+const isChosen = (name) => only === null || only.includes(name);
+const seeds = Array.from({ length: Number(flags.seeds) }, (_, i) => Number(flags.from) + i);
+
+for (const [index, count] of COUNT_NAMES.entries()) {
+  if (!isChosen(count)) continue;
+  const found = LEAKING_COUNTS.includes(count) ? [] : null;
   const falseAlerts = [];
-  const delays = [];
-  let leaky = 0;
-  for (let i = 0; i < Number(flags.seeds); i += 1) {
-    const seed = Number(flags.from) + i + 1000 * COUNT_NAMES.indexOf(count);
-    for (const alert of alertsOf({ seed, minutes, count })) falseAlerts.push({ seed, ...alert });
-    if (!LEAKING_COUNTS.includes(count)) continue;
-    leaky += 1;
+  for (const each of seeds) {
+    const seed = each + 1000 * index;
+    for (const alert of alertsOf(simulate({ seed, minutes, count }))) falseAlerts.push({ seed, ...alert });
+    if (found === null) continue;
     const leak = randomOf(seed).oneOf([1, 1, 0.5, 0.2, 0.1]);
-    const [first] = alertsOf({ seed, minutes, count, leak });
-    if (first !== undefined) delays.push(first.minute);
+    found.push(alertsOf(simulate({ seed, minutes, count, leak }))[0]?.minute ?? null);
   }
-  results[count] = {
-    servers: Number(flags.seeds),
+  report(count, falseAlerts, found);
+}
+
+for (const [index, memory] of HEALTHY_MEMORY.entries()) {
+  if (!isChosen(memory)) continue;
+  const falseAlerts = seeds.flatMap((each) => {
+    const seed = each + 1000 * index;
+    return alertsOf(simulateMemory({ seed, minutes, memory }).samples).map((alert) => ({ seed, ...alert }));
+  });
+  report(memory, falseAlerts, null);
+}
+
+for (const [index, leak] of MEMORY_LEAKS.entries()) {
+  if (!isChosen(leak)) continue;
+  const falseAlerts = [];
+  const found = seeds.map((each) => {
+    const seed = each + 1000 * (HEALTHY_MEMORY.length + index);
+    const { onset, samples } = simulateMemory({ seed, minutes, leak });
+    const alerts = alertsOf(samples);
+    falseAlerts.push(...alerts.filter(({ minute }) => minute < onset).map((alert) => ({ seed, ...alert })));
+    const first = alerts.find(({ minute }) => minute >= onset);
+    return first === undefined ? null : first.minute - onset;
+  });
+  report(leak, falseAlerts, found);
+}
+
+/** `found`: minutes from the start of each leak to its alert, null for one that is missed. Null without leaky servers. */
+function report(name, falseAlerts, found) {
+  const delays = found?.filter((minute) => minute !== null) ?? [];
+  results[name] = {
+    servers: seeds.length,
     falseAlerts,
-    ...(leaky === 0 ? {} : { leaky, found: delays.length, medianDelayMinutes: median(delays) }),
+    ...(found === null
+      ? {}
+      : { leaky: found.length, found: delays.length, medianDelayMinutes: median(delays) }),
   };
-  if (!flags.json) {
-    const found =
-      leaky === 0
-        ? ''
-        : `, ${delays.length} of ${leaky} leaky twins found, median after ${median(delays)} min`;
-    console.log(`${count}: ${falseAlerts.length} false alerts of ${flags.seeds} servers${found}`);
-    for (const { seed, kind, minute, title } of falseAlerts)
-      console.log(`  ${seed} ${kind} at ${minute} min: ${title}`);
-  }
+  if (flags.json) return;
+  const leaks =
+    found === null
+      ? ''
+      : `, ${delays.length} of ${found.length} leaky ones found, median after ${median(delays)} min`;
+  console.log(`${name}: ${falseAlerts.length} false alerts of ${seeds.length} servers${leaks}`);
+  for (const { seed, kind, minute, title } of falseAlerts)
+    console.log(`  ${seed} ${kind} at ${minute} min: ${title}`);
 }
 if (flags.json) console.log(JSON.stringify({ schema: 'wsguard.bench.simulated/1', minutes, results }));
 process.exit(Object.values(results).some(({ falseAlerts }) => falseAlerts.length > 0) ? 1 : 0);

@@ -39,6 +39,14 @@ test('tables that are loaded in three steps are never a line, whenever they are 
   );
 });
 
+test('a rise of which a large part came within a tenth of the time is a load', () => {
+  const minutes = [0, 20, 40, 60, 64, 68, 90, 110];
+  const withLoad = (share: number) => (minute: number) =>
+    40 + 100 * ((1 - share) * (minute / 110) + share * Math.min(1, Math.max(0, (minute - 60) / 8)));
+  expect(shapeOf(curveOf(minutes, withLoad(0.2)))).toBeNull();
+  expect(shapeOf(curveOf(minutes, withLoad(0.4)))).toBe('but a large part of it came at once');
+});
+
 test('a line with noise of a tenth of its rise per major GC has no shape', () => {
   fc.assert(
     fc.property(

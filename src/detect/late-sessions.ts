@@ -1,0 +1,72 @@
+/** `followsLateSessions`: whether sessions that outlive their connection explain the growth of the post-GC heap. */
+
+import { isExplainedBy } from './heap-model.ts';
+import { MINUTE_MS, type History } from './history.ts';
+import type { PostGcHeap } from './post-gc-heaps.ts';
+import type { PostGcTrend } from './post-gc-trend.ts';
+
+/** Times to live of sessions in common use, with a sweep: up to an hour, as for collections. */
+const LIFETIMES_MS = [5, 10, 20, 30, 45, 65].map((minutes) => minutes * MINUTE_MS);
+/** The pace of fewer closed connections varies by chance. */
+const MIN_CLOSED = 20;
+/** Share of the rise. */
+const MIN_EXPLAINED = 0.5;
+/** At an even pace of closed connections sessions and a leak are one line, and chance decides which fits better. */
+const MAX_RESIDUALS = 0.9;
+/** A fit with three coefficients needs twice as many points. */
+const MIN_POINTS = 6;
+
+/** The doubt, as a `TrendDoubt`. */
+export const LATE_SESSIONS = {
+  answer: 'inconclusive',
+  because: 'but as the connections did that closed in the last hour; their sessions may end later',
+  missing: 'growth while no more connections close than before',
+} as const;
+
+/**
+ * While more connections close from hour to hour, more of their sessions wait for the end of their time to live. The heap then
+ * follows the connections that closed in the last minutes, and does so better than a leak would.
+ */
+export const followsLateSessions = ({ points, residuals }: PostGcTrend, history: History): boolean =>
+  points.length >= MIN_POINTS &&
+  LIFETIMES_MS.some((lifetimeMs) =>
+    isExplainedBy(sessionsOf(points, history, lifetimeMs), points, MAX_RESIDUALS * residuals),
+  );
+
+/**
+ * The same with too few sizes for a fit. A session needs at most the bytes that the heap gained for each of them since its
+ * lowest size. In the first minutes of the process their number says nothing.
+ */
+export function mayBeLateSessions(points: readonly PostGcHeap[], history: History): boolean {
+  const first = points[0];
+  const last = points.at(-1);
+  if (first === undefined || last === undefined) return false;
+  const earlier = history.postGcHeaps.filter(({ atMs }) => atMs < first.atMs);
+  const lowest = earlier.reduce<PostGcHeap | null>(
+    (low, point) => (point.bytes < (low ?? first).bytes ? point : low),
+    null,
+  );
+  return LIFETIMES_MS.some((lifetimeMs) => {
+    if (first.atMs - lifetimeMs < history.startedMs) return false;
+    const sessionsAt = (point: PostGcHeap): number => sessionsOf([point], history, lifetimeMs)[0] ?? 0;
+    const gained = sessionsAt(first) - (lowest === null ? 0 : sessionsAt(lowest));
+    const perSession = (first.bytes - (lowest?.bytes ?? 0)) / gained;
+    const explained = gained >= MIN_CLOSED ? perSession * (sessionsAt(last) - sessionsAt(first)) : 0;
+    return explained >= MIN_EXPLAINED * (last.bytes - first.bytes);
+  });
+}
+
+/** For each major GC, the connections that had closed at most this long ago. */
+const sessionsOf = (points: readonly PostGcHeap[], history: History, lifetimeMs: number): Float64Array =>
+  Float64Array.from(points, ({ atMs, closedTotal }) => closedTotal - closedAt(history, atMs - lifetimeMs));
+
+/** Between two of the coarse points, in proportion. None closed before the first. */
+function closedAt({ coarse }: History, atMs: number): number {
+  const index = coarse.findIndex((point) => point.atMs > atMs);
+  const next = coarse[index];
+  const before = coarse[index - 1];
+  if (next === undefined) return coarse.at(-1)?.closedTotal ?? Number.NaN;
+  if (before === undefined) return next.closedTotal;
+  const share = (atMs - before.atMs) / (next.atMs - before.atMs);
+  return before.closedTotal + share * (next.closedTotal - before.closedTotal);
+}
