@@ -123,6 +123,7 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
     };
   const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
   if (growsWithClosed && isRepeating(row)) return leak('its timers repeat and are not cleared');
+  if (growsWithClosed && row.type === 'Promises') return leak('the promise does not settle');
   if (growsWithClosed && row.removal === 'none') return leak('no code in its file removes entries');
   return outgrownAnswer(growth);
 }

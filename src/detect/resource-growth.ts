@@ -27,6 +27,8 @@ const SESSION_DELAY_MS = 30 * MINUTE_MS;
 const MIN_RETAINED_SHARE = 0.5;
 const DOUBT = 'a pool grows with the load and stays, and connections that close do not cause the growth';
 
+const IDLE_DOUBT = 'most of them are idle sockets, which a pool keeps for its next requests';
+
 type CountedType = Exclude<ResourceType, 'timeout' | `descriptor_${string}`>;
 
 /**
@@ -116,9 +118,27 @@ function verdictOn(shown: GrowingType, growing: readonly GrowingType[], view: Vi
     return noGrowth(NAME, growth, title, { evidence, minText });
   }
   const details = { kind: 'resource-growth', subject: type, title, evidence } as const;
-  return isCausedByConnections(growth) || growth.rise >= thresholds.withoutClosing.value
+  const doubt = doubtAbout(shown, view);
+  return doubt === null
     ? found(NAME, details)
-    : { detector: NAME, answer: 'provisional', finding: findingOf(details), evidence, doubt: DOUBT };
+    : { detector: NAME, answer: 'provisional', finding: findingOf(details), evidence, doubt };
+}
+
+function doubtAbout({ type, growth }: GrowingType, view: View): string | null {
+  if (type === 'descriptor' && riseOfIdleSockets(view, growth) >= growth.rise / 2) return IDLE_DOUBT;
+  const isLeak = isCausedByConnections(growth) || growth.rise >= thresholds.withoutClosing.value;
+  return isLeak ? null : DOUBT;
+}
+
+/** Node does not list the idle sockets of an http agent or of `fetch`, because they do not keep the process alive. */
+function riseOfIdleSockets({ history: { window, nowMs } }: View, { windowMs }: Growth): number {
+  const fromRow = window.rowAt(nowMs - windowMs);
+  const listed = window.column(seriesColumn('resource', 'outgoing_socket', null), fromRow);
+  const idle = window
+    .column(seriesColumn('resource', 'descriptor_socket', null), fromRow)
+    .map((sockets, row) => sockets - listed[row]!)
+    .filter((count) => !Number.isNaN(count));
+  return idle.length < 2 ? 0 : idle.at(-1)! - idle[0]!;
 }
 
 /** Without changes to compare, the level test decides: connections close, and the count rises beyond them. */

@@ -163,6 +163,22 @@ export class ServerHeap {
     });
   }
 
+  /** Sockets of the process itself: their handles are open whether anything refers to them or not. */
+  openSockets(sockets: readonly Readonly<Record<string, number>>[]): this {
+    const roots = this.node('(Global handles)', 'synthetic', '(Global handles)');
+    this.#builder.edge(this.#root, 'element', 3, roots);
+    for (const [index, fields] of sockets.entries()) {
+      const socket = this.object(`own socket ${index}`, 'Socket', { _server: this.#nullValue, ...fields });
+      const handle = this.object(`own handle ${index}`, 'TCP', { '<symbol owner_symbol>': socket });
+      this.#builder.edge(roots, 'internal', String(index), handle);
+    }
+    return this;
+  }
+
+  get nullValue(): number {
+    return this.#nullValue;
+  }
+
   build(): Heap {
     return heapOf(this.#builder);
   }

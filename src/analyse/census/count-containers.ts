@@ -2,7 +2,7 @@
 import type { CensusType } from '../../types/index.ts';
 import { isTimersList, entriesOf } from '../compare/containers.ts';
 import { entriesPerReference } from '../compare/groups.ts';
-import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className, nodeText } from '../graph/heap.ts';
+import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
 export interface CountedContainer {
@@ -16,7 +16,7 @@ const MAX_RECORD_FIELDS = 24;
 /** One entry is a field that refers to a list of one, not a container. */
 const MIN_ENTRIES = 2;
 // Local constants: an imported name is read from its module object at each use, here for each edge.
-const { object: OBJECT, hidden: HIDDEN } = NODE;
+const { hidden: HIDDEN } = NODE;
 const { element: ELEMENT, property: PROPERTY, internal: INTERNAL } = EDGE;
 const TYPE_MASK = EDGE_TYPE_MASK;
 const TYPE_BITS = EDGE_TYPE_BITS;
@@ -126,45 +126,3 @@ function countTable(heap: Heap, node: number, table: number): { type: CensusType
 
 /** In a Map's table one of three columns has at least half of the references; in a Set's each has a third. */
 const MIN_SET_SHARE = 0.45;
-
-/** Wrappers of libuv handles that stay until the application closes them. Others are pooled by Node. */
-const HANDLES = new Set([
-  'TCP',
-  'Pipe',
-  'Process',
-  'FSEvent',
-  'StatWatcher',
-  'MessagePort',
-  'Worker',
-  'UDP',
-  'TTY',
-]);
-
-/** Roots of objects that the engine or libuv keeps alive: open handles, pending requests. */
-export function countHandles(heap: Heap): Map<string, number[]> {
-  const byClass = new Map<string, number[]>();
-  for (let edge = heap.firstEdge[0]!; edge < heap.firstEdge[1]!; edge += 1) {
-    const root = heap.edgeTo[edge]!;
-    if (heap.nodeType[root] !== NODE.synthetic) continue;
-    collectHandles(heap, root, byClass);
-    for (let inner = heap.firstEdge[root]!; inner < heap.firstEdge[root + 1]!; inner += 1) {
-      const group = heap.edgeTo[inner]!;
-      if (heap.nodeType[group] === NODE.synthetic && nodeText(heap, group) === '(Global handles)')
-        collectHandles(heap, group, byClass);
-    }
-  }
-  return byClass;
-}
-
-function collectHandles(heap: Heap, root: number, byClass: Map<string, number[]>): void {
-  if (!/Global handles|Node \/ Environment/.test(nodeText(heap, root))) return;
-  for (let edge = heap.firstEdge[root]!; edge < heap.firstEdge[root + 1]!; edge += 1) {
-    if ((heap.edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.weak) continue;
-    const to = heap.edgeTo[edge]!;
-    const name = nodeText(heap, to);
-    if (heap.nodeType[to] !== OBJECT || !HANDLES.has(name)) continue;
-    const nodes = byClass.get(name);
-    if (nodes === undefined) byClass.set(name, [to]);
-    else nodes.push(to);
-  }
-}

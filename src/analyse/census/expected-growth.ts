@@ -1,7 +1,7 @@
 /** Reasons why a container may grow to a limit of its own, read from its class, its path and the source. */
 import type { CensusType, ContainerRow } from '../../types/index.ts';
 import type { Graph } from '../graph/graph.ts';
-import { className } from '../graph/heap.ts';
+import { className, edgeText } from '../graph/heap.ts';
 import type { Step } from '../graph/retaining-path.ts';
 import { findEvictionLine } from '../locate/add-line.ts';
 import { findLimitLine } from '../locate/find-limit.ts';
@@ -13,6 +13,11 @@ import { knownLimitOf } from '../verdict/suppression.ts';
 
 const MODULE_LOADER =
   /(moduleLoadList|\._cache|_pathCache|Module\.children|statCache|packageJsonCache|require\.cache|loadCache|resolveCache)\b/;
+
+/** Fields of Node whose entries have a limit. */
+const FIELD_LIMITS: ReadonlyMap<string, string> = new Map([
+  ['freeSockets', 'an http agent keeps at most `maxFreeSockets` idle sockets of each host'],
+]);
 
 export interface ContainerContext {
   readonly graph: Graph;
@@ -37,9 +42,9 @@ export function expectedGrowth({
 }: ContainerContext): string | null {
   if (type === 'Weak') return 'its entries live as long as their keys';
   if (isOfModuleLoader(path.join(''))) return "Node's module loader keeps one entry for each module";
-  for (const { node } of steps.slice(-3)) {
-    const limit = knownLimitOf(className(graph.heap, node));
-    if (limit !== null) return limit;
+  for (const { node, edge } of steps.slice(-3)) {
+    const limit = knownLimitOf(className(graph.heap, node)) ?? FIELD_LIMITS.get(edgeText(graph.heap, edge));
+    if (limit !== undefined) return limit;
   }
   const name = owner?.names[0]?.name;
   if (owner === null || name === undefined) return null;

@@ -25,7 +25,8 @@ import { buildCensusGraph, isPromiseChain, isReaction } from './census-graph.ts'
 import type { CensusGraph } from './census-graph.ts';
 import { sampleLinks } from './chain-links.ts';
 import { EntryConnections, type ConnectionsOfEntries } from './closed-connections.ts';
-import { countContainers, countHandles } from './count-containers.ts';
+import { countContainers } from './count-containers.ts';
+import { countHandles } from './count-handles.ts';
 import { expectedGrowth, findRemoval } from './expected-growth.ts';
 import { applicationOnPaths } from './path-code.ts';
 import { Places } from './places.ts';
@@ -224,16 +225,14 @@ function describer(
     return {
       ...plainRow(key, count),
       type,
-      name:
-        listeners === null
-          ? nameOf(type, count.type === 'Timers' ? key : count.place.key, path)
-          : `listeners of ${listeners.event === null ? 'an event' : `'${listeners.event}'`} on ${listeners.emitter}`,
+      name: listeners === null ? nameOf(count, path, key) : listenersName(listeners),
       path,
       ...connections,
       location,
       expected: expectedGrowth({ graph, steps, owner, sources, type, path }),
       removedAfterMs: type === 'Timers' ? oneShotDelayMs(graph, node, sample) : null,
-      removal: findRemoval(sources, owner),
+      // A function waits until the promise settles: no code takes it away.
+      removal: type === 'Promises' ? 'none' : findRemoval(sources, owner),
     };
   };
 }
@@ -282,8 +281,15 @@ const NAMED_PLACE = /^.*?\.[cm]?[jt]sx? (.+)$/;
 /** Chosen: longer names are not read; the path has the whole. */
 const MAX_NAME_LENGTH = 60;
 
-function nameOf(type: CensusType, placeKey: string, path: readonly string[]): string {
-  if (type === 'Timers') return placeKey;
+const listenersName = ({ event, emitter }: NonNullable<ReturnType<typeof listenersOf>>): string =>
+  `listeners of ${event === null ? 'an event' : `'${event}'`} on ${emitter}`;
+
+function nameOf(
+  { type, place: { key: placeKey } }: PlaceCount,
+  path: readonly string[],
+  key: string,
+): string {
+  if (type === 'Timers') return key;
   if (type === 'Handles') return `open ${placeKey}`;
   const ofPlace = NAMED_PLACE.exec(placeKey)?.[1]?.replace('/reactions_or_result', '');
   const isShort = ofPlace !== undefined && ofPlace.length <= MAX_NAME_LENGTH;

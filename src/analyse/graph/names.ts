@@ -4,12 +4,15 @@ import { decodeString } from '../../heapsnapshot/json.ts';
 /** Names that the analysis itself looks for. Their string indexes are stored while the snapshot is read. */
 const INTERNED = [
   '<symbol kHandle>',
+  '<symbol no ref>',
+  '<symbol owner_symbol>',
   'FinalizationRegistry',
   'Promise',
   'Socket',
   'TimersList',
   '__proto__',
   '_events',
+  '_httpMessage',
   '_idleNext',
   '_idlePrev',
   '_onTimeout',

@@ -253,3 +253,28 @@ test('the linked list of an EventTarget is a list of listeners', () => {
   const row = second?.rows.find(({ type }) => type === 'Listeners');
   expect(row).toMatchObject({ name: 'listeners of an event on AbortSignal', entries: 240, containers: 1 });
 });
+
+test('sockets with a request are open handles, and those that wait in the pool of an http agent are not', () => {
+  const rowsWith = (isIdle: boolean): ContainerRow | undefined => {
+    const [, second] = takeTwo((server, count) => {
+      const request = server.object('request', 'ClientRequest');
+      const _httpMessage = isIdle ? server.nullValue : request;
+      server.openSockets(Array.from({ length: count }, () => ({ _httpMessage })));
+    });
+    return second?.rows.find(({ type }) => type === 'Handles');
+  };
+  expect(rowsWith(false)).toMatchObject({ name: 'open handles TCP', entries: 240 });
+  expect(rowsWith(true)).toBeUndefined();
+});
+
+test('the idle sockets of an http agent have a limit', () => {
+  const [, second] = takeTwo((server, count) => {
+    const sockets = Array.from({ length: count }, (_, index) => server.object(`idle ${index}`, 'Socket'));
+    const freeSockets = server.object('free', 'Object', {
+      'localhost:80:': server.array('sockets', sockets),
+    });
+    server.variable('clients', server.object('agent', 'Agent', { freeSockets }));
+  });
+  const row = second?.rows.find(({ entries }) => entries === 240);
+  expect(row?.expected).toContain('an http agent keeps at most');
+});

@@ -172,6 +172,43 @@ test('descriptors that nothing else explains are named by their class', () => {
   });
 });
 
+describe('sockets that Node does not list, one for each closed connection', () => {
+  const traffic = trafficOf(90, STEADY, 8);
+  const withListed =
+    (listed: (count: number) => number): Counts =>
+    ({ opened }) => ({
+      descriptor: 30 + opened,
+      descriptor_socket: 5 + opened,
+      outgoing_socket: listed(opened),
+    });
+
+  test('are idle sockets of a pool: no alert, and the doubt', () => {
+    const result = run(
+      90,
+      shapeOf(
+        traffic,
+        withListed(() => 4),
+      ),
+    );
+    expect(result.opened).toEqual([]);
+    expect(answerOf(result, 'resources')).toMatchObject({
+      answer: 'inconclusive',
+      because: expect.stringContaining('idle sockets') as string,
+    });
+  });
+
+  test('are a leak when Node lists them', () => {
+    const { opened } = run(
+      90,
+      shapeOf(
+        traffic,
+        withListed((count) => count),
+      ),
+    );
+    expect(opened).toEqual(['resource-growth']);
+  });
+});
+
 test('timers that start when a connection closes are said to be added then', () => {
   const traffic = trafficOf(60, STEADY, 11);
   const { transitions } = run(
