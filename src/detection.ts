@@ -116,10 +116,10 @@ class SampleDetection implements Detection {
       timeToLimitMs: scaledTime?.ms ?? null,
     });
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
+    const growths = this.#census?.growths ?? [];
+    const open = this.openAlerts();
     const transitions = this.#alerts.update({
-      findings: findingsOf(verdicts).filter(
-        (finding) => !isKnownLeak(finding, this.#census?.growths ?? [], this.openAlerts()),
-      ),
+      findings: findingsOf(verdicts).filter((finding) => !isKnownLeak(finding, growths, open)),
       undecided: undecidedDetectors(measured, view),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,

@@ -39,7 +39,7 @@ export class Alerts {
   readonly #context: AlertContext;
   readonly #open = new Map<string, OpenAlert>();
   /** Scaled time since which each finding holds, by its key. */
-  readonly #foundSinceMs = new Map<string, number>();
+  #foundSinceMs = new Map<string, number>();
   #unconfirmed = false;
 
   constructor(context: AlertContext) {
@@ -101,14 +101,15 @@ export class Alerts {
 
   /** The findings that have held for long enough. */
   #confirmed({ findings, nowMs }: Evaluation): Finding[] {
-    const keys = new Set(findings.map(findingKey));
-    for (const key of this.#foundSinceMs.keys()) if (!keys.has(key)) this.#foundSinceMs.delete(key);
-    return findings.filter((finding) => {
+    const foundSinceMs = new Map<string, number>();
+    const confirmed = findings.filter((finding) => {
       const key = findingKey(finding);
       const sinceMs = this.#foundSinceMs.get(key) ?? nowMs;
-      this.#foundSinceMs.set(key, sinceMs);
+      foundSinceMs.set(key, sinceMs);
       return nowMs - sinceMs >= CONFIRM_MS;
     });
+    this.#foundSinceMs = foundSinceMs;
+    return confirmed;
   }
 
   #hasAlert(finding: Finding): boolean {

@@ -95,11 +95,11 @@ export class OpenAlert {
   confirm(finding: Finding, { nowMs, timeToLimit }: Instant): void {
     this.#lastFoundMs = nowMs;
     this.#isRestored = false;
-    this.#alert = { ...this.#alert, timeToLimit };
     const { title, evidence, against } = finding;
-    if (this.isAbout(finding)) this.#alert = { ...this.#alert, title, evidence, against };
+    const isAbout = this.isAbout(finding);
+    this.#alert = { ...this.#alert, timeToLimit, ...(isAbout ? { title, evidence, against } : {}) };
     // The fingerprint is that of the first finding; since then the alert has a more specific kind.
-    else this.join(finding, nowMs);
+    if (!isAbout) this.join(finding, nowMs);
   }
 
   /** Without data the leak may go on, so the time until the alert closes starts again. */

@@ -32,6 +32,7 @@ import {
   createDesign,
   fitCoefficient,
   fitCoefficients,
+  hasMissing,
   lastStandardError,
   mean,
   medianOfRows,
@@ -144,7 +145,7 @@ export class CountWindow {
     };
     const closedTotal = window.column('closedTotal', this.fromRow);
     this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
-    const valid = connections.filter((value) => !Number.isNaN(value));
+    const valid = connections.filter(isNumber);
     this.meanConnections = valid.length === 0 ? 0 : mean(valid);
     this.connectionsNow = valid.at(-1) ?? 0;
   }
@@ -196,13 +197,17 @@ export class CountWindow {
   }
 
   #growthInWindow(column: Column, rule: GrowthRule): Growth | null {
-    const values = this.#history.window.column(column, this.fromRow);
+    const rows = this.#history.window.column(column, this.fromRow);
     const { times } = this.#regressors;
-    const { low, high, valid, first, last } = rangeOf(values);
+    const rangeOfRows = rangeOf(rows);
+    const hasGaps = Number.isNaN(rangeOfRows);
+    const values = hasGaps ? rows.filter(isNumber) : rows;
+    const first = hasGaps ? rows.findIndex(isNumber) : 0;
+    const last = hasGaps ? rows.findLastIndex(isNumber) : rows.length - 1;
     const windowMs = (times[last] ?? 0) - (times[first] ?? 0);
-    if (missingData(windowMs, valid) !== null) return null;
-    const range = high - low;
-    const now = values[last] ?? 0;
+    if (missingData(windowMs, values.length) !== null) return null;
+    const range = hasGaps ? rangeOf(values) : rangeOfRows;
+    const now = rows[last] ?? 0;
     // Most columns of most servers end here: a range below the minimum needs no regression.
     if (range < rule.minRise)
       return {
@@ -215,11 +220,9 @@ export class CountWindow {
         uncertainty: null,
         windowMs,
       };
-    const hasGaps = valid < values.length;
     const fit = rule.maxDelayMs === undefined ? null : this.#fitChanges(column, hasGaps);
-    const regressors = hasGaps ? withoutGaps(this.#regressors, values) : this.#regressors;
-    const validValues = hasGaps ? values.filter((value) => !Number.isNaN(value)) : values;
-    const test = this.#test(regressors, validValues, rule, fit);
+    const regressors = hasGaps ? withoutGaps(this.#regressors, rows) : this.#regressors;
+    const test = this.#test(regressors, values, rule, fit);
     const { rise, changes } = test;
     const doubt = test.answer === 'found' ? this.#doubtOn(column, test, { rule, windowMs }) : null;
     const answer = doubt === null ? test.answer : 'inconclusive';
@@ -289,7 +292,8 @@ export class CountWindow {
     if (isExplained) return EXPLAINED;
     if (isStepOrPlateau(this.#levels(difference)))
       return { answer: 'plateau', uncertainty: null, changes: null, rise, perConnection };
-    return { rise, perConnection, ...this.#certainty({ design, values, rise }, rule, fit) };
+    const { answer, uncertainty, changes } = this.#certainty({ design, values, rise }, rule, fit);
+    return { answer, uncertainty, changes, rise, perConnection };
   }
 
   /**
@@ -386,6 +390,8 @@ export class CountWindow {
   }
 }
 
+const isNumber = (value: number): boolean => !Number.isNaN(value);
+
 const EXPLAINED: TrendTest = {
   answer: 'ok',
   uncertainty: null,
@@ -427,7 +433,7 @@ function regressorsOf(times: Float64Array, connections: Float64Array): Regressor
   const spanMs = Math.max(1, (times.at(-1) ?? 0) - firstMs);
   const relativeTime = times.map((time) => (time - firstMs) / spanMs);
   const one = relativeTime.map(() => 1);
-  const deviation = connections.some(Number.isNaN) ? 0 : standardDeviation(connections);
+  const deviation = hasMissing(connections) ? 0 : standardDeviation(connections);
   const center = mean(connections);
   const varies = deviation > Math.max(MIN_VARIATION.share * center, MIN_VARIATION.connections);
   const line = times.length < 4 ? null : createDesign([one, relativeTime]);
@@ -474,6 +480,8 @@ function hasTrend({ design, values, rise }: Trend): boolean {
   const coefficients = fitCoefficients(design, values);
   const trend = coefficients.at(-1) ?? 0;
   const error = lastStandardError(design, values, coefficients, LAGS);
-  const t = trend / Math.max(error, MIN_ERROR.share * rangeOf(values).high, MIN_ERROR.count);
+  let high = 0;
+  for (let row = 0; row < values.length; row += 1) high = Math.max(high, values[row] ?? 0);
+  const t = trend / Math.max(error, MIN_ERROR.share * high, MIN_ERROR.count);
   return t > COUNTS_TREND.value && trend > rise / 2;
 }

@@ -3,7 +3,7 @@
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import type { PostGcTrend } from './post-gc-trend.ts';
 import type { FixedColumn } from './sample-row.ts';
-import { median } from './statistics.ts';
+import { hasMissing, median } from './statistics.ts';
 
 const WINDOW_MS = 30 * MINUTE_MS;
 /** The slope of a shorter span is mostly noise. */
@@ -30,7 +30,7 @@ function slopeOfThirds({ window, nowMs, rebasedMs }: History, column: FixedColum
   const values = window.column(column, fromRow);
   const third = Math.floor(times.length / 3);
   const spanMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
-  if (times.length < MIN_ROWS || spanMs < MIN_SPAN_MS || values.some(Number.isNaN)) return null;
+  if (times.length < MIN_ROWS || spanMs < MIN_SPAN_MS || hasMissing(values)) return null;
   const riseBytes = median(values.slice(-third)) - median(values.slice(0, third));
   return riseBytes / (median(times.slice(-third)) - median(times.slice(0, third)));
 }

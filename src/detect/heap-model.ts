@@ -9,8 +9,10 @@
 
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import {
+  columnOf,
   createDesign,
   fitCoefficients,
+  hasMissing,
   lastStandardError,
   mean,
   residualSumOfSquares,
@@ -123,8 +125,7 @@ export function isExplainedBy(
   }).some((fit) => fit !== null && fit.riseBytes > 0 && fit.residuals <= residuals);
 }
 
-const bytesOf = (points: readonly PostGcHeap[]): Float64Array =>
-  Float64Array.from(points, ({ bytes }) => bytes);
+const bytesOf = (points: readonly PostGcHeap[]): Float64Array => columnOf(points, ({ bytes }) => bytes);
 
 /** With each load, or without connections where there is none. */
 const fitsOf = (bytes: Float64Array, loads: readonly Load[], progress: Progress): (Fit | null)[] =>
@@ -275,7 +276,7 @@ function progressesOf(points: readonly PostGcHeap[], connectionsRose: boolean): 
 }
 
 function sharesOf(points: readonly PostGcHeap[], valueOf: (point: PostGcHeap) => number): Float64Array {
-  const values = Float64Array.from(points, valueOf);
+  const values = columnOf(points, valueOf);
   const first = values[0] ?? 0;
   const total = (values.at(-1) ?? 0) - first || 1;
   return values.map((value) => (value - first) / total);
@@ -293,8 +294,8 @@ const loadsOf = (points: readonly PostGcHeap[]): Load[] => [
 ];
 
 function loadOf(points: readonly PostGcHeap[], countOf: (point: PostGcHeap) => number): Load {
-  const counts = Float64Array.from(points, countOf);
-  const deviation = counts.some(Number.isNaN) ? 0 : standardDeviation(counts);
+  const counts = columnOf(points, countOf);
+  const deviation = hasMissing(counts) ? 0 : standardDeviation(counts);
   const varies = deviation > MIN_VARIATION * mean(counts) && deviation > 0;
   const rose = varies && (counts.at(-1) ?? 0) > (1 + MIN_VARIATION) * (counts[0] ?? 0);
   return { counts, varies, rose };

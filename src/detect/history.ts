@@ -61,7 +61,8 @@ export class History {
   readonly #window = new Window(ROWS, MAX_COLUMNS);
   readonly #longTermWindow = new Window(ROWS, MAX_COLUMNS);
   #longTerm: CountHistory | null = null;
-  readonly #series = new Map<SeriesColumn, Series>();
+  readonly #seriesByColumn = new Map<SeriesColumn, Series>();
+  readonly #series: Series[] = [];
   readonly #lists: Series[] = [];
   /** The series in the order of the last sample. The next one has the same order, and building a column's name costs more. */
   readonly #visited: Series[] = [];
@@ -86,8 +87,8 @@ export class History {
     return this.#longTerm;
   }
 
-  get series(): Iterable<Series> {
-    return this.#series.values();
+  get series(): readonly Series[] {
+    return this.#series;
   }
 
   /** The series that may list closed connections, in their order. A detector looks for one for each registry that grows. */
@@ -194,14 +195,15 @@ export class History {
     const last = this.#visited[position];
     if (last !== undefined && last.name === name && last.type === type && last.event === event) return last;
     const column = seriesColumn(type, name, event);
-    const series = this.#series.get(column) ?? this.#addSeries({ column, type, name, event, source });
+    const series = this.#seriesByColumn.get(column) ?? this.#addSeries({ column, type, name, event, source });
     if (position < MAX_COLUMNS) this.#visited[position] = series;
     return series;
   }
 
   #addSeries(series: Series): Series {
-    if (this.#series.size >= MAX_COLUMNS) return series;
-    this.#series.set(series.column, series);
+    if (this.#series.length >= MAX_COLUMNS) return series;
+    this.#seriesByColumn.set(series.column, series);
+    this.#series.push(series);
     if (LIST_TYPES.has(series.type)) this.#lists.push(series);
     return series;
   }
@@ -224,7 +226,8 @@ export class History {
     this.#window.clear();
     this.#longTermWindow.clear();
     this.#longTerm = null;
-    this.#series.clear();
+    this.#seriesByColumn.clear();
+    this.#series.length = 0;
     this.#lists.length = 0;
     this.#visited.length = 0;
     this.#startedMs = atMs;

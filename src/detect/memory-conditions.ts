@@ -7,6 +7,7 @@ import { found, insufficientData, noFinding, type Detector } from './detector.ts
 import { shapeOf } from './growth-shape.ts';
 import { type History } from './history.ts';
 import type { PostGcTrend } from './post-gc-trend.ts';
+import { hasMissing, smallest } from './statistics.ts';
 import type { Forecast } from './time-to-limit.ts';
 
 const THRESHOLD = 'threshold';
@@ -31,16 +32,15 @@ function levelsOf({ window, last, nowMs, postGcHeaps }: History): Level[] {
   const times = window.times(from);
   if (times.length < 3 || nowMs - (times[0] ?? nowMs) < MIN_WINDOW_SHARE * WINDOW_MS || last === null)
     return [];
-  const lowest = (values: Float64Array): number => values.reduce((low, value) => Math.min(low, value));
   // A major GC would free the garbage, so the post-GC heap is the upper bound.
   const postGcBytes = postGcHeaps.at(-1)?.bytes ?? Number.POSITIVE_INFINITY;
-  const heapBytes = Math.min(lowest(window.column('oldSpaceBytes', from)), postGcBytes);
+  const heapBytes = Math.min(smallest(window.column('oldSpaceBytes', from)), postGcBytes);
   const levels: Level[] = [{ limit: 'heap', share: heapBytes / last.limits.heapCapacityBytes }];
   const containerBytes = last.limits.containerBytes;
   if (containerBytes !== null) {
     const containerUsed = window.column('containerUsedBytes', from);
-    const used = containerUsed.some(Number.isNaN) ? window.column('rssBytes', from) : containerUsed;
-    levels.push({ limit: 'container', share: lowest(used) / containerBytes });
+    const used = hasMissing(containerUsed) ? window.column('rssBytes', from) : containerUsed;
+    levels.push({ limit: 'container', share: smallest(used) / containerBytes });
   }
   return levels.filter(({ share }) => Number.isFinite(share));
 }

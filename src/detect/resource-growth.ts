@@ -68,7 +68,7 @@ export const resourceGrowth: Detector = { name: NAME, evaluate };
 function evaluate(view: View): readonly DetectorVerdict[] {
   const { history, counts } = view;
   if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
-  const isCounted = [...history.series].some(({ type }) => type === 'resource');
+  const isCounted = history.series.some(({ type }) => type === 'resource');
   if (!isCounted)
     return [noFinding(NAME, 'inconclusive', 'The samples have no resources', { missing: NAME })];
   const growths = growthsOf(view);

@@ -1,4 +1,7 @@
-/** Order statistics and small linear regressions. Callers remove values that are not finite first. */
+/**
+ * Order statistics and small linear regressions. Callers remove values that are not finite first. They are loops, because
+ * V8 compiles a callback only after hours of evaluations.
+ */
 
 export type Numbers = ArrayLike<number>;
 
@@ -45,43 +48,36 @@ export function medianOfRows(
   return (low + (scratch[Math.ceil((count - 1) / 2)] ?? Number.NaN)) / 2;
 }
 
-interface Range {
-  readonly low: number;
-  readonly high: number;
-  readonly valid: number;
-  readonly first: number;
-  readonly last: number;
-}
-
-/** Values may be missing here: `valid` counts the others, `first` and `last` are the rows of the first and the last of them. */
-export function rangeOf(values: Float64Array): Range {
+/** The difference of the largest and the smallest value. `NaN` when one is missing. */
+export function rangeOf(values: Float64Array): number {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
-  let sum = 0;
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? 0;
-    sum += value;
-    // False for NaN.
-    if (value < low) low = value;
-    if (value > high) high = value;
+    // Both are NaN from the first NaN on.
+    low = Math.min(low, value);
+    high = Math.max(high, value);
   }
-  // Most columns have all values: then the sum is a number.
-  return Number.isNaN(sum)
-    ? { low, high, ...validRows(values) }
-    : { low, high, valid: values.length, first: 0, last: values.length - 1 };
+  return high - low;
 }
 
-function validRows(values: Float64Array): Pick<Range, 'valid' | 'first' | 'last'> {
-  let valid = 0;
-  let first = -1;
-  let last = -1;
-  for (let row = 0; row < values.length; row += 1) {
-    if (Number.isNaN(values[row])) continue;
-    if (valid === 0) first = row;
-    last = row;
-    valid += 1;
+export const hasMissing = (values: Float64Array): boolean => Number.isNaN(rangeOf(values));
+
+export function smallest(values: Float64Array): number {
+  let low = Number.POSITIVE_INFINITY;
+  for (let row = 0; row < values.length; row += 1) low = Math.min(low, values[row] ?? low);
+  return low;
+}
+
+/** One number of each point. */
+export function columnOf<P>(points: readonly P[], numberOf: (point: P) => number): Float64Array {
+  const column = new Float64Array(points.length);
+  let row = 0;
+  for (const point of points) {
+    column[row] = numberOf(point);
+    row += 1;
   }
-  return { valid, first, last };
+  return column;
 }
 
 /** `NaN` without values. */

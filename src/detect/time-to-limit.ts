@@ -3,7 +3,7 @@
 import type { TimeToLimit } from '../types/index.ts';
 import { MINUTE_MS, type History } from './history.ts';
 import { FORETOLD, HEAP_LIMIT_SHARE } from './post-gc-trend.ts';
-import { theilSen, type Slope } from './statistics.ts';
+import { hasMissing, theilSen, type Slope } from './statistics.ts';
 
 const MIN_POINTS = 4;
 /** The window of the slope: at least this, and a part of the uptime. Old points describe a different load. */
@@ -83,8 +83,8 @@ function containerForecast({ window, coarse, nowMs, last, rebasedMs }: History):
   const from = window.rowAt(Math.max(nowMs - RSS_WINDOW_MS, rebasedMs));
   const times = window.times(from);
   const containerUsed = window.column('containerUsedBytes', from);
-  const used = containerUsed.some(Number.isNaN) ? window.column('rssBytes', from) : containerUsed;
-  if (times.length < MIN_ROWS || used.some(Number.isNaN)) return null;
+  const used = hasMissing(containerUsed) ? window.column('rssBytes', from) : containerUsed;
+  if (times.length < MIN_ROWS || hasMissing(used)) return null;
   const heap = window.column('heapTotalBytes', from);
   const nonHeap = used.map((value, row) => value - (heap[row] ?? 0));
   const rise = riseOf(used);
