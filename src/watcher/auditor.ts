@@ -26,6 +26,8 @@ const MIN_HEAP_GROWTH_SHARE = 0.05;
 const MAX_UNEXPLAINED = 100;
 /** The root cause is a line of the application (`rankRootCause`). */
 const MAX_RANK = 3;
+/** Chosen: far more connections than close in the half minute for which ws keeps a socket. */
+const MIN_RETAINED = { connections: 20, share: 0.5 } as const;
 const FAULT: Failed = {
   outcome: 'failed',
   code: 'WSGUARD_ANALYSIS_FAULT',
@@ -174,7 +176,8 @@ export class Auditor {
     this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
     this.#refused = null;
     this.#growths = evaluateContainers(this.#censuses, { memoryGrows });
-    const isSuspected = this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false);
+    const isSuspected =
+      this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false) || retainsClosed(audited);
     this.#suspectedSinceMs = isSuspected ? (this.#suspectedSinceMs ?? atMs) : null;
     this.#deps.onEvidence(this.#evidence());
     this.#explainAlerts();
@@ -240,6 +243,11 @@ export class Auditor {
     log.debug({ pauseMs, cpuMs, containers, suspects: suspects.length }, 'took a census of containers');
   }
 }
+
+/** V8 collects garbage before it writes a snapshot, so something retains the closed connections in it. */
+const retainsClosed = ({ census, closedTotal }: AuditedCensus): boolean =>
+  census.connections.closed >= MIN_RETAINED.connections &&
+  census.connections.closed >= closedTotal * MIN_RETAINED.share;
 
 /** A scheduled census never stops the process for a whole snapshot, so it needs a fork. */
 function unavailableBecause({ setup }: WatcherContext): string | null {

@@ -284,16 +284,15 @@ const MAX_NAME_LENGTH = 60;
 const listenersName = ({ event, emitter }: NonNullable<ReturnType<typeof listenersOf>>): string =>
   `listeners of ${event === null ? 'an event' : `'${event}'`} on ${emitter}`;
 
-function nameOf(
-  { type, place: { key: placeKey } }: PlaceCount,
-  path: readonly string[],
-  key: string,
-): string {
+function nameOf({ type, place }: PlaceCount, path: readonly string[], key: string): string {
   if (type === 'Timers') return key;
-  if (type === 'Handles') return `open ${placeKey}`;
-  const ofPlace = NAMED_PLACE.exec(placeKey)?.[1]?.replace('/reactions_or_result', '');
+  if (type === 'Handles') return `open ${place.key}`;
+  const ofPlace = NAMED_PLACE.exec(place.key)?.[1]?.replaceAll('/reactions_or_result', '');
   const isShort = ofPlace !== undefined && ofPlace.length <= MAX_NAME_LENGTH;
-  const name = isShort ? ofPlace : path.slice(-3).join('').replace(/^\./, '');
+  const ofPath = path.slice(-3).join('').replace(/^\./, '');
+  // The class alone says nothing: `Set`. The place of a variable of Node ends with its name.
+  const ofNode = path.length === 1 && place.owner === 'node' ? /[^\s./]+$/.exec(place.key)?.[0] : undefined;
+  const name = isShort ? ofPlace : (ofNode ?? ofPath);
   if (type !== 'Promises') return name;
   return `promises that wait for ${/^(Promise|Generator)$/.test(name) ? 'an unnamed promise' : name}`;
 }
