@@ -37,7 +37,7 @@ export interface Evaluation extends Instant {
 
 export class Alerts {
   readonly #context: AlertContext;
-  readonly #open = new Map<string, OpenAlert>();
+  #open: readonly OpenAlert[] = [];
   /** Scaled time since which each finding holds, by its key. */
   #foundSinceMs = new Map<string, number>();
   #unconfirmed = false;
@@ -52,7 +52,7 @@ export class Alerts {
   }
 
   open(): Alert[] {
-    return [...this.#open.values()].map(({ alert }) => alert);
+    return this.#open.map(({ alert }) => alert);
   }
 
   update(evaluation: Evaluation): Alert[] {
@@ -81,20 +81,21 @@ export class Alerts {
 
   /** Changes fields of an open alert, for example its root cause. */
   amend(id: string, change: Partial<Alert>, wallMs: number): Alert[] {
-    const open = this.#open.get(id);
+    const open = this.#open.find(({ alert }) => alert.id === id);
     return open === undefined ? [] : [open.transition('updated', { wallMs }, change)];
   }
 
   /** Continues alerts that an earlier process left open. */
   restore(alerts: readonly Alert[], nowMs: number): void {
     for (const alert of alerts) {
-      if (alert.event === 'closed' || this.#open.has(alert.id) || this.#open.size >= MAX_OPEN) continue;
-      this.#open.set(alert.id, OpenAlert.restore(alert, nowMs));
+      const isOpen = this.#open.some((open) => open.alert.id === alert.id);
+      if (alert.event === 'closed' || isOpen || this.#open.length >= MAX_OPEN) continue;
+      this.#open = [...this.#open, OpenAlert.restore(alert, nowMs)];
     }
   }
 
   close(because: string, wallMs: number, matches: (alert: Alert) => boolean = () => true): Alert[] {
-    return [...this.#open.values()]
+    return this.#open
       .filter(({ alert }) => matches(alert))
       .map((open) => this.#end(open, because, { wallMs }));
   }
@@ -113,15 +114,14 @@ export class Alerts {
   }
 
   #hasAlert(finding: Finding): boolean {
-    return [...this.#open.values()].some((open) => open.isAbout(finding) || open.hasJoined(finding));
+    return this.#open.some((open) => open.isAbout(finding) || open.hasJoined(finding));
   }
 
   /** The alert about this finding. An alert of an earlier process is recognised by its fingerprint. */
   #find(finding: Finding): OpenAlert | null {
-    const open = [...this.#open.values()];
-    const current = open.find((candidate) => candidate.isAbout(finding));
+    const current = this.#open.find((candidate) => candidate.isAbout(finding));
     if (current !== undefined) return current;
-    const restored = open.filter(({ isRestored }) => isRestored);
+    const restored = this.#open.filter(({ isRestored }) => isRestored);
     if (restored.length === 0) return null;
     const fingerprint = fingerprintOf(this.#context.identity.service, finding);
     const key = findingKey(finding);
@@ -133,9 +133,7 @@ export class Alerts {
   #addLeak(finding: Finding, evaluation: Evaluation): Alert[] {
     const existing = this.#find(finding);
     if (existing !== null) return this.#refresh(existing, finding, evaluation);
-    const leaks = [...this.#open.values()].filter(
-      ({ alert, isRestored }) => alert.family === 'leak' && !isRestored,
-    );
+    const leaks = this.#open.filter(({ alert, isRestored }) => alert.family === 'leak' && !isRestored);
     const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find((leak) => leak.hasJoined(finding));
     const cause = leaks.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
@@ -148,7 +146,7 @@ export class Alerts {
   }
 
   #addCondition(finding: Finding, evaluation: Evaluation): Alert[] {
-    const host = [...this.#open.values()].find(
+    const host = this.#open.find(
       ({ alert, isRestored }) => !isRestored && isExplainedBy(finding.kind, alert.kind),
     );
     const existing = this.#find(finding);
@@ -163,9 +161,9 @@ export class Alerts {
   }
 
   #start(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
-    if (this.#open.size >= MAX_OPEN) return [];
+    if (this.#open.length >= MAX_OPEN) return [];
     const open = OpenAlert.open(this.#context, finding, instant, also);
-    this.#open.set(open.alert.id, open);
+    this.#open = [...this.#open, open];
     return [open.alert];
   }
 
@@ -190,7 +188,7 @@ export class Alerts {
 
   #raiseSeverity(evaluation: Evaluation): Alert[] {
     if (!isLimitNear(evaluation)) return [];
-    return [...this.#open.values()]
+    return this.#open
       .filter(
         ({ alert, isRestored }) => alert.family === 'leak' && !isRestored && alert.severity !== 'critical',
       )
@@ -198,7 +196,7 @@ export class Alerts {
   }
 
   #closeEnded(evaluation: Evaluation): Alert[] {
-    return [...this.#open.values()].flatMap((open) => {
+    return this.#open.flatMap((open) => {
       if (isUndecided(open, evaluation)) open.waitForData(evaluation.nowMs);
       const { text, afterMs } = closingRule(open);
       return evaluation.nowMs - open.lastFoundMs < afterMs ? [] : [this.#end(open, text, evaluation)];
@@ -206,7 +204,7 @@ export class Alerts {
   }
 
   #end(open: OpenAlert, because: string, instant: Pick<Instant, 'wallMs'> & Partial<Instant>): Alert {
-    this.#open.delete(open.alert.id);
+    this.#open = this.#open.filter((each) => each !== open);
     return open.transition('closed', instant, { because });
   }
 }

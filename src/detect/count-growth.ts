@@ -33,12 +33,14 @@ import {
   fitCoefficient,
   fitCoefficients,
   hasMissing,
+  isNumber,
   lastStandardError,
   mean,
   medianOfRows,
   rangeOf,
   residualSumOfSquares,
   standardDeviation,
+  withoutMissing,
   type Design,
   type Difference,
 } from './statistics.ts';
@@ -145,7 +147,7 @@ export class CountWindow {
     };
     const closedTotal = window.column('closedTotal', this.fromRow);
     this.#closedInWindow = (closedTotal.at(-1) ?? Number.NaN) - (closedTotal[0] ?? Number.NaN);
-    const valid = connections.filter(isNumber);
+    const valid = withoutMissing(connections);
     this.meanConnections = valid.length === 0 ? 0 : mean(valid);
     this.connectionsNow = valid.at(-1) ?? 0;
   }
@@ -389,8 +391,6 @@ export class CountWindow {
     return false;
   }
 }
-
-const isNumber = (value: number): boolean => !Number.isNaN(value);
 
 const EXPLAINED: TrendTest = {
   answer: 'ok',

@@ -31,6 +31,6 @@ function slopeOfThirds({ window, nowMs, rebasedMs }: History, column: FixedColum
   const third = Math.floor(times.length / 3);
   const spanMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
   if (times.length < MIN_ROWS || spanMs < MIN_SPAN_MS || hasMissing(values)) return null;
-  const riseBytes = median(values.slice(-third)) - median(values.slice(0, third));
-  return riseBytes / (median(times.slice(-third)) - median(times.slice(0, third)));
+  const riseBytes = median(values.subarray(-third)) - median(values.subarray(0, third));
+  return riseBytes / (median(times.subarray(-third)) - median(times.subarray(0, third)));
 }

@@ -5,7 +5,7 @@ import { CountWindow, type Growth, type GrowthRule } from './count-growth.ts';
 import { isCausedByClosing } from './connection-changes.ts';
 import type { CountHistory } from './history.ts';
 import type { Column } from './sample-row.ts';
-import { median } from './statistics.ts';
+import { median, withoutMissing } from './statistics.ts';
 
 /** A cache that fills up slows down: 1 - exp(-t) has two thirds of its first pace after 0.4 of its time constant. */
 const MIN_PACE = 0.67;
@@ -80,7 +80,7 @@ export class LongTermCounts {
     const levelAt = (sixth: number): number => {
       const from = Math.floor((sixth * values.length) / SIXTHS);
       const to = Math.floor(((sixth + 1) * values.length) / SIXTHS);
-      return median(values.subarray(from, to).filter((value) => !Number.isNaN(value)));
+      return median(withoutMissing(values.subarray(from, to)));
     };
     const middle = (levelAt(2) + levelAt(3)) / 2;
     return levelAt(SIXTHS - 1) - middle >= MIN_PACE * (middle - levelAt(0));

@@ -8,6 +8,7 @@ import { found, insufficientData, noFinding, type Detector, type View } from './
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import type { FixedColumn } from './sample-row.ts';
+import { withoutMissing } from './statistics.ts';
 
 const EXTERNAL = 'external';
 const NATIVE = 'native';
@@ -94,7 +95,7 @@ function minimaOf(history: History, column: FixedColumn, windowMs: number): Bloc
 /** malloc keeps the memory of a burst that is over. Otherwise the objects of the burst may still be in use. */
 function reasonForPlateau({ history: { window } }: View): 'allocator-retention' | 'plateau' {
   const isReleased = (column: FixedColumn): boolean => {
-    const values = window.column(column).filter((value) => !Number.isNaN(value));
+    const values = withoutMissing(window.column(column));
     return (values.at(-1) ?? 0) < RELEASED * values.reduce((max, value) => Math.max(max, value), 0);
   };
   return isReleased('connections') || isReleased('oldSpaceBytes') || isReleased('externalBytes')

@@ -5,7 +5,7 @@ import { CONDITIONS, type Threshold } from '../kinds/index.ts';
 import type { Finding, Verdict } from '../types/index.ts';
 import { findingOf, found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
-import { median } from './statistics.ts';
+import { median, withoutMissing } from './statistics.ts';
 
 const CONNECTION_LIMIT = 'connection-limit';
 const DESCRIPTOR_LIMIT = 'descriptor-limit';
@@ -108,7 +108,7 @@ export const loopLag: Detector = {
     for (let i = LAG_WINDOWS; i > 0; i -= 1) {
       const from = window.rowAt(nowMs - i * LAG_WINDOW_MS);
       const to = i === 1 ? window.rows : window.rowAt(nowMs - (i - 1) * LAG_WINDOW_MS);
-      const valid = delays.subarray(from, to).filter((ms) => !Number.isNaN(ms));
+      const valid = withoutMissing(delays.subarray(from, to));
       medians.push(valid.length < 2 ? Number.NaN : median(valid));
     }
     if (medians.some(Number.isNaN)) return [insufficientData(LOOP_LAG, '15 min of samples')];

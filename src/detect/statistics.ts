@@ -63,6 +63,12 @@ export function rangeOf(values: Float64Array): number {
 
 export const hasMissing = (values: Float64Array): boolean => Number.isNaN(rangeOf(values));
 
+export const isNumber = (value: number): boolean => !Number.isNaN(value);
+
+/** The values themselves when none is missing: a copy needs memory outside V8's heap. */
+export const withoutMissing = (values: Float64Array): Float64Array =>
+  hasMissing(values) ? values.filter(isNumber) : values;
+
 export function smallest(values: Float64Array): number {
   let low = Number.POSITIVE_INFINITY;
   for (let row = 0; row < values.length; row += 1) low = Math.min(low, values[row] ?? low);

@@ -7,7 +7,7 @@ import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
 import { coversAllConnections, unprobedConnections } from './sample-row.ts';
-import { median } from './statistics.ts';
+import { median, withoutMissing } from './statistics.ts';
 
 const NAME = 'unanswering';
 const { thresholds } = LEAKS['zombie-connections'];
@@ -81,8 +81,6 @@ export function sampleNeedsAll({ connections }: Sample): boolean {
 }
 
 function isBusy({ history: { window, nowMs } }: View): boolean {
-  const delays = window
-    .column('loopP99Ms', window.rowAt(nowMs - BUSY_WINDOW_MS))
-    .filter((ms) => !Number.isNaN(ms));
+  const delays = withoutMissing(window.column('loopP99Ms', window.rowAt(nowMs - BUSY_WINDOW_MS)));
   return delays.length > 0 && median(delays) > thresholds.busyLoop.value;
 }
