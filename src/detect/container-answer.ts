@@ -22,6 +22,8 @@ export interface MeasuredGrowth {
   readonly bytesPerEntry: number;
   /** Pace of the last interval as a share of the pace before it. */
   readonly relativePace: number;
+  /** Pace of the later half of the intervals as a share of the pace of the earlier half. */
+  readonly latePace: number;
   /** Number of the last censuses in which it grew without a pause. */
   readonly grownCensuses: number;
   readonly grownMs: number;
@@ -51,6 +53,11 @@ export const OUTGROWN_CENSUSES = 5;
 const OUTGROWN_MS = 90 * MINUTE_MS;
 /** A leak keeps its pace: the last interval has at least this share of the mean pace before it, and at most the inverse. */
 export const MIN_PACE = 0.5;
+/**
+ * A Map by user fills with users who come back: when it has half of them, a connection adds half an entry. Without closed
+ * connections or memory as evidence, only growth that keeps its pace is a leak.
+ */
+const MIN_LATE_PACE = 0.8;
 /** Fewer closed connections in the heap belong to connections that are just closing. */
 const MIN_CLOSED_IN_HEAP = 20;
 /** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */
@@ -69,7 +76,12 @@ const OF_NODE: ReadonlySet<string> = new Set(['Timers', 'Handles', 'Listeners'])
 export const answerOf = (growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer =>
   expectedAnswer(growth, context) ??
   waitingAnswer(growth, context) ??
-  leakAnswer(growth, context) ?? { answer: 'inconclusive', because: 'it may be a cache that is filling' };
+  leakAnswer(growth, context) ?? { answer: 'inconclusive', because: fillingBecause(growth) };
+
+const fillingBecause = ({ latePace }: MeasuredGrowth): string =>
+  latePace < MIN_LATE_PACE
+    ? 'its growth slows down a little, as of a cache that is filling'
+    : 'it may be a cache that is filling';
 
 const leadsToClosed = ({ row }: MeasuredGrowth, { closedInHeap }: AnswerContext): boolean =>
   row.sampled > 0 && row.closed >= row.sampled * MIN_CLOSED_SHARE && closedInHeap >= MIN_CLOSED_IN_HEAP;
@@ -104,7 +116,7 @@ function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): Containe
 
 /** Growth that nothing bounds. */
 function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
-  const { row, perClosed, grownCensuses } = growth;
+  const { row, perClosed, grownCensuses, latePace } = growth;
   const leak = (because: string): ContainerAnswer => ({ answer: 'found', because });
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES)
@@ -124,6 +136,7 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
   const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
   if (growsWithClosed && isRepeating(row)) return leak('its timers repeat and are not cleared');
   if (growsWithClosed && row.type === 'Promises') return leak('the promise does not settle');
+  if (latePace < MIN_LATE_PACE) return null;
   if (growsWithClosed && row.removal === 'none') return leak('no code in its file removes entries');
   return outgrownAnswer(growth);
 }

@@ -99,7 +99,7 @@ function measureGrowth(
     perHour: (gained / grownMs) * HOUR_MS,
     bytesPerHour: (gainedBytes / grownMs) * HOUR_MS,
     bytesPerEntry: gainedBytes / gained,
-    relativePace: relativePace(series.slice(start), intervals, perClosed !== null),
+    ...pacesOf(series.slice(start), intervals, perClosed !== null),
     grownCensuses: intervals.length + 1,
     grownMs,
     grownSinceStartMs: start === 0 && growsSinceStart(series, rows, { gained, closed }) ? last.atMs : null,
@@ -159,15 +159,12 @@ function comesWithContainers(rows: readonly (ContainerRow | null)[]): boolean {
   return moreContainers > MAX_MORE_CONTAINERS && explained >= (last.entries - first.entries) * MIN_EXPLAINED;
 }
 
-/**
- * Pace of the last interval as a share of the pace before it: by closed connections where enough of them closed, because
- * traffic varies with the time of day, else by time.
- */
-function relativePace(
+/** Paces by closed connections where enough of them closed, because traffic varies with the time of day, else by time. */
+function pacesOf(
   series: readonly AuditedCensus[],
   intervals: readonly number[],
   byClosed: boolean,
-): number {
+): Pick<MeasuredGrowth, 'relativePace' | 'latePace'> {
   const pace = (from: number, to: number): number => {
     const gained = intervals.slice(from, to).reduce((sum, each) => sum + each, 0);
     const closed = series[to]!.closedTotal - series[from]!.closedTotal;
@@ -175,7 +172,12 @@ function relativePace(
     return gained / Math.max(byClosed ? closed : ms, 1);
   };
   const end = intervals.length;
-  return end < 2 ? 1 : pace(end - 1, end) / pace(0, end - 1);
+  if (end < 2) return { relativePace: 1, latePace: 1 };
+  const middle = Math.floor(end / 2);
+  return {
+    relativePace: pace(end - 1, end) / pace(0, end - 1),
+    latePace: pace(middle, end) / pace(0, middle),
+  };
 }
 
 /** The delay of timers that run once, and whose number grows in step with the container. Scaled time. */
