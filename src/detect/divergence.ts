@@ -9,7 +9,7 @@ import type { History } from './history.ts';
 import { LATE_SESSIONS, mayBeLateSessions } from './late-sessions.ts';
 import { roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
-import { isNearLimit, postGcTrend, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
+import { isNearLimit, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
 import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'divergence';
@@ -23,7 +23,7 @@ export const divergence: Detector = {
   evaluate({ history, trend: wholeTrend }) {
     const recent = wholeTrend?.points ?? [];
     const flatFrom = startOfFlat(recent.map(({ responsive }) => responsive));
-    const flatTrend = flatFrom === 0 ? wholeTrend : postGcTrend(recent.slice(flatFrom));
+    const flatTrend = wholeTrend?.from(flatFrom) ?? null;
     const trend = flatTrend === null ? null : sinceStartOfGrowth(flatTrend);
     return trend === null || trend.points.length < fewMajorGcs.value || trend.spanMs < span.value
       ? [tooFew(recent.length - flatFrom)]

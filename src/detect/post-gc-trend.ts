@@ -40,6 +40,8 @@ export interface PostGcTrend {
   readonly connectionsVary: boolean;
   /** The connections rose too, and too few points are left to separate both effects. */
   readonly isConfounded: boolean;
+  /** The trend from one of its points on. Detectors ask for it in each evaluation, and the points change with a major GC. */
+  readonly from: (index: number) => PostGcTrend | null;
 }
 
 /** The points after the warm-up, of the last hour or the last dozen. */
@@ -79,7 +81,8 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
     perMs: explanation.riseBytes / spanMs,
   });
   const perMs = riseBytes / spanMs;
-  return {
+  const later = new Map<number, PostGcTrend | null>();
+  const trend: PostGcTrend = {
     points,
     spanMs,
     lastBytes: points.at(-1)?.bytes ?? 0,
@@ -95,12 +98,17 @@ export function postGcTrend(points: readonly PostGcHeap[]): PostGcTrend | null {
     get slowsDown(): boolean {
       return model.slowsDown;
     },
+    from(index) {
+      if (index === 0) return trend;
+      if (!later.has(index)) later.set(index, postGcTrend(points.slice(index)));
+      return later.get(index) ?? null;
+    },
   };
+  return trend;
 }
 
 /** The trend from the start of the growth on, so that a flat hour before it makes it neither longer nor slower. */
-export const sinceStartOfGrowth = (trend: PostGcTrend): PostGcTrend | null =>
-  trend.startIndex === 0 ? trend : postGcTrend(trend.points.slice(trend.startIndex));
+export const sinceStartOfGrowth = (trend: PostGcTrend): PostGcTrend | null => trend.from(trend.startIndex);
 
 /** Above this share of its capacity V8 collects most of the time. The process dies a little later (measured). */
 export const HEAP_LIMIT_SHARE = 0.85;
