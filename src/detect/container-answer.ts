@@ -116,7 +116,7 @@ function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): Containe
 
 /** Growth that nothing bounds. */
 function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
-  const { row, perClosed, grownCensuses, latePace } = growth;
+  const { row, perClosed, grownCensuses } = growth;
   const leak = (because: string): ContainerAnswer => ({ answer: 'found', because });
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES)
@@ -133,12 +133,15 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
       answer: 'inconclusive',
       because: 'its entries are small: they fill 100 MiB in more than four days',
     };
-  const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
-  if (growsWithClosed && isRepeating(row)) return leak('its timers repeat and are not cleared');
-  if (growsWithClosed && row.type === 'Promises') return leak('the promise does not settle');
-  if (latePace < MIN_LATE_PACE) return null;
-  if (growsWithClosed && row.removal === 'none') return leak('no code in its file removes entries');
-  return outgrownAnswer(growth);
+  const neverRemoved = perClosed !== null && perClosed >= MIN_PER_CLOSED ? neverRemovedBecause(growth) : null;
+  return neverRemoved === null ? outgrownAnswer(growth) : leak(neverRemoved);
+}
+
+/** Why the entries of closed connections stay. Null when code may remove them, or when the growth slows down. */
+function neverRemovedBecause({ row, latePace }: MeasuredGrowth): string | null {
+  if (isRepeating(row)) return 'its timers repeat and are not cleared';
+  if (row.type === 'Promises') return 'the promise does not settle';
+  return row.removal === 'none' && latePace >= MIN_LATE_PACE ? 'no code in its file removes entries' : null;
 }
 
 /** A container that has grown for so long without slowing down is no cache on its way to its limit. */
@@ -146,7 +149,9 @@ function outgrownAnswer({
   grownCensuses,
   grownMs,
   grownSinceStartMs,
+  latePace,
 }: MeasuredGrowth): ContainerAnswer | null {
+  if (latePace < MIN_LATE_PACE) return null;
   const isSinceStart = grownSinceStartMs !== null;
   const states = grownCensuses + (isSinceStart ? 1 : 0);
   const ms = grownSinceStartMs ?? grownMs;
