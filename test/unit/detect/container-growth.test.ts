@@ -254,7 +254,7 @@ test('one census, or none, says nothing', () => {
 });
 
 test('a Map by user that fills with the 400 users of a company is no leak, though no code removes entries', () => {
-  // Of 400 users, so many have come after that many connections.
+  // The share of 400 users who have come at least once.
   const users = TIMES_MIN.map((minutes) => Math.round(400 * (1 - Math.exp((-5 * minutes) / 400))));
   for (const censuses of [3, 4, 5])
     expect(answersOf([{ counts: users.slice(0, censuses), row: { removal: 'none' } }])).toEqual([
