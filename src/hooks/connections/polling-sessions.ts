@@ -1,7 +1,7 @@
 /** Counts the long-polling sessions of engine.io. They have no socket of their own, only an entry in `clients`. */
 import type { EventEmitter } from 'node:events';
 import type { Blind } from '../../types/index.ts';
-import { namesOf, readField } from '../discovery/field-reader.ts';
+import { listNames, readField } from '../discovery/field-reader.ts';
 import type { RetainedConnections } from './retained-connections.ts';
 
 export interface EngineServer extends EventEmitter {
@@ -77,7 +77,7 @@ export class PollingSessions {
       // Listing 10,000 keys takes a millisecond, so a large list gets a slice of its own.
       const listingCost = clientsCount > SLICE_SESSIONS ? SLICE_SESSIONS : 0;
       yield listingCost;
-      const ids = namesOf(clients);
+      const ids = listNames(clients);
       yield listingCost;
       for (const id of ids) {
         this.#note(id, readField(clients, id) as EngineSocket | undefined);

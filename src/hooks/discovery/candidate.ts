@@ -5,7 +5,7 @@ import { isArray, isCollection, sizeOf, visitValues } from './collection.ts';
 import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
 import { ConsumerDetector } from './consumer-detector.ts';
 import { awaitsExpiry, haveLastEventTime } from './expiry.ts';
-import { isPlainObject, readField } from './field-reader.ts';
+import { isPlainObject, isTooLargeToList, readField } from './field-reader.ts';
 import type { ReachedCollection } from './reference-walk.ts';
 
 export interface DiscoveryReading {
@@ -22,8 +22,6 @@ const MIN_GROWTH = 10;
 const MAX_SUMMED = 1_000;
 /** `deref` keeps an object alive while V8 marks, so the record of a closed connection must not stay a candidate: 10 min. */
 const MAX_UNCHANGED_READINGS = 40;
-/** Counting more names stops the process for more than a millisecond. */
-const MAX_NAMES = 5_000;
 
 export interface RowContext {
   readonly wallMs: number;
@@ -49,6 +47,7 @@ export class Candidate {
   #unchangedReadings = 0;
   #hasLastEventTime = false;
   #isTooLarge = false;
+  #listedNames = 0;
 
   constructor(name: string, { collection, owner, field, limit }: ReachedCollection) {
     this.name = name;
@@ -57,7 +56,7 @@ export class Candidate {
     this.#field = field;
     this.#limit = limit;
     this.#initialSize = sizeOf(collection);
-    this.#isTooLarge = this.#initialSize > MAX_NAMES && isPlainObject(collection);
+    this.#isTooLarge = isTooLargeToList(collection);
   }
 
   /** A plain object whose fields never change is a record, and no map. */
@@ -68,6 +67,15 @@ export class Candidate {
   /** A plain object has become too large to count. */
   get isTooLarge(): boolean {
     return this.#isTooLarge;
+  }
+
+  stopCounting(): void {
+    this.#isTooLarge = true;
+  }
+
+  /** Names that its last row took to count; 0 for a Map, a Set or an array, which know their size. */
+  get listedNames(): number {
+    return this.#listedNames;
   }
 
   /** Another collection has taken its place. */
@@ -87,12 +95,10 @@ export class Candidate {
 
   /** Adds the row of the collection, if it has one. Returns whether the row is one of a collection of unknown purpose. */
   addRow(reading: DiscoveryReading, collection: object, context: RowContext): boolean {
-    if (this.#isTooLarge) return false;
     const entries = sizeOf(collection);
-    if (entries > MAX_NAMES && isPlainObject(collection)) {
-      this.#isTooLarge = true;
-      return false;
-    }
+    this.#listedNames = isPlainObject(collection) ? entries : 0;
+    this.#isTooLarge = isTooLargeToList(collection);
+    if (this.#isTooLarge) return false;
     this.#hasChanged ||= entries !== this.#initialSize;
     const isUnknown = this.role === null || isProvisionalRole(this.role);
     if (isUnknown && entries > 0 && !this.#hasChanged && isPlainObject(collection))

@@ -46,6 +46,9 @@ const MAX_COMPARED_NAMES = 1_000;
 const MAX_PROVISIONAL_ROWS = 40;
 /** Provisional roles that one reading looks at again. */
 const ROLES_PER_READING = 10;
+/** Names of plain objects that one reading lists, and that it reads to look at roles again: 0.3 to 1 us each. */
+const MAX_NAMES_PER_READING = 10_000;
+const MAX_NAMES_LOOKED_AT = 2_000;
 /** Functions whose scopes are read from one emitter on: those that its handlers use, and those that these use. */
 const MAX_FUNCTIONS = 30;
 
@@ -95,7 +98,10 @@ export class CollectionDiscovery {
     if (this.#unavailable !== null)
       add('collections that the application does not register', this.#unavailable);
     if (this.#candidates.some(({ isTooLarge }) => isTooLarge))
-      add('objects with more than 5,000 keys', 'counting them would stop the process for milliseconds');
+      add(
+        'objects with more than 5,000 keys, or with more than 10,000 together',
+        'counting them would stop the process for milliseconds',
+      );
     if (this.#refusedCandidates > 0)
       add(
         `${this.#refusedCandidates} collections that the handlers reach`,
@@ -300,9 +306,10 @@ export class CollectionDiscovery {
     this.#lookAgain(context);
     const wallMs = this.#clock.wallMs();
     let provisionalRows = 0;
+    let namesLeft = MAX_NAMES_PER_READING;
     for (const candidate of this.#candidates) {
       const collection = candidate.collection();
-      if (collection === undefined || isRegistered(collection)) continue;
+      if (collection === undefined || candidate.isTooLarge || isRegistered(collection)) continue;
       candidate.role ??= collectionRole(collection, context);
       if (
         candidate.role !== null &&
@@ -312,6 +319,8 @@ export class CollectionDiscovery {
         continue;
       if (candidate.addRow(reading, collection, { wallMs, comparedNames: this.#comparedNames }))
         provisionalRows += 1;
+      if (candidate.listedNames > namesLeft) candidate.stopCounting();
+      else namesLeft -= candidate.listedNames;
     }
     this.#candidates = this.#candidates.filter(({ isRecord }) => !isRecord);
     return reading;
@@ -328,12 +337,15 @@ export class CollectionDiscovery {
   /** The first entries of a collection can be of another kind than the later ones. */
   #lookAgain(context: RoleContext): void {
     const provisional = this.#candidates.filter(({ role }) => role !== null && isProvisionalRole(role));
+    let namesLeft = MAX_NAMES_LOOKED_AT;
     for (let count = Math.min(ROLES_PER_READING, provisional.length); count > 0; count -= 1) {
+      if (namesLeft <= 0) return;
       this.#nextRole = (this.#nextRole + 1) % provisional.length;
       const candidate = provisional[this.#nextRole];
       const collection = candidate?.collection();
-      if (candidate === undefined || collection === undefined) continue;
+      if (candidate === undefined || candidate.isTooLarge || collection === undefined) continue;
       candidate.role = collectionRole(collection, context) ?? candidate.role;
+      namesLeft -= candidate.listedNames;
     }
   }
 

@@ -6,7 +6,7 @@ import { namesOf, readField } from './field-reader.ts';
 /** The key is null in a Set and in an array. */
 export type Entry = readonly [key: unknown, value: unknown];
 
-/** The last entries of a Map or Set can only be reached by iteration over all others. */
+/** The last entries can only be reached by iteration over all others, except in an array. */
 const MAX_ITERATED_ENTRIES = 2_000;
 
 export const isArray = (value: unknown): value is unknown[] => Array.isArray(value) && !isProxy(value);
@@ -15,7 +15,7 @@ export const isArray = (value: unknown): value is unknown[] => Array.isArray(val
 export const isCollection = (value: unknown): value is object =>
   isMap(value) || isSet(value) || isArray(value);
 
-/** Listing the names of a plain object takes up to 1 us a name. */
+/** 0 for a plain object that is too large to list. */
 export function sizeOf(collection: object): number {
   if (isMap(collection)) return mapSize(collection);
   if (isSet(collection)) return setSize(collection);
@@ -38,9 +38,10 @@ export function firstEntries(collection: object, count: number): Entry[] {
 }
 
 export function lastEntries(collection: object, count: number): Entry[] {
-  if (!isMap(collection) && !isSet(collection)) return entriesAt(collection, -count, undefined);
+  if (isArray(collection)) return entriesAt(collection, -count, undefined);
   const size = sizeOf(collection);
   if (size > MAX_ITERATED_ENTRIES) return [];
+  if (!isMap(collection) && !isSet(collection)) return entriesAt(collection, -count, undefined);
   const entries: Entry[] = [];
   let index = 0;
   visitEntries(collection, (key, value) => {

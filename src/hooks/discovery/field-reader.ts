@@ -28,9 +28,10 @@ export class FieldReader {
   }
 
   fieldsOf(value: object): Field[] {
-    if (this.isExhausted || isProxy(value) || ArrayBuffer.isView(value) || this.#largeObjects.has(value))
-      return [];
-    const names = namesOf(value);
+    if (this.isExhausted || isProxy(value) || ArrayBuffer.isView(value)) return [];
+    if (this.#largeObjects.has(value) || neverListed.has(value)) return [];
+    const names = listNames(value);
+    if (names.length > MAX_LISTED_NAMES) neverListed.add(value);
     if (names.length > MAX_NAMES) {
       this.#largeObjects.add(value);
       this.#namesLeft -= names.length;
@@ -40,14 +41,31 @@ export class FieldReader {
   }
 }
 
-/** The own enumerable names; none for a Proxy, and for a module that is still loading. */
-export function namesOf(value: object): string[] {
+/** The own enumerable names; none for a Proxy, and for a module that is still loading. Takes up to 1 us a name. */
+export function listNames(value: object): string[] {
   try {
     return isProxy(value) ? [] : keys(value);
   } catch {
     return [];
   }
 }
+
+/** Listing more names stops the process for more than a millisecond. */
+const MAX_LISTED_NAMES = 5_000;
+/** Objects that have had more names. */
+const neverListed = new WeakSet<object>();
+
+/** The own enumerable names. An object with more than 5,000 is listed once in the life of the process, and has none here. */
+export function namesOf(value: object): string[] {
+  if (neverListed.has(value)) return [];
+  const names = listNames(value);
+  if (names.length <= MAX_LISTED_NAMES) return names;
+  neverListed.add(value);
+  return [];
+}
+
+/** True when an object has had more than 5,000 names in an earlier `namesOf`. */
+export const isTooLargeToList = (value: object): boolean => neverListed.has(value);
 
 /** The value of an own field; undefined for a getter, a Proxy, and an export of a module that is still loading. */
 export function readField(value: unknown, name: PropertyKey): unknown {

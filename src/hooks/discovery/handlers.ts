@@ -4,7 +4,14 @@ import { basename, resolve } from 'node:path';
 import { isProxy } from 'node:util/types';
 import type { NamedValue } from './closure-scopes.ts';
 import { firstEntries, isArray } from './collection.ts';
-import { classNameOf, isPlainObject, namesOf, readField, type FieldReader } from './field-reader.ts';
+import {
+  classNameOf,
+  isPlainObject,
+  listNames,
+  namesOf,
+  readField,
+  type FieldReader,
+} from './field-reader.ts';
 
 /** The events of an emitter on which the application has its handlers. */
 export interface HandlerEvents {
@@ -69,7 +76,7 @@ const AGENT_FOLDER = resolve(__dirname, '..', '..');
 /** Objects that the modules of the application export. The modules of packages are left out. */
 export function exportedValues(modules: unknown, fields: FieldReader): NamedValue[] {
   if (typeof modules !== 'object' || modules === null) return [];
-  return namesOf(modules)
+  return listNames(modules)
     .filter((file) => !file.includes('node_modules') && !file.startsWith(AGENT_FOLDER))
     .slice(0, MAX_MODULES)
     .flatMap((file) => {

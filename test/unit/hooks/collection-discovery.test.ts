@@ -27,6 +27,7 @@ function search(
   const start = startWith({ servers: [{ emitter: server, events: ['connection'] }], connections });
   while (!discovery.searchSlice(openedTotal, start));
 }
+const TOO_MANY_KEYS = 'objects with more than 5,000 keys, or with more than 10,000 together';
 const readAll = (discovery: CollectionDiscovery) => discovery.read(() => false, []);
 
 /** Opens `count` more entries with `add`, with a reading after each. */
@@ -276,7 +277,29 @@ test('a plain object with too many keys is not counted any more, and the agent s
   readWhile(discovery, 20, (n) => (players[`player-${n}`] = { x: 0 }));
   for (let n = 0; n < 5_001; n += 1) players[n] = {};
   expect(readAll(discovery).registries).toEqual([]);
-  expect(discovery.blind().map(({ what }) => what)).toEqual(['objects with more than 5,000 keys']);
+  expect(discovery.blind().map(({ what }) => what)).toEqual([TOO_MANY_KEYS]);
+});
+
+test('plain objects with more than 10,000 keys together: those that fit are counted, and the agent says so', () => {
+  const keys = Array.from({ length: 4_000 }, (_, n) => [`key-${n}`, { x: 0 }] as const);
+  const [first, second, third, small] = [{}, {}, {}, {}] as Record<string, object>[];
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => [first, second, third, small]),
+  );
+  const all = [first, second, third, small].filter((object) => object !== undefined);
+  readWhile(discovery, 20, (n) => all.forEach((object) => (object[n] = { x: 0 })));
+  for (const object of [first, second, third]) Object.assign(object ?? {}, Object.fromEntries(keys));
+  readAll(discovery);
+  const counted = readAll(discovery).registries.map(({ name, entries }) => [name, entries]);
+  expect(counted).toEqual([
+    ['first', 4_020],
+    ['second', 4_020],
+    ['small', 20],
+  ]);
+  expect(discovery.blind().map(({ what }) => what)).toEqual([TOO_MANY_KEYS]);
 });
 
 test('a Map of Maps counts the entries of the inner ones too', () => {

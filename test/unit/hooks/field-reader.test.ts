@@ -1,4 +1,4 @@
-import { FieldReader, readField } from '../../../src/hooks/discovery/field-reader.ts';
+import { FieldReader, namesOf, readField } from '../../../src/hooks/discovery/field-reader.ts';
 
 const withNames = (count: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));
@@ -44,6 +44,15 @@ test('an object that is used as a map is skipped, and never listed again', () =>
   for (const name of Object.keys(users).slice(1)) delete users[name];
   expect(fields.fieldsOf(users)).toEqual([]);
   expect(fields.fieldsOf({ ...users })).toEqual([['name 0', 0]]);
+});
+
+test('an object with more than 5,000 names is listed once only, whoever asks', () => {
+  const [counted, walked] = [withNames(5_001), withNames(5_001)];
+  expect(namesOf(counted)).toEqual([]);
+  new FieldReader().fieldsOf(walked);
+  for (const users of [counted, walked]) for (const name of Object.keys(users).slice(1)) delete users[name];
+  expect([counted, walked].map(namesOf)).toEqual([[], []]);
+  expect(namesOf(withNames(5_000))).toHaveLength(5_000);
 });
 
 test('large objects cost one pass no more than its budget; the next pass has the same budget again', () => {
