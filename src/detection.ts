@@ -6,7 +6,7 @@ import {
   isMemoryFinding,
   type CensusEvidence,
 } from './detect/census-evidence.ts';
-import { isKnownLeak, rankRootCause } from './detect/census-root-cause.ts';
+import { knownLeak, rankRootCause } from './detect/census-root-cause.ts';
 import { createView, type View } from './detect/detector.ts';
 import { evaluate, findingsOf, isSuspicious, undecidedDetectors } from './detect/evaluate.ts';
 import { growthByPool } from './detect/growth-by-pool.ts';
@@ -118,8 +118,13 @@ class SampleDetection implements Detection {
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
     const growths = this.#census?.growths ?? [];
     const open = this.openAlerts();
+    const found = findingsOf(verdicts).map((finding) => ({
+      finding,
+      known: knownLeak(finding, growths, open),
+    }));
     const transitions = this.#alerts.update({
-      findings: findingsOf(verdicts).filter((finding) => !isKnownLeak(finding, growths, open)),
+      findings: found.flatMap(({ finding, known }) => (known === null ? [finding] : [])),
+      confirmed: new Set(found.flatMap(({ known }) => (known === null ? [] : [known.id]))),
       undecided: undecidedDetectors(measured, view),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,

@@ -32,6 +32,8 @@ export interface Evaluation extends Instant {
   readonly findings: readonly Finding[];
   /** Detectors that have too little data for a verdict, as after a gap: they end no alert. */
   readonly undecided?: ReadonlySet<string>;
+  /** Ids of open alerts whose leak a census shows under another name: they stay open. */
+  readonly confirmed?: ReadonlySet<string>;
   readonly timeToLimitScaledMs: number | null;
 }
 
@@ -197,7 +199,8 @@ export class Alerts {
 
   #closeEnded(evaluation: Evaluation): Alert[] {
     return this.#open.flatMap((open) => {
-      if (isUndecided(open, evaluation)) open.waitForData(evaluation.nowMs);
+      const isConfirmed = evaluation.confirmed?.has(open.alert.id) === true;
+      if (isConfirmed || isUndecided(open, evaluation)) open.waitForData(evaluation.nowMs);
       const { text, afterMs } = closingRule(open);
       return evaluation.nowMs - open.lastFoundMs < afterMs ? [] : [this.#end(open, text, evaluation)];
     });

@@ -20,24 +20,25 @@ const CONFIDENCE = { found: 0.8, inconclusive: 0.5 } as const;
 const isHandle = (name: string, handle: string): boolean => name === `open handles ${handle}`;
 
 /**
- * Whether an open alert is about the container of a finding already: it has the same name, it counts the same resource, or its
- * root cause is the line that adds the entries. A second alert would page for the same leak again.
+ * The open alert that is about the container of a finding already: it has the same name, it counts the same resource, or its
+ * root cause is the line that adds the entries. A second alert would page for the same leak again. Null when there is none.
  */
-export function isKnownLeak(
+export function knownLeak<T extends Pick<Alert, 'kind' | 'family' | 'subject' | 'culprit'>>(
   finding: Pick<Finding, 'kind' | 'subject'>,
   growths: readonly ContainerGrowth[],
-  open: readonly Pick<Alert, 'kind' | 'family' | 'subject' | 'culprit'>[],
-): boolean {
+  open: readonly T[],
+): T | null {
   const growth = growths.find(
     (each) => each.answer === 'found' && each.row.name === finding.subject && kindOf(each) === finding.kind,
   );
   const location = growth?.row.location ?? null;
-  if (growth === undefined || location === null) return false;
-  return open.some(({ kind, family, subject, culprit }) => {
+  if (growth === undefined || location === null) return null;
+  const known = open.find(({ kind, family, subject, culprit }) => {
     if (family !== 'leak' || (kind === finding.kind && subject === finding.subject)) return false;
     const isSameLine = culprit?.file === location.file && culprit.line === location.line;
     return isSameLine || (kind === finding.kind && fits({ kind, subject }, growth));
   });
+  return known ?? null;
 }
 
 /** How much a root cause tells: a line of the application more than one of a package, and a line more than an object. */

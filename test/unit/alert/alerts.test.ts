@@ -1,5 +1,7 @@
+import { Alerts } from '../../../src/alert/alerts.ts';
 import { fingerprintOf, isMuted } from '../../../src/alert/fingerprint.ts';
-import { run, createTestDetection, type Shape } from '../../support/run.ts';
+import type { Finding } from '../../../src/types/index.ts';
+import { IDENTITY, run, createTestDetection, type Shape } from '../../support/run.ts';
 
 const zombies = (minute: number): Shape => ({ connections: 500 + 8 * minute, unanswering: 8 * minute });
 const until = (minute: number) => (now: number) => zombies(Math.min(now, minute));
@@ -21,6 +23,32 @@ test('no flapping: a leak that pauses for less than a window stays one alert', (
   const { transitions } = run(200, stepwise);
   expect(transitions.filter(({ event }) => event === 'opened')).toHaveLength(1);
   expect(transitions.filter(({ event }) => event === 'closed')).toHaveLength(0);
+});
+
+test('an alert whose leak a census shows under another name stays open', () => {
+  const alerts = new Alerts({ identity: IDENTITY, timeScale: 1, mute: [], newId: () => 'a' });
+  const finding: Finding = {
+    kind: 'registry-growth',
+    family: 'leak',
+    severity: 'warning',
+    subject: 'hub.sessions',
+    title: '400 entries',
+    evidence: [],
+    against: [],
+  };
+  const at = (minute: number) => ({
+    nowMs: minute * 60_000,
+    wallMs: minute * 60_000,
+    uptimeMs: minute * 60_000,
+    timeToLimit: null,
+    timeToLimitScaledMs: null,
+  });
+  alerts.raise(finding, at(0));
+  const eventsAt = (minute: number, confirmed: ReadonlySet<string>): string[] =>
+    alerts.update({ ...at(minute), findings: [], confirmed }).map(({ event }) => event);
+  expect(eventsAt(20, new Set(['a']))).toEqual([]);
+  expect(eventsAt(40, new Set())).toEqual([]);
+  expect(eventsAt(50, new Set(['b']))).toEqual(['closed']);
 });
 
 test('the fingerprint depends on service, family and subject only', () => {
