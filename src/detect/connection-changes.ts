@@ -11,7 +11,7 @@
  */
 
 import { MINUTE_MS } from './history.ts';
-import { createDesign, fitCoefficients, residualSumOfSquares, type Design } from './statistics.ts';
+import { createDesign, fitCoefficients, onesFor, residualSumOfSquares, type Design } from './statistics.ts';
 
 /** Three coefficients need more rows than that; with twice as many they are more than a chance. */
 const MIN_ROWS = 7;
@@ -108,7 +108,7 @@ export class ConnectionChanges {
     if (minutes.length < MIN_ROWS + 1) return null;
     const opened = changes(rows.openedTotal, minutes);
     const closed = changes(rows.closedTotal, minutes).map((count) => -count);
-    const design = createDesign([opened, closed, opened.map(() => 1)]);
+    const design = createDesign([opened, closed, onesFor(opened)]);
     return design === null ? null : new ConnectionChanges(rows, minutes, design);
   }
 

@@ -37,7 +37,9 @@ import {
   lastStandardError,
   mean,
   medianOfRows,
+  onesFor,
   rangeOf,
+  relativeTo,
   residualSumOfSquares,
   standardDeviation,
   withoutMissing,
@@ -431,13 +433,13 @@ interface Regressors {
 function regressorsOf(times: Float64Array, connections: Float64Array): Regressors {
   const firstMs = times[0] ?? 0;
   const spanMs = Math.max(1, (times.at(-1) ?? 0) - firstMs);
-  const relativeTime = times.map((time) => (time - firstMs) / spanMs);
-  const one = relativeTime.map(() => 1);
+  const relativeTime = relativeTo(times, firstMs, spanMs);
+  const one = onesFor(times);
   const deviation = hasMissing(connections) ? 0 : standardDeviation(connections);
   const center = mean(connections);
   const varies = deviation > Math.max(MIN_VARIATION.share * center, MIN_VARIATION.connections);
   const line = times.length < 4 ? null : createDesign([one, relativeTime]);
-  const scaled = connections.map((value) => (value - center) / (deviation || 1));
+  const scaled = relativeTo(connections, center, deviation || 1);
   return {
     times,
     connections,

@@ -1,6 +1,14 @@
 /** The shape of a growth: does it slow down, or come in steps? A leak keeps its pace; caches, tables and warm-ups do not. */
 
-import { createDesign, fitCoefficients, lastStandardError, median, theilSen } from './statistics.ts';
+import {
+  createDesign,
+  fitCoefficients,
+  lastStandardError,
+  median,
+  onesFor,
+  relativeTo,
+  theilSen,
+} from './statistics.ts';
 
 /** The last third of the growth is at least this long: shorter spans are mostly noise. */
 const MIN_LATE_SPAN_MS = 8 * 60_000;
@@ -74,8 +82,8 @@ function isBending({ timesMs, bytes }: Curve): boolean {
   if (timesMs.length < MIN_POINTS_OF_PARABOLA) return false;
   const firstMs = timesMs[0] ?? 0;
   const spanMs = (timesMs.at(-1) ?? 0) - firstMs;
-  const share = timesMs.map((time) => (time - firstMs) / spanMs);
-  const design = createDesign([share.map(() => 1), share, share.map((value) => value ** 2)]);
+  const share = relativeTo(timesMs, firstMs, spanMs);
+  const design = createDesign([onesFor(share), share, share.map((value) => value ** 2)]);
   if (design === null) return false;
   const coefficients = fitCoefficients(design, bytes);
   const [, start = 0, bend = 0] = coefficients;

@@ -15,6 +15,8 @@ import {
   hasMissing,
   lastStandardError,
   mean,
+  onesFor,
+  relativeTo,
   residualSumOfSquares,
   standardDeviation,
 } from './statistics.ts';
@@ -117,7 +119,7 @@ export function isExplainedBy(
 ): boolean {
   const rise = (counts.at(-1) ?? 0) - (counts[0] ?? 0);
   if (!(rise > 0)) return false;
-  const shares = counts.map((count) => (count - (counts[0] ?? 0)) / rise);
+  const shares = relativeTo(counts, counts[0] ?? 0, rise);
   const loads = loadsOf(points);
   return fitsOf(bytesOf(points), loads.some(({ varies }) => varies) ? loads : [], {
     shares,
@@ -141,7 +143,7 @@ function slowsDown(
   best: Fit,
 ): boolean {
   if (bytes.length < MIN_POINTS_OF_BENDING) return false;
-  const others: Float64Array[] = [bytes.map(() => 1)];
+  const others: Float64Array[] = [onesFor(bytes)];
   if (counts !== null) others.push(scale(counts));
   return isParabola(bytes, times, others, best) || saturates(bytes, times, others, best);
 }
@@ -188,11 +190,8 @@ function saturates(
 }
 
 /** In standard deviations from the mean. */
-function scale(counts: Float64Array): Float64Array {
-  const deviation = standardDeviation(counts) || 1;
-  const center = mean(counts);
-  return counts.map((count) => (count - center) / deviation);
-}
+const scale = (counts: Float64Array): Float64Array =>
+  relativeTo(counts, mean(counts), standardDeviation(counts) || 1);
 
 /**
  * Whether the connections rise in nearly the same line as the leak. Their short variations, which memory follows late or
@@ -235,7 +234,7 @@ const smallest = (fits: readonly (Fit | null)[]): Fit | null =>
 function fitWithConnections(bytes: Float64Array, counts: Float64Array, progress: Progress): Fit | null {
   const deviation = standardDeviation(counts) || 1;
   const center = mean(counts);
-  const design = createDesign([bytes.map(() => 1), scale(counts), progress.shares]);
+  const design = createDesign([onesFor(bytes), scale(counts), progress.shares]);
   if (design === null) return null;
   const coefficients = fitCoefficients(design, bytes);
   const perConnection = (coefficients[1] ?? 0) / deviation;
@@ -255,7 +254,7 @@ function fitWithConnections(bytes: Float64Array, counts: Float64Array, progress:
 }
 
 function fitAlone(bytes: Float64Array, progress: Progress): Fit | null {
-  const design = createDesign([bytes.map(() => 1), progress.shares]);
+  const design = createDesign([onesFor(bytes), progress.shares]);
   if (design === null) return null;
   const coefficients = fitCoefficients(design, bytes);
   const riseBytes = coefficients[1] ?? 0;
@@ -279,7 +278,7 @@ function sharesOf(points: readonly PostGcHeap[], valueOf: (point: PostGcHeap) =>
   const values = columnOf(points, valueOf);
   const first = values[0] ?? 0;
   const total = (values.at(-1) ?? 0) - first || 1;
-  return values.map((value) => (value - first) / total);
+  return relativeTo(values, first, total);
 }
 
 interface Load {

@@ -86,6 +86,16 @@ export function columnOf<P>(points: readonly P[], numberOf: (point: P) => number
   return column;
 }
 
+/** The distance of each value from an origin, in these units. */
+export function relativeTo(values: Float64Array, origin: number, unit: number): Float64Array {
+  const distances = new Float64Array(values.length);
+  for (let row = 0; row < values.length; row += 1) distances[row] = ((values[row] ?? 0) - origin) / unit;
+  return distances;
+}
+
+/** The regressor of the constant. */
+export const onesFor = (values: Float64Array): Float64Array => new Float64Array(values.length).fill(1);
+
 /** `NaN` without values. */
 export function mean(values: Numbers): number {
   let sum = 0;
