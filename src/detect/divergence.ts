@@ -14,7 +14,9 @@ import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'divergence';
 const { majorGcs, fewMajorGcs, span, riseShare, flatShare } = LEAKS.divergence.thresholds;
-const { largeHeapBytes, largeHeapMajorGcs, largeHeapRise } = LEAKS['heap-growth'].thresholds;
+const { largeHeapBytes, largeHeapMajorGcs, largeHeapRise, slowSpan } = LEAKS['heap-growth'].thresholds;
+/** Part of the growth between two major GCs that count. Eight of them fit. */
+const MIN_SPACING = 0.1;
 /** Share of the rise by which a size may be below an earlier one: V8 does not find all garbage in each major GC. */
 const MAX_FALL = 0.1;
 
@@ -76,12 +78,27 @@ const minRiseOf = (points: readonly PostGcHeap[], capacity: number): number =>
     Math.max(largeHeapBytes.value, largeHeapRise.value * (points[0]?.bytes ?? 0)),
   );
 
-/** A small part of a heap of gigabytes needs more major GCs. */
-const isLine = (trend: PostGcTrend, rise: number, history: History): boolean =>
-  trend.points.length >=
-    (rise >= riseShare.value * capacityOf(history) ? majorGcs.value : largeHeapMajorGcs.value) ||
-  isNearLimit(trend, capacityOf(history)) ||
-  roseSteadily(history, trend.points);
+/** A small part of a heap of gigabytes needs more major GCs, and has the time for them. */
+function isLine(trend: PostGcTrend, rise: number, history: History): boolean {
+  const isSmall = rise < riseShare.value * capacityOf(history);
+  if (isSmall && trend.spanMs < slowSpan.value) return false;
+  return (
+    spacedMajorGcs(trend) >= (isSmall ? largeHeapMajorGcs.value : majorGcs.value) ||
+    isNearLimit(trend, capacityOf(history)) ||
+    roseSteadily(history, trend.points)
+  );
+}
+
+/** The number of major GCs, without those that are so close to the one before that no table is loaded between them. */
+function spacedMajorGcs({ points, spanMs }: PostGcTrend): number {
+  let [count, lastMs] = [0, Number.NEGATIVE_INFINITY];
+  for (const { atMs } of points) {
+    if (atMs - lastMs < MIN_SPACING * spanMs) continue;
+    count += 1;
+    lastMs = atMs;
+  }
+  return count;
+}
 
 const capacityOf = ({ last }: History): number => last?.limits.heapCapacityBytes ?? Number.NaN;
 

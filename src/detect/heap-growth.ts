@@ -17,6 +17,8 @@ import { trendDoubt, type TrendDoubt } from './trend-doubt.ts';
 
 const NAME = 'floor';
 const { thresholds } = LEAKS['heap-growth'];
+/** The growth of half of the time must be twice as large a part of the heap. */
+const PARTS_OF_VERY_LONG = [1, 0.5];
 
 export const heapGrowth: Detector = {
   name: NAME,
@@ -63,14 +65,27 @@ function finding(trend: PostGcTrend, capacity: number): Verdict {
 
 /** Growth of hours opens an alert however far the limit is. Null when there is none. */
 function longGrowth(history: History): Verdict | null {
-  const { veryLongSpan, veryLongMajorGcs, veryLongRise, veryLongRiseShare, slowTrend } = thresholds;
-  const points = longTermPostGcHeaps(history, veryLongSpan.value);
+  const { veryLongSpan, veryLongRiseShare } = thresholds;
+  for (const part of PARTS_OF_VERY_LONG) {
+    const rule = { spanMs: part * veryLongSpan.value, riseShare: veryLongRiseShare.value / part };
+    const trend = growthOver(history, rule);
+    if (trend !== null) return finding(trend, history.last?.limits.heapCapacityBytes ?? Number.NaN);
+  }
+  return null;
+}
+
+function growthOver(
+  history: History,
+  { spanMs, riseShare }: { readonly spanMs: number; readonly riseShare: number },
+): PostGcTrend | null {
+  const { veryLongMajorGcs, veryLongRise, slowTrend } = thresholds;
+  const points = longTermPostGcHeaps(history, spanMs);
   const first = points[0];
   const last = points.at(-1);
   if (first === undefined || last === undefined || points.length < veryLongMajorGcs.value) return null;
-  const minRise = Math.max(veryLongRise.value, veryLongRiseShare.value * first.bytes);
+  const minRise = Math.max(veryLongRise.value, riseShare * first.bytes);
   // The cheap tests come first: most heaps end here.
-  if (last.atMs - first.atMs < veryLongSpan.value || last.bytes - first.bytes < minRise) return null;
+  if (last.atMs - first.atMs < spanMs || last.bytes - first.bytes < minRise) return null;
   const trend = postGcTrend(points);
   if (trend === null) return null;
   const isCertain =
@@ -78,7 +93,7 @@ function longGrowth(history: History): Verdict | null {
     trend.t > slowTrend.value &&
     !trend.isConfounded &&
     trendDoubt(trend, history) === null;
-  return isCertain ? finding(trend, history.last?.limits.heapCapacityBytes ?? Number.NaN) : null;
+  return isCertain ? trend : null;
 }
 
 const minRiseOf = (capacity: number): number =>
@@ -117,7 +132,10 @@ function passes(trend: PostGcTrend, capacity: number): boolean {
     timeToCapacityMs < thresholds.timeToCapacity.value &&
     (isLong || (trend.lastBytes > thresholds.fullShare.value * capacity && isNearLimit(trend, capacity)));
   if (isFast) return true;
-  const isCertain = isLong && n >= thresholds.largeHeapMajorGcs.value && trend.t > thresholds.slowTrend.value;
+  const isCertain =
+    trend.spanMs >= thresholds.slowSpan.value &&
+    n >= thresholds.largeHeapMajorGcs.value &&
+    trend.t > thresholds.slowTrend.value;
   const isSlow =
     n >= thresholds.slowMajorGcs.value &&
     risesEnough &&

@@ -97,10 +97,7 @@ export function heapModel(points: readonly PostGcHeap[]): HeapModel | null {
     ),
     // Fourteen regressions that only a trend of the shape of a leak needs.
     get slowsDown(): boolean {
-      slows ??= loads.some(({ counts }) => {
-        const times = sharesOf(points, ({ atMs }) => atMs);
-        return slowsDown(bytes, times, canSeparate ? counts : null, best);
-      });
+      slows ??= slowsDown(points, canSeparate ? loads : [], best);
       return slows;
     },
     connectionsVary,
@@ -136,16 +133,13 @@ const fitsOf = (bytes: Float64Array, loads: readonly Load[], progress: Progress)
     : loads.map(({ counts }) => fitWithConnections(bytes, counts, progress));
 
 /** Whether connections and growth that slows down in time explain the heap as well as the leak. */
-function slowsDown(
-  bytes: Float64Array,
-  times: Float64Array,
-  counts: Float64Array | null,
-  best: Fit,
-): boolean {
-  if (bytes.length < MIN_POINTS_OF_BENDING) return false;
-  const others: Float64Array[] = [onesFor(bytes)];
-  if (counts !== null) others.push(scale(counts));
-  return isParabola(bytes, times, others, best) || saturates(bytes, times, others, best);
+function slowsDown(points: readonly PostGcHeap[], loads: readonly Load[], best: Fit): boolean {
+  if (points.length < MIN_POINTS_OF_BENDING) return false;
+  const bytes = bytesOf(points);
+  const times = sharesOf(points, ({ atMs }) => atMs);
+  const one = onesFor(bytes);
+  const others = loads.length === 0 ? [[one]] : loads.map(({ counts }) => [one, scale(counts)]);
+  return others.some((columns) => isParabola(bytes, times, columns, best)) || saturates(points, times, best);
 }
 
 /** Whether a parabola that bends downwards explains the heap about as well. */
@@ -173,21 +167,14 @@ function isParabola(
  * Whether a curve like 1 - exp(-t), as of a cache that fills up, explains the heap better. A line with too much memory for each
  * connection can imitate such a curve while the connections rise and fall.
  */
-function saturates(
-  bytes: Float64Array,
-  times: Float64Array,
-  others: readonly Float64Array[],
-  best: Fit,
-): boolean {
-  return TIME_CONSTANTS.some((timeConstant) => {
-    const design = createDesign([...others, times.map((time) => 1 - Math.exp(-time / timeConstant))]);
-    if (design === null) return false;
-    const coefficients = fitCoefficients(design, bytes);
-    return (
-      (coefficients.at(-1) ?? 0) > 0 && residualSumOfSquares(design, bytes, coefficients) <= best.residuals
-    );
-  });
-}
+const saturates = (points: readonly PostGcHeap[], times: Float64Array, best: Fit): boolean =>
+  TIME_CONSTANTS.some((timeConstant) =>
+    isExplainedBy(
+      times.map((time) => 1 - Math.exp(-time / timeConstant)),
+      points,
+      best.residuals,
+    ),
+  );
 
 /** In standard deviations from the mean. */
 const scale = (counts: Float64Array): Float64Array =>

@@ -84,21 +84,34 @@ export function roseAtOnce({ window }: History, from: PostGcHeap, to: PostGcHeap
   });
 }
 
-function riseBetween({ window }: History, from: PostGcHeap, to: PostGcHeap): 'steady' | 'jump' | 'unknown' {
+function riseBetween(history: History, from: PostGcHeap, to: PostGcHeap): 'steady' | 'jump' | 'unknown' {
   const spanMs = to.atMs - from.atMs;
   const rise = to.bytes - from.bytes;
-  const firstRow = window.rowAt(from.atMs);
-  const endRow = window.rowAt(to.atMs);
-  const firstMs = window.times(firstRow)[0] ?? Number.NaN;
-  if (spanMs < MIN_SPAN_MS || !(rise > 0) || !(firstMs - from.atMs < MAX_UNCOVERED * spanMs))
-    return 'unknown';
-  const bytes = window.column('oldSpaceBytes').subarray(firstRow, endRow);
-  if (!bytes.every((value) => value >= MIN_OF_POST_GC * from.bytes)) return 'unknown';
+  if (spanMs < MIN_SPAN_MS || !(rise > 0)) return 'unknown';
+  const bytes = oldSpaceBetween(history, from, to);
+  if (bytes === null || !bytes.every((value) => value >= MIN_OF_POST_GC * from.bytes)) return 'unknown';
   const valueAt = (share: number): number => bytes[Math.round(share * (bytes.length - 1))] ?? Number.NaN;
   const riseIn = (fromShare: number, toShare: number): number => valueAt(toShare) - valueAt(fromShare);
+  // Garbage comes with all rows, and a line has a fifth of everything in a fifth of the time.
+  const even = JUMP_WINDOW * riseIn(0, 1);
   for (let share = 0; share <= 1 - JUMP_WINDOW; share += JUMP_WINDOW / 4)
-    if (riseIn(share, share + JUMP_WINDOW) > MIN_JUMP * rise) return 'jump';
+    if (riseIn(share, share + JUMP_WINDOW) - even > (MIN_JUMP - JUMP_WINDOW) * rise) return 'jump';
   for (let part = 0; part < PARTS; part += 1)
     if (!(riseIn(part / PARTS, (part + 1) / PARTS) >= (MIN_PART * rise) / PARTS)) return 'unknown';
   return 'steady';
+}
+
+/** The rows of the last hour, or those of the last hours where these do not reach back. Null where rows are missing. */
+function oldSpaceBetween(
+  { window, longTerm }: History,
+  from: PostGcHeap,
+  to: PostGcHeap,
+): Float64Array | null {
+  for (const rows of longTerm === null ? [window] : [window, longTerm.window]) {
+    const firstRow = rows.rowAt(from.atMs);
+    const lateMs = (rows.times(firstRow)[0] ?? Number.NaN) - from.atMs;
+    if (lateMs < MAX_UNCOVERED * (to.atMs - from.atMs))
+      return rows.column('oldSpaceBytes').subarray(firstRow, rows.rowAt(to.atMs));
+  }
+  return null;
 }

@@ -252,6 +252,12 @@ export const DERIVED_LEAKS = {
           source: fromTraces('beyond two days the estimate says nothing'),
         },
       ),
+      slowSpan: least('duration of slow growth, also in a large heap', 65 * MINUTE_MS, 'ms', {
+        group: 'slow growth',
+        source: simulated(
+          'buffers that are written once an hour, and sessions and caches that live for one, grow for an hour',
+        ),
+      }),
       slowMajorGcs: least('major GCs, for slow growth', 12, 'major GCs', {
         group: 'slow growth',
         source: fromTraces('slow growth needs more points than fast growth'),

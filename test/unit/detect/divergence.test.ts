@@ -90,6 +90,13 @@ test('tables of a job that are loaded within minutes are no line, however even t
   expect(verdictOn({ floors })).toMatchObject({ answer: 'plateau' });
 });
 
+test('three tables raise four sizes, however many major GCs follow each of them', () => {
+  const floors = { 11: 39.3, 40: 39.4, 67: 39.5, 81: 39.2, 106: 49.8, 108: 50, 134: 71.4, 152: 82, 153: 82 };
+  const shape = (): Shape => ({ capacityMb: 256 });
+  expect(verdictOn({ floors, shape })).toMatchObject({ answer: 'inconclusive' });
+  expect(verdictOn({ floors: { ...floors, 120: 60.7 }, shape })).toMatchObject({ answer: 'found' });
+});
+
 test('sessions that outlive their connections explain a heap that grows while more connections close', () => {
   const closed = (minute: number): number => Math.round(100 * minute + 0.8 * minute ** 2);
   const sessions = (minute: number): number => closed(minute) - closed(Math.max(0, minute - 30));

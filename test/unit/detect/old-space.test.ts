@@ -14,12 +14,19 @@ interface Server {
   readonly more?: (minute: number) => Shape;
   readonly lastGc?: number;
   readonly retainedMb?: number;
+  readonly minutes?: number;
 }
 
 /** The history of a server with two major GCs, and their points. */
-function historyOf({ oldMb, more = () => ({}), lastGc = LAST_GC, retainedMb = RETAINED_MB }: Server) {
+function historyOf({
+  oldMb,
+  more = () => ({}),
+  lastGc = LAST_GC,
+  retainedMb = RETAINED_MB,
+  minutes = 60,
+}: Server) {
   const history = new History();
-  for (let minute = 0; minute <= 60; minute += 0.5) {
+  for (let minute = 0; minute <= minutes; minute += 0.5) {
     const isMajorGc = minute === FIRST_GC || minute === lastGc;
     const megabytes = 50 + oldMb(minute);
     history.append(
@@ -72,6 +79,21 @@ describe('roseSteadily', () => {
   test('a rise that stands still for a quarter of the time is not steady', () => {
     const late = (minute: number): number => Math.max(0, (line(minute) - 5) * (4 / 3));
     expect(isSteady({ oldMb: late })).toBe(false);
+  });
+
+  test('garbage that a scavenge moves at once, beside a line with other garbage, is no jump', () => {
+    const garbage = (minute: number): number => (minute >= 30 ? 3 : 0) + 0.5 * line(minute);
+    expect(isSteady({ oldMb: (minute) => line(minute) + garbage(minute) })).toBe(true);
+  });
+
+  test('the rows of the last hours show a rise that took longer than the rows of the last hour reach back', () => {
+    const slowly = (minute: number): number => (RETAINED_MB * (minute - FIRST_GC)) / 90;
+    const isSteadyFor = (oldMb: (minute: number) => number): boolean => {
+      const { history, points } = historyOf({ oldMb, lastGc: 100, minutes: 102 });
+      return roseSteadily(history, points);
+    };
+    expect(isSteadyFor(slowly)).toBe(true);
+    expect(isSteadyFor(stepAt(40))).toBe(false);
   });
 
   test('old space below the post-GC heap is a wrong reading', () => {

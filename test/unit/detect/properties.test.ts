@@ -152,7 +152,7 @@ test('scaling bytes and capacity alike changes no verdict on memory', () => {
       const openedAt = (factor: number) => run(90, heap(factor)).opened;
       const kinds = openedAt(1);
       expect(openedAt(scale)).toEqual(kinds);
-      if (perMinute >= 1.5) expect(kinds).toContain('heap-growth');
+      if (perMinute >= 1.5) expect(kinds.join()).toMatch(/heap-growth|divergence/);
     }),
     { numRuns: 12 },
   );

@@ -18,7 +18,7 @@ test.each([100, 160, 300])('memory that swings with a period of %i min opens no 
 
 test('a leak that begins after the memory of the start was freed opens an alert once it is larger than that fall', () => {
   const floorMb = (minute: number): number => (minute < 60 ? 50 - minute / 6 : 40 + 0.5 * (minute - 60));
-  expect(opened(floorMb)).toEqual(['divergence']);
+  expect(opened(floorMb)).toEqual(['heap-growth']);
 });
 
 /** Simulated servers: the minutes of their major GCs, and the megabytes of the post-GC heap. */

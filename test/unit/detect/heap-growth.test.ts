@@ -1,0 +1,29 @@
+/** `heapGrowth`: how long a growth must last, by the time that is left until the limit. */
+import { gcEvery, run } from '../../support/run.ts';
+
+/** A major GC every six minutes. */
+const alertsOf = (minutes: number, floorMb: (minute: number) => number, capacityMb = 4096) =>
+  run(
+    minutes,
+    gcEvery(6, floorMb, () => ({ capacityMb })),
+  ).transitions.filter(({ event }) => event === 'opened');
+
+test('buffers that are written once an hour open no alert where the limit is far', () => {
+  expect(alertsOf(300, (minute) => 40 + (minute % 60))).toEqual([]);
+});
+
+test('the same growth without an end opens one after an hour, or earlier where the limit is near', () => {
+  const leak = (minute: number): number => 40 + minute;
+  expect(alertsOf(300, leak)[0]?.minute).toBeGreaterThan(65);
+  expect(alertsOf(300, leak)[0]?.minute).toBeLessThan(85);
+  expect(alertsOf(300, leak, 200)[0]?.minute).toBeLessThan(65);
+});
+
+test('a slow leak in a large heap is found after two hours where it brings a fifth, and after four where a tenth', () => {
+  const first = (perHour: number) => alertsOf(420, (minute) => 150 + (perHour * minute) / 60)[0]?.minute ?? 0;
+  expect(first(18)).toBeGreaterThan(120);
+  expect(first(18)).toBeLessThan(150);
+  expect(first(9)).toBeGreaterThan(240);
+  expect(first(9)).toBeLessThan(270);
+  expect(first(3)).toBe(0);
+});
