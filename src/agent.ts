@@ -9,7 +9,7 @@ import type * as StartAgentModule from './agent/start-agent.ts';
 import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
-import { createGuard, type Guard } from './core/guard.ts';
+import { createGuard, rethrow, type Guard } from './core/guard.ts';
 import { runInRootContext } from './core/root-context.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
@@ -115,7 +115,7 @@ function copyEnvironment(env: NodeJS.ProcessEnv, isPreload: boolean): Record<str
 
 function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadContext {
   const guard = createGuard(({ part, error, switchedOff }) => context.onFault?.(part, error, switchedOff));
-  const clock = createClock();
+  const clock = createClock((error) => guard.run('timer', () => rethrow(error), undefined));
   const context: PreloadContext = {
     clock,
     guard,

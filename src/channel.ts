@@ -195,13 +195,13 @@ export function createLink<Sent extends Protocol, Received extends Protocol>(
     post({ type: 'reply', name, id, value: await guard.runAsync(`reply to ${name}`, handle, null) });
   }
 
-  port.receive((received) => {
-    const envelope = received as Envelope;
+  const receive = (envelope: Envelope): void => {
     const { type, name, id, value } = envelope;
     if (type === 'message') guard.run(`receive ${name}`, () => onMessage[name]?.(value), undefined);
     else if (type === 'reply') pending.get(id)?.(value);
     else void reply(envelope);
-  });
+  };
+  port.receive((received) => guard.run('receive', () => receive(received as Envelope), undefined));
 
   return {
     send: (name, value) => post({ type: 'message', name, id: 0, value }),

@@ -146,7 +146,7 @@ function readSettings({ env, guard, preloadHooks }: PreloadContext, code: StartO
     env,
     code,
     // Throws when the working directory was deleted.
-    cwd: guard.run('cwd', () => process.cwd(), '/'),
+    cwd: guard.run('cwd', () => process.cwd(), null),
     mainFile: process.argv?.[1] ?? null,
     execArgv: preloadHooks.flags.execArgv,
   });

@@ -65,7 +65,7 @@ class ThreadHost implements WatcherHost {
   }
 
   spawn(restarts: number): void {
-    const { createSetup, onPort } = this.#deps;
+    const { createSetup, onPort, guard } = this.#deps;
     // From Node 24 on, a message through a Worker's own port reads `process.env` of the main thread. Where the application
     // has replaced that with null, each message would be an uncaught exception of the application.
     const { port1: incoming, port2: outgoing } = new MessageChannel();
@@ -78,7 +78,10 @@ class ThreadHost implements WatcherHost {
       'error',
       (error: unknown) => (because = error instanceof Error ? error.message : String(error)),
     );
-    worker.on('exit', (exitCode) => this.#onExit(restarts, { because, exitCode }));
+    worker.on(
+      'exit',
+      guard.wrap('watcher', (exitCode) => this.#onExit(restarts, { because, exitCode })),
+    );
     onPort({
       post: (message) => worker.postMessage(message),
       receive: (listener) => incoming.on('message', listener).unref(),

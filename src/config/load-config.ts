@@ -23,13 +23,17 @@ export interface ConfigInput {
   readonly code?: unknown;
   /** Reads the settings file and package.json; throws when it cannot. */
   readonly readFile?: (path: string) => string;
-  readonly cwd: string;
+  /** Null when it was deleted. */
+  readonly cwd: string | null;
   readonly mainFile: string | null;
   /** Flags of this process; `--diagnostic-dir` is read from them. */
   readonly execArgv: readonly string[];
 }
 
 type ReadableInput = ConfigInput & Required<Pick<ConfigInput, 'readFile'>>;
+
+/** Relative paths other than the directory start here without a working directory. */
+const ROOT = '/';
 
 const SETTINGS = Object.keys(SCHEMA) as Setting[];
 const ENV_NAMES = SETTINGS.map((setting) => SCHEMA[setting].env);
@@ -156,7 +160,7 @@ function readSettingsFile(
   };
   let text: string;
   try {
-    text = input.readFile(isAbsolute(path) ? path : resolve(input.cwd, path));
+    text = input.readFile(isAbsolute(path) ? path : resolve(input.cwd ?? ROOT, path));
   } catch (error) {
     return fail(`a readable file (${reasonOf(error)})`);
   }
@@ -175,14 +179,18 @@ function applyComputedDefaults(
     const flag = diagnosticDir([...input.execArgv, ...(env.NODE_OPTIONS ?? '').split(/\s+/)]);
     if (flag !== null) builder.set('dir', '--diagnostic-dir', { ok: true, value: flag }, flag);
   }
-  builder.values.dir = resolve(input.cwd, String(builder.values.dir));
+  builder.values.dir = absoluteDir(String(builder.values.dir), input.cwd);
   completeS3(builder, env);
-  const service = findService({ ...input, env });
+  const service = findService({ ...input, cwd: input.cwd ?? ROOT, env });
   if (builder.sources.service === 'default' && service.name !== null) {
     builder.set('service', service.source, { ok: true, value: service.name }, service.name);
   }
   return service.version;
 }
+
+/** Empty for a relative path in a working directory that was deleted: the agent must not write anywhere else. */
+const absoluteDir = (dir: string, cwd: string | null): string =>
+  cwd === null && !isAbsolute(dir) ? '' : resolve(cwd ?? ROOT, dir);
 
 /** The AWS command line and the SDKs of other languages read AWS_DEFAULT_REGION too. */
 function completeS3(builder: ConfigBuilder, env: Environment): void {

@@ -30,23 +30,26 @@ export function createGuard(onFault: OnFault): Guard {
   const off = new Set<string>();
 
   function fault(part: string, error: unknown): void {
+    try {
+      count(part, error);
+    } catch {
+      // The log itself fails, or the application has replaced a method of Map. There is no place to report it.
+    }
+  }
+
+  function count(part: string, error: unknown): void {
     if (!total.has(part) && total.size >= MAX_PARTS) return;
     const row = (inARow.get(part) ?? 0) + 1;
     total.set(part, (total.get(part) ?? 0) + 1);
     inARow.set(part, row);
     const switchedOff = row >= MAX_FAULTS_IN_A_ROW && !isExhaustion(error);
     if (switchedOff) off.add(part);
-    if (row > 1 && !switchedOff) return;
-    try {
-      onFault({ part, error, switchedOff });
-    } catch {
-      // The log itself fails, so there is no place to report it.
-    }
+    if (row === 1 || switchedOff) onFault({ part, error, switchedOff });
   }
 
   function run<T>(part: string, task: () => T, fallback: T): T {
-    if (off.has(part)) return fallback;
     try {
+      if (off.has(part)) return fallback;
       const result = task();
       if (inARow.size > 0) inARow.delete(part);
       return result;
@@ -63,8 +66,8 @@ export function createGuard(onFault: OnFault): Guard {
       (...args) =>
         run(part, () => task(...args), undefined),
     async runAsync(part, task, fallback) {
-      if (off.has(part)) return fallback;
       try {
+        if (off.has(part)) return fallback;
         const result = await task();
         inARow.delete(part);
         return result;
@@ -80,3 +83,8 @@ export function createGuard(onFault: OnFault): Guard {
 
 const isExhaustion = (error: unknown): boolean =>
   error instanceof Error && EXHAUSTION_CODES.has((error as NodeJS.ErrnoException).code ?? '');
+
+/** Brings an error that was caught elsewhere to a guard. */
+export function rethrow(error: unknown): never {
+  throw error;
+}

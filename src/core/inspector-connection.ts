@@ -71,7 +71,8 @@ export class InspectorConnection {
 }
 
 /** One for each thread: the ids belong to the thread's heap, whoever takes the snapshot. */
-export const inspectorConnection = new InspectorConnection(createClock());
+// A session that the application has ended refuses what the timers ask of it.
+export const inspectorConnection = new InspectorConnection(createClock(() => undefined));
 
 /** The session calls back before `post` returns, because it is connected to its own thread. Throws when V8 refuses. */
 export function postNow<T>(session: Session, method: string, params: object = {}): T {

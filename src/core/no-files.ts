@@ -6,7 +6,7 @@ import { foreignNetworkMountOf } from './mounts.ts';
 import { isAllowed } from './process.ts';
 
 export interface ChosenFolder {
-  /** `WSGUARD_DIR`, or the private folder in it where other users can write to it. */
+  /** `WSGUARD_DIR`, or the private folder in it where other users can write to it. Empty without a working directory. */
   readonly dir: string;
   /** Null when the agent may write there. */
   readonly noFilesReason: string | null;
@@ -17,6 +17,8 @@ export function chooseFolder(
   { dir, networkDir }: Pick<Config, 'dir' | 'networkDir'>,
   mainFile: string | null,
 ): ChosenFolder {
+  if (dir === '')
+    return { dir, noFilesReason: 'the working directory was deleted; set WSGUARD_DIR to an absolute path' };
   if (!isAllowed('fs.write', dir))
     return { dir, noFilesReason: '--permission needs --allow-fs-write for its directory' };
   const mount = networkDir === 'on' ? null : foreignNetworkMountOf(dir, mainFile);

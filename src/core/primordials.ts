@@ -4,7 +4,10 @@
  */
 import { EventEmitter } from 'node:events';
 
-const { apply, get, getOwnPropertyDescriptor } = Reflect;
+const { get, getOwnPropertyDescriptor } = Reflect;
+
+/** Calls a function of the application or of Node in our wrapper of it. */
+export const { apply } = Reflect;
 
 /** An entry ends the visit by returning false. */
 type Visit = (key: unknown, value: unknown) => boolean;

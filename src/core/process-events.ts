@@ -4,8 +4,10 @@
  * listener of `message` would also keep the process alive.
  */
 import type { Dispose } from '../types/index.ts';
+import { apply } from './primordials.ts';
 
-type Observer = (...args: readonly unknown[]) => void;
+/** Gets the first two arguments of the event. */
+type Observer = (first: unknown, second: unknown) => void;
 type Emit = (this: unknown, ...args: unknown[]) => boolean;
 interface Observed {
   readonly event: string;
@@ -34,9 +36,13 @@ export class ProcessEvents {
     };
   }
 
-  #notify(when: Observed['when'], [event, ...args]: readonly unknown[]): void {
-    for (const observed of this.#observed)
-      if (observed.event === event && observed.when === when) observed.observer(...args);
+  /** Without iterators, which an application can replace: an error here would be one of `process.emit`. */
+  #notify(when: Observed['when'], args: unknown[]): void {
+    const observed = this.#observed;
+    for (let index = 0; index < observed.length; index += 1) {
+      const entry = observed[index];
+      if (entry?.event === args[0] && entry?.when === when) entry?.observer(args[1], args[2]);
+    }
   }
 
   /** A wrapper that somebody added later still calls ours: it then stays, for later observers too. */
@@ -44,11 +50,11 @@ export class ProcessEvents {
     const target = this.#target;
     const isOwn = Object.hasOwn(target, 'emit');
     const original = target.emit;
-    const notify = (when: Observed['when'], args: readonly unknown[]): void => this.#notify(when, args);
+    const notify = (when: Observed['when'], args: unknown[]): void => this.#notify(when, args);
     const emit: Emit = function emit(this, ...args) {
       notify('before', args);
       try {
-        return Reflect.apply(original, this, args);
+        return apply(original, this, args) as boolean;
       } finally {
         notify('after', args);
       }

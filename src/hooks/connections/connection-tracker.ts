@@ -1,7 +1,7 @@
 /** Tracks what each open socket carries and whether its peer responds, by events and by sweeps in slices. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Guard } from '../../core/guard.ts';
+import { rethrow, type Guard } from '../../core/guard.ts';
 import type { Blind, Clock, ConnectionIds, Dispose } from '../../types/index.ts';
 import { addListener, baseMethod, baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
@@ -399,7 +399,3 @@ const HALF_HEARTBEAT: ProbeRule = { ...UNDER_SUSPICION, isHalfHeartbeat: true };
 const NEVER_PINGED: ProbeRule = { pings: 'never', isHalfHeartbeat: false, obstacle: null };
 const NO_PING: ProbeRule = { ...NEVER_PINGED, obstacle: 'no-ping' };
 const HAS_TIMEOUT: ProbeRule = { ...NEVER_PINGED, obstacle: 'timeout' };
-
-const rethrow = (error: unknown): never => {
-  throw error;
-};

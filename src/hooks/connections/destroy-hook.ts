@@ -3,6 +3,7 @@
  * would cost 64 bytes a connection, because the listener of the library then makes it an array.
  */
 import type { Socket } from 'node:net';
+import { apply } from '../../core/primordials.ts';
 
 type Destroy = (this: Socket, ...args: unknown[]) => unknown;
 interface SocketPrototype {
@@ -40,7 +41,7 @@ export class DestroyHook {
     const wrapped: Destroy = function _destroy(this) {
       onDestroy(this);
       // oxlint-disable-next-line prefer-rest-params -- a stream gets an error and a callback, a subclass may pass more
-      return Reflect.apply(original, this, arguments);
+      return apply(original, this, arguments);
     };
     Object.defineProperty(wrapped, 'name', { value: original.name });
     Object.defineProperty(wrapped, 'length', { value: original.length });

@@ -3,9 +3,13 @@
  * what it closes without the agent (docs/adr/0012). A pong carries the payload of its ping, so ours is recognised.
  */
 import type { EventEmitter } from 'node:events';
+import { apply } from '../../core/primordials.ts';
 import { NEVER, type Connection } from './connection.ts';
 
 type Emit = (this: EventEmitter, ...args: unknown[]) => boolean;
+
+// Captured, because an application can replace it.
+const { getPrototypeOf } = Reflect;
 
 /** Differs in each process, so that a pong to another process behind the same proxy is not taken for ours. */
 const createPayload = (): string => `wsguard-${Math.random().toString(36).slice(2, 10)}`;
@@ -21,9 +25,9 @@ export class HiddenPings {
     this.#emit = function emit(this) {
       // oxlint-disable-next-line prefer-rest-params -- an emitter passes on any number of arguments
       if (arguments[0] === 'pong' && isHidden(this, arguments[1])) return true;
-      const { emit: original } = Object.getPrototypeOf(this) as { emit: Emit };
+      const { emit: original } = getPrototypeOf(this) as { emit: Emit };
       // oxlint-disable-next-line prefer-rest-params -- as above
-      return Reflect.apply(original, this, arguments);
+      return apply(original, this, arguments) as boolean;
     };
   }
 
@@ -53,9 +57,9 @@ export class HiddenPings {
   }
 
   #isHidden(emitter: EventEmitter, pong: unknown): boolean {
-    const connection = this.#waiting.get(emitter);
-    if (connection === undefined) return false;
     try {
+      const connection = this.#waiting.get(emitter);
+      if (connection === undefined) return false;
       const isOurs = payloadOf(pong) === this.#payload;
       // A peer that replies without the payload, or sends pongs unasked: its pongs look like those of the application.
       if (!isOurs && connection.appPingAtMs < connection.agentPingAtMs) connection.hidesPongs = false;

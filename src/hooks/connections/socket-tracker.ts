@@ -135,11 +135,14 @@ export class SocketTracker {
 
   /** For a closed socket, or a destroyed one whose listeners the application removed before its `close`. */
   remove(socket: Socket): void {
+    this.#guard.run('socket closed', () => this.#forget(socket), undefined);
+  }
+
+  #forget(socket: Socket): void {
     const connection = this.open.get(socket);
     if (connection === undefined) return;
     this.open.delete(socket);
-    if (this.#observer === null) return;
-    this.#guard.run('socket closed', () => this.#observer?.socketClosed(socket, connection), undefined);
+    this.#observer?.socketClosed(socket, connection);
   }
 
   /** For a socket that another process serves now: no longer references it. */

@@ -1,6 +1,7 @@
 /** Counts messages and round trips: wraps `send` and `ping` once per prototype, with one shared `pong` listener. */
 import type { Socket } from 'node:net';
 import { DurationHistogram } from '../../core/duration-histogram.ts';
+import { apply } from '../../core/primordials.ts';
 import type { Clock } from '../../types/index.ts';
 import { countListenersOf } from '../emitters/listener-counts.ts';
 import { addListener, baseMethod, removeListener } from '../base-property.ts';
@@ -52,7 +53,7 @@ export class WsInstrumentation {
     const owner = ownerOf(Object.getPrototypeOf(ws) as object, 'send');
     const original = owner === null ? undefined : this.#originalPings.get(owner);
     if (original === undefined) callPing(ws, ...payload);
-    else Reflect.apply(original, ws, payload);
+    else apply(original, ws, payload);
   }
 
   hasAppPongListener(ws: WebSocketLike, connection: Connection): boolean {
@@ -74,13 +75,13 @@ export class WsInstrumentation {
     const wrappedSend: Method = function (this) {
       noteSend(this);
       // oxlint-disable-next-line prefer-rest-params -- ws reads its arguments by their number
-      return Reflect.apply(send, this, arguments);
+      return apply(send, this, arguments);
     };
     const notePing = (ws: WebSocketLike): void => this.#notePing(ws);
     const wrappedPing: Method = function (this) {
       notePing(this);
       // oxlint-disable-next-line prefer-rest-params -- as above
-      return Reflect.apply(ping, this, arguments);
+      return apply(ping, this, arguments);
     };
     this.#replace(proto, 'send', wrappedSend);
     this.#replace(proto, 'ping', wrappedPing);
@@ -124,11 +125,15 @@ export class WsInstrumentation {
   }
 
   #notePong(ws: WebSocketLike): void {
-    const connection = ws._socket ? this.#connections.get(ws._socket) : null;
-    if (!connection || connection.roundTripStartMs === NEVER) return;
-    this.roundTrips.add((this.#clock.nowMs() - connection.roundTripStartMs) / 1_000);
-    connection.roundTripStartMs = NEVER;
-    connection.unansweredPingAtMs = NEVER;
+    try {
+      const connection = ws._socket ? this.#connections.get(ws._socket) : null;
+      if (!connection || connection.roundTripStartMs === NEVER) return;
+      this.roundTrips.add((this.#clock.nowMs() - connection.roundTripStartMs) / 1_000);
+      connection.roundTripStartMs = NEVER;
+      connection.unansweredPingAtMs = NEVER;
+    } catch {
+      // The same getter can throw here. The other listeners of `pong` are called all the same.
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import EventEmitter from 'node:events';
 import type { Guard } from '../../core/guard.ts';
+import { apply } from '../../core/primordials.ts';
 import { processEvents } from '../../core/process-events.ts';
 import type { Blind } from '../../types/index.ts';
 import { findProperty, hasMethod } from '../find-property.ts';
@@ -91,7 +92,7 @@ export class EmitterTracker {
     if (typeof original !== 'function') return;
     const noteEmitter = (created: object): void => this.#noteEmitter(created);
     const init: Init = function init(this, options) {
-      original.call(this, options);
+      apply(original, this, [options]);
       noteEmitter(this);
     };
     emitter.init = init;
@@ -105,7 +106,7 @@ export class EmitterTracker {
     const original = proto.setMaxListeners;
     const noteLimit = (emitter: object, limit: number): void => this.#noteLimit(emitter, limit);
     const setMaxListeners: SetMaxListeners = function setMaxListeners(this, limit) {
-      const result = original.call(this, limit);
+      const result = apply(original, this, [limit]) as EventEmitter;
       noteLimit(this, limit);
       return result;
     };

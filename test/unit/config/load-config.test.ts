@@ -247,3 +247,9 @@ describe('S3', () => {
     }
   });
 });
+
+test('a relative directory has no path when the working directory was deleted; an absolute one keeps its own', () => {
+  expect(load({ cwd: null }).config.dir).toBe('');
+  expect(load({ cwd: null, env: { WSGUARD_DIR: 'diagnostics' } }).config.dir).toBe('');
+  expect(load({ cwd: null, env: { WSGUARD_DIR: '/var/lib/chat' } }).config.dir).toBe('/var/lib/chat');
+});

@@ -55,3 +55,15 @@ test('timers keep no process alive', () => {
   for (const stop of stops) stop();
   for (const spy of spies) spy.mockRestore();
 });
+
+test('an error of a task reaches `onError` and not the process', async () => {
+  const errors: unknown[] = [];
+  const guarded = createClock((error) => errors.push(error));
+  await new Promise<void>((resolve) => {
+    guarded.after(1, () => {
+      setTimeout(resolve, 1);
+      throw new Error('task');
+    });
+  });
+  expect(errors).toEqual([new Error('task')]);
+});

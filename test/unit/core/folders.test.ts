@@ -169,6 +169,11 @@ describe('a directory that other users can write to', () => {
   });
 });
 
+test('without a working directory the agent writes no files', () => {
+  const { noFilesReason } = chooseFolder({ dir: '', networkDir: 'off' }, null);
+  expect(noFilesReason).toContain('the working directory was deleted');
+});
+
 describe('a hidden file', () => {
   test('has a random name, in a folder of this user only', () => {
     const [first, second] = [createHiddenFile(join(dir, 'raw')), createHiddenFile(join(dir, 'raw'))];

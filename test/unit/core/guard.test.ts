@@ -75,3 +75,34 @@ test('counts at most 200 parts', () => {
   for (let i = 0; i < 300; i += 1) guard.run(`part ${i}`, fail, null);
   expect(Object.keys(guard.faults())).toHaveLength(200);
 });
+
+/** Replaces a built-in while `task` runs, as an application can. */
+function withReplaced(owner: object, name: string, value: unknown, task: () => void): void {
+  const original = Object.getOwnPropertyDescriptor(owner, name)!;
+  Object.defineProperty(owner, name, { ...original, value });
+  try {
+    task();
+  } finally {
+    Object.defineProperty(owner, name, original);
+  }
+}
+
+test.each([
+  ['Map.prototype.has', Map.prototype, 'has'],
+  ['Map.prototype.set', Map.prototype, 'set'],
+  ['Set.prototype.has', Set.prototype, 'has'],
+  ['the global Error', globalThis, 'Error'],
+])('an application that replaces %s gets no error of the agent', async (_, owner, name) => {
+  const guard = createGuard(() => undefined);
+  const results: unknown[] = [];
+  const pending: Promise<unknown>[] = [];
+  const failNow = (): never => {
+    throw null;
+  };
+  withReplaced(owner, name, undefined, () => {
+    for (let count = 0; count < 5; count += 1) results.push(guard.run('probe', failNow, 7));
+    guard.wrap('probe', failNow)();
+    pending.push(guard.runAsync('probe', failNow, 8));
+  });
+  expect([...results, ...(await Promise.all(pending))]).toEqual([7, 7, 7, 7, 7, 8]);
+});

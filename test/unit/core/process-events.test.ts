@@ -60,3 +60,24 @@ test('a wrapper of somebody else stays, and later observers use the one below it
   target.emit('exit');
   expect(calls).toEqual(['second']);
 });
+
+test('events reach the application after it has replaced what the wrapper uses', () => {
+  const { target, events, calls } = setUp();
+  target.on('exit', (code) => calls.push(['application', code]));
+  events.observe('exit', (code) => calls.push(['before', code]));
+  const { apply } = Reflect;
+  const iterator = Array.prototype[Symbol.iterator];
+  Reflect.apply = undefined as never;
+  Array.prototype[Symbol.iterator] = undefined as never;
+  try {
+    target.emit('exit', 7);
+  } finally {
+    Reflect.apply = apply;
+    // oxlint-disable-next-line no-extend-native -- gives back the original
+    Array.prototype[Symbol.iterator] = iterator;
+  }
+  expect(calls).toEqual([
+    ['before', 7],
+    ['application', 7],
+  ]);
+});
