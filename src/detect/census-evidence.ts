@@ -119,11 +119,16 @@ function foundContainer(growth: ContainerGrowth, censuses: number): Verdict {
 function sentence({ row, gained, perClosed, perHour }: ContainerGrowth): string {
   const place = row.location === null ? '' : ` (${formatShortSpot(row.location)})`;
   const rate = perClosed === null ? '' : `, ${perClosed.toFixed(2)} for each closed connection`;
-  return `${row.name}${place} gained ${formatCount(Math.round(gained))} entries in ${formatDuration((gained / perHour) * HOUR_MS)}${rate}`;
+  const duration = formatDuration((gained / perHour) * HOUR_MS);
+  const count = formatCount(Math.round(gained));
+  return row.type === 'Connections'
+    ? `${formatCount(row.entries)} closed connections are still in memory${place}, ${count} more than ${duration} earlier${rate}`
+    : `${row.name}${place} gained ${count} entries in ${duration}${rate}`;
 }
 
 /** The kind that the application's author would look for. */
 export function kindOf({ row, perClosed }: ContainerGrowth): Kind {
+  if (row.type === 'Connections') return 'retained-after-close';
   if (row.type === 'Listeners') return 'listener-accumulation';
   if (row.type === 'Timers' || row.type === 'Handles') return 'resource-growth';
   const isQueue = perClosed === null && (row.type === 'Array' || row.type === 'List');

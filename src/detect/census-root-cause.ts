@@ -33,10 +33,14 @@ export function knownLeak<T extends Pick<Alert, 'kind' | 'family' | 'subject' | 
   );
   const location = growth?.row.location ?? null;
   if (growth === undefined || location === null) return null;
-  const known = open.find(({ kind, family, subject, culprit }) => {
-    if (family !== 'leak' || (kind === finding.kind && subject === finding.subject)) return false;
+  const isOwn = ({ kind, subject }: T): boolean => kind === finding.kind && subject === finding.subject;
+  // Closed connections in memory are the effect of any leak.
+  const isEffect = growth.row.type === 'Connections' && !open.some(isOwn);
+  const known = open.find((alert) => {
+    const { kind, family, subject, culprit } = alert;
+    if (family !== 'leak' || isOwn(alert)) return false;
     const isSameLine = culprit?.file === location.file && culprit.line === location.line;
-    return isSameLine || (kind === finding.kind && fits({ kind, subject }, growth));
+    return isEffect || isSameLine || (kind === finding.kind && fits({ kind, subject }, growth));
   });
   return known ?? null;
 }
@@ -78,7 +82,8 @@ const lastName = (name: string): string => /[\w$#]+$/.exec(name)?.[0] ?? name;
 
 function rootCauseOf({ row, answer, because, gained }: ContainerGrowth, isInTitle: boolean): Culprit {
   const { name, location } = row;
-  const place = location === null ? '' : `, added at ${formatShortSpot(location)}`;
+  const how = row.type === 'Connections' ? 'retained' : 'added';
+  const place = location === null ? '' : `, ${how} at ${formatShortSpot(location)}`;
   const growth = ` gained ${formatCount(Math.round(gained))} entries between censuses of containers`;
   const certainty = answer === 'found' ? `: ${because}` : `; not certain yet, because ${because}`;
   return {

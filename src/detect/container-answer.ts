@@ -118,9 +118,11 @@ function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): Containe
 function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAnswer | null {
   const { row, perClosed, grownCensuses } = growth;
   const leak = (because: string): ContainerAnswer => ({ answer: 'found', because });
+  const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
+  if (row.type === 'Connections' && !growsWithClosed)
+    return { answer: 'inconclusive', because: 'few of the connections that close stay in memory' };
   if (leadsToClosed(growth, context)) {
-    if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES)
-      return leak(`${row.closed} of ${row.sampled} sampled entries lead to closed connections`);
+    if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES) return leak(closedBecause(row));
     const because = 'its entries lead to closed connections, and code may remove them later';
     return { answer: 'inconclusive', because };
   }
@@ -133,9 +135,14 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
       answer: 'inconclusive',
       because: 'its entries are small: they fill 100 MiB in more than four days',
     };
-  const neverRemoved = perClosed !== null && perClosed >= MIN_PER_CLOSED ? neverRemovedBecause(growth) : null;
+  const neverRemoved = growsWithClosed ? neverRemovedBecause(growth) : null;
   return neverRemoved === null ? outgrownAnswer(growth) : leak(neverRemoved);
 }
+
+const closedBecause = ({ type, closed, sampled }: ContainerRow): string =>
+  type === 'Connections'
+    ? 'no garbage collection frees them'
+    : `${closed} of ${sampled} sampled entries lead to closed connections`;
 
 /** Why the entries of closed connections stay. Null when code may remove them, or when the growth slows down. */
 function neverRemovedBecause({ row, latePace }: MeasuredGrowth): string | null {

@@ -202,7 +202,10 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
   const sharing = answered.map((each): Answered => {
     if (each.answer !== 'inconclusive' || each.growth.grownCensuses < MIN_CENSUSES) return each;
     const leak = leaks.find(
-      ({ growth }) => isInStep(growth.gained, each.growth.gained) && growth.perClosed !== null,
+      ({ growth }) =>
+        isInStep(growth.gained, each.growth.gained) &&
+        growth.perClosed !== null &&
+        (growth.row.type !== 'Connections' || each.growth.row.closed > 0),
     );
     return leak === undefined
       ? each
@@ -235,8 +238,12 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
 const orderOf = ({ answer }: ContainerAnswer): number =>
   ['found', 'inconclusive', 'plateau', 'expected'].indexOf(answer);
 
+/** More than all other ranks. */
+const EFFECT_RANK = 16;
+
 /** One entry for each closed connection in one container comes first. Then the application's code, then packages. */
 function causeRank({ row, perClosed }: MeasuredGrowth): number {
+  if (row.type === 'Connections') return EFFECT_RANK;
   const isOnePerClosed = perClosed !== null && Math.abs(perClosed - 1) <= IN_STEP;
   const isOwnCode = row.location !== null && (row.location.package ?? null) === null;
   const typeRank = ['Map', 'Set', 'Array', 'Object', 'Listeners'].includes(row.type)

@@ -37,7 +37,8 @@ export interface ContainerRow {
   readonly removal: 'none' | 'timer' | 'code' | null;
 }
 
-export type CensusType = SuspectType | 'Weak';
+/** `Connections`: all closed connections that are still in the heap, whatever retains them. */
+export type CensusType = SuspectType | 'Weak' | 'Connections';
 
 export interface ContainerCensus {
   readonly schema: 'wsguard.census/1';

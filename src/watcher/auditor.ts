@@ -263,7 +263,7 @@ function toSuspect({ row, answer, because, gained, inStep }: ContainerGrowth, in
   return {
     rank: index + 1,
     name: row.name,
-    type: row.type === 'Weak' ? 'Map' : row.type,
+    type: row.type === 'Weak' ? 'Map' : row.type === 'Connections' ? 'Object' : row.type,
     path: row.path,
     location: row.location,
     objects: row.entries,

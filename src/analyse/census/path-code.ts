@@ -13,9 +13,12 @@ export function applicationOnPaths(
   connections: EntryConnections,
   entries: readonly number[],
 ): CodePosition | null {
+  return mostFrequent(entries.map((entry) => firstOfApplication(graph, connections.pathBelow(entry))));
+}
+
+export function mostFrequent(positions: readonly (CodePosition | null)[]): CodePosition | null {
   const votes = new Map<string, { readonly position: CodePosition; count: number }>();
-  for (const entry of entries) {
-    const position = firstOfApplication(graph, connections.pathBelow(entry));
+  for (const position of positions) {
     if (position === null) continue;
     const key = `${position.file}:${position.line}:${position.column}`;
     const vote = votes.get(key) ?? { position, count: 0 };

@@ -31,6 +31,7 @@ import { expectedGrowth, findRemoval } from './expected-growth.ts';
 import { applicationOnPaths } from './path-code.ts';
 import { Places } from './places.ts';
 import type { Place } from './places.ts';
+import { retainedConnectionsRow } from './retained-row.ts';
 
 /** Fewer entries at one place never justify an alert (docs/detection.md). */
 const MIN_ENTRIES = 10;
@@ -84,7 +85,12 @@ export function takeContainerCensus(
     bytes: heap.selfBytes,
     connections: { open: accepted.nodes.length - closed, closed },
     minEntries: counts.length > kept.length ? kept.at(-1)![1].entries : MIN_ENTRIES,
-    rows: kept.map((each) => (described.has(each) ? describe(each[0], each[1]) : plainRow(each[0], each[1]))),
+    rows: [
+      ...kept.map((each) => (described.has(each) ? describe(each[0], each[1]) : plainRow(each[0], each[1]))),
+      ...(closed < MIN_ENTRIES
+        ? []
+        : [retainedConnectionsRow(census.graph, accepted, earlier === null ? null : sources)]),
+    ],
   };
 }
 

@@ -278,3 +278,20 @@ test('the idle sockets of an http agent have a limit', () => {
   const row = second?.rows.find(({ entries }) => entries === 240);
   expect(row?.expected).toContain('an http agent keeps at most');
 });
+
+test('closed connections that no container retains are counted, with the function that has them in a variable', () => {
+  const [first, second] = takeTwo((server, count) => {
+    let pipeline = -1;
+    for (const [index, session] of server.sessions(count, false).entries()) {
+      const step = server.closure(`step ${index}`, { name: '', file: FILE, line: 6 }, { session });
+      const next: Record<string, number> = pipeline < 0 ? {} : { next: pipeline };
+      const wrapper = { name: 'pipeline', file: '/app/pipeline.js', line: 6 };
+      pipeline = server.closure(`pipeline ${index}`, wrapper, { step, ...next });
+    }
+    server.variable('pipeline', pipeline);
+  });
+  const rowIn = ({ rows }: ContainerCensus) => rows.find(({ type }) => type === 'Connections');
+  expect(rowIn(first!)).toMatchObject({ entries: 40, location: null });
+  expect(rowIn(second!)).toMatchObject({ entries: 240, sampled: 24, location: { file: FILE, line: 6 } });
+  expect(second?.rows).toHaveLength(1);
+});

@@ -108,6 +108,16 @@ describe('a finding of the censuses opens no second alert', () => {
     expect(knownLeak(handles, GROWTHS, open.slice(0, 1))).toBeNull();
   });
 
+  test('when it is about closed connections, and any leak is open but its own', () => {
+    const effect = { kind: 'retained-after-close', subject: 'closed connections' } as const;
+    const growths = [growthOf('closed connections', 'Connections', 'found')];
+    const queue = { kind: 'queue-growth', family: 'leak', subject: 'jobs', culprit: null } as const;
+    const own = { ...effect, family: 'leak', culprit: null } as const;
+    expect(knownLeak(effect, growths, [queue])).toBe(queue);
+    expect(knownLeak(effect, growths, [queue, own])).toBeNull();
+    expect(knownLeak(effect, growths, [])).toBeNull();
+  });
+
   test('and opens one in all other cases', () => {
     expect(isKnown({})).toBe(false);
     expect(isKnown({ kind: 'queue-growth', subject: 'websocket connections' })).toBe(false);

@@ -261,3 +261,31 @@ test('a Map by user that fills with the 400 users of a company is no leak, thoug
       expect.stringMatching(/ inconclusive: | plateau: /),
     ]);
 });
+
+describe('closed connections that are still in the heap', () => {
+  const connections = { type: 'Connections', name: 'closed connections', closed: 20, removal: null } as const;
+
+  test('are a leak after four censuses, whatever retains them', () => {
+    expect(answersOf([{ counts: LEAK.slice(0, 3), row: connections }])[0]).toContain('inconclusive');
+    expect(answersOf([{ counts: LEAK.slice(0, 4), row: connections }])).toEqual([
+      'closed connections found: no garbage collection frees them',
+    ]);
+  });
+
+  test('are none when few of those that close stay, as with more traffic', () => {
+    const traffic = { closedPerMin: 200 };
+    expect(answersOf([{ counts: LEAK, row: connections }], traffic, true)).toEqual([
+      'closed connections inconclusive: few of the connections that close stay in memory',
+    ]);
+  });
+
+  test('come after the container that retains them, and blame no container without closed connections', () => {
+    const series = [
+      { counts: LEAK, row: connections },
+      { counts: LEAK, row: { closed: 20 } },
+    ];
+    expect(answersOf(series).map((answer) => answer.split(' ')[0])).toEqual(['container1', 'closed']);
+    const cache = { counts: LEAK.slice(0, 4).map((entries) => entries - 90) };
+    expect(answersOf([{ counts: LEAK.slice(0, 4), row: connections }, cache])[1]).toContain('inconclusive');
+  });
+});
