@@ -11,6 +11,7 @@ import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import { createGuard, rethrow, type Guard } from './core/guard.ts';
 import { runInRootContext } from './core/root-context.ts';
+import { isListening } from './hooks/connections/socket-tracker.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
 
@@ -128,7 +129,7 @@ function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadC
       onServe: (server) =>
         void clock.after(
           0,
-          guard.wrap('start', () => (server === null || server.listening ? onServe() : undefined)),
+          guard.wrap('start', () => (server === null || isListening(server) ? onServe() : undefined)),
         ),
     }),
   };

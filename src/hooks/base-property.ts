@@ -8,6 +8,8 @@ import { findProperty, prototypeChain } from './find-property.ts';
 
 const { apply, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
 
+type Listener = (...args: never[]) => void;
+
 /**
  * Looks `name` up in the prototypes of an object. The last one that has it belongs to Node or the library, because classes
  * of the application extend those. Each prototype is searched once.
@@ -75,5 +77,26 @@ export function baseMethod(name: string): (thing: object, ...args: readonly unkn
   };
 }
 
-export const addListener = baseMethod('on');
+const addCounted = baseMethod('on');
+
+/**
+ * Adds a listener of the agent. Node warns about the eleventh listener of an event, which would be that of the agent in an
+ * application that has ten, so the limit of the emitter is off for the call.
+ */
+export function addListener(emitter: object, event: string, listener: Listener): void {
+  const limit = isProxy(emitter) ? undefined : getOwnPropertyDescriptor(emitter, '_maxListeners');
+  if (limit?.writable !== true) {
+    addCounted(emitter, event, listener);
+    return;
+  }
+  const { value } = limit as { value?: unknown };
+  const limited = emitter as { _maxListeners?: unknown };
+  limited._maxListeners = 0;
+  try {
+    addCounted(emitter, event, listener);
+  } finally {
+    limited._maxListeners = value;
+  }
+}
+
 export const removeListener = baseMethod('removeListener');

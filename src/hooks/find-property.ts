@@ -4,7 +4,7 @@ import { isProxy } from 'node:util/types';
 /** A class hierarchy is rarely deeper than ten. */
 const MAX_PROTOTYPES = 30;
 // Captured at the preload, because an application can replace them.
-const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
+const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn } = Object;
 
 /** The object and its prototypes, up to the first Proxy. */
 export function prototypeChain(thing: object): object[] {
@@ -25,6 +25,10 @@ export function findProperty(thing: object, name: string): unknown {
   }
   return undefined;
 }
+
+/** Like `name in thing`, without the traps of a Proxy. */
+export const hasProperty = (thing: object, name: PropertyKey): boolean =>
+  prototypeChain(thing).some((owner) => hasOwn(owner, name));
 
 export const hasMethod = (thing: object, name: string): boolean =>
   typeof findProperty(thing, name) === 'function';

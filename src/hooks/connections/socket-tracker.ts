@@ -8,7 +8,9 @@ import type { TLSSocket } from 'node:tls';
 import { isAgentServer } from '../../core/agent-server.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind } from '../../types/index.ts';
-import { findProperty } from '../find-property.ts';
+import { addListener, baseReader, removeListener } from '../base-property.ts';
+import { readField } from '../discovery/field-reader.ts';
+import { findProperty, hasProperty } from '../find-property.ts';
 import type { Connection } from './connection.ts';
 import type * as DestroyHookModule from './destroy-hook.ts';
 import type * as ReceivedSocketsModule from './received-sockets.ts';
@@ -43,8 +45,8 @@ const MAX_SERVERS = 200;
 /** Reads the shape, because `instanceof` would load http into every npm and npx that inherits NODE_OPTIONS. */
 export function kindOf(server: Server): ServerKind {
   if (isAgentServer(server)) return 'ignored';
-  if ('headersTimeout' in server) return isSecure(server) ? 'https' : 'http';
-  if ('updateSettings' in server) return 'http2';
+  if (hasProperty(server, 'headersTimeout')) return isSecure(server) ? 'https' : 'http';
+  if (hasProperty(server, 'updateSettings')) return 'http2';
   return pipeNameOf(server) === null ? 'tcp' : 'ignored';
 }
 
@@ -54,14 +56,19 @@ export function pipeNameOf(server: Server): string | null {
   return typeof name === 'string' && name !== '' ? name : null;
 }
 
-const isSecure = (server: Server): boolean => 'setSecureContext' in server;
+const isSecure = (server: Server): boolean => hasProperty(server, 'setSecureContext');
+
+/** The application can wrap a server in a Proxy, whose traps are its code: such a server counts as one that listens. */
+export const isListening = (server: Server): boolean => readListening(server) !== false;
+const readListening = baseReader('listening');
 /**
  * True after `worker.send(message, socket)`: Node takes the handle away, the other process serves the connection, and the
  * socket here never emits `close`. The caller has checked that the socket is not destroyed.
  */
 export const isSentAway = (socket: Socket): boolean => (socket as AcceptedSocket)._handle === null;
 
-const isServer = (handle: object): handle is Server => 'listening' in handle && 'listen' in handle;
+const isServer = (handle: object): handle is Server =>
+  hasProperty(handle, 'listening') && hasProperty(handle, 'listen');
 
 export class SocketTracker {
   /** The open sockets, each with its connection once that is classified. A socket is referenced until it is destroyed. */
@@ -69,6 +76,7 @@ export class SocketTracker {
   readonly #guard: Guard;
   readonly #onServe: (server: Server | null) => void;
   readonly #kinds = new WeakMap<Server, ServerKind>();
+  readonly #secureServers = new WeakSet<Server>();
   readonly #onListening: (message: unknown) => void;
   readonly #onAccepted: (message: unknown) => void;
   readonly #onRequest: (message: unknown) => void;
@@ -129,7 +137,7 @@ export class SocketTracker {
   add(socket: Socket): void {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
-    if (!this.#isCovered(socket)) socket.on('close', this.#onClose);
+    if (!this.#isCovered(socket)) addListener(socket, 'close', this.#onClose);
     this.#observer?.socketOpened(socket);
   }
 
@@ -148,7 +156,7 @@ export class SocketTracker {
   /** For a socket that another process serves now: no longer references it. */
   release(socket: Socket): void {
     this.open.delete(socket);
-    socket.removeListener('close', this.#onClose);
+    removeListener(socket, 'close', this.#onClose);
   }
 
   /** Adds servers and sockets that are older than the agent, as far as Node lists them. */
@@ -171,8 +179,8 @@ export class SocketTracker {
     this.#destroyHook?.stop();
     this.#observer = null;
     for (const server of this.#liveServers())
-      server.removeListener('secureConnection', this.#onSecureConnection);
-    for (const socket of this.open.keys()) socket.removeListener('close', this.#onClose);
+      removeListener(server, 'secureConnection', this.#onSecureConnection);
+    for (const socket of this.open.keys()) removeListener(socket, 'close', this.#onClose);
     this.open.clear();
   }
 
@@ -186,10 +194,11 @@ export class SocketTracker {
   }
 
   #accept(socket: AcceptedSocket): void {
-    const server = socket._server;
+    // Node lists all handles of the process, and a server among them can be a Proxy.
+    const server = readField(socket, '_server') as AcceptedSocket['_server'];
     if (server === null || server === undefined) return;
     const kind = this.#kinds.get(server) ?? this.#addServer(server);
-    if (kind !== 'ignored' && !isSecure(server)) this.add(socket);
+    if (kind !== 'ignored' && !this.#secureServers.has(server)) this.add(socket);
   }
 
   #watchMessages(): void {
@@ -219,7 +228,10 @@ export class SocketTracker {
     if (this.#servers.length < MAX_SERVERS) this.#servers.push(new WeakRef(server));
     else this.#refusedServers += 1;
     // With TLS the channel publishes the raw socket, which has no link to its TLSSocket.
-    if (isSecure(server)) server.on('secureConnection', this.#onSecureConnection);
+    if (this.#guard.run('server', () => isSecure(server), false)) {
+      this.#secureServers.add(server);
+      addListener(server, 'secureConnection', this.#onSecureConnection);
+    }
     if (!this.#isAdopted) this.#guard.run('wake', () => this.#onServe(server), undefined);
     return kind;
   }

@@ -7,6 +7,7 @@ import { baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
 import type { Connection } from './connection.ts';
 import { isWebSocket, type WebSocketLike } from './web-socket.ts';
+import { hasProperty } from '../find-property.ts';
 
 export interface DetectedTransport {
   readonly transport: Transport;
@@ -103,4 +104,4 @@ function eventStreamOf(socket: Socket): ServerResponse | null {
 
 /** Only sockets of HTTP/1 servers: those of a plain TCP server and HTTP/2 sessions are not counted. */
 const isUpgradeable = ({ server, alpnProtocol }: HttpSocket): boolean =>
-  Boolean(server && 'headersTimeout' in server) && alpnProtocol !== 'h2';
+  Boolean(server && hasProperty(server, 'headersTimeout')) && alpnProtocol !== 'h2';

@@ -9,7 +9,7 @@ import type { Guard } from '../../core/guard.ts';
 import { arrayPush, mapSet, methodOf, setAdd, type Method } from '../../core/primordials.ts';
 import { isConnection } from './collection-role.ts';
 import { isCollection } from './collection.ts';
-import { hasProperty } from './field-reader.ts';
+import { hasProperty } from '../find-property.ts';
 
 /** A collection to which the handlers of two connections added entries. */
 export interface ObservedAddition {

@@ -9,7 +9,8 @@ import {
   sizeOf,
   type Entry,
 } from './collection.ts';
-import { hasProperty, isPlainObject, type FieldReader } from './field-reader.ts';
+import { isPlainObject, type FieldReader } from './field-reader.ts';
+import { hasProperty } from '../find-property.ts';
 
 /**
  * - `registry`: connections, or objects with one, or ids of connections as keys.

@@ -4,7 +4,7 @@ import { prototypeChain } from '../find-property.ts';
 
 export type Field = readonly [name: string, value: unknown];
 
-const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
+const { getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
 
 const MAX_FIELDS = 50;
 /** An object with more names is used as a map and does not count as a holder of collections. Each walk reads 80 objects. */
@@ -76,10 +76,6 @@ export function readField(value: unknown, name: PropertyKey): unknown {
     return undefined;
   }
 }
-
-/** Like `name in value`, without the traps of a Proxy among the prototypes. */
-export const hasProperty = (value: object, name: string): boolean =>
-  prototypeChain(value).some((owner) => hasOwn(owner, name));
 
 /** The name of the class of an object; null for a plain object and for an object without a named class. */
 export function classNameOf(value: object): string | null {

@@ -7,7 +7,8 @@ import { countListeners, type NamedEmitter } from '../emitters/listener-counts.t
 import { countRooms, type RoomsMap } from '../registered-collections.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { firstEntries, isArray, sizeOf } from './collection.ts';
-import { hasProperty, readField } from './field-reader.ts';
+import { readField } from './field-reader.ts';
+import { hasProperty } from '../find-property.ts';
 
 /** A namespace of Socket.IO. The application's `connection` handlers are its listeners. */
 export interface Namespace extends EventEmitter {

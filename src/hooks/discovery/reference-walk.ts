@@ -4,8 +4,9 @@ import { sourceOf } from '../../core/primordials.ts';
 import type { NamedValue } from './closure-scopes.ts';
 import { firstEntries, isArray, isCollection } from './collection.ts';
 import { hasConnection, isConnection } from './collection-role.ts';
-import { hasProperty, isPlainObject, readField, type Field, type FieldReader } from './field-reader.ts';
+import { isPlainObject, readField, type Field, type FieldReader } from './field-reader.ts';
 import { visibleLimit } from './visible-limit.ts';
+import { hasProperty } from '../find-property.ts';
 
 export interface ReachedCollection {
   /** The name in the application's code: `clients`, `manager.connections`. */

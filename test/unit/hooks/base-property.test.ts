@@ -121,3 +121,19 @@ test('listeners are added and removed by the methods of EventEmitter as they wer
 function fail(): never {
   throw new Error('a trap of a Proxy ran');
 }
+
+test.each([
+  ['the default limit', undefined, 10],
+  ['a limit of 1', 1, 1],
+])('a listener of the agent beyond %s raises no warning, and the limit stays', (_, limit, count) => {
+  const emitter = new EventEmitter() as EventEmitter & { _events: { pong: { warned?: boolean } } };
+  if (limit !== undefined) emitter.setMaxListeners(limit);
+  for (let n = 0; n < count; n += 1) emitter.on('pong', () => n);
+  addListener(emitter, 'pong', () => undefined);
+  expect(emitter.listenerCount('pong')).toBe(count + 1);
+  // Node marks the list of an event when it warns.
+  expect(emitter._events.pong.warned).toBeUndefined();
+  expect(emitter.getMaxListeners()).toBe(limit ?? 10);
+  emitter.on('pong', () => undefined);
+  expect(emitter._events.pong.warned).toBe(true);
+});

@@ -6,7 +6,12 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { connect, createServer as createTcpServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { markAgentServer } from '../../../src/core/agent-server.ts';
 import { createGuard } from '../../../src/core/guard.ts';
-import { isSentAway, kindOf, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
+import {
+  isListening,
+  isSentAway,
+  kindOf,
+  SocketTracker,
+} from '../../../src/hooks/connections/socket-tracker.ts';
 import { connectionWith, FakeSocket } from '../../support/connections.ts';
 
 /** The members of a server that the tracker reads. */
@@ -67,6 +72,18 @@ describe('kindOf', () => {
 });
 
 describe('servers', () => {
+  test('a server in a Proxy serves, and none of its traps runs', () => {
+    const ran: string[] = [];
+    const names = ['get', 'has', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'ownKeys'] as const;
+    const traps = Object.fromEntries(names.map((name) => [name, () => void ran.push(name)]));
+    const server = new Proxy(new FakeServer(), traps as ProxyHandler<FakeServer>);
+    listens(server);
+    accepts(server);
+    expect([tracker.open.size, onServe.mock.calls.length]).toEqual([1, 1]);
+    expect(isListening(server as unknown as Server)).toBe(true);
+    expect(ran).toEqual([]);
+  });
+
   test('a server that listens is reported once and listed', () => {
     const server = new FakeServer();
     listens(server);
