@@ -68,6 +68,8 @@ export function evaluateContainers(
   const closedInHeap = last.census.connections.closed;
   const answered = growths.map((growth): Answered => {
     const timerMs = pendingTimerMs(growth, growths);
+    const limited = growth.row.type === 'Connections' ? limitedRetainer(growth, growths) : null;
+    if (limited !== null) return { growth, answer: 'inconclusive', because: limited };
     return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows }) };
   });
   return rankCauses(answered);
@@ -188,6 +190,15 @@ function pendingTimerMs({ gained }: MeasuredGrowth, growths: readonly MeasuredGr
       : [],
   );
   return delays.length === 0 ? null : Math.max(...delays);
+}
+
+/** A list of the last connections retains closed ones up to its limit. */
+function limitedRetainer({ gained }: MeasuredGrowth, growths: readonly MeasuredGrowth[]): string | null {
+  const list = growths.find(
+    ({ row, gained: entries }) =>
+      row.expected !== null && row.closed * 2 >= row.sampled && row.closed > 0 && isInStep(entries, gained),
+  );
+  return list === undefined ? null : `${list.row.name} retains them: ${list.row.expected}`;
 }
 
 const isInStep = (a: number, b: number): boolean => Math.abs(a - b) <= IN_STEP * Math.max(a, b);

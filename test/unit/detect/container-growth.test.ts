@@ -279,6 +279,17 @@ describe('closed connections that are still in the heap', () => {
     ]);
   });
 
+  test('are no leak while a list with a limit retains them', () => {
+    const list = { closed: 20, expected: 'the code removes entries at a limit' };
+    const answers = answersOf([
+      { counts: LEAK, row: connections },
+      { counts: LEAK, row: list },
+    ]);
+    expect(answers[0]).toBe(
+      'closed connections inconclusive: container1 retains them: the code removes entries at a limit',
+    );
+  });
+
   test('come after the container that retains them, and blame no container without closed connections', () => {
     const series = [
       { counts: LEAK, row: connections },
