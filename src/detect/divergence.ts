@@ -6,7 +6,6 @@ import type { Verdict } from '../types/index.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
 import { shapeOf } from './growth-shape.ts';
 import type { History } from './history.ts';
-import { LATE_SESSIONS, mayBeLateSessions } from './late-sessions.ts';
 import { roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { isNearLimit, sinceStartOfGrowth, type PostGcTrend } from './post-gc-trend.ts';
@@ -46,7 +45,7 @@ function verdictOn(trend: PostGcTrend, history: History): Verdict {
     'while the connections stayed flat';
   if (!(rise - explainedByConnections(points) >= minRise)) return noFinding(NAME, 'ok', title, { evidence });
   if (!isSteady(points, rise)) return noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence });
-  const doubt = doubtOf(trend, history);
+  const doubt = shapeDoubt(trend) ?? trendDoubt(trend, history);
   if (doubt !== null) {
     const { answer, because, ...rest } = doubt;
     return noFinding(NAME, answer, `${title}, ${because}`, { evidence, ...rest });
@@ -57,11 +56,6 @@ function verdictOn(trend: PostGcTrend, history: History): Verdict {
   const because = `${title}; a few tables that were loaded look the same`;
   return noFinding(NAME, 'inconclusive', because, { evidence, missing });
 }
-
-const doubtOf = (trend: PostGcTrend, history: History): TrendDoubt | null =>
-  shapeDoubt(trend) ??
-  trendDoubt(trend, history) ??
-  (mayBeLateSessions(trend.points, history) ? LATE_SESSIONS : null);
 
 /** The connections stayed flat, so the heap itself must be a line in time too. */
 function shapeDoubt({ points, spanMs }: PostGcTrend): TrendDoubt | null {

@@ -114,11 +114,12 @@ function doubtOf(
       because: `${text}, but the connections rose too`,
       missing: 'connections that fall, or stay level, while the heap rises',
     };
-  const isCertain = sinceStart !== null && passes(trend, capacity) && passes(sinceStart, capacity);
+  const isCertain = sinceStart !== null && passes(trend, history) && passes(sinceStart, history);
   return isCertain ? null : { answer: 'inconclusive', because: notYet(trend, text, capacity) };
 }
 
-function passes(trend: PostGcTrend, capacity: number): boolean {
+function passes(trend: PostGcTrend, history: History): boolean {
+  const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
   const timeToCapacityMs = (capacity - trend.lastBytes) / trend.perMs;
   const n = trend.points.length;
   const coefficients = trend.connectionsVary ? 3 : 2;
@@ -134,7 +135,7 @@ function passes(trend: PostGcTrend, capacity: number): boolean {
   if (isFast) return true;
   const isCertain =
     trend.spanMs >= thresholds.slowSpan.value &&
-    n >= thresholds.largeHeapMajorGcs.value &&
+    hasEnoughMajorGcs(trend) &&
     trend.t > thresholds.slowTrend.value;
   const isSlow =
     n >= thresholds.slowMajorGcs.value &&
@@ -142,6 +143,11 @@ function passes(trend: PostGcTrend, capacity: number): boolean {
     timeToCapacityMs < thresholds.slowTimeToCapacity.value;
   return isCertain && (isSlow || growsInLargeHeap(trend));
 }
+
+/** Few major GCs are enough when the growth has lasted twice as long: a large heap has one per half an hour. */
+const hasEnoughMajorGcs = ({ points, spanMs }: PostGcTrend): boolean =>
+  points.length >= thresholds.largeHeapMajorGcs.value ||
+  (points.length >= thresholds.majorGcs.value && spanMs >= 2 * thresholds.slowSpan.value);
 
 /** In a heap of gigabytes the limit is days away, so growth is compared with the heap itself. */
 const growsInLargeHeap = ({ riseBytes, points }: PostGcTrend): boolean =>

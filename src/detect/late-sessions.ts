@@ -27,33 +27,34 @@ export const LATE_SESSIONS = {
  * While more connections close from hour to hour, more of their sessions wait for the end of their time to live. The heap then
  * follows the connections that closed in the last minutes, and does so better than a leak would.
  */
-export const followsLateSessions = ({ points, residuals }: PostGcTrend, history: History): boolean =>
-  points.length >= MIN_POINTS &&
+export const followsLateSessions = (trend: PostGcTrend, history: History): boolean =>
   LIFETIMES_MS.some((lifetimeMs) =>
-    isExplainedBy(sessionsOf(points, history, lifetimeMs), points, MAX_RESIDUALS * residuals),
+    trend.points.length >= MIN_POINTS
+      ? isExplainedBy(
+          sessionsOf(trend.points, history, lifetimeMs),
+          trend.points,
+          MAX_RESIDUALS * trend.residuals,
+        )
+      : mayBeSessions(trend.points, history, lifetimeMs),
   );
 
 /**
- * The same with too few sizes for a fit. A session needs at most the bytes that the heap gained for each of them since its
- * lowest size. In the first minutes of the process their number says nothing.
+ * Whether such sessions could have half of the growth. Each needs at most the bytes that the heap gained for one of them since
+ * its lowest size. In the first minutes of the process their number says nothing.
  */
-export function mayBeLateSessions(points: readonly PostGcHeap[], history: History): boolean {
+function mayBeSessions(points: readonly PostGcHeap[], history: History, lifetimeMs: number): boolean {
   const first = points[0];
   const last = points.at(-1);
-  if (first === undefined || last === undefined) return false;
-  const earlier = history.postGcHeaps.filter(({ atMs }) => atMs < first.atMs);
-  const lowest = earlier.reduce<PostGcHeap | null>(
-    (low, point) => (point.bytes < (low ?? first).bytes ? point : low),
+  if (first === undefined || last === undefined || first.atMs - lifetimeMs < history.startedMs) return false;
+  const lowest = history.postGcHeaps.reduce<PostGcHeap | null>(
+    (low, point) => (point.atMs < first.atMs && point.bytes < (low ?? first).bytes ? point : low),
     null,
   );
-  return LIFETIMES_MS.some((lifetimeMs) => {
-    if (first.atMs - lifetimeMs < history.startedMs) return false;
-    const sessionsAt = (point: PostGcHeap): number => sessionsOf([point], history, lifetimeMs)[0] ?? 0;
-    const gained = sessionsAt(first) - (lowest === null ? 0 : sessionsAt(lowest));
-    const perSession = (first.bytes - (lowest?.bytes ?? 0)) / gained;
-    const explained = gained >= MIN_CLOSED ? perSession * (sessionsAt(last) - sessionsAt(first)) : 0;
-    return explained >= MIN_EXPLAINED * (last.bytes - first.bytes);
-  });
+  const sessionsAt = (point: PostGcHeap): number => sessionsOf([point], history, lifetimeMs)[0] ?? 0;
+  const gained = sessionsAt(first) - (lowest === null ? 0 : sessionsAt(lowest));
+  const perSession = (first.bytes - (lowest?.bytes ?? 0)) / gained;
+  const explained = gained >= MIN_CLOSED ? perSession * (sessionsAt(last) - sessionsAt(first)) : 0;
+  return explained >= MIN_EXPLAINED * (last.bytes - first.bytes);
 }
 
 /** For each major GC, the connections that had closed at most this long ago. */

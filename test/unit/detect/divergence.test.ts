@@ -102,10 +102,10 @@ test('sessions that outlive their connections explain a heap that grows while mo
   const sessions = (minute: number): number => closed(minute) - closed(Math.max(0, minute - 30));
   const oldMb = (minute: number): number => 40 + 0.01 * sessions(minute);
   const floors = { 1.5: oldMb(1.5), 75: oldMb(75), 108: oldMb(108), 140: oldMb(140) };
-  expect(answerOn({ floors, oldMb, shape: (minute) => ({ closed: closed(minute), capacityMb: 128 }) })).toBe(
+  expect(answerOn({ floors, oldMb, shape: (minute) => ({ closed: closed(minute), capacityMb: 300 }) })).toBe(
     'inconclusive',
   );
-  expect(answerOn({ floors, oldMb, shape: (minute) => ({ closed: 100 * minute, capacityMb: 128 }) })).toBe(
+  expect(answerOn({ floors, oldMb, shape: (minute) => ({ closed: 100 * minute, capacityMb: 300 }) })).toBe(
     'found',
   );
 });

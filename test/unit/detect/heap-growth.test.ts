@@ -27,3 +27,16 @@ test('a slow leak in a large heap is found after two hours where it brings a fif
   expect(first(9)).toBeLessThan(270);
   expect(first(3)).toBe(0);
 });
+
+test('a large heap has few major GCs: five are enough after two hours', () => {
+  const opened = run(
+    300,
+    gcEvery(
+      30,
+      (minute) => 40 + minute / 2,
+      () => ({ capacityMb: 4096 }),
+    ),
+  ).transitions.filter(({ event }) => event === 'opened');
+  expect(opened[0]?.minute).toBeGreaterThanOrEqual(150);
+  expect(opened[0]?.minute).toBeLessThan(185);
+});
