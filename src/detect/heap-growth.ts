@@ -118,30 +118,40 @@ function doubtOf(
   return isCertain ? null : { answer: 'inconclusive', because: notYet(trend, text, capacity) };
 }
 
-function passes(trend: PostGcTrend, history: History): boolean {
+const passes = (trend: PostGcTrend, history: History): boolean => {
   const capacity = history.last?.limits.heapCapacityBytes ?? Number.NaN;
   const timeToCapacityMs = (capacity - trend.lastBytes) / trend.perMs;
+  return isFast(trend, capacity, timeToCapacityMs) || isSlow(trend, capacity, timeToCapacityMs);
+};
+
+const risesEnough = ({ riseBytes }: PostGcTrend, capacity: number): boolean =>
+  riseBytes > thresholds.riseShare.value * capacity;
+
+function isFast(trend: PostGcTrend, capacity: number, timeToCapacityMs: number): boolean {
   const n = trend.points.length;
   const coefficients = trend.connectionsVary ? 3 : 2;
-  const risesEnough = trend.riseBytes > thresholds.riseShare.value * capacity;
-  const isLong = trend.spanMs >= thresholds.longSpan.value;
-  const isFast =
+  return (
     n >= thresholds.majorGcs.value &&
     trend.spanMs >= thresholds.span.value &&
     trend.t > Math.max(student995(n - coefficients), thresholds.trend.value) &&
-    risesEnough &&
+    risesEnough(trend, capacity) &&
     timeToCapacityMs < thresholds.timeToCapacity.value &&
-    (isLong || (trend.lastBytes > thresholds.fullShare.value * capacity && isNearLimit(trend, capacity)));
-  if (isFast) return true;
-  const isCertain =
+    (trend.spanMs >= thresholds.longSpan.value ||
+      (trend.lastBytes > thresholds.fullShare.value * capacity && isNearLimit(trend, capacity)))
+  );
+}
+
+function isSlow(trend: PostGcTrend, capacity: number, timeToCapacityMs: number): boolean {
+  const reachesLimit =
+    trend.points.length >= thresholds.slowMajorGcs.value &&
+    risesEnough(trend, capacity) &&
+    timeToCapacityMs < thresholds.slowTimeToCapacity.value;
+  return (
     trend.spanMs >= thresholds.slowSpan.value &&
     hasEnoughMajorGcs(trend) &&
-    trend.t > thresholds.slowTrend.value;
-  const isSlow =
-    n >= thresholds.slowMajorGcs.value &&
-    risesEnough &&
-    timeToCapacityMs < thresholds.slowTimeToCapacity.value;
-  return isCertain && (isSlow || growsInLargeHeap(trend));
+    trend.t > thresholds.slowTrend.value &&
+    (reachesLimit || growsInLargeHeap(trend))
+  );
 }
 
 /** Few major GCs are enough when the growth has lasted twice as long: a large heap has one per half an hour. */
