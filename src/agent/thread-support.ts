@@ -1,5 +1,5 @@
 /** Decides whether the watcher can run in a Worker of its own. */
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { readSmallRegularFile } from '../core/files.ts';
 import { isAllowed } from '../core/process.ts';
@@ -17,6 +17,7 @@ export function noThreadReason(config: Config): string | null {
   if (config.thread === 'off') return 'WSGUARD_THREAD=off';
   if (!isAllowed('worker')) return 'Workers are forbidden by --permission';
   if (!hasAddressSpaceForWorker()) return 'the address space limit (ulimit -v) leaves no room for a Worker';
+  if (!hasDescriptorsForWorker()) return 'the descriptor limit (ulimit -n) leaves no room for a Worker';
   return isWorkingDirectoryDeleted()
     ? 'the working directory was deleted, and a Worker cannot start without it'
     : null;
@@ -37,6 +38,26 @@ export function hasAddressSpaceForWorker(
   } catch {
     // Without /proc the limit is unknown.
     return true;
+  }
+}
+
+const DESCRIPTOR_FOLDER = '/proc/self/fd';
+/** A Worker takes 4 descriptors, and more for moments. They would be missing for connections. */
+const WORKER_DESCRIPTORS = 32;
+/** Listing the descriptors takes longer, the more there are. */
+const MAX_COUNTED_LIMIT = 256;
+
+/** False only under a very low limit. Without /proc the limit is unknown. */
+export function hasDescriptorsForWorker(
+  readFile: ReadFile = (path) => readSmallRegularFile(path, MAX_PROC_BYTES),
+  countOpen: () => number = () => readdirSync(DESCRIPTOR_FOLDER).length,
+): boolean {
+  try {
+    const limit = Number(/^Max open files\s+(\d+)/m.exec(readFile('/proc/self/limits'))?.[1] ?? Infinity);
+    return limit > MAX_COUNTED_LIMIT || limit - countOpen() >= WORKER_DESCRIPTORS;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code !== 'EMFILE';
   }
 }
 

@@ -9,6 +9,9 @@ import type { Clock, Stop } from '../types/index.ts';
 import type { Attempt } from './outbox.ts';
 import type { SinkOptions } from './sink.ts';
 
+/** A receiver that sends more of what nobody reads would cost CPU until the deadline. */
+const MAX_DROPPED_BYTES = 1024 ** 2;
+
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly url: URL;
@@ -66,15 +69,17 @@ export function sendRequest(request: HttpRequest, clock: Clock): Promise<HttpRep
         // Read the response to its end, so that the receiver sees no reset. The deadline still applies.
         const chunks: Buffer[] = [];
         let bytes = 0;
+        const finish = (): void => {
+          resolve(replyOf(response, Buffer.concat(chunks).toString('utf8')));
+          end();
+        };
         response.on('data', (chunk: Buffer) => {
           if (bytes < maxReplyBytes) chunks.push(chunk.subarray(0, maxReplyBytes - bytes));
           bytes += chunk.length;
+          if (bytes > maxReplyBytes + MAX_DROPPED_BYTES) finish();
         });
         response.on('error', (error) => fail(errorReason(error)));
-        response.on('end', () => {
-          resolve(replyOf(response, Buffer.concat(chunks).toString('utf8')));
-          end();
-        });
+        response.on('end', finish);
       });
       exchange.on('error', (error) => fail(errorReason(error)));
       restartDeadline();

@@ -1,4 +1,4 @@
-import { hasAddressSpaceForWorker } from '../../../src/agent/thread-support.ts';
+import { hasAddressSpaceForWorker, hasDescriptorsForWorker } from '../../../src/agent/thread-support.ts';
 
 const procFiles = (limit: string, usedKib: number) => (path: string) =>
   path.endsWith('limits')
@@ -18,4 +18,21 @@ test('without /proc the limit is unknown and a Worker may start', () => {
     throw new Error('ENOENT');
   };
   expect(hasAddressSpaceForWorker(failing)).toBe(true);
+});
+
+test.each([
+  ['28', 22, false],
+  ['64', 32, true],
+  ['1024', 1_020, true],
+  ['unlimited', 20, true],
+])('a limit of %s descriptors with %i open leaves room: %s', (limit, open, hasRoom) => {
+  const limits = () => `Max open files            ${limit.padEnd(20)} 4096                 files\n`;
+  expect(hasDescriptorsForWorker(limits, () => open)).toBe(hasRoom);
+});
+
+test('no descriptor is free for the count itself: there is no room for a Worker', () => {
+  const lack = (): never => {
+    throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+  };
+  expect(hasDescriptorsForWorker(lack)).toBe(false);
 });

@@ -169,6 +169,14 @@ describe('a directory that other users can write to', () => {
   });
 });
 
+test.each([
+  ['a name that is too long', join(tmpdir(), 'x'.repeat(5_000))],
+  ['a name with a null byte', join(tmpdir(), 'x\0y')],
+])('%s: the agent writes no files', (_, name) => {
+  const { noFilesReason } = chooseFolder({ dir: name, networkDir: 'off' }, null);
+  expect(noFilesReason).toMatch(/^WSGUARD_DIR cannot be used: .{1,200}$/s);
+});
+
 test('without a working directory the agent writes no files', () => {
   const { noFilesReason } = chooseFolder({ dir: '', networkDir: 'off' }, null);
   expect(noFilesReason).toContain('the working directory was deleted');
