@@ -15,6 +15,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
+const MODE_BITS = 0o7777;
 const WRITABLE_BY_OTHERS = 0o022;
 const OPEN_TO_OTHERS = 0o077;
 const ROOT = 0;
@@ -38,6 +39,8 @@ export function makeFolder(path: string): boolean {
     if (isFolder(folder)) return false;
     throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
   }
+  // The umask applies to the mode of mkdir, but not to chmod. With 0177 this user could not enter the folder.
+  if ((lstatSync(folder).mode & MODE_BITS) !== PRIVATE_FOLDER) chmodSync(folder, PRIVATE_FOLDER);
   return true;
 }
 
@@ -51,8 +54,6 @@ export function makePrivateFolder(path: string): void {
     if (reason !== null) throw Object.assign(new Error(reason), { code: 'WSGUARD_DIR_UNSAFE' });
     return;
   }
-  // The umask applies to the mode of mkdir, but not to chmod.
-  chmodSync(path, PRIVATE_FOLDER);
   writeFileSync(join(path, '.gitignore'), '*\n', { mode: PRIVATE_FILE });
 }
 
@@ -140,7 +141,7 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+const octal = (mode: number): string => (mode & MODE_BITS).toString(8).padStart(4, '0');
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 

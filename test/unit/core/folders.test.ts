@@ -47,6 +47,16 @@ test('creates a private folder and keeps it out of git; does not change an exist
   expect(makeFolder(made)).toBe(false);
 });
 
+test.each([0o177, 0o777])('under the umask %i every new folder is one that this user can use', (umask) => {
+  const before = process.umask(umask);
+  try {
+    makePrivateFolder(join(dir, 'a', 'b'));
+  } finally {
+    process.umask(before);
+  }
+  for (const made of ['a', 'a/b']) expect(statSync(join(dir, made)).mode & 0o777).toBe(0o700);
+});
+
 test('throws when a file is in its place or above it', () => {
   writeFileSync(join(dir, 'file'), '');
   for (const path of ['file', 'file/below']) {
