@@ -2,12 +2,11 @@
  * Public API of the package, and the entry of `--require`. As a preload it installs only the hooks; the agent and the two
  * classes are loaded with their first use, so that a process that never serves pays a few milliseconds.
  */
-import './core/root-context.ts';
 import type * as AgentModule from './agent.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { Agent } from './agent/api.ts';
 import type * as HeapAnalyzerModule from './heap-analyzer.ts';
-import type * as StderrModule from './core/stderr.ts';
+import type * as LoadFailureModule from './core/load-failure.ts';
 import type * as MemoryMonitorModule from './memory-monitor.ts';
 
 export type { Agent } from './agent/api.ts';
@@ -55,35 +54,25 @@ function defineLazy(name: string, get: () => unknown): void {
   Object.defineProperty(exports, name, { enumerable: true, get });
 }
 
-function logNotLoaded(error: unknown): void {
-  const { code, message } = error as NodeJS.ErrnoException;
-  // The same shape as the lines of core/log.ts, which may be the file that could not be loaded.
-  const line = {
-    level: 50,
-    pid: process.pid,
-    name: 'wsguard',
-    code: 'WSGUARD_FAULT',
-    part: 'load',
-    error: code ?? message,
-    msg: 'the agent could not be loaded; the application runs without it',
-  };
-  try {
-    const { createStderrWriter } = require('./core/stderr.ts') as typeof StderrModule;
-    createStderrWriter()(`${JSON.stringify(line)}\n`);
-  } catch {
-    // `--permission` can deny reading this file too.
-  }
-}
-
 function agentModule(): typeof AgentModule {
   return require('./agent.ts') as typeof AgentModule;
 }
 
+try {
+  // Loaded first: the package can be loaded within an AsyncLocalStorage of the application.
+  require('./core/root-context.ts');
+} catch {
+  // `start()` loads it again, and reports the error.
+}
 if (module.isPreloading) {
   try {
     agentModule().preload();
   } catch (error) {
     // A preload that throws ends the process. `--permission` can deny reading some of our own files.
-    logNotLoaded(error);
+    try {
+      (require('./core/load-failure.ts') as typeof LoadFailureModule).logNotLoaded(error);
+    } catch {
+      // It denies reading that file too.
+    }
   }
 }

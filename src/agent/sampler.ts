@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
+import { uptime } from '../core/primordials.ts';
 import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { PreloadHooks } from '../hooks/preload-hooks.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
@@ -78,7 +79,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
         seq,
         atMs: clock.nowMs(),
         wallMs: clock.wallMs(),
-        uptimeMs: process.uptime() * 1_000,
+        uptimeMs: uptime() * 1_000,
         ...processReading,
         ...withPublicNames(serverReading),
         ...(remedies === null ? {} : { remedies }),

@@ -9,6 +9,10 @@ const { get, getOwnPropertyDescriptor } = Reflect;
 /** Calls a function of the application or of Node in our wrapper of it. */
 export const { apply } = Reflect;
 
+/** Tests of the application can replace what they return. */
+export const memoryUsage = process.memoryUsage.bind(process);
+export const uptime = process.uptime.bind(process);
+
 /** An entry ends the visit by returning false. */
 type Visit = (key: unknown, value: unknown) => boolean;
 export type Method = (...args: never[]) => unknown;

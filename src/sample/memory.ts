@@ -1,5 +1,6 @@
 /** Reads the memory of this process. */
 import { getHeapSpaceStatistics, getHeapStatistics, type HeapInfo } from 'node:v8';
+import { memoryUsage } from '../core/primordials.ts';
 import type { MemoryReading } from '../types/index.ts';
 
 /** Objects in the young spaces come and go with the load; objects that stay are in the other spaces. */
@@ -7,9 +8,9 @@ export const isYoungSpace = (spaceName: string): boolean =>
   spaceName === 'new_space' || spaceName === 'new_large_object_space';
 
 /** Takes about 20 us. `getHeapCodeStatistics` (up to 10 ms) and smaps_rollup (up to 24 ms) are too slow here. */
-export function readMemory(): MemoryReading {
+export function readMemory(readUsage: () => NodeJS.MemoryUsage = memoryUsage): MemoryReading {
   const heap = getHeapStatistics();
-  const usage = readUsage(heap);
+  const usage = usageOf(heap, readUsage);
   let oldSpaceBytes = 0;
   for (const space of getHeapSpaceStatistics()) {
     if (!isYoungSpace(space.space_name)) oldSpaceBytes += space.space_used_size;
@@ -28,9 +29,9 @@ export function readMemory(): MemoryReading {
 }
 
 /** libuv opens a file of /proc for the RSS. Without a free descriptor (EMFILE) only the numbers of V8 are available. */
-function readUsage(heap: HeapInfo): NodeJS.MemoryUsage {
+function usageOf(heap: HeapInfo, readUsage: () => NodeJS.MemoryUsage): NodeJS.MemoryUsage {
   try {
-    return process.memoryUsage();
+    return readUsage();
   } catch {
     return {
       heapUsed: heap.used_heap_size,

@@ -40,7 +40,6 @@ test('a preload that does not serve loads these files and no package', async () 
   expect(loaded.packages).toEqual([]);
   expect(loaded.own.toSorted()).toEqual([
     'agent.js',
-    'core/agent-server.js',
     'core/clock.js',
     'core/guard.js',
     'core/primordials.js',

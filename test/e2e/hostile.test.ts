@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endChildren, ROOT, startChild, until, onTrigger } from '../support/child.ts';
+import { AGENT, endChildren, REGISTER, ROOT, startChild, until, onTrigger } from '../support/child.ts';
 import { describeWith, startComponent } from '../support/components.ts';
 
 afterEach(endChildren);
@@ -257,6 +257,25 @@ test.each([
   const [, blind] = await child.stdoutMatch(/blind (.*)/);
   expect(blind).toMatch(blindSpot);
   expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+});
+
+test.each([
+  ['--require', AGENT],
+  ['--import', REGISTER],
+])('%s: without a module that the agent needs, the application runs', async (flag, entry) => {
+  const hide = `const Module = require('node:module');
+    const load = Module._load;
+    Module._load = function (name, ...rest) {
+      if (/async_hooks/.test(name)) throw new Error('no async_hooks');
+      return load.call(this, name, ...rest);
+    };`;
+  const child = startChild({
+    files: { 'main.js': SERVER, 'hide.js': hide },
+    nodeArgs: ['--require', './hide.js', flag, entry],
+  });
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
+  expect(await answerOf(port)).toBe('ok');
+  expect((await child.logLine(/could not be loaded/)).code).toBe('WSGUARD_FAULT');
 });
 
 test('start() in an AsyncLocalStorage does not keep the store of its caller', async () => {

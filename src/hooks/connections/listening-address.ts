@@ -2,7 +2,7 @@
 import type { Server } from 'node:net';
 import { readField } from '../discovery/field-reader.ts';
 import { findProperty } from '../find-property.ts';
-import { pipeNameOf } from './socket-tracker.ts';
+import { pipeNameOf } from './server-kind.ts';
 
 const { apply } = Reflect;
 

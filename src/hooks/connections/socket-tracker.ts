@@ -5,18 +5,15 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { isAgentServer } from '../../core/agent-server.ts';
+import { isProxy } from 'node:util/types';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind } from '../../types/index.ts';
-import { addListener, baseReader, removeListener } from '../base-property.ts';
-import { readField } from '../discovery/field-reader.ts';
-import { findProperty, hasProperty } from '../find-property.ts';
+import type * as BasePropertyModule from '../base-property.ts';
 import type { Connection } from './connection.ts';
 import type * as DestroyHookModule from './destroy-hook.ts';
 import type * as ReceivedSocketsModule from './received-sockets.ts';
-
-/** `ignored`: a private pipe of a tool (tsx has one), or a server of the agent. Every other kind serves clients. */
-export type ServerKind = 'http' | 'https' | 'http2' | 'tcp' | 'ignored';
+import type * as ServerKindModule from './server-kind.ts';
+import type { ServerKind } from './server-kind.ts';
 
 export interface TrackedServer {
   readonly server: Server;
@@ -42,33 +39,13 @@ const REQUEST = 'http.server.request.start';
 /** A server process has a handful of servers; a test runner makes and drops many. */
 const MAX_SERVERS = 200;
 
-/** Reads the shape, because `instanceof` would load http into every npm and npx that inherits NODE_OPTIONS. */
-export function kindOf(server: Server): ServerKind {
-  if (isAgentServer(server)) return 'ignored';
-  if (hasProperty(server, 'headersTimeout')) return isSecure(server) ? 'https' : 'http';
-  if (hasProperty(server, 'updateSettings')) return 'http2';
-  return pipeNameOf(server) === null ? 'tcp' : 'ignored';
-}
-
-/** The path of a unix socket or a Windows pipe, from Node's own field: a class of the application can override `address()`. */
-export function pipeNameOf(server: Server): string | null {
-  const name = findProperty(server, '_pipeName');
-  return typeof name === 'string' && name !== '' ? name : null;
-}
-
-const isSecure = (server: Server): boolean => hasProperty(server, 'setSecureContext');
-
 /** The application can wrap a server in a Proxy, whose traps are its code: such a server counts as one that listens. */
-export const isListening = (server: Server): boolean => readListening(server) !== false;
-const readListening = baseReader('listening');
+export const isListening = (server: Server): boolean => isProxy(server) || server.listening;
 /**
  * True after `worker.send(message, socket)`: Node takes the handle away, the other process serves the connection, and the
  * socket here never emits `close`. The caller has checked that the socket is not destroyed.
  */
 export const isSentAway = (socket: Socket): boolean => (socket as AcceptedSocket)._handle === null;
-
-const isServer = (handle: object): handle is Server =>
-  hasProperty(handle, 'listening') && hasProperty(handle, 'listen');
 
 export class SocketTracker {
   /** The open sockets, each with its connection once that is classified. A socket is referenced until it is destroyed. */
@@ -137,7 +114,7 @@ export class SocketTracker {
   add(socket: Socket): void {
     if (socket.destroyed || this.open.has(socket)) return;
     this.open.set(socket, null);
-    if (!this.#isCovered(socket)) addListener(socket, 'close', this.#onClose);
+    if (!this.#isCovered(socket)) baseProperty().addListener(socket, 'close', this.#onClose);
     this.#observer?.socketOpened(socket);
   }
 
@@ -156,18 +133,18 @@ export class SocketTracker {
   /** For a socket that another process serves now: no longer references it. */
   release(socket: Socket): void {
     this.open.delete(socket);
-    removeListener(socket, 'close', this.#onClose);
+    baseProperty().removeListener(socket, 'close', this.#onClose);
   }
 
   /** Adds servers and sockets that are older than the agent, as far as Node lists them. */
   adoptExisting(): void {
     this.#isAdopted = true;
-    const handles = this.#guard.run('existing', activeHandles, []);
+    const handles = this.#guard.run('existing', () => kinds().activeHandles(), []);
     for (const handle of handles) {
-      if (isServer(handle) && !this.#kinds.has(handle)) this.#addServer(handle);
+      if (kinds().isServer(handle) && !this.#kinds.has(handle)) this.#addServer(handle);
     }
     for (const handle of handles) {
-      if (!isServer(handle)) this.#accept(handle as AcceptedSocket);
+      if (!kinds().isServer(handle)) this.#accept(handle as AcceptedSocket);
     }
   }
 
@@ -179,8 +156,8 @@ export class SocketTracker {
     this.#destroyHook?.stop();
     this.#observer = null;
     for (const server of this.#liveServers())
-      removeListener(server, 'secureConnection', this.#onSecureConnection);
-    for (const socket of this.open.keys()) removeListener(socket, 'close', this.#onClose);
+      baseProperty().removeListener(server, 'secureConnection', this.#onSecureConnection);
+    for (const socket of this.open.keys()) baseProperty().removeListener(socket, 'close', this.#onClose);
     this.open.clear();
   }
 
@@ -195,7 +172,7 @@ export class SocketTracker {
 
   #accept(socket: AcceptedSocket): void {
     // Node lists all handles of the process, and a server among them can be a Proxy.
-    const server = readField(socket, '_server') as AcceptedSocket['_server'];
+    const server = isProxy(socket) ? null : socket._server;
     if (server === null || server === undefined) return;
     const kind = this.#kinds.get(server) ?? this.#addServer(server);
     if (kind !== 'ignored' && !this.#secureServers.has(server)) this.add(socket);
@@ -221,16 +198,16 @@ export class SocketTracker {
   }
 
   #addServer(server: Server): ServerKind {
-    const kind = this.#guard.run<ServerKind>('server', () => kindOf(server), 'tcp');
+    const kind = this.#guard.run<ServerKind>('server', () => kinds().kindOf(server), 'tcp');
     this.#kinds.set(server, kind);
     if (kind === 'ignored') return kind;
     if (this.#servers.length >= MAX_SERVERS) this.#servers = this.#servers.filter((ref) => ref.deref());
     if (this.#servers.length < MAX_SERVERS) this.#servers.push(new WeakRef(server));
     else this.#refusedServers += 1;
     // With TLS the channel publishes the raw socket, which has no link to its TLSSocket.
-    if (this.#guard.run('server', () => isSecure(server), false)) {
+    if (this.#guard.run('server', () => kinds().isSecure(server), false)) {
       this.#secureServers.add(server);
-      addListener(server, 'secureConnection', this.#onSecureConnection);
+      baseProperty().addListener(server, 'secureConnection', this.#onSecureConnection);
     }
     if (!this.#isAdopted) this.#guard.run('wake', () => this.#onServe(server), undefined);
     return kind;
@@ -246,8 +223,7 @@ export class SocketTracker {
   }
 }
 
-/** Node's documentation calls it deprecated, but it is the only list of sockets that Node accepted before the agent. */
-function activeHandles(): object[] {
-  const list = (process as unknown as { _getActiveHandles?: () => object[] })._getActiveHandles;
-  return typeof list === 'function' ? list.call(process) : [];
-}
+/** Loaded with the first server or listener: most processes that load the preload have none. */
+const kinds = (): typeof ServerKindModule => require('./server-kind.ts') as typeof ServerKindModule;
+const baseProperty = (): typeof BasePropertyModule =>
+  require('../base-property.ts') as typeof BasePropertyModule;

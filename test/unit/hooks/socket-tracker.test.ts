@@ -6,12 +6,8 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { connect, createServer as createTcpServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { markAgentServer } from '../../../src/core/agent-server.ts';
 import { createGuard } from '../../../src/core/guard.ts';
-import {
-  isListening,
-  isSentAway,
-  kindOf,
-  SocketTracker,
-} from '../../../src/hooks/connections/socket-tracker.ts';
+import { isListening, isSentAway, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
+import { kindOf } from '../../../src/hooks/connections/server-kind.ts';
 import { connectionWith, FakeSocket } from '../../support/connections.ts';
 
 /** The members of a server that the tracker reads. */
