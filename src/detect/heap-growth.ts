@@ -154,10 +154,13 @@ function isSlow(trend: PostGcTrend, capacity: number, timeToCapacityMs: number):
   );
 }
 
-/** Few major GCs are enough when the growth has lasted twice as long: a large heap has one per half an hour. */
-const hasEnoughMajorGcs = ({ points, spanMs }: PostGcTrend): boolean =>
+/**
+ * A large heap has one major GC per half an hour: few are enough when the growth has lasted twice as long, and the connections
+ * need no coefficient of their own.
+ */
+const hasEnoughMajorGcs = ({ points, spanMs, connectionsVary }: PostGcTrend): boolean =>
   points.length >= thresholds.largeHeapMajorGcs.value ||
-  (points.length >= thresholds.majorGcs.value && spanMs >= 2 * thresholds.slowSpan.value);
+  (points.length >= thresholds.majorGcs.value && spanMs >= 2 * thresholds.slowSpan.value && !connectionsVary);
 
 /** In a heap of gigabytes the limit is days away, so growth is compared with the heap itself. */
 const growsInLargeHeap = ({ riseBytes, points }: PostGcTrend): boolean =>

@@ -101,7 +101,10 @@ function riseBetween(history: History, from: PostGcHeap, to: PostGcHeap): 'stead
   return 'steady';
 }
 
-/** The rows of the last hour, or those of the last hours where these do not reach back. Null where rows are missing. */
+/**
+ * The size after the first major GC, then the rows of the last hour, or those of the last hours where these do not reach back.
+ * Null where rows are missing.
+ */
 function oldSpaceBetween(
   { window, longTerm }: History,
   from: PostGcHeap,
@@ -111,7 +114,10 @@ function oldSpaceBetween(
     const firstRow = rows.rowAt(from.atMs);
     const lateMs = (rows.times(firstRow)[0] ?? Number.NaN) - from.atMs;
     if (lateMs < MAX_UNCOVERED * (to.atMs - from.atMs))
-      return rows.column('oldSpaceBytes').subarray(firstRow, rows.rowAt(to.atMs));
+      return Float64Array.of(
+        from.bytes,
+        ...rows.column('oldSpaceBytes').subarray(firstRow, rows.rowAt(to.atMs)),
+      );
   }
   return null;
 }

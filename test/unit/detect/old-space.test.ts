@@ -96,6 +96,16 @@ describe('roseSteadily', () => {
     expect(isSteadyFor(stepAt(40))).toBe(false);
   });
 
+  test('a table that is loaded between the first major GC and the first row is a jump, also beside garbage', () => {
+    const { history, points } = historyOf({
+      oldMb: (minute) => 0.6 * stepAt(11)(minute) + (1.4 * RETAINED_MB * (minute - FIRST_GC)) / 63,
+      lastGc: 73,
+      minutes: 75,
+    });
+    expect(history.window.times()[0]).toBeGreaterThan(11 * MINUTE);
+    expect(roseSteadily(history, points)).toBe(false);
+  });
+
   test('old space below the post-GC heap is a wrong reading', () => {
     expect(isSteady({ oldMb: (minute) => line(minute) - (minute === 20 ? 12 : 0) })).toBe(false);
   });
