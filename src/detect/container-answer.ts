@@ -123,7 +123,10 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
     return { answer: 'inconclusive', because: 'few of the connections that close stay in memory' };
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES) return leak(closedBecause(row));
-    const because = 'its entries lead to closed connections, and code may remove them later';
+    const because =
+      row.type === 'Connections'
+        ? 'something may release them later'
+        : 'its entries lead to closed connections, and code may remove them later';
     return { answer: 'inconclusive', because };
   }
   if (context.memoryGrows && (row.removal !== 'timer' || grownCensuses >= OUTGROWN_CENSUSES))
