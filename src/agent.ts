@@ -11,7 +11,7 @@ import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import { createGuard, rethrow, type Guard } from './core/guard.ts';
 import { runInRootContext } from './core/root-context.ts';
-import { isListening } from './hooks/connections/socket-tracker.ts';
+import type * as ServerKindModule from './hooks/connections/server-kind.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
 import type { Clock } from './types/index.ts';
 
@@ -129,9 +129,15 @@ function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadC
       onServe: (server) =>
         void clock.after(
           0,
-          guard.wrap('start', () => (server === null || isListening(server) ? onServe() : undefined)),
+          guard.wrap('start', () =>
+            server === null || serverKind().isListening(server) ? onServe() : undefined,
+          ),
         ),
     }),
   };
   return context;
 }
+
+/** Loaded with the first server. */
+const serverKind = (): typeof ServerKindModule =>
+  require('./hooks/connections/server-kind.ts') as typeof ServerKindModule;

@@ -1,6 +1,8 @@
 /** Tells the servers of the application from other handles and from each other, without running its code. */
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { isAgentServer } from '../../core/agent-server.ts';
+import { baseReader } from '../base-property.ts';
+import { readField } from '../discovery/field-reader.ts';
 import { findProperty, hasProperty } from '../find-property.ts';
 
 /** `ignored`: a private pipe of a tool (tsx has one), or a server of the agent. Every other kind serves clients. */
@@ -21,6 +23,14 @@ export function pipeNameOf(server: Server): string | null {
 }
 
 export const isSecure = (server: Server): boolean => hasProperty(server, 'setSecureContext');
+
+/** The application can wrap a server in a Proxy, whose traps are its code: such a server counts as one that listens. */
+export const isListening = (server: Server): boolean => readListening(server) !== false;
+const readListening = baseReader('listening');
+
+/** The server that accepted a socket. Node lists all handles of the process, and one among them can be a Proxy. */
+export const serverOf = (socket: Socket): Server | null | undefined =>
+  readField(socket, '_server') as Server | null | undefined;
 
 export const isServer = (handle: object): handle is Server =>
   hasProperty(handle, 'listening') && hasProperty(handle, 'listen');

@@ -5,7 +5,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { isProxy } from 'node:util/types';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind } from '../../types/index.ts';
 import type * as BasePropertyModule from '../base-property.ts';
@@ -39,8 +38,6 @@ const REQUEST = 'http.server.request.start';
 /** A server process has a handful of servers; a test runner makes and drops many. */
 const MAX_SERVERS = 200;
 
-/** The application can wrap a server in a Proxy, whose traps are its code: such a server counts as one that listens. */
-export const isListening = (server: Server): boolean => isProxy(server) || server.listening;
 /**
  * True after `worker.send(message, socket)`: Node takes the handle away, the other process serves the connection, and the
  * socket here never emits `close`. The caller has checked that the socket is not destroyed.
@@ -171,8 +168,7 @@ export class SocketTracker {
   }
 
   #accept(socket: AcceptedSocket): void {
-    // Node lists all handles of the process, and a server among them can be a Proxy.
-    const server = isProxy(socket) ? null : socket._server;
+    const server = kinds().serverOf(socket);
     if (server === null || server === undefined) return;
     const kind = this.#kinds.get(server) ?? this.#addServer(server);
     if (kind !== 'ignored' && !this.#secureServers.has(server)) this.add(socket);

@@ -6,8 +6,8 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { connect, createServer as createTcpServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { markAgentServer } from '../../../src/core/agent-server.ts';
 import { createGuard } from '../../../src/core/guard.ts';
-import { isListening, isSentAway, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
-import { kindOf } from '../../../src/hooks/connections/server-kind.ts';
+import { isSentAway, SocketTracker } from '../../../src/hooks/connections/socket-tracker.ts';
+import { isListening, kindOf, serverOf } from '../../../src/hooks/connections/server-kind.ts';
 import { connectionWith, FakeSocket } from '../../support/connections.ts';
 
 /** The members of a server that the tracker reads. */
@@ -68,6 +68,20 @@ describe('kindOf', () => {
 });
 
 describe('servers', () => {
+  test('getters of the application do not run', () => {
+    const ran: string[] = [];
+    const server = createTcpServer();
+    const own = { get: () => ran.push('listening') > 0 };
+    const socket = Object.defineProperty(new Socket(), '_server', { get: () => ran.push('_server') });
+    expect(
+      isListening(
+        Object.setPrototypeOf(server, Object.create(Object.getPrototypeOf(server), { listening: own })),
+      ),
+    ).toBe(false);
+    expect(serverOf(socket)).toBeUndefined();
+    expect(ran).toEqual([]);
+  });
+
   test('a server in a Proxy serves, and none of its traps runs', () => {
     const ran: string[] = [];
     const names = ['get', 'has', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'ownKeys'] as const;
