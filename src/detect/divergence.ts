@@ -44,7 +44,7 @@ function verdictOn(trend: PostGcTrend, history: History): Verdict {
     `The post-GC heap rose ${formatBytes(rise)} in ${formatDuration(trend.spanMs)} ` +
     'while the connections stayed flat';
   if (!(rise - explainedByConnections(points) >= minRise)) return noFinding(NAME, 'ok', title, { evidence });
-  if (!isSteady(points, rise)) return noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence });
+  if (!isSteady(trend, rise)) return noFinding(NAME, 'plateau', `${title}, but not steadily`, { evidence });
   const doubt = shapeDoubt(trend) ?? trendDoubt(trend, history);
   if (doubt !== null) {
     const { answer, because, ...rest } = doubt;
@@ -77,32 +77,34 @@ function isLine(trend: PostGcTrend, rise: number, history: History): boolean {
   const isSmall = rise < riseShare.value * capacityOf(history);
   if (isSmall && trend.spanMs < slowSpan.value) return false;
   return (
-    spacedMajorGcs(trend) >= (isSmall ? largeHeapMajorGcs.value : majorGcs.value) ||
+    spacedMajorGcs(trend).length >= (isSmall ? largeHeapMajorGcs.value : majorGcs.value) ||
     isNearLimit(trend, capacityOf(history)) ||
     roseSteadily(history, trend.points)
   );
 }
 
-/** The number of major GCs, without those that are so close to the one before that no table is loaded between them. */
-function spacedMajorGcs({ points, spanMs }: PostGcTrend): number {
-  let [count, lastMs] = [0, Number.NEGATIVE_INFINITY];
-  for (const { atMs } of points) {
-    if (atMs - lastMs < MIN_SPACING * spanMs) continue;
-    count += 1;
-    lastMs = atMs;
+/** The major GCs, without those that are so close to the one before that no table is loaded between them. */
+function spacedMajorGcs({ points, spanMs }: PostGcTrend): PostGcHeap[] {
+  const spaced: PostGcHeap[] = [];
+  for (const point of points) {
+    const previousMs = spaced.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
+    if (point.atMs - previousMs >= MIN_SPACING * spanMs) spaced.push(point);
   }
-  return count;
+  return spaced;
 }
 
 const capacityOf = ({ last }: History): number => last?.limits.heapCapacityBytes ?? Number.NaN;
 
-/** No size is below an earlier one by more than the noise of two major GCs. */
-function isSteady(points: readonly PostGcHeap[], rise: number): boolean {
+/** The size rises from each spaced major GC to the next, and none is below an earlier one by more than the noise of two. */
+function isSteady(trend: PostGcTrend, rise: number): boolean {
   let highest = 0;
-  return points.every(({ bytes }) => {
+  const isWithinNoise = trend.points.every(({ bytes }) => {
     highest = Math.max(highest, bytes);
     return bytes >= highest - MAX_FALL * rise;
   });
+  return (
+    isWithinNoise && spacedMajorGcs(trend).every(({ bytes }, i, all) => bytes > (all[i - 1]?.bytes ?? 0))
+  );
 }
 
 const tooFew = (points: number): Verdict =>

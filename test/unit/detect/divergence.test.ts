@@ -97,6 +97,14 @@ test('three tables raise four sizes, however many major GCs follow each of them'
   expect(verdictOn({ floors: { ...floors, 120: 60.7 }, shape })).toMatchObject({ answer: 'found' });
 });
 
+test('a size that stands still for a tenth of the time is a plateau: three tables', () => {
+  const shape = (): Shape => ({ capacityMb: 188 });
+  const tables = { 76: 26.6, 92: 49.7, 117: 71.6, 124.5: 71.4, 144: 94 };
+  expect(verdictOn({ floors: tables, shape })).toMatchObject({ answer: 'plateau' });
+  const line = { 76: 26.6, 92: 42.4, 117: 67.2, 124.5: 74.6, 144: 94 };
+  expect(verdictOn({ floors: line, shape })).toMatchObject({ answer: 'found' });
+});
+
 test('sessions that outlive their connections explain a heap that grows while more connections close', () => {
   const closed = (minute: number): number => Math.round(100 * minute + 0.8 * minute ** 2);
   const sessions = (minute: number): number => closed(minute) - closed(Math.max(0, minute - 30));
