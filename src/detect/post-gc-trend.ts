@@ -9,7 +9,8 @@ import { theilSen } from './statistics.ts';
 
 /** Modules and caches load during the first minutes (example traces). */
 export const HEAP_WARM_UP_MS = 2 * MINUTE_MS;
-const WINDOW_MS = 60 * MINUTE_MS;
+/** Longer than slow growth must last (65 min), so that a major GC may come late. */
+const WINDOW_MS = 72 * MINUTE_MS;
 /** Healthy servers run 0 to 6 major GCs per hour, so the window is at least a dozen of them, however long that took. */
 const MIN_WINDOW_POINTS = 12;
 /** The window of slow growth is a little longer than the growth must last, so that a major GC may come late. */
@@ -44,7 +45,7 @@ export interface PostGcTrend {
   readonly from: (index: number) => PostGcTrend | null;
 }
 
-/** The points after the warm-up, of the last hour or the last dozen. */
+/** The points after the warm-up, of the window or the last dozen. */
 export function recentPostGcHeaps({ postGcHeaps, nowMs, startedMs }: History): PostGcHeap[] {
   const warm = postGcHeaps.filter(({ atMs }) => atMs >= startedMs + HEAP_WARM_UP_MS);
   const fromMs = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_POINTS)?.atMs ?? 0);

@@ -308,7 +308,7 @@ export const DERIVED_LEAKS = {
     },
     window: {
       ms: 60 * MINUTE_MS,
-      text: 'The window is 60 min, or the last 12 major GCs where these are rare. Connections are taken out of the trend, and the growth must not slow down.',
+      text: 'The window is 72 min, or the last 12 major GCs where these are rare. Connections are taken out of the trend, and the growth must not slow down.',
     },
     retainedBy: {
       suspectType: null,
@@ -364,7 +364,7 @@ export const DERIVED_LEAKS = {
     },
     window: {
       ms: 60 * MINUTE_MS,
-      text: 'The window is 60 min, or the last 12 major GCs where these are rare, from the time on that the connections are steady.',
+      text: 'The window is 72 min, or the last 12 major GCs where these are rare, from the time on that the connections are steady.',
     },
     retainedBy: null,
     keepsData: true,

@@ -1,11 +1,11 @@
 /** `heapGrowth`: how long a growth must last, by the time that is left until the limit. */
 import { gcEvery, run } from '../../support/run.ts';
 
-/** A major GC every six minutes. */
-const alertsOf = (minutes: number, floorMb: (minute: number) => number, capacityMb = 4096) =>
+/** A major GC every six minutes, unless said otherwise. */
+const alertsOf = (minutes: number, floorMb: (minute: number) => number, capacityMb = 4096, gcMinutes = 6) =>
   run(
     minutes,
-    gcEvery(6, floorMb, () => ({ capacityMb })),
+    gcEvery(gcMinutes, floorMb, () => ({ capacityMb })),
   ).transitions.filter(({ event }) => event === 'opened');
 
 test('buffers that are written once an hour open no alert where the limit is far', () => {
@@ -17,6 +17,12 @@ test('the same growth without an end opens one after an hour, or earlier where t
   expect(alertsOf(300, leak)[0]?.minute).toBeGreaterThan(65);
   expect(alertsOf(300, leak)[0]?.minute).toBeLessThan(85);
   expect(alertsOf(300, leak, 200)[0]?.minute).toBeLessThan(65);
+});
+
+test.each([1, 2, 5])('a major GC every %s min does not delay the alert', (gcMinutes) => {
+  const [first] = alertsOf(300, (minute) => 40 + minute, 4096, gcMinutes);
+  expect(first?.minute).toBeGreaterThan(65);
+  expect(first?.minute).toBeLessThan(85);
 });
 
 test('a slow leak in a large heap is found after two hours where it brings a fifth, and after four where a tenth', () => {
