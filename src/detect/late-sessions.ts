@@ -19,7 +19,7 @@ const MIN_POINTS = 6;
 /** The doubt, as a `TrendDoubt`. */
 export const LATE_SESSIONS = {
   answer: 'inconclusive',
-  because: 'but as the connections did that closed in the last hour; their sessions may end later',
+  because: 'but in step with the connections that closed in the last hour, whose sessions may end later',
   missing: 'growth while no more connections close than before',
 } as const;
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import { readLines } from './support/child-lines.mjs';
+import { quantile } from './support/quantile.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
@@ -30,10 +31,6 @@ const MAX_MAPPINGS_PER_CAPTURE = 0.5;
 /** Chosen: with fewer captures the buffers of the thread pool decide about the mappings. */
 const MIN_COUNTED = 10;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const quantile = (numbers, share) => {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
-};
 
 const dir = mkdtempSync(join(tmpdir(), 'wsguard-bench-captures-'));
 const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];

@@ -11,6 +11,7 @@ import { WebSocket } from 'ws';
 import components from '../../fixtures/components/start.js';
 import { readLines } from './support/child-lines.mjs';
 import { startClients } from './support/echo-clients.mjs';
+import { quantile } from './support/quantile.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
@@ -33,10 +34,6 @@ const MAX_CAPTURE_MS = 9 * 60_000;
 const SERVER_BASE_MIB = 60;
 const GARBAGE_SHARE = 1.25;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const quantile = (list, share) => {
-  const sorted = list.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
-};
 
 /** A server in a cgroup. `ended` resolves with what the cgroup has counted. */
 function startServer({ heapMib, containerMib, method, dir }) {
