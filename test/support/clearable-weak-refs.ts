@@ -1,5 +1,12 @@
 /** Weak references whose objects a test clears: V8 does not promise when it frees an object. */
-export function useClearableWeakRefs(): { clear: (target: object) => void } {
+export interface ClearableWeakRefs {
+  clear: (target: object) => void;
+  /** Like a major GC after which none of the objects with a weak reference is left. */
+  clearAll: () => void;
+}
+
+export function useClearableWeakRefs(): ClearableWeakRefs {
+  const referenced = new Set<object>();
   const cleared = new Set<object>();
   const NativeWeakRef = globalThis.WeakRef;
   beforeAll(() => {
@@ -7,6 +14,7 @@ export function useClearableWeakRefs(): { clear: (target: object) => void } {
       readonly #target: T;
       constructor(target: T) {
         this.#target = target;
+        referenced.add(target);
       }
       deref(): T | undefined {
         return cleared.has(this.#target) ? undefined : this.#target;
@@ -16,5 +24,10 @@ export function useClearableWeakRefs(): { clear: (target: object) => void } {
   afterAll(() => {
     globalThis.WeakRef = NativeWeakRef;
   });
-  return { clear: (target) => void cleared.add(target) };
+  return {
+    clear: (target) => void cleared.add(target),
+    clearAll: () => {
+      for (const target of referenced) cleared.add(target);
+    },
+  };
 }
