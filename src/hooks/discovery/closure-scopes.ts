@@ -26,7 +26,7 @@ export function scopesOf(session: InspectorSession, closure: object): NamedValue
     if (boundThis !== undefined) scopes.push([boundObject(session.fetch(boundThis))]);
     if (scopeList !== undefined) scopes.push(...variablesByScope(session.fetch(scopeList)));
     if (target === undefined) break;
-    internal = session.describeRemote(target).internal;
+    ({ internal } = session.describeRemote(target));
   }
   return scopes;
 }

@@ -9,6 +9,8 @@ const { getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
 const MAX_FIELDS = 50;
 /** An object with more names is used as a map and does not count as a holder of collections. Each walk reads 80 objects. */
 const MAX_NAMES = 200;
+/** A longer name is no identifier: the object is used as a map, with texts as keys. Names of paths are searched and kept. */
+const MAX_NAME_CHARS = 200;
 /** Listing takes up to 1 us a name (`getOwnPropertyNames` 2 us), and JavaScript cannot count names without listing them. */
 const NAMES_PER_PASS = 20_000;
 
@@ -37,6 +39,7 @@ export class FieldReader {
       this.#namesLeft -= names.length;
       return [];
     }
+    if (names.some(({ length }) => length > MAX_NAME_CHARS)) return [];
     return names.slice(0, MAX_FIELDS).map((name) => [name, readField(value, name)]);
   }
 }

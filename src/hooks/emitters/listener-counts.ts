@@ -1,6 +1,7 @@
 /** Reads listener counts per event and in sum: with per-id event names each event has one listener, but the sum grows. */
 import EventEmitter, { getEventListeners } from 'node:events';
 import { isProxy } from 'node:util/types';
+import { descriptionOf } from '../../core/primordials.ts';
 import { publicName } from '../../core/safe-text.ts';
 import type { Guard } from '../../core/guard.ts';
 import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
@@ -27,6 +28,8 @@ const MAX_LISTED_EVENTS = 2_000;
 /** Event names that one reading counts, about 0.4 us each; the next readings count the rest. */
 const MAX_EVENTS_PER_READING = 4_000;
 const MAX_WATCHED = 1_000;
+/** Names are shown with 128 characters. */
+const MAX_SYMBOL_CHARS = 300;
 /** A leak has added most of the newest listeners. */
 const MAX_LOCATED_LISTENERS = 25;
 
@@ -199,13 +202,17 @@ function rowsOf({ name, source }: CountedEmitter, count: ListenerCount | null): 
   const { sum, eventCount, perEvent } = count;
   const eventRows = perEvent.map(([event, listeners]) => ({
     emitter: name,
-    event: String(event),
+    event: typeof event === 'symbol' ? symbolText(event) : event,
     listeners,
     eventNames: null,
     source,
   }));
   return [{ emitter: name, event: '*', listeners: sum, eventNames: eventCount, source }, ...eventRows];
 }
+
+/** The description of a symbol can be as long as any text. */
+const symbolText = (symbol: symbol): string =>
+  `Symbol(${(descriptionOf(symbol) ?? '').slice(0, MAX_SYMBOL_CHARS)})`;
 
 /** The events with most listeners. */
 const shownEvents = ({ perEvent }: ListenerCount): ListenerCount['perEvent'] =>

@@ -10,6 +10,8 @@ import type {
   RemoteProperty,
   Script,
 } from './inspector-session.ts';
+import { startOf } from '../../core/safe-text.ts';
+import { namesOf, readField } from '../discovery/field-reader.ts';
 import { isApplicationFile, scriptFile } from './script-origin.ts';
 
 export interface FunctionLocation {
@@ -46,6 +48,8 @@ const MAX_PARSED_SCRIPTS = 200;
 const MAX_PARSED_CHARS = 1_000_000;
 /** The scope of a whole file refers to its imports, so what lies behind it belongs to the listener least of all. */
 const OUTERMOST_SCOPE_DEPTH = 4;
+/** An application can give a function any name. */
+const MAX_NAME_CHARS = 128;
 
 interface Visit {
   readonly value: object;
@@ -83,12 +87,15 @@ export class FunctionLocator {
       const location = this.#locationOf(remote);
       if (location !== null) layers.push(this.#withFile(location));
       // A bound function has no location, but its target has. The location of a wrapper is in its library.
-      const inner =
-        location === null
-          ? valueOf(remote.internal, '[[TargetFunction]]')?.objectId
-          : this.#wrappedByName(remote, location.functionName ?? '');
-      if (inner === undefined) break;
-      remote = this.#session.describeRemote(inner);
+      if (location === null) {
+        const target = valueOf(remote.internal, '[[TargetFunction]]')?.objectId;
+        if (target === undefined) break;
+        remote = this.#session.describeRemote(target);
+      } else {
+        const wrapped = this.#wrappedByName(remote, location.functionName ?? '');
+        if (wrapped === null) break;
+        remote = this.#session.describe(wrapped);
+      }
     }
     const location = layers.at(-1);
     return location === undefined ? null : { location, wrapper: layers.length > 1 ? layers[0]! : null };
@@ -105,7 +112,7 @@ export class FunctionLocator {
       file: scriptFile(this.#scripts.get(scriptId)?.url ?? ''),
       line: lineNumber + 1,
       column: columnNumber + 1,
-      functionName: typeof name === 'string' && name !== '' ? name : null,
+      functionName: typeof name === 'string' && name !== '' ? startOf(name, MAX_NAME_CHARS) : null,
     };
   }
 
@@ -115,15 +122,17 @@ export class FunctionLocator {
     return { ...location, file: scriptFile(this.parsedScript(location.scriptId)?.url ?? '') };
   }
 
-  /** The object id of the function that a wrapper keeps in a variable of its innermost scope. */
-  #wrappedByName({ internal }: RemoteFunction, name: string): string | undefined {
-    if (!WRAPPER_NAME.test(name)) return undefined;
-    const scopes = this.#session.describeRemote(valueOf(internal, '[[Scopes]]')?.objectId).properties;
-    const variables = this.#session.describeRemote(valueOf(scopes, '0')?.objectId).properties;
-    const wrapped = variables.find(
-      (variable) => WRAPPED_VARIABLE.test(variable.name) && variable.value?.type === 'function',
-    );
-    return wrapped?.value?.objectId;
+  /** The function that a wrapper keeps in a variable of its innermost scope. */
+  #wrappedByName({ internal }: RemoteFunction, name: string): object | null {
+    const scopesId = valueOf(internal, '[[Scopes]]')?.objectId;
+    if (!WRAPPER_NAME.test(name) || scopesId === undefined) return null;
+    const scope = readField(readField(this.#session.fetch(scopesId), '0'), 'object');
+    if (typeof scope !== 'object' || scope === null) return null;
+    const wrapped = namesOf(scope)
+      .filter((variable) => WRAPPED_VARIABLE.test(variable))
+      .map((variable) => readField(scope, variable))
+      .find((value) => typeof value === 'function');
+    return wrapped ?? null;
   }
 
   /**

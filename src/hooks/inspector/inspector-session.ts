@@ -1,14 +1,12 @@
 /** Reads the scopes and locations of functions through the inspector of this process. */
 import type { Session } from 'node:inspector';
-import { isProxy } from 'node:util/types';
 import { runInThisContext } from 'node:vm';
 import { inspectorConnection, postNow } from '../../core/inspector-connection.ts';
-import { sourceOf } from '../../core/primordials.ts';
-import { readField } from '../discovery/field-reader.ts';
+import { isDescribable, OpaqueFunctions } from './described-text.ts';
 
 export interface RemoteProperty {
   readonly name: string;
-  readonly value?: { readonly value?: unknown; readonly objectId?: string; readonly type?: string };
+  readonly value?: { readonly value?: unknown; readonly objectId?: string; readonly description?: string };
 }
 export interface RemoteFunction {
   readonly properties: readonly RemoteProperty[];
@@ -37,11 +35,15 @@ interface ParsedScript {
   readonly sourceMapURL?: string;
 }
 
-/** Objects pass between JavaScript and the inspector through this global, which exists only during a session. */
-const EXCHANGE = Symbol.for('wsguard.inspector');
-const EXCHANGE_EXPRESSION = "globalThis[Symbol.for('wsguard.inspector')]";
+/**
+ * Objects pass between JavaScript and the inspector through this global, which exists only during a session. The expressions
+ * use no name of the application's: it can replace `Symbol` and `globalThis`.
+ */
+const EXCHANGE = 'wsguard.inspector';
+const READ_EXCHANGE = `this['${EXCHANGE}']`;
+const WRITE_EXCHANGE = `((global) => function () { global['${EXCHANGE}'] = this; })(this)`;
 /** The inspector evaluates in the main context. A test runner can run this file in another one, with another global. */
-const globals = runInThisContext('globalThis') as Record<symbol, unknown>;
+const globals = runInThisContext('this') as Record<string, unknown>;
 /** The session may stay connected, so the objects that it refers to are released by this name. */
 const OBJECT_GROUP = 'wsguard';
 
@@ -51,29 +53,14 @@ export function withInspector<T>(task: (session: InspectorSession) => T): T {
   try {
     return task(new InspectorSession(session));
   } finally {
-    delete globals[EXCHANGE];
+    Reflect.deleteProperty(globals, EXCHANGE);
     session.post('Runtime.releaseObjectGroup', { objectGroup: OBJECT_GROUP });
     inspectorConnection.release();
   }
 }
 
 const NOTHING: RemoteFunction = { properties: [], internal: [] };
-/** The inspector sends the source of a function and its string properties with it: 30 ms for each MB (measured). */
-const MAX_DESCRIBED_CHARS = 200_000;
-const MAX_DESCRIBED_PROPERTIES = 100;
-
-function isShort(thing: object): boolean {
-  if (isProxy(thing)) return false;
-  const names = Reflect.ownKeys(thing);
-  if (names.length > MAX_DESCRIBED_PROPERTIES) return false;
-  const values = [thing, ...names.map((name) => readField(thing, name))];
-  return values.reduce<number>((sum, value) => sum + lengthOf(value), 0) <= MAX_DESCRIBED_CHARS;
-}
-
-function lengthOf(value: unknown): number {
-  if (typeof value === 'string') return value.length;
-  return typeof value === 'function' && !isProxy(value) ? sourceOf(value).length : 0;
-}
+const opaqueFunctions = new OpaqueFunctions();
 
 export class InspectorSession {
   readonly #session: Session;
@@ -85,33 +72,42 @@ export class InspectorSession {
 
   /** Empty for a function with so much text that sending it would block the thread. */
   describe(thing: object): RemoteFunction {
-    if (!isShort(thing)) return NOTHING;
-    globals[EXCHANGE] = thing;
+    // The application can have closed its global object to new properties.
+    if (
+      !isDescribable(thing) ||
+      !opaqueFunctions.mayDescribe(thing) ||
+      !Reflect.set(globals, EXCHANGE, thing)
+    )
+      return NOTHING;
     const reply = this.#post<{ result: { objectId?: string } }>('Runtime.evaluate', {
-      expression: EXCHANGE_EXPRESSION,
+      expression: READ_EXCHANGE,
       objectGroup: OBJECT_GROUP,
       silent: true,
     });
-    return this.describeRemote(reply?.result.objectId);
+    return this.#propertiesOf(reply?.result.objectId);
   }
 
-  describeRemote(objectId: string | undefined): RemoteFunction {
+  /** Describes the function behind an id of the inspector. */
+  describeRemote(objectId: string): RemoteFunction {
+    const value = this.fetch(objectId);
+    return typeof value === 'function' ? this.describe(value) : NOTHING;
+  }
+
+  #propertiesOf(objectId: string | undefined): RemoteFunction {
     if (objectId === undefined) return NOTHING;
     const reply = this.#post<{ result: RemoteProperty[]; internalProperties?: RemoteProperty[] }>(
       'Runtime.getProperties',
       { objectId, ownProperties: true },
     );
-    return { properties: reply?.result ?? [], internal: reply?.internalProperties ?? [] };
+    const { result: properties = [], internalProperties: internal = [] } = reply ?? {};
+    opaqueFunctions.note([...properties, ...internal].map(({ value }) => value));
+    return { properties, internal };
   }
 
   /** The JavaScript object behind an id of the inspector. */
   fetch(objectId: string): unknown {
-    delete globals[EXCHANGE];
-    this.#post('Runtime.callFunctionOn', {
-      objectId,
-      functionDeclaration: `function () { ${EXCHANGE_EXPRESSION} = this; }`,
-      silent: true,
-    });
+    Reflect.deleteProperty(globals, EXCHANGE);
+    this.#post('Runtime.callFunctionOn', { objectId, functionDeclaration: WRITE_EXCHANGE, silent: true });
     return globals[EXCHANGE];
   }
 

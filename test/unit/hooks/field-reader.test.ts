@@ -37,6 +37,10 @@ test('the first 50 fields of an object are read', () => {
   expect(fields.at(-1)).toEqual(['name 49', 49]);
 });
 
+test('an object with a long text as a key is used as a map, and its keys are not searched', () => {
+  expect(new FieldReader().fieldsOf({ ['x'.repeat(300)]: 1, clients: 2 })).toEqual([]);
+});
+
 test('an object that is used as a map is skipped, and never listed again', () => {
   const fields = new FieldReader();
   const users = withNames(5_000);
