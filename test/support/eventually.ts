@@ -13,10 +13,10 @@ export async function eventually<T>(
   }
 }
 
-/** Repeats `assertion` until it passes. At the deadline its last error is thrown. */
+/** Repeats `assertion` until it passes. At the deadline its last error is thrown: only a test that fails waits so long. */
 export async function eventuallyPasses(
   assertion: () => void | Promise<void>,
-  deadlineMs = 30_000,
+  deadlineMs = 120_000,
 ): Promise<void> {
   const until = Date.now() + deadlineMs;
   for (;;) {

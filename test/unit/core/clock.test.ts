@@ -1,14 +1,16 @@
 import { createClock } from '../../../src/core/clock.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const clock = createClock();
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('nowMs is monotonic and wallMs is the epoch', async () => {
-  const before = [clock.nowMs(), clock.wallMs()] as const;
+  const before = [clock.nowMs(), Date.now()] as const;
   await wait(20);
   expect(clock.nowMs() - before[0]).toBeGreaterThanOrEqual(15);
-  expect(Math.abs(clock.wallMs() - Date.now())).toBeLessThan(1000);
-  expect(clock.wallMs()).toBeGreaterThanOrEqual(before[1]);
+  const wallMs = clock.wallMs();
+  expect(wallMs).toBeGreaterThanOrEqual(before[1]);
+  expect(wallMs).toBeLessThanOrEqual(Date.now());
 });
 
 test('every repeats and after runs once, until they are stopped', async () => {
@@ -17,13 +19,12 @@ test('every repeats and after runs once, until they are stopped', async () => {
   const stopEvery = clock.every(5, () => (repeats += 1));
   clock.after(5, () => (once += 1));
   clock.after(5, () => (once += 1))();
-  await wait(100);
-  expect(repeats).toBeGreaterThanOrEqual(2);
-  expect(once).toBe(1);
+  await eventually(() => repeats >= 2 && once > 0, 'both timers');
   stopEvery();
   const stoppedAt = repeats;
   await wait(30);
   expect(repeats).toBe(stoppedAt);
+  expect(once).toBe(1);
 });
 
 test('timers that replace the globals later do not replace those of the clock', () => {
