@@ -14,7 +14,13 @@ const server = require('node:http').createServer().listen(0);
 `;
 /** Waits for a reply of the watcher: by then samples and metrics have gone both ways. */
 const afterStatus = (agent: string): string => `
-${agent}.status().then(({ watcher }) => { console.log('watcher ' + watcher); ${PRINT} });`;
+(async () => {
+  let watcher;
+  do ({ watcher } = await ${agent}.status());
+  while (watcher === 'silent');
+  console.log('watcher ' + watcher);
+  ${PRINT}
+})();`;
 
 interface Loaded {
   /** Paths below dist. */

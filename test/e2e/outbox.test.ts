@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { alertOf } from '../support/alerts.ts';
 import { ROOT } from '../support/child.ts';
-import { freePorts } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';
 
@@ -54,12 +53,12 @@ function start(url: string, instance: string, ...task: string[]) {
   return { child, exited: once(child, 'exit'), output: () => output };
 }
 
-async function receive(port: number, reply: 'ok' | 'hang') {
+async function receive(reply: 'ok' | 'hang') {
   const keys: string[] = [];
   const server = createServer((request, response) => {
     keys.push(String(request.headers['idempotency-key']));
     if (reply === 'ok') response.end();
-  }).listen(port, '127.0.0.1');
+  }).listen(0, '127.0.0.1');
   servers.push(server);
   await once(server, 'listening');
   return { keys, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
@@ -71,14 +70,12 @@ const pendingOf = (instance: string): string[] => {
 };
 
 test('alerts of a process that was killed are delivered once by the next two, with their keys', async () => {
-  const { port } = await freePorts(['port']);
-  const url = `http://127.0.0.1:${port}/`;
-  const first = start(url, 'first', 'send', 'stay');
+  const first = start('http://127.0.0.1:1/', 'first', 'send', 'stay');
   await eventually(() => first.output().includes('ready'), 'the first process');
   first.child.kill('SIGKILL');
   await first.exited;
   expect(pendingOf('first')).toHaveLength(3);
-  const { keys } = await receive(port, 'ok');
+  const { keys, url } = await receive('ok');
   const next = [start(url, 'second', 'restore'), start(url, 'third', 'restore')];
   for (const { output } of next) await eventually(() => output().includes('restored'), 'the next processes');
   expect(keys.toSorted()).toEqual(['a1b2c3/opened/0', 'a1b2c3/opened/1', 'a1b2c3/opened/2']);
@@ -86,7 +83,7 @@ test('alerts of a process that was killed are delivered once by the next two, wi
 });
 
 test('a receiver that never replies does not delay the exit, and the alerts stay on disk', async () => {
-  const { url, keys } = await receive(0, 'hang');
+  const { url, keys } = await receive('hang');
   const { exited } = start(url, 'first', 'send');
   expect(await exited).toEqual([0, null]);
   expect(pendingOf('first')).toHaveLength(3);

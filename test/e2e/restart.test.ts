@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Alert } from '../../src/types/index.ts';
 import { AGENT, endChildren, onTrigger, startChild, type Child } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
@@ -19,15 +20,20 @@ const start = (more = ''): Child =>
     env: { WSGUARD_DIR: dir, WSGUARD_TIME_SCALE: '180', WSGUARD_SNAPSHOT: 'off' },
   });
 const isLeak = (kind: string): boolean => kind === 'registry-growth';
+/** The alert is written to open-alerts.json right after it is published. */
+const untilStored = ({ id }: Alert): Promise<unknown> =>
+  eventually(
+    () =>
+      readdirSync(dir, { recursive: true, encoding: 'utf8' }).some(
+        (name) => name.endsWith('open-alerts.json') && readFileSync(join(dir, name), 'utf8').includes(id),
+      ),
+    'the alert in the file of open alerts',
+  );
 
 test('after a SIGKILL the next process reports process-died and continues the open alert', async () => {
   const first = start();
   const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
-  // The alert is written to open-alerts.json right after it is published.
-  await eventually(
-    () => readdirSync(dir, { recursive: true }).some((name) => /open-alerts\.json$/.test(String(name))),
-    'the file of open alerts',
-  );
+  await untilStored(opened);
   first.process.kill('SIGKILL');
   await first.exited;
 
@@ -48,10 +54,10 @@ test('after a SIGKILL the next process reports process-died and continues the op
 });
 
 test('a process that ends with an exit event is not reported as died, and its open alert continues', async () => {
-  const first = start(
-    "agent.on('alert', ({ kind }) => kind === 'registry-growth' && setTimeout(() => process.exit(0), 500));",
-  );
+  const first = start(onTrigger('exit', 'process.exit(0);'));
   const opened = await alertWhere(first, ({ event, kind }) => event === 'opened' && isLeak(kind), dir);
+  await untilStored(opened);
+  first.trigger('exit');
   expect(await first.exited).toEqual({ code: 0, signal: null });
 
   const second = start();
@@ -92,19 +98,21 @@ test('memory that a process took after its last sample is told by the next one, 
       .map(String)
       .filter((file) => file.endsWith(name))
       .flatMap((file) => readFileSync(join(dir, file), 'utf8').trim().split('\n'));
-  const rssMib = (): number[] =>
+  const pointsMib = (of: 'rssBytes' | 'heapUsedBytes'): number[] =>
     linesOf('last-minute.ndjson')
       .filter((line) => line.trim().startsWith('{'))
-      .map((line) => (JSON.parse(line) as { rssBytes: number }).rssBytes / 1024 ** 2);
+      .map((line) => (JSON.parse(line) as Record<typeof of, number>)[of] / 1024 ** 2);
+  const riseMib = (of: 'rssBytes' | 'heapUsedBytes'): number =>
+    Math.max(...pointsMib(of)) - Math.min(...pointsMib(of));
   await eventually(
-    () => linesOf('box-0.ndjson').length > 0 && rssMib().length > 4,
+    () => linesOf('box-0.ndjson').length > 0 && pointsMib('rssBytes').length > 10,
     'a sample and some points',
   );
   const samples = linesOf('box-0.ndjson').length;
   first.trigger('burst');
-  await eventually(() => Math.max(...rssMib()) - Math.min(...rssMib()) > 90, 'points of the burst');
-  // Two heartbeats later the size of the heap is there too.
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await eventually(() => riseMib('rssBytes') > 90, 'points of the burst');
+  // With the next heartbeat the size of the heap is there too.
+  await eventually(() => riseMib('heapUsedBytes') > 90, 'the heap of the burst');
   first.process.kill('SIGKILL');
   await first.exited;
   expect(linesOf('box-0.ndjson').length).toBe(samples);

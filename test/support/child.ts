@@ -31,7 +31,7 @@ export interface Child {
   logLines(): Line[];
   /** Waits for a log line whose message matches. */
   logLine(pattern: RegExp): Promise<Line>;
-  /** Waits until stdout matches. */
+  /** Waits until the complete lines of stdout match: a long line arrives in parts. */
   stdoutMatch(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
@@ -105,7 +105,7 @@ export function startChild(options: ChildOptions): Child {
       ),
     stdoutMatch: (pattern) =>
       until(
-        () => pattern.exec(stdout) ?? undefined,
+        () => pattern.exec(stdout.slice(0, stdout.lastIndexOf('\n') + 1)) ?? undefined,
         () => `${pattern} in stdout\n${both()}`,
       ),
   };
