@@ -68,10 +68,12 @@ describe('disks', () => {
         `
         const snapshots = () => fs.readdirSync('s').filter((name) => name.includes('heap-'));
         const done = take();
-        child().then(async () => {
+        child().then(async (pid) => {
+          process.kill(pid, 'SIGSTOP');
           // The last bytes of the disk, too.
           for (const bytes of [1 << 20, 1 << 12, 1])
             try { for (;;) fs.appendFileSync('filler', Buffer.alloc(bytes)); } catch {}
+          process.kill(pid, 'SIGCONT');
           print(await done);
           print(snapshots());
           print(await take());
@@ -147,7 +149,8 @@ test('a child that is stopped by a signal is ended and reaped at its deadline', 
     const addon = loadAddon();
     const alive = setInterval(() => {}, 1000);
     addon.scanMarkedRanges().then((markedRanges) => {
-      const limits = { deadlineMs: 300, maxCpuSeconds: 60, cpuShare: 1, maxGrowthBytes: 1e9, minAvailableBytes: 0, memoryGroups: [] };
+      // The deadline of the child itself is late, so that it is stopped before that on a busy machine too.
+      const limits = { deadlineMs: 60_000, maxCpuSeconds: 60, cpuShare: 1, maxGrowthBytes: 1e9, minAvailableBytes: 0, memoryGroups: [] };
       const attempt = () => {
         const pipe = addon.openPipe();
         const forked = addon.forkCapture({ ...limits, output: pipe.write, markedRanges }, () => { for (;;); });

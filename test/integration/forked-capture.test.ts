@@ -131,8 +131,10 @@ test('the child has its own name, no priority, no core file and no descriptor of
     const server = require('node:net').createServer().listen(0);
     const done = take();
     child().then(async (pid) => {
-      await new Promise((resolve) => setTimeout(resolve, 50));
       const proc = (name) => fs.readFileSync('/proc/' + pid + '/' + name, 'utf8');
+      // Its title is the last of what the child sets up. While it is stopped it cannot end.
+      while (!proc('cmdline').startsWith('wsguard-capture')) await new Promise((resolve) => setTimeout(resolve, 1));
+      process.kill(pid, 'SIGSTOP');
       print({
         title: proc('cmdline').split('\\0')[0],
         score: proc('oom_score_adj').trim(),
@@ -141,6 +143,7 @@ test('the child has its own name, no priority, no core file and no descriptor of
         links: fs.readdirSync('/proc/' + pid + '/fd').map((fd) => fs.readlinkSync('/proc/' + pid + '/fd/' + fd)),
         caught: /SigCgt:\\s+(\\w+)/.exec(proc('status'))[1],
       });
+      process.kill(pid, 'SIGCONT');
       await done;
       server.close();
     });
@@ -224,7 +227,8 @@ test('a redaction that is killed ends the child at once', () => {
     });
   `);
   expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED' });
-  expect(ms).toBeLessThan(10_000);
+  // Its own deadline is minutes later.
+  expect(ms).toBeLessThan(60_000);
   expect(files()).toEqual([]);
 });
 
@@ -299,20 +303,22 @@ test.each([
   },
 );
 
-test('a client sees at once that its connection was closed during a capture', () => {
-  const [waited] = run(`
+test('a client sees that its connection was closed while a capture runs', () => {
+  const [snapshot] = run(`
     const net = require('node:net');
-    const server = net.createServer((socket) => setTimeout(async () => {
+    const server = net.createServer(async (socket) => {
       const done = take();
-      await child();
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      globalThis.closedMs = Date.now();
+      const pid = await child();
+      // A child that has the socket would keep the connection open as long as it is stopped.
+      process.kill(pid, 'SIGSTOP');
+      client.on('close', async () => {
+        process.kill(pid, 'SIGCONT');
+        print(await done);
+        server.close();
+      });
       socket.destroy();
-      await done;
-      server.close();
-    }, 10)).listen(0, () => {
-      net.connect(server.address().port).resume().on('close', () => print(Date.now() - globalThis.closedMs));
-    });
+    }).listen(0);
+    const client = net.connect(server.address().port).resume();
   `);
-  expect(waited).toBeLessThan(1000);
+  expect(snapshot).toMatchObject({ outcome: 'written' });
 });

@@ -108,7 +108,9 @@ test('a peer that froze and replies late is responsive again, and the applicatio
   expect(pongs).toBe(0);
 });
 
-const IDLE_MS = 1_500;
+/** Rounds after which a connection is idle. A busy machine makes each of them longer. */
+const IDLE_ROUNDS = 3;
+const ROUND_MS = 500;
 
 interface Sweep {
   readonly port: number;
@@ -116,16 +118,19 @@ interface Sweep {
   readonly closed: string[];
   /** The path of the connection for each pong that reached the application. */
   readonly pongs: string[];
+  /** Ends a round, and closes the connections that are idle. */
+  readonly endRound: () => void;
 }
 
-/** Closes connections from which neither a message nor a pong came for a while, and never pings. */
+/** Closes connections from which neither a message nor a pong came for some rounds, and never pings. */
 async function serveIdleSweep(): Promise<Sweep> {
   const server = createServer();
-  const lastSeenMs = new Map<WebSocket, number>();
+  const lastRounds = new Map<WebSocket, number>();
+  let round = 0;
   const closed: string[] = [];
   const pongs: string[] = [];
   new WebSocketServer({ server }).on('connection', (ws, { url = '' }) => {
-    const refresh = (): void => void lastSeenMs.set(ws, performance.now());
+    const refresh = (): void => void lastRounds.set(ws, round);
     refresh();
     ws.on('message', refresh);
     ws.on('pong', () => {
@@ -134,30 +139,35 @@ async function serveIdleSweep(): Promise<Sweep> {
     });
     ws.on('error', () => undefined);
     ws.on('close', () => {
-      lastSeenMs.delete(ws);
+      lastRounds.delete(ws);
       closed.push(url);
     });
   });
-  const sweep = setInterval(() => {
-    for (const [ws, atMs] of lastSeenMs) if (performance.now() - atMs > IDLE_MS) ws.terminate();
-  }, 50);
-  open.push({ close: () => clearInterval(sweep) });
-  return { port: await serve(server), closed, pongs };
+  const endRound = (): void => {
+    round += 1;
+    for (const [ws, last] of lastRounds) if (round - last > IDLE_ROUNDS) ws.terminate();
+  };
+  return { port: await serve(server), closed, pongs, endRound };
 }
 
 test.each(['off', 'auto'] as const)(
   'an idle sweep that pongs refresh closes the same connections with WSGUARD_PING=%s',
   async (ping) => {
     sampling = startSampling({ timeScale: TIME_SCALE, ping });
-    const { port, closed, pongs } = await serveIdleSweep();
+    const { port, closed, pongs, endRound } = await serveIdleSweep();
     const quiet = await Promise.all(Array.from({ length: 10 }, () => connectClient(port, '/quiet')));
     const beating = await Promise.all(Array.from({ length: 5 }, () => connectClient(port, '/beating')));
     await connectMute(port, 5, '/frozen');
-    const beat = setInterval(() => beating.forEach(({ ws }) => ws.pong()), 500);
-    open.push({ close: () => clearInterval(beat) });
     sampling.sampler.setSuspicion(true);
     void sampling.sampler.pingAll();
-    await sampling.until('the sweep', () => closed.length >= 15);
+    const arePinged = (): boolean => quiet.every(({ pings }) => pings > 0);
+    await sampling.until('the pings of the agent', () => ping === 'off' || arePinged());
+    for (let beats = beating.length; closed.length < 15; beats += beating.length) {
+      beating.forEach(({ ws }) => ws.pong());
+      await sampling.until('the pongs of a round', () => pongs.length >= beats);
+      await new Promise((resolve) => setTimeout(resolve, ROUND_MS));
+      endRound();
+    }
     expect(closed).not.toContain('/beating');
     // Only a pong that reaches the application can refresh its sweep.
     expect(new Set(pongs)).toEqual(new Set(['/beating']));

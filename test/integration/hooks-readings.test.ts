@@ -84,7 +84,8 @@ test('there is no number of retained connections before two major GCs', async ()
   await connectAndLeave(port, 2);
   const { gc, connections } = sampling.sampler.read();
   // V8 may run GCs by itself in the meantime.
-  expect(connections.retained === null).toBe(gc.majorTotal - majorTotal < 2);
+  const majorGcs = gc.majorTotal - majorTotal;
+  expect(connections.retained === null || majorGcs >= 2).toBe(true);
 });
 
 test('close codes: registered codes as they are, and one label for each range that clients choose', async () => {

@@ -83,6 +83,7 @@ describeWith(['redis'], 'fanout', () => {
       await eventuallyPasses(async () =>
         expect((await a.channels()).toSorted()).toEqual(['ws:fanout:fleet 1', 'ws:fanout:fleet 2']),
       );
+      const publishedMs = Date.now();
       await a.bus.publish('fleet 1', 'position');
       await eventuallyPasses(() =>
         expect([first.received, second.received]).toEqual([['position'], ['position']]),
@@ -96,7 +97,7 @@ describeWith(['redis'], 'fanout', () => {
         delivered: 1,
         errors: 0,
       });
-      expect(a.bus.stats().lastLagMs).toBeLessThan(5_000);
+      expect(a.bus.stats().lastLagMs).toBeLessThanOrEqual(Date.now() - publishedMs);
     });
 
     test('one subscription a key, which ends with its last connection', async () => {
@@ -144,12 +145,15 @@ describeWith(['redis'], 'fanout', () => {
     test('of several processes one gets the claim, and the next one when it has ended', async () => {
       const clients = await Promise.all([1, 2, 3].map(() => openClient(library, redis.url)));
       ends.push(...clients.map(({ end }) => end));
-      const options = { key: `exit of ${library}`, ttlMs: 500 };
-      const claims = clients.map(({ client }) => claimInRedis(client, options));
-      const answers = await Promise.all(claims.map((claim) => claim()));
-      expect(answers.filter(Boolean)).toHaveLength(1);
-      await eventuallyPasses(async () => expect(await claims[1]!()).toBe(true));
-      expect(await claims[2]!()).toBe(false);
+      const key = `exit of ${library}`;
+      const claimsFor = (ttlMs: number) => clients.map(({ client }) => claimInRedis(client, { key, ttlMs }));
+      const [brief] = claimsFor(500);
+      expect(await brief!()).toBe(true);
+      // The claim has ended for all three when one of them gets the next one.
+      const claims = claimsFor(600_000);
+      const claimAll = () => Promise.all(claims.map((claim) => claim()));
+      await eventuallyPasses(async () => expect((await claimAll()).filter(Boolean)).toHaveLength(1));
+      expect((await claimAll()).filter(Boolean)).toHaveLength(0);
     });
 
     test('a key that is used first while Redis is away is subscribed when Redis is back', async () => {

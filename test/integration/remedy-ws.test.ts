@@ -18,9 +18,13 @@ import {
   type MemorySafeServerOptions,
 } from '../../src/remedy/index.ts';
 import { eventuallyPasses } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 
 /** The package `ws7` is ws 7, which has no types here. */
 const { Server: WebSocketServer7 } = require('ws7') as { Server: typeof WebSocketServer };
+
+/** A drain ends earlier, when all of its clients have closed. */
+const DRAIN_MS = 30_000;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -76,11 +80,16 @@ describe('heartbeat', () => {
       const opened: WebSocket[] = [];
       wss.on('connection', (ws) => void opened.push(ws));
       const dead: unknown[] = [];
-      cleanups.push(heartbeat(wss, { intervalMs: 200, onDead: (ws) => dead.push(ws) }));
+      const clock = createFakeClock();
+      cleanups.push(heartbeat(wss, { intervalMs: 200, onDead: (ws) => dead.push(ws) }, clock));
       const live = await client(portOf(wss));
       await frozenClient(portOf(wss));
-      await eventuallyPasses(() => expect(dead).toHaveLength(1));
-      // `toEqual` would print two WebSockets, which takes longer than the interval.
+      const pong = once(opened[0]!, 'pong');
+      clock.advance(200);
+      await pong;
+      clock.advance(200);
+      expect(dead).toHaveLength(1);
+      // `toEqual` would print two WebSockets.
       expect(dead[0] === opened[1]).toBe(true);
       await eventuallyPasses(() => expect(opened[1]!.readyState).toBe(WebSocket.CLOSED));
       expect(live.readyState).toBe(WebSocket.OPEN);
@@ -94,11 +103,17 @@ describe('sseHeartbeat', () => {
     const frame = `data: ${'x'.repeat(65_536)}\n\n`;
     const dead: ServerResponse[] = [];
     const streams: ServerResponse[] = [];
+    const clock = createFakeClock();
+    const options = {
+      intervalMs: 100,
+      stalledAfterMs: 400,
+      onDead: (stream: ServerResponse) => dead.push(stream),
+    };
     const server = createServer((_request, response) => {
       streams.push(response);
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: hello\n\n');
-      sseHeartbeat(response, { intervalMs: 100, stalledAfterMs: 400, onDead: (stream) => dead.push(stream) });
+      sseHeartbeat(response, options, clock);
       // Twice what the kernel takes for a client that reads nothing.
       for (let n = 0; n < 128; n += 1) response.write(frame);
     });
@@ -114,7 +129,12 @@ describe('sseHeartbeat', () => {
     await once(frozen, 'connect');
     frozen.pause();
     frozen.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    await eventuallyPasses(() => expect(dead).toHaveLength(1));
+    // The time passes only while the client that reads has read everything.
+    await eventuallyPasses(() => {
+      expect(streams[0]!.writableLength).toBe(0);
+      clock.advance(options.intervalMs);
+      expect(dead).toHaveLength(1);
+    });
     expect(dead[0] === streams[1]).toBe(true);
     await eventuallyPasses(() => expect(text).toMatch(/\n\n:\n\n:\n\n$/));
     expect(streams[0]!.destroyed).toBe(false);
@@ -198,7 +218,7 @@ describe('drain', () => {
     const ws = await client(portOf(wss));
     const hint = once(ws, 'message');
     const closed = once(ws, 'close');
-    expect(await drain(wss, { deadlineMs: 2_000 })).toEqual({ closed: 1, forced: 0 });
+    expect(await drain(wss, { deadlineMs: DRAIN_MS })).toEqual({ closed: 1, forced: 0 });
     expect(JSON.parse(String((await hint)[0]))).toMatchObject({ type: 'SERVER_SHUTDOWN' });
     expect((await closed)[0]).toBe(1001);
     expect(wss.clients.size).toBe(0);
@@ -234,7 +254,7 @@ describe('drain', () => {
     const clients = await Promise.all([1, 2, 3].map(() => client(portOf(wss))));
     const codes = clients.map(async (ws) => (await once(ws, 'close'))[0] as number);
     await eventuallyPasses(() => expect(registry.size).toBe(3));
-    expect(await drain(targetOf(registry), { deadlineMs: 2_000 })).toEqual({ closed: 3, forced: 0 });
+    expect(await drain(targetOf(registry), { deadlineMs: DRAIN_MS })).toEqual({ closed: 3, forced: 0 });
     expect(await Promise.all(codes)).toEqual([1001, 1001, 1001]);
     expect(registry.size).toBe(0);
   });
@@ -259,7 +279,7 @@ describe('drain', () => {
       });
     const [events, plain] = [text('/events'), text('/')];
     await eventuallyPasses(() => expect(responses).toHaveLength(2));
-    const result = await drain(server, { deadlineMs: 2_000 });
+    const result = await drain(server, { deadlineMs: DRAIN_MS });
     expect(result).toEqual({ closed: 1, forced: 0 });
     expect(await events).toMatch(/^data: 1\n\nretry: \d{4}\n\n$/);
     expect(await plain).toBe('late');
@@ -281,7 +301,7 @@ describe('drain', () => {
     );
     const hints: unknown[] = [];
     for (const socket of clients) socket.on('SERVER_SHUTDOWN', (hint: unknown) => hints.push(hint));
-    const result = await drain(io, { deadlineMs: 2_000 });
+    const result = await drain(io, { deadlineMs: DRAIN_MS });
     expect(result).toEqual({ closed: 2, forced: 0 });
     await eventuallyPasses(() => expect(clients.map(({ connected }) => connected)).toEqual([false, false]));
     expect(hints).toHaveLength(2);
@@ -301,7 +321,7 @@ describe('drain', () => {
       socket.on('SERVER_SHUTDOWN', () => hints.push(name));
       await new Promise((resolve) => socket.once('connect', () => resolve(null)));
     }
-    expect(await drain(io, { deadlineMs: 2_000 })).toEqual({ closed: 1, forced: 0 });
+    expect(await drain(io, { deadlineMs: DRAIN_MS })).toEqual({ closed: 1, forced: 0 });
     await eventuallyPasses(() => expect(hints.toSorted()).toEqual(['/chat', '/news']));
   });
 });
@@ -314,8 +334,9 @@ describe('memoryGuard', () => {
       const io = library === 'Socket.IO' ? new SocketIoServer(server) : null;
       const wss = io === null ? new WebSocketServer({ server }) : null;
       const port = await listening(server);
-      cleanups.push(memoryGuard({ thresholdBytes: 1, intervalMs: 20, servers: [server] }));
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await new Promise((onPressure) => {
+        cleanups.push(memoryGuard({ thresholdBytes: 1, intervalMs: 20, servers: [server], onPressure }));
+      });
       const path = io === null ? '/' : '/socket.io/?EIO=4&transport=websocket';
       const ws = new WebSocket(`ws://127.0.0.1:${port}${path}`);
       const [error] = (await once(ws, 'error')) as [Error];
@@ -392,7 +413,7 @@ describe('memorySafeServer', () => {
   });
 
   test('churn, storms, vanished and frozen clients leave no entry, member or listener', async () => {
-    const { port, registry, rooms, wss } = await start({ intervalMs: 300 });
+    const { port, registry, rooms, wss } = await start({ intervalMs: 1_000 });
     for (let wave = 0; wave < 3; wave += 1) {
       const frozen = await Promise.all(Array.from({ length: 20 }, () => frozenClient(port)));
       const clients = await Promise.all(Array.from({ length: 80 }, () => client(port)));
