@@ -48,7 +48,8 @@ export interface HeapAnalyzerOptions {
 
 interface Request {
   readonly label: string;
-  readonly filesKept: number;
+  /** Asked when the snapshot is decided about, because other processes can share the directory. */
+  readonly filesKept: () => number;
   /** The process stays alive until the snapshot is finished, because a caller awaits it. */
   readonly keepAlive: boolean;
 }
@@ -152,7 +153,7 @@ export class HeapAnalyzer {
    * outcome is `written`, `refused` (with the reason, and the bytes needed and available) or `failed` (with a code).
    */
   takeSnapshot(label = 'manual'): Promise<Snapshot> {
-    return this.#take({ label, filesKept: listSnapshots(this.snapshotDir).length, keepAlive: true });
+    return this.#take({ label, filesKept: () => listSnapshots(this.snapshotDir).length, keepAlive: true });
   }
 
   /**
@@ -233,7 +234,7 @@ export class HeapAnalyzer {
       ({ file }) => file.includes(`-${SCHEDULED_LABEL}.`) || file.includes(`-${HIGH_MEMORY_LABEL}.`),
     );
     const replaces = kept.length >= this.#options.maxSnapshots && oldest !== undefined;
-    const filesKept = replaces ? kept.length - 1 : kept.length;
+    const filesKept = (): number => listSnapshots(this.snapshotDir).length - (replaces ? 1 : 0);
     const snapshot = await this.#take({ label, filesKept, keepAlive: false });
     if (snapshot.outcome === 'written' && replaces) removeFile(oldest.file);
     try {
@@ -250,7 +251,8 @@ export class HeapAnalyzer {
     if (noChild !== null) return refused(noChild);
     const isRunning = this.#isRunning;
     const letExit = keepAlive ? stayAlive() : () => undefined;
-    const options = { dir, folder: dir, label, filesKept, isRunning, limits, clock, keepAlive };
+    const countFiles = (): { filesKept: number } => ({ filesKept: filesKept() });
+    const options = { dir, folder: dir, label, countFiles, isRunning, limits, clock, keepAlive };
     this.#isRunning = true;
     try {
       const snapshot = await takeSnapshot({

@@ -3,6 +3,7 @@
  * child, so that the next process can end the child of an owner that was killed.
  */
 
+import type * as Crypto from 'node:crypto';
 import { existsSync, lstatSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ import type { Stop } from '../types/index.ts';
 import { ANALYSIS, CENSUS, REDACTION, RENUMBERING } from './entries.ts';
 
 interface Holder {
+  /** Tells this lock from a later one in its place. Locks of earlier versions have none. */
+  readonly id?: string;
   /** Containers that share the directory have pids of their own. */
   readonly host: string;
   readonly owner: number;
@@ -49,10 +52,14 @@ const NO_LOCK: Lock = {
  */
 export function takeLock(dir: string, wallMs: number): Lock | null {
   const file = join(dir, NAME);
+  const { randomUUID } = require('node:crypto') as typeof Crypto;
+  const id = randomUUID();
   const textOf = (child: number, untilWallMs: number): string =>
-    JSON.stringify({ host: hostname(), owner: process.pid, child, untilWallMs } satisfies Holder);
+    JSON.stringify({ id, host: hostname(), owner: process.pid, child, untilWallMs } satisfies Holder);
+  // Another process takes the lock when the child has ended. It must not lose it to this one.
+  const isTaken = (): boolean => (read(file)?.id ?? id) !== id;
   const update = (child: number, untilWallMs: number): void =>
-    ignoreErrors(() => replaceFile(file, textOf(child, untilWallMs)));
+    ignoreErrors(() => isTaken() || replaceFile(file, textOf(child, untilWallMs)));
   // The second attempt follows the removal of a stale lock.
   for (let attempt = 0; attempt < 2; attempt += 1) {
     try {
@@ -62,7 +69,7 @@ export function takeLock(dir: string, wallMs: number): Lock | null {
       return {
         setChild: (pid) => update(pid, 0),
         holdUntil: (untilWallMs) => update(0, untilWallMs),
-        release: () => void removeFile(file),
+        release: () => void (isTaken() || removeFile(file)),
       };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return NO_LOCK;
@@ -95,11 +102,14 @@ function holderInThisProcess(dir: string): Holder | null {
   return holder !== null && holder.owner === process.pid && holder.host === hostname() ? holder : null;
 }
 
-/** A lock is stale when its owner or its child is dead. Ends the child of a dead owner. */
+/** A lock is stale when its owner or its child is dead. Ends the child of a dead owner. True: there is no lock any more. */
 function removeIfStale(file: string, wallMs: number): boolean {
   const holder = read(file);
-  if (holder === null) return removeFile(file);
-  const ageMs = wallMs - lstatSync(file).mtimeMs;
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return true;
+  const ageMs = wallMs - stat.mtimeMs;
+  // Its owner has created the file and may not have written to it yet.
+  if (holder === null) return (!stat.isFile() || ageMs > START_MS) && removeFile(file);
   if (holder.host !== hostname()) return ageMs > MAX_FOREIGN_AGE_MS && removeFile(file);
   const isOwnerAtWork = holder.child === 0 && wallMs < holder.untilWallMs;
   const hasWork = isOwnerAtWork || orphanSignalOf(holder.child) !== null;
@@ -130,9 +140,9 @@ function orphanSignalOf(pid: number): NodeJS.Signals | null {
 function read(file: string): Holder | null {
   try {
     const holder = JSON.parse(readSmallRegularFile(file, MAX_LOCK_BYTES)) as Partial<Holder>;
-    const { host, owner, child, untilWallMs = 0 } = holder;
+    const { id, host, owner, child, untilWallMs = 0 } = holder;
     const isComplete = typeof host === 'string' && typeof owner === 'number' && typeof child === 'number';
-    return isComplete ? { host, owner, child, untilWallMs } : null;
+    return isComplete ? { ...(id === undefined ? {} : { id }), host, owner, child, untilWallMs } : null;
   } catch {
     return null;
   }

@@ -61,6 +61,8 @@ interface CaptureOptions extends JobOptions {
 
 /** Chosen: two attempts, because the second one meets other threads at work, or has a file for its memory. */
 const MAX_ATTEMPTS = 2;
+/** Chosen: the forked child ends within its outer margin after its reader, and a second reader starts at once. */
+const BETWEEN_ATTEMPTS_MS = 30_000;
 /** A request that the application thread finds later than this is void: the pipe may be closed already. */
 const REQUEST_VALID_MS = 60_000;
 
@@ -121,7 +123,7 @@ async function captureOnce(
   const early = await Promise.race([reading.ready, reading.done]);
   if (early !== null) {
     closeSync(pipe.write);
-    return early.outcome === 'done' ? failed('WSGUARD_FORK_FAILED', 'the reader ended early') : early;
+    return early.outcome === 'done' ? failed('WSGUARD_CAPTURE_FAILED', 'the reader ended early') : early;
   }
   // Last of all, because the ranges change while the server works.
   const markedRanges = await addon.scanMarkedRanges();
@@ -181,11 +183,11 @@ function outcomeOf({ pauseMs, child, read }: Attempt): ForkedCapture | Refused |
 }
 
 const NO_REPLY = failed(
-  'WSGUARD_FORK_FAILED',
+  'WSGUARD_CAPTURE_FAILED',
   'the application thread did not reply to the request for a fork',
 );
 
-const NOT_SCANNED = failed('WSGUARD_FORK_FAILED', '/proc/self/smaps cannot be read');
+const NOT_SCANNED = failed('WSGUARD_FORK_UNAVAILABLE', 'cannot fork: /proc/self/smaps cannot be read');
 
 interface Reading {
   /** Resolves with null when the reader is ready for its input. */
@@ -199,7 +201,11 @@ function startReader(reader: Task, options: CaptureOptions, input: number): Read
   let done!: Promise<ChildOutcome>;
   const ready = new Promise<null>((resolve) => {
     const task: Task = { ...reader, input, onReady: () => resolve(null), onEnder: (ender) => (end = ender) };
-    done = runTask(options, task, options.lock);
+    done = runTask(options, task, options.lock).then((outcome) => {
+      // Without a child the lock would be free, and a second attempt may follow.
+      options.lock.holdUntil(options.clock.wallMs() + BETWEEN_ATTEMPTS_MS);
+      return outcome;
+    });
   });
   // The reader has its own copy now. With this one the child would not notice that the reader is gone.
   closeSync(input);

@@ -43,8 +43,8 @@ export interface TakeOptions extends JobOptions {
   /** Folder of the file; `dir` is the directory of the lock. */
   readonly folder: string;
   readonly label: string;
-  readonly filesKept: number;
-  readonly filesOfLeak?: number;
+  /** Counts the files for the quotas. */
+  readonly countFiles: () => { readonly filesKept: number; readonly filesOfLeak?: number };
   readonly isRunning: boolean;
   /** Factor of the time scale. Absent: the capture does not wait for a quiet moment, because a caller awaits it. */
   readonly quietWaitScale?: number;
@@ -63,23 +63,19 @@ interface Claim {
 /** Chosen: the capture or analysis of another process of this directory must not cost the evidence of an alert. */
 const LOCK_WAIT_MS = 120_000;
 /** Chosen: a snapshot in the process takes at most its pause budget, which is ten minutes at most. */
-const WRITE_HOLD_MS = 10 * 60_000;
+const HOLD_MS = 10 * 60_000;
 
 /** Never rejects. */
 export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
-  const { history, thread, folder } = options;
-  const readings = await thread.readings(folder);
+  const readings = await readNow(options);
   if (readings === null) return NO_REPLY;
-  const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
-  const known = { ...readings, forkUnavailable };
-  const early = decide(known, options);
+  const early = decide(readings, options);
   if (early.outcome === 'refused') return early;
-  const latest = await waitForQuietMoment(known, early, options);
-  const decision = latest === known ? early : decide(latest, options);
+  const decision = decide(await waitForQuietMoment(readings, early, options), options);
   if (decision.outcome === 'refused') return decision;
   const claim = await options.claim?.();
   if (claim?.outcome === 'refused') return claim;
-  const snapshot = await takeAllowed(decision, latest, options);
+  const snapshot = await takeUnderLock(options);
   await claim?.end(snapshot);
   const notClaimedBecause = claim?.notClaimedBecause ?? null;
   return snapshot.outcome === 'written' && notClaimedBecause !== null
@@ -87,27 +83,35 @@ export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
     : snapshot;
 }
 
-/** Resolves with the readings by which the capture is decided again. */
-async function waitForQuietMoment(
-  readings: CaptureReadings,
-  { cost: { pauseMs } }: CaptureAllowed,
-  { quietWaitScale: timeScale, thread, folder, clock }: TakeOptions,
-): Promise<CaptureReadings> {
-  if (timeScale === undefined) return readings;
-  const read = (): Promise<CaptureReadings | null> => thread.readings(folder);
-  const latest = await waitForQuiet(readings, { clock, timeScale, read, pauseMs });
-  return latest === readings ? readings : { ...latest, forkUnavailable: readings.forkUnavailable };
+async function readNow({ thread, folder, history }: TakeOptions): Promise<CaptureReadings | null> {
+  const readings = await thread.readings(folder);
+  if (readings === null) return null;
+  return { ...readings, forkUnavailable: readings.forkUnavailable ?? history.forkOffBecause };
 }
 
-async function takeAllowed(
-  decision: CaptureAllowed,
+/** Resolves with the last readings. */
+function waitForQuietMoment(
   readings: CaptureReadings,
+  { cost: { pauseMs } }: CaptureAllowed,
   options: TakeOptions,
-): Promise<Snapshot> {
+): Promise<CaptureReadings> {
+  const { quietWaitScale: timeScale, clock } = options;
+  if (timeScale === undefined) return Promise.resolve(readings);
+  return waitForQuiet(readings, { clock, timeScale, read: () => readNow(options), pauseMs });
+}
+
+/** Decides once more, because captures of other processes may have taken minutes, memory and the last files of the quota. */
+async function takeUnderLock(options: TakeOptions): Promise<Snapshot> {
   const lock = await waitForLock(options, LOCK_WAIT_MS);
   if (lock === null)
     return refused('a snapshot or an analysis of another process of this directory is running');
   try {
+    // The application thread may be blocked, and the lock names no child yet.
+    lock.holdUntil(options.clock.wallMs() + HOLD_MS);
+    const readings = await readNow(options);
+    if (readings === null) return NO_REPLY;
+    const decision = decide(readings, options);
+    if (decision.outcome === 'refused') return decision;
     return decision.method === 'fork'
       ? await takeForked(decision, readings, options, lock)
       : await takeInProcess(decision.notForkedBecause, options, lock);
@@ -121,10 +125,9 @@ async function takeAllowed(
 const decide = (readings: CaptureReadings, options: TakeOptions): CaptureAllowed | Refused =>
   decideCapture(readings, options.budget, stateOf(options));
 
-const stateOf = ({ history, filesKept, filesOfLeak = 0, isRunning }: TakeOptions): CaptureState => ({
+const stateOf = ({ history, countFiles, isRunning }: TakeOptions): CaptureState => ({
   isRunning,
-  filesKept,
-  filesOfLeak,
+  ...countFiles(),
   learned: history.learned,
 });
 
@@ -196,7 +199,7 @@ const FORK_CODES = ['WSGUARD_FORK_DEADLINE', 'WSGUARD_FORK_FAILED', 'WSGUARD_FOR
 
 /**
  * The process itself may write the snapshot when its budgets allow that. Not after a lack of memory: the child ended
- * itself for the server's sake, and a snapshot in the process needs as much.
+ * itself for the server's sake or was killed, and a snapshot in the process needs as much.
  */
 async function afterFailedFork(
   outcome: Refused | Failed,
@@ -222,7 +225,7 @@ async function takeInProcess(
   lock: Lock,
 ): Promise<Snapshot> {
   const { thread, folder, label, budget, history, clock } = options;
-  lock.holdUntil(clock.wallMs() + WRITE_HOLD_MS);
+  lock.holdUntil(clock.wallMs() + HOLD_MS);
   const taken = await thread.write({ dir: folder, label, redact: budget.redact });
   if (taken === null) return NO_REPLY;
   if (taken.outcome !== 'written') return taken;

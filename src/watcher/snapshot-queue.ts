@@ -102,7 +102,7 @@ function createJobs(context: WatcherContext, { link, fingerprintOf }: Deps): Job
   const { config, noFilesReason, noChildReason } = setup;
   const { dir } = config;
   const limits = createHeadroomReader();
-  const history = new CaptureHistory(setup.isDirSet ? dir : null);
+  const history = historyOf(setup);
   const job = { dir, limits, clock, noChildReason };
   const thread = applicationThread(link);
   const budget = budgetOf(config);
@@ -131,7 +131,8 @@ function createJobs(context: WatcherContext, { link, fingerprintOf }: Deps): Job
       ...job,
       folder: join(dir, alertId ?? 'snapshots'),
       label,
-      ...countFiles(fingerprint, snapshotsOfDay(dir, clock.wallMs(), DAY_MS / config.timeScale)),
+      countFiles: () =>
+        countFiles(fingerprint, snapshotsOfDay(dir, clock.wallMs(), DAY_MS / config.timeScale)),
       isRunning: false,
       // The application awaits a snapshot that it has requested.
       ...(alertId === null ? {} : { quietWaitScale: config.timeScale }),
@@ -190,6 +191,14 @@ function analysisOrReason(analysis: Awaited<ReturnType<typeof runAnalysis>>): An
 /** Asked before the application is paused: without a child process the file could not be redacted. */
 export const snapshotObstacle = ({ config, noFilesReason, noChildReason }: WatcherSetup): string | null =>
   noFilesReason ?? (config.redact === 'on' ? noChildReason : null);
+
+/** The directory keeps the state only when the operator chose it. */
+const historyOf = ({ config, isDirSet }: WatcherSetup): CaptureHistory =>
+  new CaptureHistory(isDirSet ? config.dir : null);
+
+/** Why the application thread is not forked: this process cannot be, or it did not work with this version of Node. */
+export const noForkReason = (setup: WatcherSetup): string | null =>
+  setup.forkUnavailable ?? historyOf(setup).forkOffBecause;
 
 /** It reads anew each time, because a child process is checked against it ten times a second. */
 function createHeadroomReader(): () => Headroom {

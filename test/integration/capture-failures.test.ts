@@ -223,6 +223,18 @@ test('two processes of one directory take their snapshots one after the other', 
   expect(files()).toHaveLength(2);
 });
 
+test('two processes of one directory do not exceed its quota together', async () => {
+  const script = writeScript(dir, `take({ maxSnapshots: 1 }).then((snapshot) => { print(snapshot); });`);
+  const outputs = await Promise.all(
+    [1, 2].map(() =>
+      text(spawn(process.execPath, [script], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] }).stdout),
+    ),
+  );
+  const outcomes = outputs.map((output) => (JSON.parse(output) as { outcome: string }).outcome);
+  expect(outcomes.toSorted()).toEqual(['refused', 'written']);
+  expect(files()).toHaveLength(1);
+});
+
 /** A thread that waits for all children of the process, as some addons for child processes do. */
 const WAIT_FOR_ALL = `
 #include <errno.h>

@@ -32,6 +32,26 @@ test('it names its owner and its child', () => {
   expect(readdirSync(dir)).toEqual(['.analysis.lock']);
 });
 
+test('a lock that its owner has created and not written yet is not removed', () => {
+  const file = join(dir, '.analysis.lock');
+  writeFileSync(file, '');
+  expect(takeLock(dir, Date.now())).toBeNull();
+  expect(takeLock(dir, Date.now() + 60_000)).not.toBeNull();
+});
+
+test('an owner that has lost its lock does not touch that of the next one', () => {
+  const lock = takeLock(dir, Date.now());
+  // Its child has ended, so the next process takes the lock.
+  lock?.setChild(2 ** 22);
+  const next = takeLock(dir, Date.now());
+  next?.setChild(77);
+  lock?.holdUntil(Date.now() + 60_000);
+  lock?.release();
+  expect(holder()).toMatchObject({ child: 77 });
+  next?.release();
+  expect(readdirSync(dir)).toEqual([]);
+});
+
 test('after the death of a watcher the process can let go of the lock', () => {
   takeLock(dir, Date.now())?.holdUntil(Date.now() + 60_000);
   expect(takeLock(dir, Date.now())).toBeNull();
