@@ -47,9 +47,12 @@ export class CaptureHistory {
     return this.#state.learned;
   }
 
-  /** Why this version of Node is not forked; null when it is. */
+  /** Why this version of Node is not forked, and how to try again; null when it is forked. */
   get forkOffBecause(): string | null {
-    return this.#state.forkOffBecause;
+    const because = this.#state.forkOffBecause;
+    return because === null || this.#file === null
+      ? because
+      : `${because}; delete ${this.#file} to try again`;
   }
 
   addInProcess(learned: LearnedCost): void {

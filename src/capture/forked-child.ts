@@ -95,6 +95,8 @@ export function waitForChild(
 
 const SIGKILL = 9;
 const SIGXCPU = 24;
+/** SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. The others come from outside: the kernel, a user, Ctrl-C. */
+const FAULT_SIGNALS = [4, 5, 6, 7, 8, 11, 31];
 const EXIT_MEMORY = 82;
 const EXIT_DEADLINE = 90;
 const EXIT_SPILL_FILE = 91;
@@ -122,8 +124,14 @@ export function outcomeOfChild({ code, signal, lost, maxRssBytes }: ChildEnd): R
   if (code === EXIT_DEADLINE) return failure('its deadline passed', 'WSGUARD_FORK_DEADLINE');
   if (signal === SIGXCPU) return failure('it used up its CPU time', 'WSGUARD_FORK_DEADLINE');
   if (signal === SIGKILL)
-    return failure('it was killed: by its deadline, by the kernel for lack of memory, or by somebody');
-  if (signal !== undefined) return failure(`V8 ended it with signal ${signal}`);
+    return failure(
+      'it was killed: by its deadline, by the kernel for lack of memory, or by somebody',
+      'WSGUARD_FORK_KILLED',
+    );
+  if (signal !== undefined)
+    return FAULT_SIGNALS.includes(signal)
+      ? failure(`V8 ended it with signal ${signal}`)
+      : failure(`somebody ended it with signal ${signal}`, 'WSGUARD_FORK_KILLED');
   const thread = DEAD_THREAD[code ?? 0];
   return failure(
     thread === undefined ? `exit code ${code}` : `it waited for ${thread} of a thread that was working`,

@@ -17,7 +17,7 @@ import { refused } from '../core/outcome.ts';
 import type { Alert, Audit, ContainerRow, Failed, Sample, Suspect } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 import type { TakenCensus } from '../snapshots/take-census.ts';
-import type { SnapshotQueue } from './snapshot-queue.ts';
+import { noForkReason, type SnapshotQueue } from './snapshot-queue.ts';
 
 /** A census that shows less growth of the heap than this shows nothing. */
 const MIN_HEAP_GROWTH_BYTES = 2 * 1024 * 1024;
@@ -251,11 +251,12 @@ const retainsClosed = ({ census, closedTotal }: AuditedCensus): boolean =>
 
 /** A scheduled census never stops the process for a whole snapshot, so it needs a fork. */
 function unavailableBecause({ setup }: WatcherContext): string | null {
-  const { config, noFilesReason, forkUnavailable } = setup;
+  const { config, noFilesReason } = setup;
   if (config.audit === 'off') return 'censuses are switched off (WSGUARD_AUDIT=off)';
   if (config.snapshot === 'off' || config.snapshot === 'inprocess')
     return `scheduled ones need a forked process (WSGUARD_SNAPSHOT=${config.snapshot})`;
-  return noFilesReason ?? (forkUnavailable === null ? null : `cannot fork: ${forkUnavailable}`);
+  const reason = noForkReason(setup);
+  return noFilesReason ?? (reason === null ? null : `cannot fork: ${reason}`);
 }
 
 function toSuspect({ row, answer, because, gained, inStep }: ContainerGrowth, index: number): Suspect {

@@ -1,7 +1,7 @@
 /** Logs the line at startup: the watched servers, what the agent cannot see and why, and where it writes and exports. */
 import type { Attached } from '../channel.ts';
 import { noThreadBlindSpots } from '../report/status.ts';
-import { snapshotObstacle } from './snapshot-queue.ts';
+import { noForkReason, snapshotObstacle } from './snapshot-queue.ts';
 import type { Blind, Log } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 
@@ -78,16 +78,14 @@ function startMessage(
 }
 
 function snapshotText(setup: WatcherContext['setup']): string {
-  const { forkUnavailable } = setup;
   const method = setup.config.snapshot;
   if (method === 'off') return 'are switched off';
   const obstacle = snapshotObstacle(setup);
   if (obstacle !== null) return `are refused, because ${obstacle}`;
   if (method === 'inprocess') return 'in the process';
-  if (forkUnavailable === null) return 'in a forked process';
-  return method === 'fork'
-    ? `are refused, because ${forkUnavailable}`
-    : `in the process, because ${forkUnavailable}`;
+  const reason = noForkReason(setup);
+  if (reason === null) return 'in a forked process';
+  return method === 'fork' ? `are refused, because ${reason}` : `in the process, because ${reason}`;
 }
 
 /** Logs once what the agent cannot see since it started: no peer is connected when the start line is written. */

@@ -169,7 +169,7 @@ test('a signal to the child does not run the handlers of the server', () => {
       process.exit(0);
     });
   `);
-  expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_FORK_FAILED' });
+  expect(outcome).toMatchObject({ outcome: 'failed', code: 'WSGUARD_FORK_KILLED' });
   expect(handled).toBe(0);
   expect(files()).toEqual([]);
 });
@@ -208,7 +208,7 @@ test('a child that is killed half-way leaves no file, and the next capture works
     });
   `);
   expect(answers).toMatchObject([
-    { outcome: 'failed', code: 'WSGUARD_FORK_FAILED', reason: expect.stringContaining('killed') },
+    { outcome: 'failed', code: 'WSGUARD_FORK_KILLED', reason: expect.stringContaining('killed') },
     { outcome: 'written' },
     [],
   ]);

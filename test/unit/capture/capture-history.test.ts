@@ -36,8 +36,9 @@ test.each([
   const history = new CaptureHistory(dir);
   history.addForked(learned(nodes), PREDICTED);
   const reason = `its first forked snapshot had ${nodes} nodes, about 100000 were expected`;
-  expect(history.forkOffBecause).toBe(reason);
-  expect(new CaptureHistory(dir).forkOffBecause).toBe(reason);
+  const expected = `${reason}; delete ${join(dir, 'captures.json')} to try again`;
+  expect(history.forkOffBecause).toBe(expected);
+  expect(new CaptureHistory(dir).forkOffBecause).toBe(expected);
 });
 
 test('a later snapshot may have any number of nodes', () => {

@@ -91,7 +91,8 @@ describe('the end of the child', () => {
     [{ code: 84 }, 'WSGUARD_FORK_FAILED', /waited for a lock of a thread that was working$/],
     [{ code: 90 }, 'WSGUARD_FORK_DEADLINE', /deadline/],
     [{ signal: 24 }, 'WSGUARD_FORK_DEADLINE', /CPU time/],
-    [{ signal: 9 }, 'WSGUARD_FORK_FAILED', /killed/],
+    [{ signal: 9 }, 'WSGUARD_FORK_KILLED', /killed/],
+    [{ signal: 15 }, 'WSGUARD_FORK_KILLED', /somebody ended it with signal 15$/],
     [{ signal: 5 }, 'WSGUARD_FORK_FAILED', /signal 5$/],
   ])('%j is %s', (end, code, reason) => {
     expect(outcomeOfChild(end)).toMatchObject({

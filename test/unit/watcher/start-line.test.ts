@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CaptureHistory } from '../../../src/capture/capture-history.ts';
 import { BlindLog, logStart } from '../../../src/watcher/start-line.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
@@ -62,6 +66,18 @@ test('the start line says that snapshots are refused, and why', () => {
   const unredacted = createTestContext({ redact: 'off' }, { noChildReason });
   logStart(unredacted, ATTACHED, NO_OUTLETS);
   expect(unredacted.logged[0]?.message).toContain('heap snapshots in a forked process');
+});
+
+test('the start line says that this version of Node is not forked any more, and how to try again', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'wsguard-start-line-'));
+  const history = new CaptureHistory(dir);
+  for (let crash = 0; crash < 2; crash += 1) history.addCrash('signal 11');
+  const context = createTestContext({ dir }, { isDirSet: true });
+  logStart(context, ATTACHED, NO_OUTLETS);
+  expect(context.logged[0]?.message).toContain(
+    `heap snapshots in the process, because 2 forked captures in a row failed: signal 11; delete ${dir}/captures.json to try again`,
+  );
+  rmSync(dir, { recursive: true });
 });
 
 test('a restarted watcher logs its restart instead', () => {
