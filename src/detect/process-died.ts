@@ -56,11 +56,11 @@ export function findProcessDeath(
   if (lastSample === undefined) return null;
   const last = { ...lastSample, ...withPoint(lastSample, lastMinute.at(-1)) };
   const cause = causeOf(last, now);
-  const pool = fasterGrowth(fastestPool(samples, POOLS), fastestPool(lastMinute, POOLS_OF_LAST_MINUTE));
+  const pool = fasterGrowth(fastestPool(samples, POOLS), growthInLastMinute(lastMinute));
   const growth =
     pool === null
       ? 'its memory did not grow'
-      : `its ${pool.name} rose ${formatBytes(pool.riseBytes)} in the last ${formatDuration(pool.spanMs)}`;
+      : `its ${pool.name} rose ${formatBytes(pool.riseBytes)} in the last ${formatDuration(pool.spanMs)}${pool.note ?? ''}`;
   const pressureShare = lastMinute.at(-1)?.pressureShare ?? null;
   const finding = findingOf({
     kind: 'process-died',
@@ -130,11 +130,30 @@ interface PoolGrowth {
   readonly spanMs: number;
 }
 
-type NamedGrowth = PoolGrowth & { readonly name: string };
+type NamedGrowth = PoolGrowth & { readonly name: string; readonly note?: string };
 
 /** The larger rise says more about the death. Of two equal ones the shorter one does. */
 const fasterGrowth = (inSamples: NamedGrowth | null, inLastMinute: NamedGrowth | null): NamedGrowth | null =>
   (inLastMinute?.riseBytes ?? 0) >= (inSamples?.riseBytes ?? 0) ? inLastMinute : inSamples;
+
+/**
+ * The points after the last heartbeat repeat its heap. A thread that fills its heap without a pause sends none, and the memory
+ * that comes then would count as RSS beyond the heap.
+ */
+function growthInLastMinute(points: readonly MemoryPoint[]): NamedGrowth | null {
+  const readAt = Math.max(
+    0,
+    points.findLastIndex((point, index) => index > 0 && isNewReading(point, points[index - 1]!)),
+  );
+  const inPools = fastestPool(points.slice(0, readAt + 1), POOLS_OF_LAST_MINUTE);
+  const unread = fastestPool(points.slice(readAt), [{ name: 'RSS', bytesOf: ({ rssBytes }) => rssBytes }]);
+  return unread === null || unread.riseBytes <= (inPools?.riseBytes ?? 0)
+    ? inPools
+    : { ...unread, note: ', after the last heartbeat of its application thread' };
+}
+
+const isNewReading = (point: MemoryPoint, before: MemoryPoint): boolean =>
+  point.heapUsedBytes !== before.heapUsedBytes || point.externalBytes !== before.externalBytes;
 
 function fastestPool<T extends { readonly wallMs: number }>(
   readings: readonly T[],

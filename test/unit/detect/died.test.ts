@@ -45,6 +45,20 @@ test('a rise after the last sample is seen in the last minute, with the pool tha
   expect(valueOf('memory_pressure')).toBe(0.25);
 });
 
+test('memory that came while the application thread was blocked belongs to no pool', () => {
+  const calm = boxOf(() => ({ oldMb: 60 }));
+  const endMs = calm.samples.at(-1)?.wallMs ?? 0;
+  // A heartbeat a second for 5 s, then none: the size of the heap stands still while RSS rises.
+  const lastMinute = Array.from({ length: 40 }, (_, n) => ({
+    ...pointAt(endMs + n * 250, 80 + Math.min(20, n - (n % 4)) / 4),
+    rssBytes: (120 + Math.max(0, n - 20) * 10) * MB,
+  }));
+  const death = findProcessDeath({ ...calm, lastMinute }, { wallMs: endMs + MINUTE, oomKills: null });
+  expect(death?.finding.title).toMatch(
+    /its RSS rose 190 MiB in the last 5 s, after the last heartbeat of its application thread$/,
+  );
+});
+
 test('a last minute that is older than the last sample changes nothing', () => {
   const box = boxOf(() => ({ oldMb: 60 }));
   const endMs = box.samples.at(-1)?.wallMs ?? 0;
