@@ -21,7 +21,8 @@ const MAX_REPORT_BYTES = 4 * 1024 ** 2;
 
 const REPORT = 'report.json';
 const REPORT_FILE = /^report\.(?:json|txt|html)(?:\.\d+\.tmp)?$/;
-const PROCESS_FILE = /^(?:box-[01]\.ndjson|owner\.json(?:\.claimed|\.tmp)?|open-alerts\.json(?:\.tmp)?)$/;
+const PROCESS_FILE =
+  /^(?:box-[01]\.ndjson|last-minute\.ndjson|owner\.json(?:\.claimed|\.tmp)?|open-alerts\.json(?:\.tmp)?)$/;
 const SNAPSHOT_FILE = /^heap-\d+-.+\.heapsnapshot(?:\.gz)?$/;
 const TEMPORARY_FILE = /^\.wsguard-.+\.\d+\.tmp$/;
 const RAW_FOLDER = '.raw';

@@ -115,13 +115,14 @@ describe('in a directory', () => {
     write('b/.raw/.wsguard-0a.77.tmp');
     write('c/report.json', ...report(40));
     write('chat-77-x/open-alerts.json');
+    write('chat-77-x/last-minute.ndjson');
     write('snapshots/heap-1-x.heapsnapshot');
     write('mixed/report.json', ...report(44));
     write('mixed/notes.md');
     write('invoices/.invoice-draft.99999.tmp');
     write('invoices/report.pdf');
     write('report.json');
-    expect(await removeExpired(dir, NONE, NOW)).toBe(7);
+    expect(await removeExpired(dir, NONE, NOW)).toBe(8);
     expect(readdirSync(dir).toSorted()).toEqual([
       'a',
       'b',
