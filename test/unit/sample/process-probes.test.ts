@@ -10,7 +10,7 @@ import { eventually } from '../../support/eventually.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as (options?: { type: 'minor' | 'major' }) => void;
+const collect = runInNewContext('gc') as () => void;
 const flags = { execArgv: [], nodeOptions: '', v8: process.versions.v8 };
 const faults: string[] = [];
 const guard = createGuard(({ part }) => faults.push(part));
@@ -55,12 +55,18 @@ describe('createGcProbe', () => {
     probe.stop();
   });
 
-  test('minor GCs are counted apart', () => {
+  test('minor GCs and steps of incremental marking are counted apart', () => {
+    const gcs = scriptGcs();
     const probe = createGcProbe(createFakeClock(), guard);
-    const before = probe.read();
-    collect({ type: 'minor' });
-    const after = probe.read();
-    expect(after.minorTotal).toBeGreaterThan(before.minorTotal);
+    const types = ['Scavenge', 'MinorMarkCompact', 'IncrementalMarking', 'ProcessWeakCallbacks', 'Scavenge'];
+    gcs.push(...types.map((gcType) => ({ gcType, cost: 2_000 })));
+    expect(probe.read()).toEqual({
+      minorTotal: 3,
+      majorTotal: 0,
+      incrementalTotal: 1,
+      pauseMsTotal: 10,
+      floor: null,
+    });
     probe.stop();
   });
 
