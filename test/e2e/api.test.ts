@@ -241,7 +241,7 @@ test.each([
         else require('node:diagnostics_channel').channel('tracing:net.server.listen:asyncEnd').publish({ server });
       });
     }, 10);
-    // What shows the agent that it listens. A real handle would keep the store itself.
+    // The agent reads from it that the server listens. A real handle would keep the store itself.
     server._handle = {};
     ${onTrigger(
       'collect',

@@ -9,14 +9,13 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  rmSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { createServer, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endChildren, onTrigger, startChild, until } from '../support/child.ts';
+import { AGENT, endChildren, onTrigger, removeFolder, startChild, until } from '../support/child.ts';
 
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 /** A machine can be slow, but a blocked exit never ends. */
@@ -45,7 +44,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   await endChildren();
-  rmSync(dir, { recursive: true, force: true });
+  removeFolder(dir);
 });
 
 interface Options {

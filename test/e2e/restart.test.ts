@@ -1,9 +1,9 @@
 /** State in WSGUARD_DIR that the next process finds: samples of a process that was killed, and open alerts. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Alert } from '../../src/types/index.ts';
-import { AGENT, endChildren, onTrigger, startChild, type Child } from '../support/child.ts';
+import { AGENT, endChildren, onTrigger, removeFolder, startChild, type Child } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { alertsOf, alertWhere, LEAK } from '../support/leak.ts';
 
@@ -11,7 +11,7 @@ let dir = '';
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-restart-'))));
 afterEach(async () => {
   await endChildren();
-  rmSync(dir, { recursive: true, force: true });
+  removeFolder(dir);
 });
 
 const start = (more = ''): Child =>

@@ -1,12 +1,12 @@
 /** A leaky server under the preload uploads its snapshots to a real S3 server. AWS credentials stay inside. */
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AGENT, endChildren, ROOT, startChild } from '../support/child.ts';
+import { AGENT, endChildren, removeFolder, ROOT, startChild } from '../support/child.ts';
 import { describeWith, locateComponent, startComponent, type S3Store } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { IDENTITY } from '../support/run.ts';
@@ -124,7 +124,7 @@ describeWith(['versitygw'], 'snapshots in an S3 bucket', () => {
       expect(filesBelow(join(store.dir, 'restored'))).toEqual(['chat/a1/heap.heapsnapshot.gz']);
     } finally {
       await endChildren();
-      rmSync(dir, { recursive: true, force: true });
+      removeFolder(dir);
     }
   });
 });

@@ -54,10 +54,14 @@ export async function endChildren(): Promise<void> {
   for (const child of started) {
     killGroup(child.process.pid);
     await child.exited;
-    rmSync(child.cwd, { recursive: true, force: true });
+    removeFolder(child.cwd);
   }
   started.clear();
 }
+
+/** A process of the group that was just killed may still end a write in the folder: then the removal is repeated. */
+export const removeFolder = (folder: string): void =>
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
 
 /** Kills the process group, because the child of a wrapper such as npm would survive and keep the pipes open. */
 function killGroup(pid: number | undefined): void {
