@@ -1,7 +1,7 @@
 /** Clusters: workers that share a port, and workers that never listen because their primary sends them the sockets. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT, endChildren, ROOT, startChild, until } from '../support/child.ts';
+import { AGENT, endChildren, ROOT, startChild, until, type Child } from '../support/child.ts';
 import { freePorts } from '../support/components.ts';
 
 const { installPackages } = require('../../fixtures/components/install-packages.js') as {
@@ -71,6 +71,12 @@ function connectionsOf(stdout: string): number[] {
   return [...byPid.values()];
 }
 
+const untilThreeWatch = (child: Child): Promise<unknown> =>
+  until(
+    () => (child.logLines().filter(({ msg }) => WATCHING.test(msg)).length === 3 ? true : undefined),
+    () => child.stderr(),
+  );
+
 test('a sticky primary keeps no socket that it sent away, and the workers count their connections', async () => {
   const child = startChild({
     files: { 'main.js': STICKY },
@@ -83,7 +89,7 @@ test('a sticky primary keeps no socket that it sent away, and the workers count 
   );
   // The primary has its own six clients in this process, but none of the sockets that it accepted.
   await child.stdoutMatch(/primary holds 0 of 106/);
-  expect(child.logLines().filter(({ msg }) => WATCHING.test(msg))).toHaveLength(3);
+  await untilThreeWatch(child);
   expect(child.logLines().filter(({ level }) => level > 30)).toEqual([]);
 });
 
@@ -94,18 +100,14 @@ test('a worker that never listens wakes without start(), at its first connection
     env: { NODE_OPTIONS: `--require ${AGENT} --expose-gc` },
   });
   await child.stdoutMatch(/loaded/);
-  const watching = (): number => child.logLines().filter(({ msg }) => WATCHING.test(msg)).length;
-  await until(
-    () => (watching() === 3 ? true : undefined),
-    () => child.stderr(),
-  );
+  await untilThreeWatch(child);
 });
 
 describe('published packages', () => {
   let modules: string;
   beforeAll(() => {
     modules = join(installPackages(join(ROOT, 'fixtures', 'cluster')), 'node_modules');
-  }, 300_000);
+  });
   const load = (name: string): string => `require(${JSON.stringify(join(modules, name))})`;
 
   test('@socket.io/sticky: the primary keeps no socket, and each worker counts its sessions', async () => {

@@ -8,8 +8,6 @@ import { analysisText } from '../../src/report/analysis-text.ts';
 import type { Analysis, RetainingStep, Suspect } from '../../src/types/index.ts';
 import { NODES, nodeOf } from '../support/nodes.ts';
 
-jest.setTimeout(120_000);
-
 const PROGRAM = join(__dirname, '..', '..', 'fixtures', 'heaps', 'closed.js');
 const folder = mkdtempSync(join(tmpdir(), 'wsguard-closed-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

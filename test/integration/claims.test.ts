@@ -1,5 +1,5 @@
 /** Twenty processes have the same leak. One of them takes the snapshot. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,10 @@ beforeAll(() => {
   execFileSync(process.execPath, [join(ROOT, 'test', 'tools', 'build.mjs')]);
 });
 
-/** `argv`: number of the process, and the store as JSON. It asks when it reads a line, and stays alive until stdin ends. */
+/**
+ * `argv`: number of the process, and the store as JSON. It writes to stderr when it is ready and when it has its answer, asks
+ * when it reads a line, and stays alive until stdin ends.
+ */
 const ASK = `
 const load = (name) => require(${JSON.stringify(join(ROOT, 'dist'))} + '/' + name);
 const [, number, where] = process.argv;
@@ -32,7 +35,8 @@ process.stdin.once('data', async () => {
     await answer.end({ outcome: 'written', file: '/data/alert-' + number + '/heap-1-1.heapsnapshot.gz' });
   console.log(JSON.stringify(answer));
   process.stderr.write('.');
-});`;
+});
+process.stderr.write('.');`;
 
 interface Answer {
   readonly outcome: 'claimed' | 'refused' | 'failed';
@@ -45,11 +49,12 @@ async function askAll(where: object, count = INSTANCES): Promise<Answer[]> {
     spawn(process.execPath, ['-e', ASK, `${number}`, JSON.stringify(where)], { stdio: 'pipe' }),
   );
   const answers = children.map((child) => text(child.stdout));
-  const answered = children.map(
-    (child: ChildProcess) => new Promise((resolve) => child.stderr!.once('data', resolve)),
-  );
+  const untilAllWrite = (): Promise<unknown> =>
+    Promise.all(children.map(({ stderr }) => new Promise((resolve) => stderr.once('data', resolve))));
+  await untilAllWrite();
+  const answered = untilAllWrite();
   for (const child of children) child.stdin.write('ask\n');
-  await Promise.all(answered);
+  await answered;
   for (const child of children) child.stdin.end();
   return (await Promise.all(answers)).flatMap((lines) =>
     lines

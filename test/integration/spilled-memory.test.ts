@@ -1,16 +1,17 @@
 /** A forked snapshot whose working memory moves to a file. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DIST, runScript } from '../support/capture-script.ts';
 
 /** Chosen: much longer than a busy machine needs. */
 const DEADLINE_MS = 240_000;
-const NATIVE = join(__dirname, '..', '..', 'native');
-let dir: string;
 /** Not the temporary directory, which may be in memory. */
+const BUILD = join(__dirname, '..', '..', 'native', 'build');
+let dir: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(NATIVE, 'build', 'spill-'));
+  mkdirSync(BUILD, { recursive: true });
+  dir = mkdtempSync(join(BUILD, 'spill-'));
 });
 afterEach(() => {
   rmSync(dir, { recursive: true, force: true });

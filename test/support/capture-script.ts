@@ -10,7 +10,9 @@ const PRELUDE = `
   const fs = require('node:fs');
   globalThis.kept = Array.from({ length: 200 }, (_, i) => ({ token: Buffer.from('planted-secret-' + i).toString() }));
   const print = (value) => console.log(JSON.stringify(value));
-  const take = (options) => new HeapAnalyzer({ snapshotDir: 's', method: 'fork', ...options }).takeSnapshot('x');
+  // On a busy machine the fork takes longer than the default budget, and the next snapshot would be refused.
+  const defaults = { snapshotDir: 's', method: 'fork', pauseBudgetMs: 60_000 };
+  const take = (options) => new HeapAnalyzer({ ...defaults, ...options }).takeSnapshot('x');
   const children = () => fs.readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim().split(' ').filter(Boolean);
   const nameOf = (pid) => { try { return fs.readFileSync('/proc/' + pid + '/comm', 'utf8').trim(); } catch { return ''; } };
   /** Resolves with the pid of the forked child once it has set itself up. */
