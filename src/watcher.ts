@@ -143,7 +143,7 @@ class Watcher {
     this.#pingScheduler.update(result);
     this.#publisher.publish(result.transitions);
     this.#investigation.sample(sample, result.suspicion);
-    this.#snapshots.takeDueBaseline(sample);
+    this.#snapshots.takeDue(sample);
     this.#auditor.sample(sample, result);
     this.#link.send('ack', { seq: sample.seq, metrics: this.#state.metrics() });
   }

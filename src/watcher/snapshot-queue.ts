@@ -11,6 +11,7 @@ import { renumberLike } from '../snapshots/renumber.ts';
 import { takeCensus, type CensusRequest, type TakenCensus } from '../snapshots/take-census.ts';
 import { takeSnapshot, type CaptureThread } from '../snapshots/take-snapshot.ts';
 import { clearStaleLock, releaseLockOfThisProcess } from '../child-process/lock.ts';
+import { addReading, afterRequest, isSnapshotDue, NOTHING_NEAR } from '../investigate/near-limit.ts';
 import { reportedFingerprint } from '../deliver/retention.ts';
 import { availableBytes, CgroupMemory } from '../core/cgroup.ts';
 import { refused } from '../core/outcome.ts';
@@ -19,6 +20,7 @@ import type { Config } from '../config/schema.ts';
 import type {
   Analysis,
   CaptureBudget,
+  Clock,
   Failed,
   Headroom,
   Log,
@@ -38,6 +40,7 @@ const MAX_FILES_PER_LEAK_AND_DAY = 6;
 const DAY_MS = 24 * 3_600_000;
 /** Growth before this is warm-up: caches fill and V8 compiles code. */
 const WARM_UP_MS = 10 * 60_000;
+const NEAR_LIMIT_LABEL = 'near-limit';
 
 export interface SnapshotQueue {
   /** `alertId` is null for the baseline and for snapshots that the application requests. */
@@ -46,8 +49,11 @@ export interface SnapshotQueue {
   readonly analyse: (files: readonly string[]) => Promise<Analysis | string>;
   /** Takes a census of containers. It waits for snapshots that are under way. */
   readonly takeCensus: (request: CensusRequest) => Promise<TakenCensus | Refused | Failed>;
-  /** Takes one snapshot after warm-up, when WSGUARD_SNAPSHOT_BASELINE is on. Call it with each sample. */
-  readonly takeDueBaseline: (sample: Sample) => void;
+  /**
+   * Takes the snapshots that nobody requests: one after warm-up, when WSGUARD_SNAPSHOT_BASELINE is on, and one near a memory
+   * limit. Call it with each sample.
+   */
+  readonly takeDue: (sample: Sample) => void;
 }
 
 interface Deps {
@@ -64,6 +70,9 @@ export function createSnapshotQueue(context: WatcherContext, deps: Deps): Snapsh
   let turn: Promise<unknown> = Promise.resolve();
   // The first watcher of this process has taken it.
   let isBaselineTaken = setup.restarts > 0;
+  let nearLimit = NOTHING_NEAR;
+  // Near a limit a snapshot in the process would be the end of it.
+  const canFork = ['auto', 'fork'].includes(config.snapshot) && noForkReason(context) === null;
 
   function inTurn<T>(task: () => Promise<T>): Promise<T> {
     const done = turn.then(task);
@@ -78,17 +87,33 @@ export function createSnapshotQueue(context: WatcherContext, deps: Deps): Snapsh
       return snapshot;
     });
 
+  function takeDueBaseline({ uptimeMs }: Sample): void {
+    const isDue = config.snapshotBaseline !== 'off' && uptimeMs * config.timeScale >= WARM_UP_MS;
+    if (isBaselineTaken || !isDue) return;
+    isBaselineTaken = true;
+    void guard.runAsync('baseline', () => enqueue(null, 'baseline'), null);
+  }
+
+  function takeNearLimit(sample: Sample): void {
+    nearLimit = addReading(nearLimit, sample, config.timeScale);
+    if (!isSnapshotDue(nearLimit)) return;
+    nearLimit = afterRequest(nearLimit, true);
+    const take = async (): Promise<void> => {
+      const { outcome } = await enqueue(null, NEAR_LIMIT_LABEL);
+      if (outcome !== 'written') nearLimit = afterRequest(nearLimit, false);
+    };
+    void guard.runAsync('near limit', take, undefined);
+  }
+
   return {
     take: enqueue,
     takeCensus: (request) =>
       setup.noFilesReason === null
         ? inTurn(() => jobs.takeCensus(request))
         : Promise.resolve(refused(setup.noFilesReason)),
-    takeDueBaseline({ uptimeMs }) {
-      const isDue = config.snapshotBaseline !== 'off' && uptimeMs * config.timeScale >= WARM_UP_MS;
-      if (isBaselineTaken || !isDue) return;
-      isBaselineTaken = true;
-      void guard.runAsync('baseline', () => enqueue(null, 'baseline'), null);
+    takeDue(sample) {
+      takeDueBaseline(sample);
+      if (canFork) takeNearLimit(sample);
     },
     analyse: jobs.analyse,
   };
@@ -102,7 +127,7 @@ function createJobs(context: WatcherContext, { link, fingerprintOf }: Deps): Job
   const { config, noFilesReason, noChildReason } = setup;
   const { dir } = config;
   const limits = createHeadroomReader();
-  const history = historyOf(setup);
+  const history = historyOf(setup, clock);
   const job = { dir, limits, clock, noChildReason };
   const thread = applicationThread(link);
   const budget = budgetOf(config);
@@ -127,7 +152,7 @@ function createJobs(context: WatcherContext, { link, fingerprintOf }: Deps): Job
     return takeSnapshot({
       thread,
       history,
-      budget,
+      budget: label === NEAR_LIMIT_LABEL ? { ...budget, method: 'fork' } : budget,
       ...job,
       folder: join(dir, alertId ?? 'snapshots'),
       label,
@@ -193,12 +218,12 @@ export const snapshotObstacle = ({ config, noFilesReason, noChildReason }: Watch
   noFilesReason ?? (config.redact === 'on' ? noChildReason : null);
 
 /** The directory keeps the state only when the operator chose it. */
-const historyOf = ({ config, isDirSet }: WatcherSetup): CaptureHistory =>
-  new CaptureHistory(isDirSet ? config.dir : null);
+const historyOf = ({ config, isDirSet }: WatcherSetup, clock: Clock): CaptureHistory =>
+  new CaptureHistory(isDirSet ? config.dir : null, clock);
 
 /** Why the application thread is not forked: this process cannot be, or it did not work with this version of Node. */
-export const noForkReason = (setup: WatcherSetup): string | null =>
-  setup.forkUnavailable ?? historyOf(setup).forkOffBecause;
+export const noForkReason = ({ setup, clock }: WatcherContext): string | null =>
+  setup.forkUnavailable ?? historyOf(setup, clock).forkOffBecause;
 
 /** It reads anew each time, because a child process is checked against it ten times a second. */
 function createHeadroomReader(): () => Headroom {

@@ -56,7 +56,7 @@ function start({ snapshots = [], analyses = [], profile = null, located = null }
         return Promise.resolve(analyses[analysed.length - 1] ?? 'no more replies in this test');
       },
       takeCensus: () => Promise.reject(new Error('not in this test')),
-      takeDueBaseline: () => undefined,
+      takeDue: () => undefined,
     },
     updateAlert: (alertId, update) => void updates.push([alertId, update]),
     attachAnalysis: (alertId) => void attached.push(alertId),

@@ -2,9 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FromWatcher, Link } from '../../../src/channel.ts';
-import type { CaptureReadings, Refused, Sample, Snapshot } from '../../../src/types/index.ts';
+import type { CaptureReadings, Refused, Snapshot } from '../../../src/types/index.ts';
 import { createSnapshotQueue } from '../../../src/watcher/snapshot-queue.ts';
 import { captureReadings } from '../../support/capture-readings.ts';
+import { sampleOf } from '../../support/samples.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 /** A reply of the application thread, for which the decision is a refusal. */
@@ -16,8 +17,12 @@ beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-queue-'))));
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A queue whose requests stay pending until the test replies to them. */
-function start(options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } = {}, restarts = 0) {
-  const context = createTestContext({ dir, ...options }, { restarts });
+function start(
+  options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } = {},
+  restarts = 0,
+  forkUnavailable: string | null = null,
+) {
+  const context = createTestContext({ dir, ...options }, { restarts, forkUnavailable });
   const requests: unknown[] = [];
   const replies: ((reply: CaptureReadings | null) => void)[] = [];
   const ended: [Snapshot, string | null][] = [];
@@ -37,7 +42,7 @@ function start(options: { snapshotBaseline?: 'on' | 'off'; timeScale?: number } 
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
   };
   const takeDueBaseline = async (uptimeMs: number): Promise<void> => {
-    queue.takeDueBaseline({ uptimeMs } as Sample);
+    queue.takeDue(sampleOf({ uptimeMs }));
     await settle();
   };
   return { queue, requests, replies, ended, settle, takeDueBaseline };
@@ -101,6 +106,20 @@ test('the baseline is taken once, after ten minutes of scaled time', async () =>
   await takeDueBaseline(10_000);
   await takeDueBaseline(20_000);
   expect(requests).toEqual([join(dir, 'snapshots')]);
+});
+
+test.each([
+  ['is requested', null, 1],
+  ['is not requested where the process cannot be forked', 'this is darwin', 0],
+] as const)('near a memory limit a snapshot %s', async (_, forkUnavailable, count) => {
+  const { queue, requests, settle } = start({}, 0, forkUnavailable);
+  const { memory, limits } = sampleOf();
+  for (let n = 0; n < 20; n += 1) {
+    const oldSpaceBytes = limits.heapCapacityBytes * (0.6 + n * 0.015);
+    queue.takeDue(sampleOf({ uptimeMs: n * 15_000, memory: { ...memory, oldSpaceBytes } }));
+    await settle();
+  }
+  expect(requests).toEqual(Array.from({ length: count }, () => join(dir, 'snapshots')));
 });
 
 test.each([
