@@ -113,7 +113,7 @@ export class HeapAnalyzer {
   readonly #options: Required<Omit<HeapAnalyzerOptions, 'snapshotDir' | 'method' | 'pauseBudgetMs'>>;
   readonly #snapshotter: HeapSnapshotter;
   readonly #budget: CaptureBudget;
-  readonly #history = new CaptureHistory(null);
+  readonly #history: CaptureHistory;
   #count = 0;
   #isRunning = false;
 
@@ -140,6 +140,7 @@ export class HeapAnalyzer {
       redact,
     };
     this.#snapshotter = new HeapSnapshotter({ limits, clock });
+    this.#history = new CaptureHistory(null, clock);
     sweepLeftovers(this.snapshotDir, clock.wallMs());
   }
 

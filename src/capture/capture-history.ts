@@ -7,13 +7,16 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSmallRegularFile } from '../core/files.ts';
 import { removeFile } from '../core/folders.ts';
-import type { CaptureCost, LearnedCost, LearnedCosts } from '../types/index.ts';
+import type { CaptureCost, Clock, LearnedCost, LearnedCosts } from '../types/index.ts';
+import { libcName } from './fork-support.ts';
 import { temporaryName } from './snapshot-files.ts';
 
 interface State {
   /** Another version of Node starts anew. */
   readonly node: string;
   readonly learned: LearnedCosts;
+  /** Epoch milliseconds of the last forked capture; null before the first one. */
+  readonly forkedAtMs: number | null;
   readonly crashesInARow: number;
   readonly forkOffBecause: string | null;
 }
@@ -29,22 +32,30 @@ const MIN_NODES = 20_000;
  * budget would end all captures, so a pause counts in full only when a second one confirms it.
  */
 const MAX_PAUSE_STEP = 4;
+/** Chosen: only a capture shows that the machine is not busy any more, and a long predicted pause allows none. */
+const PAUSE_HALF_LIFE_MS = 3_600_000;
 /** The prediction is an upper bound for what was measured; a snapshot with far more nodes contains garbage. */
 const MAX_OVERRUN = 2;
 
 export class CaptureHistory {
   readonly #file: string | null;
+  readonly #clock: Pick<Clock, 'wallMs'>;
   #state: State;
 
   /** `dir` is null where nothing may be kept. */
-  constructor(dir: string | null) {
+  constructor(dir: string | null, clock: Pick<Clock, 'wallMs'>) {
+    this.#clock = clock;
     this.#file = dir === null ? null : join(dir, FILE);
     const kept = this.#file === null ? null : readState(this.#file);
     this.#state = kept?.node === nodeVersion() ? kept : EMPTY();
   }
 
+  /** The pause of the last fork counts less the older it is. */
   get learned(): LearnedCosts {
-    return this.#state.learned;
+    const { learned, forkedAtMs } = this.#state;
+    if (learned.fork === null || forkedAtMs === null) return learned;
+    const halvings = Math.max(0, this.#clock.wallMs() - forkedAtMs) / PAUSE_HALF_LIFE_MS;
+    return { ...learned, fork: { ...learned.fork, pauseMs: learned.fork.pauseMs * 0.5 ** halvings } };
   }
 
   /** Why this version of Node is not forked, and how to try again; null when it is forked. */
@@ -56,7 +67,7 @@ export class CaptureHistory {
   }
 
   addInProcess(learned: LearnedCost): void {
-    this.#update({ learned: { ...this.learned, inprocess: learned } });
+    this.#update({ learned: { ...this.#state.learned, inprocess: learned } });
   }
 
   /** A complete snapshot of a forked child. The first one of a version must have a plausible number of nodes. */
@@ -69,7 +80,11 @@ export class CaptureHistory {
         ? {
             forkOffBecause: `its first forked snapshot had ${learned.nodes} nodes, about ${predicted.nodes} were expected`,
           }
-        : { learned: { ...this.learned, fork: learned }, crashesInARow: 0 },
+        : {
+            learned: { ...this.#state.learned, fork: learned },
+            forkedAtMs: this.#clock.wallMs(),
+            crashesInARow: 0,
+          },
     );
   }
 
@@ -98,11 +113,13 @@ export class CaptureHistory {
 }
 
 /** A Node of another C library has other thread functions, and so is another version. */
-const nodeVersion = (): string => `${process.version} ${process.platform} ${process.arch}`;
+const nodeVersion = (): string =>
+  [process.version, process.platform, process.arch, libcName()].filter((part) => part !== null).join(' ');
 
 const EMPTY = (): State => ({
   node: nodeVersion(),
   learned: { fork: null, inprocess: null },
+  forkedAtMs: null,
   crashesInARow: 0,
   forkOffBecause: null,
 });

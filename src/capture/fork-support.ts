@@ -49,7 +49,8 @@ function isSingleExecutable(): boolean {
   }
 }
 
-function libcName(): 'glibc' | 'musl' | null {
+/** Null when it is neither. */
+export function libcName(): 'glibc' | 'musl' | null {
   try {
     const head = Buffer.alloc(EXECUTABLE_HEAD_BYTES);
     const descriptor = openSync('/proc/self/exe', 'r');

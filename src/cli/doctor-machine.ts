@@ -5,6 +5,7 @@ import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import * as v8 from 'node:v8';
 import { nodeOptionsForAnyFolder } from '../core/child-preloads.ts';
+import { createClock } from '../core/clock.ts';
 import { CaptureHistory } from '../capture/capture-history.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
 import { loadAddon } from '../capture/native-addon.ts';
@@ -131,7 +132,7 @@ function checkSnapshots({ snapshot, pauseBudgetMs, redact, dir }: Config): Check
   const limits = `if memory, disk and ${pause} allow it`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT is off)';
   if (snapshot === 'inprocess') return check('snapshots', 'yes', `in the process, ${limits}; ${secrets}`);
-  const reason = forkRefusal() ?? new CaptureHistory(privateFolderIn(dir)).forkOffBecause;
+  const reason = forkRefusal() ?? new CaptureHistory(privateFolderIn(dir), createClock()).forkOffBecause;
   if (reason === null) return check('snapshots', 'yes', `in a forked process, ${limits}; ${secrets}`);
   return snapshot === 'fork'
     ? check('snapshots', 'no', `cannot fork: ${reason}`)

@@ -250,12 +250,12 @@ const retainsClosed = ({ census, closedTotal }: AuditedCensus): boolean =>
   census.connections.closed >= closedTotal * MIN_RETAINED.share;
 
 /** A scheduled census never stops the process for a whole snapshot, so it needs a fork. */
-function unavailableBecause({ setup }: WatcherContext): string | null {
-  const { config, noFilesReason } = setup;
+function unavailableBecause(context: WatcherContext): string | null {
+  const { config, noFilesReason } = context.setup;
   if (config.audit === 'off') return 'censuses are switched off (WSGUARD_AUDIT=off)';
   if (config.snapshot === 'off' || config.snapshot === 'inprocess')
     return `scheduled ones need a forked process (WSGUARD_SNAPSHOT=${config.snapshot})`;
-  const reason = noForkReason(setup);
+  const reason = noForkReason(context);
   return noFilesReason ?? (reason === null ? null : `cannot fork: ${reason}`);
 }
 

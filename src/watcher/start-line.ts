@@ -16,10 +16,11 @@ interface Outlets {
 }
 
 export function logStart(
-  { setup, log }: WatcherContext,
+  context: WatcherContext,
   attached: Attached,
   { destinations, unwritableReason }: Outlets,
 ): void {
+  const { setup, log } = context;
   const { config, identity, noThreadReason, restarts } = setup;
   if (restarts > 0) {
     log.warn(
@@ -39,7 +40,7 @@ export function logStart(
     writesTo: noFilesReason === null ? config.dir : null,
     exports: destinations,
     pings: attached.pings,
-    snapshots: snapshotText(setup),
+    snapshots: snapshotText(context),
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
   log.info(fields, startMessage(fields, noFilesReason));
@@ -77,13 +78,14 @@ function startMessage(
   return parts.join('; ');
 }
 
-function snapshotText(setup: WatcherContext['setup']): string {
+function snapshotText(context: WatcherContext): string {
+  const { setup } = context;
   const method = setup.config.snapshot;
   if (method === 'off') return 'are switched off';
   const obstacle = snapshotObstacle(setup);
   if (obstacle !== null) return `are refused, because ${obstacle}`;
   if (method === 'inprocess') return 'in the process';
-  const reason = noForkReason(setup);
+  const reason = noForkReason(context);
   if (reason === null) return 'in a forked process';
   return method === 'fork' ? `are refused, because ${reason}` : `in the process, because ${reason}`;
 }

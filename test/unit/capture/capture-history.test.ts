@@ -19,11 +19,14 @@ const learned = (nodes: number): LearnedCost => ({
   rssGrowthBytes: 4e7,
 });
 
+const historyOf = (folder: string | null): CaptureHistory =>
+  new CaptureHistory(folder, { wallMs: () => 1_000 });
+
 test('the next process of the directory knows the costs', () => {
-  const first = new CaptureHistory(dir);
+  const first = historyOf(dir);
   first.addForked(learned(90_000), PREDICTED);
   first.addInProcess(learned(91_000));
-  const second = new CaptureHistory(dir);
+  const second = historyOf(dir);
   expect(second.learned).toEqual({ fork: learned(90_000), inprocess: learned(91_000) });
   expect(statSync(join(dir, 'captures.json')).mode & 0o777).toBe(0o600);
   expect(readdirSync(dir)).toEqual(['captures.json']);
@@ -33,16 +36,16 @@ test.each([
   ['far fewer', 5_000],
   ['far more', 250_000],
 ])('a first forked snapshot with %s nodes than expected switches the fork off', (_, nodes) => {
-  const history = new CaptureHistory(dir);
+  const history = historyOf(dir);
   history.addForked(learned(nodes), PREDICTED);
   const reason = `its first forked snapshot had ${nodes} nodes, about 100000 were expected`;
   const expected = `${reason}; delete ${join(dir, 'captures.json')} to try again`;
   expect(history.forkOffBecause).toBe(expected);
-  expect(new CaptureHistory(dir).forkOffBecause).toBe(expected);
+  expect(historyOf(dir).forkOffBecause).toBe(expected);
 });
 
 test('a later snapshot may have any number of nodes', () => {
-  const history = new CaptureHistory(null);
+  const history = historyOf(null);
   history.addForked(learned(90_000), PREDICTED);
   history.addForked(learned(900_000), PREDICTED);
   expect(history.forkOffBecause).toBeNull();
@@ -50,7 +53,7 @@ test('a later snapshot may have any number of nodes', () => {
 });
 
 test('one long pause does not count in full, a second one does', () => {
-  const history = new CaptureHistory(null);
+  const history = historyOf(null);
   const delayed = { ...learned(90_000), pauseMs: 453 };
   history.addForked(delayed, PREDICTED);
   expect(history.learned.fork?.pauseMs).toBe(40);
@@ -59,8 +62,19 @@ test('one long pause does not count in full, a second one does', () => {
   expect(history.learned.fork?.pauseMs).toBe(453);
 });
 
+test('a long pause counts for half after an hour, also in the next process', () => {
+  let wallMs = 1_000;
+  const history = new CaptureHistory(dir, { wallMs: () => wallMs });
+  history.addForked({ ...learned(90_000), pauseMs: 40 }, PREDICTED);
+  expect(history.learned.fork?.pauseMs).toBe(40);
+  wallMs += 3_600_000;
+  expect(history.learned.fork?.pauseMs).toBe(20);
+  history.addInProcess(learned(91_000));
+  expect(new CaptureHistory(dir, { wallMs: () => wallMs }).learned.fork?.pauseMs).toBe(20);
+});
+
 test('two crashes in a row switch the fork off, two with a success between them do not', () => {
-  const history = new CaptureHistory(null);
+  const history = historyOf(null);
   history.addCrash('signal 11');
   history.addForked(learned(90_000), PREDICTED);
   history.addCrash('signal 11');
@@ -70,20 +84,20 @@ test('two crashes in a row switch the fork off, two with a success between them 
 });
 
 test('another version of Node starts anew, and so does a damaged file', () => {
-  const history = new CaptureHistory(dir);
+  const history = historyOf(dir);
   history.addCrash('signal 11');
   history.addCrash('signal 11');
   const file = join(dir, 'captures.json');
   writeFileSync(file, readFileSync(file, 'utf8').replace(process.version, 'v19.0.0'));
-  expect(new CaptureHistory(dir).forkOffBecause).toBeNull();
+  expect(historyOf(dir).forkOffBecause).toBeNull();
   for (const text of ['{', 'null', '[]', '{"node":1}']) {
     writeFileSync(file, text);
-    expect(new CaptureHistory(dir).learned).toEqual({ fork: null, inprocess: null });
+    expect(historyOf(dir).learned).toEqual({ fork: null, inprocess: null });
   }
 });
 
 test('a directory that does not exist is no error', () => {
-  const history = new CaptureHistory(join(dir, 'none'));
+  const history = historyOf(join(dir, 'none'));
   history.addInProcess(learned(1));
   expect(history.learned.inprocess?.nodes).toBe(1);
 });

@@ -70,7 +70,7 @@ test('the start line says that snapshots are refused, and why', () => {
 
 test('the start line says that this version of Node is not forked any more, and how to try again', () => {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-start-line-'));
-  const history = new CaptureHistory(dir);
+  const history = new CaptureHistory(dir, { wallMs: () => 0 });
   for (let crash = 0; crash < 2; crash += 1) history.addCrash('signal 11');
   const context = createTestContext({ dir }, { isDirSet: true });
   logStart(context, ATTACHED, NO_OUTLETS);
