@@ -14,7 +14,7 @@ for (let id = 0; id < (Number(mib) * 1024 * 1024) / ENTRY_BYTES; id += 1)
 globalThis.entries = entries;
 
 const gap = watchLoopGap();
-startEchoServer(() => ({ heapBytes: process.memoryUsage().heapUsed }));
+startEchoServer(() => ({ pid: process.pid, heapBytes: process.memoryUsage().heapUsed }));
 const analyzer = new HeapAnalyzer({ snapshotDir: dir, method, pauseBudgetMs: 600_000 });
 process.stdin.on('data', (line) => {
   if (String(line) === 'exit\n') process.exit();

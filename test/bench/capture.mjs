@@ -1,17 +1,27 @@
-// `npm run bench -- capture [--json] [--sizes 40,200]`: what a heap snapshot costs an echo server, by both methods: the stop of
-// the server, the round trips of 50 clients before and during it, the memory, the file, the time until the file is there.
+// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5]`: what a heap snapshot costs an
+// echo server, by both methods: the stop of the server, the round trips of 50 clients before and during it, the memory, the
+// file, the time until the file is there. `--cores`: in a container with this part of a core (root only).
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import components from '../../fixtures/components/start.js';
 import { readLines } from './support/child-lines.mjs';
 import { startClients } from './support/echo-clients.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const json = process.argv.includes('--json');
-const sizesAt = process.argv.indexOf('--sizes');
-const sizes = (sizesAt > 0 ? process.argv[sizesAt + 1] : '40,200,500,1500').split(',').map(Number);
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    sizes: { type: 'string', default: '40,200,500,1500' },
+    methods: { type: 'string', default: 'fork,inprocess' },
+    cores: { type: 'string' },
+  },
+});
+/** Memory of the container with a part of a core. It must not be what decides. */
+const CONTAINER_MIB = 32_768;
 const CLIENTS = 50;
 const BASE_MS = 5_000;
 const MIB = 1024 * 1024;
@@ -36,16 +46,17 @@ function rssBytes(pid) {
 
 async function measure(method, mib) {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-bench-capture-'));
-  const flags = ['--max-old-space-size=6000'];
-  const server = spawn(
+  const script = [join(here, 'capture-server.cjs'), method, String(mib), dir];
+  const [program, ...args] = [
+    ...(flags.cores === undefined ? [] : components.limited(CONTAINER_MIB, Number(flags.cores))),
     process.execPath,
-    [...flags, join(here, 'capture-server.cjs'), method, String(mib), dir],
-    {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  );
+    '--max-old-space-size=6000',
+    ...script,
+  ];
+  const server = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => server.on('close', resolve));
   const next = readLines(server);
-  const { port, heapBytes } = await next();
+  const { pid, port, heapBytes } = await next();
   const clients = startClients(port, CLIENTS);
   await sleep(1_000);
   clients.take();
@@ -53,7 +64,7 @@ async function measure(method, mib) {
   const before = clients.take();
   let peak = { server: 0, children: 0 };
   const watch = setInterval(() => {
-    const now = rssBytes(server.pid);
+    const now = rssBytes(pid);
     const children = now.children.reduce((sum, bytes) => sum + bytes, 0);
     peak = { server: Math.max(peak.server, now.server), children: Math.max(peak.children, children) };
   }, 100);
@@ -71,33 +82,37 @@ async function measure(method, mib) {
     before,
     during: clients.take(),
     seconds: Number(((performance.now() - startedMs) / 1000).toFixed(1)),
-    fileMib: snapshot.bytes === undefined ? undefined : Number((snapshot.bytes / MIB).toFixed(1)),
+    fileBytes: snapshot.bytes,
     serverPeakMib: Math.round(peak.server / MIB),
     // Pages that a child shares with the server count for both.
     childrenPeakMib: Math.round(peak.children / MIB),
     load: Number(loadavg()[0].toFixed(1)),
   };
   clients.close();
-  server.kill('SIGKILL');
+  server.stdin.end('exit\n');
+  await ended;
   rmSync(dir, { recursive: true, force: true });
   return result;
 }
 
 const ms = (value) =>
   value === null || value === undefined ? '-' : `${value < 10 ? value.toFixed(1) : Math.round(value)}`;
+const trips = ({ p50, p99, max }) => [p50, p99, max].map(ms).join(' / ');
 const results = [];
-for (const mib of sizes) {
-  for (const method of ['fork', 'inprocess']) {
+for (const mib of flags.sizes.split(',').map(Number)) {
+  for (const method of flags.methods.split(',')) {
     const result = await measure(method, mib);
     results.push(result);
-    if (json) continue;
-    const { before, during, outcome, reason = '' } = result;
+    if (flags.json) continue;
+    const { before, during, outcome, reason = '', fileBytes } = result;
+    const file = fileBytes === undefined ? '-' : (fileBytes / MIB).toFixed(1);
     console.log(
       `${String(result.heapMib).padStart(5)} MiB  ${method.padEnd(9)}  ${outcome} ${reason}  stop ${ms(result.pauseMs)} ms, ` +
-        `largest gap ${result.maxGapMs} ms; p99 ${ms(before.p99)} -> ${ms(during.p99)} ms; ${result.seconds} s; ` +
-        `file ${result.fileMib ?? '-'} MiB; peak ${result.serverPeakMib} + ${result.childrenPeakMib} MiB; load ${result.load}`,
+        `largest gap ${result.maxGapMs} ms; p50 / p99 / max ${trips(before)} -> ${trips(during)} ms; ${result.seconds} s; ` +
+        `file ${file} MiB; peak ${result.serverPeakMib} + ${result.childrenPeakMib} MiB; load ${result.load}`,
     );
   }
 }
-if (json) console.log(JSON.stringify({ node: process.version, results }, null, 2));
+if (flags.json)
+  console.log(JSON.stringify({ node: process.version, cores: flags.cores ?? null, results }, null, 2));
 process.exit(0);
