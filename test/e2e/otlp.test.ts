@@ -104,6 +104,13 @@ describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
     return thread;
   }
 
+  /** A flush gives up after 2 s, and on a busy machine an export takes longer. */
+  const untilProblems = (otel: ReturnType<typeof start>, count: number): Promise<OtelState> =>
+    eventually(async () => {
+      const state = await otel.flush();
+      return state.problems.length >= count ? state : null;
+    }, `${count} problems`);
+
   const pageHas = (text: string) => async () => (await collector.metricsPage()).includes(text);
 
   test.each(['http/protobuf', 'http/json'])('metrics and an alert arrive by %s', async (protocol) => {
@@ -164,7 +171,7 @@ describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
     });
     const basic = (password: string) => Buffer.from(`agent:${password}`).toString('base64');
     const wrong = start(env('wrong'));
-    await wrong.flush();
+    await untilProblems(wrong, 1);
     const { problems } = await wrong.flush();
     expect(problems.map(({ code }) => code)).toEqual(['WSGUARD_OTLP_EXPORT']);
     expect(problems[0]?.reason).toMatch(/Unauthorized|401/);
@@ -180,8 +187,8 @@ describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
     await otel.flush();
     await collector.stop({ keep: true });
     await otel.emit(alertOf({ id: 'while-down' }));
-    for (let i = 0; i < 3; i += 1) await otel.flush();
-    const signals = (await otel.state()).problems.map(
+    await untilProblems(otel, 2);
+    const signals = (await otel.flush()).problems.map(
       ({ code, reason }) => `${code} ${reason.split(':')[0]}`,
     );
     expect(new Set(signals)).toEqual(new Set(['WSGUARD_OTLP_EXPORT metrics', 'WSGUARD_OTLP_EXPORT logs']));
@@ -221,7 +228,8 @@ describeWith(['collector'], 'OTLP to the OpenTelemetry collector', () => {
     const { cert, key } = makeCertificate();
     await collector.stop();
     collector = await startComponent('collector', { tls: { cert, key } });
-    expect((await start({}).flush()).problems[0]).toMatchObject({ code: 'WSGUARD_OTLP_EXPORT' });
+    const [problem] = (await untilProblems(start({}), 1)).problems;
+    expect(problem).toMatchObject({ code: 'WSGUARD_OTLP_EXPORT' });
     expect(await pageHas('ws_connections_active{')()).toBe(false);
     expect((await start({ OTEL_EXPORTER_OTLP_CERTIFICATE: cert }).flush()).problems).toEqual([]);
     await eventually(pageHas('ws_connections_active{'), 'metrics on the page');
