@@ -24,9 +24,9 @@ import {
   type View,
 } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
-import type { Series, SeriesType } from './sample-row.ts';
+import type { ChangeType, Series, SeriesType } from './sample-row.ts';
 
-type CollectionType = Exclude<SeriesType, 'listeners' | 'event names' | 'resource'>;
+type CollectionType = Exclude<SeriesType, 'listeners' | ChangeType | 'event names' | 'resource'>;
 
 interface Collection {
   readonly kind: LeakKind;

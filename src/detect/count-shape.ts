@@ -20,7 +20,7 @@ export function isStepOrPlateau(levels: readonly number[]): boolean {
 /** Rows in which a count is exactly this many for each open connection. A sample may read one a moment before the other. */
 const MIN_EXACT_ROWS = 0.8;
 /** Entries that belong to no connection, such as the listeners of a library. */
-const MAX_OTHER_ENTRIES = 20;
+export const MAX_OTHER_ENTRIES = 20;
 
 /** Whether the count is a whole number for each open connection, and a few others. What closed connections leave varies. */
 export function isMultiple(values: Float64Array, connections: Float64Array): boolean {

@@ -4,9 +4,9 @@ import { formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import { CONNECTION_DELAY_MS } from './connection-changes.ts';
-import type { CountWindow, Growth } from './count-growth.ts';
+import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
 import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
-import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import type { Series } from './sample-row.ts';
 
 const NAME = 'listeners';
@@ -27,7 +27,8 @@ interface GrowingSeries {
 
 export const listenerAccumulation: Detector = {
   name: NAME,
-  evaluate({ history, counts }) {
+  evaluate(view) {
+    const { history, counts } = view;
     if (counts.missing !== null) return [insufficientData(NAME, counts.missing)];
     const rule = {
       minRise: counts.minRise(thresholds),
@@ -39,7 +40,7 @@ export const listenerAccumulation: Detector = {
     const verdicts: Verdict[] = [];
     for (const [emitter, listed] of byEmitter(history.series)) {
       const growing = listed.flatMap((series): GrowingSeries[] => {
-        const growth = counts.growthOf(series.column, rule);
+        const growth = growthOfSeries(series, rule, view);
         return growth === null || growth.answer === 'ok' ? [] : [{ series, growth }];
       });
       const worst = worstOf(growing);
@@ -50,6 +51,14 @@ export const listenerAccumulation: Detector = {
       : verdicts;
   },
 };
+
+/** The followed changes decide only where the other tests find nothing. */
+function growthOfSeries(series: Series, rule: GrowthRule, view: View): Growth | null {
+  const growth = view.counts.growthOf(series.column, rule);
+  if (growth?.answer === 'found') return growth;
+  const count = { series, minRise: rule.minRise };
+  return view.longTermCounts?.leakOfFollowed(view.history.last, count) ?? growth;
+}
 
 function byEmitter(all: Iterable<Series>): Map<string, Series[]> {
   const emitters = new Map<string, Series[]>();

@@ -1,10 +1,12 @@
 /** `LongTermCounts` tests the counts of the last hours, for leaks of which few of the closed connections leave anything. */
 
 import { COUNTS_LONG_WINDOW_MS, COUNTS_WARM_UP_MS } from '../kinds/index.ts';
+import type { Sample } from '../types/index.ts';
 import { CountWindow, type Growth, type GrowthRule } from './count-growth.ts';
 import { isCausedByClosing } from './connection-changes.ts';
+import { leakOfFollowed } from './followed-listeners.ts';
 import type { CountHistory } from './history.ts';
-import type { Column } from './sample-row.ts';
+import type { Column, Series } from './sample-row.ts';
 import { median, withoutMissing } from './statistics.ts';
 
 /** A cache that fills up slows down: 1 - exp(-t) has two thirds of its first pace after 0.4 of its time constant. */
@@ -18,6 +20,8 @@ export class LongTermCounts {
   readonly #counts: CountWindow;
   /** Each count is tested once per row. */
   readonly #leaks = new Map<Column, Growth | null>();
+
+  readonly #followedLeaks = new Map<Column, Growth | null>();
 
   private constructor(history: CountHistory) {
     this.history = history;
@@ -45,6 +49,19 @@ export class LongTermCounts {
       this.#keepsPace(column, growth);
     const leak = isLeak ? growth : null;
     this.#leaks.set(column, leak);
+    return leak;
+  }
+
+  /** A leak of a listener count that the agent follows around opens and closes; null otherwise. */
+  leakOfFollowed(
+    last: Sample | null,
+    count: { readonly series: Series; readonly minRise: number },
+  ): Growth | null {
+    const { column } = count.series;
+    const cached = this.#followedLeaks.get(column);
+    if (cached !== undefined) return cached;
+    const leak = leakOfFollowed(this.history, last, count);
+    this.#followedLeaks.set(column, leak);
     return leak;
   }
 

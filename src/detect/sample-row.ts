@@ -40,8 +40,12 @@ export type SeriesType =
   | 'objects'
   | 'members'
   | 'listeners'
+  | ChangeType
   | 'event names'
   | 'resource';
+
+/** `opened`, `added`, `other changes`: the totals of a listener count that the agent follows around opens and closes. */
+export type ChangeType = 'opened' | 'added' | 'other changes';
 
 /** The column of a series that the application names. Only `seriesColumn` makes one. */
 export type SeriesColumn = `${SeriesType}\0${string}\0${string}`;
@@ -141,8 +145,14 @@ export function visitSeries(
     visit(reading.areObjects === true ? 'objects' : 'rooms', reading, reading.rooms, null);
     visit('members', reading, reading.members, null);
   }
-  for (const { emitter: name, source, event, listeners, eventNames } of emitters) {
+  for (const { emitter: name, source, event, listeners, eventNames, changes } of emitters) {
     visit('listeners', { name, source }, listeners, event);
+    if (changes !== undefined) {
+      visit('opened', { name, source }, changes.opened, event);
+      // The total falls when a reading has removals only.
+      visit('added', { name, source }, Math.max(0, changes.added), event);
+      visit('other changes', { name, source }, changes.other, event);
+    }
     if (eventNames !== null) visit('event names', { name, source }, eventNames, null);
   }
   if (resources === undefined) return;

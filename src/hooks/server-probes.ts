@@ -18,6 +18,7 @@ import { CollectionDiscovery, type SearchStart } from './discovery/collection-di
 import { readField } from './discovery/field-reader.ts';
 import { connectedIds, exampleConnections } from './discovery/example-connections.ts';
 import { noLibraryServers, readLibraryServers, type LibraryServers } from './discovery/library-servers.ts';
+import { ListenerChanges } from './emitters/listener-changes.ts';
 import { eventOfPublicName, ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
 import type * as LocateModule from './inspector/locate-listeners.ts';
 import type { PreloadHooks } from './preload-hooks.ts';
@@ -46,6 +47,8 @@ const MAX_SWEPT_WHILE_READING = 250;
 /** Longer than the timers by which healthy libraries keep a closed socket (15 to 30 s). */
 const RETAINED_AFTER_MS = 30_000;
 
+/** Each takes about 10 us, with 16 counts. */
+const LISTENER_READINGS_PER_SECOND = 20;
 /** Handlers of a shutdown refer to the server that they stop. */
 const SHUTDOWN_EVENTS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'beforeExit', 'exit'];
 const MAX_EMITTERS_SEARCHED = 100;
@@ -77,7 +80,9 @@ export class ServerProbes {
     this.#slices = new SliceRunner(clock, guard);
     this.#tcpTable = new TcpTable(clock, guard, config.timeScale);
     this.collections = new RegisteredCollections(guard);
-    this.listeners = new ListenerCounts(emitters, guard, this.#names);
+    const changes = createListenerChanges(deps);
+    emitters.onWebSocket = (ws) => changes.noteOpened(ws);
+    this.listeners = new ListenerCounts(emitters, guard, this.#names, changes);
     this.#instrumentation = new WsInstrumentation(clock, sockets.open);
     this.#retained = new RetainedConnections(RETAINED_AFTER_MS / config.timeScale);
     this.#polling = new PollingSessions(this.#retained);
@@ -90,6 +95,7 @@ export class ServerProbes {
       instrumentation: this.#instrumentation,
       retained: this.#retained,
       servers: () => emitters.servers(),
+      onWebSocketClosed: () => changes.noteClosed(),
     });
     for (const socket of sockets.open.keys()) this.connections.socketOpened(socket);
     sockets.observe(this.connections);
@@ -194,6 +200,7 @@ export class ServerProbes {
 
   stop(): void {
     this.#stopTick();
+    this.#deps.preloadHooks.emitters.onWebSocket = () => undefined;
     this.#slices.stop();
     this.#deps.preloadHooks.sockets.observe(null);
     this.#instrumentation.stop();
@@ -358,6 +365,17 @@ export class ServerProbes {
       if (emitter !== process)
         guard.run('observed handlers', () => observer.observe(emitter, 'server'), undefined);
   }
+}
+
+function createListenerChanges({ clock, guard, config, preloadHooks }: ServerProbesDeps): ListenerChanges {
+  // Tests of the application can replace the global later.
+  const { setImmediate } = globalThis;
+  return new ListenerChanges({
+    nowMs: () => clock.nowMs(),
+    later: (task) => void setImmediate(guard.wrap('listener changes', task)),
+    openConnections: () => preloadHooks.sockets.open.size,
+    maxPerSecond: LISTENER_READINGS_PER_SECOND * config.timeScale,
+  });
 }
 
 /** Loads the module with the first alert: most processes never have one. */

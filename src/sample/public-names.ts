@@ -26,8 +26,11 @@ export function withPublicNames<R extends NamedReadings>(reading: R): R {
     })),
     emitters: mergeRows(
       emitters.map((row) => ({ ...row, emitter: publicName(row.emitter), event: publicName(row.event) })),
+      // Without `changes`, which are those of one of the counts.
       (a, b) => ({
-        ...a,
+        emitter: a.emitter,
+        event: a.event,
+        source: a.source,
         listeners: a.listeners + b.listeners,
         eventNames: a.eventNames === null ? b.eventNames : a.eventNames + (b.eventNames ?? 0),
       }),

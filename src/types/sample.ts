@@ -151,6 +151,17 @@ export interface RoomsReading {
   readonly areObjects?: boolean;
   readonly source: Source;
 }
+/** How a listener count changed since the agent follows it (docs/adr/0017). */
+export interface ListenerChangesReading {
+  /** Opened connections in whose readings no other connection closed, and the listeners that these readings added. */
+  readonly opened: number;
+  readonly added: number;
+  /** Listeners that were added or removed at another time than the open or close of a connection. */
+  readonly other: number;
+  /** Open connections when the agent began to follow the count, and the listeners then. */
+  readonly unseen: number;
+  readonly before: number;
+}
 export interface EmitterReading {
   readonly emitter: string;
   /** The name of an event; `*` for the sum over the emitter. */
@@ -158,6 +169,8 @@ export interface EmitterReading {
   readonly listeners: number;
   /** Number of event names on the emitter, only on the `*` row. */
   readonly eventNames: number | null;
+  /** Only for the events with most listeners, of connections of ws. */
+  readonly changes?: ListenerChangesReading;
   readonly source: Source;
 }
 

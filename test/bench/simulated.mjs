@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory } from './simulated-memory.mjs';
+import { HEALTHY_RAMPS, RAMP_LEAKS, simulateRamp } from './simulated-ramps.mjs';
 import { COUNT_NAMES, LEAKING_COUNTS, randomOf, simulate } from './simulated-servers.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -76,6 +77,16 @@ for (const [index, leak] of MEMORY_LEAKS.entries()) {
     return first === undefined ? null : first.minute - onset;
   });
   report(leak, falseAlerts, found);
+}
+
+for (const [index, kind] of [...HEALTHY_RAMPS, ...RAMP_LEAKS].entries()) {
+  if (!isChosen(kind)) continue;
+  const opened = seeds.map((each) => {
+    const seed = each + 1000 * index;
+    return alertsOf(simulateRamp({ seed, minutes, kind })).map((alert) => ({ seed, ...alert }));
+  });
+  const isLeaky = RAMP_LEAKS.includes(kind);
+  report(kind, isLeaky ? [] : opened.flat(), isLeaky ? opened.map(([first]) => first?.minute ?? null) : null);
 }
 
 /** `found`: minutes from the start of each leak to its alert, null for one that is missed. Null without leaky servers. */

@@ -43,6 +43,8 @@ export interface ConnectionTrackerDeps {
   readonly retained: RetainedConnections;
   /** The WebSocket servers that the emitter tracker has seen. */
   readonly servers: () => readonly object[];
+  /** Called before the libraries handle the close of a WebSocket. */
+  readonly onWebSocketClosed?: () => void;
 }
 
 /** Connections that one round under suspicion pings (docs/architecture.md). */
@@ -158,8 +160,10 @@ export class ConnectionTracker implements SocketObserver {
     const connection = existing ?? this.#classify(socket, nowMs);
     if (connection !== null) {
       this.#close(connection, nowMs);
-      if (connection.transport === 'websocket')
+      if (connection.transport === 'websocket') {
         addListener(connection.appObject, 'close', this.#onWebSocketClose);
+        this.#deps.onWebSocketClosed?.();
+      }
     }
     this.#watched.forget(socket);
   }

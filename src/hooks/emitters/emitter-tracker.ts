@@ -19,6 +19,7 @@ export interface FlaggedEmitter {
 type ClassRole = 'server' | 'bus' | 'ignored';
 interface TrackedClass {
   readonly role: ClassRole;
+  readonly isWebSocket: boolean;
   /** Live emitters of this class, as far as it is known. */
   keptCount: number;
 }
@@ -34,6 +35,8 @@ const MAX_FLAGGED = 300;
 const NODE_DEFAULT_LIMIT = 10;
 
 export class EmitterTracker {
+  /** Called for each new WebSocket of ws, also one of a client, before the application knows it. */
+  onWebSocket = (_ws: object): void => {};
   readonly #guard: Guard;
   readonly #classes = new WeakMap<object, TrackedClass>();
   readonly #servers = new WeakList<object, TrackedClass>(LIMITS.server.total, countDown);
@@ -122,6 +125,7 @@ export class EmitterTracker {
       const proto = Object.getPrototypeOf(emitter) as object;
       const tracked = this.#classes.get(proto) ?? this.#addClass(proto);
       const { role } = tracked;
+      if (tracked.isWebSocket) this.onWebSocket(emitter);
       if (role === 'ignored') return;
       const list = role === 'bus' ? this.#buses : this.#servers;
       // The first emitters of a class can be gone.
@@ -135,7 +139,8 @@ export class EmitterTracker {
 
   #addClass(proto: object): TrackedClass {
     const role = this.#guard.run('emitter tracker', () => roleOf(proto), 'ignored');
-    const tracked: TrackedClass = { role, keptCount: 0 };
+    const isWebSocket = hasMethod(proto, 'terminate') && hasMethod(proto, 'ping');
+    const tracked: TrackedClass = { role, isWebSocket, keptCount: 0 };
     this.#classes.set(proto, tracked);
     return tracked;
   }

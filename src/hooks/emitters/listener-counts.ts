@@ -4,12 +4,13 @@ import { isProxy } from 'node:util/types';
 import { descriptionOf } from '../../core/primordials.ts';
 import { publicName } from '../../core/safe-text.ts';
 import type { Guard } from '../../core/guard.ts';
-import type { Blind, Dispose, EmitterReading, Source } from '../../types/index.ts';
+import type { Blind, Dispose, EmitterReading, ListenerChangesReading, Source } from '../../types/index.ts';
 import { classNameOf, findProperty, hasMethod, hasProperty } from '../find-property.ts';
 import { MajorGcMarker } from '../major-gc-marker.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { watchArgumentError } from '../watch-argument-error.ts';
 import type { EmitterTracker } from './emitter-tracker.ts';
+import type { Candidate, ListenerChanges } from './listener-changes.ts';
 
 export interface NamedEmitter {
   readonly name: string;
@@ -37,6 +38,7 @@ export class ListenerCounts {
   readonly #tracker: EmitterTracker;
   readonly #guard: Guard;
   readonly #names: UniqueNames;
+  readonly #changes: ListenerChanges | null;
   readonly #watched = new Map<string, WeakRef<EventEmitter>>();
   #refusedWatches = 0;
   readonly #majorGc = new MajorGcMarker();
@@ -49,10 +51,16 @@ export class ListenerCounts {
   /** Emitters that once had enough listeners. They stay shown when they lose some. */
   readonly #shown = new WeakSet<EventEmitter>();
 
-  constructor(tracker: EmitterTracker, guard: Guard, names: UniqueNames) {
+  constructor(
+    tracker: EmitterTracker,
+    guard: Guard,
+    names: UniqueNames,
+    changes: ListenerChanges | null = null,
+  ) {
     this.#tracker = tracker;
     this.#guard = guard;
     this.#names = names;
+    this.#changes = changes;
   }
 
   watch(name: string, emitter: EventEmitter): Dispose {
@@ -73,9 +81,11 @@ export class ListenerCounts {
     this.#isComplete = true;
     this.#eventsLeft = MAX_EVENTS_PER_READING;
     const rows: EmitterReading[] = [];
+    const candidates: Candidate[] = [];
     for (const counted of this.#all(servers)) {
-      rows.push(...this.#guard.run('emitters', () => rowsOf(counted, this.#count(counted.emitter)), []));
+      rows.push(...this.#guard.run('emitters', () => this.#rowsOf(counted, candidates), []));
     }
+    this.#changes?.follow(candidates);
     for (const row of this.#guard.run('emitters', () => this.#eventTargetRows(), [])) rows.push(row);
     // A cut then drops the smallest rows. A sum is never below one of its events.
     return rows.sort((a, b) => b.listeners - a.listeners).slice(0, MAX_ROWS);
@@ -123,6 +133,15 @@ export class ListenerCounts {
     if (!this.#majorGc.hasRun()) return false;
     for (const [known, ref] of this.#watched) if (ref.deref() === undefined) this.#watched.delete(known);
     return this.#watched.size < MAX_WATCHED;
+  }
+
+  #rowsOf(counted: CountedEmitter, candidates: Candidate[]): EmitterReading[] {
+    const { emitter } = counted;
+    const count = this.#count(emitter);
+    if (count === null) return [];
+    for (const [event, listeners] of shownEvents(count))
+      if (typeof event === 'string') candidates.push({ emitter, event, listeners });
+    return rowsOf(counted, count, (event) => this.#changes?.readingOf(emitter, event) ?? null);
   }
 
   /** Null for an emitter that no reading has reached yet. */
@@ -197,16 +216,18 @@ export class ListenerCounts {
   }
 }
 
-function rowsOf({ name, source }: CountedEmitter, count: ListenerCount | null): EmitterReading[] {
-  if (count === null) return [];
-  const { sum, eventCount, perEvent } = count;
-  const eventRows = perEvent.map(([event, listeners]) => ({
-    emitter: name,
-    event: typeof event === 'symbol' ? symbolText(event) : event,
-    listeners,
-    eventNames: null,
-    source,
-  }));
+function rowsOf(
+  { name, source }: CountedEmitter,
+  { sum, eventCount, perEvent }: ListenerCount,
+  changesOf: (event: string) => ListenerChangesReading | null,
+): EmitterReading[] {
+  const eventRows = perEvent.map(([event, listeners]) => {
+    const isSymbol = typeof event === 'symbol';
+    const changes = isSymbol ? null : changesOf(event);
+    const text = isSymbol ? symbolText(event) : event;
+    const row = { emitter: name, event: text, listeners, eventNames: null, source };
+    return changes === null ? row : { ...row, changes };
+  });
   return [{ emitter: name, event: '*', listeners: sum, eventNames: eventCount, source }, ...eventRows];
 }
 

@@ -25,6 +25,19 @@ afterEach(() => {
 const warn = (fields: object, name = 'MaxListenersExceededWarning'): boolean =>
   process.emit('warning', Object.assign(new Error('leak'), { name }, fields));
 
+test('each WebSocket of ws is reported when it is created, and no other emitter', () => {
+  class WebSocket extends EventEmitter {
+    ping(): void {}
+    terminate(): void {}
+  }
+  const created: object[] = [];
+  tracker.onWebSocket = (ws) => created.push(ws);
+  const sockets = [new WebSocket(), new WebSocket()];
+  expect(new EventEmitter()).toBeDefined();
+  expect(new PassThrough()).toBeDefined();
+  expect(created).toEqual(sockets);
+});
+
 describe('buses', () => {
   test('an emitter is tracked from its construction on', () => {
     class Bus extends EventEmitter {}

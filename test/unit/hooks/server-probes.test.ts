@@ -245,6 +245,45 @@ describe('locateListeners', () => {
   });
 });
 
+const ITERATIONS = 4;
+const iterations = async (): Promise<void> => {
+  for (let iteration = 0; iteration < ITERATIONS; iteration += 1)
+    await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('a reading has the listeners that opened connections add, and none of the closes', async () => {
+  start();
+  const bus = new EventEmitter().setMaxListeners(0);
+  const noop = (): void => undefined;
+  for (let n = 0; n < 8; n += 1) bus.on('news', noop);
+  probes.listeners.watch('bus', bus);
+  const changes = (): object | undefined =>
+    probes.read(0).emitters.find(({ event }) => event === 'news')?.changes;
+  // The first reading finds the count.
+  expect(changes()).toBeUndefined();
+  expect(changes()).toEqual({ opened: 0, added: 0, other: 0, unseen: 0, before: 8 });
+
+  const WebSocketOfServer = class extends FakeWebSocket {
+    terminate(): void {}
+  };
+  const socket = new FakeSocket();
+  expect(new WebSocketOfServer(socket)).toBeDefined();
+  hooks.sockets.add(socket.asSocket);
+  bus.on('news', noop);
+  await iterations();
+  expect(changes()).toMatchObject({ opened: 1, added: 1, other: 0 });
+
+  socket.emit('close');
+  bus.off('news', noop);
+  await iterations();
+  bus.on('news', noop);
+  hooks.emitters.onWebSocket({ _isServer: true });
+  await iterations();
+  const { other, ...rest } = changes() as { other: number };
+  expect(rest).toMatchObject({ opened: 2, added: 1 });
+  expect(other).toBeGreaterThanOrEqual(1);
+});
+
 test('after stop a closed connection is no longer counted, and no listener is left', () => {
   start();
   const { socket, ws } = openWebSocket();

@@ -1,6 +1,7 @@
 import { withPublicNames } from '../../../src/sample/public-names.ts';
 
 const source = 'found' as const;
+const changes = { opened: 9, added: 9, other: 0, unseen: 3, before: 3 };
 const NONE = { registries: [], queues: [], rooms: [], emitters: [] };
 
 test('rows whose public names are equal are summed', () => {
@@ -20,7 +21,7 @@ test('rows whose public names are equal are summed', () => {
     ],
     emitters: [
       { emitter: 'bus', event: '*', listeners: 20, eventNames: 2, source },
-      { emitter: 'bus', event: 'inbox:a@example.com', listeners: 9, eventNames: null, source },
+      { emitter: 'bus', event: 'inbox:a@example.com', listeners: 9, eventNames: null, changes, source },
       { emitter: 'bus', event: 'inbox:b@example.com', listeners: 11, eventNames: null, source },
     ],
   });
@@ -34,6 +35,11 @@ test('rows whose public names are equal are summed', () => {
     { emitter: 'bus', event: '*', listeners: 20, eventNames: 2, source },
     { emitter: 'bus', event: 'inbox:*', listeners: 20, eventNames: null, source },
   ]);
+});
+
+test('the changes of a count stay, unless it is summed with another one', () => {
+  const row = { emitter: 'bus', event: 'news', listeners: 9, eventNames: null, changes, source };
+  expect(withPublicNames({ ...NONE, emitters: [row] }).emitters).toEqual([row]);
 });
 
 test('other fields of the reading stay', () => {
