@@ -2,6 +2,7 @@
  * Composer of the application thread before the process serves. The preload loads this file, the guard and the hooks
  * that must exist before the first connection. Everything else is loaded when a server listens or `start()` is called.
  */
+import { fstatSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
 import type * as ChildPreloadsModule from './core/child-preloads.ts';
@@ -9,6 +10,7 @@ import type * as StartAgentModule from './agent/start-agent.ts';
 import type { RunningAgent } from './agent/start-agent.ts';
 import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
+import type { StderrFile } from './core/stderr.ts';
 import { createGuard, rethrow, type Guard } from './core/guard.ts';
 import { runInRootContext } from './core/root-context.ts';
 import type * as ServerKindModule from './hooks/connections/server-kind.ts';
@@ -22,6 +24,8 @@ export interface PreloadContext {
   readonly preloadHooks: PreloadHooks;
   /** Copied at the preload: the application can empty `process.env` later. Only the variables that the agent may read. */
   env: Readonly<Record<string, string | undefined>>;
+  /** The log goes to this file only: the application can close descriptor 2 and open another file under that number. */
+  readonly stderr: StderrFile;
   /** Logs a fault. Null until the log exists; faults before that are only counted. */
   onFault: ((part: string, error: unknown, switchedOff: boolean) => void) | null;
 }
@@ -33,6 +37,8 @@ interface AgentHandle {
 
 const HANDLE = Symbol.for('wsguard.agent');
 const globals = globalThis as unknown as Record<symbol, AgentHandle | undefined>;
+/** For an application that has closed its global object to new properties. */
+let ownHandle: AgentHandle | undefined;
 
 /** Entry of `--require` and `--import`. The agent starts when the process serves. Never throws. */
 export function preload(): void {
@@ -61,7 +67,7 @@ function makeFlagsInheritable(): void {
 
 /** Starts the agent at once, or returns the one that runs. */
 export function start(options: StartOptions = {}): Agent {
-  return runInRootContext(() => (globals[HANDLE] ?? install(false)).start(options));
+  return runInRootContext(() => (globals[HANDLE] ?? ownHandle ?? install(false)).start(options));
 }
 
 /** Reads WSGUARD_ENABLED before anything is installed. */
@@ -76,6 +82,7 @@ function install(isPreload: boolean): AgentHandle {
     if (running !== null) return running;
     const { startAgent } = require('./agent/start-agent.ts') as typeof StartAgentModule;
     const onStopped = (): void => {
+      ownHandle = undefined;
       if (globals[HANDLE] === handle) delete globals[HANDLE];
     };
     running = startAgent(context, options, onStopped);
@@ -91,7 +98,7 @@ function install(isPreload: boolean): AgentHandle {
       return agent;
     },
   };
-  globals[HANDLE] = handle;
+  if (!Reflect.set(globals, HANDLE, handle)) ownHandle = handle;
   return handle;
 }
 
@@ -121,6 +128,7 @@ function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadC
     clock,
     guard,
     env: copyEnvironment(process.env, isPreload),
+    stderr: fileOfStderr(),
     onFault: null,
     preloadHooks: installPreloadHooks({
       guard,
@@ -136,6 +144,16 @@ function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadC
     }),
   };
   return context;
+}
+
+/** Not `stderrFile()`, because most processes that load the preload never write a line. */
+function fileOfStderr(): StderrFile {
+  try {
+    const { dev, ino } = fstatSync(2);
+    return { dev, ino };
+  } catch {
+    return null;
+  }
 }
 
 /** Loaded with the first server. */

@@ -2,6 +2,7 @@
  * Messages between the application thread and the watcher. Each side holds one `Link`. Without a watcher thread the two
  * links are connected in memory, and nothing else changes.
  */
+import type { StderrFile } from './core/stderr.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from './config/schema.ts';
 import type { MetricState } from './export/metric.ts';
@@ -103,6 +104,7 @@ export interface WatcherSetup {
   /** The reason why no child process may be started; null when it may. The watcher thread obeys it too. */
   readonly noChildReason: string | null;
   readonly startedWallMs: number;
+  readonly stderr: StderrFile;
   /** Memory of the heartbeat counter; null without a watcher thread. */
   readonly heartbeat: SharedArrayBuffer | null;
   /** Why the application thread cannot be forked for a heap snapshot; null when it can. */

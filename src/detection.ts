@@ -148,7 +148,10 @@ class SampleDetection implements Detection {
   checkHeartbeat(silentMs: number, wallMs: number): Alert[] {
     const finding = blockedLoop(silentMs);
     return finding === null
-      ? this.#alerts.close('the event loop runs again', wallMs, ({ kind }) => kind === 'blocked-loop')
+      ? this.#alerts.endEvent('blocked-loop', 'the event loop runs again', {
+          nowMs: this.#history.nowMs,
+          wallMs,
+        })
       : this.#open(finding, wallMs);
   }
 

@@ -70,6 +70,7 @@ export function createWatcherSetup(
     forkUnavailable: forkUnavailableReason(),
     noChildReason: noChildReason(),
     startedWallMs,
+    stderr: preload.stderr,
     heartbeat: noThreadReason === null ? heartbeat.memory : null,
     openAlerts: [...openAlerts.values()],
   };

@@ -4,6 +4,7 @@ import { createLink, type FromApp, type FromWatcher } from '../channel.ts';
 import { loadConfig, problemText } from '../config/load-config.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import { createLog } from '../core/log.ts';
+import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Identity, Log, Stop } from '../types/index.ts';
 import type { Agent } from './api.ts';
 import { createWatcherSetup, withChosenFolder, type AgentContext } from './context.ts';
@@ -44,7 +45,7 @@ export function startAgent(
   const startedWallMs = clock.wallMs();
   const resolved = readSettings(preload, options);
   if (resolved.config.s3Bucket === null) preload.env = withoutAwsVariables(preload.env);
-  const log = createLog({ level: resolved.config.log, clock, thread: 'app' });
+  const log = createLog({ level: resolved.config.log, clock, thread: 'app', stderr: preload.stderr });
   preload.onFault = (part, error, switchedOff) =>
     log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed');
   for (const problem of resolved.problems)
@@ -71,7 +72,11 @@ function run(
   // A late start() finds servers and sockets that were opened before the hooks.
   preload.preloadHooks.sockets.adoptExisting();
   const context = createContext(preload, resolved, info);
-  const incrementHeartbeat = guard.wrap('heartbeat', () => context.heartbeat.increment());
+  const incrementHeartbeat = guard.wrap('heartbeat', () => {
+    // The watcher thread and its child processes open sockets and pipes.
+    occupyStandardDescriptors();
+    context.heartbeat.increment();
+  });
   const stops: Stop[] = [
     clock.every(HEARTBEAT_PERIOD_MS, incrementHeartbeat),
     () => context.samplingLoop?.stop(),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type WatcherSetup, type WatcherThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
+import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
@@ -135,6 +136,7 @@ class ThreadHost implements WatcherHost {
 }
 
 function startWorker(setup: WatcherSetup, outgoing: MessagePort): Worker {
+  occupyStandardDescriptors();
   // With NODE_OPTIONS the Worker would run the application's preloads again, even with an empty execArgv. With
   // NODE_V8_COVERAGE it would add our files to the application's coverage report.
   const { NODE_OPTIONS: _preloads, NODE_V8_COVERAGE: _coverage, ...env } = setup.env;

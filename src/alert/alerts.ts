@@ -10,6 +10,7 @@ import {
 } from '../kinds/index.ts';
 import type { Alert, Because, Finding } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { HourlyQuota } from './hourly-quota.ts';
 import { findingKey, OpenAlert, worseOf, type AlertContext, type Instant } from './open-alert.ts';
 
 const MINUTE_MS = 60_000;
@@ -24,6 +25,8 @@ const CLOSE_RESTORED_MS = 120 * MINUTE_MS;
 const SAME_CAUSE_MS = 30 * MINUTE_MS;
 /** An update is worth a line when the number has doubled. */
 const UPDATE_FACTOR = 2;
+/** An event that happens more often, such as a blocked event loop, has one alert that stays open in between. */
+const MAX_OPENINGS_PER_HOUR = 3;
 /** Memory bound; an alert per registry of a large application stays below it. */
 const MAX_OPEN = 50;
 
@@ -43,6 +46,8 @@ export class Alerts {
   /** Scaled time since which each finding holds, by its key. */
   #foundSinceMs = new Map<string, number>();
   #unconfirmed = false;
+  /** Alerts that `raise` has opened. */
+  readonly #openings = new Map<Kind, HourlyQuota>();
 
   constructor(context: AlertContext) {
     this.#context = context;
@@ -67,6 +72,7 @@ export class Alerts {
       ...confirmed
         .filter(({ family }) => family === 'condition')
         .flatMap((finding) => this.#addCondition(finding, evaluation)),
+      ...this.#reportJoined(evaluation),
       ...this.#closeEnded(evaluation),
     ];
     this.#unconfirmed = evaluation.findings.some((finding) => !this.#hasAlert(finding));
@@ -76,9 +82,22 @@ export class Alerts {
   /** Opens or confirms an alert at once, for a finding that is an event. */
   raise(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
     const existing = this.#find(finding);
-    return existing === null
-      ? this.#start(finding, instant, also)
-      : this.#refresh(existing, finding, instant);
+    if (existing !== null) return this.#refresh(existing, finding, instant);
+    this.#openingsOf(finding.kind).note(instant.nowMs);
+    return this.#start(finding, instant, also);
+  }
+
+  /** Closes the alert of an event that is over, unless the event happens again and again. */
+  endEvent(kind: Kind, because: string, { nowMs, wallMs }: Pick<Instant, 'nowMs' | 'wallMs'>): Alert[] {
+    return this.#openingsOf(kind).hasRoom(nowMs)
+      ? this.close(because, wallMs, (alert) => alert.kind === kind)
+      : [];
+  }
+
+  #openingsOf(kind: Kind): HourlyQuota {
+    const quota = this.#openings.get(kind) ?? new HourlyQuota(MAX_OPENINGS_PER_HOUR);
+    this.#openings.set(kind, quota);
+    return quota;
   }
 
   /** Changes fields of an open alert, for example its root cause. */
@@ -169,23 +188,30 @@ export class Alerts {
     return [open.alert];
   }
 
-  /** Writes a line when the severity rose, the number doubled, or an alert of an earlier process shows again. */
+  /** Writes a line when the severity rose, the number doubled, or an alert of an earlier process shows again. A number waits. */
   #refresh(open: OpenAlert, finding: Finding, instant: Instant): Alert[] {
     const severity = worseOf(open.alert.severity, finding.severity);
     const value = finding.evidence[0]?.value ?? 0;
     const isWorthALine =
       open.isRestored ||
       severity !== open.alert.severity ||
-      (value >= UPDATE_FACTOR * open.reportedValue && open.reportedValue > 0);
+      (value >= UPDATE_FACTOR * open.reportedValue && open.reportedValue > 0 && open.mayWrite(instant.nowMs));
     open.confirm(finding, instant);
     return isWorthALine ? [open.transition('updated', instant, { severity })] : [];
   }
 
+  /** The findings that have joined get one line together, at the end of the evaluation. */
   #join(host: OpenAlert, finding: Finding, evaluation: Evaluation): Alert[] {
-    const isNew = host.join(finding, evaluation.nowMs);
+    host.join(finding, evaluation.nowMs);
     const severity =
       finding.family === 'condition' ? worseOf(host.alert.severity, finding.severity) : host.alert.severity;
-    return isNew ? [host.transition('updated', evaluation, { severity })] : [];
+    return severity === host.alert.severity ? [] : [host.transition('updated', evaluation, { severity })];
+  }
+
+  #reportJoined(evaluation: Evaluation): Alert[] {
+    return this.#open
+      .filter((open) => open.mustReport(evaluation.nowMs))
+      .map((open) => open.transition('updated', evaluation, {}));
   }
 
   #raiseSeverity(evaluation: Evaluation): Alert[] {

@@ -3,6 +3,7 @@
 import { adviceText, capturesEvidence, KINDS } from '../kinds/index.ts';
 import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
+import { HourlyQuota } from './hourly-quota.ts';
 
 export interface AlertContext {
   readonly identity: Identity;
@@ -25,6 +26,17 @@ interface AlsoRow extends Because {
   readonly subject: string | null;
 }
 
+/**
+ * Lines of one alert within an hour of scaled time: one in ten minutes is as much as a person on call reads. A higher
+ * severity, a more specific kind, a condition and the results of the investigation are told at once all the same: an alert
+ * has few of them.
+ */
+const MAX_LINES_PER_HOUR = 6;
+/** Findings that an alert remembers: a server with hundreds of collections has as many. */
+const MAX_JOINED = 200;
+/** A line has the first ones and the number of the others. */
+const MAX_ALSO = 20;
+
 type Source = Pick<Finding, 'kind' | 'subject'>;
 
 /** Identifies a finding from evaluation to evaluation. */
@@ -36,8 +48,11 @@ export class OpenAlert {
   #isRestored: boolean;
   #lastFoundMs: number;
   readonly #also: AlsoRow[];
-  /** Value of the first evidence in the latest transition. */
+  /** The largest value of the first evidence in a line with the present kind. */
   #reportedValue: number;
+  readonly #lines = new HourlyQuota(MAX_LINES_PER_HOUR);
+  /** A finding has joined that no line has: a `leak` can wait. */
+  #unreported: Finding['family'] | null = null;
 
   private constructor(alert: Alert, isRestored: boolean, nowMs: number) {
     this.#alert = alert;
@@ -46,6 +61,7 @@ export class OpenAlert {
     this.#lastFoundMs = nowMs;
     this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null }));
     this.#reportedValue = firstValue(alert);
+    this.#lines.note(nowMs);
   }
 
   static open(
@@ -81,6 +97,16 @@ export class OpenAlert {
     return this.#reportedValue;
   }
 
+  /** Whether a line that can wait may be written now. */
+  mayWrite(nowMs: number): boolean {
+    return this.#lines.hasRoom(nowMs);
+  }
+
+  /** Whether a finding has joined whose line is due. */
+  mustReport(nowMs: number): boolean {
+    return this.#unreported === 'condition' || (this.#unreported === 'leak' && this.mayWrite(nowMs));
+  }
+
   isAbout(finding: Source): boolean {
     const { kind, subject } = this.#alert;
     return !this.#isRestored && kind === finding.kind && subject === finding.subject;
@@ -107,14 +133,16 @@ export class OpenAlert {
     this.#lastFoundMs = nowMs;
   }
 
-  /** Adds a finding to `also`. Returns true for a new row. */
-  join(finding: Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>, nowMs: number): boolean {
+  /** Adds a finding to `also`. */
+  join(finding: Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>, nowMs: number): void {
     if (finding.family === 'leak') this.#lastFoundMs = nowMs;
     const index = this.#rowOf(finding);
     const row = { kind: finding.kind, subject: finding.subject, because: finding.title };
-    if (index < 0) this.#also.push(row);
-    else this.#also[index] = row;
-    return index < 0;
+    if (index >= 0) this.#also[index] = row;
+    else if (this.#also.length < MAX_JOINED) {
+      this.#also.push(row);
+      if (this.#unreported !== 'condition') this.#unreported = finding.family;
+    }
   }
 
   /** The alert takes a more specific kind. The earlier kind moves into `also`; `id` and `fingerprint` stay. */
@@ -145,13 +173,18 @@ export class OpenAlert {
       ...adviceOn(rest),
       ...(isUnknown ? { culpritBecause } : {}),
       event,
-      also: this.#also.map(({ kind, because }) => ({ kind, because })),
+      also: this.#also.slice(0, MAX_ALSO).map(({ kind, because }) => ({ kind, because })),
+      ...(this.#also.length > MAX_ALSO ? { alsoMore: this.#also.length - MAX_ALSO } : {}),
       n: this.#alert.n + 1,
       at: new Date(instant.wallMs).toISOString(),
       ...(instant.uptimeMs === undefined ? {} : { uptimeMs: instant.uptimeMs }),
       ...(instant.timeToLimit === undefined ? {} : { timeToLimit: instant.timeToLimit }),
     };
-    this.#reportedValue = firstValue(this.#alert);
+    // A figure that falls and rises again is no news.
+    const value = firstValue(this.#alert);
+    this.#reportedValue = change.kind === undefined ? Math.max(this.#reportedValue, value) : value;
+    this.#unreported = null;
+    if (instant.nowMs !== undefined) this.#lines.note(instant.nowMs);
     return this.#alert;
   }
 

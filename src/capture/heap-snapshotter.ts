@@ -7,6 +7,7 @@ import { openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
+import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder } from '../core/folders.ts';
 import { failureFrom } from '../core/outcome.ts';
@@ -139,6 +140,7 @@ interface InputOptions {
 
 /** Inputs to the capture decision, of this thread and of the disk of `dir`. Takes about 30 us. */
 function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions): CaptureReadings {
+  occupyStandardDescriptors();
   const { rss, heapTotal, external } = process.memoryUsage();
   const { active, idle } = performance.eventLoopUtilization();
   return {

@@ -6,13 +6,15 @@
 import { hostname } from 'node:os';
 import type { Clock, Log, LogFields, LogLevel } from '../types/index.ts';
 import { escapeControls } from './safe-text.ts';
-import { createStderrWriter } from './stderr.ts';
+import { createStderrWriter, type StderrFile } from './stderr.ts';
 
 export interface LogOptions {
   readonly level: LogLevel | 'silent';
   readonly clock: Clock;
   /** `watcher` loads pino; `app` loads no package. */
   readonly thread: 'app' | 'watcher';
+  /** The file that stderr was when the process started. */
+  readonly stderr?: StderrFile;
   /** Receives one line with its line break. The default writes to stderr. */
   readonly write?: (line: string) => void;
 }
@@ -28,7 +30,7 @@ type Emit = (level: LogLevel, fields: LogFields, message: string) => void;
 export function createLog(options: LogOptions): Log {
   const { level } = options;
   if (level === 'silent') return logOf(() => undefined);
-  const writeLine = options.write ?? createStderrWriter();
+  const writeLine = options.write ?? createStderrWriter(options.stderr);
   // JSON does not escape the control characters C1.
   const write = (line: string): void => writeLine(escapeControls(line));
   const emit =

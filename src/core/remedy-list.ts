@@ -29,11 +29,15 @@ export interface RemedyList {
 const LIST = Symbol.for('wsguard.remedies');
 const globals = globalThis as unknown as Record<symbol, RemedyList | undefined>;
 
+/** For an application that has closed its global object to new properties. */
+const ownList: RemedyList = {
+  parts: new Map(),
+  actions: new Map(),
+  fanoutLag: new DurationHistogram(),
+  agent: null,
+};
+
 export function remedyList(): RemedyList {
-  return (globals[LIST] ??= {
-    parts: new Map(),
-    actions: new Map(),
-    fanoutLag: new DurationHistogram(),
-    agent: null,
-  });
+  if (globals[LIST] === undefined) Reflect.set(globals, LIST, ownList);
+  return globals[LIST] ?? ownList;
 }

@@ -12,8 +12,26 @@ const STDERR_INFO = '/proc/self/fdinfo/2';
 /** Windows has no O_NONBLOCK and O_NOCTTY; both are used on Linux only. */
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
 
-/** The returned function writes one line, with its line break. A line for which there is no room is dropped and counted. */
-export function createStderrWriter(write: (bytes: Buffer) => number = writeNow): (line: string) => void {
+/** Device and inode of the file behind descriptor 2; null when it is closed. */
+export type StderrFile = { readonly dev: number; readonly ino: number } | null;
+
+export function stderrFile(): StderrFile {
+  try {
+    const { dev, ino } = fstatSync(STDERR);
+    return { dev, ino };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The returned function writes one line, with its line break. A line for which there is no room is dropped and counted. So is
+ * each line after the application has closed descriptor 2: the next file or connection that it opens gets that number.
+ */
+export function createStderrWriter(
+  file: StderrFile = stderrFile(),
+  write: (bytes: Buffer) => number = (bytes) => writeNow(bytes, file),
+): (line: string) => void {
   let dropped = 0;
   let isTorn = false;
   return (line) => {
@@ -39,8 +57,9 @@ const droppedNote = (dropped: number): string =>
   `{"level":40,"name":"wsguard","dropped":${dropped},"msg":"log lines were dropped because stderr was full"}\n`;
 
 /** Returns the number of bytes that were written; throws where none could be. */
-function writeNow(bytes: Buffer): number {
+function writeNow(bytes: Buffer, file: StderrFile): number {
   const stat = fstatSync(STDERR);
+  if (stat.dev !== file?.dev || stat.ino !== file.ino) throw new Error('descriptor 2 is another file now');
   // A regular file never makes a write wait. Opened anew it would get a position of its own, and overwrite lines.
   if (stat.isFile() || process.platform === 'win32') return writeSync(STDERR, bytes);
   const descriptor = openAnew(stat);

@@ -31,7 +31,7 @@ export const alertText = ({ headline, alert }: Report): string =>
     headline.join('\n'),
     section('Evidence', alert.evidence.map(evidenceLine)),
     section('Ruled out', reasonLines(alert.against)),
-    section('Also detected', reasonLines(alert.also)),
+    section('Also detected', alsoLines(alert)),
   ]);
 
 const join = (parts: readonly string[]): string =>
@@ -56,6 +56,11 @@ function evidenceLine(evidence: Alert['evidence'][number]): string {
 
 const reasonLines = (reasons: Alert['against']): string[] =>
   reasons.map(({ kind, because }) => `${kind}: ${because}`);
+
+const alsoLines = ({ also, alsoMore = 0 }: Alert): string[] => [
+  ...reasonLines(also),
+  ...(alsoMore === 0 ? [] : [`and ${alsoMore} more`]),
+];
 
 /** One empty line between blocks at most. */
 function analysisLines({ analysis }: Report): string[] {

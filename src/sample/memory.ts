@@ -1,6 +1,7 @@
 /** Reads the memory of this process. */
 import { getHeapSpaceStatistics, getHeapStatistics, type HeapInfo } from 'node:v8';
 import { memoryUsage } from '../core/primordials.ts';
+import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { MemoryReading } from '../types/index.ts';
 
 /** Objects in the young spaces come and go with the load; objects that stay are in the other spaces. */
@@ -28,17 +29,21 @@ export function readMemory(readUsage: () => NodeJS.MemoryUsage = memoryUsage): M
   };
 }
 
-/** libuv opens a file of /proc for the RSS. Without a free descriptor (EMFILE) only the numbers of V8 are available. */
+/**
+ * libuv opens a file of /proc for the RSS. Only the numbers of V8 are available without a free descriptor (EMFILE), and where
+ * that file would get one of the numbers 0 to 2.
+ */
 function usageOf(heap: HeapInfo, readUsage: () => NodeJS.MemoryUsage): NodeJS.MemoryUsage {
   try {
-    return readUsage();
+    if (occupyStandardDescriptors()) return readUsage();
   } catch {
-    return {
-      heapUsed: heap.used_heap_size,
-      heapTotal: heap.total_heap_size,
-      external: heap.external_memory,
-      rss: Number.NaN,
-      arrayBuffers: Number.NaN,
-    };
+    // EMFILE.
   }
+  return {
+    heapUsed: heap.used_heap_size,
+    heapTotal: heap.total_heap_size,
+    external: heap.external_memory,
+    rss: Number.NaN,
+    arrayBuffers: Number.NaN,
+  };
 }

@@ -57,6 +57,8 @@ export interface Alert extends Identity {
   readonly evidence: readonly Evidence[];
   readonly against: readonly Because[];
   readonly also: readonly Because[];
+  /** Findings that are not in `also`, which has the first 20. */
+  readonly alsoMore?: number;
   readonly culprit: Culprit | null;
   /** Why `culprit` is null. */
   readonly culpritBecause?: string;

@@ -13,7 +13,7 @@ export interface WatcherContext {
 
 export function createWatcherContext(setup: WatcherSetup, clock: Clock): WatcherContext {
   const thread = setup.noThreadReason === null ? 'watcher' : 'app';
-  const log = createLog({ level: setup.config.log, clock, thread });
+  const log = createLog({ level: setup.config.log, clock, thread, stderr: setup.stderr });
   const guard = createGuard(({ part, error, switchedOff }) =>
     log.error({ code: 'WSGUARD_FAULT', part, error, switchedOff }, 'a part of the agent failed'),
   );

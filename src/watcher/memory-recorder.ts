@@ -3,6 +3,7 @@
  * between two samples. Runs in the watcher thread, which goes on while the application thread is blocked.
  */
 import { CgroupMemory } from '../core/cgroup.ts';
+import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, MemoryPoint, Stop } from '../types/index.ts';
 
@@ -22,7 +23,7 @@ export function startMemoryRecorder(deps: MemoryRecorderDeps): Stop {
   const note = (): void => {
     const heap = readHeap();
     // Before the first heartbeat. A later point would look like growth from nothing.
-    if (heap.heapUsedBytes === 0) return;
+    if (heap.heapUsedBytes === 0 || !occupyStandardDescriptors()) return;
     write({
       wallMs: clock.wallMs(),
       rssBytes: process.memoryUsage.rss(),

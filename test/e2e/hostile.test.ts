@@ -68,6 +68,64 @@ test.each([
   expect(child.process.exitCode).toBeNull();
 });
 
+/** Closes a descriptor, and prints when a sample has been taken after it. */
+const closing = (descriptor: string, then: string): string => `
+  const fs = require('node:fs');
+  fs.closeSync(${descriptor});
+  ${then}
+  server.on('listening', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const agent = globalThis[Symbol.for('wsguard.agent')].start();
+    for (let n = 0; n < 3; n += 1) await agent.status();
+    console.log('result ' + JSON.stringify(result()));
+  });`;
+
+test('no line of the log reaches a file that the application opens under the number of stderr', async () => {
+  const child = startChild({
+    files: {
+      'main.js': `${SERVER} ${closing('2', "const file = fs.openSync('data.txt', 'w'); const result = () => [file, fs.readFileSync('data.txt', 'utf8')];")}`,
+    },
+    nodeArgs: ['--require', AGENT],
+    // A warning before the first sample.
+    env: { WSGUARD_INTERVAL_MS: 'often' },
+  });
+  const [, result] = await child.stdoutMatch(/result (.*)/);
+  expect(JSON.parse(result ?? '')).toEqual([2, '']);
+});
+
+// libuv ends the process when it closes descriptor 0 to 2, which a file of /proc gets that it opens to read the memory.
+test.each(['0', '2'])('an application that closes descriptor %s lives', async (descriptor) => {
+  const child = startChild({
+    files: {
+      'main.js': `${SERVER} ${closing(
+        descriptor,
+        `const result = () => { try { fs.writeSync(${descriptor}, 'x'); return 'written'; } catch ({ code }) { return code; } };`,
+      )}`,
+    },
+    nodeArgs: ['--require', AGENT],
+    // The black box reads the memory four times a second in the watcher thread.
+    env: { WSGUARD_DIR: './own', WSGUARD_INTERVAL_MS: '1000' },
+  });
+  const [, result] = await child.stdoutMatch(/result (.*)/);
+  // The application gets the same error without the agent.
+  expect(result).toBe('"EBADF"');
+  const [, port] = await child.stdoutMatch(/listening (\d+)/);
+  expect(await answerOf(port)).toBe('ok');
+  expect(child.process.exitCode).toBeNull();
+});
+
+test('start() works where the application has closed its global object to new properties', async () => {
+  const main = `${SERVER} Object.preventExtensions(globalThis);
+    const { start } = require(${JSON.stringify(AGENT)});
+    const agent = start();
+    console.log('same ' + (agent === start()));
+    agent.status().then(({ connections }) => console.log('status ' + typeof connections.active));`;
+  const child = startChild({ files: { 'main.js': main } });
+  await child.stdoutMatch(/same true/);
+  await child.stdoutMatch(/status number/);
+  expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
+});
+
 /** Loads a module of the test's own copy of ws. */
 const WS = JSON.stringify(join(ROOT, 'node_modules', 'ws'));
 /** Prints the one line that the test compares. */

@@ -49,6 +49,7 @@ export function createTestContext(
       env: {},
       isDirSet: false,
       noFilesReason: null,
+      stderr: null,
       noChildReason: null,
       startedWallMs: clock.wallMs(),
       heartbeat: null,

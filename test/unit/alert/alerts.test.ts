@@ -1,6 +1,6 @@
 import { Alerts } from '../../../src/alert/alerts.ts';
 import { fingerprintOf, isMuted } from '../../../src/alert/fingerprint.ts';
-import type { Finding } from '../../../src/types/index.ts';
+import type { Alert, Finding } from '../../../src/types/index.ts';
 import { IDENTITY, run, createTestDetection, type Shape } from '../../support/run.ts';
 
 const zombies = (minute: number): Shape => ({ connections: 500 + 8 * minute, unanswering: 8 * minute });
@@ -25,30 +25,121 @@ test('no flapping: a leak that pauses for less than a window stays one alert', (
   expect(transitions.filter(({ event }) => event === 'closed')).toHaveLength(0);
 });
 
+/** Alerts without detectors: each minute has the findings that a test gives it. */
+const createAlerts = (): Alerts => {
+  let ids = 0;
+  return new Alerts({ identity: IDENTITY, timeScale: 1, mute: [], newId: () => `a${(ids += 1)}` });
+};
+const at = (minute: number) => ({
+  nowMs: minute * 60_000,
+  wallMs: minute * 60_000,
+  uptimeMs: minute * 60_000,
+  timeToLimit: null,
+  timeToLimitScaledMs: null,
+});
+const growing = (subject: string, value: number, more: Partial<Finding> = {}): Finding => ({
+  kind: 'registry-growth',
+  family: 'leak',
+  severity: 'warning',
+  subject,
+  title: `${value} entries`,
+  evidence: [{ name: 'wsguard_registry_entries', value, unit: 'entries' }],
+  against: [],
+  ...more,
+});
+const registries = (count: number): Finding[] =>
+  Array.from({ length: count }, (_, n) => growing(`registry ${n}`, 100));
+
 test('an alert whose leak a census shows under another name stays open', () => {
-  const alerts = new Alerts({ identity: IDENTITY, timeScale: 1, mute: [], newId: () => 'a' });
-  const finding: Finding = {
-    kind: 'registry-growth',
-    family: 'leak',
-    severity: 'warning',
-    subject: 'hub.sessions',
-    title: '400 entries',
-    evidence: [],
-    against: [],
-  };
-  const at = (minute: number) => ({
-    nowMs: minute * 60_000,
-    wallMs: minute * 60_000,
-    uptimeMs: minute * 60_000,
-    timeToLimit: null,
-    timeToLimitScaledMs: null,
-  });
-  alerts.raise(finding, at(0));
+  const alerts = createAlerts();
+  alerts.raise(growing('hub.sessions', 400), at(0));
   const eventsAt = (minute: number, confirmed: ReadonlySet<string>): string[] =>
     alerts.update({ ...at(minute), findings: [], confirmed }).map(({ event }) => event);
-  expect(eventsAt(20, new Set(['a']))).toEqual([]);
+  expect(eventsAt(20, new Set(['a1']))).toEqual([]);
   expect(eventsAt(40, new Set())).toEqual([]);
   expect(eventsAt(50, new Set(['b']))).toEqual(['closed']);
+});
+
+test('a finding that joins each minute and a number that doubles each minute are six lines an hour', () => {
+  const alerts = createAlerts();
+  const minutes: number[] = [];
+  let last: Alert | undefined;
+  for (let minute = 0; minute <= 180; minute += 1) {
+    const first = growing('clients', 2 ** minute, { kind: 'heap-growth' });
+    // The kind has an alert of its own only where no leak is open.
+    const others = registries(minute).map((finding) => ({ ...finding, kind: 'divergence' }) as const);
+    for (const alert of alerts.update({ ...at(minute), findings: [first, ...others] })) {
+      minutes.push(minute);
+      last = alert;
+    }
+  }
+  expect(alerts.open()).toHaveLength(1);
+  for (const minute of minutes)
+    expect(minutes.filter((each) => each > minute - 60 && each <= minute).length).toBeLessThanOrEqual(6);
+  // The next line has everything that waited.
+  expect(minutes.length).toBeGreaterThan(12);
+  expect(last?.title).toBe(`${2 ** minutes.at(-1)!} entries`);
+  expect(last?.alsoMore).toBeGreaterThan(50);
+});
+
+test('`also` has 20 findings, and `alsoMore` counts the others', () => {
+  const alerts = createAlerts();
+  const findings = [growing('clients', 10), ...registries(30)];
+  alerts.update({ ...at(0), findings });
+  alerts.update({ ...at(1), findings });
+  expect(alerts.open()).toMatchObject([{ subject: 'clients', alsoMore: 10 }]);
+  expect(alerts.open()[0]?.also).toHaveLength(20);
+});
+
+test('a higher severity, a more specific kind and a condition do not wait for the next hour', () => {
+  const alerts = createAlerts();
+  const first = growing('clients', 1, { kind: 'heap-growth' });
+  const update = (minute: number, findings: readonly Finding[]) =>
+    alerts.update({ ...at(minute), findings: [first, ...findings] });
+  for (let minute = 0; minute < 20; minute += 1)
+    update(minute, registries(0).concat(growing('clients', 2 ** minute, { kind: 'heap-growth' })));
+  const waiting = growing('clients', 2 ** 40, { kind: 'heap-growth' });
+  expect(update(20, [waiting])).toEqual([]);
+  const exhaustion = growing('heap', 1, { kind: 'exhaustion', family: 'condition' });
+  update(21, [waiting, exhaustion]);
+  expect(update(22, [waiting, exhaustion])).toMatchObject([
+    { event: 'updated', also: [{ kind: 'exhaustion' }] },
+  ]);
+  expect(update(23, [waiting, exhaustion, { ...waiting, severity: 'critical' }])).toMatchObject([
+    { event: 'updated', severity: 'critical' },
+  ]);
+});
+
+test('a number that falls and comes back is no news', () => {
+  const alerts = createAlerts();
+  const eventsAt = (minute: number, value: number): string[] =>
+    alerts.update({ ...at(minute), findings: [growing('clients', value)] }).map(({ event }) => event);
+  eventsAt(0, 100);
+  expect(eventsAt(1, 100)).toEqual(['opened']);
+  expect(eventsAt(2, 200)).toEqual(['updated']);
+  eventsAt(3, 10);
+  // Another line, with the small number.
+  alerts.amend('a1', { culpritBecause: 'x' }, 0);
+  expect(eventsAt(4, 200)).toEqual([]);
+  expect(eventsAt(5, 400)).toEqual(['updated']);
+});
+
+test('an event that happens again and again keeps its alert open', () => {
+  const alerts = createAlerts();
+  const blocked = growing('', 6_000, { kind: 'blocked-loop', family: 'condition' });
+  const events: string[] = [];
+  for (let minute = 0; minute < 30; minute += 1) {
+    const transitions = [
+      ...alerts.raise(blocked, at(minute)),
+      ...alerts.endEvent('blocked-loop', 'the event loop runs again', at(minute)),
+      ...alerts.update({ ...at(minute), findings: [] }),
+    ];
+    events.push(...transitions.map(({ event }) => event));
+  }
+  expect(events).toEqual(['opened', 'closed', 'opened', 'closed', 'opened']);
+  expect(alerts.update({ ...at(40), findings: [] })).toMatchObject([
+    { event: 'closed', because: 'the condition has not held for 10 min' },
+  ]);
 });
 
 test('the fingerprint depends on service, family and subject only', () => {

@@ -1,10 +1,11 @@
-import { createStderrWriter } from '../../../src/core/stderr.ts';
+import fs from 'node:fs';
+import { createStderrWriter, stderrFile } from '../../../src/core/stderr.ts';
 
 /** A pipe with room for `room` bytes; null: the write fails. */
 function open() {
   let room: number | null = Infinity;
   let text = '';
-  const write = createStderrWriter((bytes) => {
+  const write = createStderrWriter(null, (bytes) => {
     if (room === null) throw Object.assign(new Error('full'), { code: 'EAGAIN' });
     const written = Math.min(room, bytes.length);
     text += bytes.toString('utf8', 0, written);
@@ -12,6 +13,17 @@ function open() {
   });
   return { write, text: () => text, setRoom: (bytes: number | null) => void (room = bytes) };
 }
+
+test('nothing is written when descriptor 2 is not the file that it was', () => {
+  const written: number[] = [];
+  jest.spyOn(fs, 'writeSync').mockImplementation((descriptor) => written.push(descriptor));
+  createStderrWriter({ dev: -1, ino: -1 })('{"a":1}\n');
+  createStderrWriter(null)('{"a":1}\n');
+  expect(written).toEqual([]);
+  createStderrWriter(stderrFile())('{"a":1}\n');
+  expect(written).toHaveLength(1);
+  jest.restoreAllMocks();
+});
 
 test('drops and counts lines while there is no room', () => {
   const stderr = open();

@@ -55,6 +55,7 @@ const ALERT: Record<keyof Alert, true> = {
   also: true,
   culprit: true,
   culpritBecause: true,
+  alsoMore: true,
   because: true,
   timeToLimit: true,
   advice: true,
