@@ -175,6 +175,33 @@ export class ServerHeap {
     return this;
   }
 
+  /** Node's lists of timers by their duration. The timers of a list are a ring. */
+  timerLists(durationMs: number, count: number): number {
+    const list = this.object('timers', 'TimersList');
+    const timers = Array.from({ length: count }, (_, index) => this.object(`timer ${index}`, 'Timeout'));
+    const ring = [list, ...timers];
+    for (const [index, each] of ring.entries())
+      this.#builder
+        .edge(each, 'property', '_idleNext', ring[(index + 1) % ring.length]!)
+        .edge(each, 'property', '_idlePrev', ring.at(index - 1)!);
+    const lists = this.object('lists', 'Object');
+    this.#builder.edge(lists, 'element', durationMs, list);
+    return lists;
+  }
+
+  /** The constructor of the object's class is on the first line of the file. */
+  constructedIn(node: number, file: string): number {
+    this.closure(`class of ${file}`, { name: 'constructor', file, line: 1 });
+    this.#builder.locate(node, this.#scriptId(file), 0, 0);
+    return node;
+  }
+
+  /** The engine retains the node. */
+  root(node: number): this {
+    this.#builder.edge(this.#root, 'element', 4, node);
+    return this;
+  }
+
   get nullValue(): number {
     return this.#nullValue;
   }

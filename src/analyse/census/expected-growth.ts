@@ -1,7 +1,7 @@
 /** Reasons why a container may grow to a limit of its own, read from its class, its path and the source. */
 import type { CensusType, ContainerRow } from '../../types/index.ts';
 import type { Graph } from '../graph/graph.ts';
-import { className, edgeText } from '../graph/heap.ts';
+import { edgeText } from '../graph/heap.ts';
 import type { Step } from '../graph/retaining-path.ts';
 import { findEvictionLine } from '../locate/add-line.ts';
 import { findLimitLine } from '../locate/find-limit.ts';
@@ -9,7 +9,7 @@ import type { Owner } from '../locate/locate.ts';
 import type { Sources } from '../locate/sources.ts';
 import { child } from '../locate/syntax-tree.ts';
 import type { SyntaxNode, SyntaxTree } from '../locate/syntax-tree.ts';
-import { knownLimitOf } from '../verdict/suppression.ts';
+import { limitOnPath } from '../verdict/known-limit.ts';
 
 const MODULE_LOADER =
   /(moduleLoadList|\._cache|_pathCache|Module\.children|statCache|packageJsonCache|require\.cache|loadCache|resolveCache)\b/;
@@ -42,10 +42,12 @@ export function expectedGrowth({
 }: ContainerContext): string | null {
   if (type === 'Weak') return 'its entries live as long as their keys';
   if (isOfModuleLoader(path.join(''))) return "Node's module loader keeps one entry for each module";
-  for (const { node, edge } of steps.slice(-3)) {
-    const limit = knownLimitOf(className(graph.heap, node)) ?? FIELD_LIMITS.get(edgeText(graph.heap, edge));
+  for (const { edge } of steps.slice(-3)) {
+    const limit = FIELD_LIMITS.get(edgeText(graph.heap, edge));
     if (limit !== undefined) return limit;
   }
+  const limit = limitOnPath(graph, sources, steps);
+  if (limit !== null) return limit;
   const name = owner?.names[0]?.name;
   if (owner === null || name === undefined) return null;
   const { file } = owner.position;
@@ -79,13 +81,18 @@ function isRemoval(occurrence: SyntaxNode): boolean {
     const property = child(parent, 'property');
     if (parent.type === 'MemberExpression' && property !== node && parent['computed'] !== true) {
       const method = nameOf(property);
-      if (REMOVE_METHODS.test(method) || method === 'length') return true;
+      if (REMOVE_METHODS.test(method) || (method === 'length' && isAssigned(parent))) return true;
     }
     if (!['MemberExpression', 'CallExpression', 'ChainExpression'].includes(parent.type)) return false;
     node = parent;
   }
   return false;
 }
+
+/** `clients.length = 0` or `clients.length -= 1`; a length that is read removes nothing. */
+const isAssigned = (target: SyntaxNode): boolean =>
+  (target.parent?.type === 'AssignmentExpression' && target.parent['left'] === target) ||
+  target.parent?.type === 'UpdateExpression';
 
 /** `clients = …` outside of the code that creates the object or the module; `clients[id] = …` adds an entry. */
 function isReset(assignment: SyntaxNode, target: SyntaxNode, occurrence: SyntaxNode): boolean {

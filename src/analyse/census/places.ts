@@ -96,7 +96,16 @@ export class Places {
         return this.#userPlace(position.file, className(heap, node));
     }
     if (incoming.start[node] === incoming.start[node + 1]) return null;
-    return this.#variable(node);
+    const place = this.#variable(node);
+    return place?.owner === 'agent' && this.#isForeignFunction(node) ? NODE_PLACE : place;
+  }
+
+  /** The agent keeps functions of Node in variables. All timers of the process can be reached through `setTimeout`. */
+  #isForeignFunction(node: number): boolean {
+    const { heap, scripts } = this.#graph;
+    if (heap.nodeType[node] !== NODE.closure) return false;
+    const position = scripts.position(node);
+    return position === null || !scripts.isAgentFile(position.file);
   }
 
   /** One place for all objects of a class: a heap has many of them. */

@@ -94,14 +94,17 @@ export function takeContainerCensus(
   };
 }
 
+/** A variable of the agent may be on the shortest path to a list that has timers of the application. */
+const TIMERS: Place = { key: 'timers', owner: 'node' };
+
 function countByPlace({ graph, chains, candidates, reachedBytes }: CensusGraph): Map<string, PlaceCount> {
   const { heap } = graph;
   const places = new Places(graph);
   const counts = new PlaceCounts(reachedBytes);
   countContainers(heap, candidates, (each) => {
-    const durationMs = each.type === 'Timers' ? (timerDurationMs(graph, each.node) ?? 0) : null;
-    const place = places.of(each.node);
-    counts.add(place, durationMs === null ? each.type : `timers of ${durationMs} ms`, each);
+    if (each.type === 'Timers')
+      counts.add(TIMERS, `timers of ${timerDurationMs(graph, each.node) ?? 0} ms`, each);
+    else counts.add(places.of(each.node), each.type, each);
   });
   for (const chain of chains) {
     const type = isPromiseChain(heap, chain) ? 'Promises' : 'List';

@@ -18,7 +18,7 @@ import { findExampleEntry } from './example-entry.ts';
 import type { ExampleEntry, PathStep } from './example-entry.ts';
 import { objectState, unknown } from './object-state.ts';
 import type { ObjectState, StateContext } from './object-state.ts';
-import { knownLimitOf } from './suppression.ts';
+import { knownLimitOf } from './known-limit.ts';
 
 /** A few entries of the first snapshot may all remain by chance. */
 const MIN_KEPT_ENTRIES = 10;

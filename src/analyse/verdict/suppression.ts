@@ -6,13 +6,14 @@ import { findGrowth, gainedEntries, subtractReplaced } from '../compare/growth.t
 import { timerDurationMs } from '../compare/groups.ts';
 import type { GrowthGroup } from '../compare/groups.ts';
 import type { Graph } from '../graph/graph.ts';
-import { className, edgeTarget } from '../graph/heap.ts';
+import { edgeTarget } from '../graph/heap.ts';
 import { pathFields } from '../graph/retaining-path.ts';
 import { findEvictionLine } from '../locate/add-line.ts';
 import { findOwner } from '../locate/locate.ts';
 import type { Owner } from '../locate/locate.ts';
 import type { Comparison } from './describe-suspect.ts';
 import { growthByDesign } from './known-leaks.ts';
+import { limitOnPath } from './known-limit.ts';
 import { countSockets, isNull } from './object-state.ts';
 
 /** Timers that fire once are removed then. ws gives a closing socket 30 s, other libraries 15 to 20. */
@@ -23,20 +24,8 @@ const MIN_ONE_SHOT_SHARE = 0.9;
 /** Growth since the middle snapshot, as a share of all growth. Up to this share it is a plateau. */
 const MAX_PLATEAU_SHARE = 0.1;
 
-/** Classes of libraries and of Node that have a limit of their own. */
-const LIMITED_CLASSES: ReadonlyMap<string, string> = new Map([
-  ['LRUCache', 'an LRU cache has a limit'],
-  ['LRU', 'an LRU cache has a limit'],
-  ['QuickLRU', 'an LRU cache has a limit'],
-  ['FreeList', "Node's free lists have a limit"],
-  ['WeakRefMap', 'Node keeps one weak reference for each diagnostics channel'],
-  ['FixedQueue', 'Node empties its tick queue'],
-  ['FixedCircularBuffer', 'Node empties its tick queue'],
-]);
 const MODULE_LOADER =
   /^(process\.moduleLoadList|Module\._cache|Module\._pathCache|Module\.children|statCache|packageJsonCache|require\.cache)\b/;
-
-export const knownLimitOf = (name: string): string | null => LIMITED_CLASSES.get(name) ?? null;
 
 /** The reason why the growth of a group is expected; null for a suspect. */
 export function expectedReason(
@@ -52,10 +41,8 @@ export function expectedReason(
   if (suspect.type === 'Timers')
     return pendingTimers(graph, group, sample) ?? plateau(comparison, group, sample);
   if (MODULE_LOADER.test(group.path.join(''))) return "Node's module loader keeps one entry for each module";
-  for (const { node } of group.steps.slice(-3)) {
-    const limit = knownLimitOf(className(heap, node));
-    if (limit !== null) return limit;
-  }
+  const limit = limitOnPath(graph, comparison.sources, group.steps);
+  if (limit !== null) return limit;
   const owner = findOwner(graph, group.steps);
   return (
     firstUse(comparison, { group, owner, sample }) ??

@@ -1,5 +1,6 @@
 /** The census of containers on built snapshots of a small server. */
 import { takeContainerCensus } from '../../../src/analyse/census/take-census.ts';
+import { AGENT_FILES } from '../../../src/analyse/graph/scripts.ts';
 import { parseSource } from '../../../src/analyse/locate/source-files.ts';
 import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
 import type { Sources } from '../../../src/analyse/locate/sources.ts';
@@ -149,7 +150,9 @@ test.each([
   ['timer', ['setInterval(() => {', '  for (const id of old()) clients.delete(id);', '}, 1000);']],
   ['timer', ['function sweep() {', '  clients.clear();', '}', 'setInterval(sweep, 1000);']],
   ['code', ['function reset() {', '  clients = new Map();', '}']],
+  ['code', ['function reset() {', '  clients.length = 0;', '}']],
   ['none', ['clients.set(1, 2);']],
+  ['none', ['setInterval(() => send({ clients: clients.length }), 1000);']],
 ])('removal by %s is read from the source', (removal, lines) => {
   const [, second] = takeTwo(
     (server, count) => server.variable('clients', server.map('clients', server.sessions(count, false))),
@@ -252,6 +255,74 @@ test('the linked list of an EventTarget is a list of listeners', () => {
   });
   const row = second?.rows.find(({ type }) => type === 'Listeners');
   expect(row).toMatchObject({ name: 'listeners of an event on AbortSignal', entries: 240, containers: 1 });
+});
+
+describe('what only functions of Node lead to, which the agent has in its variables', () => {
+  /** The agent has two functions, of which `setTimeout` refers to `node`. */
+  const withAgent = (server: ServerHeap, node: number): void => {
+    const setTimeout = server.closure(
+      'setTimeout',
+      { name: 'setTimeout', file: 'node:timers', line: 1 },
+      { timerListMap: node },
+    );
+    let hook = -1;
+    for (const name of AGENT_FILES)
+      hook = server.closure(
+        name,
+        { name: 'hook', file: `/app/node_modules/agent/dist/${name}.js`, line: 1 },
+        hook < 0 ? { setTimeout } : { hook },
+      );
+    server.root(hook);
+  };
+
+  test('timers are counted', () => {
+    const [, second] = takeTwo((server, count) => withAgent(server, server.timerLists(5000, count)));
+    expect(second?.rows).toMatchObject([{ key: 'timers of 5000 ms', type: 'Timers' }]);
+  });
+
+  test('a container of Node is one of Node', () => {
+    const [, second] = takeTwo((server, count) =>
+      withAgent(server, server.map('pending', server.sessions(count, true))),
+    );
+    expect(second?.rows).toMatchObject([{ type: 'Map', owner: 'node', entries: 240 }]);
+  });
+});
+
+describe('the limit of an LRU cache', () => {
+  const FILE_OF_CLASS = '/app/node_modules/hub/hub.js';
+  const limitOf = (
+    creation: string,
+    className = 'LRUCache',
+    file = FILE_OF_CLASS,
+  ): string | null | undefined => {
+    const source = [`const clients = ${creation};`, ...SOURCE.slice(1)];
+    const [, second] = takeTwo((server, count) => {
+      const entries = server.map('entries', server.sessions(count, true));
+      server.variable('clients', server.constructedIn(server.object('cache', className, { entries }), file));
+    }, source);
+    return second?.rows.find(({ entries }) => entries === 240)?.expected;
+  };
+  const LIMITED = 'an LRU cache has a limit';
+
+  test.each([
+    ['new LRUCache({ max: 500 })', LIMITED],
+    ['new LRUCache(500)', LIMITED],
+    ['new LRUCache({ ...options })', LIMITED],
+    ['new LRUCache({ maxSize: 5_000_000, sizeCalculation })', LIMITED],
+    ['new LRUCache({ ttl: 60_000, ttlAutopurge: true })', LIMITED],
+    ['createCache()', LIMITED],
+    ['new LRUCache({ ttl: 86_400_000 })', null],
+    ['new LRUCache({ maxAge: 86_400_000 })', null],
+    ['new LRUCache({ max: Infinity })', null],
+    ['new LRUCache()', null],
+  ])('of %s', (creation, expected) => {
+    expect(limitOf(creation)).toBe(expected);
+  });
+
+  test('a minified package has it too', () => {
+    const file = '/app/node_modules/lru-cache/dist/commonjs/index.min.js';
+    expect(limitOf('new LRUCache({ max: 500 })', 'u', file)).toBe(LIMITED);
+  });
 });
 
 test('sockets with a request are open handles, and those that wait in the pool of an http agent are not', () => {
