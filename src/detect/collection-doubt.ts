@@ -27,9 +27,19 @@ export function doubtOnCollection(
   if (doubt !== undefined && !isProven(growth, doubt, view)) return doubt.because;
   if (doubt !== undefined && wasEmptied(series, growth, view)) return DOUBT_BY_PERIOD;
   if (series.type === 'rooms' && isByTopic(growth)) return DOUBT_BY_TOPIC;
+  if (series.type === 'registry' && isByMessages(growth)) return DOUBT_BY_MESSAGES;
   if (MAY_FILL_UP.has(series.type) && fillsUp(series, growth, view)) return DOUBT_FILLS_UP;
   return doubtByList(series, view);
 }
+
+const DOUBT_BY_MESSAGES =
+  'connections that close do not cause the growth, so it may be work that waits: a day brings more than is done';
+/** A connection has one entry in a registry of connections. */
+const MAX_PER_CLOSED = 2;
+
+/** Whether each connection has many entries, as jobs or messages, and the growth comes with time. */
+const isByMessages = ({ changes, perClosed }: Growth): boolean =>
+  changes !== null && (perClosed ?? 0) > MAX_PER_CLOSED && !isCausedByClosing(changes);
 
 const DOUBT_BY_PERIOD = 'it was emptied before, as the counts of a rate limit are at the end of each period';
 

@@ -17,6 +17,8 @@ export interface MeasuredGrowth {
   readonly gained: number;
   /** For each connection that closed meanwhile; null when too few closed. */
   readonly perClosed: number | null;
+  /** All entries that were added, for each connection that opened meanwhile. */
+  readonly perOpened: number;
   readonly perHour: number;
   readonly bytesPerHour: number;
   readonly bytesPerEntry: number;
@@ -62,6 +64,11 @@ const MIN_LATE_PACE = 0.8;
 const MIN_CLOSED_IN_HEAP = 20;
 /** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */
 const MIN_PER_CLOSED = 0.05;
+/**
+ * A Map by user, topic or document fills with a part of an entry for each connection, at a pace that seems constant at first.
+ * An entry for each connection is 1; the number of connections is read a moment before or after the heap.
+ */
+const MIN_PER_OPENED = 0.9;
 /** Share of the sampled entries that lead to closed connections. */
 const MIN_CLOSED_SHARE = 0.5;
 /** After the delay of its timers a healthy container stops growing; after twice the delay it must have. */
@@ -148,10 +155,11 @@ const closedBecause = ({ type, closed, sampled }: ContainerRow): string =>
     : `${closed} of ${sampled} sampled entries lead to closed connections`;
 
 /** Why the entries of closed connections stay. Null when code may remove them, or when the growth slows down. */
-function neverRemovedBecause({ row, latePace }: MeasuredGrowth): string | null {
+function neverRemovedBecause({ row, latePace, perOpened }: MeasuredGrowth): string | null {
   if (isRepeating(row)) return 'its timers repeat and are not cleared';
   if (row.type === 'Promises') return 'the promise does not settle';
-  return row.removal === 'none' && latePace >= MIN_LATE_PACE ? 'no code in its file removes entries' : null;
+  const isOneForEach = latePace >= MIN_LATE_PACE && perOpened >= MIN_PER_OPENED;
+  return row.removal === 'none' && isOneForEach ? 'no code in its file removes entries' : null;
 }
 
 /** A container that has grown for so long without slowing down is no cache on its way to its limit. */

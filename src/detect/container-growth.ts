@@ -56,7 +56,7 @@ export function evaluateContainers(
   censuses: readonly AuditedCensus[],
   { memoryGrows }: { readonly memoryGrows: boolean },
 ): ContainerGrowth[] {
-  const series = censuses.slice(-MAX_CENSUSES);
+  const series = withMergedPlaces(censuses.slice(-MAX_CENSUSES));
   const last = series.at(-1);
   if (last === undefined || series.length < 2) return [];
   const indexes = series.map(({ census }) => new Map(census.rows.map((row) => [row.key, row])));
@@ -73,6 +73,55 @@ export function evaluateContainers(
     return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows }) };
   });
   return rankCauses(answered);
+}
+
+/**
+ * A room has another place while a connection that is in it has it in a variable. Fields of one name to which the same line of
+ * the application adds are one container: otherwise its entries would seem to move from one place to the other.
+ */
+function withMergedPlaces(series: readonly AuditedCensus[]): readonly AuditedCensus[] {
+  const firstKeys = new Map<string, string>();
+  const keys = new Map<string, string>();
+  for (const { key, type, name, location } of series.flatMap(({ census }) => census.rows)) {
+    const field = /[\w$#]+$/.exec(name)?.[0];
+    if (field === undefined || location === null || (location.package ?? null) !== null) continue;
+    if (!MERGED_TYPES.has(type)) continue;
+    const place = `${type} ${field} ${location.file}:${location.line}`;
+    const firstKey = firstKeys.get(place) ?? key;
+    firstKeys.set(place, firstKey);
+    if (key !== firstKey) keys.set(key, firstKey);
+  }
+  if (keys.size === 0) return series;
+  return series.map((each) => ({
+    ...each,
+    census: { ...each.census, rows: mergeRows(each.census.rows, keys) },
+  }));
+}
+
+const MERGED_TYPES: ReadonlySet<string> = new Set(['Map', 'Set', 'Array', 'Object']);
+
+/** The row with the most entries describes the container. */
+function mergeRows(rows: readonly ContainerRow[], keys: ReadonlyMap<string, string>): ContainerRow[] {
+  const merged = new Map<string, ContainerRow>();
+  for (const row of rows) {
+    const key = keys.get(row.key) ?? row.key;
+    const other = merged.get(key);
+    if (other === undefined) {
+      merged.set(key, { ...row, key });
+      continue;
+    }
+    const described =
+      other.location === null || (row.location !== null && row.entries > other.entries) ? row : other;
+    merged.set(key, {
+      ...described,
+      key,
+      containers: row.containers + other.containers,
+      entries: row.entries + other.entries,
+      largest: Math.max(row.largest, other.largest),
+      bytes: row.bytes + other.bytes,
+    });
+  }
+  return [...merged.values()];
 }
 
 function measureGrowth(
@@ -98,6 +147,8 @@ function measureGrowth(
     row,
     gained,
     perClosed,
+    perOpened:
+      (row.entries - (rows[start]?.entries ?? 0)) / Math.max(1, closed + openOf(last) - openOf(first)),
     perHour: (gained / grownMs) * HOUR_MS,
     bytesPerHour: (gainedBytes / grownMs) * HOUR_MS,
     bytesPerEntry: gainedBytes / gained,

@@ -3,6 +3,7 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKED_PER_CLOSED, LEAKS } from '../kinds/index.ts';
 import type { Evidence, ResourceType } from '../types/index.ts';
+import { SESSION_DELAY_MS as COLLECTION_DELAY_MS } from './collection-doubt.ts';
 import { CONNECTION_DELAY_MS, isCausedByClosing } from './connection-changes.ts';
 import type { Growth } from './count-growth.ts';
 import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
@@ -15,7 +16,8 @@ import {
   type DetectorVerdict,
   type View,
 } from './detector.ts';
-import { MINUTE_MS, type History } from './history.ts';
+import { MINUTE_MS } from './history.ts';
+import { MIN_TIMEOUT_SHARE, timeoutsRise } from './pending-timeouts.ts';
 import { seriesColumn } from './sample-row.ts';
 
 const NAME = 'resources';
@@ -26,7 +28,8 @@ const SESSION_DELAY_MS = 30 * MINUTE_MS;
 /** With this many closed connections in memory for each leaked resource, the resources belong to closed connections. */
 const MIN_RETAINED_SHARE = 0.5;
 const DOUBT = 'a pool grows with the load and stays, and connections that close do not cause the growth';
-
+const SESSION_DOUBT =
+  'most of them fire once, and connections that close do not cause the growth: they may end sessions of requests';
 const IDLE_DOUBT = 'most of them are idle sockets, which a pool keeps for its next requests';
 
 type CountedType = Exclude<ResourceType, 'timeout' | `descriptor_${string}`>;
@@ -85,23 +88,31 @@ function evaluate(view: View): readonly DetectorVerdict[] {
   return [verdictOn(shown, growing, view)];
 }
 
-const growthsOf = ({ history, counts }: View): readonly (Growth | null)[] => {
-  const rule = {
-    minRise: counts.minRise(thresholds),
-    perConnection: true,
-    maxDelayMs: delayOf(history),
-    hasLongWindow: true,
-  };
-  return TYPES.map((type) => counts.growthOf(seriesColumn('resource', type, null), rule));
-};
+const growthsOf = (view: View): readonly (Growth | null)[] =>
+  TYPES.map((type) =>
+    view.counts.growthOf(seriesColumn('resource', type, null), {
+      minRise: view.counts.minRise(thresholds),
+      perConnection: true,
+      maxDelayMs: delayOf(type, view),
+      hasLongWindow: true,
+    }),
+  );
 
-/** A minute where as many closed connections stay in memory; otherwise the resources may belong to sessions. */
+/**
+ * A minute where as many closed connections stay in memory; otherwise the resources may belong to sessions. Each request
+ * starts the timer of a session anew.
+ */
 const delayOf =
-  (history: History) =>
+  (type: CountedType, view: View) =>
   (rise: number): number => {
-    const retained = history.postGcHeaps.at(-1)?.survivors ?? 0;
-    return retained >= MIN_RETAINED_SHARE * rise ? CONNECTION_DELAY_MS : SESSION_DELAY_MS;
+    const retained = view.history.postGcHeaps.at(-1)?.survivors ?? 0;
+    if (retained >= MIN_RETAINED_SHARE * rise) return CONNECTION_DELAY_MS;
+    return fireOnce(type, rise, view) ? COLLECTION_DELAY_MS : SESSION_DELAY_MS;
   };
+
+/** Whether most of the timers that were added fire once: each of them ends by itself. */
+const fireOnce = (type: CountedType, rise: number, view: View): boolean =>
+  type === 'timer' && timeoutsRise(view) >= MIN_TIMEOUT_SHARE * rise;
 
 function verdictOn(shown: GrowingType, growing: readonly GrowingType[], view: View): DetectorVerdict {
   const { type, growth } = shown;
@@ -126,6 +137,8 @@ function verdictOn(shown: GrowingType, growing: readonly GrowingType[], view: Vi
 
 function doubtAbout({ type, growth }: GrowingType, view: View): string | null {
   if (type === 'descriptor' && riseOfIdleSockets(view, growth) >= growth.rise / 2) return IDLE_DOUBT;
+  if (fireOnce(type, growth.rise, view) && (growth.changes === null || !isCausedByClosing(growth.changes)))
+    return SESSION_DOUBT;
   const isLeak = isCausedByConnections(growth) || growth.rise >= thresholds.withoutClosing.value;
   return isLeak ? null : DOUBT;
 }

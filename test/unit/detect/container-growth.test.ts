@@ -100,6 +100,22 @@ test('a container that may be a cache is a suspect until five censuses show that
   ]);
 });
 
+test('a container that has another place while connections have it in a variable is one container', () => {
+  const row = { type: 'Array', removal: 'none' } as const;
+  const places = [
+    { counts: [80, 260, 150, 420, 90], row: { ...row, name: 'room.events' } },
+    { counts: [20, 40, 250, 80, 510], row: { ...row, name: 'rooms.get(…).events' } },
+  ];
+  expect(answersOf(places)).toEqual(['rooms.get(…).events found: no code in its file removes entries']);
+  const [first] = evaluateContainers(censusesOf(places), { memoryGrows: false });
+  expect(first).toMatchObject({ gained: 500, row: { entries: 600, containers: 2 } });
+  const others = places.map((each, index) => ({
+    ...each,
+    row: { ...each.row, name: `room.events${index}` },
+  }));
+  expect(answersOf(others).filter((answer) => answer.includes('found'))).toEqual([]);
+});
+
 test('a ramp of connections explains one entry for each, also where the first census counted fewer', () => {
   const active = [76, 172, 268, 364, 460];
   expect(answersOf([{ counts: [70, 168, 265, 363, 459] }], { active })).toEqual([]);

@@ -257,3 +257,32 @@ test('samples of older agents have no resources', () => {
     missing: 'resources',
   });
 });
+
+/** Timers that each request starts anew, and that end its session 30 min after the last one. */
+const sessionsOf =
+  (requestsPerMinute: (minute: number) => number): Counts =>
+  ({ connections }, minute) => {
+    let sessions = 0;
+    for (let ago = 0; ago < Math.min(30, minute); ago += 0.5) sessions += requestsPerMinute(minute - ago) / 2;
+    const timeout = Math.round(sessions);
+    return { timer: 5 + connections + timeout, timeout };
+  };
+
+test.each([
+  ['from the start of the process', () => 25],
+  ['under waves of requests', (minute: number) => 25 + 20 * Math.sin(minute / 14)],
+  ['while requests become more', (minute: number) => 10 + minute / 2],
+])('timers that end the sessions of requests, %s: no alert', (_, requestsPerMinute) => {
+  for (const [, level] of LOADS) {
+    const traffic = trafficOf(MINUTES, level, 9);
+    const shape = shapeOf(traffic, sessionsOf(requestsPerMinute));
+    expect(run(MINUTES, shape, { everyMs: ROW_MS }).opened).toEqual([]);
+  }
+});
+
+test('timers that fire once and start again for connections that have closed: an alert', () => {
+  const traffic = trafficOf(MINUTES, STEADY, 10);
+  const counts: Counts = ({ opened }) => ({ timer: 5 + opened, timeout: opened });
+  const { transitions } = run(MINUTES, shapeOf(traffic, counts), { everyMs: ROW_MS });
+  expect(transitions[0]).toMatchObject({ kind: 'resource-growth', subject: 'timer' });
+});

@@ -136,3 +136,16 @@ test.each([20, 45, 60])(
     ).toEqual([]);
   },
 );
+
+describe('a registry in whose entries the agent saw connections', () => {
+  const openedWith = (count: Count): readonly string[] =>
+    run(150, serverWith(count, { areConnections: true }), options).opened;
+
+  test('work that waits, as more comes by day than is done: no alert', () => {
+    expect(openedWith((_, minute) => 5 + 8000 * (1 - Math.cos((Math.PI * minute) / 70)))).toEqual([]);
+  });
+
+  test.each([1, 3])('%i entries that each closed connection leaves: an alert', (each) => {
+    expect(openedWith(({ opened, closed }) => opened + (each - 1) * closed)).toEqual(['registry-growth']);
+  });
+});
