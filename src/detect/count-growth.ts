@@ -17,6 +17,7 @@ import {
   type ConnectionRows,
 } from './connection-changes.ts';
 import {
+  EXPLAINED_BY_OPENED,
   FALLS,
   shortGrowth,
   STRAIGHT_LINE,
@@ -27,21 +28,16 @@ import {
 } from './count-uncertainty.ts';
 import { isMultiple, isStepOrPlateau } from './count-shape.ts';
 import { HOUR_MS, MINUTE_MS, type CountHistory } from './history.ts';
+import { regressorsOf, withoutGaps, type Regressors } from './count-regressors.ts';
 import type { Column } from './sample-row.ts';
 import {
-  createDesign,
   fitCoefficient,
   fitCoefficients,
-  hasMissing,
   isNumber,
   lastStandardError,
   mean,
   medianOfRows,
-  onesFor,
   rangeOf,
-  relativeTo,
-  residualSumOfSquares,
-  standardDeviation,
   withoutMissing,
   type Design,
   type Difference,
@@ -61,8 +57,6 @@ const SIXTHS = 6;
 const SHARE_OF_RISE = (SIXTHS - 1) / SIXTHS;
 /** A sixth of the window has at most a sixth of 128 rows. */
 const MAX_ROWS_OF_MEDIAN = 64;
-/** Below these the connections do not vary enough to explain a count. */
-const MIN_VARIATION = { share: 0.01, connections: 0.5 } as const;
 /** Fewer closed connections do not tell a leak from a connection that happens to be cleaned up late. */
 const MIN_CLOSED = 20;
 /** A perfectly straight line has no error; a thousandth of the count, or a quarter, stands in. */
@@ -296,7 +290,11 @@ export class CountWindow {
     if (isExplained) return EXPLAINED;
     if (isStepOrPlateau(this.#levels(difference)))
       return { answer: 'plateau', uncertainty: null, changes: null, rise, perConnection };
-    const { answer, uncertainty, changes } = this.#certainty({ design, values, rise }, rule, fit);
+    const { answer, uncertainty, changes } = this.#certainty(
+      { design, values, rise, connections: regressors.connections },
+      rule,
+      fit,
+    );
     return { answer, uncertainty, changes, rise, perConnection };
   }
 
@@ -342,7 +340,9 @@ export class CountWindow {
     // The changes have a certainty of their own.
     if (changes !== null)
       uncertainty =
-        uncertaintyOf(changes, rule, maxDelayMs ?? 0) ?? this.#lateCleanupByTime(changes, maxDelayMs ?? 0);
+        uncertaintyOf(changes, rule, maxDelayMs ?? 0) ??
+        this.#lateCleanupByTime(changes, maxDelayMs ?? 0) ??
+        this.#explainedByOpened(trend, rule, changes);
     else if (trend.design === this.#regressors.withConnections && !this.#regressors.bends)
       uncertainty = STRAIGHT_LINE;
     else if (hasTrend(trend)) uncertainty = this.#lateCleanupWithoutChanges(maxDelayMs);
@@ -358,6 +358,25 @@ export class CountWindow {
     return this.mayComeFromLateCleanup(changes.leaked, { windowMs, maxDelayMs })
       ? lateCleanup(maxDelayMs)
       : null;
+  }
+
+  /**
+   * Connections that opened before may have no entries. When they close, they remove none, and those that replace them add
+   * some: without more entries than the open connections add, all of them may belong to open connections.
+   */
+  #explainedByOpened(
+    { values, connections }: Trend,
+    { perConnection }: GrowthRule,
+    { addedPerOpened, leaked, closed, ratesError }: ChangesOfCount,
+  ): Uncertainty | null {
+    if (!perConnection) return null;
+    // A connection adds a whole number, and cannot leave more than it has added.
+    const factor =
+      ratesError > MAX_RATES_ERROR
+        ? Math.ceil(Math.max(addedPerOpened, leaked / closed) - MAX_RATES_ERROR)
+        : addedPerOpened;
+    const beyondOpen = { values, factor, others: connections };
+    return this.#level(beyondOpen, SIXTHS - 1) > 0 ? null : EXPLAINED_BY_OPENED;
   }
 
   /** Without changes the delay cannot be estimated, so enough connections must have closed before it. */
@@ -416,54 +435,10 @@ function uncertaintyOf(
   return closed >= MIN_CLOSED && leaked < LEAKED_PER_CLOSED.value * closed ? FEW_PER_CLOSED : null;
 }
 
-interface Regressors {
-  readonly times: Float64Array;
-  readonly connections: Float64Array;
-  readonly varies: boolean;
-  /** The connections leave a straight line by more than the noise of reading. */
-  readonly bends: boolean;
-  /** Null where the connections do not vary, are not in the samples, or rise in a perfectly straight line. */
-  readonly withConnections: Design | null;
-  /** Time as the only regressor. */
-  readonly alone: Design | null;
-  /** Standard deviation of the connections; 1 where they do not vary. */
-  readonly deviation: number;
-}
-
-function regressorsOf(times: Float64Array, connections: Float64Array): Regressors {
-  const firstMs = times[0] ?? 0;
-  const spanMs = Math.max(1, (times.at(-1) ?? 0) - firstMs);
-  const relativeTime = relativeTo(times, firstMs, spanMs);
-  const one = onesFor(times);
-  const deviation = hasMissing(connections) ? 0 : standardDeviation(connections);
-  const center = mean(connections);
-  const varies = deviation > Math.max(MIN_VARIATION.share * center, MIN_VARIATION.connections);
-  const line = times.length < 4 ? null : createDesign([one, relativeTime]);
-  const scaled = relativeTo(connections, center, deviation || 1);
-  return {
-    times,
-    connections,
-    varies,
-    bends: varies && line !== null && deviationFrom(line, connections) > MIN_VARIATION.share * center,
-    deviation: deviation || 1,
-    alone: line,
-    withConnections: varies && times.length > 4 ? createDesign([one, scaled, relativeTime]) : null,
-  };
-}
-
-const deviationFrom = (line: Design, values: Float64Array): number =>
-  Math.sqrt(residualSumOfSquares(line, values, fitCoefficients(line, values)) / Math.max(1, values.length));
-
 function missingData(spanMs: number, rows: number): string | null {
   if (spanMs >= COUNTS_MIN_SPAN_MS && rows >= MIN_ROWS) return null;
   const minutes = Math.max(1, Math.ceil((COUNTS_MIN_SPAN_MS - spanMs) / MINUTE_MS));
   return `${minutes} more ${minutes === 1 ? 'minute' : 'minutes'} of samples`;
-}
-
-/** Only the rows in which the column has a value. */
-function withoutGaps({ times, connections }: Regressors, values: Float64Array): Regressors {
-  const isValid = (_: number, row: number): boolean => !Number.isNaN(values[row]);
-  return regressorsOf(times.filter(isValid), connections.filter(isValid));
 }
 
 interface TrendTest extends Pick<Growth, 'answer' | 'rise' | 'changes' | 'uncertainty'> {
@@ -474,6 +449,7 @@ interface TrendTest extends Pick<Growth, 'answer' | 'rise' | 'changes' | 'uncert
 interface Trend {
   readonly design: Design;
   readonly values: Float64Array;
+  readonly connections: Float64Array;
   readonly rise: number;
 }
 

@@ -29,6 +29,11 @@ export const FEW_PER_CLOSED: Uncertainty = {
   because: `fewer than ${LEAKED_PER_CLOSED.value} entries per closed connection stay`,
   missing: 'a higher share of leaked entries',
 };
+export const EXPLAINED_BY_OPENED: Uncertainty = {
+  because:
+    'the open connections may have all entries: connections without entries close, and others replace them',
+  missing: 'more entries than opened connections add',
+};
 export const lateCleanup = (maxDelayMs: number): Uncertainty => ({
   because: `the entries of connections that closed in the last ${formatDuration(maxDelayMs)} may still be removed`,
   missing: `more connections that closed more than ${formatDuration(maxDelayMs)} ago`,

@@ -152,6 +152,18 @@ const HEALTHY = {
       staysLonger: (connection) => connection.isLong,
     };
   },
+  /** The first connections have no listeners. They close, and connections with listeners replace them. */
+  firstOnesDrain(r, { agenda }) {
+    const [each, untilMs] = [r.whole(1, 3), r.between(60, 150) * MINUTE_MS];
+    return {
+      open({ add, connection }) {
+        connection.isLong = agenda.nowMs > untilMs;
+        add(connection.isLong ? each : 0);
+      },
+      close: ({ removeAll }) => removeAll(),
+      staysLonger: (connection) => connection.isLong,
+    };
+  },
   /** Some closed connections keep their listener for up to an hour. */
   keptForAnHour(r) {
     const [share, keptMinutes] = [r.between(0.05, 0.6), r.between(5, 65)];

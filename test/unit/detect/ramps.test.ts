@@ -103,6 +103,36 @@ describe.each([1, 2, 3])('connections that open at a constant pace, seed %i', (s
   });
 });
 
+/** The first 700 connections have no listeners. They close after an hour, and connections with listeners replace them. */
+function draining(seed: number): (Traffic & { readonly withListeners: number })[] {
+  const traffic = ramp(240, 0, seed);
+  let drained = 0;
+  return traffic.map((others, row) => {
+    if (row >= 120 && drained < 700) drained += 2 + (row % 3);
+    const opened = others.opened + 700 + drained;
+    const closed = others.closed + drained;
+    return { opened, closed, connections: opened - closed, withListeners: others.connections + drained };
+  });
+}
+
+describe.each([1, 2, 3])('connections without listeners that drain, seed %i', (seed) => {
+  const traffic = draining(seed);
+  const now = (minute: number) => traffic[Math.round(2 * minute)]!;
+
+  test.each([1, 2, 3])('%i listeners for each connection that replaces them: no alert', (perConnection) => {
+    const shape = (minute: number): Shape => ({
+      ...now(minute),
+      more: listeners(8 + perConnection * now(minute).withListeners),
+    });
+    expect(run(240, shape).opened).toEqual([]);
+  });
+
+  test('listeners that stay: an alert', () => {
+    const shape = (minute: number): Shape => ({ ...now(minute), more: listeners(now(minute).opened - 700) });
+    expect(run(240, shape).opened).toEqual(['listener-accumulation']);
+  });
+});
+
 test.each([
   ['without the time of a last event', false, 25],
   ['with the time of a last event, which a sweep may read', true, 60],
