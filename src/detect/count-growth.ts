@@ -26,7 +26,7 @@ import {
   lateCleanup,
   type Uncertainty,
 } from './count-uncertainty.ts';
-import { isMultiple, isStepOrPlateau } from './count-shape.ts';
+import { isMultiple, isStepOrPlateau, MAX_FALL, SHARE_OF_RISE, SIXTHS } from './count-shape.ts';
 import { HOUR_MS, MINUTE_MS, type CountHistory } from './history.ts';
 import { regressorsOf, withoutGaps, type Regressors } from './count-regressors.ts';
 import type { Column } from './sample-row.ts';
@@ -47,14 +47,8 @@ import {
 const MIN_ROWS = 16;
 /** Recordings with rare samples get a longer window instead of an emptier one. */
 const WINDOW_ROWS = 20;
-/** A count that varies around a level falls as far as it rises; a leak does not fall. */
-const MAX_FALL = 0.25;
 /** Lags of the Newey-West error: 2 min of rows. */
 const LAGS = 4;
-/** The window in sixths, each by its median. */
-const SIXTHS = 6;
-/** The rise is measured between the middles of the first and of the last sixth. */
-const SHARE_OF_RISE = (SIXTHS - 1) / SIXTHS;
 /** A sixth of the window has at most a sixth of 128 rows. */
 const MAX_ROWS_OF_MEDIAN = 64;
 /** Fewer closed connections do not tell a leak from a connection that happens to be cleaned up late. */

@@ -1,5 +1,11 @@
 /** Shapes of a count that are no leak: a step, a plateau, and a whole number for each open connection. */
 
+/** The window in sixths, each by its median. */
+export const SIXTHS = 6;
+/** The rise is measured between the middles of the first and of the last sixth. */
+export const SHARE_OF_RISE = (SIXTHS - 1) / SIXTHS;
+/** A count that varies around a level falls as far as it rises; a leak does not fall. */
+export const MAX_FALL = 0.25;
 /** A leak keeps its pace: each part of the window must bring half of what a straight line would (example traces). */
 const MIN_PACE = 0.5;
 /** A collection that has filled adds nothing in the last sixth. A straight line adds a fifth of the rise there. */

@@ -13,19 +13,14 @@
 import { COUNTS_WARM_UP_MS, LEAKED_PER_CLOSED } from '../kinds/index.ts';
 import type { ConnectionsReading, ListenerChangesReading, Sample } from '../types/index.ts';
 import type { Growth } from './count-growth.ts';
-import { isStepOrPlateau, MAX_OTHER_ENTRIES } from './count-shape.ts';
+import { isStepOrPlateau, MAX_FALL, MAX_OTHER_ENTRIES, SHARE_OF_RISE, SIXTHS } from './count-shape.ts';
 import { HOUR_MS, MINUTE_MS, type CountHistory } from './history.ts';
 import { seriesColumn, type Column, type Series, type SeriesType } from './sample-row.ts';
 import { median } from './statistics.ts';
 
-const SIXTHS = 6;
-/** The share of the window between the middles of the first and of the last sixth. */
-const SHARE_OF_RISE = (SIXTHS - 1) / SIXTHS;
 /** Sessions of 65 min have stopped to rise before the last sixth. */
 const MIN_WINDOW_MS = 90 * MINUTE_MS;
 const MAX_UNEXPLAINED = 0.5;
-/** A leak does not fall. */
-const MAX_FALL = 0.25;
 /** Three rows in each sixth. */
 const MIN_ROWS = 18;
 const MIN_OPENED = 50;

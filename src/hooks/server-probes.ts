@@ -47,7 +47,7 @@ const MAX_SWEPT_WHILE_READING = 250;
 /** Longer than the timers by which healthy libraries keep a closed socket (15 to 30 s). */
 const RETAINED_AFTER_MS = 30_000;
 
-/** Each takes about 10 us, with 16 counts. */
+/** Each reads 16 counts at most. */
 const LISTENER_READINGS_PER_SECOND = 20;
 /** Handlers of a shutdown refer to the server that they stop. */
 const SHUTDOWN_EVENTS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'beforeExit', 'exit'];

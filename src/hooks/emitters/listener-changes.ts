@@ -31,7 +31,7 @@ interface Deps {
   /** Runs a task in the next iteration of the event loop. */
   readonly later: (task: () => void) => void;
   readonly openConnections: () => number;
-  /** Readings in one second: 20 of them take 0.2 ms (`npm run bench -- hooks`). */
+  /** Readings in one second, so that a storm of connections costs little. */
   readonly maxPerSecond: number;
 }
 
