@@ -24,7 +24,10 @@ const MAX_NODES = 60;
 const MAX_DEPTH = 4;
 const OPEN_BELOW = 'an open socket: no snapshot shows whether its peer still responds';
 
-/** The first sampled entry that should not be alive or leads to such an object; else the first object or function. */
+/**
+ * The first sampled entry that should not be alive or leads to such an object; else the first that the earlier snapshot does
+ * not have; else the first object or function.
+ */
 export function findExampleEntry(
   context: StateContext,
   earlierNode: SnapshotMatch['earlierNode'],
@@ -44,7 +47,8 @@ export function findExampleEntry(
   for (const entry of entries) {
     const example = examine(context, earlierNode, entry);
     if (example.state.state === 'leaking' || example.below.at(-1)?.state === 'leaking') return example;
-    first ??= example;
+    // V8 lists the keys of a dictionary by their hash, whose seed is random: the first entry may be an old one.
+    if (first === null || (earlierNode[first.entry] !== 0 && earlierNode[entry] === 0)) first = example;
   }
   return first;
 }

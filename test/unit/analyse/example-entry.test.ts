@@ -25,3 +25,20 @@ test('the example is an entry with a closed socket, although the newest hundred 
     { text: '.socket', is: 'Socket', state: 'leaking', because: 'a closed socket: its handle is null' },
   ]);
 });
+
+test('among entries without a closed socket the example is one that the first snapshot does not have', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '');
+  const entries = ['old', 'new', 'newer'].map((name) => {
+    const entry = builder.node('object', 'Session');
+    builder.edge(root, 'property', name, entry);
+    return entry;
+  });
+  const heap = heapOf(builder);
+  const context = { heap, oddballs: findOddballs(heap) };
+  const earlierNode = new Uint8Array(heap.nodeCount);
+  earlierNode[entries[0]!] = 1;
+  expect(findExampleEntry(context, earlierNode, entries)?.entry).toBe(entries[1]);
+  // A function that is added repeatedly is old itself.
+  expect(findExampleEntry(context, earlierNode, [entries[0]!])?.entry).toBe(entries[0]);
+});
