@@ -1,5 +1,6 @@
 /** `Alerts` turns findings into alerts: it opens, updates and closes them, and keeps one alert per cause. */
 
+import { formatDuration } from '../core/format.ts';
 import {
   CRITICAL_TIME_TO_LIMIT,
   KINDS,
@@ -10,14 +11,13 @@ import {
 } from '../kinds/index.ts';
 import type { Alert, Because, Finding } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { GrowthPauses } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
 import { findingKey, OpenAlert, worseOf, type AlertContext, type Instant } from './open-alert.ts';
 
 const MINUTE_MS = 60_000;
 /** At least two evaluations, so that one odd reading opens no alert. */
 const CONFIRM_MS = MINUTE_MS;
-/** A leak that does not show for a whole window of counts has stopped. */
-const CLOSE_LEAK_MS = 30 * MINUTE_MS;
 const CLOSE_CONDITION_MS = 10 * MINUTE_MS;
 /** Two hours of traffic show a leak of an earlier process again, or it is gone. */
 const CLOSE_RESTORED_MS = 120 * MINUTE_MS;
@@ -48,6 +48,7 @@ export class Alerts {
   #unconfirmed = false;
   /** Alerts that `raise` has opened. */
   readonly #openings = new Map<Kind, HourlyQuota>();
+  readonly #pauses = new GrowthPauses();
 
   constructor(context: AlertContext) {
     this.#context = context;
@@ -183,7 +184,9 @@ export class Alerts {
 
   #start(finding: Finding, instant: Instant, also: readonly Because[] = []): Alert[] {
     if (this.#open.length >= MAX_OPEN) return [];
-    const open = OpenAlert.open(this.#context, finding, instant, also);
+    const fingerprint = fingerprintOf(this.#context.identity.service, finding);
+    const closeAfterMs = this.#pauses.closeAfterMs(fingerprint, instant.nowMs);
+    const open = OpenAlert.open(this.#context, finding, instant, { also, closeAfterMs });
     this.#open = [...this.#open, open];
     return [open.alert];
   }
@@ -234,14 +237,18 @@ export class Alerts {
 
   #end(open: OpenAlert, because: string, instant: Pick<Instant, 'wallMs'> & Partial<Instant>): Alert {
     this.#open = this.#open.filter((each) => each !== open);
+    this.#pauses.note(open.alert.fingerprint, open.lastFoundMs);
     return open.transition('closed', instant, { because });
   }
 }
 
-function closingRule({ isRestored, alert }: OpenAlert): { readonly text: string; readonly afterMs: number } {
+function closingRule({ isRestored, alert, closeAfterMs }: OpenAlert): {
+  readonly text: string;
+  readonly afterMs: number;
+} {
   if (isRestored) return { text: 'not detected again since the restart', afterMs: CLOSE_RESTORED_MS };
   return alert.family === 'leak'
-    ? { text: `no growth for ${CLOSE_LEAK_MS / MINUTE_MS} min`, afterMs: CLOSE_LEAK_MS }
+    ? { text: `no growth for ${formatDuration(closeAfterMs)}`, afterMs: closeAfterMs }
     : {
         text: `the condition has not held for ${CLOSE_CONDITION_MS / MINUTE_MS} min`,
         afterMs: CLOSE_CONDITION_MS,

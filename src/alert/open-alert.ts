@@ -3,6 +3,7 @@
 import { adviceText, capturesEvidence, KINDS } from '../kinds/index.ts';
 import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
+import { MIN_PAUSE_MS } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
 
 export interface AlertContext {
@@ -37,6 +38,12 @@ const MAX_JOINED = 200;
 /** A line has the first ones and the number of the others. */
 const MAX_ALSO = 20;
 
+interface Start {
+  readonly isRestored: boolean;
+  readonly closeAfterMs: number;
+  readonly nowMs: number;
+}
+
 type Source = Pick<Finding, 'kind' | 'subject'>;
 
 /** Identifies a finding from evaluation to evaluation. */
@@ -44,6 +51,8 @@ export const findingKey = ({ kind, subject }: Source): string => `${kind}\n${sub
 
 export class OpenAlert {
   readonly openedMs: number;
+  /** A leak: for how long the growth must be absent until the alert closes, in scaled time. */
+  readonly closeAfterMs: number;
   #alert: Alert;
   #isRestored: boolean;
   #lastFoundMs: number;
@@ -54,10 +63,11 @@ export class OpenAlert {
   /** A finding has joined that no line has: a `leak` can wait. */
   #unreported: Finding['family'] | null = null;
 
-  private constructor(alert: Alert, isRestored: boolean, nowMs: number) {
+  private constructor(alert: Alert, { isRestored, closeAfterMs, nowMs }: Start) {
     this.#alert = alert;
     this.#isRestored = isRestored;
     this.openedMs = nowMs;
+    this.closeAfterMs = closeAfterMs;
     this.#lastFoundMs = nowMs;
     this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null }));
     this.#reportedValue = firstValue(alert);
@@ -68,15 +78,16 @@ export class OpenAlert {
     context: AlertContext,
     finding: Finding,
     instant: Instant,
-    also: readonly Because[] = [],
+    { also, closeAfterMs }: { readonly also: readonly Because[]; readonly closeAfterMs: number },
   ): OpenAlert {
-    return new OpenAlert(newAlert(context, finding, instant, also), false, instant.nowMs);
+    const start = { isRestored: false, closeAfterMs, nowMs: instant.nowMs };
+    return new OpenAlert(newAlert(context, finding, instant, also), start);
   }
 
   /** An alert that an earlier process left open. */
   static restore(alert: Alert, nowMs: number): OpenAlert {
     const also = alert.also.map(({ kind, because }) => ({ kind, because }));
-    return new OpenAlert({ ...alert, also }, true, nowMs);
+    return new OpenAlert({ ...alert, also }, { isRestored: true, closeAfterMs: MIN_PAUSE_MS, nowMs });
   }
 
   get alert(): Alert {

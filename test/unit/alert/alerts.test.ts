@@ -50,6 +50,39 @@ const growing = (subject: string, value: number, more: Partial<Finding> = {}): F
 const registries = (count: number): Finding[] =>
   Array.from({ length: count }, (_, n) => growing(`registry ${n}`, 100));
 
+test('a leak that follows the traffic: it grows again after a pause, and its second alert outlasts the next pause', () => {
+  const alerts = createAlerts();
+  const events: string[] = [];
+  // Four hours of growth, then two hours without, again and again.
+  for (let minute = 0; minute < 36 * 60; minute += 1) {
+    const isGrowing = minute % 360 < 240;
+    const transitions = alerts.update({
+      ...at(minute),
+      findings: isGrowing ? [growing('hub.rooms', 100)] : [],
+    });
+    events.push(...transitions.map(({ event, because }) => `${event} ${because ?? ''}`.trim()));
+  }
+  expect(events).toEqual(['opened', 'closed no growth for 30 min', 'opened']);
+  // The pause from 3:59 to 6:01 was 2 h 2 min long: the growth must be absent for twice as long, since 33:59.
+  const closedAt = (minute: number) =>
+    alerts.update({ ...at(minute), findings: [] }).map(({ because }) => because);
+  expect(closedAt(38 * 60 + 2)).toEqual([]);
+  expect(closedAt(38 * 60 + 3)).toEqual(['no growth for 4 h 4 min']);
+});
+
+test('growth that returns after more than a day is a new leak: its alert closes after 30 min', () => {
+  const alerts = createAlerts();
+  const grow = (minute: number) => alerts.update({ ...at(minute), findings: [growing('hub.rooms', 100)] });
+  grow(0);
+  grow(1);
+  alerts.update({ ...at(31), findings: [] });
+  grow(26 * 60);
+  grow(26 * 60 + 1);
+  expect(alerts.update({ ...at(26 * 60 + 31), findings: [] })).toMatchObject([
+    { because: 'no growth for 30 min' },
+  ]);
+});
+
 test('an alert whose leak a census shows under another name stays open', () => {
   const alerts = createAlerts();
   alerts.raise(growing('hub.sessions', 400), at(0));
