@@ -16,6 +16,9 @@ const MAX_RESIDUALS = 0.9;
 /** A fit with three coefficients needs twice as many points. */
 const MIN_POINTS = 6;
 
+/** The parts of a history with which the shape of a growth after major GCs is compared. */
+export type GcHistory = Pick<History, 'postGcHeaps' | 'coarse' | 'startedMs'>;
+
 /** The doubt, as a `TrendDoubt`. */
 export const LATE_SESSIONS = {
   answer: 'inconclusive',
@@ -27,7 +30,7 @@ export const LATE_SESSIONS = {
  * While more connections close from hour to hour, more of their sessions wait for the end of their time to live. The heap then
  * follows the connections that closed in the last minutes, and does so better than a leak would.
  */
-export const followsLateSessions = (trend: PostGcTrend, history: History): boolean =>
+export const followsLateSessions = (trend: PostGcTrend, history: GcHistory): boolean =>
   LIFETIMES_MS.some((lifetimeMs) =>
     trend.points.length >= MIN_POINTS
       ? isExplainedBy(
@@ -42,7 +45,7 @@ export const followsLateSessions = (trend: PostGcTrend, history: History): boole
  * Whether such sessions could have half of the growth. Each needs at most the bytes that the heap gained for one of them since
  * its lowest size. In the first minutes of the process their number says nothing.
  */
-function mayBeSessions(points: readonly PostGcHeap[], history: History, lifetimeMs: number): boolean {
+function mayBeSessions(points: readonly PostGcHeap[], history: GcHistory, lifetimeMs: number): boolean {
   const first = points[0];
   const last = points.at(-1);
   if (first === undefined || last === undefined || first.atMs - lifetimeMs < history.startedMs) return false;
@@ -58,11 +61,11 @@ function mayBeSessions(points: readonly PostGcHeap[], history: History, lifetime
 }
 
 /** For each major GC, the connections that had closed at most this long ago. */
-const sessionsOf = (points: readonly PostGcHeap[], history: History, lifetimeMs: number): Float64Array =>
+const sessionsOf = (points: readonly PostGcHeap[], history: GcHistory, lifetimeMs: number): Float64Array =>
   Float64Array.from(points, ({ atMs, closedTotal }) => closedTotal - closedAt(history, atMs - lifetimeMs));
 
 /** Between two of the coarse points, in proportion. None closed before the first. */
-function closedAt({ coarse }: History, atMs: number): number {
+function closedAt({ coarse }: GcHistory, atMs: number): number {
   const index = coarse.findIndex((point) => point.atMs > atMs);
   const next = coarse[index];
   const before = coarse[index - 1];

@@ -6,7 +6,7 @@ import type { Evidence, Verdict } from '../types/index.ts';
 import { blockMinima, type BlockMinima } from './block-minima.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
-import type { PostGcHeap } from './post-gc-heaps.ts';
+import { doubtOf, memoryLimitOf, type Doubt, type Pool } from './pool-doubt.ts';
 import type { FixedColumn } from './sample-row.ts';
 import { withoutMissing } from './statistics.ts';
 
@@ -23,12 +23,19 @@ const EXTERNAL_RULES = [
 const STOPPED = 0.15;
 /** A pool below this share of its maximum has been released. */
 const RELEASED = 0.7;
-/** Connections that rise by less do not explain memory. */
-const MIN_CONNECTION_RISE = 0.1;
-/** Part of the window between two major GCs that is enough to compare them. */
-const MIN_GC_SPAN = 0.25;
-/** Pace from major GC to major GC, relative to the pace of the block minima. */
-const MIN_RETAINED_PACE = 0.5;
+
+const EXTERNAL_POOL: Pool = {
+  valuesOf: (window) => window.column('externalBytes'),
+  bytesOf: ({ externalBytes }) => externalBytes,
+};
+const NATIVE_POOL: Pool = {
+  valuesOf: (window) => {
+    const heap = window.column('heapTotalBytes');
+    const buffers = window.column('externalBytes');
+    return window.column('rssBytes').map((bytes, row) => bytes - (heap[row] ?? 0) - (buffers[row] ?? 0));
+  },
+  bytesOf: ({ nativeBytes }) => nativeBytes,
+};
 
 export const externalBuffers: Detector = {
   name: EXTERNAL,
@@ -49,7 +56,7 @@ function externalVerdict(history: History, rule: (typeof EXTERNAL_RULES)[number]
   if (blocks.rise < threshold) return noFinding(EXTERNAL, 'ok', title, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < external.lateShare.value)
     return noFinding(EXTERNAL, 'plateau', `${title}, but not steadily`, { evidence });
-  const doubt = doubtOf(history, blocks, ({ externalBytes }) => externalBytes);
+  const doubt = doubtOf(history, blocks, EXTERNAL_POOL);
   if (doubt !== null) return doubtful(EXTERNAL, { title, doubt, evidence });
   const rss = minimaOf(history, 'rssBytes', windowMs);
   if (rss !== null && blocks.rise < external.rssShare.value * rss.rise)
@@ -63,9 +70,7 @@ export const nativeMemory: Detector = {
     const { history } = view;
     const { window, rebasedMs, startedMs } = history;
     const rss = window.column('rssBytes');
-    const heap = window.column('heapTotalBytes');
-    const buffers = window.column('externalBytes');
-    const nativeBytes = rss.map((bytes, row) => bytes - (heap[row] ?? 0) - (buffers[row] ?? 0));
+    const nativeBytes = NATIVE_POOL.valuesOf(window);
     // RSS rises by 10 to 30 MB while the first connections arrive, and after a snapshot in the process (measured).
     const fromMs = Math.max(startedMs + 2 * MINUTE_MS, rebasedMs + MINUTE_MS);
     const blocks = blockMinima(history, nativeBytes, { windowMs: NATIVE_WINDOW_MS, fromMs });
@@ -82,7 +87,7 @@ export const nativeMemory: Detector = {
       return [noFinding(NATIVE, reasonForPlateau(view), `${title} and then stopped`, { evidence })];
     if (!blocks.keepsRising || blocks.lateShare < native.lateShare.value)
       return [noFinding(NATIVE, 'inconclusive', `${title}, but not steadily`, { evidence })];
-    const doubt = doubtOf(history, blocks, ({ nativeBytes }) => nativeBytes);
+    const doubt = doubtOf(history, blocks, NATIVE_POOL);
     if (doubt !== null) return [doubtful(NATIVE, { title, doubt, evidence })];
     return [found(NATIVE, { kind: 'native-or-compression', subject: 'rss', title, evidence })];
   },
@@ -103,31 +108,6 @@ function reasonForPlateau({ history: { window } }: View): 'allocator-retention' 
     : 'plateau';
 }
 
-/** The container limit, or twice V8's `heap_size_limit` where there is no container limit. */
-const memoryLimitOf = ({ last }: History): number =>
-  last?.limits.containerBytes ?? 2 * (last?.memory.heapLimitBytes ?? Number.NaN);
-
-interface Doubt {
-  readonly because: string;
-  readonly missing?: string;
-}
-
-/** The reason why steady growth may still be harmless. */
-function doubtOf(
-  history: History,
-  blocks: BlockMinima,
-  bytesOf: (point: PostGcHeap) => number,
-): Doubt | null {
-  if (!survivesMajorGcs(history, blocks, bytesOf))
-    return {
-      because: 'but the next major GC may free it',
-      missing: 'two major GCs a quarter of the window apart, the second one in the window',
-    };
-  if (connectionsRose(history, blocks.spanMs)) return { because: 'but the connections rose too' };
-  if (blocks.rise < postGcRise(history, blocks.spanMs)) return { because: 'but the post-GC heap rose more' };
-  return null;
-}
-
 const doubtful = (
   detector: string,
   { title, doubt, evidence }: { title: string; doubt: Doubt; evidence: readonly Evidence[] },
@@ -136,41 +116,6 @@ const doubtful = (
     evidence,
     ...(doubt.missing === undefined ? {} : { missing: doubt.missing }),
   });
-
-/**
- * Unreachable Buffers stay until the next major GC, and these are rare. Memory counts as retained only when it rises from
- * major GC to major GC, at half the pace or more.
- */
-function survivesMajorGcs(
-  { postGcHeaps, nowMs }: History,
-  { perMs, spanMs }: BlockMinima,
-  bytesOf: (point: PostGcHeap) => number,
-): boolean {
-  const last = postGcHeaps.at(-1);
-  if (last === undefined || last.atMs < nowMs - spanMs) return false;
-  const earlier = postGcHeaps.findLast(({ atMs }) => atMs <= last.atMs - spanMs * MIN_GC_SPAN);
-  if (earlier === undefined) return false;
-  const pace = (bytesOf(last) - bytesOf(earlier)) / (last.atMs - earlier.atMs);
-  return pace >= MIN_RETAINED_PACE * perMs;
-}
-
-/** Each connection has buffers and maybe a compression context, so rising connections may explain all of the growth. */
-function connectionsRose(history: History, windowMs: number): boolean {
-  const blocks = blockMinima(history, history.window.column('responsive'), {
-    windowMs,
-    fromMs: history.startedMs,
-  });
-  return (
-    blocks !== null &&
-    blocks.lateShare > 0 &&
-    blocks.rise > MIN_CONNECTION_RISE * Math.max(blocks.minima[0] ?? 0, 1)
-  );
-}
-
-function postGcRise({ postGcHeaps, nowMs }: History, windowMs: number): number {
-  const inWindow = postGcHeaps.filter(({ atMs }) => atMs >= nowMs - windowMs);
-  return inWindow.length < 2 ? 0 : (inWindow.at(-1)?.bytes ?? 0) - (inWindow[0]?.bytes ?? 0);
-}
 
 const notFull = (detector: string, windowMs: number): Verdict =>
   insufficientData(detector, `${windowMs / MINUTE_MS} min of samples`);

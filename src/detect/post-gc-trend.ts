@@ -46,7 +46,11 @@ export interface PostGcTrend {
 }
 
 /** The points after the warm-up, of the window or the last dozen. */
-export function recentPostGcHeaps({ postGcHeaps, nowMs, startedMs }: History): PostGcHeap[] {
+export function recentPostGcHeaps({
+  postGcHeaps,
+  nowMs,
+  startedMs,
+}: Pick<History, 'postGcHeaps' | 'nowMs' | 'startedMs'>): PostGcHeap[] {
   const warm = postGcHeaps.filter(({ atMs }) => atMs >= startedMs + HEAP_WARM_UP_MS);
   const fromMs = Math.min(nowMs - WINDOW_MS, warm.at(-MIN_WINDOW_POINTS)?.atMs ?? 0);
   return warm.filter(({ atMs }) => atMs >= fromMs);

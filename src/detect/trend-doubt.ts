@@ -3,7 +3,7 @@
 import { formatBytes } from '../core/format.ts';
 import { shapeOf, SLOWS_DOWN, STOOD_STILL } from './growth-shape.ts';
 import type { History } from './history.ts';
-import { followsLateSessions, LATE_SESSIONS } from './late-sessions.ts';
+import { followsLateSessions, LATE_SESSIONS, type GcHistory } from './late-sessions.ts';
 import { roseAtOnce, roseSteadily } from './old-space.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { HEAP_WARM_UP_MS, isNearLimit, type PostGcTrend } from './post-gc-trend.ts';
@@ -38,9 +38,23 @@ export interface TrendDoubt {
 
 /** Null for a growth that is a leak, or that is so near to the limit that there is no time for more major GCs. */
 export function trendDoubt(trend: PostGcTrend, history: History): TrendDoubt | null {
-  const shape = shapeOf(trend.curve);
-  if (shape !== null) return { answer: 'plateau', because: shape };
+  const shape = shapeDoubt(trend);
+  if (shape !== null) return shape;
   if (isNearLimit(trend, history.last?.limits.heapCapacityBytes ?? Number.NaN)) return null;
+  return otherDoubt(trend, history) ?? loadDoubt(trend, history);
+}
+
+/** Says why a growth of another pool of memory may be no leak. `history` has its sizes after major GCs. */
+export const poolDoubt = (trend: PostGcTrend, history: GcHistory): TrendDoubt | null =>
+  shapeDoubt(trend) ?? otherDoubt(trend, history);
+
+function shapeDoubt({ curve }: PostGcTrend): TrendDoubt | null {
+  const shape = shapeOf(curve);
+  return shape === null ? null : { answer: 'plateau', because: shape };
+}
+
+/** Other explanations of the growth, and what it was before. */
+function otherDoubt(trend: PostGcTrend, history: GcHistory): TrendDoubt | null {
   const otherShape = shapeOfAlternatives(trend);
   if (otherShape !== null) return { answer: 'plateau', because: otherShape };
   if (standsStillBetweenClose(trend)) return { answer: 'plateau', because: STOOD_STILL };
@@ -58,6 +72,11 @@ export function trendDoubt(trend: PostGcTrend, history: History): TrendDoubt | n
       because: `but it fell by ${formatBytes(fallBytes)} before, as memory does that rises and falls by itself`,
       missing: `a rise of ${formatBytes(fallBytes / MIN_FALL)}`,
     };
+  return null;
+}
+
+/** Whether the heap may have grown by tables that were loaded. */
+function loadDoubt(trend: PostGcTrend, history: History): TrendDoubt | null {
   if (roseInGaps(trend, history))
     return {
       answer: 'inconclusive',
@@ -111,7 +130,7 @@ function standsStillBetweenClose({ curve: { timesMs, bytes, perMs } }: PostGcTre
 }
 
 /** The largest fall before the growth began, beyond the memory of the connections that left. */
-function largestFall({ points, startIndex }: PostGcTrend, { postGcHeaps, startedMs }: History): number {
+function largestFall({ points, startIndex }: PostGcTrend, { postGcHeaps, startedMs }: GcHistory): number {
   const untilMs = points[startIndex]?.atMs ?? 0;
   const earlier = postGcHeaps.filter(({ atMs }) => atMs >= startedMs + HEAP_WARM_UP_MS && atMs <= untilMs);
   let largest = 0;

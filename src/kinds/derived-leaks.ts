@@ -1,6 +1,6 @@
 /** The records of the leak kinds that may be the effect of a counted one. Their order is the order of metrics and pages. */
 
-import { CRITICAL_TIME_TO_LIMIT, least, RISE } from './shared.ts';
+import { CRITICAL_TIME_TO_LIMIT, GROWTH_OUTSIDE_HEAP, least, RISE } from './shared.ts';
 import {
   fromPage,
   fromTraces,
@@ -139,6 +139,7 @@ export const DERIVED_LEAKS = {
           'compression contexts report a tenth of their memory as external (33 of 250 to 300 KB)',
         ),
       }),
+      ...GROWTH_OUTSIDE_HEAP,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },
     window: {
@@ -187,6 +188,7 @@ export const DERIVED_LEAKS = {
       lateShare: least('part of the rise in the last half of the window', 0.35, '%', {
         source: fromTraces('memory that malloc keeps after a burst brings less in the last half'),
       }),
+      ...GROWTH_OUTSIDE_HEAP,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },
     window: {

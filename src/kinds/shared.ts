@@ -1,6 +1,14 @@
 /** Windows and thresholds that several leak kinds share. */
 
-import { fromPage, fromTraces, HOUR_MS, MINUTE_MS, type DetectionWindow, type Threshold } from './spec.ts';
+import {
+  fromPage,
+  fromTraces,
+  HOUR_MS,
+  MINUTE_MS,
+  simulated,
+  type DetectionWindow,
+  type Threshold,
+} from './spec.ts';
 
 /** A process that has just started fills its pools, caches and rooms. */
 export const COUNTS_WARM_UP_MS = 6 * MINUTE_MS;
@@ -38,6 +46,18 @@ export const CRITICAL_TIME_TO_LIMIT = least('time to the limit', 4 * HOUR_MS, 'm
   severity: 'critical',
   source: fromPage('docs/detection.md: four hours are enough to plan a restart in daylight'),
 });
+
+/** For memory outside the heap: how long it has grown. */
+export const GROWTH_OUTSIDE_HEAP = {
+  shareOfTimeToLimit: least('duration of the growth as a share of the time to the limit', 0.125, '%', {
+    group: 'near or long',
+    source: simulated('caches of Buffers that fill, and malloc in its first hour, grow like a leak'),
+  }),
+  longDuration: least('or duration of the growth', 80 * MINUTE_MS, 'ms', {
+    group: 'near or long',
+    source: fromTraces('a recorded leak of Buffers that lasts for 100 min is found with 80'),
+  }),
+} as const;
 
 export const COUNTS_TREND = least('standard errors of the trend above 0', 6, '1', {
   is: 'more than',

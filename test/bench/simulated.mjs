@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory } from './simulated-memory.mjs';
+import { HEALTHY_OUTSIDE, OUTSIDE_LEAKS, simulateOutside } from './simulated-outside.mjs';
 import { HEALTHY_RAMPS, RAMP_LEAKS, simulateRamp } from './simulated-ramps.mjs';
 import { COUNT_NAMES, LEAKING_COUNTS, randomOf, simulate } from './simulated-servers.mjs';
 
@@ -56,27 +57,32 @@ for (const [index, count] of COUNT_NAMES.entries()) {
   report(count, falseAlerts, found);
 }
 
-for (const [index, memory] of HEALTHY_MEMORY.entries()) {
-  if (!isChosen(memory)) continue;
-  const falseAlerts = seeds.flatMap((each) => {
-    const seed = each + 1000 * index;
-    return alertsOf(simulateMemory({ seed, minutes, memory }).samples).map((alert) => ({ seed, ...alert }));
-  });
-  report(memory, falseAlerts, null);
-}
+measureMemory(HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory);
+measureMemory(HEALTHY_OUTSIDE, OUTSIDE_LEAKS, simulateOutside);
 
-for (const [index, leak] of MEMORY_LEAKS.entries()) {
-  if (!isChosen(leak)) continue;
-  const falseAlerts = [];
-  const found = seeds.map((each) => {
-    const seed = each + 1000 * (HEALTHY_MEMORY.length + index);
-    const { onset, samples } = simulateMemory({ seed, minutes, leak });
-    const alerts = alertsOf(samples);
-    falseAlerts.push(...alerts.filter(({ minute }) => minute < onset).map((alert) => ({ seed, ...alert })));
-    const first = alerts.find(({ minute }) => minute >= onset);
-    return first === undefined ? null : first.minute - onset;
-  });
-  report(leak, falseAlerts, found);
+/** Healthy memory, then leaks of memory. An alert before a leak begins is a false one. */
+function measureMemory(healthy, leaks, simulateKind) {
+  for (const [index, memory] of healthy.entries()) {
+    if (!isChosen(memory)) continue;
+    const falseAlerts = seeds.flatMap((each) => {
+      const seed = each + 1000 * index;
+      return alertsOf(simulateKind({ seed, minutes, memory }).samples).map((alert) => ({ seed, ...alert }));
+    });
+    report(memory, falseAlerts, null);
+  }
+  for (const [index, leak] of leaks.entries()) {
+    if (!isChosen(leak)) continue;
+    const falseAlerts = [];
+    const found = seeds.map((each) => {
+      const seed = each + 1000 * (healthy.length + index);
+      const { onset, samples } = simulateKind({ seed, minutes, leak });
+      const alerts = alertsOf(samples);
+      falseAlerts.push(...alerts.filter(({ minute }) => minute < onset).map((alert) => ({ seed, ...alert })));
+      const first = alerts.find(({ minute }) => minute >= onset);
+      return first === undefined ? null : first.minute - onset;
+    });
+    report(leak, falseAlerts, found);
+  }
 }
 
 for (const [index, kind] of [...HEALTHY_RAMPS, ...RAMP_LEAKS].entries()) {
