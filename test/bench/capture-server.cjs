@@ -5,7 +5,9 @@ const path = require('node:path');
 const { HeapAnalyzer } = require(path.join(__dirname, '..', '..', 'dist', 'index.js'));
 const { startEchoServer, watchLoopGap, writeLine } = require('./support/echo-server.cjs');
 
-const [method, mib, dir] = process.argv.slice(2);
+const [method, mib, dir, gcSeconds = ''] = process.argv.slice(2);
+/** With `--expose-gc`: a full GC before the snapshot and at these seconds after the request. */
+const gcTimes = gcSeconds.split(',').filter(Boolean).map(Number);
 /** Measured: an entry of this kind takes 88 bytes with its string and its slot. */
 const ENTRY_BYTES = 88;
 const entries = [];
@@ -16,8 +18,18 @@ globalThis.entries = entries;
 const gap = watchLoopGap();
 startEchoServer(() => ({ pid: process.pid, heapBytes: process.memoryUsage().heapUsed }));
 const analyzer = new HeapAnalyzer({ snapshotDir: dir, method, pauseBudgetMs: 600_000 });
+let gcs = [];
+function collect(atSeconds) {
+  const startedMs = performance.now();
+  globalThis.gc();
+  gcs.push({ atSeconds, ms: Math.round(performance.now() - startedMs) });
+}
 process.stdin.on('data', (line) => {
   if (String(line) === 'exit\n') process.exit();
+  gcs = [];
+  // The first one frees garbage of the start.
+  if (gcTimes.length > 0) [-2, -1].forEach(collect);
+  for (const atSeconds of gcTimes) setTimeout(collect, atSeconds * 1000, atSeconds).unref();
   gap.reset();
-  void analyzer.takeSnapshot('bench').then((snapshot) => writeLine({ snapshot, maxGapMs: gap.maxMs() }));
+  void analyzer.takeSnapshot('bench').then((snapshot) => writeLine({ snapshot, gap: gap.largest(), gcs }));
 });

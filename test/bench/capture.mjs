@@ -1,6 +1,7 @@
-// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5]`: what a heap snapshot costs an
+// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5] [--gc 1,20]`: what a heap snapshot costs an
 // echo server, by both methods: the stop of the server, the round trips of 50 clients before and during it, the memory, the
-// file, the time until the file is there. `--cores`: in a container with this part of a core (root only).
+// file, the time until the file is there. `--cores`: in a container with this part of a core (root only). `--gc`: full GCs before it
+// and at these seconds after the request; the largest gap is then one of them.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ const { values: flags } = parseArgs({
     sizes: { type: 'string', default: '40,200,500,1500' },
     methods: { type: 'string', default: 'fork,inprocess' },
     cores: { type: 'string' },
+    gc: { type: 'string', default: '' },
   },
 });
 /** Memory of the container with a part of a core. It must not be what decides. */
@@ -46,11 +48,12 @@ function rssBytes(pid) {
 
 async function measure(method, mib) {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-bench-capture-'));
-  const script = [join(here, 'capture-server.cjs'), method, String(mib), dir];
+  const script = [join(here, 'capture-server.cjs'), method, String(mib), dir, flags.gc];
   const [program, ...args] = [
     ...(flags.cores === undefined ? [] : components.limited(CONTAINER_MIB, Number(flags.cores))),
     process.execPath,
     '--max-old-space-size=6000',
+    ...(flags.gc === '' ? [] : ['--expose-gc']),
     ...script,
   ];
   const server = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -70,7 +73,7 @@ async function measure(method, mib) {
   }, 100);
   const startedMs = performance.now();
   server.stdin.write('take\n');
-  const { snapshot, maxGapMs } = await next();
+  const { snapshot, gap, gcs } = await next();
   clearInterval(watch);
   const result = {
     method,
@@ -78,7 +81,9 @@ async function measure(method, mib) {
     outcome: snapshot.outcome,
     reason: snapshot.reason,
     pauseMs: snapshot.pauseMs,
-    maxGapMs: Math.round(maxGapMs),
+    maxGapMs: Math.round(gap.gapMs),
+    gap: Object.fromEntries(Object.entries(gap).map(([name, value]) => [name, Math.round(value)])),
+    gcs,
     before,
     during: clients.take(),
     seconds: Number(((performance.now() - startedMs) / 1000).toFixed(1)),
@@ -98,6 +103,9 @@ async function measure(method, mib) {
 const ms = (value) =>
   value === null || value === undefined ? '-' : `${value < 10 ? value.toFixed(1) : Math.round(value)}`;
 const trips = ({ p50, p99, max }) => [p50, p99, max].map(ms).join(' / ');
+const describeGap = ({ atMs, cpuMs, kernelMs, waitMs, pageFaults }) =>
+  `${(atMs / 1000).toFixed(1)} s after the request: CPU ${cpuMs} ms, all threads in the kernel ${kernelMs} ms, ` +
+  `${pageFaults} page faults, waited ${waitMs} ms for a CPU`;
 const results = [];
 for (const mib of flags.sizes.split(',').map(Number)) {
   for (const method of flags.methods.split(',')) {
@@ -105,10 +113,12 @@ for (const mib of flags.sizes.split(',').map(Number)) {
     results.push(result);
     if (flags.json) continue;
     const { before, during, outcome, reason = '', fileBytes } = result;
+    for (const { atSeconds, ms: gcMs } of result.gcs)
+      console.log(`       full GC ${atSeconds < 0 ? 'before' : `at ${atSeconds} s`}: ${gcMs} ms`);
     const file = fileBytes === undefined ? '-' : (fileBytes / MIB).toFixed(1);
     console.log(
       `${String(result.heapMib).padStart(5)} MiB  ${method.padEnd(9)}  ${outcome} ${reason}  stop ${ms(result.pauseMs)} ms, ` +
-        `largest gap ${result.maxGapMs} ms; p50 / p99 / max ${trips(before)} -> ${trips(during)} ms; ${result.seconds} s; ` +
+        `largest gap ${result.maxGapMs} ms (${describeGap(result.gap)}); p50 / p99 / max ${trips(before)} -> ${trips(during)} ms; ${result.seconds} s; ` +
         `file ${file} MiB; peak ${result.serverPeakMib} + ${result.childrenPeakMib} MiB; load ${result.load}`,
     );
   }
