@@ -40,6 +40,11 @@ export class Scripts {
     return this.#agentFolder !== null && file.startsWith(this.#agentFolder);
   }
 
+  /** The agent's own code without the remedies: what a remedy retains, the application has given to it. */
+  isAgentCode(file: string): boolean {
+    return this.isAgentFile(file) && !/^remedy[\\/]/.test(file.slice(this.#agentFolder?.length));
+  }
+
   /** Files of the application and of packages that have at least one function in the heap. */
   userFiles(): string[] {
     return [...new Set(this.#files.values())].filter(isUserFile);

@@ -58,7 +58,9 @@ export function locate(
   }
   const creator = entryFunction ?? findCreator(graph, earlierNode, sample);
   const place = containerPosition(graph, sources, group, creator);
-  if (place === null || isPackageFile(place.file)) {
+  // An installed agent is a package too, but no line of the application adds to its containers.
+  const isAgent = place !== null && graph.scripts.isAgentCode(place.file);
+  if (place === null || (isPackageFile(place.file) && !isAgent)) {
     const application =
       applicationCreator(graph, earlierNode, sample, creator) ??
       (place === null ? null : applicationCall(graph, sources, group.steps));

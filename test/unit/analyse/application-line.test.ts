@@ -2,6 +2,7 @@
 import { analyseGrowth } from '../../../src/analyse/analysis.ts';
 import { toEarlierSnapshot } from '../../../src/analyse/compare/matching.ts';
 import { isDataKey, propertyText } from '../../../src/analyse/graph/retaining-path.ts';
+import { AGENT_FILES } from '../../../src/analyse/graph/scripts.ts';
 import { parseSource } from '../../../src/analyse/locate/source-files.ts';
 import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
 import type { Sources } from '../../../src/analyse/locate/sources.ts';
@@ -99,6 +100,31 @@ describe('listeners', () => {
     );
     expect(suspect?.location).toMatchObject({ file: PACKAGE, line: 9 });
     expect(suspect?.through).toBeUndefined();
+  });
+});
+
+describe('containers of an installed agent', () => {
+  const AGENT = '/app/node_modules/@wsguard/agent/dist/';
+
+  /** A container that a function of `file` has in a variable. Its entries lead to a function of the application. */
+  const suspectsIn = (file: string): Promise<readonly Suspect[]> =>
+    suspectsOf((server, count) => {
+      for (const name of AGENT_FILES)
+        server.root(server.closure(name, { name: 'load', file: `${AGENT}${name}.js`, line: 1 }));
+      const entries = times(count, (index) => {
+        const listener = server.closure(`listener ${index}`, { name: 'onClose', file: FEED, line: 7 });
+        return server.object(`entry ${index}`, 'WebSocket', { listener });
+      });
+      const container = server.array('examples', entries);
+      server.root(server.closure('owner', { name: 'search', file, line: 3 }, { examples: container }));
+    });
+
+  test('are no suspects, although their entries lead to the application', async () => {
+    expect(await suspectsIn(`${AGENT}hooks/server-probes.js`)).toEqual([]);
+  });
+
+  test.each([`${AGENT}remedy/rooms.js`, '/app/node_modules/chat/index.js'])('those of %s are', async (file) => {
+    expect(await suspectsIn(file)).toMatchObject([{ location: { file: FEED, line: 7 }, through: { file } }]);
   });
 });
 
