@@ -58,9 +58,7 @@ export function locate(
   }
   const creator = entryFunction ?? findCreator(graph, earlierNode, sample);
   const place = containerPosition(graph, sources, group, creator);
-  // An installed agent is a package too, but no line of the application adds to its containers.
-  const isAgent = place !== null && graph.scripts.isAgentCode(place.file);
-  if (place === null || (isPackageFile(place.file) && !isAgent)) {
+  if (place === null || isFilledByApplication(graph, place)) {
     const application =
       applicationCreator(graph, earlierNode, sample, creator) ??
       (place === null ? null : applicationCall(graph, sources, group.steps));
@@ -71,6 +69,10 @@ export function locate(
   const isSame = creator === null || (creator.file === place.file && creator.line === place.line);
   return { position: place, creator: isSame ? null : creator, through: null };
 }
+
+/** The application adds to containers of packages. An installed agent is a package too, and only it adds to its own. */
+const isFilledByApplication = ({ scripts }: Graph, { file }: CodePosition): boolean =>
+  isPackageFile(file) && !scripts.isAgentCode(file);
 
 /** An rxjs subscription with three operators has the application's function nine references below its listener. */
 const FUNCTIONS: CreatorSearch = {

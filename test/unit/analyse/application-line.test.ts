@@ -123,9 +123,14 @@ describe('containers of an installed agent', () => {
     expect(await suspectsIn(`${AGENT}hooks/server-probes.js`)).toEqual([]);
   });
 
-  test.each([`${AGENT}remedy/rooms.js`, '/app/node_modules/chat/index.js'])('those of %s are', async (file) => {
-    expect(await suspectsIn(file)).toMatchObject([{ location: { file: FEED, line: 7 }, through: { file } }]);
-  });
+  test.each([`${AGENT}remedy/rooms.js`, '/app/node_modules/chat/index.js'])(
+    'those of %s are',
+    async (file) => {
+      expect(await suspectsIn(file)).toMatchObject([
+        { location: { file: FEED, line: 7 }, through: { file } },
+      ]);
+    },
+  );
 });
 
 describe('causes and consequences', () => {
