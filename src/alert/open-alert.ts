@@ -184,6 +184,8 @@ export class OpenAlert {
       ...adviceOn(rest),
       ...(isUnknown ? { culpritBecause } : {}),
       event,
+      // A kind of which another finding has joined is not ruled out, whatever else of its kind does not grow.
+      against: rest.against.filter(({ kind }) => this.#also.every((row) => row.kind !== kind)),
       also: this.#also.slice(0, MAX_ALSO).map(({ kind, because }) => ({ kind, because })),
       ...(this.#also.length > MAX_ALSO ? { alsoMore: this.#also.length - MAX_ALSO } : {}),
       n: this.#alert.n + 1,

@@ -1,6 +1,6 @@
 import { Alerts } from '../../../src/alert/alerts.ts';
 import { fingerprintOf, isMuted } from '../../../src/alert/fingerprint.ts';
-import type { Alert, Finding } from '../../../src/types/index.ts';
+import type { Alert, Because, Finding } from '../../../src/types/index.ts';
 import { IDENTITY, run, createTestDetection, type Shape } from '../../support/run.ts';
 
 const zombies = (minute: number): Shape => ({ connections: 500 + 8 * minute, unanswering: 8 * minute });
@@ -68,6 +68,30 @@ test('a leak that follows the traffic: it grows again after a pause, and its sec
     alerts.update({ ...at(minute), findings: [] }).map(({ because }) => because);
   expect(closedAt(38 * 60 + 2)).toEqual([]);
   expect(closedAt(38 * 60 + 3)).toEqual(['no growth for 4 h 4 min']);
+});
+
+test('a kind of which another finding has joined is not ruled out', () => {
+  const alerts = createAlerts();
+  const zombies: Partial<Finding> = {
+    kind: 'zombie-connections',
+    against: [
+      { kind: 'registry-growth', because: 'no growth of profiles' },
+      { kind: 'slow-consumer', because: 'no pending writes' },
+    ],
+  };
+  const lines = [0, 1, 2, 3].flatMap((minute) =>
+    alerts.update({
+      ...at(minute),
+      findings: [
+        growing('all connections', 100, zombies),
+        ...(minute === 0 ? [] : [growing('sessions', 50)]),
+      ],
+    }),
+  );
+  const kinds = (rows: readonly Because[] | undefined) => rows?.map(({ kind }) => kind);
+  expect(kinds(lines[0]?.against)).toEqual(['registry-growth', 'slow-consumer']);
+  expect(kinds(lines.at(-1)?.also)).toEqual(['registry-growth']);
+  expect(kinds(lines.at(-1)?.against)).toEqual(['slow-consumer']);
 });
 
 test('growth that returns after more than a day is a new leak: its alert closes after 30 min', () => {
