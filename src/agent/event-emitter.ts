@@ -1,7 +1,9 @@
-/** Backs `agent.on`. An error in a listener is logged and counted, never thrown into the application. */
-import type { Guard } from '../core/guard.ts';
+/**
+ * Backs `agent.on`. An error in a listener is logged, never thrown into the application. It is no fault of the agent, so no
+ * number of errors ends the calls: the next alert may reach the person on call.
+ */
 import { watchArgumentError } from '../hooks/watch-argument-error.ts';
-import type { Dispose } from '../types/index.ts';
+import type { Dispose, Log } from '../types/index.ts';
 import type { AgentEvents } from './api.ts';
 
 /** Further listeners are not added, so that an application that adds one per connection cannot grow this list. */
@@ -16,8 +18,26 @@ export interface AgentEventEmitter {
   clear(): void;
 }
 
-export function createEventEmitter(guard: Guard): AgentEventEmitter {
+export function createEventEmitter(log: Log): AgentEventEmitter {
   const listeners = new Map<string, Set<Listener>>();
+  /** Listeners whose last call failed. */
+  const failing = new Set<Listener>();
+
+  async function call(event: string, listener: Listener, value: unknown): Promise<void> {
+    try {
+      // An async listener rejects.
+      await (listener as (value: unknown) => unknown)(value);
+      failing.delete(listener);
+    } catch (error) {
+      if (failing.has(listener)) return;
+      failing.add(listener);
+      log.error(
+        { code: 'WSGUARD_LISTENER_FAILED', event, error },
+        `a listener of the application for agent.on('${event}') failed`,
+      );
+    }
+  }
+
   return {
     on(event, listener) {
       if (!EVENTS.includes(event)) throw watchArgumentError('event', event);
@@ -25,17 +45,17 @@ export function createEventEmitter(guard: Guard): AgentEventEmitter {
       const set = listeners.get(event) ?? new Set();
       listeners.set(event, set);
       if (set.size < MAX_LISTENERS) set.add(listener as Listener);
-      return () => void set.delete(listener as Listener);
+      return () => {
+        set.delete(listener as Listener);
+        failing.delete(listener as Listener);
+      };
     },
     emit(event, value) {
-      for (const listener of listeners.get(event) ?? [])
-        // runAsync also catches the rejection of an async listener.
-        void guard.runAsync(
-          `on ${event}`,
-          async () => (listener as (value: unknown) => unknown)(value),
-          null,
-        );
+      for (const listener of listeners.get(event) ?? []) void call(event, listener, value);
     },
-    clear: () => listeners.clear(),
+    clear() {
+      listeners.clear();
+      failing.clear();
+    },
   };
 }

@@ -114,7 +114,7 @@ function createContext(preload: PreloadContext, resolved: ResolvedConfig, info: 
     ...info,
     preload,
     sampler: createSampler({ clock, guard, config: resolved.config, preloadHooks }),
-    events: createEventEmitter(guard),
+    events: createEventEmitter(info.log),
     heartbeat: createHeartbeatCounter(),
     openAlerts: new Map(),
     rawFiles: new Set(),
