@@ -117,11 +117,10 @@ export class HeapAnalyzer {
   #count = 0;
   #isRunning = false;
 
-  /** @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT when `snapshotDir` is not a path. */
+  /** @throws TypeError with the code WSGUARD_ANALYZER_ARGUMENT for an option with a value that cannot be used. */
   constructor(options: HeapAnalyzerOptions = {}) {
     this.snapshotDir = options.snapshotDir ?? './heap-snapshots';
-    if (typeof this.snapshotDir !== 'string' || this.snapshotDir === '')
-      throw misuse('snapshotDir', 'the path of a directory');
+    checkOptions(options, this.snapshotDir);
     this.#options = {
       maxSnapshots: options.maxSnapshots ?? 10,
       cooldownMs: options.cooldownMs ?? 3_600_000,
@@ -199,7 +198,8 @@ export class HeapAnalyzer {
     const names = values.filter((file) => typeof file === 'string');
     // JavaScript callers pass the `file` of a refused snapshot, which is undefined.
     if (names.length < values.length || names.length === 0 || names.length > MAX_FILES) {
-      const reason = `expected the names of one to three files, got ${values.map((file) => String(file)).join(', ')}`;
+      const received = values.length === 0 ? 'none' : values.map((file) => String(file)).join(', ');
+      const reason = `expected the names of one to three files, got ${received}`;
       return Promise.resolve(failed('WSGUARD_ANALYSIS_FAILED', reason));
     }
     const { limits, clock } = this.#options;
@@ -279,6 +279,27 @@ export class HeapAnalyzer {
       fork: (request) => snapshotter.fork(request),
     };
   }
+}
+
+const METHODS: readonly unknown[] = ['auto', 'fork', 'inprocess'];
+
+/** A JavaScript caller may pass anything. A wrong budget would refuse every snapshot, or none. */
+function checkOptions(options: HeapAnalyzerOptions, snapshotDir: unknown): void {
+  const { method = 'auto', redact = true, onSnapshot = () => undefined } = options;
+  if (typeof snapshotDir !== 'string' || snapshotDir === '')
+    throw misuse('snapshotDir', 'the path of a directory');
+  if (!METHODS.includes(method)) throw misuse('method', `one of ${METHODS.join(', ')}`);
+  if (typeof redact !== 'boolean') throw misuse('redact', 'true or false');
+  if (typeof onSnapshot !== 'function') throw misuse('onSnapshot', 'a function');
+  checkMinimum('pauseBudgetMs', options.pauseBudgetMs, 0);
+  checkMinimum('maxSnapshots', options.maxSnapshots, 1);
+  checkMinimum('cooldownMs', options.cooldownMs, 0);
+}
+
+/** Infinity is a budget without a limit. */
+function checkMinimum(option: string, value: unknown, minimum: number): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= minimum))
+    throw misuse(option, `a number of at least ${minimum}`);
 }
 
 /** The child of a fork does not keep its parent alive. A port with a listener does. */

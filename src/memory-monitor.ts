@@ -96,8 +96,7 @@ export class MemoryMonitor {
     this.#timeScale = Math.max(1, NOMINAL_INTERVAL_MS / intervalMs);
     this.#clock = clock;
     this.#samples = new Ring(maxHistory);
-    for (const [name, thing] of Object.entries(options.registries ?? {}))
-      this.#registries.watchRegistry(name, thing);
+    for (const [name, thing] of Object.entries(options.registries ?? {})) this.#watchRegistry(name, thing);
   }
 
   /** Starts the sampling. A second call does nothing. */
@@ -181,6 +180,14 @@ export class MemoryMonitor {
     };
   }
 
+  #watchRegistry(name: string, thing: Watchable): void {
+    try {
+      this.#registries.watchRegistry(name, thing);
+    } catch {
+      throw misuse(`registries.${name}`, 'a Map, a Set, an Array or a function that returns a number');
+    }
+  }
+
   #takeSample(): void {
     if (this.#probes === null) return;
     const readings = this.#probes.read();
@@ -222,11 +229,11 @@ export class MemoryMonitor {
 
   #emit<E extends keyof Events>(event: E, payload: Parameters<Events[E]>[0]): void {
     for (const listener of this.#listeners[event])
-      this.#guard.run(
-        'monitor listener',
-        () => (listener as (value: typeof payload) => void)(payload),
-        undefined,
-      );
+      try {
+        (listener as (value: typeof payload) => void)(payload);
+      } catch {
+        // A listener that throws must not end the server whose timer this is. The guard would switch all listeners off.
+      }
   }
 
   #capacityOf(memory: MemoryReading): number {

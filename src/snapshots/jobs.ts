@@ -14,6 +14,7 @@ import { isLockedByThisProcess, takeLock, type Lock } from '../child-process/loc
 import { runChild, type ChildOptions, type ChildOutcome } from '../child-process/run-child.ts';
 import { noChildReason } from '../core/child-support.ts';
 import { cpuQuotaCores } from '../core/cgroup.ts';
+import { fileErrorText } from '../core/files.ts';
 import { removeFile } from '../core/folders.ts';
 import { formatBytes } from '../core/format.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
@@ -75,10 +76,12 @@ const laptopCommand = (files: readonly string[]): string =>
 export async function runAnalysis(options: AnalysisOptions): Promise<Analysis | AnalysisRefused | Failed> {
   const { files } = options;
   let needBytes: number;
+  let current = '';
   try {
-    needBytes = analysisRssBytes(files.map(unpackedBytes));
+    const sizes = files.map((file) => unpackedBytes((current = file)));
+    needBytes = analysisRssBytes(sizes);
   } catch (error) {
-    return failureFrom(error, 'WSGUARD_ANALYSIS_FAILED');
+    return failed('WSGUARD_SNAPSHOT_UNREADABLE', `cannot read ${current}: ${fileErrorText(error)}`);
   }
   const outcome = await runAlone(options, { entry: ANALYSIS, job: { files }, needBytes });
   if (outcome.outcome === 'refused') return { ...outcome, command: laptopCommand(files) };

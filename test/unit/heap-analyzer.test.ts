@@ -1,4 +1,4 @@
-import { HeapAnalyzer } from '../../src/heap-analyzer.ts';
+import { HeapAnalyzer, type HeapAnalyzerOptions } from '../../src/heap-analyzer.ts';
 import type { CaptureLimits, Snapshot } from '../../src/types/index.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
@@ -82,7 +82,11 @@ test('analyze is analyse', async () => {
     analyzer.analyse('/nonexistent/a'),
     analyzer.analyze(['/nonexistent/a']),
   ]);
-  expect(first).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('/nonexistent/a') });
+  expect(first).toEqual({
+    outcome: 'failed',
+    code: 'WSGUARD_SNAPSHOT_UNREADABLE',
+    reason: 'cannot read /nonexistent/a: no such file',
+  });
   expect(second).toEqual(first);
 });
 
@@ -105,5 +109,15 @@ test('throws for arguments out of range', () => {
     expect(() => analyzer.scheduleSnapshots(intervalMs)).toThrow(expect.objectContaining({ code }));
   for (const percent of [0, 101, Number.NaN])
     expect(() => analyzer.watchMemory(percent)).toThrow(expect.objectContaining({ code }));
-  expect(() => new HeapAnalyzer({ snapshotDir: '' })).toThrow(expect.objectContaining({ code }));
+  for (const options of [
+    { snapshotDir: '' },
+    { method: 'forked' },
+    { pauseBudgetMs: -1 },
+    { pauseBudgetMs: '250' },
+    { maxSnapshots: 0 },
+    { cooldownMs: Number.NaN },
+    { redact: 'off' },
+    { onSnapshot: 'log' },
+  ])
+    expect(() => new HeapAnalyzer(options as HeapAnalyzerOptions)).toThrow(expect.objectContaining({ code }));
 });

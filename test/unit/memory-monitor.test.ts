@@ -62,12 +62,27 @@ test('emits one alert above the threshold, and catches the error of a listener',
   expect(monitor.getReport().samplesCollected).toBe(5);
 });
 
+test('no number of errors in listeners keeps an event from the others', () => {
+  const { clock, monitor } = monitorOf({ maxMemoryBytes: 1024 });
+  for (let n = 0; n < 20; n += 1)
+    monitor.on('alert', () => {
+      throw new Error('listener');
+    });
+  let alerts = 0;
+  monitor.on('alert', () => (alerts += 1));
+  monitor.start();
+  clock.advance(30_000);
+  expect(alerts).toBe(1);
+  monitor.stop();
+});
+
 test.each([
   { intervalMs: 0 },
   { intervalMs: Number.NaN },
   { alertThreshold: 80 },
   { maxHistory: 1 },
   { maxMemoryBytes: -1 },
+  { registries: { clients: 3 as never } },
 ])('throws for %p', (options) => {
   expect(() => new MemoryMonitor(options)).toThrow(
     expect.objectContaining({ code: 'WSGUARD_MONITOR_ARGUMENT' }),
