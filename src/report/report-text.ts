@@ -2,7 +2,7 @@
 import type { Alert, Report, ReportPoint, Snapshot } from '../types/index.ts';
 import { adviceOf, KINDS } from '../kinds/index.ts';
 import { analysisText } from './analysis-text.ts';
-import { formatBytes, formatCount, formatDuration, formatValue } from '../core/format.ts';
+import { formatBytes, formatCount, formatDuration, formatShare, formatValue } from '../core/format.ts';
 import { refusalText, writtenText } from './snapshot-text.ts';
 
 const MAX_ROWS = 12;
@@ -45,11 +45,15 @@ const section = (title: string, lines: readonly string[]): string =>
 
 /** The value of an evidence row. The leak of a window leaves out all entries that late cleanup may still remove. */
 export const evidenceValue = ({ name, value, unit }: Alert['evidence'][number]): string =>
-  `${name === 'leaked_in_window' ? 'at least ' : ''}${formatValue(value, unit)}`;
+  `${name === 'leaked_in_window' ? 'at least ' : ''}${evidenceNumber(name, value, unit)}`;
+
+/** A share and a pressure are parts of 1, which UCUM gives no unit. Also for the threshold of a row. */
+export const evidenceNumber = (name: string, value: number, unit: string): string =>
+  unit === '1' && /_(share|pressure)$/.test(name) ? formatShare(value) : formatValue(value, unit);
 
 function evidenceLine(evidence: Alert['evidence'][number]): string {
   const { name, unit, threshold, windowMs } = evidence;
-  const limit = threshold === undefined ? '' : ` (threshold ${formatValue(threshold, unit)})`;
+  const limit = threshold === undefined ? '' : ` (threshold ${evidenceNumber(name, threshold, unit)})`;
   const window = windowMs === undefined ? '' : ` over ${formatDuration(windowMs)}`;
   return `${name}: ${evidenceValue(evidence)}${limit}${window}`;
 }

@@ -1,10 +1,10 @@
 /** The report of an alert as one self-contained page (report.html): it can be mailed and opened without a network. */
 import type { Alert, Analysis, Report, ReportPoint, Suspect } from '../../types/index.ts';
-import { formatDuration, formatValue } from '../../core/format.ts';
+import { formatDuration } from '../../core/format.ts';
 import { KINDS, capturesEvidence } from '../../kinds/index.ts';
 import { analysisTables } from './analysis-html.ts';
 import { chartSection, drawChart } from './chart.ts';
-import { evidenceValue } from '../report-text.ts';
+import { evidenceNumber, evidenceValue } from '../report-text.ts';
 import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { nextSteps, snapshotSection } from './next-steps.ts';
@@ -116,7 +116,7 @@ function evidenceSection({ evidence, against, also }: Alert): Markup {
     markup`<tr>
       <td class="name"><code>${name}</code></td>
       <td class="number">${evidenceValue({ name, value, unit })}</td>
-      <td class="number">${threshold === undefined ? '' : formatValue(threshold, unit)}</td>
+      <td class="number">${threshold === undefined ? '' : evidenceNumber(name, threshold, unit)}</td>
       ${hasWindow ? markup`<td class="number">${windowMs === undefined ? '' : formatDuration(windowMs)}</td>` : null}
     </tr>`;
   const list = (title: string, reasons: Alert['against']): Markup | null =>

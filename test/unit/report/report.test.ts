@@ -1,5 +1,6 @@
 import { ALL_KINDS, KINDS, adviceText } from '../../../src/kinds/index.ts';
 import { buildReport } from '../../../src/report/report.ts';
+import { reportHtml } from '../../../src/report/html/report-html.ts';
 import { reportText } from '../../../src/report/report-text.ts';
 import type { Alert, ReportPoint } from '../../../src/types/index.ts';
 import { alertOf, reportPoint } from '../../support/alerts.ts';
@@ -114,6 +115,13 @@ test('every kind has advice, a page and a report', () => {
     expect(KINDS[kind].docs).toBe(`docs/leaks/${kind}.md`);
     expect(report({ kind }).headline).toHaveLength(5);
   }
+});
+
+test('shares and their thresholds are percentages', () => {
+  const evidence = [{ name: 'heap_limit_used_share', value: 0.912, unit: '1', threshold: 0.85 }];
+  const built = report({ evidence });
+  expect(reportText(built)).toContain('heap_limit_used_share: 91 % (threshold 85 %)');
+  expect(reportHtml(built)).toMatch(/>91 %<[\s\S]*>85 %</);
 });
 
 test('the leak of a window is a lower limit, and large counts have no decimals', () => {
