@@ -119,6 +119,7 @@ class Watcher {
           this.#state.setBlind(attached.blind);
           logStart(this.#context, attached, {
             destinations: this.#outputs.destinations(),
+            failedExports: this.#outputs.failedExports(),
             unwritableReason: this.#persistence.unwritableReason,
           });
           this.#blindLog.start(attached.blind);

@@ -42,8 +42,7 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
     checkInspector(),
     checkTcpTable(),
     ...checkKernelLimits(readKernelLimits('self'), null),
-    checkDirectory(config),
-    checkSnapshots(config),
+    ...checkFiles(config),
     await checkPrometheus(config),
     checkOtlp(env),
     checkWebhook(config),
@@ -104,6 +103,16 @@ function checkTcpTable(): Check {
     const text = 'no /proc/net/tcp: SSE peers that disappeared cannot be detected';
     return check('TCP state', 'no', text);
   }
+}
+
+/** A snapshot is a file in the directory. */
+function checkFiles(config: Config): Check[] {
+  const directory = checkDirectory(config);
+  const canWrite = directory.works === 'yes' || config.snapshot === 'off';
+  return [
+    directory,
+    canWrite ? checkSnapshots(config) : check('snapshots', 'no', 'not possible without a writable directory'),
+  ];
 }
 
 function checkDirectory(config: Config): Check {

@@ -87,7 +87,8 @@ export function endedFolders(dir: string, self: Identity, wallMs: number): strin
 const foldersOfOthers = (dir: string, self: Identity): string[] => foldersIn(dir, self).filter(isBlackBox);
 
 function foldersIn(dir: string, self: Identity): string[] {
-  if (!existsSync(dir)) return [];
+  // A file has no folders. Writing below it fails with a code of its own.
+  if (!existsSync(dir) || !statSync(dir).isDirectory()) return [];
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== self.instance)
     .slice(0, MAX_FOLDERS)

@@ -33,6 +33,7 @@ export class Outputs {
   readonly #s3: Upload | null;
   #otel: Otel | null = null;
   #metricsPage: PrometheusServer | null = null;
+  #failedExports: readonly string[] = [];
 
   constructor(context: WatcherContext, state: WatcherState) {
     const { setup, clock, guard } = context;
@@ -62,6 +63,11 @@ export class Outputs {
       ...(this.#upload === null ? [] : ['upload']),
       ...(this.#s3 === null ? [] : [`s3 ${this.#context.setup.config.s3Bucket}`]),
     ];
+  }
+
+  /** Exports that are configured and could not start, with the code: for the start line. */
+  failedExports(): readonly string[] {
+    return this.#failedExports;
   }
 
   /** Resolves with the path of `report.json` below the directory; null when no file could be written. */
@@ -144,15 +150,26 @@ export class Outputs {
         env: process.env,
         clock,
         version: identity.agentVersion,
-        onProblem: (problem) => log.warn({ ...problem }, 'OTLP export does not work'),
+        onProblem: (problem) => {
+          if (problem.code !== 'WSGUARD_OTLP_EXPORT') this.#noteFailure('otlp', problem);
+          log.warn({ ...problem }, `OTLP export does not work: ${problem.reason}`);
+        },
         onRecovered: (signal) => log.info({ signal }, 'OTLP export works again'),
       });
     this.#otel = guard.run('otlp', startExport, null);
     if (config.prometheusPort === null) return;
     const { prometheusHost: host, prometheusPort: port } = config;
     this.#metricsPage = await startPrometheusServer({ ...source, clock, host, port });
-    if (this.#metricsPage.outcome === 'failed')
-      log.error({ ...this.#metricsPage }, 'the metrics page could not listen on its port');
+    if (this.#metricsPage.outcome !== 'failed') return;
+    this.#noteFailure('prometheus', this.#metricsPage);
+    log.error(
+      { ...this.#metricsPage },
+      `the metrics page cannot listen on ${this.#metricsPage.reason}; set WSGUARD_PROMETHEUS_PORT and WSGUARD_PROMETHEUS_HOST to a free port and an address of this machine`,
+    );
+  }
+
+  #noteFailure(destination: string, { code, reason }: { code: string; reason: string }): void {
+    this.#failedExports = [...this.#failedExports, `${destination} (${code}: ${reason})`];
   }
 
   /** State that outlives the process needs a directory that is set explicitly, as the black box does. */

@@ -11,6 +11,8 @@ const MAX_LOGGED = 50;
 interface Outlets {
   /** `prometheus http://127.0.0.1:9464/metrics`, `otlp metrics http/protobuf`, `webhook`, ... */
   readonly destinations: readonly string[];
+  /** `otlp (WSGUARD_OTLP_PROTOCOL: grpc needs ...)`: configured, and not running. */
+  readonly failedExports: readonly string[];
   /** Why writing into the directory failed; null when it did not. */
   readonly unwritableReason: string | null;
 }
@@ -18,7 +20,7 @@ interface Outlets {
 export function logStart(
   context: WatcherContext,
   attached: Attached,
-  { destinations, unwritableReason }: Outlets,
+  { destinations, failedExports, unwritableReason }: Outlets,
 ): void {
   const { setup, log } = context;
   const { config, identity, noThreadReason, restarts } = setup;
@@ -39,8 +41,10 @@ export function logStart(
     cannotSee: blind.map(({ what, why }) => `${what}: ${why}`),
     writesTo: noFilesReason === null ? config.dir : null,
     exports: destinations,
+    ...(failedExports.length === 0 ? {} : { failedExports }),
     pings: attached.pings,
-    snapshots: snapshotText(context),
+    snapshots:
+      unwritableReason === null ? snapshotText(context) : 'are not possible without a writable directory',
     ...(config.timeScale === 1 ? {} : { timeScale: config.timeScale }),
   };
   log.info(fields, startMessage(fields, noFilesReason));
@@ -57,13 +61,14 @@ interface StartFields {
   readonly cannotSee: readonly string[];
   readonly writesTo: string | null;
   readonly exports: readonly string[];
+  readonly failedExports?: readonly string[];
   readonly pings: boolean;
   readonly snapshots: string;
   readonly timeScale?: number;
 }
 
 function startMessage(
-  { service, servers, cannotSee, writesTo, exports, pings, snapshots, timeScale }: StartFields,
+  { service, servers, cannotSee, writesTo, exports, failedExports, pings, snapshots, timeScale }: StartFields,
   noFilesReason: string | null,
 ): string {
   const parts = [
@@ -71,6 +76,7 @@ function startMessage(
     ...(cannotSee.length === 0 ? [] : [`cannot see ${cannotSee.join(', ')}`]),
     writesTo === null ? `writes no files, because ${noFilesReason}` : `writes to ${writesTo}`,
     exports.length === 0 ? 'exports nothing' : `exports to ${exports.join(', ')}`,
+    ...(failedExports === undefined ? [] : [`cannot export to ${failedExports.join(', ')}`]),
     pings ? 'pings silent WebSocket connections' : 'sends no pings',
     `heap snapshots ${snapshots}`,
     ...(timeScale === undefined ? [] : [`time scale ${timeScale}, for tests and demos only`]),

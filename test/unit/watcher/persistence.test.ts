@@ -9,9 +9,12 @@ let root: string;
 beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'wsguard-persistence-'))));
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-test('a directory below a file is reported with a code, and is not a fault', () => {
+test.each([
+  ['that is a file', 'file'],
+  ['below a file', join('file', 'wsguard')],
+])('a directory %s is reported with a code, and is not a fault', (_, dir) => {
   writeFileSync(join(root, 'file'), '');
-  const context = createTestContext({ dir: join(root, 'file', 'wsguard') }, { isDirSet: true });
+  const context = createTestContext({ dir: join(root, dir) }, { isDirSet: true });
   const persistence = openPersistence(context);
   persistence.writeOpenAlerts([]);
   persistence.close();

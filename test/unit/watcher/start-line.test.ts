@@ -6,13 +6,13 @@ import { BlindLog, logStart } from '../../../src/watcher/start-line.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 const ATTACHED = { servers: ['http on port 3000', 'https on port 3443'], pings: true, blind: [] };
-const NO_OUTLETS = { destinations: [], unwritableReason: null };
+const NO_OUTLETS = { destinations: [], failedExports: [], unwritableReason: null };
 
 test('the start line names servers, directory, exports and pings', () => {
   const context = createTestContext({ service: 'chat' });
   logStart(context, ATTACHED, {
+    ...NO_OUTLETS,
     destinations: ['prometheus http://127.0.0.1:9464/metrics', 'webhook'],
-    unwritableReason: null,
   });
   expect(context.logged).toHaveLength(1);
   expect(context.logged[0]).toMatchObject({
@@ -27,6 +27,24 @@ test('the start line names servers, directory, exports and pings', () => {
   });
   expect(context.logged[0]?.message).toMatch(
     /^watching .+: http on port 3000, https on port 3443; writes to \/app\/\.wsguard; exports to prometheus http:\/\/127\.0\.0\.1:9464\/metrics, webhook; pings silent WebSocket connections; heap snapshots in a forked process$/,
+  );
+});
+
+test('the start line names an export that could not start, with its code', () => {
+  const context = createTestContext();
+  const failedExports = ['otlp (WSGUARD_OTLP_PROTOCOL: grpc needs two packages)'];
+  logStart(context, ATTACHED, { ...NO_OUTLETS, failedExports });
+  expect(context.logged[0]?.fields).toMatchObject({ exports: [], failedExports });
+  expect(context.logged[0]?.message).toContain(
+    '; exports nothing; cannot export to otlp (WSGUARD_OTLP_PROTOCOL: grpc needs two packages); ',
+  );
+});
+
+test('the start line promises no snapshots where no file can be written', () => {
+  const context = createTestContext();
+  logStart(context, ATTACHED, { ...NO_OUTLETS, unwritableReason: 'it failed with WSGUARD_DIR_UNWRITABLE' });
+  expect(context.logged[0]?.message).toContain(
+    'heap snapshots are not possible without a writable directory',
   );
 });
 
@@ -91,7 +109,7 @@ test('a restarted watcher logs its restart instead', () => {
 test('after a failed write the start line does not say that the agent writes there', () => {
   const context = createTestContext({});
   const unwritableReason = 'it failed with WSGUARD_DIR_UNWRITABLE (/app/.wsguard: EACCES)';
-  logStart(context, ATTACHED, { destinations: [], unwritableReason });
+  logStart(context, ATTACHED, { ...NO_OUTLETS, unwritableReason });
   expect(context.logged[0]?.fields['writesTo']).toBeNull();
   expect(context.logged[0]?.message).toContain(
     'writes no files, because it failed with WSGUARD_DIR_UNWRITABLE (/app/.wsguard: EACCES)',
