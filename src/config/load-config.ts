@@ -3,7 +3,7 @@
  * cannot be used becomes a `ConfigProblem`, and the value of the layer below stays in force.
  */
 import { isAbsolute, resolve } from 'node:path';
-import { readSmallRegularFile } from '../core/files.ts';
+import { fileErrorText, readSmallRegularFile } from '../core/files.ts';
 import { findService } from './find-service.ts';
 import { nearestName } from './nearest-name.ts';
 import {
@@ -73,12 +73,16 @@ class ConfigBuilder {
   }
 
   reportUnknown(name: string, source: SettingSource): void {
-    const nearest = source === 'env' ? nearestEnvName(name) : nearestName(name, SETTINGS);
+    const nearest = source === 'env' ? nearestEnvName(name) : nearestSetting(name);
     const hint = nearest === null ? ` (${LIST_COMMAND})` : `; did you mean ${nearest}?`;
     // The value is not repeated: a misspelt secret is still a secret.
     this.problems.push({ setting: name, source, value: '(not read)', expected: `a known setting${hint}` });
   }
 }
+
+/** A file and code have the names in camel case; the name of the variable is a common mistake. */
+const nearestSetting = (name: string): string | null =>
+  SETTINGS.find((setting) => SCHEMA[setting].env === name) ?? nearestName(name, SETTINGS);
 
 /** Compares without the common prefix, which would make WSGUARD_PING the nearest name of WSGUARD_FORK. */
 function nearestEnvName(name: string): string | null {
@@ -164,9 +168,20 @@ function readSettingsFile(
   } catch (error) {
     return fail(`a readable file (${reasonOf(error)})`);
   }
-  // The message of JSON.parse quotes the file, which may hold a secret, so it is not passed on.
-  const parsed = attempt<unknown>(() => JSON.parse(text), undefined);
-  return isRecord(parsed) ? parsed : fail('a file with one JSON object');
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return isRecord(parsed) ? parsed : fail('a file with one JSON object');
+  } catch (error) {
+    return fail(`a file with one JSON object (${syntaxErrorPlace(text, error)})`);
+  }
+}
+
+/** The message of JSON.parse quotes the file, which may hold a secret, so only the position is passed on. */
+function syntaxErrorPlace(text: string, error: unknown): string {
+  const position = /\bposition (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
+  if (position === undefined) return 'its JSON ends too early or is not valid';
+  const before = text.slice(0, Number(position)).split('\n');
+  return `its JSON is not valid in line ${before.length}, column ${(before.at(-1) ?? '').length + 1}`;
 }
 
 /** Sets the defaults that are computed at start. Returns the version of the service. */
@@ -243,8 +258,7 @@ function attempt<T>(task: () => T, fallback: T): T {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+const reasonOf = (error: unknown): string => (error instanceof Error ? fileErrorText(error) : String(error));
 
 function shorten(value: unknown): string {
   const text =

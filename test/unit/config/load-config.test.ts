@@ -9,6 +9,8 @@ const files: Record<string, string> = {
   '/app/wsguard.json': '{"intervalMs": 5000, "thread": "on", "mute": ["abc:2026-12-01"]}',
   '/app/broken.json': '{"webhookSecret": "hunter2",',
   '/app/list.json': '[]',
+  '/app/comma.json': '{\n  "ping": "off",\n  webhookSecret: "hunter2"\n}',
+  '/app/variables.json': '{"WSGUARD_LOG": "debug"}',
 };
 
 const UNKNOWN = 'a known setting (`npx wsguard config` lists them)';
@@ -50,7 +52,7 @@ test('code can name the file, and the environment another one', () => {
       setting: 'WSGUARD_CONFIG',
       source: 'file',
       value: '/none.json',
-      expected: 'a readable file (ENOENT)',
+      expected: 'a readable file (no such file)',
     },
   ]);
 });
@@ -109,6 +111,23 @@ test('unknown names in file, code and environment are reported with the nearest 
   expect(JSON.stringify(problems)).not.toContain('pw');
 });
 
+test('a settings file that is no JSON is reported with the place of the error, without a word of the file', () => {
+  const expectedOf = (name: string): string | undefined =>
+    load({ env: { WSGUARD_CONFIG: name } }).problems[0]?.expected;
+  expect(expectedOf('comma.json')).toBe(
+    'a file with one JSON object (its JSON is not valid in line 3, column 3)',
+  );
+  expect(expectedOf('broken.json')).toMatch(/^a file with one JSON object \(its JSON .+\)$/);
+  expect(expectedOf('broken.json')).not.toContain('hunter2');
+});
+
+test('the name of a variable in a settings file leads to the name in camel case', () => {
+  expect(load({ env: { WSGUARD_CONFIG: 'variables.json' } }).problems[0]).toMatchObject({
+    setting: 'WSGUARD_LOG',
+    expected: 'a known setting; did you mean log?',
+  });
+});
+
 test('no problem contains a secret', () => {
   const { problems } = load({
     env: { WSGUARD_WEBHOOK_URL: 'htp://hunter2', WSGUARD_CONFIG: 'broken.json' },
@@ -121,6 +140,9 @@ test('no problem contains a secret', () => {
 test('reports a settings file without an object, and options that are not an object', () => {
   expect(load({ env: { WSGUARD_CONFIG: 'list.json' } }).problems[0]?.expected).toBe(
     'a file with one JSON object',
+  );
+  expect(load({ env: { WSGUARD_CONFIG: 'missing.json' } }).problems[0]?.expected).toBe(
+    'a readable file (no such file)',
   );
   expect(load({ code: 42 }).problems[0]?.setting).toBe('start(options)');
 });
