@@ -5,7 +5,7 @@ import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
 import { watchArgumentError } from '../hooks/watch-argument-error.ts';
 import { composeStatus } from '../report/status.ts';
-import type { Audit, Dispose, Failed, Snapshot, Status } from '../types/index.ts';
+import type { Audit, Dispose, Failed, Refused, Snapshot, Status } from '../types/index.ts';
 import type { Agent } from './api.ts';
 import type { AgentContext } from './context.ts';
 
@@ -23,10 +23,12 @@ export function createPublicApi(context: AgentContext, undoHooks: () => void): A
     return (await context.link?.request('status', null, STATUS_DEADLINE_MS)) ?? statusWithoutWatcher(context);
   }
   async function snapshot(label: unknown): Promise<Snapshot> {
+    if (stopping !== null) return STOPPED;
     const request = context.link?.request('snapshot', fileLabel(label), SNAPSHOT_DEADLINE_MS);
     return (await request) ?? NO_WATCHER;
   }
   async function audit(): Promise<Audit> {
+    if (stopping !== null) return STOPPED;
     return (await context.link?.request('audit', null, SNAPSHOT_DEADLINE_MS)) ?? NO_WATCHER;
   }
   async function stop(): Promise<void> {
@@ -90,6 +92,8 @@ const NO_WATCHER: Failed = {
   code: 'WSGUARD_WATCHER_SILENT',
   reason: 'the watcher decides whether a snapshot may be taken, and it does not respond',
 };
+
+const STOPPED: Refused = { outcome: 'refused', reason: 'the agent was stopped; start() starts a new one' };
 
 function statusWithoutWatcher(context: AgentContext): Status {
   return composeStatus({
