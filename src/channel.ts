@@ -43,7 +43,8 @@ export interface AppCounters {
   readonly samplesTotal: number;
   readonly samplesDroppedTotal: number;
   readonly faults: Readonly<Record<string, number>>;
-  readonly sampleMsTotal: number;
+  /** An upper limit. */
+  readonly sampleCpuMsTotal: number;
 }
 
 /** Messages and requests that the application thread sends. */

@@ -4,6 +4,7 @@ import { createLink, type FromApp, type FromWatcher } from '../channel.ts';
 import { loadConfig, problemText } from '../config/load-config.ts';
 import { SCHEMA, type ResolvedConfig, type Setting, type StartOptions } from '../config/schema.ts';
 import { createLog } from '../core/log.ts';
+import { cpuUsage } from '../core/primordials.ts';
 import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Identity, Log, Stop } from '../types/index.ts';
 import type { Agent } from './api.ts';
@@ -91,6 +92,7 @@ function run(
     clock,
     guard,
     periodMs: samplingPeriodMs(config.intervalMs, config.timeScale),
+    cpuMs: processCpuMs,
     prepare: () => context.sampler.prepare(),
     read: () => context.sampler.read(),
     link: () => context.link,
@@ -106,6 +108,11 @@ function run(
     ),
   );
   return agent;
+}
+
+function processCpuMs(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1_000;
 }
 
 function createContext(preload: PreloadContext, resolved: ResolvedConfig, info: StartInfo): AgentContext {

@@ -12,6 +12,7 @@ export const { apply } = Reflect;
 /** Tests of the application can replace what they return. */
 export const memoryUsage = process.memoryUsage.bind(process);
 export const uptime = process.uptime.bind(process);
+export const cpuUsage = process.cpuUsage.bind(process);
 
 /** An entry ends the visit by returning false. */
 type Visit = (key: unknown, value: unknown) => boolean;

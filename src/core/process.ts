@@ -12,6 +12,21 @@ export function isAllowed(scope: 'worker' | 'inspector' | 'fs.write' | 'child', 
   return permission === undefined || permission.has(scope, reference);
 }
 
+/** CPU time of the calling thread in seconds; null where neither Node nor the kernel tells it. */
+export function threadCpuSeconds(): number | null {
+  const { threadCpuUsage } = process as { threadCpuUsage?: () => NodeJS.CpuUsage };
+  try {
+    if (threadCpuUsage === undefined) {
+      // The first number is the time on a CPU in nanoseconds.
+      return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e9;
+    }
+    const { user, system } = threadCpuUsage.call(process);
+    return (user + system) / 1e6;
+  } catch {
+    return null;
+  }
+}
+
 /** A process that has ended keeps its pid until its parent asks for its exit code, but it is not alive. */
 export const isProcessAlive = (pid: number): boolean => isPidTaken(pid) && !hasEnded(pid);
 

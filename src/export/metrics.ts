@@ -25,8 +25,15 @@ const AGENT_METRICS: readonly Metric[] = [
     ['{fault}', 'Errors inside the agent, caught before they reached the application.', 'part'],
     ({ agent }) => byLabel('part', agent.faultsTotal),
   ),
-  labelled('counter', 'wsguard.agent.cpu', ['s', 'CPU time of the agent.', 'thread'], ({ agent }) =>
-    byLabel('thread', agent.cpuSecondsTotal),
+  labelled(
+    'counter',
+    'wsguard.agent.cpu',
+    [
+      's',
+      'CPU time of the agent: of the samples on the `application` thread (an upper limit), and of its `watcher` thread since it last started.',
+      'thread',
+    ],
+    ({ agent }) => byLabel('thread', agent.cpuSecondsTotal),
   ),
   labelled(
     'counter',

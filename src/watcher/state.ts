@@ -1,5 +1,6 @@
 /** The latest state of the watcher, read by the metrics, by `status()` and by the charts of reports. */
 import type { AppCounters } from '../channel.ts';
+import { threadCpuSeconds } from '../core/process.ts';
 import { Ring } from '../core/ring.ts';
 import type { DetectionResult } from '../detection.ts';
 import type { MetricState } from '../export/metric.ts';
@@ -92,9 +93,19 @@ export class WatcherState {
         samplesDroppedTotal: counters?.samplesDroppedTotal ?? 0,
         watcherRestartsTotal: setup.restarts,
         faultsTotal: { ...counters?.faults, ...guard.faults() },
-        cpuSecondsTotal: counters === null ? {} : { sampling: counters.sampleMsTotal / 1000 },
+        cpuSecondsTotal: this.#cpuSeconds(),
         deliveries: [...this.#deliveries.values()],
       },
+    };
+  }
+
+  #cpuSeconds(): Record<string, number> {
+    const counters = this.#counters;
+    const isThread = this.#context.setup.noThreadReason === null;
+    const watcher = isThread ? threadCpuSeconds() : null;
+    return {
+      ...(counters === null ? {} : { application: counters.sampleCpuMsTotal / 1000 }),
+      ...(watcher === null ? {} : { watcher }),
     };
   }
 

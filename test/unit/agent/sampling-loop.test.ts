@@ -22,7 +22,8 @@ function start() {
     prepared += 1;
     if (isUnprepared) throw new Error('a broken process');
   };
-  const loop = startSamplingLoop({ clock, guard, periodMs: 1_000, prepare, read, link: () => link });
+  const cpuMs = (): number => 0;
+  const loop = startSamplingLoop({ clock, guard, periodMs: 1_000, cpuMs, prepare, read, link: () => link });
   clock.advance(0);
   return {
     clock,
@@ -40,6 +41,32 @@ test('the first sample is sent at once, then one per period', () => {
   expect(sent.map(({ sample }) => sample.seq)).toEqual([0]);
   clock.advance(3_000);
   expect(sent.map(({ sample }) => sample.seq)).toEqual([0, 1, 2, 3]);
+});
+
+test.each([
+  ['a busy machine, on which the thread waits for a CPU', { wallMs: 40, cpuMs: 3 }, 3],
+  ['other threads, which use more CPU than the time that passes', { wallMs: 4, cpuMs: 9 }, 4],
+])('the CPU time of a sample on %s', (_, cost, expectedMs) => {
+  const clock = createFakeClock();
+  const spent = { wallMs: 0, cpuMs: 0 };
+  const sent: FromApp['messages']['sample'][] = [];
+  const read = (): Sample => {
+    spent.wallMs += cost.wallMs;
+    spent.cpuMs += cost.cpuMs;
+    return { seq: 0 } as Sample;
+  };
+  startSamplingLoop({
+    clock: { ...clock, nowMs: () => spent.wallMs },
+    guard: createGuard(() => undefined),
+    periodMs: 1_000,
+    cpuMs: () => spent.cpuMs,
+    prepare: () => undefined,
+    read,
+    link: () =>
+      ({ send: (_name: string, value: never) => void sent.push(value) }) as unknown as Link<FromApp>,
+  });
+  clock.advance(1_000);
+  expect(sent.map(({ counters }) => counters.sampleCpuMsTotal)).toEqual([expectedMs, 2 * expectedMs]);
 });
 
 test('at most eight samples are unacknowledged; further ones are dropped and counted', () => {

@@ -1,10 +1,11 @@
+import { threadCpuSeconds } from '../../../src/core/process.ts';
 import type { DetectionResult } from '../../../src/detection.ts';
 import { WatcherState } from '../../../src/watcher/state.ts';
 import { alertOf } from '../../support/alerts.ts';
 import { byTransport, sampleOf } from '../../support/samples.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
-const COUNTERS = { samplesTotal: 3, samplesDroppedTotal: 1, faults: { sample: 2 }, sampleMsTotal: 500 };
+const COUNTERS = { samplesTotal: 3, samplesDroppedTotal: 1, faults: { sample: 2 }, sampleCpuMsTotal: 500 };
 const RESULT: DetectionResult = {
   verdicts: [],
   transitions: [],
@@ -45,10 +46,19 @@ test('metrics and status have the latest sample, counters and open alerts', () =
       samplesDroppedTotal: 1,
       watcherRestartsTotal: 1,
       faultsTotal: { sample: 2, publish: 1 },
-      cpuSecondsTotal: { sampling: 0.5 },
+      cpuSecondsTotal: { application: 0.5 },
     },
   });
   expect(state.status()).toMatchObject({ watcher: 'none', uptimeMs: 5_000, timeToLimit: RESULT.timeToLimit });
+});
+
+test('the CPU time of the watcher is a metric of its own, where it has a thread', () => {
+  const state = new WatcherState(createTestContext({}, { noThreadReason: null }));
+  state.setSample(sampleOf(), COUNTERS, RESULT);
+  const { cpuSecondsTotal } = state.metrics().agent;
+  expect(cpuSecondsTotal?.['application']).toBe(0.5);
+  // This test runs on the thread that it measures.
+  if (threadCpuSeconds() !== null) expect(cpuSecondsTotal?.['watcher']).toBeGreaterThan(0);
 });
 
 test('the bytes of a refused snapshot are in the metrics until one is written', () => {
