@@ -202,8 +202,8 @@ test('stop() undoes every hook', async () => {
 });
 
 test.each([
-  ['a thread', {}, 'refused,running,failed,false'],
-  ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }, 'refused,none,failed,true'],
+  ['a thread', {}, 'refused,running,refused,the agent was stopped; start() starts a new one,false'],
+  ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }, 'refused,none,refused,the agent was stopped; start() starts a new one,true'],
 ])('with %s the pending promises of the agent keep the process alive', async (_, env, output) => {
   const main = `
     const agent = require(${JSON.stringify(AGENT)}).start();
@@ -216,7 +216,8 @@ test.each([
       const { watcher, blind } = status;
       await agent.stop();
       const { outcome: after } = await agent.snapshot('later');
-      console.log([outcome, watcher, after, blind.some(({ what }) => what === 'a blocked loop')].join());
+      const { reason } = await agent.audit();
+      console.log([outcome, watcher, after, reason, blind.some(({ what }) => what === 'a blocked loop')].join());
     })();`;
   const child = startChild({ files: { 'main.js': main }, env: { ...env, WSGUARD_SNAPSHOT: 'off' } });
   expect(await child.exited).toEqual({ code: 0, signal: null });

@@ -188,6 +188,29 @@ describe('the server keeps serving', () => {
     expect(child.stderr()).not.toContain('hunter2');
   });
 
+  test('with exports that cannot start, which the start line names with their codes', async () => {
+    const child = startChild({
+      files: { 'server.js': SERVER },
+      nodeArgs: PRELOAD,
+      env: {
+        ...QUICK,
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+        WSGUARD_PROMETHEUS_PORT: '0',
+        // TEST-NET-1: no machine has an address of it.
+        WSGUARD_PROMETHEUS_HOST: '192.0.2.1',
+      },
+    });
+    expect(await serves(child)).toBe('served');
+    const { exports, failedExports, msg } = await child.logLine(/^watching /);
+    expect(exports).toEqual([]);
+    expect(failedExports).toEqual([
+      expect.stringMatching(/^otlp \(WSGUARD_OTLP_PROTOCOL: /),
+      expect.stringMatching(/^prometheus \(WSGUARD_PROMETHEUS_LISTEN: 192\.0\.2\.1/),
+    ]);
+    expect(msg).toContain('; cannot export to otlp (WSGUARD_OTLP_PROTOCOL: ');
+  });
+
   test('with a collector that stays down, which is logged once', async () => {
     const child = startChild({
       files: { 'server.js': SERVER },

@@ -106,6 +106,16 @@ test('config prints values, sources and problems, and hides secrets', async () =
   expect(text.out + plain.text.out).not.toContain('hunter2');
 });
 
+test('doctor finds no snapshots possible where the directory cannot be written', async () => {
+  const { io, text } = open({ WSGUARD_DIR: __filename });
+  await main(['doctor', '--json'], io);
+  const { checks } = JSON.parse(text.out) as { checks: { what: string; works: string; detail: string }[] };
+  expect(checks.filter(({ what }) => ['directory', 'snapshots'].includes(what))).toEqual([
+    { what: 'directory', works: 'no', detail: expect.stringContaining('WSGUARD_DIR_UNWRITABLE') },
+    { what: 'snapshots', works: 'no', detail: 'not possible without a writable directory' },
+  ]);
+});
+
 test('doctor prints what works and why something does not', async () => {
   const { io, text } = open({
     WSGUARD_DIR: '/proc/none',
