@@ -1,7 +1,7 @@
 /** `wsguard config`: each setting with its value and its source. */
 import { loadConfig } from '../config/load-config.ts';
 import type { ResolvedConfig } from '../config/schema.ts';
-import { configText, shownSettings } from '../config/settings-text.ts';
+import { configText, otelSettings, shownSettings } from '../config/settings-text.ts';
 import { defineCommand, EXIT_CODES, FAILED_MEANING, WRONG_USE_MEANING, type CliIo } from './command.ts';
 
 export const config = defineCommand(
@@ -10,7 +10,7 @@ export const config = defineCommand(
     summary: 'Prints each setting with its value and its source.',
     usage: ['config [--json]'],
     details: [
-      'Shows the settings that an agent would have if it started in this directory with this environment. Secrets are\nhidden. A line that starts with ! names a value that is ignored, and what is expected instead.',
+      'Shows the settings that an agent would have if it started in this directory with this environment, and the OTEL_*\nvariables that are set. Secrets are hidden. A line that starts with ! names a value that is ignored, and what is\nexpected instead.',
     ],
     maxPositionals: 0,
     options: { json: { type: 'boolean', help: 'Print JSON.' } },
@@ -22,10 +22,12 @@ export const config = defineCommand(
   },
   async ({ values }, io) => {
     const resolved = loadConfigHere(io);
+    const settings = [...shownSettings(resolved), ...otelSettings(io.env)];
+    const { problems } = resolved;
     io.out(
       values.json === true
-        ? `${JSON.stringify(configJson(resolved), null, 2)}\n`
-        : `${configText(resolved)}\n`,
+        ? `${JSON.stringify({ schema: 'wsguard.config/1', settings, problems }, null, 2)}\n`
+        : `${configText(settings, problems)}\n`,
     );
     return EXIT_CODES.done;
   },
@@ -34,9 +36,3 @@ export const config = defineCommand(
 /** The settings that an agent would have in this directory with this environment. */
 export const loadConfigHere = (io: CliIo): ResolvedConfig =>
   loadConfig({ env: io.env, cwd: io.cwd, mainFile: null, execArgv: [] });
-
-const configJson = (resolved: ResolvedConfig) => ({
-  schema: 'wsguard.config/1',
-  settings: shownSettings(resolved),
-  problems: resolved.problems,
-});

@@ -64,7 +64,7 @@ export const replay = defineCommand(
       'replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]',
     ],
     details: [
-      'A recording is a file with one JSON sample per line, such as box-0.ndjson of the black box in\nWSGUARD_DIR/<instance>/, or a CSV file. It may be gzipped, and - reads standard input. The first line of a CSV file\nnames its columns: t (ms) and hu or olds (bytes of used heap or old space) are required; rss, ext, ab, opened, closed,\nclients, unresp, listeners, map, queue, rooms and members add to what the detectors can find.',
+      'A recording is a file with one JSON sample per line, such as box-0.ndjson of the black box in\nWSGUARD_DIR/<instance>/, or a CSV file. A process that ends normally removes its black box, so copy it before. A\nrecording may be gzipped, and - reads standard input. The first line of a CSV file names its columns:\nt (ms) and hu or olds (bytes of used heap or old space) are required; rss, ext, ab, opened, closed, clients, unresp,\nlisteners, map, queue, rooms and members add to what the detectors can find.',
       'With --prometheus the samples are the series of the metrics in docs/metrics.md. Without series of the agent, the\ndefault metrics of prom-client are used; they are enough for conditions, not for leaks.',
     ],
     maxPositionals: 1,

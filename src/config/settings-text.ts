@@ -22,16 +22,29 @@ export function shownSettings({ config, sources }: ResolvedConfig): ShownSetting
   });
 }
 
+/** Variables of OpenTelemetry whose values are no secrets. A URL can hold a password, and headers hold tokens. */
+const SHOWN_OTEL = /(_PROTOCOL|_EXPORTER|_INTERVAL|_TIMEOUT|_COMPRESSION|_DISABLED|_NAME)$/;
+
+/** The `OTEL_*` variables that are set. The agent and the OpenTelemetry packages read them, and have their defaults. */
+export const otelSettings = (env: Readonly<Record<string, string | undefined>>): ShownSetting[] =>
+  Object.entries(env)
+    .filter(([name, value]) => name.startsWith('OTEL_') && value !== undefined && value.trim() !== '')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => ({
+      setting: name,
+      env: name,
+      value: SHOWN_OTEL.test(name) ? value : HIDDEN,
+      source: 'env',
+    }));
+
 /** One line per setting with its value and source, then one line per problem. */
-export function configText(resolved: ResolvedConfig): string {
-  const rows = shownSettings(resolved).map(
-    ({ env, value, source }) => [env, valueText(value), source] as const,
-  );
+export function configText(settings: readonly ShownSetting[], problems: ResolvedConfig['problems']): string {
+  const rows = settings.map(({ env, value, source }) => [env, valueText(value), source] as const);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map(([env, value, source]) =>
     `${env.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`.trimEnd(),
   );
-  return [...lines, ...resolved.problems.map((problem) => `! ${problemText(problem)}`)].join('\n');
+  return [...lines, ...problems.map((problem) => `! ${problemText(problem)}`)].join('\n');
 }
 
 /** The value as text; `(not set)` for `null` and an empty list. */

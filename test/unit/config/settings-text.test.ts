@@ -1,5 +1,5 @@
 import { loadConfig } from '../../../src/config/load-config.ts';
-import { configText, shownSettings } from '../../../src/config/settings-text.ts';
+import { configText, otelSettings, shownSettings } from '../../../src/config/settings-text.ts';
 
 const load = (env: Record<string, string>) =>
   loadConfig({
@@ -13,9 +13,12 @@ const load = (env: Record<string, string>) =>
   });
 
 test('one line per setting in columns, then one line per problem', () => {
-  const lines = configText(
-    load({ WSGUARD_MUTE: 'a:2026-12-01,b:2026-12-02', WSGUARD_LOG: 'loud', WSGUARD_DIR: '/d' }),
-  ).split('\n');
+  const resolved = load({
+    WSGUARD_MUTE: 'a:2026-12-01,b:2026-12-02',
+    WSGUARD_LOG: 'loud',
+    WSGUARD_DIR: '/d',
+  });
+  const lines = configText(shownSettings(resolved), resolved.problems).split('\n');
   expect(lines).toContain('WSGUARD_ENABLED            true                       default');
   expect(lines).toContain('WSGUARD_MUTE               a:2026-12-01,b:2026-12-02  env');
   expect(lines).toContain('WSGUARD_MAX_CONNECTIONS    (not set)                  default');
@@ -29,4 +32,19 @@ test('secrets are hidden when they are set', () => {
     shownSettings(load(env)).find(({ setting }) => setting === 'webhookSecret')?.value;
   expect(valueOf({ WSGUARD_WEBHOOK_SECRET: 'hunter2' })).toBe('(set, hidden)');
   expect(valueOf({})).toBeNull();
+});
+
+test('the OTEL_* variables that are set have rows, without what may be a secret', () => {
+  const rows = otelSettings({
+    PATH: '/bin',
+    OTEL_LOGS_EXPORTER: '',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=hunter2',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://user:hunter2@collector:4318',
+  });
+  expect(rows.map(({ env, value, source }) => [env, value, source])).toEqual([
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', '(set, hidden)', 'env'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', '(set, hidden)', 'env'],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'http/json', 'env'],
+  ]);
 });
