@@ -34,28 +34,14 @@ export function startSamplingLoop(deps: Deps): SamplingLoop {
   const { clock, guard, periodMs, cpuMs, prepare, read, link } = deps;
   const unacknowledged = new Set<number>();
   let last: Sample | null = null;
+  const timer = createCpuTimer(clock, cpuMs);
   let takenTotal = 0;
   let droppedTotal = 0;
-  let spentCpuMs = 0;
   let isStopped = false;
-
-  /**
-   * Node 20 does not tell the CPU time of one thread. It is at most the time that has passed, and at most what the whole
-   * process has used in it: on a busy machine the thread waits for a CPU for most of the time.
-   */
-  function timed<Result>(task: () => Result): Result {
-    const startedMs = clock.nowMs();
-    const startedCpuMs = cpuMs();
-    try {
-      return task();
-    } finally {
-      spentCpuMs += Math.min(clock.nowMs() - startedMs, cpuMs() - startedCpuMs);
-    }
-  }
 
   function sampleOnce(): void {
     if (isStopped) return;
-    const sample = (last = timed(read));
+    const sample = (last = timer.run(read));
     takenTotal += 1;
     if (unacknowledged.size >= MAX_UNACKNOWLEDGED) {
       droppedTotal += 1;
@@ -65,7 +51,7 @@ export function startSamplingLoop(deps: Deps): SamplingLoop {
       samplesTotal: takenTotal,
       samplesDroppedTotal: droppedTotal,
       faults: guard.faults(),
-      sampleCpuMsTotal: spentCpuMs,
+      sampleCpuMsTotal: timer.spentMs(),
     };
     link()?.send('sample', { sample, counters });
     unacknowledged.add(sample.seq);
@@ -75,7 +61,7 @@ export function startSamplingLoop(deps: Deps): SamplingLoop {
   const tick = guard.wrap('sample', () => {
     // Planned first: a sample is taken also when its preparation fails.
     clock.after(0, runSample);
-    if (!isStopped) timed(prepare);
+    if (!isStopped) timer.run(prepare);
   });
   const stopTicks = clock.every(periodMs, tick);
   clock.after(0, tick);
@@ -88,6 +74,26 @@ export function startSamplingLoop(deps: Deps): SamplingLoop {
     stop() {
       isStopped = true;
       stopTicks();
+    },
+  };
+}
+
+/**
+ * Node 20 does not tell the CPU time of one thread. It is at most the time that has passed, and at most what the whole process
+ * has used in it: on a busy machine the thread waits for a CPU for most of the time.
+ */
+function createCpuTimer(clock: Clock, cpuMs: () => number) {
+  let spentMs = 0;
+  return {
+    spentMs: () => spentMs,
+    run<Result>(task: () => Result): Result {
+      const startedMs = clock.nowMs();
+      const startedCpuMs = cpuMs();
+      try {
+        return task();
+      } finally {
+        spentMs += Math.min(clock.nowMs() - startedMs, cpuMs() - startedCpuMs);
+      }
     },
   };
 }

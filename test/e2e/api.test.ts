@@ -203,7 +203,11 @@ test('stop() undoes every hook', async () => {
 
 test.each([
   ['a thread', {}, 'refused,running,refused,the agent was stopped; start() starts a new one,false'],
-  ['WSGUARD_THREAD=off', { WSGUARD_THREAD: 'off' }, 'refused,none,refused,the agent was stopped; start() starts a new one,true'],
+  [
+    'WSGUARD_THREAD=off',
+    { WSGUARD_THREAD: 'off' },
+    'refused,none,refused,the agent was stopped; start() starts a new one,true',
+  ],
 ])('with %s the pending promises of the agent keep the process alive', async (_, env, output) => {
   const main = `
     const agent = require(${JSON.stringify(AGENT)}).start();
