@@ -14,7 +14,7 @@ import { startPrometheusServer, type PrometheusServer } from '../export/promethe
 import { reportHtml } from '../report/html/report-html.ts';
 import { buildReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
-import type { Alert, Analysis, Delivery, Log, ReportPoint, Snapshot } from '../types/index.ts';
+import type { Alert, Analysis, Delivery, ReportPoint, Snapshot } from '../types/index.ts';
 import type { WatcherContext } from './context.ts';
 import { s3TargetOf } from './s3-target.ts';
 import type { WatcherState } from './state.ts';
@@ -94,7 +94,7 @@ export class Outputs {
 
   /** A muted alert goes to the log and to alerts.ndjson only. */
   sendAlert(alert: Alert): void {
-    logAlert(this.#context.log, alert);
+    this.#logAlert(alert);
     this.#countWhenDone('file', this.#files.appendAlert(alert));
     if (alert.muted === true) return;
     this.#otel?.emitAlert(alert);
@@ -172,6 +172,17 @@ export class Outputs {
     this.#failedExports = [...this.#failedExports, `${destination} (${code}: ${reason})`];
   }
 
+  #logAlert(alert: Alert): void {
+    const { event, id, kind, severity, title, culprit, culpritBecause, because } = alert;
+    const level = event === 'closed' ? 'info' : severity === 'critical' ? 'error' : 'warn';
+    // The reader of a log has no directory to start from, and reads text.
+    const report = alert.report === null ? null : this.reportPath(`${id}/report.txt`);
+    this.#context.log[level](
+      { event, id, kind, severity, culprit: culprit?.text ?? null, culpritBecause, because, report },
+      title,
+    );
+  }
+
   /** State that outlives the process needs a directory that is set explicitly, as the black box does. */
   #outboxDirectory(): OutboxDirectory | null {
     const { setup, log } = this.#context;
@@ -201,13 +212,4 @@ function createS3(context: WatcherContext, options: SinkOptions): Upload | null 
   if (target === null) return null;
   const { createS3Upload } = require('../deliver/s3/s3-upload.ts') as typeof S3UploadModule;
   return createS3Upload({ ...options, target, prefix: s3Prefix ?? '', redact });
-}
-
-function logAlert(log: Log, alert: Alert): void {
-  const { event, id, kind, severity, title, culprit, culpritBecause, because, report } = alert;
-  const level = event === 'closed' ? 'info' : severity === 'critical' ? 'error' : 'warn';
-  log[level](
-    { event, id, kind, severity, culprit: culprit?.text ?? null, culpritBecause, because, report },
-    title,
-  );
 }
