@@ -201,7 +201,9 @@ export class Outputs {
 
   #count(sink: string, delivery: Delivery): void {
     this.#state.countDelivery(sink, delivery);
-    if (delivery.outcome !== 'delivered') this.#context.log.error({ sink, ...delivery }, 'a delivery failed');
+    if (delivery.outcome === 'delivered') return;
+    const next = delivery.outcome === 'retry' ? '; the agent tries again' : '';
+    this.#context.log.error({ sink, ...delivery }, `a delivery to ${sink} failed: ${delivery.reason}${next}`);
   }
 }
 

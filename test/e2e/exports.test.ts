@@ -263,7 +263,7 @@ describe('the server keeps serving', () => {
     await child.logLine(/^watching /);
     child.trigger('block');
     await child.logLine(/has not run for/);
-    const failure = await child.logLine(/a delivery failed/);
+    const failure = await child.logLine(/^a delivery to file failed: /);
     expect(failure).toMatchObject({ sink: 'file', code: 'WSGUARD_DIR_UNWRITABLE' });
     await eventually(() => requests > 0, 'the request to the webhook');
     child.trigger('free');
