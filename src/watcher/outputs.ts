@@ -177,8 +177,19 @@ export class Outputs {
     const level = event === 'closed' ? 'info' : severity === 'critical' ? 'error' : 'warn';
     // The reader of a log has no directory to start from, and reads text.
     const report = alert.report === null ? null : this.reportPath(`${id}/report.txt`);
+    const muted = alert.muted === true ? { muted: true } : {};
     this.#context.log[level](
-      { event, id, kind, severity, culprit: culprit?.text ?? null, culpritBecause, because, report },
+      {
+        event,
+        id,
+        kind,
+        severity,
+        culprit: culprit?.text ?? null,
+        culpritBecause,
+        because,
+        report,
+        ...muted,
+      },
       title,
     );
   }
