@@ -10,7 +10,7 @@ import { availableBytes, cpuQuotaCores } from '../core/cgroup.ts';
 import { readSmallRegularFile } from '../core/files.ts';
 import { SnapshotError } from '../heapsnapshot/snapshot-error.ts';
 import { analysisText } from '../report/analysis-text.ts';
-import { connectionsServed } from '../report/connection-counts.ts';
+import { connectionsServed, snapshotTimeMs } from '../report/connection-counts.ts';
 import { analysisHtml } from '../report/html/analysis-html.ts';
 import type { Analysis, ReportPoint } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
@@ -63,6 +63,8 @@ export const analyse = defineCommand(
       throw new UsageError('only one snapshot can be - (standard input)');
     if (values.html === '') throw new UsageError('--html needs a file name');
     const analysis = withServed(await runAnalysis(files, io), files);
+    const warning = orderWarning(files);
+    if (warning !== null) io.err(`wsguard analyse: ${warning}\n`);
     if (values.html !== undefined) await writeHtml(resolve(io.cwd, values.html), analysis);
     io.out(values.json === true ? `${JSON.stringify(analysis)}\n` : analysisText(analysis));
     return files.length > 1 && !analysis.clean ? EXIT_CODES.leakFound : EXIT_CODES.done;
@@ -119,6 +121,14 @@ export async function writeHtml(file: string, analysis: Analysis): Promise<void>
       'Check that the directory exists, its permissions and its free space.',
     );
   }
+}
+
+/** In the wrong order nothing grows, which reads like a server without a leak. Only the agent's file names have a time. */
+export function orderWarning(files: readonly string[]): string | null {
+  const index = files.findIndex((file, n) => n > 0 && snapshotTimeMs(file) < snapshotTimeMs(files[n - 1]!));
+  return index < 0
+    ? null
+    : `by its name ${files[index]} is older than ${files[index - 1]}; give snapshots in the order in which they were taken`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withServed } from '../../../src/cli/analyse.ts';
+import { orderWarning, withServed } from '../../../src/cli/analyse.ts';
 import { analysisText } from '../../../src/report/analysis-text.ts';
 import type { Analysis, ReportPoint } from '../../../src/types/index.ts';
 import { analysisOf, suspectOf } from '../../support/analyses.ts';
@@ -74,4 +74,19 @@ test('the text shows the counts, also per suspect, instead of the note about mis
   expect(analysisText(analysis)).toContain(
     'were freed between the snapshots are in neither and are not counted',
   );
+});
+
+test('snapshots of the agent in the wrong order get a warning, other names none', () => {
+  const [first, second] = [fileAt(0), fileAt(60_000)];
+  expect(orderWarning([second, first])).toBe(
+    `by its name ${first} is older than ${second}; give snapshots in the order in which they were taken`,
+  );
+  for (const files of [
+    [first],
+    [first, second],
+    [first, first],
+    ['b.heapsnapshot', 'a.heapsnapshot'],
+    [second, '-'],
+  ])
+    expect(orderWarning(files)).toBeNull();
 });
