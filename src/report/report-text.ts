@@ -58,6 +58,14 @@ function evidenceLine(evidence: Alert['evidence'][number]): string {
   return `${name}: ${evidenceValue(evidence)}${limit}${window}`;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
+/** `WSGUARD_MUTE=61b250a0da0f2809:2026-11-23T02:16:00Z`, to be pasted. */
+export function muteSetting({ fingerprint, at }: Alert): string {
+  const until = new Date(Date.parse(at) + DAY_MS).toISOString().replace(/:\d\d\.\d+Z$/, ':00Z');
+  return `WSGUARD_MUTE=${fingerprint}:${until}`;
+}
+
 const reasonLines = (reasons: Alert['against']): string[] =>
   reasons.map(({ kind, because }) => `${kind}: ${because}`);
 
@@ -112,6 +120,6 @@ function identityLines(alert: Alert): string[] {
   return [
     `${alert.service}${version}, instance ${alert.instance}, pid ${alert.pid} on ${alert.host}${worker}`,
     `up ${formatDuration(alert.uptimeMs)} at ${alert.at}; Node ${alert.nodeVersion}, agent ${alert.agentVersion}`,
-    `alert ${alert.id}, fingerprint ${alert.fingerprint} (to mute it: WSGUARD_MUTE=${alert.fingerprint}:<date>)`,
+    `alert ${alert.id}, fingerprint ${alert.fingerprint} (to mute it for a day, restart with ${muteSetting(alert)})`,
   ];
 }

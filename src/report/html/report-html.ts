@@ -4,7 +4,7 @@ import { formatDuration } from '../../core/format.ts';
 import { KINDS, capturesEvidence } from '../../kinds/index.ts';
 import { analysisTables } from './analysis-html.ts';
 import { chartSection, drawChart } from './chart.ts';
-import { evidenceNumber, evidenceValue } from '../report-text.ts';
+import { evidenceNumber, evidenceValue, muteSetting } from '../report-text.ts';
 import { inlineCode, markup } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { nextSteps, snapshotSection } from './next-steps.ts';
@@ -138,6 +138,6 @@ function footer(alert: Alert): Markup {
   return markup`<footer>
     <p>${alert.service}${version}, instance ${alert.instance}, Node ${alert.nodeVersion}, agent ${alert.agentVersion}</p>
     <p>Alert <code>${alert.id}</code>, fingerprint <code>${alert.fingerprint}</code>.
-      To mute it: <code>WSGUARD_MUTE=${alert.fingerprint}:&lt;date&gt;</code></p>
+      To mute it for a day, restart with <code>${muteSetting(alert)}</code></p>
   </footer>`;
 }

@@ -1,3 +1,4 @@
+import { isMuted } from '../../../src/alert/fingerprint.ts';
 import { ALL_KINDS, KINDS, adviceText } from '../../../src/kinds/index.ts';
 import { buildReport } from '../../../src/report/report.ts';
 import { reportHtml } from '../../../src/report/html/report-html.ts';
@@ -115,6 +116,17 @@ test('every kind has advice, a page and a report', () => {
     expect(KINDS[kind].docs).toBe(`docs/leaks/${kind}.md`);
     expect(report({ kind }).headline).toHaveLength(5);
   }
+});
+
+test('the setting that mutes an alert for a day can be pasted', () => {
+  const alert = { fingerprint: '61b250a0da0f2809', at: '2026-11-30T23:59:59.123Z' };
+  const built = report(alert);
+  const setting = 'WSGUARD_MUTE=61b250a0da0f2809:2026-12-01T23:59:00Z';
+  expect(reportText(built)).toContain(setting);
+  expect(reportHtml(built)).toContain(setting);
+  const entry = [setting.slice('WSGUARD_MUTE='.length)];
+  expect(isMuted(entry, alert.fingerprint, Date.parse(alert.at))).toBe(true);
+  expect(isMuted(entry, alert.fingerprint, Date.parse('2026-12-02T00:00:00Z'))).toBe(false);
 });
 
 test('shares and their thresholds are percentages', () => {
