@@ -108,7 +108,7 @@ export function describeExpected(setting: AnySetting): string {
     case 'number':
       return `${setting.type === 'integer' ? 'a whole number' : 'a number'}${describeRange(setting)}`;
     case 'choice':
-      return `one of ${setting.choices?.join(', ')}${setting.min === undefined ? '' : `, or a number from ${setting.min} to ${setting.max}`}`;
+      return `one of ${setting.choices?.join(', ')}${setting.min === undefined ? '' : `, or a number of ${setting.unit} from ${setting.min} to ${setting.max}`}`;
     case 'list':
       return 'fingerprint:until, comma separated, until as an ISO date';
     case 'url':

@@ -15,6 +15,8 @@ export interface SettingSpec<T> {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
+  /** What a number counts, where the name of the setting does not say it. */
+  readonly unit?: string;
   /** The whole text of a string must match it; `expected` describes it. */
   readonly pattern?: RegExp;
   readonly expected?: string;
@@ -135,6 +137,7 @@ export const SCHEMA = {
     meaning:
       'Takes censuses of containers by itself: it counts the entries of every map, set, array and list in the heap, in a forked process, and compares the counts. `auto`: 20 min after the start, 40 min later, 2 h later, then daily, and every 20 min while a leak is suspected. A number: minutes between two, the first 20 min after the start. `off`: none. `agent.audit()` works with every value.',
     choices: ['auto', 'off'],
+    unit: 'minutes',
     min: 5,
     max: 10_080,
   }),

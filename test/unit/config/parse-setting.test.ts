@@ -5,6 +5,7 @@ import {
   parseText,
   type AnySetting,
 } from '../../../src/config/parse-setting.ts';
+import { SCHEMA } from '../../../src/config/schema.ts';
 
 const settingOf = (type: AnySetting['type'], details: Partial<AnySetting> = {}): AnySetting => ({
   env: 'WSGUARD_TEST',
@@ -93,4 +94,8 @@ test.each([
   ['', null],
 ])('the nearest name of %p is %p', (name, expected) => {
   expect(nearestName(name, ['log', 'intervalMs', 'dir'])).toBe(expected);
+});
+
+test('a number that may stand for a choice has its unit in what is expected', () => {
+  expect(describeExpected(SCHEMA.audit)).toBe('one of auto, off, or a number of minutes from 5 to 10080');
 });
