@@ -15,7 +15,7 @@ export interface SettingSpec<T> {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
-  /** What a number counts, where the name of the setting does not say it. */
+  /** The unit of a number, where the name of the setting does not say it. */
   readonly unit?: string;
   /** The whole text of a string must match it; `expected` describes it. */
   readonly pattern?: RegExp;
