@@ -4,6 +4,7 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Sample } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
+import { formatValue } from '../core/format.ts';
 import { CliError, type CliIo } from './command.ts';
 import { createTraceReader, readSampleLine, type TraceOptions } from './trace-sample.ts';
 
@@ -13,13 +14,17 @@ const GZIP_MAGIC = [0x1f, 0x8b];
 export const RECORDING_HINT =
   'A recording has one JSON sample per line, or is a CSV file whose first line names its columns (t, hu, rss, ...).';
 
+const FILE_HINT = 'Check the path and the permissions, or copy the file again.';
+
+/** Lines that are cut off or damaged are skipped, and their number is on stderr at the end. */
 export async function* openTrace(
   file: string,
-  io: Pick<CliIo, 'stdin'>,
+  io: Pick<CliIo, 'stdin' | 'err'>,
   options: TraceOptions,
 ): AsyncGenerator<Sample> {
   const source = file === '-' ? io.stdin : createReadStream(file);
   let readLine: ((line: string) => Sample | null) | null = null;
+  let damaged = 0;
   try {
     for await (const line of linesOf(source as Readable)) {
       if (line === '') continue;
@@ -29,13 +34,19 @@ export async function* openTrace(
       }
       const sample = readLine(line);
       if (sample !== null) yield sample;
+      else if (!isOtherRecord(line)) damaged += 1;
     }
+    if (damaged > 0)
+      io.err(`wsguard replay: skipped ${formatValue(damaged, 'damaged lines')}; the file may be cut off\n`);
   } catch (error) {
     if (error instanceof CliError) throw error;
     const name = file === '-' ? 'standard input' : file;
-    throw new CliError('WSGUARD_REPLAY_FILE', `cannot read ${name}: ${fileErrorText(error)}`, RECORDING_HINT);
+    throw new CliError('WSGUARD_REPLAY_FILE', `cannot read ${name}: ${fileErrorText(error)}`, FILE_HINT);
   }
 }
+
+/** Recordings have lines of JSON that are no samples, such as the alerts of the run. */
+const isOtherRecord = (line: string): boolean => line.startsWith('{') && line.endsWith('}');
 
 /** The first line is the header of a CSV trace, or the first JSON sample. */
 function readerFor(firstLine: string, options: TraceOptions): (line: string) => Sample | null {

@@ -14,9 +14,16 @@ const trace = (id: string) => join(TRACES, `${id}.csv.gz`);
 
 async function run(argv: readonly string[], stdin: NodeJS.ReadableStream = Readable.from([])) {
   let out = '';
-  const io = { out: (text: string) => (out += text), err: () => undefined, stdin, env: {}, cwd: '/' };
+  let err = '';
+  const io = {
+    out: (text: string) => (out += text),
+    err: (text: string) => (err += text),
+    stdin,
+    env: {},
+    cwd: '/',
+  };
   const code = await replay.run(argv, io);
-  return { code, out, json: () => expectValid('replay', JSON.parse(out) as Replay) };
+  return { code, out, err, json: () => expectValid('replay', JSON.parse(out) as Replay) };
 }
 
 test('a leak: exit code 1, and alerts in the time of the trace', async () => {
@@ -52,6 +59,19 @@ test('--memory-limit gives a time to the limit', async () => {
   const { json } = await run([trace('L13'), '--time-scale', '60', '--memory-limit', limit, '--json']);
   const last = json().alerts.at(-1);
   expect(last?.timeToLimitMs).toBeGreaterThan(0);
+});
+
+test('damaged lines are skipped, and their number is on stderr', async () => {
+  const lines = gunzipSync(readFileSync(join(TRACES, 'preload', 'PL02.ndjson.gz')))
+    .toString()
+    .split('\n');
+  const whole = lines.slice(0, 40);
+  const of = (...texts: string[]) => run(['-', '--json'], Readable.from([texts.join('\n')]));
+  const complete = await of(...whole);
+  expect(complete.err).toBe('');
+  const cut = await of(...whole, 'garbage', (lines[40] ?? '').slice(0, 100));
+  expect(cut.json().samples).toBe(complete.json().samples);
+  expect(cut.err).toBe('wsguard replay: skipped 2 damaged lines; the file may be cut off\n');
 });
 
 test('reads a pipe, gzipped or not, in chunks of any size', async () => {
