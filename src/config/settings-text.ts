@@ -39,7 +39,9 @@ export const otelSettings = (env: Readonly<Record<string, string | undefined>>):
 
 /** One line per setting with its value and source, then one line per problem. */
 export function configText(settings: readonly ShownSetting[], problems: ResolvedConfig['problems']): string {
-  const rows = settings.map(({ env, value, source }) => [env, valueText(value), source] as const);
+  const rows = settings.map(
+    ({ setting, env, value, source }) => [env, valueText(value, defaultOf(setting)), source] as const,
+  );
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map(([env, value, source]) =>
     `${env.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`.trimEnd(),
@@ -47,9 +49,15 @@ export function configText(settings: readonly ShownSetting[], problems: Resolved
   return [...lines, ...problems.map((problem) => `! ${problemText(problem)}`)].join('\n');
 }
 
-/** The value as text; `(not set)` for `null` and an empty list. */
-export function valueText(value: unknown): string {
-  if (value === null) return NOT_SET;
+/** The text of a default that is computed at start, without Markdown; null for other settings. */
+function defaultOf(setting: string): string | null {
+  const spec: AnySetting | undefined = SCHEMA[setting as Setting];
+  return spec?.defaultText?.replaceAll('`', '') ?? null;
+}
+
+/** The value as text; `(not set)` for `null` and an empty list, with what holds instead. */
+export function valueText(value: unknown, defaultText: string | null = null): string {
+  if (value === null) return defaultText === null ? NOT_SET : `(not set: ${defaultText})`;
   if (Array.isArray(value)) return value.length === 0 ? NOT_SET : value.join(',');
   return String(value as string | number | boolean);
 }

@@ -19,9 +19,13 @@ test('one line per setting in columns, then one line per problem', () => {
     WSGUARD_DIR: '/d',
   });
   const lines = configText(shownSettings(resolved), resolved.problems).split('\n');
-  expect(lines).toContain('WSGUARD_ENABLED            true                       default');
-  expect(lines).toContain('WSGUARD_MUTE               a:2026-12-01,b:2026-12-02  env');
-  expect(lines).toContain('WSGUARD_MAX_CONNECTIONS    (not set)                  default');
+  const rows = lines.map((line) => line.split(/ {2,}/));
+  expect(rows).toContainEqual(['WSGUARD_ENABLED', 'true', 'default']);
+  expect(rows).toContainEqual(['WSGUARD_MUTE', 'a:2026-12-01,b:2026-12-02', 'env']);
+  expect(rows).toContainEqual(['WSGUARD_WEBHOOK_URL', '(not set)', 'default']);
+  expect(rows).toContainEqual(['WSGUARD_MAX_CONNECTIONS', '(not set: server.maxConnections)', 'default']);
+  const sourceAt = lines.slice(0, -1).map((line) => line.search(/\S+$/));
+  expect(new Set(sourceAt).size).toBe(1);
   expect(lines.at(-1)).toBe(
     '! WSGUARD_LOG (env): loud is ignored, expected one of silent, error, warn, info, debug',
   );
