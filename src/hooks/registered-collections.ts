@@ -2,7 +2,7 @@
 import { isMap, isPromise, isSet } from 'node:util/types';
 import type { Guard } from '../core/guard.ts';
 import type { Blind, Dispose, QueueReading, RegistryReading, RoomsReading } from '../types/index.ts';
-import { isCollection, sizeOf, visitValues } from './discovery/collection.ts';
+import { memberCount, sizeOf, visitValues } from './discovery/collection.ts';
 import { readField } from './discovery/field-reader.ts';
 import { MajorGcMarker } from './major-gc-marker.ts';
 import { watchArgumentError } from './watch-argument-error.ts';
@@ -171,8 +171,7 @@ function sumRooms(
   let summedRooms = 0;
   let sum = 0;
   visitValues(rooms, (room) => {
-    const members = membersOf(room);
-    if (isCollection(members)) sum += sizeOf(members);
+    sum += memberCount(membersOf(room)) ?? 0;
     summedRooms += 1;
     return summedRooms < maxRooms;
   });

@@ -1,7 +1,7 @@
 /** One discovered collection: what it is used for, and its row in a sample. */
 import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
 import { countRoomObjects, countRooms, type RoomCounts } from '../registered-collections.ts';
-import { isArray, isCollection, sizeOf, visitValues } from './collection.ts';
+import { isArray, isCollection, memberCount, sizeOf, visitValues } from './collection.ts';
 import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
 import { ConsumerDetector } from './consumer-detector.ts';
 import { awaitsExpiry, haveLastEventTime } from './expiry.ts';
@@ -164,7 +164,7 @@ function nestedSize(collection: object): number {
   const size = sizeOf(collection);
   let [summed, sum] = [0, 0];
   visitValues(collection, (inner) => {
-    if (isCollection(inner)) sum += sizeOf(inner);
+    sum += memberCount(inner) ?? 0;
     summed += 1;
     return summed < MAX_SUMMED;
   });

@@ -15,12 +15,15 @@ export const isArray = (value: unknown): value is unknown[] => Array.isArray(val
 export const isCollection = (value: unknown): value is object =>
   isMap(value) || isSet(value) || isArray(value);
 
-/** 0 for a plain object that is too large to list. */
-export function sizeOf(collection: object): number {
-  if (isMap(collection)) return mapSize(collection);
-  if (isSet(collection)) return setSize(collection);
-  return isArray(collection) ? collection.length : namesOf(collection).length;
+/** Null for a value that is no Map, Set or array. Each check costs a call into Node, and most members are in a Set. */
+export function memberCount(value: unknown): number | null {
+  if (isSet(value)) return setSize(value);
+  if (isMap(value)) return mapSize(value);
+  return isArray(value) ? value.length : null;
 }
+
+/** 0 for a plain object that is too large to list. */
+export const sizeOf = (collection: object): number => memberCount(collection) ?? namesOf(collection).length;
 
 export function hasKey(collection: object, key: string): boolean {
   if (isMap(collection)) return isInMap(collection, key);

@@ -46,6 +46,15 @@ export function readLibraryServers(servers: readonly object[], names: UniqueName
   return reading;
 }
 
+/** The namespaces of Socket.IO that an adapter among `servers` has. */
+export const namespacesOf = (servers: readonly object[]): Namespace[] =>
+  servers.flatMap((server) => (isMap(readField(server, 'sids')) ? (namespaceOf(server) ?? []) : []));
+
+function namespaceOf(adapter: object): Namespace | null {
+  const namespace = readField(adapter, 'nsp');
+  return isMap(readField(namespace, 'sockets')) ? (namespace as Namespace) : null;
+}
+
 function addEngine(reading: LibraryServers, engine: EngineServer, entries: number, names: UniqueNames): void {
   const name = names.nameOf(engine, 'engine.io');
   reading.engines.push(engine);
@@ -56,15 +65,14 @@ function addEngine(reading: LibraryServers, engine: EngineServer, entries: numbe
 /** `sids` has the same rooms by member, so it is not read: a member that stays there stays in its rooms too. */
 function addAdapter(reading: LibraryServers, adapter: EventEmitter, names: UniqueNames): void {
   const rooms = readField(adapter, 'rooms');
-  const namespace = readField(adapter, 'nsp');
-  const namespaceName = readField(namespace, 'name');
-  const sockets = readField(namespace, 'sockets');
+  const namespace = namespaceOf(adapter);
+  const namespaceName = readField(readField(adapter, 'nsp'), 'name');
   const label = typeof namespaceName === 'string' ? `socket.io ${namespaceName}` : 'socket.io';
   const name = names.nameOf(adapter, label.trim());
   if (isMap(rooms)) reading.rooms.push({ name, ...countRooms(rooms as RoomsMap), source: 'found' });
-  if (isMap(sockets)) {
-    reading.namespaces.push(namespace as Namespace);
-    reading.registries.push({ name: `${name} sockets`, entries: sizeOf(sockets), source: 'found' });
+  if (namespace !== null) {
+    reading.namespaces.push(namespace);
+    reading.registries.push({ name: `${name} sockets`, entries: sizeOf(namespace.sockets), source: 'found' });
   }
 }
 

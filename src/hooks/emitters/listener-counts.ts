@@ -271,8 +271,13 @@ export function countListeners(emitter: EventEmitter): ListenerCount | null {
     return { sum: eventCount, eventCount, perEvent: [] };
   const events = findProperty(emitter, '_events');
   if (typeof events !== 'object' || events === null || isProxy(events)) return null;
-  const perEvent = Reflect.ownKeys(events).map((event) => [event, listenerCountOf(events, event)] as const);
-  const sum = perEvent.reduce((total, [, count]) => total + count, 0);
+  const perEvent: [string | symbol, number][] = [];
+  let sum = 0;
+  for (const event of Reflect.ownKeys(events)) {
+    const count = listenerCountOf(events, event);
+    perEvent.push([event, count]);
+    sum += count;
+  }
   return { sum, eventCount: perEvent.length, perEvent };
 }
 

@@ -333,6 +333,24 @@ test('rooms without any member are counted, and become rooms when the first memb
   expect(readAll(discovery).rooms).toEqual([{ name: 'rooms', rooms: 14, members: 1, source }]);
 });
 
+test('the look at provisional roles can be taken before the reading', () => {
+  const users = new Map<string, object>();
+  const discovery = newDiscovery();
+  search(
+    discovery,
+    2,
+    new EventEmitter().on('connection', () => users),
+  );
+  const [areConnections, source] = [false, 'found'];
+  expect(readWhile(discovery, 14, (n) => users.set(`identifier-${n}`, { n })).registries).toEqual([
+    { name: 'users', entries: 14, areConnections, source },
+  ]);
+  const samples = [...users.keys()].slice(0, 5);
+  discovery.prepare([{ samples, has: (id) => users.has(id) }]);
+  // This reading does not know the connected ids, and so has not found the role by itself.
+  expect(readAll(discovery).registries).toEqual([{ name: 'users', entries: 14, source }]);
+});
+
 test('a cache with a maximum, and entries that expire, are marked', () => {
   class Cache {
     readonly max = 500;

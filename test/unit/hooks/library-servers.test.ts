@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { readLibraryServers } from '../../../src/hooks/discovery/library-servers.ts';
+import { namespacesOf, readLibraryServers } from '../../../src/hooks/discovery/library-servers.ts';
 import { UniqueNames } from '../../../src/hooks/unique-names.ts';
 
 const source = 'found';
@@ -48,6 +48,9 @@ test('an adapter of Socket.IO has rooms, and its namespace has sockets', () => {
   expect(reading.rooms).toEqual([{ name: 'socket.io /chat', rooms: 2, members: 3, source }]);
   expect(reading.registries).toEqual([{ name: 'socket.io /chat sockets', entries: 1, source }]);
   expect(reading.namespaces).toEqual([nsp]);
+  const without = emitterWith({ sids: new Map(), rooms, nsp: { name: '/chat', sockets: {} } });
+  const engine = emitterWith({ clientsCount: 4, nsp });
+  expect(namespacesOf([engine, without, emitterWith({ sids: new Map(), nsp })])).toEqual([nsp]);
 });
 
 test('an adapter without a namespace has rooms only', () => {
