@@ -43,6 +43,10 @@ function shortenIndentation(code) {
   });
 }
 
+/** V8 keeps a text with one character beyond Latin-1 at two bytes for each character. */
+const withoutWideCharacters = (code) =>
+  code.replace(/[^\0-\xff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 /**
  * tsc rewrites `.ts` in imports, but not in the `require` calls that load a file with its first use. Its indentation cannot be
  * set.
@@ -53,7 +57,7 @@ function rewriteFiles(folder) {
     const file = join(entry.parentPath ?? entry.path, entry.name);
     const text = readFileSync(file, 'utf8');
     const rewritten = text.replace(/\brequire\('(\.{1,2}\/[^']+)\.ts'\)/g, "require('$1.js')");
-    writeFileSync(file, shortenIndentation(rewritten));
+    writeFileSync(file, withoutWideCharacters(shortenIndentation(rewritten)));
   }
 }
 
