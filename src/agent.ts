@@ -3,7 +3,6 @@
  * that must exist before the first connection. Everything else is loaded when a server listens or `start()` is called.
  */
 import { fstatSync } from 'node:fs';
-import { isMainThread } from 'node:worker_threads';
 import type { Agent } from './agent/api.ts';
 import type * as ChildPreloadsModule from './core/child-preloads.ts';
 import type * as StartAgentModule from './agent/start-agent.ts';
@@ -12,6 +11,7 @@ import { createClock } from './core/clock.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { StderrFile } from './core/stderr.ts';
 import { createGuard, rethrow, type Guard } from './core/guard.ts';
+import { lazy } from './core/lazy.ts';
 import { runInRootContext } from './core/root-context.ts';
 import type * as ServerKindModule from './hooks/connections/server-kind.ts';
 import { installPreloadHooks, type PreloadHooks } from './hooks/preload-hooks.ts';
@@ -40,12 +40,9 @@ const globals = globalThis as unknown as Record<symbol, AgentHandle | undefined>
 /** For an application that has closed its global object to new properties. */
 let ownHandle: AgentHandle | undefined;
 
-/** Entry of `--require` and `--import`. The agent starts when the process serves. Never throws. */
+/** Entry of `--require` and `--import` on the main thread. The agent starts when the process serves. Never throws. */
 export function preload(): void {
   try {
-    // The preload also runs in the application's Workers, where an error would end the application. We watch the main
-    // thread only.
-    if (!isMainThread) return;
     if (globals[HANDLE] === undefined && !isSwitchedOff(process.env)) install(true);
     // Also when the agent is switched off: child processes inherit the flags all the same.
     makeFlagsInheritable();
@@ -157,5 +154,4 @@ function fileOfStderr(): StderrFile {
 }
 
 /** Loaded with the first server. */
-const serverKind = (): typeof ServerKindModule =>
-  require('./hooks/connections/server-kind.ts') as typeof ServerKindModule;
+const serverKind = lazy(() => require('./hooks/connections/server-kind.ts') as typeof ServerKindModule);

@@ -2,6 +2,7 @@
  * Public API of the package, and the entry of `--require`. As a preload it installs only the hooks; the agent and the two
  * classes are loaded with their first use, so that a process that never serves pays a few milliseconds.
  */
+import { isMainThread } from 'node:worker_threads';
 import type * as AgentModule from './agent.ts';
 import type { StartOptions } from './config/schema.ts';
 import type { Agent } from './agent/api.ts';
@@ -64,7 +65,8 @@ try {
 } catch {
   // `start()` loads it again, and reports the error.
 }
-if (module.isPreloading) {
+// The preload also runs in the Workers of the application, which the agent does not watch. A pool starts many of them.
+if (module.isPreloading && isMainThread) {
   try {
     agentModule().preload();
   } catch (error) {

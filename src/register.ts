@@ -1,9 +1,11 @@
 /** Entry of `--import @wsguard/agent/register`, where `module.isPreloading` is not set. `--require` works too. */
+import { isMainThread } from 'node:worker_threads';
 import type * as AgentModule from './agent.ts';
 import type * as LoadFailureModule from './core/load-failure.ts';
 
 try {
-  (require('./agent.ts') as typeof AgentModule).preload();
+  // Not in the Workers of the application, which the agent does not watch.
+  if (isMainThread) (require('./agent.ts') as typeof AgentModule).preload();
 } catch (error) {
   // An error of a preload ends the process.
   try {

@@ -2,6 +2,7 @@
 import type * as AllocationProfileModule from '../capture/allocation-profile.ts';
 import type { ProfileRun } from '../capture/allocation-profile.ts';
 import type { FromWatcher, MessageHandlers } from '../channel.ts';
+import { lazy } from '../core/lazy.ts';
 import type { AllocationProfile, Failed } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
 import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
@@ -17,8 +18,7 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
   const { sampler, events, openAlerts, preload } = context;
   const { guard } = preload;
   const profile = createProfileSwitch();
-  let loaded: AppSnapshotter | null = null;
-  const snapshotter = (): AppSnapshotter => (loaded ??= loadSnapshotter(context));
+  const snapshotter = lazy(() => loadSnapshotter(context));
   return {
     onMessage: {
       ready: () => context.link?.send('attached', sampler.attached()),
@@ -63,6 +63,10 @@ function loadSnapshotter({ preload, resolved, heartbeat, rawFiles, sampler }: Ag
   });
 }
 
+const profileModule = lazy(
+  () => require('../capture/allocation-profile.ts') as typeof AllocationProfileModule,
+);
+
 /** Starts, reads or stops the one sampling heap profile. `stop` returns it; null when none ran or it failed. */
 function createProfileSwitch(): (action: 'start' | 'read' | 'stop') => AllocationProfile | null {
   let running: ProfileRun | null = null;
@@ -74,8 +78,7 @@ function createProfileSwitch(): (action: 'start' | 'read' | 'stop') => Allocatio
     const result = running?.stop() ?? null;
     running = null;
     if (action === 'stop') return result === null || 'outcome' in result ? null : result;
-    const { startProfile } = require('../capture/allocation-profile.ts') as typeof AllocationProfileModule;
-    const started = startProfile();
+    const started = profileModule().startProfile();
     if (!('outcome' in started)) running = started;
     return null;
   };

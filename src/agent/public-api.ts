@@ -1,5 +1,6 @@
 /** Implements the public `Agent` on top of the sampler and the link to the watcher. */
 import { MessageChannel } from 'node:worker_threads';
+import { lazy } from '../core/lazy.ts';
 import type * as CollectIntoModule from '../export/collect-into.ts';
 import type { RegistryLike } from '../export/collect-into.ts';
 import type * as MetricsModule from '../export/metrics.ts';
@@ -63,10 +64,13 @@ function keepAliveDuring<T>(pending: Promise<T>): Promise<T> {
   return pending.finally(() => port1.close());
 }
 
+const collectModule = lazy(() => require('../export/collect-into.ts') as typeof CollectIntoModule);
+const metricsModule = lazy(() => require('../export/metrics.ts') as typeof MetricsModule);
+
 /** A scrape reads the metrics of the last acknowledged sample; it never waits for the watcher. */
 function collectInto(context: AgentContext, registry: RegistryLike): Dispose {
-  const collecting = require('../export/collect-into.ts') as typeof CollectIntoModule;
-  const { metricsFor } = require('../export/metrics.ts') as typeof MetricsModule;
+  const collecting = collectModule();
+  const { metricsFor } = metricsModule();
   if (!collecting.isRegistry(registry)) throw watchArgumentError('promClientRegistry', registry);
   const { taken, dispose } = collecting.collectInto(
     registry,

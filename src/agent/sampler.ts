@@ -108,9 +108,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
     }),
     noteMark: (mark) => void marks.push(mark),
     stop() {
-      serverProbes.stop();
-      processProbes.stop();
-      preloadHooks.stop();
+      for (const part of [serverProbes, processProbes, preloadHooks]) part.stop();
     },
   };
 }

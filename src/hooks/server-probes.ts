@@ -1,6 +1,7 @@
 /** Composes the hooks of a serving process: starts them, runs their sweeps, and reads them into one part of a sample. */
 import type { EventEmitter } from 'node:events';
 import type { Guard } from '../core/guard.ts';
+import { lazy } from '../core/lazy.ts';
 import type { Blind, Clock, ConnectionsReading, Culprit, Sample } from '../types/index.ts';
 import { ConnectionTracker } from './connections/connection-tracker.ts';
 import { suspicionProbesOf, unprobedPeers } from './connections/probe-report.ts';
@@ -372,8 +373,7 @@ export class ServerProbes {
     const { guard } = this.#deps;
     this.#endObservation();
     if (this.#hasSuspicion) return;
-    // Loaded here: most applications have no arrow functions in classes as handlers.
-    const { AdditionObserver } = require('./discovery/addition-observer.ts') as typeof AdditionModule;
+    const { AdditionObserver } = additionModule();
     const observer = new AdditionObserver(guard);
     this.#observer = observer;
     for (const { emitter } of servers)
@@ -393,9 +393,11 @@ function createListenerChanges({ clock, guard, config, preloadHooks }: ServerPro
   });
 }
 
+/** Most applications have no arrow functions in classes as handlers. */
+const additionModule = lazy(() => require('./discovery/addition-observer.ts') as typeof AdditionModule);
+
 /** Loads the module with the first alert: most processes never have one. */
-const locateModule = (): typeof LocateModule =>
-  require('./inspector/locate-listeners.ts') as typeof LocateModule;
+const locateModule = lazy(() => require('./inspector/locate-listeners.ts') as typeof LocateModule);
 
 const locateListeners: typeof LocateModule.locateListeners = (...request) =>
   locateModule().locateListeners(...request);

@@ -498,6 +498,41 @@ async function untilMapIsDiscovered(child: ReturnType<typeof startChild>): Promi
   );
 }
 
+test('an application that clears require.cache with each request does not make the agent load its files again', async () => {
+  const main = `
+    const http = require('node:http');
+    const { Module } = require('node:module');
+    const load = Module._extensions['.js'];
+    const loaded = [];
+    Module._extensions['.js'] = (module, file) => {
+      if (file.startsWith(${JSON.stringify(ROOT)})) loaded.push(file);
+      return load(module, file);
+    };
+    const server = http.createServer((request, response) => {
+      for (const file of Object.keys(require.cache)) delete require.cache[file];
+      response.end('ok');
+    });
+    server.listen(0, '127.0.0.1');
+    const request = () => new Promise((resolve) => {
+      const { port } = server.address();
+      http.get({ port, agent: false }, (response) => response.resume().on('close', resolve));
+    });
+    async function requests() {
+      for (let n = 0; n < 20; n += 1) {
+        await request();
+        // Files that are loaded with their first use are loaded by now.
+        if (n === 5) loaded.length = 0;
+      }
+      console.log('loaded again: ' + JSON.stringify(loaded));
+    }
+    ${onTrigger('requests', 'requests();')}`;
+  const child = startChild({ files: { 'main.js': main }, nodeArgs: ['--require', AGENT] });
+  await child.logLine(WATCHING);
+  child.trigger('requests');
+  await child.stdoutMatch(/loaded again/);
+  expect(child.stdout()).toContain('loaded again: []');
+});
+
 test('the discovery of collections runs no code of the application, such as traps of a Proxy', async () => {
   const main = `
     const { WebSocketServer, WebSocket } = require(${JSON.stringify(join(ROOT, 'node_modules', 'ws'))});

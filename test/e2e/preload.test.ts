@@ -211,6 +211,22 @@ describe('together with other programs', () => {
     expect(child.logLines().filter(({ level }) => level >= 50)).toEqual([]);
   });
 
+  test.each([
+    ['the package', AGENT, ['index.js', 'core/root-context.js']],
+    ['@wsguard/agent/register', REGISTER, ['register.js']],
+  ])('%s loads no hooks into the Workers of the application', async (_name, entry, loaded) => {
+    const worker = `
+      const files = Object.keys(require.cache).filter((file) => file.startsWith(${JSON.stringify(ROOT)}));
+      require('node:worker_threads').parentPort.postMessage(files);`;
+    const main = `
+      const { Worker } = require('node:worker_threads');
+      new Worker(${JSON.stringify(worker)}, { eval: true }).on('message', (files) => console.log(files.join('\\n')));`;
+    const child = startChild({ files: { 'main.js': main }, ...settings('--require', entry) });
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    const files = child.stdout().trim().split('\n');
+    expect(files).toEqual(loaded.map((file) => join(ROOT, 'dist', file)));
+  });
+
   test('a cluster of four workers has four agents, and none in its primary', async () => {
     const main = `
       const cluster = require('node:cluster');

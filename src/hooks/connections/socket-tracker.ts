@@ -6,6 +6,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Guard } from '../../core/guard.ts';
+import { lazy } from '../../core/lazy.ts';
 import type { Blind } from '../../types/index.ts';
 import type * as BasePropertyModule from '../base-property.ts';
 import type { Connection } from './connection.ts';
@@ -220,6 +221,5 @@ export class SocketTracker {
 }
 
 /** Loaded with the first server or listener: most processes that load the preload have none. */
-const kinds = (): typeof ServerKindModule => require('./server-kind.ts') as typeof ServerKindModule;
-const baseProperty = (): typeof BasePropertyModule =>
-  require('../base-property.ts') as typeof BasePropertyModule;
+const kinds = lazy(() => require('./server-kind.ts') as typeof ServerKindModule);
+const baseProperty = lazy(() => require('../base-property.ts') as typeof BasePropertyModule);

@@ -1,5 +1,6 @@
 /** `ActiveResources` counts what the application keeps open on this thread: timers, handles by type, threads, descriptors. */
 import { statSync } from 'node:fs';
+import { lazy } from '../../core/lazy.ts';
 import { isAllowed } from '../../core/process.ts';
 import type { Blind, Culprit, ResourceCounts, ResourceType } from '../../types/index.ts';
 import type * as LocateResourcesModule from './locate-resources.ts';
@@ -34,6 +35,9 @@ const MAX_BASELINE_DURATIONS = 200;
 /** Each list is located by itself, because the list that grew most can belong to Node or to a package. */
 const MAX_LOCATED_LISTS = 5;
 
+/** Most processes never have an alert. */
+const locateModule = lazy(() => require('./locate-resources.ts') as typeof LocateResourcesModule);
+
 interface TimerBaseline {
   readonly atMs: number;
   readonly counts: ReadonlyMap<number, number>;
@@ -64,8 +68,7 @@ export class ActiveResources {
 
   /** The callback of a timer or the listener of a handle that most resources of the type share. Null without one. */
   locate(type: string): Culprit | null {
-    // Most processes never have an alert.
-    const { locateHandles, locateTimers } = require('./locate-resources.ts') as typeof LocateResourcesModule;
+    const { locateHandles, locateTimers } = locateModule();
     if (type !== 'timer') return locateHandles(type);
     const lists = this.#timerLists;
     return lists === null ? null : locateTimers(lists, this.#durationsByGrowth(lists), this.#maxTimeoutMs);
