@@ -11,7 +11,9 @@ test('a process is alive until it has ended, also when it belongs to another use
 });
 
 test('a process that has ended is not alive while its parent does not ask for its exit code', async () => {
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
+  // The shell itself would ask for the exit code, so its child ends once `sleep` has taken its place.
+  const waitForSleep = 'until ps -o comm= -p $$ | grep -q sleep; do :; done';
+  const parent = spawn('sh', ['-c', `(${waitForSleep}) & echo $!; exec sleep 60`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   try {
