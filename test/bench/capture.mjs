@@ -1,7 +1,8 @@
-// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5] [--gc 1,20]`: what a heap snapshot costs an
+// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5] [--gc 1,20] [--before 5]`: what a heap snapshot costs an
 // echo server, by both methods: the stop of the server, the round trips of 50 clients before and during it, the memory, the
 // file, the time until the file is there. `--cores`: in a container with this part of a core (root only). `--gc`: full GCs before it
-// and at these seconds after the request; the largest gap is then one of them.
+// and at these seconds after the request; the largest gap is then one of them. `--before`: seconds of round trips before it. V8 starts a
+// major GC 100 s after the last one, so the capture of a server of that age has one.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -20,12 +21,12 @@ const { values: flags } = parseArgs({
     methods: { type: 'string', default: 'fork,inprocess' },
     cores: { type: 'string' },
     gc: { type: 'string', default: '' },
+    before: { type: 'string', default: '5' },
   },
 });
 /** Memory of the container with a part of a core. It must not be what decides. */
 const CONTAINER_MIB = 32_768;
 const CLIENTS = 50;
-const BASE_MS = 5_000;
 const MIB = 1024 * 1024;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -63,7 +64,8 @@ async function measure(method, mib) {
   const clients = startClients(port, CLIENTS);
   await sleep(1_000);
   clients.take();
-  await sleep(BASE_MS);
+  server.stdin.write('reset\n');
+  await sleep(Number(flags.before) * 1000);
   const before = clients.take();
   let peak = { server: 0, children: 0 };
   const watch = setInterval(() => {
@@ -73,7 +75,7 @@ async function measure(method, mib) {
   }, 100);
   const startedMs = performance.now();
   server.stdin.write('take\n');
-  const { snapshot, gap, gcs } = await next();
+  const { snapshot, gap, gcs, majorGcMs, majorGcBeforeMs } = await next();
   clearInterval(watch);
   const result = {
     method,
@@ -84,6 +86,8 @@ async function measure(method, mib) {
     maxGapMs: Math.round(gap.gapMs),
     gap: Object.fromEntries(Object.entries(gap).map(([name, value]) => [name, Math.round(value)])),
     gcs,
+    majorGcMs: Math.round(majorGcMs),
+    majorGcBeforeMs: Math.round(majorGcBeforeMs),
     before,
     during: clients.take(),
     seconds: Number(((performance.now() - startedMs) / 1000).toFixed(1)),
@@ -118,7 +122,7 @@ for (const mib of flags.sizes.split(',').map(Number)) {
     const file = fileBytes === undefined ? '-' : (fileBytes / MIB).toFixed(1);
     console.log(
       `${String(result.heapMib).padStart(5)} MiB  ${method.padEnd(9)}  ${outcome} ${reason}  stop ${ms(result.pauseMs)} ms, ` +
-        `largest gap ${result.maxGapMs} ms (${describeGap(result.gap)}); p50 / p99 / max ${trips(before)} -> ${trips(during)} ms; ${result.seconds} s; ` +
+        `largest gap ${result.maxGapMs} ms (${describeGap(result.gap)}), longest major GC ${result.majorGcBeforeMs} -> ${result.majorGcMs} ms; p50 / p99 / max ${trips(before)} -> ${trips(during)} ms; ${result.seconds} s; ` +
         `file ${file} MiB; peak ${result.serverPeakMib} + ${result.childrenPeakMib} MiB; load ${result.load}`,
     );
   }

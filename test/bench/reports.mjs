@@ -110,7 +110,8 @@ async function run(name, index) {
     await waitUntilReady(server);
     start(process.execPath, [existsSync(join(cwd, 'load.js')) ? 'load.js' : 'load.cjs'], 'ignore');
     while (performance.now() < untilMs && server.exitCode === null) await sleep(250);
-    return { ...resultOf(name, dir), isServerAlive: server.exitCode === null };
+    if (server.exitCode !== null) return { name, isRight: false, error: `exit code ${server.exitCode}` };
+    return resultOf(name, dir);
   } catch (error) {
     return { name, isRight: false, error: error.message };
   } finally {
