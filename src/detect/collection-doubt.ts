@@ -7,7 +7,9 @@ import { MAX_RATES_ERROR } from './count-text.ts';
 import type { View } from './detector.ts';
 import { MINUTE_MS } from './history.ts';
 import { listOfKept, mayReachLimit } from './kept-connections.ts';
+import { isWorkedOff } from './pending-work.ts';
 import type { Column, Series, SeriesType } from './sample-row.ts';
+import { withoutMissing } from './statistics.ts';
 
 /** The longest usual time to live of a session, and the period of a sweep that removes what has expired. */
 export const SESSION_DELAY_MS = 65 * MINUTE_MS;
@@ -24,22 +26,56 @@ export function doubtOnCollection(
   growth: Growth,
   { doubt, view }: { readonly doubt: CollectionDoubt | undefined; readonly view: View },
 ): string | null {
+  if (isWorkedOff(series, view)) return DOUBT_BY_WORK;
   if (doubt !== undefined && !isProven(growth, doubt, view)) return doubt.because;
   if (doubt !== undefined && wasEmptied(series, growth, view)) return DOUBT_BY_PERIOD;
   if (series.type === 'rooms' && isByTopic(growth)) return DOUBT_BY_TOPIC;
-  if (series.type === 'registry' && isByMessages(growth)) return DOUBT_BY_MESSAGES;
+  if (OF_CONNECTIONS.has(series.type) && isByMessages(series, growth, view)) return DOUBT_BY_MESSAGES;
   if (MAY_FILL_UP.has(series.type) && fillsUp(series, growth, view)) return DOUBT_FILLS_UP;
   return doubtByList(series, view);
 }
 
+const DOUBT_BY_WORK = 'its oldest entries are removed, so it may be work that waits';
+
 const DOUBT_BY_MESSAGES =
   'connections that close do not cause the growth, so it may be work that waits: a day brings more than is done';
+const OF_CONNECTIONS: ReadonlySet<SeriesType> = new Set(['registry', 'sessions']);
 /** A connection has one entry in a registry of connections. */
 const MAX_PER_CLOSED = 2;
+/** Standard errors of its rate, for all closed connections, as a share of the leak. Above it, time may be what adds the entries. */
+const MAX_UNCERTAIN_SHARE = 0.25;
+/** Share of the rows at which each closed connection has left the same whole number. Others read an open or a close halfway. */
+const MIN_EXACT_ROWS = 0.6;
 
-/** Whether each connection has many entries, as jobs or messages, and the growth comes with time. */
-const isByMessages = ({ changes, perClosed }: Growth): boolean =>
-  changes !== null && (perClosed ?? 0) > MAX_PER_CLOSED && !isCausedByClosing(changes);
+/** Whether each connection has many entries, as jobs or messages, and the growth may come with time. */
+function isByMessages(series: Series, { changes, perClosed }: Growth, view: View): boolean {
+  if (!((perClosed ?? 0) > MAX_PER_CLOSED)) return false;
+  const isCertain =
+    changes !== null && changes.ratesError * changes.closed <= MAX_UNCERTAIN_SHARE * changes.leaked;
+  // Where each closed connection is replaced at once, at an even pace, the regression takes time for connections.
+  return isCertain
+    ? !isCausedByClosing(changes)
+    : !isInStep(series, Math.round(perClosed ?? 0), view, 'closedTotal') &&
+        !isInStep(series, Math.round(perClosed ?? 0), view, 'openedTotal');
+}
+
+/** Whether the count rises by this number exactly when a connection opens or closes, and not between. */
+function isInStep(
+  { column }: Series,
+  entries: number,
+  { history, counts }: View,
+  progress: 'openedTotal' | 'closedTotal',
+): boolean {
+  const connections = history.window.column(progress, counts.fromRow);
+  const others = withoutMissing(
+    history.window
+      .column(column, counts.fromRow)
+      .map((count, row) => count - entries * (connections[row] ?? 0)),
+  ).toSorted();
+  const middle = others[Math.floor(others.length / 2)] ?? Number.NaN;
+  const exact = others.filter((count) => Math.abs(count - middle) < 0.5).length;
+  return exact >= MIN_EXACT_ROWS * others.length;
+}
 
 const DOUBT_BY_PERIOD = 'it was emptied before, as the counts of a rate limit are at the end of each period';
 

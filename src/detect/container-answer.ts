@@ -26,6 +26,8 @@ export interface MeasuredGrowth {
   readonly relativePace: number;
   /** Pace of the later half of the intervals as a share of the pace of the earlier half. */
   readonly latePace: number;
+  /** No collection that ends at a bound would keep this pace: see `exceedsBound`. */
+  readonly exceedsBound: boolean;
   /** Number of the last censuses in which it grew without a pause. */
   readonly grownCensuses: number;
   readonly grownMs: number;
@@ -40,6 +42,8 @@ export interface AnswerContext {
   readonly timerMs: number | null;
   /** The post-GC heap grows too. */
   readonly memoryGrows: boolean;
+  /** The application was removing its oldest entries at the last census. */
+  readonly isWorkedOff: boolean;
 }
 
 /** Chosen: with three censuses a step between two of them is not taken for growth. */
@@ -64,11 +68,14 @@ const MIN_LATE_PACE = 0.8;
 const MIN_CLOSED_IN_HEAP = 20;
 /** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */
 const MIN_PER_CLOSED = 0.05;
+/** An entry for each connection is 1; the number of connections is read a moment before or after the heap. */
+const MIN_PER_OPENED = 0.9;
 /**
  * A Map by user, topic or document fills with a part of an entry for each connection, at a pace that seems constant at first.
- * An entry for each connection is 1; the number of connections is read a moment before or after the heap.
+ * A new key for each connection gives a whole number.
  */
-const MIN_PER_OPENED = 0.9;
+const MAX_FRACTION = 0.05;
+const KEYED: ReadonlySet<string> = new Set(['Map', 'Set', 'Object']);
 /** Share of the sampled entries that lead to closed connections. */
 const MIN_CLOSED_SHARE = 0.5;
 /** After the delay of its timers a healthy container stops growing; after twice the delay it must have. */
@@ -85,10 +92,18 @@ export const answerOf = (growth: MeasuredGrowth, context: AnswerContext): Contai
   waitingAnswer(growth, context) ??
   leakAnswer(growth, context) ?? { answer: 'inconclusive', because: fillingBecause(growth) };
 
-const fillingBecause = ({ latePace }: MeasuredGrowth): string =>
-  latePace < MIN_LATE_PACE
-    ? 'its growth slows down a little, as of a cache that is filling'
+function fillingBecause(growth: MeasuredGrowth): string {
+  if (growth.latePace < MIN_LATE_PACE) return 'its growth slows down a little, as of a cache that is filling';
+  return mayHaveReturningKeys(growth) && !growth.exceedsBound
+    ? 'its keys may be users or documents, which come back and are of a limited number'
     : 'it may be a cache that is filling';
+}
+
+/** Whether a connection, or a message, does not always bring a new key. */
+function mayHaveReturningKeys({ row, perOpened }: MeasuredGrowth): boolean {
+  const entries = Math.round(perOpened);
+  return KEYED.has(row.type) && (entries < 1 || Math.abs(perOpened - entries) > MAX_FRACTION);
+}
 
 const leadsToClosed = ({ row }: MeasuredGrowth, { closedInHeap }: AnswerContext): boolean =>
   row.sampled > 0 && row.closed >= row.sampled * MIN_CLOSED_SHARE && closedInHeap >= MIN_CLOSED_IN_HEAP;
@@ -128,6 +143,11 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
   const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
   if (row.type === 'Connections' && !growsWithClosed)
     return { answer: 'inconclusive', because: 'few of the connections that close stay in memory' };
+  if (context.isWorkedOff && !context.memoryGrows)
+    return {
+      answer: 'inconclusive',
+      because: 'its oldest entries are removed, so it may be work that waits',
+    };
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES) return leak(closedBecause(row));
     const because =
@@ -155,21 +175,19 @@ const closedBecause = ({ type, closed, sampled }: ContainerRow): string =>
     : `${closed} of ${sampled} sampled entries lead to closed connections`;
 
 /** Why the entries of closed connections stay. Null when code may remove them, or when the growth slows down. */
-function neverRemovedBecause({ row, latePace, perOpened }: MeasuredGrowth): string | null {
+function neverRemovedBecause(growth: MeasuredGrowth): string | null {
+  const { row, latePace, perOpened } = growth;
   if (isRepeating(row)) return 'its timers repeat and are not cleared';
   if (row.type === 'Promises') return 'the promise does not settle';
-  const isOneForEach = latePace >= MIN_LATE_PACE && perOpened >= MIN_PER_OPENED;
+  const isOneForEach =
+    latePace >= MIN_LATE_PACE && perOpened >= MIN_PER_OPENED && !mayHaveReturningKeys(growth);
   return row.removal === 'none' && isOneForEach ? 'no code in its file removes entries' : null;
 }
 
 /** A container that has grown for so long without slowing down is no cache on its way to its limit. */
-function outgrownAnswer({
-  grownCensuses,
-  grownMs,
-  grownSinceStartMs,
-  latePace,
-}: MeasuredGrowth): ContainerAnswer | null {
-  if (latePace < MIN_LATE_PACE) return null;
+function outgrownAnswer(growth: MeasuredGrowth): ContainerAnswer | null {
+  const { grownCensuses, grownMs, grownSinceStartMs, latePace } = growth;
+  if (latePace < MIN_LATE_PACE || (mayHaveReturningKeys(growth) && !growth.exceedsBound)) return null;
   const isSinceStart = grownSinceStartMs !== null;
   const states = grownCensuses + (isSinceStart ? 1 : 0);
   const ms = grownSinceStartMs ?? grownMs;

@@ -3,7 +3,7 @@
  * interval between them is a suspect; `container-answer.ts` has the rules. Pure.
  */
 
-import type { ContainerCensus, ContainerRow } from '../types/index.ts';
+import type { ContainerCensus, ContainerRow, RegistryReading } from '../types/index.ts';
 import {
   answerOf,
   MIN_CENSUSES,
@@ -22,6 +22,8 @@ export interface AuditedCensus {
   readonly closedTotal: number;
   /** Open connections, with polling sessions, which have no socket between two requests. */
   readonly active: number;
+  /** Collections whose oldest entries the application was removing then. */
+  readonly workedOff: readonly Pick<RegistryReading, 'name' | 'entries'>[];
   readonly census: ContainerCensus;
 }
 
@@ -68,9 +70,12 @@ export function evaluateContainers(
   const closedInHeap = last.census.connections.closed;
   const answered = growths.map((growth): Answered => {
     const timerMs = pendingTimerMs(growth, growths);
-    const limited = growth.row.type === 'Connections' ? limitedRetainer(growth, growths) : null;
+    const { type } = growth.row;
+    const limited =
+      type === 'Connections' ? (limitedRetainer(growth, growths) ?? workThatRetains(growth, series)) : null;
     if (limited !== null) return { growth, answer: 'inconclusive', because: limited };
-    return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows }) };
+    const isWorkedOff = isBeingWorkedOff(growth.row, last);
+    return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows, isWorkedOff }) };
   });
   return rankCauses(answered);
 }
@@ -83,7 +88,7 @@ function withMergedPlaces(series: readonly AuditedCensus[]): readonly AuditedCen
   const firstKeys = new Map<string, string>();
   const keys = new Map<string, string>();
   for (const { key, type, name, location } of series.flatMap(({ census }) => census.rows)) {
-    const field = /[\w$#]+$/.exec(name)?.[0];
+    const field = fieldOf(name);
     if (field === undefined || location === null || (location.package ?? null) !== null) continue;
     if (!MERGED_TYPES.has(type)) continue;
     const place = `${type} ${field} ${location.file}:${location.line}`;
@@ -142,6 +147,7 @@ function measureGrowth(
   const closed = last.closedTotal - first.closedTotal;
   const perClosed = closed >= MIN_CLOSED ? gained / closed : null;
   const grownMs = Math.max(1, last.atMs - first.atMs);
+  const paces = pacesOf(series.slice(start), intervals, perClosed !== null);
   const gainedBytes = row.bytes - (rows[start]?.bytes ?? 0);
   return {
     row,
@@ -152,7 +158,12 @@ function measureGrowth(
     perHour: (gained / grownMs) * HOUR_MS,
     bytesPerHour: (gainedBytes / grownMs) * HOUR_MS,
     bytesPerEntry: gainedBytes / gained,
-    ...pacesOf(series.slice(start), intervals, perClosed !== null),
+    ...paces,
+    exceedsBound: exceedsBound(
+      rows.slice(start).map((each) => each?.entries ?? 0),
+      intervals,
+      paces.latePace,
+    ),
     grownCensuses: intervals.length + 1,
     grownMs,
     grownSinceStartMs: start === 0 && growsSinceStart(series, rows, { gained, closed }) ? last.atMs : null,
@@ -233,6 +244,29 @@ function pacesOf(
   };
 }
 
+/**
+ * The number of distinct users, topics or documents is at least this multiple of those that have come. Growth that it would
+ * slow down less is the same as of a leak.
+ */
+const MAX_KNOWN_KEYS = 4;
+/** Standard errors (of a Poisson distribution) by which the pace exceeds that of a container with such a bound. */
+const MIN_FASTER_T = 2;
+
+/**
+ * Whether the later half of the intervals is too fast for a container that ends at a bound: each further key is a new one with
+ * the share of keys that have not come yet.
+ */
+function exceedsBound(entries: readonly number[], intervals: readonly number[], latePace: number): boolean {
+  const middle = Math.floor(intervals.length / 2);
+  const sum = (values: readonly number[]): number => values.reduce((total, each) => total + each, 0);
+  const [early, late] = [sum(intervals.slice(0, middle)), sum(intervals.slice(middle))];
+  const bound = MAX_KNOWN_KEYS * (entries.at(-1) ?? 0);
+  const isNew = (counts: readonly number[]): number => 1 - sum(counts) / counts.length / bound;
+  const expected = isNew(entries.slice(middle)) / isNew(entries.slice(0, middle + 1));
+  const error = latePace * Math.sqrt(1 / early + 1 / late);
+  return latePace - MIN_FASTER_T * error > expected;
+}
+
 /** The delay of timers that run once, and whose number grows in step with the container. Scaled time. */
 function pendingTimerMs({ gained }: MeasuredGrowth, growths: readonly MeasuredGrowth[]): number | null {
   const delays = growths.flatMap(({ row, gained: timers }) =>
@@ -246,11 +280,47 @@ function pendingTimerMs({ gained }: MeasuredGrowth, growths: readonly MeasuredGr
 /** A list of the last connections retains closed ones up to its limit. */
 function limitedRetainer({ gained }: MeasuredGrowth, growths: readonly MeasuredGrowth[]): string | null {
   const list = growths.find(
-    ({ row, gained: entries }) =>
-      row.expected !== null && row.closed * 2 >= row.sampled && row.closed > 0 && isInStep(entries, gained),
+    ({ row, gained: entries }) => row.expected !== null && leadsToClosed(row) && isInStep(entries, gained),
   );
   return list === undefined ? null : `${list.row.name} retains them: ${list.row.expected}`;
 }
+
+const leadsToClosed = ({ closed, sampled }: ContainerRow): boolean => closed * 2 >= sampled && closed > 0;
+
+/**
+ * Work that waits retains the connections that asked for it until it is done, also while there is less of it than before. Only
+ * a census between which and the one before it grew has seen its entries.
+ */
+function workThatRetains({ gained }: MeasuredGrowth, series: readonly AuditedCensus[]): string | null {
+  const last = series.at(-1)!;
+  if (last.workedOff.length === 0) return null;
+  const entries = new Map(last.census.rows.map((row) => [row.key, row.entries]));
+  const work = series
+    .flatMap(({ census }) => census.rows)
+    .filter(leadsToClosed)
+    .map((row) => ({ ...row, entries: entries.get(row.key) ?? 0 }))
+    .find((row) => row.entries >= gained * (1 - IN_STEP) && isBeingWorkedOff(row, last));
+  return work === undefined ? null : `${work.name} retains them, and its oldest entries are removed`;
+}
+
+/** The application grows the container between the census and the sample. */
+const MAX_DIFFERENCE = { entries: 5, share: 0.1 } as const;
+
+/** A census names the class of an object and discovery its variable, so the field and the number of entries are compared. */
+function isBeingWorkedOff({ type, name, entries }: ContainerRow, { workedOff }: AuditedCensus): boolean {
+  const field = fieldOf(name);
+  return (
+    (type === 'Map' || type === 'Set') &&
+    workedOff.some(
+      (each) =>
+        fieldOf(each.name) === field &&
+        Math.abs(each.entries - entries) <= Math.max(MAX_DIFFERENCE.entries, MAX_DIFFERENCE.share * entries),
+    )
+  );
+}
+
+/** `jobs` of `service.jobs` and `RenderService.jobs`. Discovery numbers equal names: `service.jobs #2`. */
+const fieldOf = (name: string): string | undefined => /[\w$#]+$/.exec(name.replace(/ #\d+$/, ''))?.[0];
 
 const isInStep = (a: number, b: number): boolean => Math.abs(a - b) <= IN_STEP * Math.max(a, b);
 

@@ -8,6 +8,7 @@ import { found, insufficientData, noFinding, type Detector, type View } from './
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
 import { reasonToWaitForLimit } from './kept-connections.ts';
 import { reasonToWaitForSweep } from './pending-sweeps.ts';
+import { reasonToWaitForWork } from './pending-work.ts';
 import { mayWaitForTimeouts } from './pending-timeouts.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 
@@ -43,7 +44,7 @@ export const retainedAfterClose: Detector = {
     const verdict = verdictOn(inWindow, { first, last, counts });
     if (verdict.answer !== 'found') return [verdict];
     const { evidence } = verdict;
-    const wait = reasonToWait(view, last.survivors);
+    const wait = reasonToWait(view, first, last);
     if (wait !== null) {
       const because = `${formatCount(last.survivors)} closed connections are still in memory; ${wait}`;
       return [noFinding(NAME, 'inconclusive', because, { evidence, missing: 'more time' })];
@@ -58,10 +59,15 @@ export const retainedAfterClose: Detector = {
 };
 
 /** Why the application may still release these connections; null when nothing shows that it will. */
-const reasonToWait = (view: View, retained: number): string | null =>
-  mayWaitForTimeouts(view, retained)
-    ? 'as many timers that fire once are pending and may release them'
-    : (reasonToWaitForSweep(view, retained) ?? reasonToWaitForLimit(view, retained));
+function reasonToWait(view: View, first: Reading, { survivors: retained }: Reading): string | null {
+  if (mayWaitForTimeouts(view, retained))
+    return 'as many timers that fire once are pending and may release them';
+  return (
+    reasonToWaitForSweep(view, retained) ??
+    reasonToWaitForLimit(view, retained) ??
+    reasonToWaitForWork(view, { sinceMs: first.atMs, rise: retained - first.survivors })
+  );
+}
 
 /** Time of the last close in the window, or the start of the counts. */
 function lastCloseMs({ window, startedMs }: History): number {

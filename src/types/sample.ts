@@ -133,6 +133,8 @@ export interface RegistryReading {
   readonly isBounded?: boolean;
   /** True: its entries have the time of their last event, so a sweep may remove old ones. Only of discovered connections. */
   readonly hasLastEventTime?: boolean;
+  /** True: its oldest entry was another one in most of the last 20 readings. Only of discovered Maps and Sets. */
+  readonly isWorkedOff?: boolean;
   readonly source: Source;
 }
 export interface QueueReading {

@@ -170,6 +170,7 @@ export class Auditor {
       atMs,
       closedTotal: sum(connections.closedTotal),
       active: sum(connections.active),
+      workedOff: sample.registries.filter(({ isWorkedOff }) => isWorkedOff === true),
       census: { ...census, rows: census.rows.map((row) => this.#inScaledTime(row)) },
     };
     this.#censuses = [...this.#censuses, audited].slice(-MAX_CENSUSES);

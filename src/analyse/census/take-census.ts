@@ -32,6 +32,7 @@ import { applicationOnPaths } from './path-code.ts';
 import { Places } from './places.ts';
 import type { Place } from './places.ts';
 import { retainedConnectionsRow } from './retained-row.ts';
+import { vmContextBytes } from './vm-contexts.ts';
 
 /** Fewer entries at one place never justify an alert (docs/detection.md). */
 const MIN_ENTRIES = 10;
@@ -236,6 +237,7 @@ function describer(
       type,
       name: listeners === null ? nameOf(count, path, key) : listenersName(listeners),
       path,
+      bytes: Math.round(count.bytes) + vmContextBytes(heap, sample, count.entries),
       ...connections,
       location,
       expected: expectedGrowth({ graph, steps, owner, sources, type, path }),

@@ -3,7 +3,7 @@ import type { QueueReading, RegistryReading, RoomsReading } from '../../types/in
 import { countRoomObjects, countRooms, type RoomCounts } from '../registered-collections.ts';
 import { isArray, isCollection, memberCount, sizeOf, visitValues } from './collection.ts';
 import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
-import { ConsumerDetector } from './consumer-detector.ts';
+import { ConsumerDetector, OldestEntryObserver } from './consumer-detector.ts';
 import { awaitsExpiry, haveLastEventTime } from './expiry.ts';
 import { isPlainObject, isTooLargeToList, readField } from './field-reader.ts';
 import type { ReachedCollection } from './reference-walk.ts';
@@ -38,6 +38,7 @@ export class Candidate {
   readonly #field: string;
   readonly #initialSize: number;
   readonly #consumer = new ConsumerDetector();
+  readonly #oldest = new OldestEntryObserver();
   #ref: WeakRef<object>;
   /** The smallest size since the collection has its present role. */
   #lowest: { readonly role: CollectionRole; readonly entries: number } | null = null;
@@ -117,7 +118,8 @@ export class Candidate {
     const { name } = this;
     this.#hasLastEventTime ||= haveLastEventTime(collection);
     const times = this.#hasLastEventTime ? { hasLastEventTime: true } : {};
-    reading.registries.push({ name, entries, ...times, source: 'found' });
+    const workedOff = this.#oldest.update(collection) ? { isWorkedOff: true } : {};
+    reading.registries.push({ name, entries, ...times, ...workedOff, source: 'found' });
   }
 
   #addQueue(reading: DiscoveryReading, collection: object, items: number): void {
@@ -135,6 +137,7 @@ export class Candidate {
     const previous = this.#lowest?.role === role ? this.#lowest.entries : entries;
     this.#lowest = { role, entries: Math.min(previous, entries) };
     this.#hasGrown ||= entries - previous >= MIN_GROWTH;
+    const isWorkedOff = role === 'entries' && this.#oldest.update(collection);
     if (!this.#hasGrown) return false;
     const { name } = this;
     if (role === 'empty rooms') {
@@ -150,6 +153,7 @@ export class Candidate {
       entries,
       areConnections: false,
       ...(isBounded ? { isBounded } : {}),
+      ...(isWorkedOff ? { isWorkedOff } : {}),
       source: 'found',
     });
     return true;

@@ -366,3 +366,21 @@ test('closed connections that no container retains are counted, with the functio
   expect(rowIn(second!)).toMatchObject({ entries: 240, sampled: 24, location: { file: FILE, line: 6 } });
   expect(second?.rows).toHaveLength(1);
 });
+
+test('contexts of node:vm count with their memory, which the path from the application does not lead to', () => {
+  const bytesWith = (inRecord: boolean, symbol: string): number | undefined => {
+    const [, second] = takeTwo((server, count) => {
+      const contexts = Array.from({ length: count }, (_, index) => {
+        const internal = server.object(`internal ${index}`, 'Object');
+        const context = server.object(`context ${index}`, 'Object', { [symbol]: internal });
+        return inRecord ? server.object(`record ${index}`, 'Object', { context }) : context;
+      });
+      server.variable('log', server.array('log', contexts));
+    });
+    return rowOf(second, 'log Array')?.bytes;
+  };
+  const contexts = 240 * 140 * 1024;
+  expect(bytesWith(false, '<symbol node:contextify:context>')).toBeGreaterThan(contexts);
+  expect(bytesWith(true, '<symbol contextify_context_private_symbol>')).toBeGreaterThan(contexts);
+  expect(bytesWith(false, '<symbol kState>')).toBeLessThan(contexts / 100);
+});

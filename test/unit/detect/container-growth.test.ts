@@ -33,18 +33,24 @@ interface Series {
 
 interface Traffic {
   readonly closedPerMin?: number;
+  /** Instead of an even pace. */
+  readonly closedTotal?: readonly number[];
+  readonly timesMin?: readonly number[];
+  readonly workedOff?: AuditedCensus['workedOff'];
   readonly open?: readonly number[];
   readonly active?: readonly number[];
   readonly closedInHeap?: number;
 }
 
 function censusesOf(series: readonly Series[], traffic: Traffic = {}): AuditedCensus[] {
-  const { closedPerMin = 5, open, active, closedInHeap = 100 } = traffic;
+  const { closedPerMin = 5, open, active, closedInHeap = 100, closedTotal } = traffic;
+  const { timesMin = TIMES_MIN, workedOff = [] } = traffic;
   const length = series[0]?.counts.length ?? 0;
-  return TIMES_MIN.slice(0, length).map((minutes, index) => ({
+  return timesMin.slice(0, length).map((minutes, index) => ({
     atMs: minutes * MINUTE_MS,
-    closedTotal: minutes * closedPerMin,
+    closedTotal: closedTotal?.[index] ?? minutes * closedPerMin,
     active: active?.[index] ?? 0,
+    workedOff,
     census: {
       schema: 'wsguard.census/1',
       nodes: 100_000,
@@ -316,5 +322,91 @@ describe('closed connections that are still in the heap', () => {
     expect(answersOf(series).map((answer) => answer.split(' ')[0])).toEqual(['container1', 'closed']);
     const cache = { counts: LEAK.slice(0, 4).map((entries) => entries - 90) };
     expect(answersOf([{ counts: LEAK.slice(0, 4), row: connections }, cache])[1]).toContain('inconclusive');
+  });
+});
+
+describe('a Map by user, in which users stay (live servers)', () => {
+  const row = { removal: 'none', closed: 0 } as const;
+  const open = [60, 60, 60, 60, 60];
+
+  test('with 6,000 users has nine entries for ten connections at first: no leak', () => {
+    const counts = [256, 636, 811, 1791];
+    const traffic = { open, timesMin: [20.2, 60.8, 81.6, 201.8], closedTotal: [201, 624, 814, 2086] };
+    for (const length of [3, 4])
+      expect(answersOf([{ counts: counts.slice(0, length), row }], { ...traffic, closedInHeap: 0 })).toEqual([
+        'container0 inconclusive: its keys may be users or documents, which come back and are of a limited number',
+      ]);
+  });
+
+  test('with 1,500 users keeps four fifths of its pace for five censuses: no leak', () => {
+    // The number of users of 1,500 who have come at least once, with 5 connections a minute.
+    const counts = TIMES_MIN.map((minutes) => Math.round(1500 * (1 - Math.exp((-5 * minutes) / 1500))));
+    expect(answersOf([{ counts, row }], { closedInHeap: 0 })).toEqual([
+      'container0 inconclusive: its keys may be users or documents, which come back and are of a limited number',
+    ]);
+  });
+
+  test.each([
+    ['two in three connections leave a new key', 2 / 3],
+    ['messages add new keys, several for each connection', 3.4],
+  ])('%s: a leak as soon as no bound would keep the pace', (_, perClosed) => {
+    const found = (closedPerMin: number): boolean => {
+      const counts = TIMES_MIN.map((minutes) => Math.round(closedPerMin * minutes * perClosed));
+      return answersOf([{ counts, row }], { closedPerMin })[0]?.includes('found') === true;
+    };
+    expect(found(2)).toBe(false);
+    expect(found(30)).toBe(true);
+  });
+});
+
+describe('jobs that wait in a Map, of connections that have closed since (a live server)', () => {
+  const counts = [126, 264, 393, 526];
+  const jobs = { name: 'RenderService.jobs', removal: 'timer', closed: 17, sampled: 24 } as const;
+  const connections = { type: 'Connections', name: 'closed connections', closed: 20, removal: null } as const;
+  const series = [
+    { counts, row: jobs },
+    { counts: [18, 46, 80, 105], row: connections },
+  ];
+  const traffic = {
+    open: [60, 60, 60, 60],
+    timesMin: [20.3, 40.6, 61.3, 81.9],
+    closedTotal: [114, 236, 360, 484],
+  };
+  const workedOff = [{ name: 'service.jobs', entries: 529 }];
+
+  test('are no leak while the application removes the oldest', () => {
+    expect(answersOf(series, { ...traffic, workedOff })).toEqual([
+      'RenderService.jobs inconclusive: its oldest entries are removed, so it may be work that waits',
+      'closed connections inconclusive: RenderService.jobs retains them, and its oldest entries are removed',
+    ]);
+  });
+
+  test('retain the connections while they become fewer', () => {
+    const less = [
+      { counts: [...counts, 420], row: jobs },
+      { counts: [18, 46, 80, 105, 125], row: connections },
+    ];
+    const { open, timesMin, closedTotal } = traffic;
+    const later = {
+      open: [...open, 60],
+      timesMin: [...timesMin, 102],
+      closedTotal: [...closedTotal, 604],
+    };
+    expect(answersOf(less, { ...later, workedOff: [{ name: 'service.jobs', entries: 418 }] })).toContain(
+      'closed connections inconclusive: RenderService.jobs retains them, and its oldest entries are removed',
+    );
+    expect(answersOf(less, later)).toContain('closed connections found: no garbage collection frees them');
+  });
+
+  test('are one when memory grows too', () => {
+    expect(answersOf(series, { ...traffic, workedOff }, true)[0]).toContain('RenderService.jobs found');
+  });
+
+  test.each([
+    ['nothing is removed', []],
+    ['another collection is worked off', [{ name: 'service.users', entries: 529 }]],
+    ['a collection of that name has another size', [{ name: 'mail.jobs', entries: 40 }]],
+  ])('are one when %s', (_, others) => {
+    expect(answersOf(series, { ...traffic, workedOff: others })[0]).toContain('RenderService.jobs found');
   });
 });

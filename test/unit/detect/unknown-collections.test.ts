@@ -145,7 +145,43 @@ describe('a registry in whose entries the agent saw connections', () => {
     expect(openedWith((_, minute) => 5 + 8000 * (1 - Math.cos((Math.PI * minute) / 70)))).toEqual([]);
   });
 
+  test('work that waits, though each closed connection leaves one job: no alert while the oldest are removed', () => {
+    const jobs: Count = ({ opened }) => opened;
+    const opened = (isWorkedOff: boolean): readonly string[] =>
+      run(150, serverWith(jobs, { areConnections: true, isWorkedOff }), options).opened;
+    expect(opened(true)).toEqual([]);
+    expect(opened(false)).toEqual(['registry-growth']);
+  });
+
   test.each([1, 3])('%i entries that each closed connection leaves: an alert', (each) => {
     expect(openedWith(({ opened, closed }) => opened + (each - 1) * closed)).toEqual(['registry-growth']);
+  });
+});
+
+describe('connections that are replaced at once, at an even pace', () => {
+  const openedWith = (entriesAt: (halfMinute: number) => number): readonly string[] =>
+    run(
+      120,
+      (minute) => {
+        const row = Math.round(2 * minute);
+        const registry = { name: 'service.jobs', entries: entriesAt(row), source: 'found' } as const;
+        return { opened: 60 + 2 * row, closed: 2 * row, connections: 60, more: { registries: [registry] } };
+      },
+      options,
+    ).opened;
+  /** Jobs of a live server, from one half minute to the next; 36 a minute beyond what is done. */
+  const JOBS = [
+    28, 14, 18, 18, 17, 18, 17, 18, 18, 13, 18, 18, 17, 18, 17, 18, 19, 18, 17, 18, 20, 15, 18, 18,
+  ];
+
+  test('work that waits: no alert, also while nine jobs come for each closed connection', () => {
+    const total = (row: number): number =>
+      Array.from({ length: row }, (_, i) => JOBS[i % JOBS.length] ?? 0).reduce((sum, each) => sum + each, 0);
+    expect(openedWith(total)).toEqual([]);
+  });
+
+  test.each([1, 3, 8])('%i entries that each closed connection leaves: an alert', (each) => {
+    expect(openedWith((row) => 60 + 2 * row * each)).toEqual(['registry-growth']);
+    expect(openedWith((row) => each * (60 + 2 * row))).toEqual(['registry-growth']);
   });
 });

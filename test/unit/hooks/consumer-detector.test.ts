@@ -1,4 +1,4 @@
-import { ConsumerDetector } from '../../../src/hooks/discovery/consumer-detector.ts';
+import { ConsumerDetector, OldestEntryObserver } from '../../../src/hooks/discovery/consumer-detector.ts';
 
 const item = (n: number) => ({ n, at: 'now' });
 /** Updates a detector after each step; returns its answers. */
@@ -53,4 +53,61 @@ test('a batch that is written and emptied is not a queue', () => {
     if (n % 24 === 0) batch.length = 0;
   });
   expect(seen).not.toContain(true);
+});
+
+describe('the oldest entry of a Map or a Set', () => {
+  /** Updates an observer after each step; returns its answers. */
+  function workedOff(
+    collection: Map<unknown, unknown> | Set<unknown>,
+    steps: number,
+    step: (n: number) => void,
+  ) {
+    const observer = new OldestEntryObserver();
+    return Array.from({ length: steps }, (_, n) => {
+      step(n);
+      return observer.update(collection);
+    });
+  }
+  const removeOldest = (collection: Map<unknown, unknown> | Set<unknown>): void => {
+    for (const key of collection.keys()) return void collection.delete(key);
+  };
+
+  test.each<[string, (n: number) => unknown]>([
+    ['strings', (n) => `job ${n}`],
+    ['numbers', (n) => n],
+    ['objects', item],
+  ])('jobs under %s that are worked off while more come, and after the worker has stopped', (_, keyOf) => {
+    const jobs = new Map<unknown, unknown>();
+    const seen = workedOff(jobs, 80, (n) => {
+      for (let i = 0; i < 5; i += 1) jobs.set(keyOf(5 * n + i), item(n));
+      if (n < 40) for (let i = 0; i < 2; i += 1) removeOldest(jobs);
+    });
+    expect(seen.indexOf(true)).toBe(19);
+    expect(seen.slice(19, 40)).not.toContain(false);
+    expect(seen.at(-1)).toBe(false);
+  });
+
+  test('a Set of jobs', () => {
+    const jobs = new Set<unknown>();
+    const seen = workedOff(jobs, 30, (n) => {
+      for (let i = 0; i < 5; i += 1) jobs.add(item(n));
+      removeOldest(jobs);
+    });
+    expect(seen.at(-1)).toBe(true);
+  });
+
+  test('a registry that removes most connections and leaks some', () => {
+    const clients = new Map<unknown, unknown>();
+    const seen = workedOff(clients, 100, (n) => {
+      clients.set(`connection ${n}`, item(n));
+      if (n >= 10 && n % 7 !== 0) clients.delete(`connection ${n - 10}`);
+    });
+    expect(seen).not.toContain(true);
+  });
+
+  test('other collections, and Maps that are too large to iterate over what was removed', () => {
+    expect(new OldestEntryObserver().update([1, 2])).toBe(false);
+    const large = new Map<unknown, unknown>(Array.from({ length: 50_001 }, (_, n) => [n, n]));
+    expect(workedOff(large, 30, () => removeOldest(large)).slice(0, 19)).not.toContain(true);
+  });
 });
