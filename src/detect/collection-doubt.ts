@@ -52,7 +52,7 @@ function isByMessages(series: Series, { changes, perClosed }: Growth, view: View
   if (!((perClosed ?? 0) > MAX_PER_CLOSED)) return false;
   const isCertain =
     changes !== null && changes.ratesError * changes.closed <= MAX_UNCERTAIN_SHARE * changes.leaked;
-  // Where each closed connection is replaced at once, at an even pace, the regression takes time for connections.
+  // The regression takes time for connections where each closed one is replaced at once, at an even pace.
   return isCertain
     ? !isCausedByClosing(changes)
     : !isInStep(series, Math.round(perClosed ?? 0), view, 'closedTotal') &&

@@ -132,6 +132,8 @@ function waitingAnswer(growth: MeasuredGrowth, context: AnswerContext): Containe
   // Growth that lasts much longer than the timers shows that they do not remove the entries.
   if (timerMs !== null && timerMs * MIN_DELAYS > grownMs)
     return inconclusive(`a timer of ${formatDuration(timerMs)} may remove its entries`);
+  if (context.isWorkedOff && !context.memoryGrows)
+    return inconclusive('its oldest entries are removed, so it may be work that waits');
   if (relativePace > 1 / MIN_PACE) return inconclusive('its growth is uneven');
   return null;
 }
@@ -143,11 +145,6 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
   const growsWithClosed = perClosed !== null && perClosed >= MIN_PER_CLOSED;
   if (row.type === 'Connections' && !growsWithClosed)
     return { answer: 'inconclusive', because: 'few of the connections that close stay in memory' };
-  if (context.isWorkedOff && !context.memoryGrows)
-    return {
-      answer: 'inconclusive',
-      because: 'its oldest entries are removed, so it may be work that waits',
-    };
   if (leadsToClosed(growth, context)) {
     if (row.removal === 'none' || grownCensuses >= CERTAIN_CENSUSES) return leak(closedBecause(row));
     const because =
