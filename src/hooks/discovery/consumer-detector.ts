@@ -36,7 +36,8 @@ export class OldestEntryObserver {
 
   #compare(collection: object): void {
     const [key, value] = firstEntries(collection, 1)[0] ?? [];
-    const item = typeof key === 'string' || typeof key === 'number' ? key : (value ?? key);
+    // The key of a Set is null. A value of a Map may be replaced while its entry stays.
+    const item = key ?? value;
     const isOther = this.#previous !== null && !isSameItem(this.#previous, item);
     this.#changes = ((this.#changes << 1) | Number(isOther)) & ALL_READINGS;
     this.#readings += 1;

@@ -105,6 +105,15 @@ describe('the oldest entry of a Map or a Set', () => {
     expect(seen).not.toContain(true);
   });
 
+  test('a Map by connection in which each value is replaced', () => {
+    const states = new Map<unknown, unknown>([[item(0), item(0)]]);
+    const seen = workedOff(states, 40, (n) => {
+      for (const key of states.keys()) states.set(key, item(n));
+      states.set(item(n), item(n));
+    });
+    expect(seen).not.toContain(true);
+  });
+
   test('other collections, and Maps that are too large to iterate over what was removed', () => {
     expect(new OldestEntryObserver().update([1, 2])).toBe(false);
     const large = new Map<unknown, unknown>(Array.from({ length: 50_001 }, (_, n) => [n, n]));
