@@ -40,7 +40,7 @@ const DOUBT_BY_WORK = 'its oldest entries are removed, so it may be work that wa
 const DOUBT_BY_MESSAGES =
   'connections that close do not cause the growth, so it may be work that waits: a day brings more than is done';
 const OF_CONNECTIONS: ReadonlySet<SeriesType> = new Set(['registry', 'sessions']);
-/** A connection has one entry in a registry of connections. */
+/** A connection has one entry in a registry of connections, to the nearest whole number. */
 const MAX_PER_CLOSED = 2;
 /** Standard errors of its rate, for all closed connections, as a share of the leak. Above it, time may be what adds the entries. */
 const MAX_UNCERTAIN_SHARE = 0.25;
@@ -49,14 +49,14 @@ const MIN_EXACT_ROWS = 0.6;
 
 /** Whether each connection has many entries, as jobs or messages, and the growth may come with time. */
 function isByMessages(series: Series, { changes, perClosed }: Growth, view: View): boolean {
-  if (!((perClosed ?? 0) > MAX_PER_CLOSED)) return false;
+  const entries = Math.round(perClosed ?? 0);
+  if (entries <= MAX_PER_CLOSED) return false;
   const isCertain =
     changes !== null && changes.ratesError * changes.closed <= MAX_UNCERTAIN_SHARE * changes.leaked;
   // The regression takes time for connections where each closed one is replaced at once, at an even pace.
   return isCertain
     ? !isCausedByClosing(changes)
-    : !isInStep(series, Math.round(perClosed ?? 0), view, 'closedTotal') &&
-        !isInStep(series, Math.round(perClosed ?? 0), view, 'openedTotal');
+    : !isInStep(series, entries, view, 'closedTotal') && !isInStep(series, entries, view, 'openedTotal');
 }
 
 /** Whether the count rises by this number exactly when a connection opens or closes, and not between. */

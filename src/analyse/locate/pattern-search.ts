@@ -106,7 +106,7 @@ export function findEvictionByPattern(text: string, name: string): number | null
   const escaped = name.replace(/[$]/g, '\\$&');
   const comparison = new RegExp(`(?<![\\w$#])${escaped}\\s*\\.\\s*(?:size|length)\\s*(?:>=?|={2,3})`, 'g');
   const removal = new RegExp(
-    `(?<![\\w$#])${escaped}\\s*\\.\\s*(?:delete|shift|pop|splice|clear)\\s*\\(|(?<![\\w$#])${escaped}\\s*\\.\\s*length\\s*=(?!=)`,
+    `(?<![\\w$#])${escaped}\\s*\\.\\s*(?:delete|shift|pop|splice|clear)\\s*\\(|(?<![\\w$#])${escaped}\\s*(?:\\.\\s*length\\s*=(?!=)|=\\s*(?:new\\s+\\w+\\s*\\(\\s*\\)|\\[\\s*\\]|\\{\\s*\\}))`,
   );
   for (const { index } of code.matchAll(comparison)) {
     if (removal.test(code.slice(index, index + MAX_EVICTION_CHARACTERS))) return index;

@@ -405,9 +405,11 @@ export function findEviction(tree: SyntaxTree, name: string): number | null {
   return null;
 }
 
-/** `container.shift()`, `container.length = 0`, `container.length -= 1` */
+/** `container.shift()`, `container.length = 0`, `container.length -= 1`, `container = new Map()` */
 function isRemoval(node: SyntaxNode): boolean {
   const member = node.parent;
+  if (member?.type === 'AssignmentExpression' && member['left'] === node)
+    return member['operator'] === '=' && isEmptyCollection(child(member, 'right'));
   if (member?.type !== 'MemberExpression' || member['object'] !== node) return false;
   const name = lastName(child(member, 'property'));
   if (callOf(member) !== null) return REMOVE_METHODS.has(name);
@@ -415,6 +417,12 @@ function isRemoval(node: SyntaxNode): boolean {
     name === 'length' && member.parent?.type === 'AssignmentExpression' && member.parent['left'] === member
   );
 }
+
+/** `new Map()`, `[]`, `{}` */
+const isEmptyCollection = (node: SyntaxNode | null): boolean =>
+  node !== null &&
+  /^(NewExpression|ArrayExpression|ObjectExpression)$/.test(node.type) &&
+  ['arguments', 'elements', 'properties'].every((field) => childList(node, field).length === 0);
 
 /** `container.size > limit`, `limit <= container.length`, `container.length === limit` */
 export function sizeComparison(node: SyntaxNode): SyntaxNode | null {

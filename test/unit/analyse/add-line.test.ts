@@ -234,6 +234,9 @@ describe('the removal of entries at a limit', () => {
     ['while', 'while (cache.length > 100) cache.shift();'],
     ['a field', 'class A { add() { if (this.cache.size >= 9) this.cache.clear(); } }'],
     ['an assigned length', 'if (cache.length === 100) cache.length = 0;'],
+    ['an empty Map', 'if (cache.size >= MAX) { old = cache; cache = new Map(); }'],
+    ['an empty array in a field', 'class A { add() { if (this.cache.length > 9) this.cache = []; } }'],
+    ['an empty object', 'if (cache.length > 9) cache = {};'],
   ])('by %s', (_title, text) => {
     expect(evictionOf(text, 'cache')).not.toBeNull();
     expect(evictionOf(text, 'cache', false)).not.toBeNull();
@@ -258,6 +261,8 @@ describe('the removal of entries at a limit', () => {
     ['a refusal', 'if (clients.size >= MAX) return ws.close(1013);'],
     ['a warning', "if (clients.size > 1000) log('many');"],
     ['a removal at close', "ws.on('close', () => clients.delete(id));"],
+    ['a copy', 'if (clients.size > 1000) clients = new Map(clients);'],
+    ['an element', 'if (clients.length > 1000) clients[id] = [];'],
   ])('%s is none', (_title, text) => {
     expect(evictionOf(text, 'clients')).toBeNull();
     expect(evictionOf(text, 'clients', false)).toBeNull();

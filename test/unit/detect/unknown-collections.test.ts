@@ -180,6 +180,11 @@ describe('connections that are replaced at once, at an even pace', () => {
     expect(openedWith(total)).toEqual([]);
   });
 
+  test('two entries that each closed connection leaves, in a registry that varies: an alert', () => {
+    expect(openedWith((row) => 60 + 4 * row + ((row * row) % 5))).toEqual(['registry-growth']);
+    expect(openedWith((row) => 60 + Math.round(4.2 * row) + ((row * row) % 5))).toEqual(['registry-growth']);
+  });
+
   test.each([1, 3, 8])('%i entries that each closed connection leaves: an alert', (each) => {
     expect(openedWith((row) => 60 + 2 * row * each)).toEqual(['registry-growth']);
     expect(openedWith((row) => each * (60 + 2 * row))).toEqual(['registry-growth']);
