@@ -28,7 +28,7 @@ import { ListenerChanges } from './emitters/listener-changes.ts';
 import { eventOfPublicName, ListenerCounts, type NamedEmitter } from './emitters/listener-counts.ts';
 import type * as LocateModule from './inspector/locate-listeners.ts';
 import type { PreloadHooks } from './preload-hooks.ts';
-import { RegisteredCollections } from './registered-collections.ts';
+import { RegisteredCollections, RoomCounter } from './registered-collections.ts';
 import { SliceRunner } from './slice-runner.ts';
 import { UniqueNames } from './unique-names.ts';
 
@@ -66,6 +66,7 @@ export class ServerProbes {
   readonly #deps: ServerProbesDeps;
   readonly #rules: LivenessRules;
   readonly #names = new UniqueNames();
+  readonly #roomCounter = new RoomCounter();
   readonly #instrumentation: WsInstrumentation;
   readonly #retained: RetainedConnections;
   readonly #polling: PollingSessions;
@@ -267,7 +268,7 @@ export class ServerProbes {
     const { guard, preloadHooks } = this.#deps;
     return guard.run(
       'library servers',
-      () => readLibraryServers(preloadHooks.emitters.servers(), this.#names),
+      () => readLibraryServers(preloadHooks.emitters.servers(), this.#names, this.#roomCounter),
       noLibraryServers(),
     );
   }

@@ -1,6 +1,6 @@
 /** One discovered collection: what it is used for, and its row in a sample. */
 import type { QueueReading, RegistryReading, RoomsReading } from '../../types/index.ts';
-import { countRoomObjects, countRooms, type RoomCounts } from '../registered-collections.ts';
+import { countRoomObjects, type RoomCounter, type RoomCounts } from '../registered-collections.ts';
 import { isArray, isCollection, memberCount, sizeOf, visitValues } from './collection.ts';
 import { isProvisionalRole, type CollectionRole } from './collection-role.ts';
 import { ConsumerDetector, OldestEntryObserver } from './consumer-detector.ts';
@@ -25,6 +25,7 @@ const MAX_UNCHANGED_READINGS = 40;
 
 export interface RowContext {
   readonly wallMs: number;
+  readonly rooms: RoomCounter;
   /** Names of collections whose size the application compares with a maximum. */
   readonly comparedNames: ReadonlySet<string>;
 }
@@ -109,7 +110,7 @@ export class Candidate {
     if (role === 'registry') this.#addRegistry(reading, collection, entries);
     else if (role === 'queue') this.#addQueue(reading, collection, entries);
     else if (role !== null && !isProvisionalRole(role))
-      reading.rooms.push({ name, ...roomCounts(collection, role), source });
+      reading.rooms.push({ name, ...roomCounts(collection, role, context.rooms), source });
     else if (role !== null) return this.#addProvisionalRow(reading, collection, { role, ...context });
     return false;
   }
@@ -131,7 +132,7 @@ export class Candidate {
   #addProvisionalRow(
     reading: DiscoveryReading,
     collection: object,
-    { role, wallMs, comparedNames }: RowContext & { readonly role: CollectionRole },
+    { role, wallMs, rooms, comparedNames }: RowContext & { readonly role: CollectionRole },
   ): boolean {
     const entries = role === 'nested' ? nestedSize(collection) : sizeOf(collection);
     const previous = this.#lowest?.role === role ? this.#lowest.entries : entries;
@@ -141,7 +142,7 @@ export class Candidate {
     if (!this.#hasGrown) return false;
     const { name } = this;
     if (role === 'empty rooms') {
-      reading.rooms.push({ name, ...countRooms(collection), source: 'found' });
+      reading.rooms.push({ name, ...rooms.count(collection), source: 'found' });
       return true;
     }
     const isBounded =
@@ -160,8 +161,8 @@ export class Candidate {
   }
 }
 
-const roomCounts = (rooms: object, role: string): RoomCounts =>
-  role === 'rooms' ? countRooms(rooms) : countRoomObjects(rooms, role.slice('rooms.'.length));
+const roomCounts = (rooms: object, role: string, counter: RoomCounter): RoomCounts =>
+  role === 'rooms' ? counter.count(rooms) : countRoomObjects(rooms, role.slice('rooms.'.length));
 
 /** The entries of a collection of collections, and those of the inner ones. */
 function nestedSize(collection: object): number {

@@ -5,6 +5,7 @@ import type { Blind, Clock } from '../../types/index.ts';
 import { inspectorConnection } from '../../core/inspector-connection.ts';
 import { withInspector } from '../inspector/inspector-session.ts';
 import { MajorGcMarker } from '../major-gc-marker.ts';
+import { RoomCounter } from '../registered-collections.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { Candidate, emptyReading, type DiscoveryReading } from './candidate.ts';
 import { scopesOf, type NamedValue } from './closure-scopes.ts';
@@ -77,6 +78,7 @@ export class CollectionDiscovery {
   #unavailable: string | null = isAllowed('inspector') ? null : unavailableBecause('ERR_ACCESS_DENIED');
   #searches = 0;
   #search: Iterator<void, void> | null = null;
+  readonly #roomCounter = new RoomCounter();
   #nextRole = 0;
   #isPrepared = false;
   #unfollowedFunctions = 0;
@@ -310,6 +312,8 @@ export class CollectionDiscovery {
     this.#isPrepared = false;
     const context = this.#roleContext(connected);
     const wallMs = this.#clock.wallMs();
+    const rooms = this.#roomCounter;
+    rooms.startReading();
     let provisionalRows = 0;
     let namesLeft = MAX_NAMES_PER_READING;
     for (const candidate of this.#candidates) {
@@ -322,7 +326,7 @@ export class CollectionDiscovery {
         provisionalRows >= MAX_PROVISIONAL_ROWS
       )
         continue;
-      if (candidate.addRow(reading, collection, { wallMs, comparedNames: this.#comparedNames }))
+      if (candidate.addRow(reading, collection, { wallMs, rooms, comparedNames: this.#comparedNames }))
         provisionalRows += 1;
       if (candidate.listedNames > namesLeft) candidate.stopCounting();
       else namesLeft -= candidate.listedNames;

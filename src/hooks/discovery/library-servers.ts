@@ -4,7 +4,7 @@ import { isMap, isSet } from 'node:util/types';
 import type { RegistryReading, RoomsReading } from '../../types/index.ts';
 import type { EngineServer } from '../connections/polling-sessions.ts';
 import { countListeners, type NamedEmitter } from '../emitters/listener-counts.ts';
-import { countRooms, type RoomsMap } from '../registered-collections.ts';
+import { RoomCounter } from '../registered-collections.ts';
 import type { UniqueNames } from '../unique-names.ts';
 import { firstEntries, isArray, sizeOf } from './collection.ts';
 import { readField } from './field-reader.ts';
@@ -35,12 +35,17 @@ export const noLibraryServers = (): LibraryServers => ({
 /**
  * Reads own fields only: a class of the application with the methods of such a server can have getters of the same names.
  */
-export function readLibraryServers(servers: readonly object[], names: UniqueNames): LibraryServers {
+export function readLibraryServers(
+  servers: readonly object[],
+  names: UniqueNames,
+  rooms = new RoomCounter(),
+): LibraryServers {
   const reading = noLibraryServers();
+  rooms.startReading();
   for (const server of servers) {
     const clientsCount = readField(server, 'clientsCount');
     if (typeof clientsCount === 'number') addEngine(reading, server as EngineServer, clientsCount, names);
-    else if (isMap(readField(server, 'sids'))) addAdapter(reading, server as EventEmitter, names);
+    else if (isMap(readField(server, 'sids'))) addAdapter(reading, server, { names, rooms });
     else addWebSocketServer(reading, server as EventEmitter, names);
   }
   return reading;
@@ -63,13 +68,17 @@ function addEngine(reading: LibraryServers, engine: EngineServer, entries: numbe
 }
 
 /** `sids` has the same rooms by member, so it is not read: a member that stays there stays in its rooms too. */
-function addAdapter(reading: LibraryServers, adapter: EventEmitter, names: UniqueNames): void {
+function addAdapter(
+  reading: LibraryServers,
+  adapter: object,
+  { names, rooms: counter }: { readonly names: UniqueNames; readonly rooms: RoomCounter },
+): void {
   const rooms = readField(adapter, 'rooms');
   const namespace = namespaceOf(adapter);
   const namespaceName = readField(readField(adapter, 'nsp'), 'name');
   const label = typeof namespaceName === 'string' ? `socket.io ${namespaceName}` : 'socket.io';
   const name = names.nameOf(adapter, label.trim());
-  if (isMap(rooms)) reading.rooms.push({ name, ...countRooms(rooms as RoomsMap), source: 'found' });
+  if (isMap(rooms)) reading.rooms.push({ name, ...counter.count(rooms), source: 'found' });
   if (namespace !== null) {
     reading.namespaces.push(namespace);
     reading.registries.push({ name: `${name} sockets`, entries: sizeOf(namespace.sockets), source: 'found' });

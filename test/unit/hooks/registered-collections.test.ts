@@ -3,6 +3,7 @@ import {
   countRoomObjects,
   countRooms,
   RegisteredCollections,
+  RoomCounter,
   type RoomsMap,
   type Watchable,
 } from '../../../src/hooks/registered-collections.ts';
@@ -120,6 +121,22 @@ describe('rooms', () => {
   test('beyond 5,000 rooms the members are extrapolated', () => {
     const rooms = new Map(Array.from({ length: 10_000 }, (_, n) => [n, n < 5_000 ? [1, 2] : []] as const));
     expect(countRooms(rooms)).toEqual({ rooms: 10_000, members: 20_000 });
+  });
+
+  test('of many maps: a reading sums 10,000 rooms, and the next ones sum the rest again', () => {
+    const counter = new RoomCounter();
+    const maps = Array.from({ length: 6 }, () => new Map(Array.from({ length: 4_000 }, (_, n) => [n, [1]])));
+    const readAll = () => {
+      counter.startReading();
+      return maps.map((rooms) => counter.count(rooms).members);
+    };
+    expect(readAll()).toEqual(maps.map(() => 4_000));
+    for (const rooms of maps) for (const room of rooms.values()) room.push(2);
+    // Three maps fit, and the first reading has summed three.
+    const stale = () => readAll().filter((members) => members === 4_000).length;
+    expect([stale(), stale(), stale()]).toEqual([3, 0, 0]);
+    for (const rooms of maps) rooms.clear();
+    expect(readAll()).toEqual(maps.map(() => 0));
   });
 
   test('that are objects have their members in a field; a getter is not called', () => {
