@@ -1,7 +1,7 @@
 /** `doubtOf`: why steady growth of Buffers, or of RSS beyond the heap and Buffers, may still be harmless. */
 
 import { formatDuration } from '../core/format.ts';
-import { GROWTH_OUTSIDE_HEAP } from '../kinds/index.ts';
+import { GROWTH_OUTSIDE_HEAP, type Threshold } from '../kinds/index.ts';
 import { blockMinima, type BlockMinima } from './block-minima.ts';
 import { MINUTE_MS, type CountHistory, type History } from './history.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
@@ -24,6 +24,15 @@ const MIN_MEAN_PACE = 0.6;
 export interface Pool {
   readonly valuesOf: (window: CountHistory['window']) => Float64Array;
   readonly bytesOf: (point: PostGcHeap) => number;
+}
+
+export interface PoolGrowth {
+  readonly rule: Readonly<Record<keyof typeof GROWTH_OUTSIDE_HEAP, Threshold>>;
+  readonly valuesOf: Pool['valuesOf'];
+  readonly nowBytes: number;
+  readonly perMs: number;
+  /** The time in which the growth was measured. */
+  readonly spanMs: number;
 }
 
 export interface Doubt {
@@ -84,26 +93,38 @@ function postGcRise({ postGcHeaps, nowMs }: History, windowMs: number): number {
 }
 
 /**
- * A cache that fills, or malloc in the first hours of a process, grows for a while like a leak. The farther the limit is, the
- * longer the growth must have lasted.
+ * Whether growth of memory has lasted for long enough: a cache that fills, malloc in the first hours of a process, or queues up
+ * to their limits grow for a while like a leak. The farther the limit of the process is, the longer it must have lasted. Returns
+ * the missing duration, or null.
  */
-function doubtOfDuration(history: History, blocks: BlockMinima, pool: Pool): Doubt | null {
-  const { shareOfTimeToLimit, longDuration } = GROWTH_OUTSIDE_HEAP;
+export function missingDurationMs(history: History, growth: PoolGrowth): number | null {
+  const { rule, valuesOf, nowBytes, perMs, spanMs } = growth;
   const { last } = history;
   const usedBytes = last?.limits.containerUsedBytes ?? last?.memory.rssBytes ?? 0;
-  const nearMs = shareOfTimeToLimit.value * ((memoryLimitOf(history) - usedBytes) / blocks.perMs);
-  const durationMs = nearMs < longDuration.value ? nearMs : longDuration.value;
-  if (durationMs <= blocks.spanMs) return null;
-  const rise = (blocks.minima.at(-1) ?? 0) - lowestAtStart(history, pool, durationMs);
-  if (rise >= MIN_MEAN_PACE * blocks.perMs * durationMs) return null;
+  const nearMs = rule.shareOfTimeToLimit.value * ((memoryLimitOf(history) - usedBytes) / perMs);
+  const durationMs = nearMs < rule.longDuration.value ? nearMs : rule.longDuration.value;
+  if (durationMs <= spanMs) return null;
+  const rise = nowBytes - lowestAtStart(history, valuesOf, durationMs);
+  return rise >= MIN_MEAN_PACE * perMs * durationMs ? null : durationMs;
+}
+
+function doubtOfDuration(history: History, { minima, perMs, spanMs }: BlockMinima, pool: Pool): Doubt | null {
+  const missingMs = missingDurationMs(history, {
+    rule: GROWTH_OUTSIDE_HEAP,
+    valuesOf: pool.valuesOf,
+    nowBytes: minima.at(-1) ?? 0,
+    perMs,
+    spanMs,
+  });
+  if (missingMs === null) return null;
   return {
     because: 'but a cache that is filling does so too',
-    missing: `growth for ${formatDuration(durationMs)}`,
+    missing: `growth for ${formatDuration(missingMs)}`,
   };
 }
 
 /** The lowest value at the start of a growth of this duration. NaN when the samples do not reach back so far. */
-function lowestAtStart({ longTerm, nowMs }: History, { valuesOf }: Pool, durationMs: number): number {
+function lowestAtStart({ longTerm, nowMs }: History, valuesOf: Pool['valuesOf'], durationMs: number): number {
   const startMs = nowMs - durationMs;
   if (longTerm === null || !((longTerm.window.times()[0] ?? Infinity) <= startMs)) return Number.NaN;
   const [from, to] = [longTerm.window.rowAt(startMs), longTerm.window.rowAt(startMs + START_MS)];

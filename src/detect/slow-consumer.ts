@@ -1,13 +1,16 @@
 /** `slowConsumer`: pending writes grow on connections whose peers still read. */
 
-import { formatBytes, formatCount } from '../core/format.ts';
+import { formatBytes, formatCount, formatDuration } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { Evidence } from '../types/index.ts';
 import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector } from './detector.ts';
+import { HOUR_MS } from './history.ts';
+import { missingDurationMs } from './pool-doubt.ts';
 
 const NAME = 'backlog';
-const MIN_RISE = LEAKS['slow-consumer'].thresholds.rise.value;
+const { thresholds } = LEAKS['slow-consumer'];
+const MIN_RISE = thresholds.rise.value;
 
 export const slowConsumer: Detector = {
   name: NAME,
@@ -36,6 +39,20 @@ export const slowConsumer: Detector = {
     const title = titleOf(growth.now, slow, unresponsive) + fix;
     if (growth.answer !== 'found')
       return [noGrowth(NAME, growth, title, { evidence, minText: formatBytes(MIN_RISE) })];
+    const missingMs = missingDurationMs(history, {
+      rule: thresholds,
+      valuesOf: (window) => window.column('sendBufferBytes'),
+      nowBytes: growth.now,
+      perMs: growth.perHour / HOUR_MS,
+      spanMs: growth.windowMs,
+    });
+    if (missingMs !== null)
+      return [
+        noFinding(NAME, 'inconclusive', `${title}, but queues that have a limit grow like that at first`, {
+          evidence,
+          missing: `growth for ${formatDuration(missingMs)}`,
+        }),
+      ];
     return [found(NAME, { kind: 'slow-consumer', subject: 'send buffers', title, evidence })];
   },
 };

@@ -3,9 +3,10 @@
 import { formatCount } from '../core/format.ts';
 import { LEAKS } from '../kinds/index.ts';
 import type { ConnectionsReading, Evidence, Sample, Verdict } from '../types/index.ts';
+import { SIXTHS } from './count-shape.ts';
 import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
-import { MINUTE_MS } from './history.ts';
+import { MINUTE_MS, type History } from './history.ts';
 import { coversAllConnections, unprobedConnections } from './sample-row.ts';
 import { median, withoutMissing } from './statistics.ts';
 
@@ -51,6 +52,8 @@ export const zombieConnections: Detector = {
       const minText = `${formatCount(Math.ceil(minRise))} connections`;
       return [noGrowth(NAME, growth, title, { evidence, minText })];
     }
+    const doubt = doubtOf(view, minRise);
+    if (doubt !== null) return [noFinding(NAME, 'inconclusive', `${title}, ${doubt}`, { evidence })];
     if (isBusy(view)) {
       const because = `${title}, but the event loop of the server is too slow to read replies in time`;
       return [noFinding(NAME, 'inconclusive', because, { evidence })];
@@ -58,6 +61,39 @@ export const zombieConnections: Detector = {
     return [found(NAME, { kind: 'zombie-connections', subject: 'websocket', title, evidence })];
   },
 };
+
+/** Says why the peers may wake up, or be disconnected later. Null where neither explains the rise. */
+function doubtOf({ history, counts }: View, minRise: number): string | null {
+  const unresponsive = levels(history.window.column('unresponsive', counts.fromRow));
+  const responsive = levels(history.window.column('responsive', counts.fromRow));
+  // A part of the peers sleeps, and more do where there are more.
+  const asBefore = unresponsive.first * Math.max(1, responsive.last / Math.max(1, responsive.first));
+  if (unresponsive.last - asBefore < minRise) return 'but the same part of all connections as before';
+  return unresponsive.last - highestBefore(history, counts.fromRow) < minRise
+    ? 'but as many did not before, and then replied again or were disconnected'
+    : null;
+}
+
+/** The medians of the first and the last sixth. */
+function levels(values: Float64Array): { readonly first: number; readonly last: number } {
+  const part = Math.max(1, Math.floor(values.length / SIXTHS));
+  return { first: level(values.subarray(0, part)), last: level(values.subarray(-part)) };
+}
+
+function level(values: Float64Array): number {
+  const valid = withoutMissing(values);
+  return valid.length === 0 ? 0 : median(valid);
+}
+
+/** The highest number in the hours before the window. */
+function highestBefore({ longTerm, window }: History, fromRow: number): number {
+  if (longTerm === null) return 0;
+  const rows = longTerm.window.rowAt(window.times()[fromRow] ?? 0);
+  return withoutMissing(longTerm.window.column('unresponsive').subarray(0, rows)).reduce(
+    (high, value) => Math.max(high, value),
+    0,
+  );
+}
 
 /** Only a sample of the connections was pinged, so their number says nothing about growth. */
 function onSample(connections: ConnectionsReading): Verdict {

@@ -3,6 +3,7 @@
 import {
   COUNTS_WINDOW,
   CRITICAL_TIME_TO_LIMIT,
+  GROWTH_OUTSIDE_HEAP,
   least,
   RISE,
   COUNTS_TREND,
@@ -13,6 +14,8 @@ import {
   fromTraces,
   measured,
   MIB,
+  MINUTE_MS,
+  simulated,
   type CountedLeakKind,
   type KindRecords,
   type LeakSpec,
@@ -70,6 +73,11 @@ export const COUNTED_LEAKS = {
           ),
         },
       ),
+      shareOfTimeToLimit: GROWTH_OUTSIDE_HEAP.shareOfTimeToLimit,
+      longDuration: least('or duration of the growth', 40 * MINUTE_MS, 'ms', {
+        group: 'near or long',
+        source: simulated('queues that have a limit fill within half an hour'),
+      }),
       trend: COUNTS_TREND,
       timeToLimit: CRITICAL_TIME_TO_LIMIT,
     },

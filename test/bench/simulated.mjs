@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory } from './simulated-memory.mjs';
 import { HEALTHY_OUTSIDE, OUTSIDE_LEAKS, simulateOutside } from './simulated-outside.mjs';
+import { HEALTHY_PEERS, PEER_LEAKS, simulatePeers } from './simulated-peers.mjs';
 import { HEALTHY_RAMPS, RAMP_LEAKS, simulateRamp } from './simulated-ramps.mjs';
 import { COUNT_NAMES, LEAKING_COUNTS, randomOf, simulate } from './simulated-servers.mjs';
 
@@ -59,6 +60,7 @@ for (const [index, count] of COUNT_NAMES.entries()) {
 
 measureMemory(HEALTHY_MEMORY, MEMORY_LEAKS, simulateMemory);
 measureMemory(HEALTHY_OUTSIDE, OUTSIDE_LEAKS, simulateOutside);
+measureMemory(HEALTHY_PEERS, PEER_LEAKS, simulatePeers);
 
 /** Healthy memory, then leaks of memory. An alert before a leak begins is a false one. */
 function measureMemory(healthy, leaks, simulateKind) {

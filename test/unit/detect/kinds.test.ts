@@ -34,7 +34,7 @@ const LEAKS: Readonly<Record<LeakKind, readonly [byMinute: number, shape: (minut
   ],
   // A timer may belong to the session of a closed connection, which has half an hour (docs/detection.md).
   'resource-growth': [45, (m) => ({ more: { resources: { timer: Math.floor(500 + 10 * m) } } })],
-  'slow-consumer': [20, (m) => ({ sendBuffer: m * MB })],
+  'slow-consumer': [50, (m) => ({ sendBuffer: m * MB })],
   'retained-after-close': [
     45,
     (m) => (every(m, 10) ? { floorMb: 40, retained: 9 * m } : { retained: 9 * Math.floor(m / 10) * 10 }),

@@ -16,7 +16,7 @@ test('four unresponsive peers are no zombies yet, and their pending writes are a
 });
 
 test('pending writes for slow peers are counted by the slow peers', () => {
-  const { opened, transitions } = run(40, (minute) =>
+  const { opened, transitions } = run(60, (minute) =>
     withSlow(minute, { sendBuffer: 2.2 * MB * minute, unanswering: 2 }, 6),
   );
   expect(opened).toEqual(['slow-consumer']);
@@ -64,4 +64,9 @@ test('unresponsive peers of a server with half a heartbeat: the title has the fi
   expect(transitions[0]?.title).toMatch(
     /unresponsive: your server listens for pongs and never sends a ping$/,
   );
+});
+
+test('queues that have a limit fill for half an hour, and are silent', () => {
+  const { opened } = run(120, (minute) => withSlow(minute, { sendBuffer: Math.min(12, minute / 2) * MB }, 6));
+  expect(opened).toEqual([]);
 });

@@ -1,0 +1,26 @@
+/** Peers that do not reply for a while are healthy: a part of all connections, or as many as before. */
+import { run, type Shape } from '../../support/run.ts';
+
+const peers = (responsive: number, unanswering: number): Shape => ({
+  connections: Math.round(responsive + unanswering),
+  unanswering: Math.round(unanswering),
+});
+
+test('a fifth of the peers sleeps, while the connections rise steeply', () => {
+  const at = (minute: number): number => 200 + Math.max(0, minute - 40) * 20;
+  expect(run(130, (minute) => peers(at(minute), at(minute) / 4)).opened).toEqual([]);
+});
+
+test('peers that a network loses are disconnected after half an hour, again and again', () => {
+  // From the first time on the number is known: it rises for 20 min, and falls when the timeout has passed.
+  const lost = (minute: number): number =>
+    Math.max(0, Math.min(120, (minute % 80) * 6 - 120, 480 - (minute % 80) * 6));
+  const { transitions } = run(400, (minute) => peers(500, lost(minute)));
+  expect(transitions.filter(({ event, minute }) => event === 'opened' && minute > 60)).toEqual([]);
+});
+
+test('zombies that rise above every earlier number are found', () => {
+  expect(run(60, (minute) => peers(500, minute < 20 ? 40 : 40 + 6 * (minute - 20))).opened).toContain(
+    'zombie-connections',
+  );
+});
