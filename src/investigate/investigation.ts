@@ -110,8 +110,19 @@ function onLineLocated(draft: Draft, alertId: string, culprit: Culprit | null): 
   // A line in Node or in a package does not say which code of the application is at fault, so the search goes on.
   const isLocated = culprit !== null && isInApplication(culprit);
   if (!followed.hasJoined) joinRound(draft, followed.alert, { isLocated, isNamed: culprit !== null });
-  else if (isLocated) leaveRound(draft, alertId);
+  else if (isLocated) endSearch(draft, alertId);
   if (culprit !== null) draft.update(alertId, { culprit });
+}
+
+/** An alert whose line is known needs no comparison. It still gets the snapshot that is under way. */
+function endSearch(draft: Draft, alertId: string): void {
+  const { round } = draft.state;
+  const entry = round?.phase === 'waiting-for-snapshot' ? round.alerts.get(alertId) : undefined;
+  if (round === null || entry === undefined) leaveRound(draft, alertId);
+  else {
+    const located: RoundAlert = { ...entry, needsComparison: false, isNamed: true };
+    draft.changeRound(round, { alerts: withEntry(round.alerts, alertId, located) });
+  }
 }
 
 interface RootCauseSoFar {

@@ -255,6 +255,16 @@ describe('with a located listener', () => {
     expect([...(after.round?.alerts.keys() ?? [])]).toEqual(['a']);
   });
 
+  test('an alert whose line is found while its snapshot is written gets the snapshot, and the round ends with it', () => {
+    const renamed: InvestigationEvent = { type: 'alert', alert: { ...LISTENERS, id: 'a' } };
+    const { state } = run([rows, { type: 'alert', alert: LEAK }, renamed]);
+    const found = run([EVENTS['located line']], state);
+    expect(found.phase).toBe('waiting-for-snapshot');
+    const { actions, phase } = run([EVENTS['snapshot written']], found.state);
+    expect(actions.map(describeAction)).toEqual(['update a snapshot']);
+    expect(phase).toBe('idle');
+  });
+
   test('an emitter that no sample has shown joins a round like any other alert', () => {
     expect(run([opened]).actions.map(describeAction)).toEqual(['take-snapshot c/1']);
   });
