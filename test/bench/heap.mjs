@@ -4,10 +4,10 @@
 import { build } from 'esbuild';
 import { fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packagesOption } from './support/packages.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const dist = join(root, 'dist');
@@ -16,10 +16,7 @@ const AGENT = join(dist, 'index.js');
 const UP_AFTER_MS = 2500;
 const GOAL_MB = 1;
 
-const withIndex = process.argv.indexOf('--with');
-const require = createRequire(import.meta.url);
-const packages =
-  withIndex < 0 ? [] : process.argv[withIndex + 1].split(',').map((name) => require.resolve(name));
+const packages = packagesOption();
 
 const APP = `
 for (const file of ${JSON.stringify(packages)}) require(file);

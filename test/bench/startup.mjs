@@ -4,10 +4,10 @@
 // Options: --rounds 15 --with express,ws (packages that the server loads) --json
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packagesOption } from './support/packages.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const AGENT = join(root, 'dist', 'index.js');
@@ -21,10 +21,7 @@ const GOALS = { cpuMs: 10, rssMb: 1, upRssMb: 35, upHeapMb: 1, packages: 0 };
 const UP_AFTER_MS = 2500;
 const MB = 1024 * 1024;
 
-const withIndex = process.argv.indexOf('--with');
-const require = createRequire(import.meta.url);
-const packages =
-  withIndex < 0 ? [] : process.argv[withIndex + 1].split(',').map((name) => require.resolve(name));
+const packages = packagesOption();
 
 const APP = `
 for (const file of ${JSON.stringify(packages)}) require(file);
