@@ -57,7 +57,7 @@ function finding(trend: PostGcTrend, capacity: number): Verdict {
   return found(NAME, {
     kind: 'heap-growth',
     subject: 'heap',
-    severity: perHour >= thresholds.criticalGrowth.value ? 'critical' : 'warning',
+    severity: isCritical(trend) ? 'critical' : 'warning',
     title: `${textOf(trend)}, ${formatBytes(perHour)} per hour`,
     evidence: evidenceOf(trend, capacity),
   });
@@ -175,6 +175,8 @@ function notYet({ lastBytes }: PostGcTrend, text: string, capacity: number): str
   );
 }
 
+const isCritical = ({ perMs }: PostGcTrend): boolean => perMs * HOUR_MS >= thresholds.criticalGrowth.value;
+
 const evidenceOf = (trend: PostGcTrend, capacity: number): Evidence[] => [
   {
     name: 'wsguard_heap_floor_bytes',
@@ -193,7 +195,7 @@ const evidenceOf = (trend: PostGcTrend, capacity: number): Evidence[] => [
     name: 'wsguard_memory_growth_bytes_per_hour',
     value: trend.perMs * HOUR_MS,
     unit: 'By/h',
-    threshold: thresholds.growth.value,
+    threshold: (isCritical(trend) ? thresholds.criticalGrowth : thresholds.growth).value,
   },
   { name: 'trend_standard_errors', value: trend.t, unit: '1', threshold: thresholds.trend.value },
   {

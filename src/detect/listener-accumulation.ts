@@ -110,12 +110,13 @@ function verdictOn(emitter: string, growing: GrowingSeries, counts: CountWindow)
   const { perConnection, criticalPerConnection, leakedPerClosed } = thresholds;
   const connections = Math.max(counts.meanConnections, counts.connectionsNow, MIN_CONNECTIONS);
   const ratio = growth.now / connections;
+  const isCritical = ratio >= criticalPerConnection.value;
   const evidence = [
     {
       name: 'listeners_per_connection',
       value: ratio,
       unit: 'listeners',
-      threshold: perConnection.value,
+      threshold: isCritical ? criticalPerConnection.value : perConnection.value,
     },
     ...growthEvidence('wsguard_emitter_listeners', growth, {
       minRise: counts.minRise(thresholds),
@@ -135,7 +136,7 @@ function verdictOn(emitter: string, growing: GrowingSeries, counts: CountWindow)
   return found(NAME, {
     kind: 'listener-accumulation',
     subject: `${emitter} ${series.event ?? '*'}`,
-    severity: ratio >= criticalPerConnection.value ? 'critical' : 'warning',
+    severity: isCritical ? 'critical' : 'warning',
     title,
     evidence,
   });

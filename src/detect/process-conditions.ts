@@ -35,11 +35,12 @@ function usageVerdict({ kind, subject, noun, metric, used, limit, limitSource }:
   if (limit === null || !(limit > 0) || !Number.isFinite(used))
     return noFinding(kind, 'inconclusive', `The limit of ${noun} is not known`, { missing: limitSource });
   const usedShare = used / limit;
-  const evidence = [{ name: metric, value: used, unit: subject, threshold: share.value * limit }];
+  const isCritical = usedShare >= criticalShare.value;
+  const threshold = (isCritical ? criticalShare : share).value * limit;
+  const evidence = [{ name: metric, value: used, unit: subject, threshold }];
   const title = `${formatCount(used)} of ${formatCount(limit)} ${noun} are in use (${formatShare(usedShare)})`;
   if (usedShare < share.value) return noFinding(kind, 'ok', title, { evidence });
-  const severity = usedShare >= criticalShare.value ? 'critical' : 'warning';
-  return found(kind, { kind, subject, severity, title, evidence });
+  return found(kind, { kind, subject, severity: isCritical ? 'critical' : 'warning', title, evidence });
 }
 
 export const connectionLimit: Detector = {
@@ -83,18 +84,19 @@ export const gcPressure: Detector = {
     const perMinute = (((majorGcs.at(-1) ?? 0) - (majorGcs[0] ?? 0)) / spanMs) * MINUTE_MS;
     if (spanMs < MIN_GC_WINDOW_SHARE * GC_WINDOW_MS || !Number.isFinite(perMinute))
       return [insufficientData(GC_PRESSURE, '5 min of samples')];
+    const isCritical = perMinute > critical.value;
     const evidence = [
       {
         name: 'major_gcs_per_minute',
         value: perMinute,
         unit: 'major GCs/min',
-        threshold: warning.value,
+        threshold: (isCritical ? critical : warning).value,
         windowMs: GC_WINDOW_MS,
       },
     ];
     const title = `V8 ran ${perMinute.toFixed(1)} major GCs per minute in the last ${formatDuration(GC_WINDOW_MS)}`;
     if (perMinute <= warning.value) return [noFinding(GC_PRESSURE, 'ok', title, { evidence })];
-    const severity = perMinute > critical.value ? 'critical' : 'warning';
+    const severity = isCritical ? 'critical' : 'warning';
     return [found(GC_PRESSURE, { kind: GC_PRESSURE, subject: 'gc', severity, title, evidence })];
   },
 };

@@ -19,6 +19,16 @@ test.each(CONDITIONS)('%s (%s) opens an alert of the family condition', (kind, s
   expect(opened).toMatchObject([{ kind, severity, family: 'condition' }]);
 });
 
+test('the evidence of an alert names the threshold of its severity', () => {
+  const thresholdOf = (shape: (minute: number) => Shape): number | undefined =>
+    run(30, shape, { detection: createTestDetection({ maxConnections: 1000 }) }).transitions[0]?.evidence[0]
+      ?.threshold;
+  expect(thresholdOf(() => ({ connections: 850 }))).toBe(800);
+  expect(thresholdOf(() => ({ connections: 960 }))).toBe(950);
+  expect(thresholdOf((minute) => ({ majors: Math.floor(minute * 12) }))).toBe(10);
+  expect(thresholdOf((minute) => ({ majors: Math.floor(minute * 40) }))).toBe(30);
+});
+
 test('70 % of the heap capacity alone opens no alert, with a rising post-GC heap it does', () => {
   const steady = run(120, (minute) => (minute % 5 === 0 ? { floorMb: 384, oldMb: 390 } : { oldMb: 390 }));
   expect(steady.opened).toEqual([]);
