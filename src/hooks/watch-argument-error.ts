@@ -14,7 +14,12 @@ const EXPECTED = {
 } as const;
 
 export function watchArgumentError(argument: keyof typeof EXPECTED, value: unknown): TypeError {
-  const received = argument === 'event' && typeof value === 'string' ? `'${value}'` : typeof value;
-  const error = new TypeError(`wsguard: expected ${EXPECTED[argument]}, got ${received}`);
+  const error = new TypeError(`wsguard: expected ${EXPECTED[argument]}, got ${textOf(argument, value)}`);
   return Object.assign(error, { code: 'WSGUARD_WATCH_ARGUMENT' });
+}
+
+function textOf(argument: keyof typeof EXPECTED, value: unknown): string {
+  if (value === '' || (argument === 'event' && typeof value === 'string')) return `'${value}'`;
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'an Array' : typeof value;
 }

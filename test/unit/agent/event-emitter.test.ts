@@ -64,5 +64,5 @@ test('a wrong argument throws at the call, with a code and with what is expected
   expect(on('leak', () => undefined)).toThrow(
     errorOf("wsguard: expected an event: alert, snapshot or report, got 'leak'") as Error,
   );
-  expect(on('alert', null)).toThrow(errorOf('wsguard: expected a function, got object') as Error);
+  expect(on('alert', null)).toThrow(errorOf('wsguard: expected a function, got null') as Error);
 });

@@ -175,7 +175,7 @@ test.each<[string, (collections: RegisteredCollections) => unknown, string]>([
   [
     'an empty name',
     (collections) => collections.watchRegistry('', []),
-    'expected a name (a string that is not empty), got string',
+    "expected a name (a string that is not empty), got ''",
   ],
   [
     'a name that is not a string',
@@ -190,7 +190,7 @@ test.each<[string, (collections: RegisteredCollections) => unknown, string]>([
   [
     'rooms that are no Map',
     (collections) => collections.watchRooms('rooms', [] as never),
-    'expected a Map of rooms, got object',
+    'expected a Map of rooms, got an Array',
   ],
 ])('%s is a wrong argument', (_case, watch, message) => {
   const { collections } = setUp();

@@ -17,14 +17,14 @@ test.each([
 });
 
 test.each([
-  ['an object that is not a stream', {}],
-  ['null', null],
-  ['a closed WebSocket', { _socket: null }],
-])('%s is a wrong argument', (_case, connection) => {
+  ['an object that is not a stream', {}, 'object'],
+  ['null', null, 'null'],
+  ['a closed WebSocket', { _socket: null }, 'object'],
+])('%s is a wrong argument', (_case, connection, received) => {
   expect(() => new WatchedConnections().add(connection as Duplex)).toThrow(
     expect.objectContaining({
       code: 'WSGUARD_WATCH_ARGUMENT',
-      message: 'wsguard: expected a socket or a stream, got object',
+      message: `wsguard: expected a socket or a stream, got ${received}`,
     }),
   );
 });
