@@ -2,8 +2,8 @@
  * Registers the metrics in a prom-client registry. prom-client itself is not loaded: a registry of any version calls
  * only `get()` of a metric, so plain objects are enough, and the application thread loads no package.
  */
-import type { Dispose, HistogramReading } from '../types/index.ts';
-import { readMetric, type Labels, type Metric, type MetricState } from './metric.ts';
+import type { Dispose } from '../types/index.ts';
+import { readMetric, type HistogramPoint, type Labels, type Metric, type MetricState } from './metric.ts';
 
 /** The methods of prom-client's Registry that are used here. */
 export interface RegistryLike {
@@ -111,23 +111,21 @@ function registeredMetric(metric: Metric, readState: SharedRead): RegisteredMetr
 }
 
 function valuesOf(metric: Metric, state: MetricState): CollectedValue[] {
-  const { points, histogram } = readMetric(metric, state);
-  return histogram === null ? [...points] : histogramValues(metric.name, histogram);
+  const { points, histograms } = readMetric(metric, state);
+  return [...points, ...histograms.flatMap((point) => histogramValues(metric.name, point))];
 }
 
-function histogramValues(
-  name: string,
-  { boundsSeconds, counts, sumSeconds }: HistogramReading,
-): CollectedValue[] {
+function histogramValues(name: string, { labels, histogram }: HistogramPoint): CollectedValue[] {
+  const { boundsSeconds, counts, sumSeconds } = histogram;
   const buckets = [...boundsSeconds.map(String), '+Inf'].map((le, i) => ({
     metricName: `${name}_bucket`,
-    labels: { le },
+    labels: { ...labels, le },
     value: counts[i] ?? 0,
   }));
   return [
     ...buckets,
-    { metricName: `${name}_sum`, labels: {}, value: sumSeconds },
-    { metricName: `${name}_count`, labels: {}, value: counts.at(-1) ?? 0 },
+    { metricName: `${name}_sum`, labels, value: sumSeconds },
+    { metricName: `${name}_count`, labels, value: counts.at(-1) ?? 0 },
   ];
 }
 

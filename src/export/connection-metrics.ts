@@ -1,6 +1,14 @@
 /** The metrics of connections, and of the collections that hold entries for them. Pure. */
 import { TRANSPORTS, type ByTransport } from '../types/sample.ts';
-import { histogram, labelled, single, type Metric, type MetricState, type Point } from './metric.ts';
+import {
+  histogram,
+  labelled,
+  labelledHistogram,
+  single,
+  type Metric,
+  type MetricState,
+  type Point,
+} from './metric.ts';
 
 const transports = (reading: ByTransport | undefined): Point[] =>
   reading === undefined
@@ -34,6 +42,20 @@ export const CONNECTION_METRICS: readonly Metric[] = [
       'code',
     ],
     (state) => closeCodes(connections(state)?.closeCodes),
+  ),
+  labelledHistogram(
+    'ws.connection.duration',
+    [
+      's',
+      'Time from when the agent saw a connection until it closed, by how it ended. Long-polling sessions are not included.',
+      'transport',
+      'status',
+    ],
+    (state) =>
+      (connections(state)?.durations ?? []).map(({ transport, status, durations }) => ({
+        labels: { transport, status },
+        histogram: durations,
+      })),
   ),
   histogram(
     'ws.heartbeat.rtt',

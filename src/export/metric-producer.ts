@@ -46,7 +46,7 @@ const toHrTime = (wallMs: number): HrTime => [Math.floor(wallMs / 1000), Math.ro
 
 type Times = Pick<DataPoint<number>, 'startTime' | 'endTime'>;
 
-function metricData(sdk: Sdk, { metric, points, histogram }: Reading, times: Times): MetricData {
+function metricData(sdk: Sdk, { metric, points, histograms }: Reading, times: Times): MetricData {
   const base = {
     // 1 is ValueType.DOUBLE. The API package is not loaded for one number.
     descriptor: { name: metric.otelName, description: metric.help, unit: metric.unit, valueType: 1 },
@@ -60,7 +60,11 @@ function metricData(sdk: Sdk, { metric, points, histogram }: Reading, times: Tim
   return {
     ...base,
     dataPointType: sdk.DataPointType.HISTOGRAM,
-    dataPoints: histogram === null ? [] : [{ ...times, attributes: {}, value: histogramValue(histogram) }],
+    dataPoints: histograms.map(({ labels, histogram }) => ({
+      ...times,
+      attributes: { ...labels },
+      value: histogramValue(histogram),
+    })),
   };
 }
 

@@ -43,6 +43,11 @@ export interface Point {
   readonly value: number;
 }
 
+export interface HistogramPoint {
+  readonly labels: Labels;
+  readonly histogram: HistogramReading;
+}
+
 interface Descriptor {
   /** The dotted OpenTelemetry name. */
   readonly otelName: string;
@@ -59,7 +64,7 @@ interface Descriptor {
 export type Metric = Descriptor &
   (
     | { readonly type: 'gauge' | 'counter'; readonly read: (state: MetricState) => readonly Point[] }
-    | { readonly type: 'histogram'; readonly read: (state: MetricState) => HistogramReading | null }
+    | { readonly type: 'histogram'; readonly read: (state: MetricState) => readonly HistogramPoint[] }
   );
 
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = {
@@ -118,24 +123,34 @@ export const histogram = (
 ): Metric => ({
   ...describe(otelName, 'histogram', description),
   type: 'histogram',
-  read: (state) => read(state) ?? null,
+  read: (state) => {
+    const reading = read(state) ?? null;
+    return reading === null ? [] : [{ labels: {}, histogram: reading }];
+  },
 });
+
+/** `read` must return a bounded number of histograms: `capSeries` does not apply to them. */
+export const labelledHistogram = (
+  otelName: string,
+  description: Description,
+  read: (state: MetricState) => readonly HistogramPoint[],
+): Metric => ({ ...describe(otelName, 'histogram', description), type: 'histogram', read });
 
 /** One point for each entry of the record; the key becomes the value of the label. */
 export const byLabel = (label: string, record: Readonly<Record<string, number>> | undefined): Point[] =>
   Object.entries(record ?? {}).map(([key, value]) => ({ labels: { [label]: key }, value }));
 
-/** The current values of one metric. `points` and `histogram` are empty where there is nothing to report. */
+/** The current values of one metric. `points` and `histograms` are empty where there is nothing to report. */
 export interface Reading {
   readonly metric: Metric;
   readonly points: readonly Point[];
-  readonly histogram: HistogramReading | null;
+  readonly histograms: readonly HistogramPoint[];
 }
 
 export const readMetric = (metric: Metric, state: MetricState): Reading =>
   metric.type === 'histogram'
-    ? { metric, points: [], histogram: metric.read(state) }
-    : { metric, points: capSeries(metric.read(state)).points, histogram: null };
+    ? { metric, points: [], histograms: metric.read(state) }
+    : { metric, points: capSeries(metric.read(state)).points, histograms: [] };
 
 /** The application chooses names of registries, emitters, queues and rooms; docs/metrics.md promises this bound. */
 export const MAX_SERIES = 100;

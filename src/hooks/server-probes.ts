@@ -292,6 +292,7 @@ export class ServerProbes {
     const suspicionProbes = suspicionProbesOf(sums);
     const polling = this.#polling;
     const ids = this.connections.readIds();
+    const durations = this.connections.durations.read();
     return {
       active: { ...active, polling: polling.active },
       openedTotal: { ...opened, polling: polling.opened },
@@ -302,6 +303,7 @@ export class ServerProbes {
       sendBufferBytes,
       slow,
       closeCodes: { ...this.connections.closeCodes },
+      ...(durations.length === 0 ? {} : { durations }),
       messagesSentTotal: this.#instrumentation.messagesSent,
       messagesFailedTotal: this.#instrumentation.messagesFailed,
       rtt: this.#instrumentation.roundTrips.read(),

@@ -7,6 +7,13 @@ export type Transport = 'websocket' | 'sse' | 'polling' | 'upgraded';
 export const TRANSPORTS: readonly Transport[] = ['websocket', 'sse', 'polling', 'upgraded'];
 export type ByTransport = Readonly<Record<Transport, number>>;
 
+/**
+ * How a connection ended. `app_shutdown`: the server shut down. `timeout`: the peer did not reply and the connection was
+ * given up. `abnormal`: every other end without a closing handshake or an end of the stream, and codes that report errors.
+ */
+export const CLOSE_STATUSES = ['normal_closure', 'abnormal', 'timeout', 'app_shutdown'] as const;
+export type CloseStatus = (typeof CLOSE_STATUSES)[number];
+
 export interface MemoryReading {
   readonly heapUsedBytes: number;
   readonly heapTotalBytes: number;
@@ -63,6 +70,13 @@ export interface HistogramReading {
   readonly sumSeconds: number;
 }
 
+/** Durations of the closed connections of one transport that ended in one way. */
+export interface ConnectionDurations {
+  readonly transport: Transport;
+  readonly status: CloseStatus;
+  readonly durations: HistogramReading;
+}
+
 /** Only where the application uses the remedies of `@wsguard/agent/remedy`. */
 export interface RemediesReading {
   /** Number of actions by `remedy action`, such as `safeSend dropped`. */
@@ -87,6 +101,8 @@ export interface ConnectionsReading {
   /** Connections with more than 64 KiB of pending writes whose peer still reads. */
   readonly slow: number;
   readonly closeCodes: Readonly<Record<string, number>>;
+  /** Only after the first close. Long-polling sessions have none: engine.io keeps no reason of a close. */
+  readonly durations?: readonly ConnectionDurations[];
   readonly messagesSentTotal: number;
   readonly messagesFailedTotal: number;
   readonly rtt: HistogramReading | null;

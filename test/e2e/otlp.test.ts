@@ -34,6 +34,10 @@ const fullState = () =>
         retained: 3,
         closeCodes: { '1006': 7, '4001': 2 },
         rtt,
+        durations: [
+          { transport: 'websocket', status: 'timeout', durations: rtt },
+          { transport: 'sse', status: 'normal_closure', durations: { ...rtt, sumSeconds: 4 } },
+        ],
       },
       registries: [{ name: 'clients', entries: 1000, source: 'found' }],
       queues: [{ name: 'outgoing', items: 7, oldestAgeMs: null, source: 'app' }],

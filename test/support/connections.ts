@@ -8,7 +8,7 @@ import type { WebSocketLike } from '../../src/hooks/connections/web-socket.ts';
 export const connectionWith = (fields: Partial<Connection> = {}): Connection => {
   const { socket, transport = 'websocket', appObject = {}, ...rest } = fields;
   const peer = socket ?? ({ bytesRead: 100 } as Socket);
-  return Object.assign(createConnection(peer, transport, appObject, 0), { flushedAtMs: 0, ...rest });
+  return Object.assign(createConnection(peer, { transport, appObject }, 0, 0), { flushedAtMs: 0, ...rest });
 };
 
 /** The members of a socket that the hooks read; tests set them. */
@@ -17,6 +17,8 @@ export class FakeSocket extends EventEmitter {
   writableLength = 0;
   destroyed = false;
   readableEnded = false;
+  writableEnded = false;
+  errored: Error | null = null;
   timeout = 0;
   paused = false;
   parser: unknown = null;
@@ -46,7 +48,7 @@ export interface FakeWebSocket extends WebSocketLike {
   readonly calls: unknown[][];
 }
 
-/** A class of WebSockets as ws has it: `send` and `ping` are on the prototype. Each test makes its own. */
+/** A class of WebSockets as ws has it: `send`, `ping` and `close` are on the prototype. Each test makes its own. */
 export function fakeWebSocketClass(): new (socket: FakeSocket, fields?: object) => FakeWebSocket {
   const FakeWebSocket = class extends EventEmitter {
     readyState = 1;
@@ -69,6 +71,11 @@ export function fakeWebSocketClass(): new (socket: FakeSocket, fields?: object) 
       this.calls.push(['ping', this, ...args]);
       if (args[0] === 'throw') throw new Error('from ping');
       return 'pinged';
+    }
+    close(...args: unknown[]): unknown {
+      this.calls.push(['close', this, ...args]);
+      if (args[0] === 'throw') throw new Error('from close');
+      return 'closed';
     }
   };
   return FakeWebSocket as unknown as new (socket: FakeSocket, fields?: object) => FakeWebSocket;

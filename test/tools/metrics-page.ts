@@ -48,7 +48,26 @@ at most ${MAX_SERIES} series: the largest ones stay, the others are summed in th
 \`wsguard_agent_series_folded\`.
 `;
 
-const PAGE_TAIL = `## Alerts as log records
+const PAGE_TAIL = `## How connections ended
+
+\`ws_connection_duration_seconds\` counts each connection when it closes. Its buckets go from a second to seven days, in
+real time also with \`WSGUARD_TIME_SCALE\`. The first row that fits gives the \`status\`:
+
+| \`status\` | when |
+|---|---|
+| \`app_shutdown\` | The server closed the WebSocket with 1001 or 1012, or had stopped listening (\`server.close()\`). |
+| \`normal_closure\` | WebSocket: the code is 1000, 1001, 1005 (no code) or from 3000 to 4999. Other transports: the response ended, or a side ended the stream. |
+| \`timeout\` | The server ended the connection while the peer had not replied to a ping or a close frame for a second or more, or was unresponsive; or the kernel reported ETIMEDOUT. |
+| \`abnormal\` | Everything else: 1006, codes that report errors, resets, sockets that the application destroyed. |
+
+- The time starts when the agent saw the connection. Event streams on a socket that was kept alive, and WebSockets whose
+  handshake took longer than a second, are seen by the next sweep, with the next sample. For connections that are older
+  than the agent it starts with the agent.
+- An event stream that ends on a socket that stays open is counted by the next sweep.
+- A WebSocket that the server closes in the second in which it opened can miss its \`app_shutdown\` for code 1001.
+- Long-polling sessions have no series: engine.io does not keep why a session ended.
+
+## Alerts as log records
 
 With OTLP, each change of an alert is also exported as a log record:
 

@@ -5,6 +5,8 @@ import { rethrow, type Guard } from '../../core/guard.ts';
 import type { Blind, Clock, ConnectionIds, Dispose } from '../../types/index.ts';
 import { addListener, baseMethod, baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
+import { socketEndOf } from './close-status.ts';
+import { ConnectionDurations } from './connection-durations.ts';
 import { NEVER, createConnection, readSocket, type Connection } from './connection.ts';
 import { ConnectionTotals, type ConnectionSums } from './connection-totals.ts';
 import { HiddenPings } from './hidden-pings.ts';
@@ -58,17 +60,18 @@ const MAX_NEW_SOCKETS = 20_000;
 
 export class ConnectionTracker implements SocketObserver {
   readonly closeCodes: Record<string, number> = {};
+  readonly durations = new ConnectionDurations();
   readonly #deps: ConnectionTrackerDeps;
   readonly #totals = new ConnectionTotals();
   readonly #watched = new WatchedConnections();
   readonly #transports = new TransportDetector((socket) => this.#watched.has(socket));
   readonly #hiddenPings = new HiddenPings();
   readonly #libraries: LibraryConnections;
-  readonly #onWebSocketClose: (code: number) => void;
+  readonly #onWebSocketClose: (this: object, code: number) => void;
   #sweep: Iterator<Socket> | null = null;
-  #newSockets: Socket[] = [];
+  #newSockets: NewSocket[] = [];
   /** The new sockets that `classifySlice` works on. */
-  #classifying: Socket[] = [];
+  #classifying: NewSocket[] = [];
   #retransmittingPeers: ReadonlySet<string> = new Set();
   #pingsEveryone = false;
   #isSuspicious = false;
@@ -82,10 +85,15 @@ export class ConnectionTracker implements SocketObserver {
   constructor(deps: ConnectionTrackerDeps) {
     this.#deps = deps;
     this.#libraries = new LibraryConnections(deps.servers);
-    this.#onWebSocketClose = deps.guard.wrap('close code', (code) => {
+    const noteCode = deps.guard.wrap('close code', (ws: object, code: number) => {
       const label = closeCodeLabel(code);
       this.closeCodes[label] = (this.closeCodes[label] ?? 0) + 1;
+      this.durations.noteCode(ws, code);
     });
+    // One function for all connections: a closure for each would cost memory.
+    this.#onWebSocketClose = function onWebSocketClose(code) {
+      noteCode(this, code);
+    };
   }
 
   read(): ConnectionSums {
@@ -151,14 +159,15 @@ export class ConnectionTracker implements SocketObserver {
 
   /** The socket is classified later: before its first bytes nothing is known about it. */
   socketOpened(socket: Socket): void {
-    if (this.#newSockets.length < MAX_NEW_SOCKETS) this.#newSockets.push(socket);
+    this.#addNew(socket, Math.trunc(this.#deps.clock.nowMs()));
   }
 
   /** Runs before the libraries handle the close, while the socket still shows what it carries. */
   socketClosed(socket: Socket, existing: Connection | null): void {
     const nowMs = Math.trunc(this.#deps.clock.nowMs());
-    const connection = existing ?? this.#classify(socket, nowMs);
+    const connection = existing ?? this.#classify(socket, nowMs, nowMs);
     if (connection !== null) {
+      this.#noteDuration(connection, nowMs);
       this.#close(connection, nowMs);
       if (connection.transport === 'websocket') {
         addListener(connection.appObject, 'close', this.#onWebSocketClose);
@@ -174,15 +183,20 @@ export class ConnectionTracker implements SocketObserver {
       this.#classifying = this.#newSockets;
       this.#newSockets = [];
     }
-    return this.#slice(() => this.#classifying.pop());
+    return this.#slice((nowMs) => {
+      const added = this.#classifying.pop();
+      if (added !== undefined) this.#update(added.socket, nowMs, added.openedAtMs);
+      return added !== undefined;
+    });
   }
 
   /** One slice of a sweep over all open sockets; true when the sweep is complete. Sockets may open and close between. */
   sweepSlice(): boolean {
     const sweep = (this.#sweep ??= this.#startSweep());
-    const isDone = this.#slice(() => {
+    const isDone = this.#slice((nowMs) => {
       const next = sweep.next();
-      return next.done ? undefined : next.value;
+      if (!next.done) this.#update(next.value, nowMs, nowMs);
+      return !next.done;
     });
     if (isDone) this.#sweep = null;
     return isDone;
@@ -210,21 +224,20 @@ export class ConnectionTracker implements SocketObserver {
     return sockets.open.keys();
   }
 
-  #slice(next: () => Socket | undefined): boolean {
+  /** `step` handles one socket; false when none is left. */
+  #slice(step: (nowMs: number) => boolean): boolean {
     const { clock, guard } = this.#deps;
     const startMs = clock.nowMs();
     const nowMs = Math.trunc(startMs);
     let fault: unknown = null;
     let isDone = false;
     for (let count = 1; count <= MAX_SLICE_CONNECTIONS; count += 1) {
-      const socket = next();
-      isDone = socket === undefined;
-      if (socket === undefined) break;
       try {
-        this.#update(socket, nowMs);
+        isDone = !step(nowMs);
       } catch (error) {
         fault = error;
       }
+      if (isDone) break;
       if (count % CLOCK_EVERY_CONNECTIONS === 0 && clock.nowMs() - startMs > MAX_SLICE_MS) break;
     }
     // One fault a slice reaches the guard: the other connections of the slice are done by then.
@@ -232,7 +245,12 @@ export class ConnectionTracker implements SocketObserver {
     return isDone;
   }
 
-  #update(socket: Socket, nowMs: number): void {
+  #addNew(socket: Socket, openedAtMs: number): void {
+    if (this.#newSockets.length < MAX_NEW_SOCKETS) this.#newSockets.push({ socket, openedAtMs });
+  }
+
+  /** `openedAtMs`: open time of the connection if the socket has none yet. */
+  #update(socket: Socket, nowMs: number, openedAtMs: number): void {
     const { open } = this.#deps.sockets;
     const existing = open.get(socket);
     if (existing === undefined) return;
@@ -248,7 +266,11 @@ export class ConnectionTracker implements SocketObserver {
     let connection = existing;
     if (existing === null || this.#transports.hasChanged(existing, nowMs)) {
       if (existing !== null) this.#close(existing, nowMs);
-      connection = this.#classify(socket, nowMs);
+      // The stream has ended on a kept-alive socket. An upgrade that becomes a WebSocket is still open.
+      if (existing?.transport === 'sse')
+        this.durations.add('sse', 'normal_closure', (nowMs - existing.openedAtMs) / 1_000);
+      const isUpgrade = existing?.transport === 'upgraded';
+      connection = this.#classify(socket, nowMs, isUpgrade ? existing.openedAtMs : openedAtMs);
       open.set(socket, connection);
     }
     if (connection !== null) this.#probe(connection, nowMs);
@@ -360,11 +382,11 @@ export class ConnectionTracker implements SocketObserver {
     return readField(socket, 'timeout') ? HAS_TIMEOUT : UNDER_SUSPICION;
   }
 
-  #classify(socket: Socket, nowMs: number): Connection | null {
+  #classify(socket: Socket, nowMs: number, openedAtMs: number): Connection | null {
     const detected = this.#transports.detect(socket);
-    if (detected === 'pending') this.socketOpened(socket);
+    if (detected === 'pending') this.#addNew(socket, openedAtMs);
     if (detected === null || detected === 'pending') return null;
-    const connection = createConnection(socket, detected.transport, detected.appObject, nowMs);
+    const connection = createConnection(socket, detected, openedAtMs, nowMs);
     // First the part that a strange class can make fail: a connection that was added twice would be closed once.
     if (detected.transport === 'websocket')
       this.#deps.guard.run(
@@ -374,6 +396,16 @@ export class ConnectionTracker implements SocketObserver {
       );
     this.#totals.addOpened(connection);
     return connection;
+  }
+
+  /** A fault here must not keep the connection in the counts of open ones. */
+  #noteDuration(connection: Connection, nowMs: number): void {
+    const { guard, instrumentation } = this.#deps;
+    const note = (): void => {
+      const serverClose = instrumentation.takeServerClose(connection.appObject);
+      this.durations.addClosed(connection, socketEndOf(connection, serverClose, nowMs), nowMs);
+    };
+    guard.run('connection duration', note, undefined);
   }
 
   #close(connection: Connection, nowMs: number): void {
@@ -390,6 +422,11 @@ export class ConnectionTracker implements SocketObserver {
     open.set(socket, null);
     this.#totals.addClosed(connection);
   }
+}
+
+interface NewSocket {
+  readonly socket: Socket;
+  readonly openedAtMs: number;
 }
 
 const isDestroyed = baseReader('destroyed');

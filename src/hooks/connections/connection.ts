@@ -1,16 +1,24 @@
 /** The record of one open connection: numbers beside the objects that the server keeps anyway. */
 import type { Socket } from 'node:net';
-import type { Transport } from '../../types/index.ts';
+import { TRANSPORTS, type Transport } from '../../types/sample.ts';
 import { baseNumberReader } from '../base-property.ts';
 
 /** `unknown`: the connection cannot be probed. It never counts as `unresponsive`. */
-export type Liveness = 'responsive' | 'unresponsive' | 'unknown';
+export type Liveness = (typeof LIVENESS)[number];
+const LIVENESS = ['responsive', 'unresponsive', 'unknown'] as const;
+
+export interface DetectedTransport {
+  readonly transport: Transport;
+  readonly appObject: object;
+}
 
 export interface Connection {
   readonly socket: Socket;
   readonly transport: Transport;
   /** The WebSocket or the response that an application would keep; the socket itself where neither is known. */
   readonly appObject: object;
+  /** Time when the agent first saw the connection. */
+  readonly openedAtMs: number;
   liveness: Liveness;
   /** Pending writes of this process. */
   sendBufferBytes: number;
@@ -79,23 +87,42 @@ type Details = Pick<
 
 /**
  * A record of 80 bytes. `#details` exists only where a value differs from its default. Times are whole milliseconds of the
- * process: V8 stores those without an object of their own for the first 24 days.
+ * process: V8 stores those without an object of their own for the first 24 days. The transport and the liveness share a
+ * number, because two fields would take 8 bytes more.
  */
 class CompactConnection implements Connection {
   readonly socket: Socket;
-  readonly transport: Transport;
   readonly appObject: object;
-  liveness: Liveness = 'responsive';
+  readonly openedAtMs: number;
   bytesRead: number;
   receivedAtMs: number;
+  /** Index of the liveness times the number of transports, plus the index of the transport. */
+  #state: number;
   #details: Details | null = null;
 
-  constructor(socket: Socket, transport: Transport, appObject: object, nowMs: number) {
+  constructor(
+    socket: Socket,
+    { transport, appObject }: DetectedTransport,
+    openedAtMs: number,
+    nowMs: number,
+  ) {
     this.socket = socket;
-    this.transport = transport;
     this.appObject = appObject;
+    this.openedAtMs = openedAtMs;
+    this.#state = TRANSPORTS.indexOf(transport);
     this.bytesRead = readBytesRead(socket);
     this.receivedAtMs = nowMs;
+  }
+
+  get transport(): Transport {
+    return TRANSPORTS[this.#state % TRANSPORTS.length] ?? 'upgraded';
+  }
+
+  get liveness(): Liveness {
+    return LIVENESS[Math.trunc(this.#state / TRANSPORTS.length)] ?? 'unknown';
+  }
+  set liveness(value: Liveness) {
+    this.#state = LIVENESS.indexOf(value) * TRANSPORTS.length + (this.#state % TRANSPORTS.length);
   }
 
   get probeGroup(): ProbeGroup {
@@ -206,13 +233,13 @@ class CompactConnection implements Connection {
   }
 }
 
-/** `nowMs` is a whole number. */
+/** Both times are whole numbers. */
 export const createConnection = (
   socket: Socket,
-  transport: Transport,
-  appObject: object,
+  detected: DetectedTransport,
+  openedAtMs: number,
   nowMs: number,
-): Connection => new CompactConnection(socket, transport, appObject, nowMs);
+): Connection => new CompactConnection(socket, detected, openedAtMs, nowMs);
 
 export interface SocketReading {
   readonly bytesRead: number;

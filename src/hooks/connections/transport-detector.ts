@@ -2,17 +2,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { descriptionOf } from '../../core/primordials.ts';
-import type { Transport } from '../../types/index.ts';
 import { baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, DetectedTransport } from './connection.ts';
 import { isWebSocket, type WebSocketLike } from './web-socket.ts';
 import { hasProperty } from '../find-property.ts';
-
-export interface DetectedTransport {
-  readonly transport: Transport;
-  readonly appObject: object;
-}
 
 interface HttpSocket extends Socket {
   readonly server?: object | null;

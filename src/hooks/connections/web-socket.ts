@@ -13,8 +13,11 @@ export interface WebSocketLike extends EventEmitter {
   readonly _readyState?: number;
   readonly _socket?: Socket | null;
   readonly _isServer?: boolean;
+  /** True as soon as the peer's close frame was read. */
+  readonly _closeFrameReceived?: boolean;
   ping(data?: unknown, mask?: boolean, callback?: (error?: Error) => void): void;
   send(...args: unknown[]): void;
+  close(code?: number, reason?: unknown): void;
 }
 
 const OPEN = 1;

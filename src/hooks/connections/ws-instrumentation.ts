@@ -1,4 +1,7 @@
-/** Counts messages and round trips: wraps `send` and `ping` once per prototype, with one shared `pong` listener. */
+/**
+ * Counts messages and round trips, and notes which closing handshakes the server started: wraps `send`, `ping` and `close`
+ * once per prototype, with one shared `pong` listener.
+ */
 import type { Socket } from 'node:net';
 import { DurationHistogram } from '../../core/duration-histogram.ts';
 import { apply } from '../../core/primordials.ts';
@@ -6,10 +9,12 @@ import type { Clock } from '../../types/index.ts';
 import { countListenersOf } from '../emitters/listener-counts.ts';
 import { addListener, baseMethod, removeListener } from '../base-property.ts';
 import { prototypeChain } from '../find-property.ts';
+import { isShutdownCode, type ServerClose } from './close-status.ts';
 import { NEVER, type Connection } from './connection.ts';
 import { isOpen, type WebSocketLike } from './web-socket.ts';
 
 type Method = (this: WebSocketLike, ...args: unknown[]) => unknown;
+type MethodName = 'send' | 'ping' | 'close';
 
 export class WsInstrumentation {
   messagesSent = 0;
@@ -19,6 +24,8 @@ export class WsInstrumentation {
   readonly #connections: ReadonlyMap<Socket, Connection | null>;
   readonly #checkedPrototypes = new WeakSet<object>();
   readonly #originalPings = new WeakMap<object, Method>();
+  /** Entries of the WebSockets that are closing. A drain of all connections adds one for each. */
+  readonly #serverCloses = new WeakMap<object, ServerClose>();
   readonly #undo: (() => void)[] = [];
   #hasFixedPrototype = false;
   readonly #onPong: (this: WebSocketLike) => void;
@@ -56,6 +63,13 @@ export class WsInstrumentation {
     else apply(original, ws, payload);
   }
 
+  /** Null where the peer started the closing handshake, or nobody did. Forgets the entry. */
+  takeServerClose(ws: object): ServerClose | null {
+    const serverClose = this.#serverCloses.get(ws) ?? null;
+    if (serverClose !== null) this.#serverCloses.delete(ws);
+    return serverClose;
+  }
+
   hasAppPongListener(ws: WebSocketLike, connection: Connection): boolean {
     return countListenersOf(ws, 'pong') > (connection.hasPongListener ? 1 : 0);
   }
@@ -68,7 +82,7 @@ export class WsInstrumentation {
   }
 
   #wrap(owner: object): void {
-    const proto = owner as { send: Method; ping: Method };
+    const proto = owner as Record<MethodName, Method>;
     const { send, ping } = proto;
     this.#originalPings.set(owner, ping);
     const noteSend = (ws: WebSocketLike): void => this.#noteSend(ws);
@@ -85,9 +99,20 @@ export class WsInstrumentation {
     };
     this.#replace(proto, 'send', wrappedSend);
     this.#replace(proto, 'ping', wrappedPing);
+    if (typeof proto.close === 'function' && isReplaceable(owner, 'close')) this.#wrapClose(proto);
   }
 
-  #replace(proto: { send: Method; ping: Method }, name: 'send' | 'ping', wrapped: Method): void {
+  #wrapClose(proto: Record<MethodName, Method>): void {
+    const { close } = proto;
+    const noteClose = (ws: WebSocketLike, code: unknown): void => this.#noteClose(ws, code);
+    const wrappedClose: Method = function (this, ...args) {
+      noteClose(this, args[0]);
+      return apply(close, this, args);
+    };
+    this.#replace(proto, 'close', wrappedClose);
+  }
+
+  #replace(proto: Record<MethodName, Method>, name: MethodName, wrapped: Method): void {
     const original = proto[name];
     Object.defineProperty(wrapped, 'name', { value: original.name });
     Object.defineProperty(wrapped, 'length', { value: original.length });
@@ -121,6 +146,17 @@ export class WsInstrumentation {
       addListener(ws, 'pong', this.#onPong);
     } catch {
       // A subclass may have a getter that throws. The application's ping is sent all the same.
+    }
+  }
+
+  /** ws calls its own `close` to reply to a close frame of the peer. */
+  #noteClose(ws: WebSocketLike, code: unknown): void {
+    try {
+      if (ws._isServer === false || ws._closeFrameReceived === true || !isOpen(ws)) return;
+      const serverClose = { atMs: Math.trunc(this.#clock.nowMs()), isShutdown: isShutdownCode(code) };
+      this.#serverCloses.set(ws, serverClose);
+    } catch {
+      // The original throws the error that the caller expects, as after `#noteSend`.
     }
   }
 

@@ -14,4 +14,10 @@ describe('DurationHistogram', () => {
       sumSeconds: 60.204,
     });
   });
+
+  test('takes other bounds', () => {
+    const histogram = new DurationHistogram([60, 3_600]);
+    for (const seconds of [60, 61, 86_400]) histogram.add(seconds);
+    expect(histogram.read()).toEqual({ boundsSeconds: [60, 3_600], counts: [1, 2, 3], sumSeconds: 86_521 });
+  });
 });

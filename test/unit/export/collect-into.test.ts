@@ -5,7 +5,12 @@ import { stateOf } from '../../support/metric-state.ts';
 import { sampleOf } from '../../support/samples.ts';
 
 const rtt = { boundsSeconds: [0.01, 0.1], counts: [1, 3, 4], sumSeconds: 0.5 };
-const state = stateOf({ sample: sampleOf({ connections: { ...sampleOf().connections, rtt } }) });
+const ofDay = { boundsSeconds: [60, 86_400], counts: [0, 2, 3], sumSeconds: 100_000 };
+const durations = [
+  { transport: 'websocket', status: 'timeout', durations: ofDay },
+  { transport: 'sse', status: 'abnormal', durations: rtt },
+] as const;
+const state = stateOf({ sample: sampleOf({ connections: { ...sampleOf().connections, rtt, durations } }) });
 const metrics = metricsFor('off');
 
 test("the application's registry serves our metrics beside its own", async () => {
@@ -17,6 +22,10 @@ test("the application's registry serves our metrics beside its own", async () =>
   expect(page).toContain('ws_connections_active{transport="websocket"} 500');
   expect(page).toContain('ws_heartbeat_rtt_seconds_bucket{le="+Inf"} 4');
   expect(page).toContain('ws_heartbeat_rtt_seconds_count 4');
+  const timeouts = 'transport="websocket",status="timeout"';
+  expect(page).toContain(`ws_connection_duration_seconds_bucket{${timeouts},le="86400"} 2`);
+  expect(page).toContain(`ws_connection_duration_seconds_count{${timeouts}} 3`);
+  expect(page).toContain('ws_connection_duration_seconds_sum{transport="sse",status="abnormal"} 0.5');
 });
 
 test('a scrape reads the state once, also when the read is asynchronous', async () => {

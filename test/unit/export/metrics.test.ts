@@ -18,7 +18,7 @@ const values = (name: string, from: MetricState) =>
 test('the metrics of docs/metrics.md exist once each', () => {
   const promised =
     `ws_connections_active ws_connections_opened_total ws_connections_closed_total ws_close_total
-    ws_heartbeat_rtt_seconds ws_messages_sent_total ws_messages_failed_total ws_send_buffer_bytes
+    ws_connection_duration_seconds ws_heartbeat_rtt_seconds ws_messages_sent_total ws_messages_failed_total ws_send_buffer_bytes
     wsguard_connections_unanswering wsguard_connections_unaskable
     wsguard_connections_retained wsguard_heap_used_bytes wsguard_heap_floor_bytes wsguard_rss_bytes
     wsguard_external_bytes wsguard_array_buffers_bytes wsguard_memory_limit_bytes
@@ -34,8 +34,8 @@ test('the metrics of docs/metrics.md exist once each', () => {
 test('before the first sample only the number of open alerts has a series', () => {
   const empty = stateOf({ sample: null });
   const present = METRICS.filter((metric) => {
-    const { points, histogram } = readMetric(metric, empty);
-    return points.length > 0 || histogram !== null;
+    const { points, histograms } = readMetric(metric, empty);
+    return points.length > 0 || histograms.length > 0;
   });
   expect(present.map(({ name }) => name)).toEqual(['wsguard_alert_active']);
 });
@@ -48,8 +48,9 @@ test('a metric without a value has no series', () => {
     'wsguard_time_to_limit_seconds',
     'wsguard_memory_growth_bytes_per_hour',
     'ws_heartbeat_rtt_seconds',
+    'ws_connection_duration_seconds',
   ]) {
-    expect(read(name, from)).toMatchObject({ points: [], histogram: null });
+    expect(read(name, from)).toMatchObject({ points: [], histograms: [] });
   }
   expect(values('wsguard_memory_limit_bytes', from)).toEqual({ heap: 2048 * 1024 * 1024 });
 });

@@ -179,6 +179,89 @@ describe('open and closed', () => {
   });
 });
 
+describe('durations', () => {
+  const countsOf = (tracker: ConnectionTracker): object =>
+    Object.fromEntries(
+      tracker.durations
+        .read()
+        .map(({ transport, status, durations }) => [`${transport} ${status}`, durations.sumSeconds]),
+    );
+
+  test('start when the socket was accepted, not when it was classified, and are counted with the code', () => {
+    const { clock, tracker, openWebSocket, classify } = setUp();
+    const { socket, ws } = openWebSocket();
+    clock.advance(1_000);
+    classify();
+    clock.advance(MINUTE_MS);
+    socket.emit('close');
+    expect(countsOf(tracker)).toEqual({});
+    ws.emit('close', 1000);
+    ws.emit('close', 1000);
+    expect(countsOf(tracker)).toEqual({ 'websocket normal_closure': 61 });
+  });
+
+  test('of an upgrade that becomes a WebSocket go on', () => {
+    const { clock, tracker, open, classify, sweep } = setUp();
+    const socket = open();
+    classify();
+    classify();
+    const ws = new (fakeWebSocketClass())(socket);
+    clock.advance(1_000);
+    sweep();
+    expect(countsOf(tracker)).toEqual({});
+    clock.advance(1_000);
+    socket.emit('close');
+    ws.emit('close', 1006);
+    expect(countsOf(tracker)).toEqual({ 'websocket abnormal': 2 });
+  });
+
+  test('of event streams on a kept-alive socket are counted for each stream', () => {
+    const { clock, tracker, openStream, classify, sweep } = setUp();
+    const socket = openStream();
+    const stream = socket._httpMessage;
+    classify();
+    clock.advance(5_000);
+    socket._httpMessage = null;
+    sweep();
+    clock.advance(MINUTE_MS);
+    socket._httpMessage = { ...stream };
+    sweep();
+    clock.advance(7_000);
+    socket.errored = new Error('read ECONNRESET');
+    socket.emit('close');
+    expect(countsOf(tracker)).toEqual({ 'sse normal_closure': 5, 'sse abnormal': 7 });
+  });
+
+  test('of a connection that was sent to another process, or whose watch ended, are not counted', () => {
+    const { clock, tracker, open, openWebSocket, classify, sweep } = setUp();
+    const { socket } = openWebSocket();
+    const watched = open({ parser: {} });
+    const dispose = tracker.watch(watched.asSocket as never);
+    classify();
+    clock.advance(1_000);
+    socket._handle = null;
+    sweep();
+    dispose();
+    expect(tracker.read().closed).toEqual({ ...NONE, websocket: 1, upgraded: 1 });
+    expect(countsOf(tracker)).toEqual({});
+  });
+
+  test('getters of the application are not called', () => {
+    const { faults, tracker, openWebSocket, classify } = setUp();
+    const { socket, ws } = openWebSocket();
+    classify();
+    Object.defineProperty(socket, 'server', {
+      get() {
+        throw new Error('code of the application');
+      },
+    });
+    socket.emit('close');
+    ws.emit('close', 1000);
+    expect(faults).toEqual([]);
+    expect(countsOf(tracker)).toEqual({ 'websocket normal_closure': 0 });
+  });
+});
+
 describe('slices', () => {
   test('a sweep looks at 1,000 sockets per slice', () => {
     const { openStream, classify, sweep, tracker } = setUp();

@@ -14,7 +14,8 @@ function setUp() {
   const open = new Map<Socket, Connection | null>();
   const instrumentation = new WsInstrumentation(clock, open);
   const FakeWebSocket = fakeWebSocketClass();
-  const originals = { send: FakeWebSocket.prototype.send, ping: FakeWebSocket.prototype.ping };
+  const { send, ping, close } = FakeWebSocket.prototype;
+  const originals = { send, ping, close };
   const connect = (fields: object = {}) => {
     const socket = new FakeSocket();
     const ws = new FakeWebSocket(socket, fields);
@@ -26,14 +27,16 @@ function setUp() {
   return { clock, open, instrumentation, FakeWebSocket, originals, connect };
 }
 
-describe.each(['send', 'ping'] as const)('%s', (method) => {
+const RESULTS = { send: 'sent', ping: 'pinged', close: 'closed' };
+
+describe.each(['send', 'ping', 'close'] as const)('%s', (method) => {
   test('the original runs once with the same this and arguments, and its result is returned', () => {
     const { connect } = setUp();
     const { ws } = connect();
     const callback = (): void => undefined;
     const result = (ws[method] as (...args: unknown[]) => unknown)('data', { binary: true }, callback);
     expect(ws.calls).toEqual([[method, ws, 'data', { binary: true }, callback]]);
-    expect(result).toBe(method === 'send' ? 'sent' : 'pinged');
+    expect(result).toBe(RESULTS[method]);
   });
 
   test('the number of arguments stays: ws reads its arguments by their number', () => {
@@ -100,6 +103,31 @@ describe.each(['send', 'ping'] as const)('%s', (method) => {
     expect(FakeWebSocket.prototype[method]).toBe(theirs);
     (ws[method] as () => unknown)();
     expect(ws.calls).toHaveLength(1);
+  });
+});
+
+describe('closing handshakes', () => {
+  test('started by the server are known with their time until they are taken', () => {
+    const { connect, clock, instrumentation } = setUp();
+    const [{ ws }, { ws: stopping }] = [connect(), connect()];
+    clock.advance(1_000);
+    ws.close(1000);
+    stopping.close(1001, 'going away');
+    expect(instrumentation.takeServerClose(ws)).toEqual({ atMs: 1_000, isShutdown: false });
+    expect(instrumentation.takeServerClose(ws)).toBeNull();
+    expect(instrumentation.takeServerClose(stopping)).toEqual({ atMs: 1_000, isShutdown: true });
+  });
+
+  test.each([
+    ['the reply to a close frame of the peer', { _closeFrameReceived: true }],
+    ['a second close', { readyState: 2 }],
+    ['a client in the same process', { _isServer: false }],
+  ])('not started by the server: %s', (_name, fields) => {
+    const { connect, instrumentation } = setUp();
+    const { ws } = connect(fields);
+    ws.close(1001);
+    expect(ws.calls).toEqual([['close', ws, 1001]]);
+    expect(instrumentation.takeServerClose(ws)).toBeNull();
   });
 });
 
