@@ -4,10 +4,9 @@
  */
 import { EventEmitter } from 'node:events';
 
-const { get, getOwnPropertyDescriptor } = Reflect;
-
+const { apply, get, getOwnPropertyDescriptor } = Reflect;
 /** Calls a function of the application or of Node in our wrapper of it. */
-export const { apply } = Reflect;
+export { apply };
 
 /** Tests of the application can replace what they return. */
 export const memoryUsage = process.memoryUsage.bind(process);
@@ -21,7 +20,9 @@ export type Method = (...args: never[]) => unknown;
 const mapSizeGetter = getOwnPropertyDescriptor(Map.prototype, 'size')?.get as Method;
 const setSizeGetter = getOwnPropertyDescriptor(Set.prototype, 'size')?.get as Method;
 /** The method as it is now, without its owner. */
-export const methodOf = (owner: object, name: string): Method => get(owner, name) as Method;
+export function methodOf(owner: object, name: string): Method {
+  return get(owner, name) as Method;
+}
 const mapEntries = methodOf(Map.prototype, 'entries');
 const setValues = methodOf(Set.prototype, 'values');
 const mapHas = methodOf(Map.prototype, 'has');

@@ -48,6 +48,7 @@ test('a preload that does not serve loads these files and no package', async () 
     'agent.js',
     'core/clock.js',
     'core/guard.js',
+    'core/lazy.js',
     'core/primordials.js',
     'core/process-events.js',
     'core/root-context.js',

@@ -150,7 +150,7 @@ test('a refused analysis states its bytes and the command for another machine', 
 
 test('a missing file is a failure, not a throw', () => {
   const answer = runIn(`runAnalysis(options).then((answer) => console.log(JSON.stringify(answer)));`);
-  expect(JSON.parse(answer)).toMatchObject({ outcome: 'failed', code: 'WSGUARD_ANALYSIS_FAILED' });
+  expect(JSON.parse(answer)).toMatchObject({ outcome: 'failed', code: 'WSGUARD_SNAPSHOT_UNREADABLE' });
 });
 
 test('an analysis can be requested from a worker thread', () => {
