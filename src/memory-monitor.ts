@@ -228,16 +228,22 @@ export class MemoryMonitor {
   }
 
   #emit<E extends keyof Events>(event: E, payload: Parameters<Events[E]>[0]): void {
-    for (const listener of this.#listeners[event])
-      try {
-        (listener as (value: typeof payload) => void)(payload);
-      } catch {
-        // A listener that throws must not end the server whose timer this is. The guard would switch all listeners off.
-      }
+    // A copy: a loop over the set itself would also call a listener that is added meanwhile, and might never end.
+    for (const listener of [...this.#listeners[event]])
+      void call(listener as (value: typeof payload) => unknown, payload);
   }
 
   #capacityOf(memory: MemoryReading): number {
     return this.#maxMemoryBytes ?? this.#limits.read(memory.heapLimitBytes).heapCapacityBytes;
+  }
+}
+
+/** A listener that throws or rejects must not end the server whose timer this is. The guard would switch all listeners off. */
+async function call<Value>(listener: (value: Value) => unknown, value: Value): Promise<void> {
+  try {
+    await listener(value);
+  } catch {
+    // The class has no log.
   }
 }
 

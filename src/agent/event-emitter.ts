@@ -21,7 +21,7 @@ export interface AgentEventEmitter {
 export function createEventEmitter(log: Log): AgentEventEmitter {
   const listeners = new Map<string, Set<Listener>>();
   /** Listeners whose last call failed. */
-  const failing = new Set<Listener>();
+  const failing = new WeakSet<Listener>();
 
   async function call(event: string, listener: Listener, value: unknown): Promise<void> {
     try {
@@ -51,11 +51,11 @@ export function createEventEmitter(log: Log): AgentEventEmitter {
       };
     },
     emit(event, value) {
-      for (const listener of listeners.get(event) ?? []) void call(event, listener, value);
+      // A copy: a loop over the set itself would also call a listener that is added meanwhile, and might never end.
+      for (const listener of [...(listeners.get(event) ?? [])]) void call(event, listener, value);
     },
     clear() {
       listeners.clear();
-      failing.clear();
     },
   };
 }

@@ -11,7 +11,7 @@ import {
 } from '../kinds/index.ts';
 import type { Alert, Because, Finding } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { GrowthPauses } from './growth-pauses.ts';
+import { GrowthPauses, MIN_PAUSE_MS } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
 import { findingKey, OpenAlert, worseOf, type AlertContext, type Instant } from './open-alert.ts';
 
@@ -156,11 +156,12 @@ export class Alerts {
     const existing = this.#find(finding);
     if (existing !== null) return this.#refresh(existing, finding, evaluation);
     const leaks = this.#open.filter(({ alert, isRestored }) => alert.family === 'leak' && !isRestored);
+    const growing = leaks.filter((leak) => isGrowing(leak, evaluation));
     const recent = leaks.find(({ openedMs }) => evaluation.nowMs - openedMs < SAME_CAUSE_MS);
     const joined = leaks.find((leak) => leak.hasJoined(finding));
-    const cause = leaks.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
-    const memoryAlone = leaks.find(({ alert }) => MEMORY_KINDS.has(alert.kind));
-    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : leaks[0]);
+    const cause = growing.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
+    const memoryAlone = growing.find(({ alert }) => MEMORY_KINDS.has(alert.kind));
+    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : growing[0]);
     if (host === undefined) return this.#start(finding, evaluation);
     const isMoreSpecific =
       (host === recent || host === memoryAlone) && rankOf(finding.kind) < rankOf(host.alert.kind);
@@ -169,7 +170,7 @@ export class Alerts {
 
   #addCondition(finding: Finding, evaluation: Evaluation): Alert[] {
     const host = this.#open.find(
-      ({ alert, isRestored }) => !isRestored && isExplainedBy(finding.kind, alert.kind),
+      (open) => isGrowing(open, evaluation) && isExplainedBy(finding.kind, open.alert.kind),
     );
     const existing = this.#find(finding);
     if (host === undefined)
@@ -221,7 +222,8 @@ export class Alerts {
     if (!isLimitNear(evaluation)) return [];
     return this.#open
       .filter(
-        ({ alert, isRestored }) => alert.family === 'leak' && !isRestored && alert.severity !== 'critical',
+        (open) =>
+          open.alert.family === 'leak' && open.alert.severity !== 'critical' && isGrowing(open, evaluation),
       )
       .map((open) => open.transition('updated', evaluation, { severity: 'critical' }));
   }
@@ -259,6 +261,10 @@ function isUndecided({ isRestored, alert }: OpenAlert, { undecided }: Evaluation
   const { detector } = KINDS[alert.kind];
   return !isRestored && alert.family === 'leak' && detector !== null && undecided?.has(detector) === true;
 }
+
+/** An alert that waits for the next growth explains nothing that grows now. */
+const isGrowing = ({ isRestored, lastFoundMs }: OpenAlert, { nowMs }: Pick<Instant, 'nowMs'>): boolean =>
+  !isRestored && nowMs - lastFoundMs < MIN_PAUSE_MS;
 
 const isCounted = (kind: Kind): boolean => {
   const spec: KindSpec = KINDS[kind];

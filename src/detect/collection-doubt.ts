@@ -30,7 +30,8 @@ export function doubtOnCollection(
   if (doubt !== undefined && !isProven(growth, doubt, view)) return doubt.because;
   if (doubt !== undefined && wasEmptied(series, growth, view)) return DOUBT_BY_PERIOD;
   if (series.type === 'rooms' && isByTopic(growth)) return DOUBT_BY_TOPIC;
-  if (OF_CONNECTIONS.has(series.type) && isByMessages(series, growth, view)) return DOUBT_BY_MESSAGES;
+  const byMessages = OF_CONNECTIONS.has(series.type) ? doubtByMessages(series, growth, view) : null;
+  if (byMessages !== null) return byMessages;
   if (MAY_FILL_UP.has(series.type) && fillsUp(series, growth, view)) return DOUBT_FILLS_UP;
   return doubtByList(series, view);
 }
@@ -39,6 +40,8 @@ const DOUBT_BY_WORK = 'its oldest entries are removed, so it may be work that wa
 
 const DOUBT_BY_MESSAGES =
   'connections that close do not cause the growth, so it may be work that waits: a day brings more than is done';
+const DOUBT_BY_TIME =
+  'closed connections and time cannot be told apart as its cause, so it may be work that waits: a day brings more than is done';
 const OF_CONNECTIONS: ReadonlySet<SeriesType> = new Set(['registry', 'sessions']);
 /** A connection has one entry in a registry of connections, to the nearest whole number. */
 const MAX_PER_CLOSED = 2;
@@ -47,16 +50,17 @@ const MAX_UNCERTAIN_SHARE = 0.25;
 /** Share of the rows at which each closed connection has left the same whole number. Others read an open or a close halfway. */
 const MIN_EXACT_ROWS = 0.6;
 
-/** Whether each connection has many entries, as jobs or messages, and the growth may come with time. */
-function isByMessages(series: Series, { changes, perClosed }: Growth, view: View): boolean {
+/** For a registry in which each connection has many entries, as jobs or messages, where the growth may come with time. */
+function doubtByMessages(series: Series, { changes, perClosed }: Growth, view: View): string | null {
   const entries = Math.round(perClosed ?? 0);
-  if (entries <= MAX_PER_CLOSED) return false;
+  if (entries <= MAX_PER_CLOSED) return null;
   const isCertain =
     changes !== null && changes.ratesError * changes.closed <= MAX_UNCERTAIN_SHARE * changes.leaked;
   // The regression takes time for connections where each closed one is replaced at once, at an even pace.
-  return isCertain
-    ? !isCausedByClosing(changes)
-    : !isInStep(series, entries, view, 'closedTotal') && !isInStep(series, entries, view, 'openedTotal');
+  if (isCertain) return isCausedByClosing(changes) ? null : DOUBT_BY_MESSAGES;
+  const isWithConnections =
+    isInStep(series, entries, view, 'closedTotal') || isInStep(series, entries, view, 'openedTotal');
+  return isWithConnections ? null : DOUBT_BY_TIME;
 }
 
 /** Whether the count rises by this number exactly when a connection opens or closes, and not between. */

@@ -95,7 +95,7 @@ export const answerOf = (growth: MeasuredGrowth, context: AnswerContext): Contai
 function fillingBecause(growth: MeasuredGrowth): string {
   if (growth.latePace < MIN_LATE_PACE) return 'its growth slows down a little, as of a cache that is filling';
   return mayHaveReturningKeys(growth) && !growth.exceedsBound
-    ? 'its keys may be users or documents, which come back and are of a limited number'
+    ? 'its keys may be users or documents, which come back and whose number is limited'
     : 'it may be a cache that is filling';
 }
 

@@ -27,6 +27,7 @@ const RELEASED = 0.7;
 const EXTERNAL_POOL: Pool = {
   valuesOf: (window) => window.column('externalBytes'),
   bytesOf: ({ externalBytes }) => externalBytes,
+  isRebased: false,
 };
 const NATIVE_POOL: Pool = {
   valuesOf: (window) => {
@@ -35,6 +36,7 @@ const NATIVE_POOL: Pool = {
     return window.column('rssBytes').map((bytes, row) => bytes - (heap[row] ?? 0) - (buffers[row] ?? 0));
   },
   bytesOf: ({ nativeBytes }) => nativeBytes,
+  isRebased: true,
 };
 
 export const externalBuffers: Detector = {

@@ -25,5 +25,5 @@ export function reasonToWaitForWork(
   });
   return work === undefined
     ? null
-    : `the registry '${work.name}' grows as much, and its oldest entries are removed, so it may be work that waits`;
+    : `'${work.name}' grows too, by at least half as much, and its oldest entries are removed, so it may be work that waits`;
 }

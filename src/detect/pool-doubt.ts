@@ -7,7 +7,7 @@ import { MINUTE_MS, type CountHistory, type History } from './history.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { postGcTrend, recentPostGcHeaps, sinceStartOfGrowth } from './post-gc-trend.ts';
 import { withoutMissing } from './statistics.ts';
-import { poolDoubt } from './trend-doubt.ts';
+import { poolDoubt, shapeDoubt } from './trend-doubt.ts';
 
 /** Connections that rise by less do not explain memory. */
 const MIN_CONNECTION_RISE = 0.1;
@@ -24,6 +24,8 @@ const MIN_MEAN_PACE = 0.6;
 export interface Pool {
   readonly valuesOf: (window: CountHistory['window']) => Float64Array;
   readonly bytesOf: (point: PostGcHeap) => number;
+  /** A snapshot in the process changes it, so that earlier values are not compared. */
+  readonly isRebased: boolean;
 }
 
 export interface PoolGrowth {
@@ -33,6 +35,8 @@ export interface PoolGrowth {
   readonly perMs: number;
   /** The time in which the growth was measured. */
   readonly spanMs: number;
+  /** Earlier values are not compared. */
+  readonly fromMs: number;
 }
 
 export interface Doubt {
@@ -50,7 +54,7 @@ export function doubtOf(history: History, blocks: BlockMinima, pool: Pool): Doub
     };
   if (connectionsRose(history, blocks.spanMs)) return { because: 'but the connections rose too' };
   if (blocks.rise < postGcRise(history, blocks.spanMs)) return { because: 'but the post-GC heap rose more' };
-  return doubtOfDuration(history, blocks, pool) ?? doubtOfShape(history, pool);
+  return doubtOfDuration(history, blocks, pool) ?? doubtOfShape(history, blocks, pool);
 }
 
 /** The container limit, or twice V8's `heap_size_limit` where there is no container limit. */
@@ -98,13 +102,11 @@ function postGcRise({ postGcHeaps, nowMs }: History, windowMs: number): number {
  * the missing duration, or null.
  */
 export function missingDurationMs(history: History, growth: PoolGrowth): number | null {
-  const { rule, valuesOf, nowBytes, perMs, spanMs } = growth;
-  const { last } = history;
-  const usedBytes = last?.limits.containerUsedBytes ?? last?.memory.rssBytes ?? 0;
-  const nearMs = rule.shareOfTimeToLimit.value * ((memoryLimitOf(history) - usedBytes) / perMs);
+  const { rule, nowBytes, perMs, spanMs } = growth;
+  const nearMs = rule.shareOfTimeToLimit.value * timeToLimitMs(history, perMs);
   const durationMs = nearMs < rule.longDuration.value ? nearMs : rule.longDuration.value;
   if (durationMs <= spanMs) return null;
-  const rise = nowBytes - lowestAtStart(history, valuesOf, durationMs);
+  const rise = nowBytes - lowestAtStart(history, growth, durationMs);
   return rise >= MIN_MEAN_PACE * perMs * durationMs ? null : durationMs;
 }
 
@@ -115,6 +117,7 @@ function doubtOfDuration(history: History, { minima, perMs, spanMs }: BlockMinim
     nowBytes: minima.at(-1) ?? 0,
     perMs,
     spanMs,
+    fromMs: fromMsOf(history, pool),
   });
   if (missingMs === null) return null;
   return {
@@ -124,19 +127,40 @@ function doubtOfDuration(history: History, { minima, perMs, spanMs }: BlockMinim
 }
 
 /** The lowest value at the start of a growth of this duration. NaN when the samples do not reach back so far. */
-function lowestAtStart({ longTerm, nowMs }: History, valuesOf: Pool['valuesOf'], durationMs: number): number {
+function lowestAtStart(
+  { longTerm, nowMs }: History,
+  { valuesOf, fromMs }: PoolGrowth,
+  durationMs: number,
+): number {
   const startMs = nowMs - durationMs;
-  if (longTerm === null || !((longTerm.window.times()[0] ?? Infinity) <= startMs)) return Number.NaN;
+  if (longTerm === null || startMs < fromMs || !((longTerm.window.times()[0] ?? Infinity) <= startMs))
+    return Number.NaN;
   const [from, to] = [longTerm.window.rowAt(startMs), longTerm.window.rowAt(startMs + START_MS)];
   const values = withoutMissing(valuesOf(longTerm.window).subarray(from, to + 1));
   return values.length === 0 ? Number.NaN : values.reduce((low, value) => Math.min(low, value));
 }
 
-/** The pool grows in a line when its sizes after major GCs do. Fewer than three of them have no shape. */
-function doubtOfShape(history: History, { bytesOf }: Pool): Doubt | null {
+const timeToLimitMs = (history: History, perMs: number): number =>
+  (memoryLimitOf(history) - usedBytesOf(history)) / perMs;
+
+const usedBytesOf = ({ last }: History): number =>
+  last?.limits.containerUsedBytes ?? last?.memory.rssBytes ?? 0;
+
+const fromMsOf = ({ rebasedMs }: History, { isRebased }: Pool): number => (isRebased ? rebasedMs : 0);
+
+/**
+ * The pool grows in a line when its sizes after major GCs do. Fewer than three of them have no shape. Near the limit there is no
+ * time for other explanations.
+ */
+function doubtOfShape(history: History, { perMs, spanMs }: BlockMinima, pool: Pool): Doubt | null {
   const { coarse, startedMs, nowMs } = history;
-  const postGcHeaps = history.postGcHeaps.map((point) => ({ ...point, bytes: bytesOf(point) }));
+  const fromMs = fromMsOf(history, pool);
+  const postGcHeaps = history.postGcHeaps
+    .filter(({ atMs }) => atMs >= fromMs)
+    .map((point) => ({ ...point, bytes: pool.bytesOf(point) }));
   const trend = postGcTrend(recentPostGcHeaps({ postGcHeaps, nowMs, startedMs }));
   const sinceStart = trend === null ? null : sinceStartOfGrowth(trend);
-  return sinceStart === null ? null : poolDoubt(sinceStart, { postGcHeaps, coarse, startedMs });
+  if (sinceStart === null) return null;
+  const isNear = GROWTH_OUTSIDE_HEAP.shareOfTimeToLimit.value * timeToLimitMs(history, perMs) <= spanMs;
+  return isNear ? shapeDoubt(sinceStart) : poolDoubt(sinceStart, { postGcHeaps, coarse, startedMs });
 }

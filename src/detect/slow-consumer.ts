@@ -45,6 +45,7 @@ export const slowConsumer: Detector = {
       nowBytes: growth.now,
       perMs: growth.perHour / HOUR_MS,
       spanMs: growth.windowMs,
+      fromMs: 0,
     });
     if (missingMs !== null)
       return [

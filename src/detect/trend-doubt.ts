@@ -48,7 +48,8 @@ export function trendDoubt(trend: PostGcTrend, history: History): TrendDoubt | n
 export const poolDoubt = (trend: PostGcTrend, history: GcHistory): TrendDoubt | null =>
   shapeDoubt(trend) ?? otherDoubt(trend, history);
 
-function shapeDoubt({ curve }: PostGcTrend): TrendDoubt | null {
+/** The reason why the growth itself is not a line. Null for a line. */
+export function shapeDoubt({ curve }: PostGcTrend): TrendDoubt | null {
   const shape = shapeOf(curve);
   return shape === null ? null : { answer: 'plateau', because: shape };
 }
@@ -61,7 +62,7 @@ function otherDoubt(trend: PostGcTrend, history: GcHistory): TrendDoubt | null {
   if (standsStillLately(trend))
     return {
       answer: 'inconclusive',
-      because: 'but only because the connections fell: the heap itself stands still',
+      because: 'but only because the connections fell: the memory itself stands still',
       missing: 'connections that stay level',
     };
   if (followsLateSessions(trend, history)) return LATE_SESSIONS;

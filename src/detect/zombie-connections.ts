@@ -68,9 +68,10 @@ function doubtOf({ history, counts }: View, minRise: number): string | null {
   const responsive = levels(history.window.column('responsive', counts.fromRow));
   // A part of the peers sleeps, and more do where there are more.
   const asBefore = unresponsive.first * Math.max(1, responsive.last / Math.max(1, responsive.first));
-  if (unresponsive.last - asBefore < minRise) return 'but the same part of all connections as before';
+  if (unresponsive.last - asBefore < minRise)
+    return 'but their share of all connections is the same as before';
   return unresponsive.last - highestBefore(history, counts.fromRow) < minRise
-    ? 'but as many did not before, and then replied again or were disconnected'
+    ? 'but as many did not reply earlier, and those then replied again or were disconnected'
     : null;
 }
 

@@ -61,8 +61,8 @@ real time also with \`WSGUARD_TIME_SCALE\`. The first row that fits gives the \`
 | \`abnormal\` | Everything else: 1006, codes that report errors, resets, sockets that the application destroyed. |
 
 - The time starts when the agent saw the connection. Event streams on a socket that was kept alive, and WebSockets whose
-  handshake took longer than a second, are seen by the next sweep, with the next sample. For connections that are older
-  than the agent it starts with the agent.
+  handshake took longer than a second, are seen by the next sweep, with the next sample; one that closes before it
+  counts as 0 s. For connections that are older than the agent it starts with the agent.
 - An event stream that ends on a socket that stays open is counted by the next sweep.
 - A WebSocket that the server closes in the second in which it opened can miss its \`app_shutdown\` for code 1001.
 - Long-polling sessions have no series: engine.io does not keep why a session ended.

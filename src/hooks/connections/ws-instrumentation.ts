@@ -99,7 +99,7 @@ export class WsInstrumentation {
     };
     this.#replace(proto, 'send', wrappedSend);
     this.#replace(proto, 'ping', wrappedPing);
-    if (typeof proto.close === 'function' && isReplaceable(owner, 'close')) this.#wrapClose(proto);
+    if (isReplaceable(owner, 'close') && typeof proto.close === 'function') this.#wrapClose(proto);
   }
 
   #wrapClose(proto: Record<MethodName, Method>): void {

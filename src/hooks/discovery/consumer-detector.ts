@@ -29,6 +29,8 @@ export class OldestEntryObserver {
   update(collection: object): boolean {
     if (!isMap(collection) && !isSet(collection)) return false;
     if (sizeOf(collection) <= MAX_ITERATED) this.#compare(collection);
+    // The consumer of a collection that has become so large may have stopped.
+    else this.#changes = (this.#changes << 1) & ALL_READINGS;
     let changed = 0;
     for (let bits = this.#changes; bits !== 0; bits &= bits - 1) changed += 1;
     return this.#readings >= READINGS && changed * 2 > READINGS;
@@ -37,7 +39,7 @@ export class OldestEntryObserver {
   #compare(collection: object): void {
     const [key, value] = firstEntries(collection, 1)[0] ?? [];
     // The key of a Set is null. A value of a Map may be replaced while its entry stays.
-    const item = key ?? value;
+    const item = isMap(collection) ? key : value;
     const isOther = this.#previous !== null && !isSameItem(this.#previous, item);
     this.#changes = ((this.#changes << 1) | Number(isOther)) & ALL_READINGS;
     this.#readings += 1;
@@ -74,7 +76,7 @@ const isSameItem = (mark: WeakRef<object> | number, item: unknown): boolean =>
 
 function markOf(item: unknown): ItemMark {
   if (typeof item === 'object' && item !== null) return new WeakRef(item);
-  if (typeof item === 'number') return item;
+  if (typeof item === 'number') return Number.isNaN(item) ? null : item;
   if (typeof item !== 'string') return null;
   let hash = item.length;
   for (let index = 0; index < Math.min(HASHED_CHARS, item.length); index += 1)

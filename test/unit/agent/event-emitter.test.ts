@@ -55,6 +55,23 @@ test('a listener is called again after any number of failures, and each series o
   expect(lines).toHaveLength(2);
 });
 
+test('a listener that removes itself and adds another one is called once for each alert', () => {
+  const { events } = createEmitter();
+  const received: string[] = [];
+  const arm = (): void => {
+    const remove = events.on('alert', ({ id }) => {
+      remove();
+      received.push(id);
+      // Without this bound a loop over the live list would never end.
+      if (received.length < 10) arm();
+    });
+  };
+  arm();
+  events.emit('alert', alertOf({ id: 'a' }));
+  events.emit('alert', alertOf({ id: 'b' }));
+  expect(received).toEqual(['a', 'b']);
+});
+
 test('a wrong argument throws at the call, with a code and with what is expected', () => {
   const { events } = createEmitter();
   const on = (event: string, listener: unknown) => () =>

@@ -94,6 +94,27 @@ test('a kind of which another finding has joined is not ruled out', () => {
   expect(kinds(lines.at(-1)?.against)).toEqual(['slow-consumer']);
 });
 
+test('an alert that waits for its leak to come back explains no leak that begins meanwhile', () => {
+  const alerts = createAlerts();
+  // Its second alert stays open for 24 h: the pause was 14 h long.
+  const findings = (minute: number): Finding[] => {
+    const isGrowing = minute < 60 || (minute >= 15 * 60 && minute < 16 * 60);
+    const buffers: Finding = { ...growing('external', 5e8), kind: 'external-buffers' };
+    return [...(isGrowing ? [growing('hub.rooms', 100)] : []), ...(minute >= 24 * 60 ? [buffers] : [])];
+  };
+  const events: string[] = [];
+  for (let minute = 0; minute < 25 * 60; minute += 1)
+    for (const { event, kind } of alerts.update({ ...at(minute), findings: findings(minute) }))
+      events.push(`${event} ${kind}`);
+  expect(events).toEqual([
+    'opened registry-growth',
+    'closed registry-growth',
+    'opened registry-growth',
+    'opened external-buffers',
+  ]);
+  expect(alerts.open().map(({ kind }) => kind)).toEqual(['registry-growth', 'external-buffers']);
+});
+
 test('growth that returns after more than a day is a new leak: its alert closes after 30 min', () => {
   const alerts = createAlerts();
   const grow = (minute: number) => alerts.update({ ...at(minute), findings: [growing('hub.rooms', 100)] });

@@ -334,7 +334,7 @@ describe('a Map by user, in which users stay (live servers)', () => {
     const traffic = { open, timesMin: [20.2, 60.8, 81.6, 201.8], closedTotal: [201, 624, 814, 2086] };
     for (const length of [3, 4])
       expect(answersOf([{ counts: counts.slice(0, length), row }], { ...traffic, closedInHeap: 0 })).toEqual([
-        'container0 inconclusive: its keys may be users or documents, which come back and are of a limited number',
+        'container0 inconclusive: its keys may be users or documents, which come back and whose number is limited',
       ]);
   });
 
@@ -342,7 +342,7 @@ describe('a Map by user, in which users stay (live servers)', () => {
     // The number of users of 1,500 who have come at least once, with 5 connections a minute.
     const counts = TIMES_MIN.map((minutes) => Math.round(1500 * (1 - Math.exp((-5 * minutes) / 1500))));
     expect(answersOf([{ counts, row }], { closedInHeap: 0 })).toEqual([
-      'container0 inconclusive: its keys may be users or documents, which come back and are of a limited number',
+      'container0 inconclusive: its keys may be users or documents, which come back and whose number is limited',
     ]);
   });
 

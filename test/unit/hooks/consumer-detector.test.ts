@@ -119,4 +119,28 @@ describe('the oldest entry of a Map or a Set', () => {
     const large = new Map<unknown, unknown>(Array.from({ length: 50_001 }, (_, n) => [n, n]));
     expect(workedOff(large, 30, () => removeOldest(large)).slice(0, 19)).not.toContain(true);
   });
+
+  test('a collection that has become too large to be looked at is no longer worked off', () => {
+    const jobs = new Map<unknown, unknown>();
+    const seen = workedOff(jobs, 60, (n) => {
+      for (let i = 0; i < (n < 30 ? 5 : 2_500); i += 1) jobs.set(`job ${n} ${i}`, n);
+      if (n < 30) for (let i = 0; i < 2; i += 1) removeOldest(jobs);
+    });
+    expect(jobs.size).toBeGreaterThan(50_000);
+    expect(seen[29]).toBe(true);
+    expect(seen.at(-1)).toBe(false);
+  });
+
+  test.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['NaN', Number.NaN],
+  ])('the key %s stays the oldest one while its value is replaced', (_, key) => {
+    const clients = new Map<unknown, unknown>([[key, item(0)]]);
+    const seen = workedOff(clients, 60, (n) => {
+      clients.set(key, item(n));
+      clients.set(`user ${n}`, item(n));
+    });
+    expect(seen).not.toContain(true);
+  });
 });
