@@ -6,7 +6,7 @@ import type { Evidence, Verdict } from '../types/index.ts';
 import { blockMinima, type BlockMinima } from './block-minima.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
-import { doubtOf, memoryLimitOf, type Doubt, type Pool } from './pool-doubt.ts';
+import { poolDoubt, memoryLimitOf, type Doubt, type Pool } from './pool-doubt.ts';
 import type { FixedColumn } from './sample-row.ts';
 import { withoutMissing } from './statistics.ts';
 
@@ -58,7 +58,7 @@ function externalVerdict(history: History, rule: (typeof EXTERNAL_RULES)[number]
   if (blocks.rise < threshold) return noFinding(EXTERNAL, 'ok', title, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < external.lateShare.value)
     return noFinding(EXTERNAL, 'plateau', `${title}, but not steadily`, { evidence });
-  const doubt = doubtOf(history, blocks, EXTERNAL_POOL);
+  const doubt = poolDoubt(history, blocks, EXTERNAL_POOL);
   if (doubt !== null) return doubtful(EXTERNAL, { title, doubt, evidence });
   const rss = minimaOf(history, 'rssBytes', windowMs);
   if (rss !== null && blocks.rise < external.rssShare.value * rss.rise)
@@ -89,7 +89,7 @@ export const nativeMemory: Detector = {
       return [noFinding(NATIVE, reasonForPlateau(view), `${title} and then stopped`, { evidence })];
     if (!blocks.keepsRising || blocks.lateShare < native.lateShare.value)
       return [noFinding(NATIVE, 'inconclusive', `${title}, but not steadily`, { evidence })];
-    const doubt = doubtOf(history, blocks, NATIVE_POOL);
+    const doubt = poolDoubt(history, blocks, NATIVE_POOL);
     if (doubt !== null) return [doubtful(NATIVE, { title, doubt, evidence })];
     return [found(NATIVE, { kind: 'native-or-compression', subject: 'rss', title, evidence })];
   },

@@ -2,6 +2,7 @@
 
 import type { View } from './detector.ts';
 import type { Series, SeriesType } from './sample-row.ts';
+import { withoutMissing } from './statistics.ts';
 
 const REGISTRIES: ReadonlySet<SeriesType> = new Set(['registry', 'sessions', 'entries', 'bounded']);
 /** With at least this share of the growth, the work that waits has the closed connections. */
@@ -20,7 +21,7 @@ export function reasonToWaitForWork(
   const { window, series } = view.history;
   const work = series.find((each) => {
     if (!isWorkedOff(each, view)) return false;
-    const counts = window.column(each.column, window.rowAt(sinceMs)).filter((count) => !Number.isNaN(count));
+    const counts = withoutMissing(window.column(each.column, window.rowAt(sinceMs)));
     return (counts.at(-1) ?? 0) - (counts[0] ?? 0) >= MIN_SHARE * rise;
   });
   return work === undefined

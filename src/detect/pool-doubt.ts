@@ -1,4 +1,4 @@
-/** `doubtOf`: why steady growth of Buffers, or of RSS beyond the heap and Buffers, may still be harmless. */
+/** `poolDoubt`: why steady growth of Buffers, or of RSS beyond the heap and Buffers, may still be harmless. */
 
 import { formatDuration } from '../core/format.ts';
 import { GROWTH_OUTSIDE_HEAP, type Threshold } from '../kinds/index.ts';
@@ -7,7 +7,7 @@ import { MINUTE_MS, type CountHistory, type History } from './history.ts';
 import type { PostGcHeap } from './post-gc-heaps.ts';
 import { postGcTrend, recentPostGcHeaps, sinceStartOfGrowth } from './post-gc-trend.ts';
 import { withoutMissing } from './statistics.ts';
-import { poolDoubt, shapeDoubt } from './trend-doubt.ts';
+import { poolTrendDoubt, shapeDoubt } from './trend-doubt.ts';
 
 /** Connections that rise by less do not explain memory. */
 const MIN_CONNECTION_RISE = 0.1;
@@ -46,7 +46,7 @@ export interface Doubt {
 }
 
 /** Null for growth that is a leak. */
-export function doubtOf(history: History, blocks: BlockMinima, pool: Pool): Doubt | null {
+export function poolDoubt(history: History, blocks: BlockMinima, pool: Pool): Doubt | null {
   if (!survivesMajorGcs(history, blocks, pool))
     return {
       because: 'but the next major GC may free it',
@@ -103,7 +103,7 @@ function postGcRise({ postGcHeaps, nowMs }: History, windowMs: number): number {
  */
 export function missingDurationMs(history: History, growth: PoolGrowth): number | null {
   const { rule, nowBytes, perMs, spanMs } = growth;
-  const nearMs = rule.shareOfTimeToLimit.value * timeToLimitMs(history, perMs);
+  const nearMs = nearDurationMs(history, rule, perMs);
   const durationMs = nearMs < rule.longDuration.value ? nearMs : rule.longDuration.value;
   if (durationMs <= spanMs) return null;
   const rise = nowBytes - lowestAtStart(history, growth, durationMs);
@@ -140,8 +140,12 @@ function lowestAtStart(
   return values.length === 0 ? Number.NaN : values.reduce((low, value) => Math.min(low, value));
 }
 
-const timeToLimitMs = (history: History, perMs: number): number =>
-  (memoryLimitOf(history) - usedBytesOf(history)) / perMs;
+/** The duration that is enough near the limit: a share of the time until this pace reaches it. */
+const nearDurationMs = (
+  history: History,
+  { shareOfTimeToLimit }: PoolGrowth['rule'],
+  perMs: number,
+): number => (shareOfTimeToLimit.value * (memoryLimitOf(history) - usedBytesOf(history))) / perMs;
 
 const usedBytesOf = ({ last }: History): number =>
   last?.limits.containerUsedBytes ?? last?.memory.rssBytes ?? 0;
@@ -161,6 +165,6 @@ function doubtOfShape(history: History, { perMs, spanMs }: BlockMinima, pool: Po
   const trend = postGcTrend(recentPostGcHeaps({ postGcHeaps, nowMs, startedMs }));
   const sinceStart = trend === null ? null : sinceStartOfGrowth(trend);
   if (sinceStart === null) return null;
-  const isNear = GROWTH_OUTSIDE_HEAP.shareOfTimeToLimit.value * timeToLimitMs(history, perMs) <= spanMs;
-  return isNear ? shapeDoubt(sinceStart) : poolDoubt(sinceStart, { postGcHeaps, coarse, startedMs });
+  const isNear = nearDurationMs(history, GROWTH_OUTSIDE_HEAP, perMs) <= spanMs;
+  return isNear ? shapeDoubt(sinceStart) : poolTrendDoubt(sinceStart, { postGcHeaps, coarse, startedMs });
 }

@@ -45,7 +45,7 @@ export function trendDoubt(trend: PostGcTrend, history: History): TrendDoubt | n
 }
 
 /** Says why a growth of another pool of memory may be no leak. `history` has its sizes after major GCs. */
-export const poolDoubt = (trend: PostGcTrend, history: GcHistory): TrendDoubt | null =>
+export const poolTrendDoubt = (trend: PostGcTrend, history: GcHistory): TrendDoubt | null =>
   shapeDoubt(trend) ?? otherDoubt(trend, history);
 
 /** The reason why the growth itself is not a line. Null for a line. */
