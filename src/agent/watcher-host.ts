@@ -20,7 +20,7 @@ const PAUSE_MS = 10 * 60_000;
 /** A watcher that lived this long starts a new series. */
 const MIN_STABLE_MS = 10 * 60_000;
 /** Exporters and their buffers need about 30 MB. A leak of the agent ends the watcher and not the application. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
+export const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
 const WATCHER_FILE = join(__dirname, '..', 'watcher.js');
 
 export interface WatcherHost {

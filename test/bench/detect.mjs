@@ -211,5 +211,5 @@ for (const signals of SIGNALS) {
   (report.sets.together ??= {})[signals] = scored;
   if (!flags.json) console.log(`\ntogether, --signals ${signals}\n  ${JSON.stringify(scored)}`);
 }
-report.evaluation = costOfEvaluation(root);
+report.evaluation = await costOfEvaluation(root);
 console.log(flags.json ? JSON.stringify(report) : `\nevaluation ${JSON.stringify(report.evaluation)}`);
