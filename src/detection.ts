@@ -6,7 +6,7 @@ import {
   isMemoryFinding,
   type CensusEvidence,
 } from './detect/census-evidence.ts';
-import { knownLeak, rankRootCause } from './detect/census-root-cause.ts';
+import { knownLeak, locationFor, rankRootCause } from './detect/census-root-cause.ts';
 import { createView, type View } from './detect/detector.ts';
 import { evaluate, findingsOf, isSuspicious, undecidedDetectors } from './detect/evaluate.ts';
 import { growthByPool } from './detect/growth-by-pool.ts';
@@ -126,6 +126,7 @@ class SampleDetection implements Detection {
       findings: found.flatMap(({ finding, known }) => (known === null ? [finding] : [])),
       confirmed: new Set(found.flatMap(({ known }) => (known === null ? [] : [known.id]))),
       undecided: undecidedDetectors(measured, view),
+      locationOf: (finding) => locationFor(finding, growths),
       nowMs: history.nowMs,
       wallMs: sample.wallMs,
       uptimeMs: this.#uptimeMs,

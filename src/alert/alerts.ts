@@ -9,7 +9,7 @@ import {
   type Kind,
   type KindSpec,
 } from '../kinds/index.ts';
-import type { Alert, Because, Finding } from '../types/index.ts';
+import type { Alert, Because, Finding, SourceLocation } from '../types/index.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { GrowthPauses, MIN_PAUSE_MS } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
@@ -37,6 +37,8 @@ export interface Evaluation extends Instant {
   readonly undecided?: ReadonlySet<string>;
   /** Ids of open alerts whose leak a census shows under another name: they stay open. */
   readonly confirmed?: ReadonlySet<string>;
+  /** The line that adds what a finding counts, for one that joins an alert about another leak. */
+  readonly locationOf?: (finding: Finding) => SourceLocation | null;
   readonly timeToLimitScaledMs: number | null;
 }
 
@@ -206,7 +208,7 @@ export class Alerts {
 
   /** The findings that have joined get one line together, at the end of the evaluation. */
   #join(host: OpenAlert, finding: Finding, evaluation: Evaluation): Alert[] {
-    host.join(finding, evaluation.nowMs);
+    host.join(finding, evaluation.nowMs, evaluation.locationOf?.(finding) ?? null);
     const severity =
       finding.family === 'condition' ? worseOf(host.alert.severity, finding.severity) : host.alert.severity;
     return severity === host.alert.severity ? [] : [host.transition('updated', evaluation, { severity })];

@@ -1,7 +1,16 @@
 /** `OpenAlert`: one open alert, and the state that its next transition needs. */
 
+import { formatShortSpot } from '../core/format.ts';
 import { adviceText, capturesEvidence, KINDS } from '../kinds/index.ts';
-import type { Alert, Because, Finding, Identity, Severity, TimeToLimit } from '../types/index.ts';
+import type {
+  Alert,
+  Because,
+  Finding,
+  Identity,
+  Severity,
+  SourceLocation,
+  TimeToLimit,
+} from '../types/index.ts';
 import { fingerprintOf, isMuted } from './fingerprint.ts';
 import { MIN_PAUSE_MS } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
@@ -25,7 +34,10 @@ export interface Instant {
 interface AlsoRow extends Because {
   /** Null when the row comes from an earlier process, whose alert lines have no subject in `also`. */
   readonly subject: string | null;
+  readonly location: SourceLocation | null;
 }
+
+type Joining = Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>;
 
 /**
  * Lines of one alert within an hour of scaled time: one in ten minutes is as much as a person on call reads. A higher
@@ -69,7 +81,7 @@ export class OpenAlert {
     this.openedMs = nowMs;
     this.closeAfterMs = closeAfterMs;
     this.#lastFoundMs = nowMs;
-    this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null }));
+    this.#also = alert.also.map(({ kind, because }) => ({ kind, because, subject: null, location: null }));
     this.#reportedValue = firstValue(alert);
     this.#lines.note(nowMs);
   }
@@ -136,7 +148,7 @@ export class OpenAlert {
     const isAbout = this.isAbout(finding);
     this.#alert = { ...this.#alert, timeToLimit, ...(isAbout ? { title, evidence, against } : {}) };
     // The fingerprint is that of the first finding; since then the alert has a more specific kind.
-    if (!isAbout) this.join(finding, nowMs);
+    if (!isAbout) this.join(finding, nowMs, null);
   }
 
   /** Without data the leak may go on, so the time until the alert closes starts again. */
@@ -144,21 +156,22 @@ export class OpenAlert {
     this.#lastFoundMs = nowMs;
   }
 
-  /** Adds a finding to `also`. */
-  join(finding: Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>, nowMs: number): void {
+  /** Adds a finding to `also`. `location`: the line that adds what it counts, once a census has it. */
+  join(finding: Joining, nowMs: number, location: SourceLocation | null): void {
     if (finding.family === 'leak') this.#lastFoundMs = nowMs;
     const index = this.#rowOf(finding);
-    const row = { kind: finding.kind, subject: finding.subject, because: finding.title };
-    if (index >= 0) this.#also[index] = row;
-    else if (this.#also.length < MAX_JOINED) {
-      this.#also.push(row);
-      if (this.#unreported !== 'condition') this.#unreported = finding.family;
-    }
+    const before = this.#also[index];
+    if (before === undefined && this.#also.length >= MAX_JOINED) return;
+    const row = rowOf(finding, location ?? before?.location ?? null);
+    if (before === undefined) this.#also.push(row);
+    else this.#also[index] = row;
+    const isNews = before === undefined || (row.location !== null && before.location === null);
+    if (isNews && this.#unreported !== 'condition') this.#unreported = finding.family;
   }
 
   /** The alert takes a more specific kind. The earlier kind moves into `also`; `id` and `fingerprint` stay. */
   specialise(finding: Finding, instant: Instant): Alert {
-    this.join(this.#alert, instant.nowMs);
+    this.join(this.#alert, instant.nowMs, null);
     const { kind, subject, title, evidence, against } = finding;
     const severity = worseOf(this.#alert.severity, finding.severity);
     return this.transition('updated', instant, {
@@ -205,6 +218,11 @@ export class OpenAlert {
     const exact = this.#also.findIndex((row) => row.kind === kind && row.subject === subject);
     return exact >= 0 ? exact : this.#also.findIndex((row) => row.kind === kind && row.subject === null);
   }
+}
+
+function rowOf({ kind, subject, title }: Joining, location: SourceLocation | null): AlsoRow {
+  const place = location === null ? '' : `, added at ${formatShortSpot(location)}`;
+  return { kind, subject, location, because: `${title}${place}` };
 }
 
 function newAlert(

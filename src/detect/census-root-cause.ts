@@ -2,7 +2,7 @@
 
 import { formatCount, formatShortSpot } from '../core/format.ts';
 import { DERIVED_LEAKS } from '../kinds/index.ts';
-import type { Alert, Culprit, Finding, ResourceType } from '../types/index.ts';
+import type { Alert, Culprit, Finding, ResourceType, SourceLocation } from '../types/index.ts';
 import { kindOf } from './census-evidence.ts';
 import type { ContainerGrowth } from './container-growth.ts';
 
@@ -63,6 +63,19 @@ export function rootCauseFor(
   // The title of such an alert has the growth and its reason already.
   const isInTitle = growth.answer === 'found' && growth.row.name === alert.subject;
   return rootCauseOf(growth, isInTitle);
+}
+
+/** The line that adds the entries of this finding, for a finding that joins an alert about another leak. */
+export function locationFor(
+  finding: Pick<Finding, 'kind' | 'subject'>,
+  growths: readonly ContainerGrowth[],
+): SourceLocation | null {
+  // The bytes of every leak are in a finding about memory, so it has no line of its own.
+  if (finding.kind in DERIVED_LEAKS) return null;
+  const growth = growths.find(
+    (each) => each.answer === 'found' && each.row.location !== null && fits(finding, each),
+  );
+  return growth?.row.location ?? null;
 }
 
 const isSuspect = (answer: ContainerGrowth['answer']): answer is keyof typeof CONFIDENCE =>

@@ -169,6 +169,29 @@ test('`also` has 20 findings, and `alsoMore` counts the others', () => {
   expect(alerts.open()[0]?.also).toHaveLength(20);
 });
 
+test('a finding that joined gets a line of the alert once a census has its line of code', () => {
+  const alerts = createAlerts();
+  const findings = [growing('clients', 10), growing('sessions', 5)];
+  const linesAt = (minute: number, line: number | null) =>
+    alerts.update({
+      ...at(minute),
+      findings,
+      locationOf: ({ subject }) =>
+        line === null || subject !== 'sessions'
+          ? null
+          : { file: '/srv/app/auth/login.js', line, function: 'login', package: null },
+    });
+  const alsoAt = (minute: number, line: number | null) => linesAt(minute, line).at(-1)?.also;
+  linesAt(0, null);
+  expect(alsoAt(1, null)).toEqual([{ kind: 'registry-growth', because: '5 entries' }]);
+  expect(alsoAt(2, null)).toBeUndefined();
+  const located = [{ kind: 'registry-growth', because: '5 entries, added at auth/login.js:7' }];
+  expect(alsoAt(3, 7)).toEqual(located);
+  // It stays when a later census does not have it, and is told once.
+  expect(alsoAt(4, null)).toBeUndefined();
+  expect(alerts.open()[0]?.also).toEqual(located);
+});
+
 test('a higher severity, a more specific kind and a condition do not wait for the next hour', () => {
   const alerts = createAlerts();
   const first = growing('clients', 1, { kind: 'heap-growth' });

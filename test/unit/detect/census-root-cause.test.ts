@@ -1,5 +1,5 @@
 /** The root cause that a census gives to an alert of another detector. */
-import { knownLeak, rootCauseFor } from '../../../src/detect/census-root-cause.ts';
+import { knownLeak, locationFor, rootCauseFor } from '../../../src/detect/census-root-cause.ts';
 import type { ContainerGrowth } from '../../../src/detect/container-growth.ts';
 import type { Alert } from '../../../src/types/index.ts';
 
@@ -63,6 +63,19 @@ test.each([
   ['listener-accumulation', 'EventEmitter *'],
 ] as const)('%s of %s: none', (kind, subject) => {
   expect(rootCauseFor({ kind, subject }, GROWTHS)).toBeNull();
+});
+
+test.each([
+  ['registry-growth', 'wss.connections', 3],
+  ['resource-growth', 'outgoing_socket', 9],
+  // Not certain.
+  ['resource-growth', 'timer', null],
+  // Without a line.
+  ['registry-growth', 'cache', null],
+  // Memory belongs to every leak.
+  ['heap-growth', 'heap', null],
+] as const)('%s of %s joins an alert with line %s', (kind, subject, line) => {
+  expect(locationFor({ kind, subject }, GROWTHS)?.line ?? null).toBe(line);
 });
 
 test('a container that may be filling is named with less confidence, and for its own alert only', () => {
