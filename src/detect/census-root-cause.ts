@@ -15,6 +15,8 @@ const RESOURCE_ROWS: Partial<Record<ResourceType, (growth: ContainerGrowth) => b
   outgoing_socket: ({ row }) => isHandle(row.name, 'TCP'),
   file_watcher: ({ row }) => isHandle(row.name, 'FSEvent') || isHandle(row.name, 'StatWatcher'),
 };
+/** The root cause is a line of the application. */
+const MAX_RANK = 3;
 const CONFIDENCE = { found: 0.8, inconclusive: 0.5 } as const;
 
 const isHandle = (name: string, handle: string): boolean => name === `open handles ${handle}`;
@@ -51,6 +53,19 @@ export function rankRootCause(culprit: Pick<Culprit, 'file' | 'package'> | null)
   if (culprit.file === null) return 1;
   return culprit.package === null ? 3 : 2;
 }
+
+/** Whether a census tells more than the present root cause: a better line, or certainty about the container of that line. */
+export function isBetterRootCause(culprit: Culprit, present: Culprit | null): boolean {
+  const gain = rankRootCause(culprit) - rankRootCause(present);
+  if (present === null || gain !== 0) return gain > 0;
+  const isSame =
+    culprit.name === present.name && culprit.file === present.file && culprit.line === present.line;
+  return isSame && culprit.confidence > present.confidence;
+}
+
+/** Whether no census can add to the root cause: it is a line of the application, and no doubt is left. */
+export const isFinalRootCause = (culprit: Culprit | null): boolean =>
+  rankRootCause(culprit) === MAX_RANK && culprit!.confidence > CONFIDENCE.inconclusive;
 
 /** Null when no container that grew fits the alert. */
 export function rootCauseFor(

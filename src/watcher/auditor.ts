@@ -5,7 +5,7 @@
 import type { AlertUpdate } from '../investigate/investigation-state.ts';
 import { nextAuditMs } from '../investigate/audit-schedule.ts';
 import type { CensusEvidence } from '../detect/census-evidence.ts';
-import { rankRootCause, rootCauseFor } from '../detect/census-root-cause.ts';
+import { isBetterRootCause, isFinalRootCause, rootCauseFor } from '../detect/census-root-cause.ts';
 import {
   evaluateContainers,
   MAX_CENSUSES,
@@ -24,8 +24,6 @@ const MIN_HEAP_GROWTH_BYTES = 2 * 1024 * 1024;
 const MIN_HEAP_GROWTH_SHARE = 0.05;
 /** Far more alerts than are open at one time (`alert/alerts.ts`). */
 const MAX_UNEXPLAINED = 100;
-/** The root cause is a line of the application (`rankRootCause`). */
-const MAX_RANK = 3;
 /** Chosen: far more connections than close in the half minute for which ws keeps a socket. */
 const MIN_RETAINED = { connections: 20, share: 0.5 } as const;
 const FAULT: Failed = {
@@ -47,11 +45,6 @@ interface Latest {
   readonly memoryGrows: boolean;
 }
 
-interface UnexplainedAlert extends Pick<Alert, 'kind' | 'subject'> {
-  /** The rank of its present root cause (`rankRootCause`). */
-  readonly rank: number;
-}
-
 export class Auditor {
   readonly #context: WatcherContext;
   readonly #deps: Deps;
@@ -65,8 +58,8 @@ export class Auditor {
   /** A suspicion that pauses between two censuses continues. */
   #suspectedSinceMs: number | null = null;
   #growths: readonly ContainerGrowth[] = [];
-  /** Open alerts without a root cause in the application's code, by id. */
-  readonly #unexplained = new Map<string, UnexplainedAlert>();
+  /** Open alerts without a certain root cause in the application's code, by id. */
+  readonly #unexplained = new Map<string, Pick<Alert, 'kind' | 'subject' | 'culprit'>>();
   #latest: Latest | null = null;
   #running: Promise<Audit> | null = null;
 
@@ -105,21 +98,20 @@ export class Auditor {
   }
 
   /**
-   * Gives a root cause from the latest censuses to an alert that has none, or none in the application's code. Call it with
-   * each published transition.
+   * Gives a root cause from the latest censuses to an alert that has none, none in the application's code, or an uncertain
+   * one. Call it with each published transition.
    */
   alert({ id, event, kind, subject, culprit }: Alert): void {
     this.#unexplained.delete(id);
-    const rank = rankRootCause(culprit);
-    if (event === 'closed' || rank === MAX_RANK) return;
-    if (this.#unexplained.size < MAX_UNEXPLAINED) this.#unexplained.set(id, { kind, subject, rank });
+    if (event === 'closed' || isFinalRootCause(culprit)) return;
+    if (this.#unexplained.size < MAX_UNEXPLAINED) this.#unexplained.set(id, { kind, subject, culprit });
     this.#explainAlerts();
   }
 
   #explainAlerts(): void {
     for (const [id, alert] of [...this.#unexplained]) {
       const culprit = rootCauseFor(alert, this.#growths);
-      if (culprit === null || rankRootCause(culprit) <= alert.rank) continue;
+      if (culprit === null || !isBetterRootCause(culprit, alert.culprit)) continue;
       this.#unexplained.delete(id);
       this.#context.log.debug({ ...alert }, 'a census names the root cause');
       this.#deps.updateAlert(id, { culprit });

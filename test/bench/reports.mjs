@@ -1,9 +1,10 @@
-// `npm run bench -- reports --folder <path> [--only 07,12] [--minutes 150] [--healthy-minutes 300] [--json]`: servers of public
-// bug reports under the preload with its default settings and heap, one second for a minute. Each folder below `--folder` is
+// `npm run bench -- reports --folder <path> [--only 07,12] [--minutes 150] [--healthy-minutes 300] [--jobs 1] [--keep <path>] [--json]`:
+// servers of public bug reports under the preload with its default settings and heap, one second for a minute. Each folder below `--folder` is
 // one case: `server.js` prints "ready", `load.js` or `load.cjs` has its clients, `case.json` may have the `flags` of Node and
 // `redis`. A name with `-ok-` is healthy. A case is right when its leak is named with file and line, or when it is silent.
+// `--jobs` runs cases side by side. `--keep` is the folder that receives what the agent of each case wrote.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +17,8 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     minutes: { type: 'string', default: '150' },
     'healthy-minutes': { type: 'string', default: '300' },
+    jobs: { type: 'string', default: '1' },
+    keep: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -116,23 +119,39 @@ async function run(name, index) {
     return { name, isRight: false, error: error.message };
   } finally {
     for (const child of children) child.kill('SIGKILL');
+    if (values.keep !== undefined)
+      cpSync(dir, join(values.keep, `${name}-${process.pid}`), { recursive: true });
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
 const range = (numbers) => (numbers.length === 0 ? '-' : `${Math.min(...numbers)}-${Math.max(...numbers)}`);
 const results = [];
-for (const [index, name] of cases.entries()) {
-  const result = await run(name, index);
-  results.push(result);
-  if (values.json) continue;
-  const { isRight, openedMin, namedMin, kinds = [], culprits = [], audits = [], load, error = '' } = result;
+const print = ({
+  name,
+  isRight,
+  openedMin,
+  namedMin,
+  kinds = [],
+  culprits = [],
+  audits = [],
+  load,
+  error = '',
+}) =>
   console.log(
     `${isRight ? 'right' : 'WRONG'} ${name.padEnd(30)} alert ${openedMin ?? '-'} min, named ${namedMin ?? '-'} min; ` +
       `${kinds.join(' ')} ${culprits.join(' ')}; ${audits.length} audits, stop ${range(audits.map(({ pauseMs }) => pauseMs))} ms, ` +
       `CPU ${range(audits.map(({ cpuMs }) => cpuMs))} ms; load ${load} ${error}`,
   );
+const waiting = [...cases.entries()];
+async function runWaiting() {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const result = await run(next[1], next[0]);
+    results.push(result);
+    if (!values.json) print(result);
+  }
 }
+await Promise.all(Array.from({ length: Number(values.jobs) }, runWaiting));
 const right = results.filter(({ isRight }) => isRight).length;
 console.log(
   values.json

@@ -20,6 +20,7 @@ import {
   handlersOf,
   type HandlerEvents,
 } from './handlers.ts';
+import { PrivateFieldReader } from './private-fields.ts';
 import { walkReferences, type ReachedCollection } from './reference-walk.ts';
 import type { ObservedAddition } from './addition-observer.ts';
 import { comparedNames, isWrittenInside, usesCapturedThis } from './source-text.ts';
@@ -64,6 +65,7 @@ export class CollectionDiscovery {
   /** Library servers, which are not walked into. */
   readonly #libraries = new WeakSet<object>();
   readonly #fields = new FieldReader();
+  readonly #readers = { fields: this.#fields, privateFields: new PrivateFieldReader() };
   /** Collections that calls have shown, by the line of the call. */
   readonly #observedAt = new Map<string, Candidate[]>();
   /** Collections to which one added value leads. */
@@ -291,7 +293,7 @@ export class CollectionDiscovery {
 
   /** Returns the functions that the variables lead to. */
   #reach(scopes: readonly (readonly NamedValue[])[], onReached: OnReached): object[] {
-    const { collections, functions, classes } = walkReferences(scopes, this.#fields, this.#libraries);
+    const { collections, functions, classes } = walkReferences(scopes, this.#readers, this.#libraries);
     this.#noteComparedNames(classes);
     for (const reached of collections) onReached(reached);
     return functions;

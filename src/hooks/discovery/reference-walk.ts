@@ -5,6 +5,7 @@ import type { NamedValue } from './closure-scopes.ts';
 import { firstEntries, isArray, isCollection } from './collection.ts';
 import { hasConnection, isConnection } from './collection-role.ts';
 import { isPlainObject, readField, type Field, type FieldReader } from './field-reader.ts';
+import type { PrivateFieldReader } from './private-fields.ts';
 import { visibleLimit } from './visible-limit.ts';
 import { hasProperty } from '../find-property.ts';
 
@@ -48,7 +49,7 @@ interface Step extends NamedValue {
 /** `scopes`: lists of variables, each list from one scope. `excluded`: objects of libraries, which are read elsewhere. */
 export function walkReferences(
   scopes: readonly (readonly NamedValue[])[],
-  fields: FieldReader,
+  { fields, privateFields }: FieldReaders,
   excluded: WeakSet<object>,
 ): Reached {
   const reached: Reached = { collections: [], functions: [], classes: [] };
@@ -57,6 +58,7 @@ export function walkReferences(
     const limit = visibleLimit(variables.map(({ name, value }) => [name, value]));
     return variables.map(({ name, value }) => ({ name, value, depth: 0, owner: null, field: name, limit }));
   });
+  privateFields.startWalk();
   let objectsLeft = MAX_OBJECTS;
   // Breadth first, so that the budget goes to what is near. The list grows while it is read.
   for (const step of steps) {
@@ -69,7 +71,7 @@ export function walkReferences(
       if (isArray(value)) reached.functions.push(...handlersIn(value, fields));
     } else if (objectsLeft > 0 && !isCoreOrServer(value) && !isConnection(value)) {
       objectsLeft -= 1;
-      addFields({ reached, steps, step, fields }, value);
+      addFields({ reached, steps, step, fields, privateFields }, value);
     }
   }
   return reached;
@@ -82,20 +84,27 @@ const addCollection = ({ collections }: Reached, step: Step, collection: object)
   collections.push({ name, collection, owner, field, limit });
 };
 
-interface Walk {
+export interface FieldReaders {
+  readonly fields: FieldReader;
+  readonly privateFields: Pick<PrivateFieldReader, 'startWalk' | 'fieldsOf'>;
+}
+
+interface Walk extends FieldReaders {
   readonly reached: Reached;
   readonly steps: Step[];
   readonly step: Step;
-  readonly fields: FieldReader;
 }
 
-function addFields({ reached, steps, step, fields }: Walk, owner: object): void {
-  const own = fields.fieldsOf(owner);
+function addFields({ reached, steps, step, fields, privateFields }: Walk, owner: object): void {
+  let own = fields.fieldsOf(owner);
   if (isPlainObject(owner)) {
     addCollection(reached, step, owner);
     // A field of a map has the id of a user or of a document as its name.
     if (isUsedAsMap(own, fields)) return;
-  } else if (typeof owner === 'object') addClass(reached, owner);
+  } else if (typeof owner === 'object') {
+    addClass(reached, owner);
+    if (step.depth < MAX_DEPTH) own = [...own, ...privateFields.fieldsOf(owner)];
+  }
   if (step.depth === MAX_DEPTH) return;
   const limit = visibleLimit(own);
   for (const [field, value] of own) {

@@ -5,7 +5,9 @@ import { sourceOf } from '../../core/primordials.ts';
  * `cache.size > 500`, `this.items.length >= this.max`; not `clients.size > 0`. A name begins after another character and has a
  * bound, because a search from each letter of a long word (an image in base64) takes seconds.
  */
-const COMPARED_SIZE = /(?<![\w$])([\w$]{1,100})\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
+const COMPARED_SIZE = /(?<![\w$#])([\w$#]{1,100})\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
+/** `#clients = new Map();` and `#clients;`. A field of the class itself, a method and an accessor are none. */
+const PRIVATE_FIELD = /(?<!static\s{1,10})(?<![\w$.])#[\w$]{1,100}(?=\s{0,10}(?:[=;}]|$))/gm;
 /** Reading a longer text takes more than a millisecond. */
 const MAX_SOURCE_CHARS = 50_000;
 const MAX_NAMES = 100;
@@ -17,6 +19,11 @@ export function comparedNames(code: object): string[] {
   for (const [, name = ''] of source.matchAll(COMPARED_SIZE)) if (names.size < MAX_NAMES) names.add(name);
   return [...names];
 }
+
+/** The private fields of the instances of a class. */
+export const privateFieldNames = (constructor: object): string[] => [
+  ...new Set([...textOf(constructor).matchAll(PRIVATE_FIELD)].map(([name]) => name)),
+];
 
 /** `(ws) => this.onConnection(ws)`: V8 shows the captured `this` to nobody. */
 export const usesCapturedThis = (closure: object): boolean => {

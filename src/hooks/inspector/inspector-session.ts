@@ -41,6 +41,7 @@ interface ParsedScript {
  */
 const EXCHANGE = 'wsguard.inspector';
 const READ_EXCHANGE = `this['${EXCHANGE}']`;
+const EXCHANGE_FIELD = (name: string): string => `void (${READ_EXCHANGE} = ${READ_EXCHANGE}.${name})`;
 const WRITE_EXCHANGE = `((global) => function () { global['${EXCHANGE}'] = this; })(this)`;
 /** The inspector evaluates in the main context. A test runner can run this file in another one, with another global. */
 const globals = runInThisContext('this') as Record<string, unknown>;
@@ -109,6 +110,18 @@ export class InspectorSession {
     Reflect.deleteProperty(globals, EXCHANGE);
     this.#post('Runtime.callFunctionOn', { objectId, functionDeclaration: WRITE_EXCHANGE, silent: true });
     return globals[EXCHANGE];
+  }
+
+  /**
+   * The value of a private field (`#clients`) of an object; null when it has none, or two of the name. Only the mode for consoles
+   * allows such an expression. The reply of that mode comes later, and is not needed.
+   */
+  privateField(thing: object, name: string): { readonly value: unknown } | null {
+    if (!Reflect.set(globals, EXCHANGE, thing)) return null;
+    const expression = EXCHANGE_FIELD(name);
+    this.#post('Runtime.evaluate', { expression, objectGroup: OBJECT_GROUP, silent: true, replMode: true });
+    const value = globals[EXCHANGE];
+    return value === thing ? null : { value };
   }
 
   /**

@@ -72,6 +72,27 @@ test('collections that a handler closes over are found with the names of the cod
   ]);
 });
 
+test('a collection in a private field of an object that a handler uses', () => {
+  class Limiter {
+    readonly #hits: Record<string, { count: number }> = Object.create(null);
+    readonly #recent = new Map<number, { count: number }>();
+    hit(n: number): void {
+      this.#hits[`10.0.0.${n}`] = { count: 1 };
+      if (this.#recent.size < 500) this.#recent.set(n, { count: 1 });
+    }
+  }
+  const limiter = new Limiter();
+  const server = new EventEmitter().on('connection', () => limiter);
+  const discovery = newDiscovery();
+  search(discovery, 2, server);
+  const { registries } = readWhile(discovery, 20, (n) => limiter.hit(n));
+  const row = { entries: 20, areConnections: false, source: 'found' };
+  expect(registries).toEqual([
+    { ...row, name: 'limiter.#hits' },
+    { ...row, name: 'limiter.#recent' },
+  ]);
+});
+
 test('rooms that are objects are read by the field with their members', () => {
   const topics = new Map([1, 2, 3].map((id) => [id, { history: ['hi'], members: new Set([socket()]) }]));
   const server = new EventEmitter().on('connection', () => topics);

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { FieldReader } from '../../../src/hooks/discovery/field-reader.ts';
+import { PrivateFieldReader } from '../../../src/hooks/discovery/private-fields.ts';
 import { walkReferences } from '../../../src/hooks/discovery/reference-walk.ts';
 
 const walk = (variables: Record<string, unknown>, excluded = new WeakSet<object>()) =>
   walkReferences(
     [Object.entries(variables).map(([name, value]) => ({ name, value }))],
-    new FieldReader(),
+    { fields: new FieldReader(), privateFields: new PrivateFieldReader() },
     excluded,
   );
 const namesFrom = (variables: Record<string, unknown>): string[] =>

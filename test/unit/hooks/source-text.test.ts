@@ -6,6 +6,11 @@ test('names of collections whose size is compared with a maximum', () => {
   const handler = (): boolean =>
     cache.size > 500 || limits.queue.length >= limits.max || (cache.size > 0 && limits.queue.length > 1);
   expect(comparedNames(handler)).toEqual(['cache', 'queue']);
+  class Cache {
+    readonly #items = new Map<string, number>();
+    isFull = (): boolean => this.#items.size >= 100;
+  }
+  expect(comparedNames(Cache)).toEqual(['#items']);
 });
 
 test('a long word in the source, such as an image in base64, is searched once and not from each letter', () => {

@@ -2,6 +2,7 @@
 import type { StartOptions } from '../../../src/config/schema.ts';
 import type { CensusEvidence } from '../../../src/detect/census-evidence.ts';
 import type { DetectionResult } from '../../../src/detection.ts';
+import type { AlertUpdate } from '../../../src/investigate/investigation-state.ts';
 import type { CensusRequest, TakenCensus } from '../../../src/snapshots/take-census.ts';
 import type { Alert, ContainerRow, Refused } from '../../../src/types/index.ts';
 import { Auditor } from '../../../src/watcher/auditor.ts';
@@ -56,7 +57,7 @@ function start(
   const context = createTestContext(options, { forkUnavailable });
   const requests: CensusRequest[] = [];
   const evidence: CensusEvidence[] = [];
-  const updates: [string, unknown][] = [];
+  const updates: [string, AlertUpdate][] = [];
   const auditor = new Auditor(context, {
     snapshots: {
       takeCensus: (request: CensusRequest) => {
@@ -101,7 +102,7 @@ test('an alert that is open without a root cause gets it from a later census', a
   auditor.alert(alertOf({ id: 'c', kind: 'external-buffers', culprit: unlocated }));
   const inPackage = { file: 'node_modules/ws/lib/sender.js', package: 'ws' } as Alert['culprit'];
   auditor.alert(alertOf({ id: 'd', kind: 'external-buffers', culprit: inPackage }));
-  const ofApplication = { file: 'server.js', package: null } as Alert['culprit'];
+  const ofApplication = { file: 'server.js', package: null, confidence: 0.9 } as Alert['culprit'];
   auditor.alert(alertOf({ id: 'e', kind: 'external-buffers', culprit: ofApplication }));
   expect(updates).toEqual([]);
   for (const minutes of [40, 60]) await at(minutes);
@@ -111,6 +112,23 @@ test('an alert that is open without a root cause gets it from a later census', a
     ['c', named],
     ['d', named],
   ]);
+});
+
+test('a root cause that two censuses could not make certain becomes certain with the third', async () => {
+  const { auditor, updates, at } = start({ audit: 20 }, [censusOf(100), censusOf(200), censusOf(300)]);
+  const subject = { id: 'a', kind: 'registry-growth', subject: 'clients' } as const;
+  auditor.alert(alertOf({ ...subject, culprit: null }));
+  for (const minutes of [5, 20, 40]) await at(minutes);
+  const [, update] = updates[0]!;
+  expect(update.culprit).toMatchObject({ line: 7, confidence: 0.5 });
+  expect(update.culprit?.text).toContain('not certain yet');
+  auditor.alert(alertOf({ ...subject, culprit: update.culprit! }));
+  await at(60);
+  expect(updates).toHaveLength(2);
+  expect(updates[1]![1].culprit).toMatchObject({ line: 7, confidence: 0.8 });
+  expect(updates[1]![1].culprit?.text).not.toContain('not certain yet');
+  auditor.alert(alertOf({ ...subject, culprit: updates[1]![1].culprit! }));
+  expect(updates).toHaveLength(2);
 });
 
 test.each([
