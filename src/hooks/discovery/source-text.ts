@@ -8,6 +8,7 @@ import { sourceOf } from '../../core/primordials.ts';
 const COMPARED_SIZE = /(?<![\w$#])([\w$#]{1,100})\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
 /** `#clients = new Map();` and `#clients;`. A field of the class itself, a method and an accessor are none. */
 const PRIVATE_FIELD = /(?<!static\s{1,10})(?<![\w$.])#[\w$]{1,100}(?=\s{0,10}(?:[=;}]|$))/gm;
+const PRIVATE_ACCESSOR = /\b[gs]et\s{1,10}#[\w$]{1,100}/g;
 /** Reading a longer text takes more than a millisecond. */
 const MAX_SOURCE_CHARS = 50_000;
 const MAX_NAMES = 100;
@@ -20,10 +21,17 @@ export function comparedNames(code: object): string[] {
   return [...names];
 }
 
-/** The private fields of the instances of a class. */
-export const privateFieldNames = (constructor: object): string[] => [
-  ...new Set([...textOf(constructor).matchAll(PRIVATE_FIELD)].map(([name]) => name)),
-];
+/**
+ * The private fields of the instances of a class. A class has no field and accessor of one name, so a name with an accessor is
+ * none, although a comment may read like a field: reading it would run the accessor.
+ */
+export function privateFieldNames(constructor: object): string[] {
+  const text = textOf(constructor);
+  const namesIn = (pattern: RegExp): Set<string> =>
+    new Set([...text.matchAll(pattern)].map(([match]) => match.slice(match.indexOf('#'))));
+  const accessors = namesIn(PRIVATE_ACCESSOR);
+  return [...namesIn(PRIVATE_FIELD)].filter((name) => !accessors.has(name));
+}
 
 /** `(ws) => this.onConnection(ws)`: V8 shows the captured `this` to nobody. */
 export const usesCapturedThis = (closure: object): boolean => {

@@ -63,6 +63,24 @@ test('fields in code without spaces', () => {
   expect(privateFieldNames(Minified as object)).toEqual(['#a', '#b']);
 });
 
+test('an accessor that a comment mentions like a field', () => {
+  class Commented {
+    /* Calls
+       #size
+    */
+    get #size(): number {
+      applicationCode();
+      return 1;
+    }
+    readonly #clients = [this.#size];
+    clients = (): number[] => this.#clients;
+  }
+  const commented = new Commented();
+  applicationCode.mockClear();
+  expect(read(commented)).toEqual([['#clients', [1]]]);
+  expect(applicationCode).not.toHaveBeenCalled();
+});
+
 test('an object whose constructor has not run has none, and its class is not read again', async () => {
   const rejected = jest.fn();
   process.on('unhandledRejection', rejected);
