@@ -26,7 +26,9 @@ export function comparedNames(code: object): string[] {
  * none, although a comment may read like a field: reading it would run the accessor.
  */
 export function privateFieldNames(constructor: object): string[] {
-  const text = textOf(constructor);
+  const text = sourceOf(constructor);
+  // An accessor may be in the part that is not read.
+  if (text.length > MAX_SOURCE_CHARS) return [];
   const namesIn = (pattern: RegExp): Set<string> =>
     new Set([...text.matchAll(pattern)].map(([match]) => match.slice(match.indexOf('#'))));
   const accessors = namesIn(PRIVATE_ACCESSOR);

@@ -81,6 +81,12 @@ test('an accessor that a comment mentions like a field', () => {
   expect(applicationCode).not.toHaveBeenCalled();
 });
 
+test('a class with a very long source has none', () => {
+  const source = `return class { #clients; /*${' '.repeat(50_000)}*/ }`;
+  // oxlint-disable-next-line typescript/no-implied-eval -- as above
+  expect(privateFieldNames(new Function(source)() as object)).toEqual([]);
+});
+
 test('an object whose constructor has not run has none, and its class is not read again', async () => {
   const rejected = jest.fn();
   process.on('unhandledRejection', rejected);
