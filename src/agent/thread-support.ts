@@ -42,7 +42,7 @@ export function hasAddressSpaceForWorker(
 }
 
 const DESCRIPTOR_FOLDER = '/proc/self/fd';
-/** A Worker takes 4 descriptors, and more for moments. They would be missing for connections. */
+/** A Worker keeps 4 descriptors open, and uses more for a short time. Connections could not use these. */
 const WORKER_DESCRIPTORS = 32;
 /** Listing the descriptors takes longer, the more there are. */
 const MAX_COUNTED_LIMIT = 256;

@@ -163,25 +163,27 @@ export class Alerts {
     const joined = leaks.find((leak) => leak.hasJoined(finding));
     const cause = growing.find(({ alert }) => isEffectOf(finding.kind, alert.kind));
     const memoryAlone = growing.find(({ alert }) => MEMORY_KINDS.has(alert.kind));
-    const host = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : growing[0]);
-    if (host === undefined) return this.#start(finding, evaluation);
+    const related = joined ?? cause ?? recent ?? (isCounted(finding.kind) ? memoryAlone : growing[0]);
+    if (related === undefined) return this.#start(finding, evaluation);
     const isMoreSpecific =
-      (host === recent || host === memoryAlone) && rankOf(finding.kind) < rankOf(host.alert.kind);
-    return isMoreSpecific ? [host.specialise(finding, evaluation)] : this.#join(host, finding, evaluation);
+      (related === recent || related === memoryAlone) && rankOf(finding.kind) < rankOf(related.alert.kind);
+    return isMoreSpecific
+      ? [related.specialise(finding, evaluation)]
+      : this.#join(related, finding, evaluation);
   }
 
   #addCondition(finding: Finding, evaluation: Evaluation): Alert[] {
-    const host = this.#open.find(
+    const leak = this.#open.find(
       (open) => isGrowing(open, evaluation) && isExplainedBy(finding.kind, open.alert.kind),
     );
     const existing = this.#find(finding);
-    if (host === undefined)
+    if (leak === undefined)
       return existing === null
         ? this.#start(finding, evaluation)
         : this.#refresh(existing, finding, evaluation);
-    const joined = this.#join(host, finding, evaluation);
+    const joined = this.#join(leak, finding, evaluation);
     if (existing === null) return joined;
-    const because = `explained by the alert ${host.alert.kind} (${host.alert.id})`;
+    const because = `explained by the alert ${leak.alert.kind} (${leak.alert.id})`;
     return [...joined, this.#end(existing, because, evaluation)];
   }
 
@@ -189,7 +191,7 @@ export class Alerts {
     if (this.#open.length >= MAX_OPEN) return [];
     const fingerprint = fingerprintOf(this.#context.identity.service, finding);
     const closeAfterMs = this.#pauses.closeAfterMs(fingerprint, instant.nowMs);
-    const open = OpenAlert.open(this.#context, finding, instant, { also, closeAfterMs });
+    const open = OpenAlert.open(this.#context, finding, instant, { also, fingerprint, closeAfterMs });
     this.#open = [...this.#open, open];
     return [open.alert];
   }
@@ -207,11 +209,15 @@ export class Alerts {
   }
 
   /** The findings that have joined get one line together, at the end of the evaluation. */
-  #join(host: OpenAlert, finding: Finding, evaluation: Evaluation): Alert[] {
-    host.join(finding, evaluation.nowMs, evaluation.locationOf?.(finding) ?? null);
+  #join(related: OpenAlert, finding: Finding, evaluation: Evaluation): Alert[] {
+    related.join(finding, evaluation.nowMs, evaluation.locationOf?.(finding) ?? null);
     const severity =
-      finding.family === 'condition' ? worseOf(host.alert.severity, finding.severity) : host.alert.severity;
-    return severity === host.alert.severity ? [] : [host.transition('updated', evaluation, { severity })];
+      finding.family === 'condition'
+        ? worseOf(related.alert.severity, finding.severity)
+        : related.alert.severity;
+    return severity === related.alert.severity
+      ? []
+      : [related.transition('updated', evaluation, { severity })];
   }
 
   #reportJoined(evaluation: Evaluation): Alert[] {

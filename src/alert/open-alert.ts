@@ -11,7 +11,7 @@ import type {
   SourceLocation,
   TimeToLimit,
 } from '../types/index.ts';
-import { fingerprintOf, isMuted } from './fingerprint.ts';
+import { isMuted } from './fingerprint.ts';
 import { MIN_PAUSE_MS } from './growth-pauses.ts';
 import { HourlyQuota } from './hourly-quota.ts';
 
@@ -56,6 +56,12 @@ interface Start {
   readonly nowMs: number;
 }
 
+interface Opening {
+  readonly fingerprint: string;
+  readonly also: readonly Because[];
+  readonly closeAfterMs: number;
+}
+
 type Source = Pick<Finding, 'kind' | 'subject'>;
 
 /** Identifies a finding from evaluation to evaluation. */
@@ -86,14 +92,9 @@ export class OpenAlert {
     this.#lines.note(nowMs);
   }
 
-  static open(
-    context: AlertContext,
-    finding: Finding,
-    instant: Instant,
-    { also, closeAfterMs }: { readonly also: readonly Because[]; readonly closeAfterMs: number },
-  ): OpenAlert {
-    const start = { isRestored: false, closeAfterMs, nowMs: instant.nowMs };
-    return new OpenAlert(newAlert(context, finding, instant, also), start);
+  static open(context: AlertContext, finding: Finding, instant: Instant, opening: Opening): OpenAlert {
+    const start = { isRestored: false, closeAfterMs: opening.closeAfterMs, nowMs: instant.nowMs };
+    return new OpenAlert(newAlert(context, finding, instant, opening), start);
   }
 
   /** An alert that an earlier process left open. */
@@ -229,10 +230,9 @@ function newAlert(
   { identity, timeScale, mute, newId }: AlertContext,
   finding: Finding,
   instant: Instant,
-  also: readonly Because[],
+  { also, fingerprint }: Opening,
 ): Alert {
   const { kind, family, severity, subject, title, evidence, against } = finding;
-  const fingerprint = fingerprintOf(identity.service, finding);
   return {
     ...identity,
     schema: 'wsguard.alert/1',

@@ -23,7 +23,7 @@ const QUICK_RETRIES_MS = 1_000;
 const SLOW_RETRY_MS = 25;
 /** Chosen: a machine at 20 times its CPU capacity had no quiet moment within 10 s in 3 of 25 captures (measured). */
 const MAX_WAIT_MS = 30_000;
-/** Chosen: the one who waits for the child ends it at its deadline. This is the net below. */
+/** Chosen: `waitForChild` ends the child at its deadline. This later end is for a child whose waiting thread is gone. */
 const DEADLINE_MARGIN_MS = 10_000;
 /**
  * Chosen. The marks are put back on the ranges of the last scan. V8 may have freed one of them since, and memory of malloc with

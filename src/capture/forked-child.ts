@@ -28,12 +28,12 @@ const LAST_RESERVE_SHARE = 0.4;
 /** Chosen: the process that reads the snapshot ends itself when less than 24 MiB are left. */
 const MIN_SPILL_RESERVE_BYTES = 40 * MIB;
 const MACHINE_RESERVE_BYTES = 64 * MIB;
-/** The second fence counts address space, of which V8 reserves more than it uses. */
+/** `maxGrowthBytes` counts address space, of which V8 reserves more than it uses. */
 const MAX_GROWTH_OVERRUN = 2;
 
 export type ForkLimits = Omit<ForkRequest, 'output' | 'spillFile' | 'markedRanges' | 'validUntilWallMs'>;
 
-interface Surroundings {
+interface AvailableResources {
   readonly groups: readonly LimitedGroup[];
   readonly cpuShare: number;
   readonly headroomBytes: number | null;
@@ -41,9 +41,9 @@ interface Surroundings {
   readonly maxSpillBytes: number | null;
 }
 
-/** Limits of the child from its predicted cost and from what is there. */
-export function forkLimits(cost: CaptureCost, surroundings: Surroundings): ForkLimits {
-  const { groups, cpuShare, headroomBytes, maxSpillBytes } = surroundings;
+/** Limits of the child, from its predicted cost and from the memory and CPU that are available. */
+export function forkLimits(cost: CaptureCost, available: AvailableResources): ForkLimits {
+  const { groups, cpuShare, headroomBytes, maxSpillBytes } = available;
   const isSpilling = maxSpillBytes !== null;
   // With spilled memory the time depends on the disk, so only the outer bounds are known.
   const deadlineMs = isSpilling

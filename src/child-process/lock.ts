@@ -148,11 +148,10 @@ function read(file: string): Holder | null {
   }
 }
 
-/** An analysis works without the lock, so its errors are not errors of the analysis. */
 function ignoreErrors(task: () => unknown): void {
   try {
     task();
   } catch {
-    // See above.
+    // An analysis works without the lock, so an error of the lock is none of the analysis.
   }
 }

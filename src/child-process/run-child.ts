@@ -133,7 +133,6 @@ function start({
   return child;
 }
 
-/** Both need no rights. They fail without /proc, and when the child has ended already. */
 function lowerPriority(pid: number, priority: number): void {
   const tasks = [
     () => writeFileSync(`/proc/${pid}/oom_score_adj`, WORST_OOM_SCORE),
@@ -143,14 +142,14 @@ function lowerPriority(pid: number, priority: number): void {
     try {
       task();
     } catch {
-      // See above.
+      // There is no /proc, or the child has ended already. Neither task needs special rights.
     }
   }
 }
 
 interface Output {
   stdout: string;
-  /** The last part of it. */
+  /** The last characters that the child wrote there. */
   stderr: string;
 }
 

@@ -8,7 +8,7 @@ const MAX_BUNDLE_BYTES = 8 * 1024 ** 2;
 
 interface BundlePlace {
   readonly file: string;
-  /** Both count from 1. */
+  /** Line and column count from 1. */
   readonly line: number;
   readonly column: number;
   readonly function: string | null;

@@ -59,6 +59,10 @@ interface CaptureOptions extends JobOptions {
   readonly onForked?: () => void;
 }
 
+/** Descriptor of the pipe in the process that reads the snapshot. */
+export const READER_INPUT = 3;
+/** Deadline of the process that reads a snapshot. Chosen: longer than the deadline of any forked child. */
+export const READER_DEADLINE_MS = 10 * 60_000;
 /** Chosen: two attempts, because the second one meets other threads at work, or has a file for its memory. */
 const MAX_ATTEMPTS = 2;
 /** Chosen: the forked child ends within its outer margin after its reader, and a second reader starts at once. */
@@ -67,7 +71,7 @@ const BETWEEN_ATTEMPTS_MS = 30_000;
 const REQUEST_VALID_MS = 60_000;
 
 /**
- * Forks a child that writes the heap snapshot into a pipe, from which `reader` gets it as its descriptor 3. Never rejects.
+ * Forks a child that writes the heap snapshot into a pipe, from which `reader` gets it as `READER_INPUT`. Never rejects.
  */
 export async function captureInto(
   reader: Task,

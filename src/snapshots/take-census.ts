@@ -10,11 +10,11 @@ import { censusRssBytes } from '../capture/predict-cost.ts';
 import { removeRawFile } from '../capture/snapshot-files.ts';
 import { CENSUS } from '../child-process/entries.ts';
 import type { Lock } from '../child-process/lock.ts';
-import { failed, failureFrom, refused } from '../core/outcome.ts';
+import { failureFrom, refused } from '../core/outcome.ts';
 import type { CaptureBudget, CaptureReadings, CensusResult, Failed, Refused } from '../types/index.ts';
-import { captureInto, learnedFrom } from './forked-capture.ts';
+import { READER_DEADLINE_MS, READER_INPUT, captureInto, learnedFrom } from './forked-capture.ts';
 import { runTask, waitForLock, type JobOptions, type Task } from './jobs.ts';
-import type { CaptureThread } from './take-snapshot.ts';
+import { NO_REPLY, type CaptureThread } from './take-snapshot.ts';
 
 export interface CensusRequest {
   /** Rows of the census before; null for the first one. */
@@ -42,10 +42,6 @@ export interface TakenCensus extends CensusResult {
 
 /** Chosen: a census can wait for the next time. */
 const LOCK_WAIT_MS = 1_000;
-/** Descriptor of the pipe in the process that counts. */
-const READER_INPUT = 3;
-/** Chosen: longer than the deadline of any forked child. */
-const READER_DEADLINE_MS = 10 * 60_000;
 
 /** Never rejects. */
 export async function takeCensus(options: CensusOptions): Promise<TakenCensus | Refused | Failed> {
@@ -127,8 +123,3 @@ function resultOf(stdout: string, pauseMs: number): TakenCensus {
   const result = JSON.parse(stdout) as CensusResult;
   return { outcome: 'done', ...result, pauseMs: Math.round(pauseMs) };
 }
-
-const NO_REPLY = failed(
-  'WSGUARD_CAPTURE_FAILED',
-  'the application thread did not reply to the request for a snapshot',
-);

@@ -25,7 +25,7 @@ import type {
   Snapshot,
   UnfinishedSnapshot,
 } from '../types/index.ts';
-import { captureInto, learnedFrom, type Fork } from './forked-capture.ts';
+import { READER_DEADLINE_MS, READER_INPUT, captureInto, learnedFrom, type Fork } from './forked-capture.ts';
 import { finishSnapshot, waitForLock, type JobOptions } from './jobs.ts';
 import { waitForQuiet } from './quiet-wait.ts';
 
@@ -190,11 +190,6 @@ async function takeForked(
   }
 }
 
-/** Descriptor of the pipe in the process that reads it. */
-const READER_INPUT = 3;
-/** Chosen: longer than the deadline of any forked child. */
-const READER_DEADLINE_MS = 10 * 60_000;
-
 const FORK_CODES = ['WSGUARD_FORK_DEADLINE', 'WSGUARD_FORK_FAILED', 'WSGUARD_FORK_UNAVAILABLE'];
 
 /**
@@ -236,7 +231,7 @@ async function takeInProcess(
     : snapshot;
 }
 
-const NO_REPLY = failed(
+export const NO_REPLY = failed(
   'WSGUARD_CAPTURE_FAILED',
   'the application thread did not reply to the request for a snapshot',
 );

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
+import { asRoot, onLinux } from '../support/platform.ts';
 
 const ROOT = join(__dirname, '..', '..');
 const CLI = join(ROOT, 'dist', 'cli', 'main.js');
@@ -36,9 +37,7 @@ test('a reader may close the pipe early', async () => {
   expect(err).toBe('');
 });
 
-const linux = process.platform === 'linux' ? test : test.skip;
-
-linux('an output that cannot be written is exit code 3, never 1', async () => {
+onLinux('an output that cannot be written is exit code 3, never 1', async () => {
   const child = spawn(process.execPath, [CLI, 'config'], {
     stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
   });
@@ -49,7 +48,7 @@ linux('an output that cannot be written is exit code 3, never 1', async () => {
   expect(err).toContain('WSGUARD_');
 });
 
-linux('doctor --pid checks the program, ports and settings of a process', async () => {
+onLinux('doctor --pid checks the program, ports and settings of a process', async () => {
   const server = spawn(
     process.execPath,
     [
@@ -84,8 +83,6 @@ linux('doctor --pid checks the program, ports and settings of a process', async 
     err: expect.stringContaining('WSGUARD_DOCTOR_PID'),
   });
 });
-
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
 asRoot(
   'doctor --pid reads no file that the user of the process may not read, and escapes what it prints',

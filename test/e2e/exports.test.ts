@@ -9,6 +9,7 @@ import { AGENT, blockOnTrigger, endChildren, ROOT, startChild, onTrigger } from 
 import { describeWith, startComponent, type Collector } from '../support/components.ts';
 import { eventually } from '../support/eventually.ts';
 import { schemaErrors } from '../support/schemas.ts';
+import { onLinux } from '../support/platform.ts';
 
 afterEach(endChildren);
 
@@ -271,9 +272,7 @@ describe('the server keeps serving', () => {
     expect(await serves(child)).toBe('served');
   });
 
-  const linux = process.platform === 'linux' ? test : test.skip;
-
-  linux('with a webhook that always replies 500 and a full disk', async () => {
+  onLinux('with a webhook that always replies 500 and a full disk', async () => {
     const failing = createServer((_, response) => response.writeHead(500).end()).listen(0, '127.0.0.1');
     servers.push(failing);
     await once(failing, 'listening');

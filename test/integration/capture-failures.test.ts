@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { DIST, isRunning, runScript, writeScript, writtenFiles } from '../support/capture-script.ts';
 import { eventually } from '../support/eventually.ts';
+import { asRoot } from '../support/platform.ts';
 
 const ROOT = join(__dirname, '..', '..');
 const NOBODY = 65_534;
@@ -31,8 +32,6 @@ afterEach(() => {
 });
 
 const files = (): string[] => writtenFiles(dir);
-const isRoot = process.getuid?.() === 0;
-const asRoot = isRoot ? test : test.skip;
 const compiler = process.env['CC'] ?? 'cc';
 const withCompiler = hasCompiler() ? test : test.skip;
 
@@ -98,7 +97,7 @@ describe('disks', () => {
   });
 
   test('a directory that cannot be written', () => {
-    const disk = isRoot ? mount('ro') : null;
+    const disk = process.getuid?.() === 0 ? mount('ro') : null;
     const folder = disk?.folder ?? join(dir, 'disk');
     if (disk === null) {
       mkdirSync(folder);

@@ -1,5 +1,5 @@
 import { createDetection, type DetectionDeps, type DetectionResult } from '../../src/detection.ts';
-import type { Alert, Identity, Sample } from '../../src/types/index.ts';
+import type { Alert, Identity, RegistryReading, Sample } from '../../src/types/index.ts';
 import { byTransport, sampleOf } from './samples.ts';
 
 export const MINUTE = 60_000;
@@ -118,6 +118,30 @@ export function run(
     opened: transitions.filter(({ event }) => event === 'opened').map(({ kind }) => kind),
   };
 }
+
+interface RetainedConnections {
+  readonly closed: number;
+  readonly retained: number;
+  readonly registry: RegistryReading;
+}
+
+/**
+ * The shape of a hundred connections, of which some are replaced each minute. Of the closed ones `retained` stay in memory;
+ * a major GC every three minutes shows it.
+ */
+export const retainingShape = (
+  minute: number,
+  { closed, retained, registry }: RetainedConnections,
+): Shape => ({
+  connections: 100,
+  opened: 100 + closed,
+  closed,
+  majors: Math.floor(minute / 3),
+  ...(minute % 3 === 0 ? { floorMb: 40 } : {}),
+  retained,
+  uncollected: retained,
+  more: { registries: [registry] },
+});
 
 export const answerOf = ({ last }: Run, detector: string) =>
   last.verdicts.find((verdict) => verdict.detector === detector);

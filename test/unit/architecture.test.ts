@@ -67,7 +67,7 @@ const COMPOSERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['detection.ts', 'heap-analyzer.ts', 'detect', 'capture', 'analyse', 'report', 'export', 'deliver'],
 };
 
-/** The entries of each place where code runs. */
+/** The files that start each thread or process. */
 const ENTRIES = {
   application: ['index.ts', 'register.ts', 'cli/procedure/procedure-preload.ts'],
   watcher: ['watcher.ts'],
@@ -81,17 +81,15 @@ const ENTRIES = {
   commandLine: ['cli/main.ts'],
   /** The application imports it, on its own thread, with or without the agent. */
   remedy: ['remedy/index.ts'],
-  /** `npm run docs` writes pages from these. */
-  documentation: ['config/configuration-page.ts', 'export/metrics-page.ts'],
 } as const;
-const PLACES = {
+/** All files that run there. */
+const FILES_BY_RUNTIME = {
   // Without Workers the watcher runs on the application thread. It may load packages there too.
   application: closure(ENTRIES.application, { cut: ['watcher.ts'] }),
   watcher: closure(ENTRIES.watcher),
   child: closure(ENTRIES.child),
   commandLine: closure(ENTRIES.commandLine),
   remedy: closure(ENTRIES.remedy),
-  documentation: closure(ENTRIES.documentation),
 };
 
 /** Pure files compute from their arguments: no `node:` module, no package, no clock. */
@@ -204,13 +202,13 @@ describe('imports', () => {
   });
 });
 
-describe('places', () => {
+describe('threads and processes', () => {
   test('every file runs somewhere, or holds only types that such a file uses', () => {
-    const places = Object.values(PLACES);
+    const runtimes = Object.values(FILES_BY_RUNTIME);
     const withTypes = closure(Object.values(ENTRIES).flat(), { withTypes: true });
     const declaresValue = /^(?:export )?(?:default |async |abstract )*(?:const|let|function|class|enum)\b/m;
     const dead = sourceFiles.filter((file) => {
-      if (places.some((place) => place.has(file))) return false;
+      if (runtimes.some((files) => files.has(file))) return false;
       return !withTypes.has(file) || declaresValue.test(readSource(file));
     });
     expect(dead).toEqual([]);
@@ -218,7 +216,8 @@ describe('places', () => {
 
   test('the application thread names no package', () => {
     const breaches = imports.filter(
-      ({ file, target, isTypeOnly }) => PLACES.application.has(file) && isPackage(target) && !isTypeOnly,
+      ({ file, target, isTypeOnly }) =>
+        FILES_BY_RUNTIME.application.has(file) && isPackage(target) && !isTypeOnly,
     );
     // The log is used in both threads and loads pino in the watcher only; test/e2e/closure.test.ts proves it.
     expect(breaches.map(describeImport)).toEqual(['core/log.ts imports pino']);
@@ -226,10 +225,10 @@ describe('places', () => {
 
   test('the remedies name no package but the ws of the application, and load nothing of the agent', () => {
     const breaches = imports.filter(
-      ({ file, target, isTypeOnly }) => PLACES.remedy.has(file) && isPackage(target) && !isTypeOnly,
+      ({ file, target, isTypeOnly }) => FILES_BY_RUNTIME.remedy.has(file) && isPackage(target) && !isTypeOnly,
     );
     expect(breaches.map(describeImport)).toEqual(['remedy/memory-safe-server.ts imports ws']);
-    const rooms = [...new Set([...PLACES.remedy].map(roomOf))].toSorted();
+    const rooms = [...new Set([...FILES_BY_RUNTIME.remedy].map(roomOf))].toSorted();
     expect(rooms).toEqual(['core', 'remedy', 'sample']);
   });
 
@@ -240,14 +239,16 @@ describe('places', () => {
 
   test('hooks and probes run on the application thread only', () => {
     const rooms = ['hooks', 'sample'];
-    const breaches = [...PLACES.watcher, ...PLACES.child, ...PLACES.commandLine].filter((file) =>
-      rooms.includes(roomOf(file)),
-    );
+    const breaches = [
+      ...FILES_BY_RUNTIME.watcher,
+      ...FILES_BY_RUNTIME.child,
+      ...FILES_BY_RUNTIME.commandLine,
+    ].filter((file) => rooms.includes(roomOf(file)));
     expect(breaches).toEqual([]);
   });
 
   test('the application thread neither analyses a snapshot nor delivers', () => {
-    const breaches = [...PLACES.application].filter((file) =>
+    const breaches = [...FILES_BY_RUNTIME.application].filter((file) =>
       ['analyse', 'heapsnapshot', 'investigate', 'alert', 'deliver'].includes(roomOf(file)),
     );
     // At `exit` the application thread marks the black box, because the watcher may be gone.
@@ -255,15 +256,17 @@ describe('places', () => {
   });
 
   test('the watcher reads source maps and analyses no snapshot', () => {
-    const files = [...PLACES.watcher].filter((file) => roomOf(file) === 'analyse');
+    const files = [...FILES_BY_RUNTIME.watcher].filter((file) => roomOf(file) === 'analyse');
     expect(files.length).toBeLessThan(6);
     expect(files.filter((file) => !/^analyse\/(?:locate|graph)\//.test(file))).toEqual([]);
-    expect([...PLACES.watcher].filter((file) => roomOf(file) === 'heapsnapshot')).toEqual([]);
+    expect([...FILES_BY_RUNTIME.watcher].filter((file) => roomOf(file) === 'heapsnapshot')).toEqual([]);
   });
 
   test('a child process and the command line share no file with the running agent', () => {
     const rooms = ['agent', 'agent.ts', 'watcher', 'watcher.ts', 'channel.ts'];
-    const breaches = [...PLACES.child, ...PLACES.commandLine].filter((file) => rooms.includes(roomOf(file)));
+    const breaches = [...FILES_BY_RUNTIME.child, ...FILES_BY_RUNTIME.commandLine].filter((file) =>
+      rooms.includes(roomOf(file)),
+    );
     expect(breaches).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /** Counts the entries of every container of a heap: maps, sets, arrays, objects used as maps, timers, lists, handles. */
 import type { CensusType } from '../../types/index.ts';
-import { isTimersList, entriesOf } from '../compare/containers.ts';
+import { MAX_RECORD_FIELDS, isTimersList, entriesOf } from '../compare/containers.ts';
 import { entriesPerReference } from '../compare/groups.ts';
 import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, className } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
@@ -11,8 +11,6 @@ export interface CountedContainer {
   readonly entries: number;
 }
 
-/** Objects with up to this many fields are records (as in `compare/containers.ts`). */
-const MAX_RECORD_FIELDS = 24;
 /** One entry is a field that refers to a list of one, not a container. */
 const MIN_ENTRIES = 2;
 // Local constants: an imported name is read from its module object at each use, here for each edge.

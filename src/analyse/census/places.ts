@@ -2,6 +2,7 @@
  * `Places`: where in the source a container belongs. Two snapshots of one process have other object ids and other keys in
  * their maps, but the same variables, classes and fields, so a place is found again without matching objects.
  */
+import { MAX_RECORD_FIELDS } from '../compare/containers.ts';
 import { pathParent } from '../graph/graph.ts';
 import type { Graph } from '../graph/graph.ts';
 import { EDGE, EDGE_TYPE_MASK, NODE, NONE, className, edgeText, nodeText } from '../graph/heap.ts';
@@ -28,8 +29,6 @@ const MAX_NAMING_EDGES = 300;
 /** V8 stores the receiver of an arrow function's scope as `this` or `.this`. */
 const RECEIVER = /^\.?this$/;
 const BACKING_STORES = new Set(['elements', 'properties', 'table', 'buckets', 'context', 'shared']);
-/** Objects with more fields are maps: their keys are data. */
-const MAX_RECORD_FIELDS = 24;
 /** Names that are data: ids, addresses, event names with a number. */
 const DATA_NAME = /\d{2,}|[^\w$.#-]|^.{40,}$/;
 
@@ -204,6 +203,7 @@ export class Places {
     if (nodeText(heap, node) === 'Object')
       for (let edge = firstEdge[node]!; edge < firstEdge[node + 1]!; edge += 1)
         if ((edgeLabel[edge]! & EDGE_TYPE_MASK) === EDGE.property) fields += 1;
+    // The keys of an object with more fields are data.
     const isMap = fields > MAX_RECORD_FIELDS;
     this.#isMap.set(node, isMap);
     return isMap;

@@ -3,7 +3,7 @@ import { EDGE, EDGE_TYPE_MASK, NODE, binarySearch, edgeTarget, edgeText, nodeTex
 import type { Heap } from '../graph/heap.ts';
 
 /** Objects with up to this many fields are records. A record gains fields when code first sets them; that is not growth. */
-const MAX_RECORD_FIELDS = 24;
+export const MAX_RECORD_FIELDS = 24;
 
 /** Sizes of all containers of a snapshot, sorted by node, so that two snapshots can be compared. */
 export interface ContainerSizes {

@@ -96,5 +96,6 @@ export function isPlainObject(value: unknown): value is object {
   return prototype === null || (!isProxy(prototype) && getPrototypeOf(prototype) === null);
 }
 
-const isObject = (value: unknown): value is object =>
+/** Also true for a function, which can have fields. */
+export const isObject = (value: unknown): value is object =>
   (typeof value === 'object' && value !== null) || typeof value === 'function';

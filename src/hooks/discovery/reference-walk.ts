@@ -4,7 +4,7 @@ import { sourceOf } from '../../core/primordials.ts';
 import type { NamedValue } from './closure-scopes.ts';
 import { firstEntries, isArray, isCollection } from './collection.ts';
 import { hasConnection, isConnection } from './collection-role.ts';
-import { isPlainObject, readField, type Field, type FieldReader } from './field-reader.ts';
+import { isObject, isPlainObject, readField, type Field, type FieldReader } from './field-reader.ts';
 import type { PrivateFieldReader } from './private-fields.ts';
 import { visibleLimit } from './visible-limit.ts';
 import { hasProperty } from '../find-property.ts';
@@ -63,7 +63,7 @@ export function walkReferences(
   // Breadth first, so that the budget goes to what is near. The list grows while it is read.
   for (const step of steps) {
     const { value } = step;
-    if (!isReference(value) || seen.has(value) || isProxy(value) || excluded.has(value)) continue;
+    if (!isObject(value) || seen.has(value) || isProxy(value) || excluded.has(value)) continue;
     seen.add(value);
     if (typeof value === 'function') reached.functions.push(value);
     if (isCollection(value)) {
@@ -108,7 +108,7 @@ function addFields({ reached, steps, step, fields, privateFields }: Walk, owner:
   if (step.depth === MAX_DEPTH) return;
   const limit = visibleLimit(own);
   for (const [field, value] of own) {
-    if (isReference(value))
+    if (isObject(value))
       steps.push({ name: `${step.name}.${field}`, value, depth: step.depth + 1, owner, field, limit });
   }
 }
@@ -174,9 +174,6 @@ function addClass({ functions, classes }: Reached, instance: object): void {
     }
   }
 }
-
-const isReference = (value: unknown): value is object =>
-  (typeof value === 'object' && value !== null) || typeof value === 'function';
 
 /** Collections of streams, sockets, requests and servers are not the application's, or `library-servers.ts` reads them. */
 const isCoreOrServer = (value: object): boolean =>

@@ -122,7 +122,7 @@ describe('waiting', () => {
     return { clock, ended, done: waitForChild(addon, 42, 1000, clock) };
   }
 
-  test('resolves with the end', async () => {
+  test('resolves with the exit code of the child', async () => {
     const { clock, done, ended } = start(3);
     clock.advance(200);
     await expect(done).resolves.toEqual({ code: 0 });

@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asUser, readUser } from '../../../src/cli/as-user.ts';
+import { asRoot } from '../../support/platform.ts';
 
 test('reads the effective user and the groups', () => {
   const status =
@@ -10,8 +11,6 @@ test('reads the effective user and the groups', () => {
   expect(readUser(1, () => noGroups).groups).toEqual([]);
   expect(readUser(1, () => status)).toEqual({ userId: 1001, groupId: 1002, groups: [27, 1002] });
 });
-
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
 asRoot('has the rights of the user during the task only, also when it throws', () => {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-user-'));

@@ -1,4 +1,5 @@
 import { checkKernelLimits, readKernelLimits, type KernelLimits } from '../../../src/cli/doctor-limits.ts';
+import { onLinux } from '../../support/platform.ts';
 
 const GOOD: KernelLimits = { descriptors: 65_536, backlog: 4_096, keepaliveSeconds: 300 };
 const answers = (limits: Partial<KernelLimits>, connections: number | null = null) =>
@@ -34,8 +35,7 @@ test('what cannot be read is unknown', () => {
   expect(answers({ backlog: null, keepaliveSeconds: null })).toEqual(['yes', 'unknown', 'unknown']);
 });
 
-const linux = process.platform === 'linux' ? test : test.skip;
-linux('the limits of this process are numbers of the kernel', () => {
+onLinux('the limits of this process are numbers of the kernel', () => {
   const { descriptors, backlog, keepaliveSeconds } = readKernelLimits('self');
   expect(descriptors === null || descriptors > 0).toBe(true);
   expect(backlog).toBeGreaterThan(0);

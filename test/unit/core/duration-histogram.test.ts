@@ -15,7 +15,7 @@ describe('DurationHistogram', () => {
     });
   });
 
-  test('takes other bounds', () => {
+  test('counts in the bounds that it is given', () => {
     const histogram = new DurationHistogram([60, 3_600]);
     for (const seconds of [60, 61, 86_400]) histogram.add(seconds);
     expect(histogram.read()).toEqual({ boundsSeconds: [60, 3_600], counts: [1, 2, 3], sumSeconds: 86_521 });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSmallRegularFile } from '../../../src/core/files.ts';
+import { onLinux } from '../../support/platform.ts';
 
 let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'wsguard-files-'))));
@@ -32,8 +33,6 @@ test('passes on the error of a missing file and refuses a directory', () => {
   );
   expect(() => readSmallRegularFile(dir, 10)).toThrow('not a regular file');
 });
-
-const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('does not wait for the writer of a FIFO and does not read a device', () => {
   const fifo = join(dir, 'fifo');

@@ -27,6 +27,7 @@ import {
   unsafeFolderReason,
 } from '../../../src/core/folders.ts';
 import { chooseFolder } from '../../../src/core/no-files.ts';
+import { asRoot, onLinux } from '../../support/platform.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -64,8 +65,6 @@ test('throws when a file is in its place or above it', () => {
   }
 });
 
-const onLinux = process.platform === 'linux' ? test : test.skip;
-
 onLinux('throws at once where Node would loop for ever', () => {
   expect(() => makeFolder('/proc/nowhere/below')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });
@@ -95,8 +94,6 @@ onLinux.each([0o777, 0o775, 0o1777, 0o702])(
     expect(() => makePrivateFolder(folder)).not.toThrow();
   },
 );
-
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
 asRoot('a folder and a symbolic link of another user are refused', () => {
   const [folder, link] = [join(dir, 'theirs'), join(dir, 'link')];

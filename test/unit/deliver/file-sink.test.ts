@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFileSink } from '../../../src/deliver/file-sink.ts';
 import { alertOf } from '../../support/alerts.ts';
+import { asRoot, onLinux } from '../../support/platform.ts';
 
 let root: string;
 beforeEach(() => {
@@ -102,9 +103,7 @@ test('writes a line break first when the last line is incomplete', async () => {
   expect(JSON.parse(whole ?? '')).toMatchObject({ id: 'a1b2c3' });
 });
 
-const linux = process.platform === 'linux' ? test : test.skip;
-
-linux('reports a full disk', async () => {
+onLinux('reports a full disk', async () => {
   const sink = createFileSink({ dir: root });
   // /dev/full fails every write with ENOSPC.
   symlinkSync('/dev/full', join(root, 'alerts.ndjson'));
@@ -115,8 +114,6 @@ linux('reports a full disk', async () => {
 });
 
 describe('symbolic links', () => {
-  const isRoot = process.getuid?.() === 0;
-
   test('a link of this user is followed, for example to /dev/stdout', async () => {
     const dir = root;
     writeFileSync(join(dir, 'elsewhere'), '');
@@ -137,7 +134,7 @@ describe('symbolic links', () => {
     expect(readFileSync(join(dir, 'a', 'report.json'), 'utf8')).toBe('{}');
   });
 
-  (isRoot ? test : test.skip)('a link of another user is refused', async () => {
+  asRoot('a link of another user is refused', async () => {
     const dir = root;
     writeFileSync(join(dir, 'victim'), 'precious');
     symlinkSync('victim', join(dir, 'alerts.ndjson'));
@@ -149,8 +146,6 @@ describe('symbolic links', () => {
     expect(readFileSync(join(dir, 'victim'), 'utf8')).toBe('precious');
   });
 });
-
-const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('a FIFO in place of alerts.ndjson is refused at once, with and without a reader', async () => {
   const fifo = join(root, 'alerts.ndjson');

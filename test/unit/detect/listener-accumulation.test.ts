@@ -40,7 +40,7 @@ test('two events that grow in step are both named', () => {
   });
 });
 
-test('three events too', () => {
+test('three events that have most of the growth together are all named', () => {
   expect(titleWith({ open: 10, data: 10, end: 10, other: 8 }).title).toContain(
     "listeners on 'data', 'end' and 'open' of feed",
   );

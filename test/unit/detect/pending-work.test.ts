@@ -1,22 +1,14 @@
 /** Closed connections that jobs in a queue retain until they are done. */
-import { answerOf, run, type Shape } from '../../support/run.ts';
+import { answerOf, retainingShape, run, type Shape } from '../../support/run.ts';
 
-/** A hundred connections, of which some are replaced each minute; a major GC every three minutes. */
+/** The registry `jobs` retains every connection that has closed. */
 const jobs =
   ({ isWorkedOff, perClosed = 5 }: { isWorkedOff: boolean; perClosed?: number }) =>
   (minute: number): Shape => {
     const closed = 3 * minute + (Math.round(7 * minute) % 3);
     const entries = 10 + Math.round(perClosed * closed) + (Math.round(11 * minute) % 5);
-    return {
-      connections: 100,
-      opened: 100 + closed,
-      closed,
-      majors: Math.floor(minute / 3),
-      ...(minute % 3 === 0 ? { floorMb: 40 } : {}),
-      retained: closed,
-      uncollected: closed,
-      more: { registries: [{ name: 'jobs', entries, isWorkedOff, source: 'found' }] },
-    };
+    const registry = { name: 'jobs', entries, isWorkedOff, source: 'found' as const };
+    return retainingShape(minute, { closed, retained: closed, registry });
   };
 
 test('jobs that are worked off, more slowly than they come, retain closed connections: no alert, and the reason', () => {

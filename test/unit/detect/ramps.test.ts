@@ -1,4 +1,4 @@
-import { answerOf, createTestDetection, run, type Shape } from '../../support/run.ts';
+import { answerOf, createTestDetection, retainingShape, run, type Shape } from '../../support/run.ts';
 
 interface Traffic {
   readonly connections: number;
@@ -165,29 +165,20 @@ test('a discovered registry from which a sweep removes sessions after half an ho
   expect(run(240, shape).opened).toEqual([]);
 });
 
-/** A hundred connections, of which some are replaced each minute, by chance; a major GC every three minutes. */
+/** The registry `clients` retains each closed connection for so many minutes. How many close in a minute is chance. */
 function keptFor(minutes: number): (minute: number) => Shape {
   const closedAt = ramp(120, 0, 3).map(({ closed }) => closed);
   const closedUntil = (minute: number): number => 3 * minute + ((closedAt[Math.round(2 * minute)] ?? 0) % 3);
   return (minute) => {
     const closed = closedUntil(minute);
     const kept = closed - (minute < minutes ? 0 : closedUntil(minute - minutes));
-    const clients = {
+    const registry = {
       name: 'clients',
       entries: 100 + kept,
       hasLastEventTime: true,
       source: 'found' as const,
     };
-    return {
-      connections: 100,
-      opened: 100 + closed,
-      closed,
-      majors: Math.floor(minute / 3),
-      ...(minute % 3 === 0 ? { floorMb: 40 } : {}),
-      retained: kept,
-      uncollected: kept,
-      more: { registries: [clients] },
-    };
+    return retainingShape(minute, { closed, retained: kept, registry });
   };
 }
 

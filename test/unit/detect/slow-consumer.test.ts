@@ -42,7 +42,7 @@ test('a burst that is sent is no finding, and the answer says why', () => {
   });
 });
 
-test('without pending writes', () => {
+test('without pending writes the answer says that there are none', () => {
   expect(
     answerOf(
       run(30, () => ({})),

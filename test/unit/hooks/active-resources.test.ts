@@ -12,8 +12,8 @@ import { ResourceProbe } from '../../../src/hooks/resources/resource-probe.ts';
 import type { ResourceCounts } from '../../../src/types/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { eventually } from '../../support/eventually.ts';
+import { onLinux } from '../../support/platform.ts';
 
-const onLinux = process.platform === 'linux' ? test : test.skip;
 const OPEN = { acceptedSockets: 0, descriptors: 30 };
 
 const create = (nodeClearTimeout: object = globalThis.clearTimeout): ActiveResources =>

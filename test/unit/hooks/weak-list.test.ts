@@ -20,7 +20,7 @@ test('a full list refuses and counts, and makes room when its objects are gone',
   expect(list.refusedTotal).toBe(4);
 });
 
-test('the first refusal sweeps', () => {
+test('a full list removes objects that are gone before it refuses one', () => {
   const list = new WeakList<object>(2);
   for (const one of objects(2)) {
     list.add(one, null);

@@ -8,6 +8,7 @@ import { isYoungSpace, readMemory } from '../../../src/sample/memory.ts';
 import { ProcessProbes } from '../../../src/sample/process-probes.ts';
 import { eventually } from '../../support/eventually.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
+import { onLinux } from '../../support/platform.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -82,8 +83,6 @@ describe('createGcProbe', () => {
 });
 
 describe('createDescriptorProbe', () => {
-  const onLinux = process.platform === 'linux' ? test : test.skip;
-
   onLinux('open descriptors and their limit', async () => {
     const probe = createDescriptorProbe();
     await probe.refresh();

@@ -57,7 +57,7 @@ test('the wait ends after a minute, when each second is busier than the one befo
   expect(await waitedFor({ loads })).toMatchObject({ waitedMs: 60_000, isFirst: false });
 });
 
-test('the time scale shortens it', async () => {
+test('the time scale shortens the wait', async () => {
   expect(await waitedFor({ loads: [0.9], timeScale: 60 })).toMatchObject({ waitedMs: 1_000, reads: 1 });
 });
 

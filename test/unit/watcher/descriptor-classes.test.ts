@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DescriptorClasses } from '../../../src/watcher/descriptor-classes.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { sampleOf } from '../../support/samples.ts';
+import { onLinux } from '../../support/platform.ts';
 
-const onLinux = process.platform === 'linux' ? test : test.skip;
 const SAMPLE = sampleOf({ descriptors: { open: 12, limit: null }, resources: { descriptor: 10, timer: 4 } });
 
 let folder: string;

@@ -45,7 +45,7 @@ test('all connections are pinged at once while a finding waits for confirmation,
   expect(sent).toEqual(['suspicion true', 'pingAll', 'pingAll']);
 });
 
-test('the time scale shortens the minute', () => {
+test('the time scale shortens the minute between two pings of all connections', () => {
   const { clock, sent, update } = start(60);
   update(false, true);
   clock.advance(999);
