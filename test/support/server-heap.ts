@@ -55,6 +55,10 @@ export class ServerHeap {
     return node;
   }
 
+  link(from: number, field: string, to: number): void {
+    this.#builder.edge(from, 'property', field, to);
+  }
+
   /** A function of another file, at column 1, with the variables that it closes over. */
   closure(
     key: string,

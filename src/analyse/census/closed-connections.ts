@@ -6,6 +6,7 @@
  * container, the fields below the entry are searched too.
  */
 import type { AcceptedSockets } from '../compare/connections.ts';
+import { isTimerLink } from '../compare/containers.ts';
 import { pathParent } from '../graph/graph.ts';
 import type { Graph } from '../graph/graph.ts';
 import { EDGE, EDGE_TYPE_MASK, NODE, NONE, edgeText, findOddballs, isBoundValue } from '../graph/heap.ts';
@@ -126,6 +127,7 @@ function* fieldsBelow(heap: Heap, from: number): Generator<number> {
     const type = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const to = heap.edgeTo[edge]!;
     if (heap.nodeType[to] !== NODE.object && heap.nodeType[to] !== NODE.closure) continue;
+    if (isTimerLink(heap, edge)) continue;
     if (type === EDGE.context) yield to;
     else if (type === EDGE.internal) {
       // A module's scope refers to all variables of the module.

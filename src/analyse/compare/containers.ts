@@ -1,5 +1,14 @@
 /** Containers (Map, Set, array, dictionary, list of timers): the number of their entries, and the entries. */
-import { EDGE, EDGE_TYPE_MASK, NODE, binarySearch, edgeTarget, edgeText, nodeText } from '../graph/heap.ts';
+import {
+  EDGE,
+  EDGE_TYPE_BITS,
+  EDGE_TYPE_MASK,
+  NODE,
+  binarySearch,
+  edgeTarget,
+  edgeText,
+  nodeText,
+} from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
 
 /** Objects with up to this many fields are records. A record gains fields when code first sets them; that is not growth. */
@@ -104,6 +113,12 @@ export function* entriesOf(heap: Heap, container: number): Generator<number> {
  */
 export const isTimersList = (heap: Heap, node: number): boolean =>
   heap.nodeName[node] === heap.names.indexOf('TimersList') && heap.nodeType[node] === NODE.object;
+
+/** Whether an edge leads to the next timer of a list. Whoever started that one, it is no part of what has the first one. */
+export function isTimerLink({ names, edgeLabel }: Heap, edge: number): boolean {
+  const name = edgeLabel[edge]! >>> EDGE_TYPE_BITS;
+  return name === names.indexOf('_idleNext') || name === names.indexOf('_idlePrev');
+}
 
 /** The newest timer first. */
 function* timersIn(heap: Heap, list: number): Generator<number> {

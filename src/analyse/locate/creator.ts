@@ -1,4 +1,5 @@
 /** Finds the code that creates the entries of a container. */
+import { isTimerLink } from '../compare/containers.ts';
 import type { Graph } from '../graph/graph.ts';
 import {
   EDGE,
@@ -146,7 +147,7 @@ export function isPart(heap: Heap, from: number, edge: number): boolean {
   const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
   const type = heap.nodeType[to]!;
   if (edgeType === EDGE.weak || edgeType === EDGE.shortcut) return false;
-  if (edgeType === EDGE.property && (leadsToClass(heap, edge) || leadsToTimer(heap, edge))) return false;
+  if (edgeType === EDGE.property && (leadsToClass(heap, edge) || isTimerLink(heap, edge))) return false;
   if (edgeType === EDGE.internal && leadsToModuleScope(heap, from, edge)) return false;
   if (type === NODE.hidden) return nodeText(heap, to).startsWith('system / Promise');
   return type === NODE.object || type === NODE.closure || type === NODE.array;
@@ -165,12 +166,6 @@ function leadsToClass({ names, edgeLabel }: Heap, edge: number): boolean {
     name === names.indexOf('prototype') ||
     name === names.indexOf('constructor')
   );
-}
-
-/** Node links all timers of one duration, whoever started them. */
-function leadsToTimer({ names, edgeLabel }: Heap, edge: number): boolean {
-  const name = edgeLabel[edge]! >>> EDGE_TYPE_BITS;
-  return name === names.indexOf('_idleNext') || name === names.indexOf('_idlePrev');
 }
 
 const MAX_WRAPPERS = 8;

@@ -1,5 +1,6 @@
 /** Finds an entry of a container that proves the leak, and the path from it to the object that proves it. */
 import type { RetainingStep } from '../../types/index.ts';
+import { isTimerLink } from '../compare/containers.ts';
 import type { SnapshotMatch } from '../compare/growth.ts';
 import { EDGE, EDGE_TYPE_MASK, NODE, className, edgeText, isBoundValue } from '../graph/heap.ts';
 import type { Heap } from '../graph/heap.ts';
@@ -121,7 +122,7 @@ function* fieldsBelow(heap: Heap, from: Visited): Generator<Visited> {
     const name = edgeText(heap, edge);
     const to = heap.edgeTo[edge]!;
     const type = heap.nodeType[to];
-    if (type !== NODE.object && type !== NODE.closure) continue;
+    if ((type !== NODE.object && type !== NODE.closure) || isTimerLink(heap, edge)) continue;
     if (name === 'context' && edgeType === EDGE.internal) {
       // A module's scope refers to all variables of the module.
       if (!isModuleScope({ heap }, to)) yield { node: to, text: '', from, depth };

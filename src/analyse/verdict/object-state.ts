@@ -1,5 +1,5 @@
 /** Whether an object should still be alive, judged by its class and fields, and the sockets below an entry. */
-import { isTimersList } from '../compare/containers.ts';
+import { isTimerLink, isTimersList } from '../compare/containers.ts';
 import {
   EDGE,
   EDGE_TYPE_MASK,
@@ -151,7 +151,7 @@ function findSocketHandle(heap: Heap, node: number, depth: number, visited: Set<
     const edgeType = heap.edgeLabel[edge]! & EDGE_TYPE_MASK;
     const name = edgeText(heap, edge);
     const isField = edgeType === EDGE.property || edgeType === EDGE.context || name === 'context';
-    if (!isField || name === '__proto__') continue;
+    if (!isField || name === '__proto__' || isTimerLink(heap, edge)) continue;
     const type = heap.nodeType[to];
     if (type !== NODE.object && type !== NODE.closure) continue;
     const below = findSocketHandle(heap, to, depth - 1, visited);

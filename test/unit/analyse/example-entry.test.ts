@@ -42,3 +42,27 @@ test('among entries without a closed socket the example is one that the first sn
   // A function that is added repeatedly is old itself.
   expect(findExampleEntry(context, earlierNode, [entries[0]!])?.entry).toBe(entries[0]);
 });
+
+test('an entry is no example because the next timer in the list of Node has a closed socket', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '');
+  const server = builder.node('object', 'Server');
+  const clients = [builder.node('object', 'TCP'), builder.node('hidden', 'null')].map((handle) => {
+    const [entry, timer, socket] = ['Client', 'Timeout', 'Socket'].map((name) =>
+      builder.node('object', name),
+    );
+    builder.edge(root, 'element', entry!, entry!).edge(entry!, 'property', 'timer', timer!);
+    builder.edge(timer!, 'property', 'socket', socket!);
+    builder
+      .edge(socket!, 'property', '<symbol kHandle>', handle)
+      .edge(socket!, 'property', '_server', server);
+    return { entry: entry!, timer: timer! };
+  });
+  const [open, closed] = clients as [(typeof clients)[0], (typeof clients)[0]];
+  builder.edge(open.timer, 'property', '_idleNext', closed.timer);
+  const heap = heapOf(builder);
+  const context = { heap, oddballs: findOddballs(heap) };
+  const example = findExampleEntry(context, new Uint8Array(heap.nodeCount), [open.entry, closed.entry]);
+  expect(example?.entry).toBe(closed.entry);
+  expect(example?.below.map(({ text }) => text)).toEqual(['.timer', '.socket']);
+});

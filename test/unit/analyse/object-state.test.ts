@@ -129,3 +129,23 @@ test('sockets below entries: the handle of a closed socket is null, which Node 2
   builder.edge(both, 'property', 'last', entries[2]!);
   expect(countSockets(heapOf(builder), [...entries, both])).toEqual({ closed: 3, open: 2 });
 });
+
+test('the timer of an entry leads to no socket of the timer that comes next in the list of Node', () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '');
+  const [open, closed] = ['TCP', 'null'].map((name) => {
+    const [entry, timer, socket] = [
+      builder.node('object', 'Client'),
+      builder.node('object', 'Timeout'),
+      builder.node('object', 'Socket'),
+    ];
+    const handle = builder.node(name === 'null' ? 'hidden' : 'object', name);
+    builder.edge(root, 'element', entry, entry).edge(entry, 'property', 'timer', timer);
+    builder.edge(timer, 'property', 'socket', socket);
+    builder.edge(socket, 'property', '<symbol kHandle>', handle);
+    return { entry, timer };
+  });
+  builder.edge(open!.timer, 'property', '_idleNext', closed!.timer);
+  builder.edge(closed!.timer, 'property', '_idlePrev', open!.timer);
+  expect(countSockets(heapOf(builder), [open!.entry, closed!.entry])).toEqual({ closed: 1, open: 1 });
+});

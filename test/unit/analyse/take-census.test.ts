@@ -384,3 +384,17 @@ test('contexts of node:vm count with their memory, which the path from the appli
   expect(bytesWith(true, '<symbol contextify_context_private_symbol>')).toBeGreaterThan(contexts);
   expect(bytesWith(false, '<symbol kState>')).toBeLessThan(contexts / 100);
 });
+
+test('entries lead to the connections of their own timers, not to those of the next ones in the list of Node', () => {
+  const [, second] = takeTwo((server, count) => {
+    const withTimers = (sessions: readonly number[], name: string): number[] =>
+      sessions.map((session, index) => server.object(`${name} timer ${index}`, 'Timeout', { session }));
+    const open = withTimers(server.sessions(count, true, 'open'), 'open');
+    const closed = withTimers(server.sessions(count, false, 'closed'), 'closed');
+    server.variable('others', server.map('others', closed));
+    const clients = open.map((timer, index) => server.object(`client ${index}`, 'Client', { timer }));
+    server.variable('clients', server.map('clients', clients));
+    for (const [index, timer] of open.entries()) server.link(timer, '_idleNext', closed[index]!);
+  });
+  expect(rowOf(second, 'clients Map')).toMatchObject({ entries: 240, sampled: 24, closed: 0, open: 24 });
+});
