@@ -4,8 +4,9 @@ import { formatCount } from '../core/format.ts';
 
 type Counts = Pick<Analysis, 'connections' | 'served'>;
 
-/** The agent samples every 15 s by default. A point more than a minute away does not describe the snapshot. */
+/** A point that is farther away does not describe the snapshot: a minute at the default interval of 15 s. */
 const MAX_DISTANCE_MS = 60_000;
+const MAX_DISTANCE_POINTS = 4;
 const SNAPSHOT_NAME = /heap-(\d{13})-/;
 
 /** Epoch milliseconds from the file name of an agent's snapshot; NaN for any other name. */
@@ -25,12 +26,18 @@ export function connectionsServed(points: readonly ReportPoint[], files: readonl
 
 function nearestPoint(points: readonly ReportPoint[], timeMs: number): ReportPoint | null {
   let nearest: ReportPoint | null = null;
-  let distanceMs = MAX_DISTANCE_MS;
+  let distanceMs = maxDistanceMs(points);
   for (const point of points) {
     const pointDistanceMs = Math.abs(point.wallMs - timeMs);
     if (pointDistanceMs <= distanceMs) [nearest, distanceMs] = [point, pointDistanceMs];
   }
   return nearest;
+}
+
+/** Points are closer to each other with a shorter interval or a time scale, and cover a shorter time then. */
+function maxDistanceMs(points: readonly ReportPoint[]): number {
+  const spanMs = (points.at(-1)?.wallMs ?? 0) - (points[0]?.wallMs ?? 0);
+  return Math.min(MAX_DISTANCE_MS, (spanMs / Math.max(1, points.length - 1)) * MAX_DISTANCE_POINTS);
 }
 
 /** The connection counts of a whole analysis. The sentences have no full stop at their end. */

@@ -81,5 +81,7 @@ test('connections between two snapshots need a point near each of them', () => {
   });
   expect(connectionsServed([point(0, 100), point(200_000, 380)], files)).toBeNull();
   expect(connectionsServed([point(0, 380), point(290_000, 100)], files)).toBeNull();
+  const closeTogether = Array.from({ length: 241 }, (_, i) => point(50_000 + 250 * i, 100 + i));
+  expect(connectionsServed(closeTogether, [files[0]!, `heap-${startMs + 60_000}-2.heapsnapshot`])).toBeNull();
   expect(connectionsServed([point(0, 100)], ['other.heapsnapshot', files[1]!])).toBeNull();
 });
