@@ -31,7 +31,7 @@ const MIB = 1024 * 1024;
 /** Chosen: the rest covers errors of the prediction and what the server allocates meanwhile. */
 const USABLE_SHARE = 0.8;
 /** Chosen: other writers share the disk. */
-const DISK_RESERVE_BYTES = 64 * MIB;
+export const DISK_RESERVE_BYTES = 64 * MIB;
 /** Chosen: messages that arrive during the pause are handled at once after it, and the heap needs room for them. */
 const HEAP_RESERVE_BYTES = 8 * MIB;
 /** Chosen: no client notices the stop of a fork, and a health check survives the stop of a snapshot in the process. */

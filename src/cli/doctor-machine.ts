@@ -8,8 +8,9 @@ import { nodeOptionsForAnyFolder } from '../core/child-preloads.ts';
 import { createClock } from '../core/clock.ts';
 import { CaptureHistory } from '../capture/capture-history.ts';
 import { forkUnavailableReason } from '../capture/fork-support.ts';
+import { DISK_RESERVE_BYTES } from '../capture/gate.ts';
 import { loadAddon } from '../capture/native-addon.ts';
-import { refusedDirectory } from '../capture/snapshot-files.ts';
+import { diskFreeBytes, refusedDirectory } from '../capture/snapshot-files.ts';
 import type { Config } from '../config/schema.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
 import { chooseFolder } from '../core/no-files.ts';
@@ -35,6 +36,7 @@ export async function checkMachine(config: Config, env: Environment): Promise<Ch
       'yes',
       `NODE_OPTIONS='${nodeOptionsForAnyFolder()}', in every folder of this machine`,
     ),
+    ...checkTimeScale(config),
     checkThread(config),
     checkHeapLimit(),
     checkContainerLimit(),
@@ -64,6 +66,11 @@ function checkThread({ thread }: Config): Check {
   if (thread === 'off') return check('watcher thread', 'off', `WSGUARD_THREAD is off; ${consequence}`);
   if (isAllowed('worker')) return check('watcher thread', 'yes', 'takes up to 35 MB of RSS');
   return check('watcher thread', 'no', `Node runs with --permission without --allow-worker; ${consequence}`);
+}
+
+function checkTimeScale({ timeScale }: Config): Check[] {
+  const text = `WSGUARD_TIME_SCALE is ${timeScale}: windows and rates are scaled; for tests and demos only`;
+  return timeScale === 1 ? [] : [check('time scale', 'partly', text)];
 }
 
 function checkHeapLimit(): Check {
@@ -105,6 +112,9 @@ function checkTcpTable(): Check {
   }
 }
 
+/** An alert with its report takes less. With less room than this nothing is complete. */
+const MIN_FREE_BYTES = 1024 ** 2;
+
 /** A snapshot is a file in the directory. */
 function checkFiles(config: Config): Check[] {
   const directory = checkDirectory(config);
@@ -124,8 +134,14 @@ function checkDirectory(config: Config): Check {
     if (!statSync(existing).isDirectory()) throw Object.assign(new Error('a file'), { code: 'ENOTDIR' });
     accessSync(existing, constants.W_OK);
     const { bavail, bsize } = statfsSync(existing);
-    const text = existing === dir ? dir : `${dir}, created with the first file`;
-    return check('directory', 'yes', `${text}; ${formatBytes(bavail * bsize)} free`);
+    const text = `${existing === dir ? dir : `${dir}, created with the first file`}; ${formatBytes(bavail * bsize)} free`;
+    return bavail * bsize >= MIN_FREE_BYTES
+      ? check('directory', 'yes', text)
+      : check(
+          'directory',
+          'no',
+          `WSGUARD_DISK_FULL: ${text}; free disk space, or set WSGUARD_DIR to another disk`,
+        );
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
     const text = `${dir}: cannot write to ${existing} (${code}); set WSGUARD_DIR to another directory`;
@@ -137,6 +153,11 @@ function checkSnapshots({ snapshot, pauseBudgetMs, redact, dir }: Config): Check
   if (snapshot === 'off') return check('snapshots', 'off', 'WSGUARD_SNAPSHOT is off');
   const refusal = refusedDirectory(privateFolderIn(dir));
   if (refusal !== null) return check('snapshots', 'no', refusal);
+  const freeBytes = diskFreeBytes(privateFolderIn(dir));
+  if (freeBytes !== null && freeBytes < DISK_RESERVE_BYTES) {
+    const text = `refused while less than ${formatBytes(DISK_RESERVE_BYTES)} are free on the disk of ${dir}`;
+    return check('snapshots', 'no', `${text}: ${formatBytes(freeBytes)}`);
+  }
   const pause = pauseBudgetMs === null ? 'the pause budget' : `a pause of ${formatCount(pauseBudgetMs)} ms`;
   const limits = `if memory, disk and ${pause} allow it`;
   const secrets = redact === 'on' ? 'values masked' : 'values NOT masked (WSGUARD_REDACT is off)';

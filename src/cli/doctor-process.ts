@@ -46,7 +46,7 @@ export function checkProcess(pid: number): DoctorReport {
   );
   const [dir, alerts] = asUser(user, () => {
     const folder = privateFolderIn(join(root, config.dir));
-    return [relative(root, folder), describeAlerts(folder, pid)];
+    return [relative(root, folder), checkAlerts(folder, pid)] as const;
   });
   const checks = [
     program,
@@ -55,7 +55,8 @@ export function checkProcess(pid: number): DoctorReport {
     checkMemory(pid),
     checkDescriptors(pid),
     ...checkKernelLimits(readKernelLimits(pid), socketInodes(pid).length),
-    check('directory', 'yes', `/${dir}; ${alerts}`),
+    check('directory', 'yes', `/${dir}`),
+    alerts,
   ];
   return { checks, problems };
 }
@@ -126,8 +127,12 @@ function checkPorts(pid: number): Check {
   const inodes = new Set(socketInodes(pid));
   const ports = new Set(['tcp', 'tcp6'].flatMap((table) => listeningPorts(pid, table, inodes)));
   return ports.size > 0
-    ? check('serves', 'yes', `TCP ${[...ports].join(', ')}; the agent is awake`)
-    : check('serves', 'no', 'listens on no TCP port; the agent sleeps, unless a unix socket is served');
+    ? check('serves', 'yes', `TCP ${[...ports].join(', ')}; a loaded agent has started`)
+    : check(
+        'serves',
+        'no',
+        'listens on no TCP port, so the agent waits; it starts with the first server, also one on a unix socket',
+      );
 }
 
 function socketInodes(pid: number): string[] {
@@ -166,12 +171,12 @@ function checkDescriptors(pid: number): Check {
   return check('descriptors', works, `${formatCount(open)} of ${formatCount(limit)} open`);
 }
 
-function describeAlerts(dir: string, pid: number): string {
+function checkAlerts(dir: string, pid: number): Check {
   let text: string;
   try {
     text = readSmallRegularFile(join(dir, 'alerts.ndjson'), MAX_ALERTS_BYTES);
   } catch {
-    return 'no alerts written';
+    return check('open alerts', 'yes', 'none: no alert was written');
   }
   const open = new Map<string, Alert>();
   for (const alert of text.split('\n').flatMap(parseAlert)) {
@@ -179,8 +184,12 @@ function describeAlerts(dir: string, pid: number): string {
     if (alert.event === 'closed') open.delete(alert.id);
     else open.set(alert.id, alert);
   }
-  if (open.size === 0) return 'no open alert of this process';
-  return `open alerts: ${[...open.values()].map(({ kind, title }) => `${kind} (${title})`).join('; ')}`;
+  if (open.size === 0) return check('open alerts', 'yes', 'none of this process');
+  const lines = [...open.values()].map(
+    ({ id, kind, severity, title }) =>
+      `${kind}, ${severity}: ${title}; read ${join(id, 'report.txt')} in the directory`,
+  );
+  return check('open alerts', 'no', lines.join('; '));
 }
 
 function parseAlert(line: string): Alert[] {

@@ -1,8 +1,9 @@
 /** `wsguard replay`: runs the detectors over recorded samples, on the clock of the recording. */
+import { SCHEMA } from '../config/schema.ts';
 import { createClock } from '../core/clock.ts';
-import { formatTimeToLimit } from '../core/format.ts';
+import { formatCount, formatTimeToLimit } from '../core/format.ts';
 import { quantile } from '../detect/statistics.ts';
-import { createDetection, type DetectionResult } from '../detection.ts';
+import { createDetection, type Detection, type DetectionResult } from '../detection.ts';
 import type { Alert, Identity, Sample, StatusVerdict } from '../types/index.ts';
 import {
   CliError,
@@ -42,6 +43,9 @@ export interface Replay {
   readonly timeToLimit: readonly { readonly tMs: number; readonly ms: number }[];
   readonly evaluationMs: { readonly median: number; readonly p99: number };
   readonly samples: number;
+  readonly timeScale: number;
+  /** Mean time between two samples, in the clock of the recording; null with fewer than two. */
+  readonly intervalMs: number | null;
 }
 
 const IDENTITY: Identity = {
@@ -64,7 +68,7 @@ export const replay = defineCommand(
       'replay --prometheus <url> [--from <time>] [--to <time>] [--selector <labels>] [--json]',
     ],
     details: [
-      'A recording is a file with one JSON sample per line, such as box-0.ndjson of the black box in\nWSGUARD_DIR/<instance>/, or a CSV file. A process that ends normally removes its black box, so copy it before. A\nrecording may be gzipped, and - reads standard input. The first line of a CSV file names its columns:\nt (ms) and hu or olds (bytes of used heap or old space) are required; rss, ext, ab, opened, closed, clients, unresp,\nlisteners, map, queue, rooms and members add to what the detectors can find.',
+      'A recording is a file with one JSON sample per line, such as box-0.ndjson and box-1.ndjson of the black\nbox in WSGUARD_DIR/<instance>/, or a CSV file. Each of the two files has half of the black box. A process that ends\nnormally removes its black box, so copy it before. A recording may be gzipped, and - reads standard input. The first\nline of a CSV file names its columns: t (ms) and hu or olds (bytes of used heap or old space) are required; rss, ext, ab, opened, closed, clients, unresp,\nlisteners, map, queue, rooms and members add to what the detectors can find.',
       'With --prometheus the samples are the series of the metrics in docs/metrics.md. Without series of the agent, the\ndefault metrics of prom-client are used; they are enough for conditions, not for leaks.',
     ],
     maxPositionals: 1,
@@ -72,7 +76,7 @@ export const replay = defineCommand(
       'time-scale': {
         type: 'string',
         value: '<n>',
-        help: 'WSGUARD_TIME_SCALE of the recording. Default: 1.',
+        help: 'WSGUARD_TIME_SCALE of the recording. Default: what the recording says, else 1.',
       },
       signals: {
         type: 'string',
@@ -104,6 +108,10 @@ export const replay = defineCommand(
         'Prints the alerts of a recording, and the answer of each detector at its end.',
       ],
       [
+        'sort -t: -k2n box-0.ndjson box-1.ndjson | wsguard replay -',
+        'Does the same for a whole black box, whose lines begin with their number.',
+      ],
+      [
         'wsguard replay --prometheus http://127.0.0.1:9090 --from 2026-11-22T00:00:00Z',
         'Does the same for the history since that time.',
       ],
@@ -116,7 +124,8 @@ export const replay = defineCommand(
     ],
   },
   async ({ values, positionals: [file] }, io) => {
-    const timeScale = parsePositive(values['time-scale'] ?? '1', '--time-scale');
+    const scale = values['time-scale'];
+    const timeScale = scale === undefined ? null : parsePositive(scale, '--time-scale');
     const limit = values['memory-limit'];
     const options = {
       signals: parseSignals(values.signals ?? 'all'),
@@ -130,13 +139,25 @@ export const replay = defineCommand(
     const samples =
       history === null
         ? openTrace(file ?? '-', io, options)
-        : readHistory({ ...options, ...history, timeScale });
+        : readHistory({ ...options, ...history, timeScale: timeScale ?? 1 });
     const result = await replayWithProgress(samples, timeScale, io);
     if (result.samples === 0) throw emptyError(history === null ? 'recording' : 'history');
+    if (timeScale === null) io.err(timeScaleHint(result));
     io.out(values.json === true ? `${JSON.stringify(result)}\n` : replayText(result));
     return result.alerts.some(({ family }) => family === 'leak') ? EXIT_CODES.leakFound : EXIT_CODES.done;
   },
 );
+
+/** The shortest interval of a process without a time scale is 250 ms, but nobody samples a server so often. */
+const MIN_USUAL_INTERVAL_MS = 1_000;
+
+/** Without the time scale a recording of minutes is too short for most detectors, and finds nothing. */
+function timeScaleHint({ timeScale, intervalMs }: Replay): string {
+  if (timeScale !== 1) return `wsguard replay: the recording was made with the time scale ${timeScale}\n`;
+  return intervalMs === null || intervalMs >= MIN_USUAL_INTERVAL_MS
+    ? ''
+    : `wsguard replay: the samples are ${formatCount(intervalMs)} ms apart. If the recording was made with WSGUARD_TIME_SCALE, repeat the command with --time-scale <n>\n`;
+}
 
 const emptyError = (source: 'recording' | 'history'): CliError =>
   source === 'recording'
@@ -194,7 +215,7 @@ function parsePositive(text: string, option: string): number {
 
 async function replayWithProgress(
   samples: AsyncIterable<Sample>,
-  timeScale: number,
+  timeScale: number | null,
   io: CliIo,
 ): Promise<Replay> {
   const progress = startProgress(io, 'reading samples');
@@ -214,21 +235,27 @@ async function* countSamples(samples: AsyncIterable<Sample>, progress: Progress)
   }
 }
 
-/** Runs the same detection as the live agent. */
-export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: number): Promise<Replay> {
+/** Runs the same detection as the live agent. `timeScale` is null for the one that the first sample has. */
+export async function replaySamples(
+  samples: AsyncIterable<Sample>,
+  timeScale: number | null,
+): Promise<Replay> {
   const clock = createClock();
-  let ids = 0;
-  const detection = createDetection({
-    identity: IDENTITY,
-    config: { timeScale, mute: [], maxConnections: null },
-    newId: () => `replay-${(ids += 1)}`,
-  });
+  let detection: Detection | null = null;
   const alerts: ReplayAlert[] = [];
   const timeToLimit: { tMs: number; ms: number }[] = [];
   const evaluationMs: number[] = [];
   let last: DetectionResult | null = null;
+  let first: Sample | null = null;
+  let scale = 1;
+  let lastAtMs = 0;
   let count = 0;
   for await (const sample of samples) {
+    if (first === null) {
+      first = sample;
+      scale = timeScale ?? recordedTimeScale(sample);
+    }
+    detection ??= createReplayDetection(scale);
     const startMs = clock.nowMs();
     const result = detection.addSample(sample);
     const isEvaluation = result.verdicts !== last?.verdicts;
@@ -237,6 +264,7 @@ export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: n
     if (isEvaluation && result.timeToLimit !== null)
       timeToLimit.push({ tMs: sample.atMs, ms: result.timeToLimit.ms });
     last = result;
+    lastAtMs = sample.atMs;
     count += 1;
   }
   return {
@@ -246,7 +274,24 @@ export async function replaySamples(samples: AsyncIterable<Sample>, timeScale: n
     timeToLimit,
     evaluationMs: { median: quantile(evaluationMs, 0.5), p99: quantile(evaluationMs, 0.99) },
     samples: count,
+    timeScale: scale,
+    intervalMs: first === null || count < 2 ? null : (lastAtMs - first.atMs) / (count - 1),
   };
+}
+
+/** Anybody may have written the recording. */
+const recordedTimeScale = ({ timeScale }: Sample): number => {
+  const { min = 0, max = Infinity } = SCHEMA.timeScale;
+  return typeof timeScale === 'number' && timeScale >= min && timeScale <= max ? timeScale : 1;
+};
+
+function createReplayDetection(timeScale: number): Detection {
+  let ids = 0;
+  return createDetection({
+    identity: IDENTITY,
+    config: { timeScale, mute: [], maxConnections: null },
+    newId: () => `replay-${(ids += 1)}`,
+  });
 }
 
 const replayAlert = (alert: Alert, tMs: number): ReplayAlert => ({

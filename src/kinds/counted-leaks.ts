@@ -119,7 +119,7 @@ export const COUNTED_LEAKS = {
     },
     keepsData: false,
     advice: {
-      now: 'Restart one instance at a time before the limit. Nothing else removes listeners to which the code has no reference.',
+      now: 'Restart one instance at a time before memory reaches its limit. Nothing else removes listeners to which the code has no reference.',
       fix: 'Remove the listener when its connection closes (keep the function and call `removeListener` in the close handler), or use one listener and look the connection up in a Map.',
       restart: null,
     },
@@ -137,7 +137,7 @@ export const COUNTED_LEAKS = {
     retainedBy: { suspectType: null, text: 'the registry: a Map, Set or Array of the application' },
     keepsData: true,
     advice: {
-      now: 'Restart one instance at a time before the limit.',
+      now: 'Restart one instance at a time before memory reaches its limit.',
       fix: 'Delete the entry in the close handler of the connection that added it, under the same key, exactly once. Do not rely on a goodbye message.',
       restart: null,
     },
@@ -155,7 +155,7 @@ export const COUNTED_LEAKS = {
     retainedBy: { suspectType: null, text: 'a Map of rooms, or the member list of a room' },
     keepsData: true,
     advice: {
-      now: 'Restart one instance at a time before the limit.',
+      now: 'Restart one instance at a time before memory reaches its limit.',
       fix: 'Leave every room in the close handler and delete a room when its last member leaves. Ignore a join that completes after the close.',
       restart: null,
     },
@@ -179,7 +179,7 @@ export const COUNTED_LEAKS = {
     retainedBy: { suspectType: null, text: 'the queue: an Array or list of the application' },
     keepsData: true,
     advice: {
-      now: 'Restart one instance at a time before the limit. A restart loses the items in the queue.',
+      now: 'Restart one instance at a time before memory reaches its limit. A restart loses the items in the queue.',
       fix: 'Bound the queue by items and by age, drop or refuse what exceeds the bound, count the drops, and empty the queue when its connection closes.',
       restart: null,
     },

@@ -57,10 +57,10 @@ export const DERIVED_LEAKS = {
     retainedBy: { suspectType: null, text: 'a timer, a pending promise, a closure or a cache' },
     keepsData: true,
     advice: {
-      now: 'Restart one instance at a time before the limit. The snapshot shows what retains the closed connections.',
+      now: 'Restart one instance at a time before memory reaches its limit. The snapshot shows what retains the closed connections.',
       fix: 'Find the retaining path in the snapshot (a timer, a promise, a closure, a cache) and release it in the close handler.',
       withoutSnapshot: {
-        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        now: 'Restart one instance at a time before memory reaches its limit. This process has no snapshot; the reason is in the alert.',
         fix: 'Look in the code of the connection for a timer, a promise, a closure or a cache that refers to it, and release it in the close handler.',
       },
       restart: null,
@@ -152,10 +152,10 @@ export const DERIVED_LEAKS = {
     },
     keepsData: false,
     advice: {
-      now: 'Restart one instance at a time before the limit. A heap snapshot shows what retains the Buffers, not their bytes.',
+      now: 'Restart one instance at a time before memory reaches its limit. A heap snapshot shows what retains the Buffers, not their bytes.',
       fix: 'Copy the part of a message that you keep (`Buffer.from(slice)`): a slice retains its whole pool. Bound caches of Buffers by bytes.',
       withoutSnapshot: {
-        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        now: 'Restart one instance at a time before memory reaches its limit. This process has no snapshot; the reason is in the alert.',
         fix: 'Copy the part of a message that you keep (`Buffer.from(slice)`): a slice retains its whole pool. Bound caches of Buffers by bytes.',
       },
       restart: null,
@@ -318,10 +318,10 @@ export const DERIVED_LEAKS = {
     },
     keepsData: true,
     advice: {
-      now: 'Restart one instance at a time before the limit. Keep the snapshots.',
+      now: 'Restart one instance at a time before memory reaches its limit. Keep the snapshots.',
       fix: 'Compare the snapshots (`npx wsguard analyse first second`). The root cause is an object that is in both and refers to many new objects.',
       withoutSnapshot: {
-        now: 'Restart one instance at a time before the limit. This process has no snapshot; the reason is in the alert.',
+        now: 'Restart one instance at a time before memory reaches its limit. This process has no snapshot; the reason is in the alert.',
         fix: 'Register the Maps, Sets and arrays that may grow with `agent.watchRegistry(name, map)`: the next alert names the one that does.',
       },
       restart: null,

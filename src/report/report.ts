@@ -65,7 +65,10 @@ function fileToCopy({ snapshots, host, id }: Alert, dir: string): string {
   const last = written.at(-1);
   if (last !== undefined) {
     const count = written.length > 1 ? `the last of ${written.length} snapshots, ` : '';
-    return `scp ${host}:${last.file} . (${count}${formatBytes(last.bytes)}, ${redactionText(last.redacted)}; then run npx wsguard analyse)`;
+    const name = last.file.split(/[\\/]/).at(-1);
+    // On a machine without the package, `npx wsguard` would run another package of that name.
+    const command = `npx -p @wsguard/agent wsguard analyse ${name}`;
+    return `scp ${host}:${last.file} . (${count}${formatBytes(last.bytes)}, ${redactionText(last.redacted)}); then ${command}`;
   }
   return `${whyNoSnapshot({ snapshots })}. Report: ${dir}/${id}/report.json on ${host}`;
 }

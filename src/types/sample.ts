@@ -241,6 +241,8 @@ export interface Sample {
   readonly marks: readonly SampleMark[];
   readonly blind: readonly Blind[];
   readonly remedies?: RemediesReading;
+  /** WSGUARD_TIME_SCALE of the process. Only in recordings, and absent when it is 1. */
+  readonly timeScale?: number;
 }
 
 export type SampleMark = 'snapshot' | 'clock-jump';

@@ -173,7 +173,7 @@ export class Outputs {
   }
 
   #logAlert(alert: Alert): void {
-    const { event, id, kind, severity, title, culprit, culpritBecause, because } = alert;
+    const { event, id, kind, severity, culprit, culpritBecause, because } = alert;
     const level = event === 'closed' ? 'info' : severity === 'critical' ? 'error' : 'warn';
     // The reader of a log has no directory to start from, and reads text.
     const report = alert.report === null ? null : this.reportPath(`${id}/report.txt`);
@@ -190,7 +190,7 @@ export class Outputs {
         report,
         ...muted,
       },
-      title,
+      logMessage(alert),
     );
   }
 
@@ -225,4 +225,10 @@ function createS3(context: WatcherContext, options: SinkOptions): Upload | null 
   if (target === null) return null;
   const { createS3Upload } = require('../deliver/s3/s3-upload.ts') as typeof S3UploadModule;
   return createS3Upload({ ...options, target, prefix: s3Prefix ?? '', redact });
+}
+
+/** Many viewers of logs show the message alone, so it says what an update or the end of an alert brought. */
+function logMessage({ event, title, culprit, because }: Alert): string {
+  if (event === 'closed') return `closed (${because ?? 'no reason given'}): ${title}`;
+  return culprit === null ? title : `${title}; root cause: ${culprit.text}`;
 }

@@ -24,7 +24,8 @@ export interface Persistence {
 /** Without an explicitly set directory nothing is read or written. */
 export function openPersistence({ setup, clock, guard, log }: WatcherContext): Persistence {
   const { identity, config, isDirSet, startedWallMs, restarts, openAlerts } = setup;
-  const { dir } = config;
+  const { dir, timeScale } = config;
+  const recorded = (sample: Sample): Sample => (timeScale === 1 ? sample : { ...sample, timeScale });
   const guarded = <T>(task: () => T, fallback: T): T => guard.run('black box', task, fallback);
   // The first watcher of this process has claimed the state of earlier processes.
   let unwritableReason: string | null = null;
@@ -70,7 +71,7 @@ export function openPersistence({ setup, clock, guard, log }: WatcherContext): P
     unwritableReason,
     restoredAlerts: [...openAlerts, ...earlierAlerts.map((alert) => ({ ...alert, ...identity }))],
     writeMemoryPoint: box === null ? null : (point) => guarded(() => writePoint(box, point), undefined),
-    writeSample: (sample) => write(() => box?.writeSample(sample)),
+    writeSample: (sample) => write(() => box?.writeSample(recorded(sample))),
     writeOpenAlerts: (alerts) => write(() => box?.writeOpenAlerts(alerts)),
     close: () => guarded(() => box?.close(), undefined),
   };

@@ -1,6 +1,15 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { CliIo } from '../../../src/cli/command.ts';
 import { main } from '../../../src/cli/main.ts';
+import { alertOf } from '../../support/alerts.ts';
+import { onLinux } from '../../support/platform.ts';
+
+afterEach(() => void jest.restoreAllMocks());
 
 function open(env: CliIo['env'] = {}) {
   const text = { out: '', err: '' };
@@ -114,6 +123,52 @@ test('doctor finds no snapshots possible where the directory cannot be written',
     { what: 'directory', works: 'no', detail: expect.stringContaining('WSGUARD_DIR_UNWRITABLE') },
     { what: 'snapshots', works: 'no', detail: 'not possible without a writable directory' },
   ]);
+});
+
+test.each([
+  [0, ['no', 'no'], /WSGUARD_DISK_FULL: .*; 0 B free; free disk space, or set WSGUARD_DIR/],
+  [50, ['yes', 'no'], /; 50\.0 MiB free$/],
+  [100, ['yes', 'yes'], /; 100 MiB free$/],
+])('doctor says what a disk with %d MiB free has room for', async (freeMib, works, directory) => {
+  const statfs = Object.assign(fs.statfsSync('/'), { bavail: freeMib, bsize: 1024 ** 2 });
+  jest.spyOn(fs, 'statfsSync').mockReturnValue(statfs);
+  const { io, text } = open({ WSGUARD_DIR: __dirname, WSGUARD_SNAPSHOT: 'inprocess' });
+  await main(['doctor', '--json'], io);
+  const { checks } = JSON.parse(text.out) as { checks: { what: string; works: string; detail: string }[] };
+  const onDisk = checks.filter(({ what }) => ['directory', 'snapshots'].includes(what));
+  expect(onDisk.map((row) => row.works)).toEqual(works);
+  expect(onDisk[0]?.detail).toMatch(directory);
+});
+
+test('doctor says that a time scale is for tests', async () => {
+  const { io, text } = open({ WSGUARD_TIME_SCALE: '60' });
+  await main(['doctor'], io);
+  expect(text.out).toMatch(/^partly time scale +WSGUARD_TIME_SCALE is 60: .* for tests and demos only$/m);
+});
+
+onLinux('doctor --pid has the open alerts of the process, with their reports', async () => {
+  const dir = fs.mkdtempSync(join(tmpdir(), 'wsguard-doctor-'));
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { env: { WSGUARD_DIR: dir } });
+  try {
+    await once(child, 'spawn');
+    const line = (id: string, event: 'opened' | 'closed', pid = child.pid ?? 0): string =>
+      `${JSON.stringify(alertOf({ id, event, pid, title: 'Registry grows' }))}\n`;
+    const doctor = async (): Promise<string> => {
+      const { io, text } = open();
+      await main(['doctor', '--pid', String(child.pid)], io);
+      return /^.*open alerts.*$/m.exec(text.out)?.[0] ?? '';
+    };
+    expect(await doctor()).toMatch(/^ok +open alerts +none: no alert was written$/);
+    fs.writeFileSync(join(dir, 'alerts.ndjson'), line('other', 'opened', 1) + line('a1', 'opened'));
+    expect(await doctor()).toMatch(
+      /^NO +open alerts .*: Registry grows; read a1\/report\.txt in the directory$/,
+    );
+    fs.appendFileSync(join(dir, 'alerts.ndjson'), line('a1', 'closed'));
+    expect(await doctor()).toMatch(/^ok +open alerts +none of this process$/);
+  } finally {
+    child.kill('SIGKILL');
+    fs.rmSync(dir, { recursive: true });
+  }
 });
 
 test('doctor prints what works and why something does not', async () => {

@@ -7,7 +7,7 @@ import { CliError, UsageError } from '../../../src/cli/command.ts';
 import { replay, type Replay } from '../../../src/cli/replay.ts';
 import { createTraceReader } from '../../../src/cli/trace-sample.ts';
 import { expectValid } from '../../support/schemas.ts';
-import { createTestDetection } from '../../support/run.ts';
+import { createTestDetection, sampleAt } from '../../support/run.ts';
 
 const TRACES = join(__dirname, '..', '..', '..', 'fixtures', 'traces');
 const trace = (id: string) => join(TRACES, `${id}.csv.gz`);
@@ -47,6 +47,40 @@ test('a healthy trace: exit code 0, and the answer of each detector', async () =
   expect(out).toMatch(/registries +ok/);
 });
 
+describe('without --time-scale', () => {
+  const recording = (timeScale?: unknown) =>
+    Readable.from([0, 1, 2].map((n) => `${JSON.stringify({ ...sampleAt(n, n * 250, {}), timeScale })}\n`));
+
+  test('the time scale of the recording is used, and named on stderr', async () => {
+    const { err, json } = await run(['-', '--json'], recording(60));
+    expect(json()).toMatchObject({ timeScale: 60, intervalMs: 250 });
+    expect(err).toBe('wsguard replay: the recording was made with the time scale 60\n');
+  });
+
+  test.each([undefined, 'NaN', -1, 1e9])(
+    'a recording that says %p is read with 1, and a hint',
+    async (scale) => {
+      const { err, json } = await run(['-', '--json'], recording(scale));
+      expect(json()).toMatchObject({ timeScale: 1, intervalMs: 250 });
+      expect(err).toBe(
+        'wsguard replay: the samples are 250 ms apart. If the recording was made with WSGUARD_TIME_SCALE, repeat the command with --time-scale <n>\n',
+      );
+    },
+  );
+
+  test('samples at the usual interval need no hint', async () => {
+    const samples = [0, 1].map((n) => `${JSON.stringify(sampleAt(n, n * 15_000, {}))}\n`);
+    expect((await run(['-'], Readable.from(samples))).err).toBe('');
+  });
+});
+
+test('--time-scale wins over the time scale of the recording', async () => {
+  const sample = `${JSON.stringify({ ...sampleAt(0, 0, {}), timeScale: 60 })}\n`;
+  const { err, json } = await run(['-', '--json', '--time-scale', '2'], Readable.from([sample]));
+  expect(json()).toMatchObject({ timeScale: 2, intervalMs: null });
+  expect(err).toBe('');
+});
+
 test('--signals preload hides collections that only the application can have registered', async () => {
   const all = await run([trace('L07'), '--time-scale', '60', '--json']);
   const preload = await run([trace('L07'), '--time-scale', '60', '--signals', 'preload', '--json']);
@@ -66,7 +100,8 @@ test('damaged lines are skipped, and their number is on stderr', async () => {
     .toString()
     .split('\n');
   const whole = lines.slice(0, 40);
-  const of = (...texts: string[]) => run(['-', '--json'], Readable.from([texts.join('\n')]));
+  const of = (...texts: string[]) =>
+    run(['-', '--json', '--time-scale', '60'], Readable.from([texts.join('\n')]));
   const complete = await of(...whole);
   expect(complete.err).toBe('');
   const cut = await of(...whole, 'garbage', (lines[40] ?? '').slice(0, 100));

@@ -30,7 +30,7 @@ test('the headline: what, time left, effect of a restart, what to do now, which 
     'Time left: the process reaches 85 % of the heap capacity in about 42 min (30 to 65)',
     'After a restart: at the same load the process is back at this point after 6 h, and the memory limit after 6 h 42 min',
     `Now: ${KINDS['zombie-connections'].advice.now}`,
-    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, strings masked; then run npx wsguard analyse)',
+    'File: scp web-3:/app/wsguard/a1/1.heapsnapshot . (1.9 GiB, strings masked); then npx -p @wsguard/agent wsguard analyse 1.heapsnapshot',
     '',
   ]);
 });

@@ -1,8 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPersistence } from '../../../src/watcher/persistence.ts';
-import type { Alert } from '../../../src/types/index.ts';
+import type { Alert, Sample } from '../../../src/types/index.ts';
+import { sampleOf } from '../../support/samples.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 let root: string;
@@ -27,6 +36,18 @@ test.each([
       fields: expect.objectContaining({ code: 'WSGUARD_DIR_UNWRITABLE' }),
     }),
   ]);
+});
+
+test.each([
+  [60, 60],
+  [1, undefined],
+])('with the time scale %d the samples of the black box have the scale %s', (timeScale, recorded) => {
+  const persistence = openPersistence(createTestContext({ dir: root, timeScale }, { isDirSet: true }));
+  persistence.writeSample(sampleOf());
+  const [instance = ''] = readdirSync(root);
+  const line = readFileSync(join(root, instance, 'box-0.ndjson'), 'utf8');
+  expect((JSON.parse(line) as Sample).timeScale).toBe(recorded);
+  persistence.close();
 });
 
 test('a black box that cannot be written for a time logs it once, and is written again', () => {
