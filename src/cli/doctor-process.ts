@@ -5,6 +5,7 @@ import { loadConfig, readConfigFile } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { readSmallRegularFile } from '../core/files.ts';
 import { formatBytes, formatCount } from '../core/format.ts';
+import { CONDITIONS } from '../kinds/index.ts';
 import type { Alert } from '../types/index.ts';
 import { fileErrorText } from '../core/files.ts';
 import { privateFolderIn } from '../core/folders.ts';
@@ -16,8 +17,7 @@ import { check, type Check, type DoctorReport } from './doctor-report.ts';
 const AGENT_PATTERN = /@wsguard\/agent|wsguard\/dist\/(index|register)\.js/;
 /** The agent rotates alerts.ndjson at 10 MB. */
 const MAX_ALERTS_BYTES = 16 * 1024 ** 2;
-/** Share of the descriptor limit from which `descriptor-limit` opens as a warning. */
-const DESCRIPTOR_WARNING_SHARE = 0.8;
+const DESCRIPTOR_WARNING = CONDITIONS['descriptor-limit'].thresholds.share;
 
 export function checkProcess(pid: number): DoctorReport {
   const proc = `/proc/${pid}`;
@@ -167,7 +167,7 @@ function checkDescriptors(pid: number): Check {
   const open = readdirSync(`/proc/${pid}/fd`).length;
   const limit = Number(/^Max open files\s+(\d+)/m.exec(readProc(pid, 'limits'))?.[1] ?? 0);
   if (limit === 0) return check('descriptors', 'yes', `${formatCount(open)} open, no limit`);
-  const works = open > DESCRIPTOR_WARNING_SHARE * limit ? 'no' : 'yes';
+  const works = open >= DESCRIPTOR_WARNING.value * limit ? 'no' : 'yes';
   return check('descriptors', works, `${formatCount(open)} of ${formatCount(limit)} open`);
 }
 

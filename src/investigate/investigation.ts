@@ -9,7 +9,7 @@
  *   idle -> waiting-for-snapshot -> waiting-for-traffic -> waiting-for-snapshot -> comparing -> waiting-for-profile
  *   -> idle (a clear root cause, or the third snapshot), else -> waiting-for-traffic
  */
-import { capturesEvidence } from '../kinds/index.ts';
+import { capturesEvidence, showsLineOf } from '../kinds/index.ts';
 import type { Alert, AllocationProfile, Analysis, Culprit, Sample, Snapshot } from '../types/index.ts';
 import { addTraffic, afterAnswer, isWorthAsking, surroundingsOf } from './ask-again.ts';
 import {
@@ -92,8 +92,9 @@ function onAlert(draft: Draft, alert: Alert): void {
   const before = draft.state.followed.get(id);
   if (!capturesEvidence(kind) || before?.alert.kind === kind) return;
   draft.follow(id, { alert, hasJoined: before?.hasJoined ?? false });
-  if (kind === 'listener-accumulation') locateListener(draft, alert);
-  else if (kind === 'resource-growth')
+  const lineOf = showsLineOf(kind);
+  if (lineOf === 'listener') locateListener(draft, alert);
+  else if (lineOf === 'resource')
     draft.act({ type: 'locate-resources', alertId: id, resource: alert.subject });
   else if (before === undefined) joinRound(draft, alert, { isLocated: false, isNamed: false });
 }

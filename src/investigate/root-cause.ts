@@ -2,14 +2,13 @@
  * Chooses the root cause that an alert names: a suspect of the heap analysis, the line that the allocation profile
  * shows, or both together. Pure.
  */
-import { KINDS } from '../kinds/index.ts';
+import { KINDS, countsConnections } from '../kinds/index.ts';
 import type {
   Alert,
   AllocationProfile,
   Analysis,
   CodePlace,
   Culprit,
-  Kind,
   ProfileLine,
   SourceLocation,
   Suspect,
@@ -83,20 +82,12 @@ function chooseSuspect(
     candidates.find(({ name, path }) => name === subject || path.includes(subject)) ??
     candidates.find(({ path }) => endsWithFieldOf(path, subject)) ??
     candidates.find(({ type }) => type === KINDS[kind].retainedBy?.suspectType) ??
-    candidates.find(
-      (suspect) => CONNECTION_KINDS.has(kind) && isOnePerConnection(suspect, connectionsOpened),
-    ) ??
+    candidates.find((suspect) => countsConnections(kind) && isOnePerConnection(suspect, connectionsOpened)) ??
     candidates[0] ??
     null
   );
 }
 
-const CONNECTION_KINDS: ReadonlySet<Kind> = new Set([
-  'retained-after-close',
-  'unclosed-growth',
-  'zombie-connections',
-  'registry-growth',
-]);
 /** Chosen: some connections close meanwhile, and some open between the count and the snapshot. */
 const MAX_OFF_ONE = 0.2;
 

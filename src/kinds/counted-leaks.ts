@@ -29,6 +29,9 @@ export const COUNTED_LEAKS = {
     detector: 'unanswering',
     mayBeRuledOut: true,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: true,
+    showsLineOf: null,
     thresholds: {
       ...RISE,
       openShare: least('the same rise as a share of the connections open now', 0.1, '%', {
@@ -61,6 +64,9 @@ export const COUNTED_LEAKS = {
     detector: 'backlog',
     mayBeRuledOut: true,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: null,
     effectOf: ['zombie-connections'],
     thresholds: {
       rise: least(
@@ -98,6 +104,9 @@ export const COUNTED_LEAKS = {
     detector: 'listeners',
     mayBeRuledOut: true,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: 'listener',
     thresholds: {
       perConnection: least('listeners per connection', 2, '1', {
         group: 'ratio',
@@ -132,6 +141,9 @@ export const COUNTED_LEAKS = {
     detector: 'registries',
     mayBeRuledOut: true,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: true,
+    showsLineOf: null,
     thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
     retainedBy: { suspectType: null, text: 'the registry: a Map, Set or Array of the application' },
@@ -150,6 +162,9 @@ export const COUNTED_LEAKS = {
     detector: 'rooms',
     mayBeRuledOut: false,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: { ...RISE, trend: COUNTS_TREND, timeToLimit: CRITICAL_TIME_TO_LIMIT },
     window: COUNTS_WINDOW,
     retainedBy: { suspectType: null, text: 'a Map of rooms, or the member list of a room' },
@@ -168,6 +183,9 @@ export const COUNTED_LEAKS = {
     detector: 'queues',
     mayBeRuledOut: false,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: {
       rise: least('rise in the window', 500, 'items', {
         source: fromTraces('healthy queues rise and fall with the traffic by up to some hundred items'),
@@ -193,6 +211,9 @@ export const COUNTED_LEAKS = {
     detector: 'resources',
     mayBeRuledOut: true,
     isCounted: true,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: 'resource',
     thresholds: {
       ...RISE,
       trend: COUNTS_TREND,

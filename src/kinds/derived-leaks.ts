@@ -22,6 +22,9 @@ export const DERIVED_LEAKS = {
     detector: 'retained',
     mayBeRuledOut: true,
     isCounted: false,
+    isMemoryAlone: false,
+    countsConnections: true,
+    showsLineOf: null,
     thresholds: {
       ...RISE,
       majorGcs: least('major GCs in the window', 4, 'major GCs', {
@@ -74,6 +77,9 @@ export const DERIVED_LEAKS = {
     detector: 'unclosed',
     mayBeRuledOut: false,
     isCounted: false,
+    isMemoryAlone: false,
+    countsConnections: true,
+    showsLineOf: null,
     thresholds: {
       rise: least('rise of the responsive connections in the window', 50, 'connections', {
         source: fromPage('docs/detection.md: fewer are a normal variation over six hours'),
@@ -112,6 +118,9 @@ export const DERIVED_LEAKS = {
     detector: 'external',
     mayBeRuledOut: true,
     isCounted: false,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: {
       fastShare: least('rise in 30 min as a share of the memory limit', 0.04, '%', {
         group: 'in 30 min',
@@ -169,6 +178,9 @@ export const DERIVED_LEAKS = {
     detector: 'native',
     mayBeRuledOut: false,
     isCounted: false,
+    isMemoryAlone: false,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: {
       minBytes: least('rise in the window', 24 * MIB, 'By', {
         source: measured('RSS moves by 10 to 30 MB while the first connections arrive'),
@@ -214,6 +226,9 @@ export const DERIVED_LEAKS = {
     detector: 'floor',
     mayBeRuledOut: true,
     isCounted: false,
+    isMemoryAlone: true,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: {
       majorGcs: least('major GCs in the window', 5, 'major GCs', {
         source: fromTraces('fewer points gave false alerts on healthy example traces'),
@@ -336,6 +351,9 @@ export const DERIVED_LEAKS = {
     detector: 'divergence',
     mayBeRuledOut: false,
     isCounted: false,
+    isMemoryAlone: true,
+    countsConnections: false,
+    showsLineOf: null,
     thresholds: {
       majorGcs: least('major GCs at a steady number of connections', 5, 'major GCs', {
         group: 'steady',

@@ -12,6 +12,7 @@ import {
   type Kind,
   type KindSpec,
   type LeakKind,
+  type LeakSpec,
 } from './spec.ts';
 
 export { CONDITIONS } from './conditions.ts';
@@ -36,10 +37,11 @@ export const KINDS: Readonly<Record<Kind, KindSpec & { readonly docs: string }>>
   ...CONDITIONS,
 };
 
-/** Leaks that rest on memory alone: they name no object, and whatever is counted explains them. */
-export const MEMORY_KINDS: ReadonlySet<Kind> = new Set(['heap-growth', 'divergence']);
-
 export const LEAK_KINDS = Object.keys(LEAKS) as readonly LeakKind[];
+/** Leaks that rest on memory alone: they name no object, and whatever is counted explains them. */
+export const MEMORY_KINDS: ReadonlySet<Kind> = new Set(
+  LEAK_KINDS.filter((kind) => LEAKS[kind].isMemoryAlone),
+);
 const CONDITION_KINDS = Object.keys(CONDITIONS) as readonly ConditionKind[];
 export const ALL_KINDS: readonly Kind[] = [...LEAK_KINDS, ...CONDITION_KINDS];
 
@@ -57,6 +59,12 @@ export const capturesEvidence = (kind: Kind): boolean => {
   const spec: KindSpec = KINDS[kind];
   return spec.family === 'leak' || spec.capturesEvidence;
 };
+
+export const countsConnections = (kind: Kind): boolean => isLeakKind(kind) && LEAKS[kind].countsConnections;
+
+/** Null where the running process does not show the line that adds what grows: only the heap or a profile has it. */
+export const showsLineOf = (kind: Kind): LeakSpec['showsLineOf'] =>
+  isLeakKind(kind) ? LEAKS[kind].showsLineOf : null;
 
 /** The steps for an alert. They send nobody to a snapshot that was refused. */
 export function adviceOf({ kind, snapshots }: AdviceInput): Steps {

@@ -119,6 +119,12 @@ export interface LeakSpec extends CommonSpec {
   readonly family: 'leak';
   /** Counted directly, so that it can be a cause of its own. The other kinds may be effects of a counted one. */
   readonly isCounted: boolean;
+  /** It rests on memory alone and names no object, so whatever is counted explains it. */
+  readonly isMemoryAlone: boolean;
+  /** Its number is one of connections, so a container with one entry for each connection is a likely root cause. */
+  readonly countsConnections: boolean;
+  /** The running process shows the line that adds what grows: that of its subject's listeners, or of its resources. */
+  readonly showsLineOf: 'listener' | 'resource' | null;
   /** Leaks that cause this one too: it then joins their open alert and opens no alert of its own. */
   readonly effectOf?: readonly LeakKind[];
 }

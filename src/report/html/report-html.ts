@@ -87,7 +87,7 @@ function rootCause(alert: Alert, suspect: Suspect | null, analysis: Analysis | n
 
 function pointCharts(samples: readonly ReportPoint[]): Markup | null {
   const wallMs = samples.map((point) => point.wallMs);
-  return chartSection('Before the alert (times in UTC)', [
+  return chartSection('Memory and connections (times in UTC)', [
     drawChart({
       title: 'Memory',
       unit: 'bytes',

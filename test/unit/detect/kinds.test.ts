@@ -1,4 +1,4 @@
-import { LEAK_KINDS, type LeakKind } from '../../../src/kinds/index.ts';
+import { ALL_KINDS, KINDS, LEAK_KINDS, type LeakKind } from '../../../src/kinds/index.ts';
 import type { Sample } from '../../../src/types/index.ts';
 import { MB, run, type Shape } from '../../support/run.ts';
 
@@ -97,4 +97,10 @@ test('memory leaked per closed connection is found while connections climb, beca
   });
   expect(run(150, ramp(true)).opened).toEqual(['heap-growth']);
   expect(run(150, ramp(false)).opened).toEqual([]);
+});
+
+test('each kind names a detector that answers, and each detector that answers has a kind', () => {
+  const answering = new Set(run(1, () => ({})).last.verdicts.map(({ detector }) => detector));
+  const named = new Set(ALL_KINDS.flatMap((kind) => KINDS[kind].detector ?? []));
+  expect([...named].toSorted()).toEqual([...answering].toSorted());
 });

@@ -62,6 +62,17 @@ test.each([...ALL_KINDS, '_template'])('docs/leaks/%s.md has the five parts', (n
   expect(headings).toEqual(PARTS);
 });
 
+const TEMPLATE_SENTENCES = readPage('docs/leaks/_template.md')
+  .split('\n')
+  .filter((line) => /^(?:# |[-*A-Z])/.test(line));
+
+test.each(ALL_KINDS.map((kind) => [kind]))('docs/leaks/%s.md keeps nothing of the template', (kind) => {
+  const lines = readPage(`docs/leaks/${kind}.md`).split('\n');
+  expect(lines[0]).toBe(`# ${kind}`);
+  expect(TEMPLATE_SENTENCES.length).toBeGreaterThan(4);
+  expect(lines.filter((line) => TEMPLATE_SENTENCES.includes(line))).toEqual([]);
+});
+
 test.each(ALL_KINDS.map((kind) => [kind]))(
   'docs/leaks/%s.md has code with the problem and without it, which test/e2e/docs-examples.test.ts runs',
   (kind) => {
