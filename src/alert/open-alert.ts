@@ -41,7 +41,7 @@ type Joining = Pick<Finding, 'kind' | 'subject' | 'title' | 'family'>;
 
 /**
  * Lines of one alert within an hour of scaled time: one in ten minutes is as much as a person on call reads. A higher
- * severity, a more specific kind, a condition and the results of the investigation are told at once all the same: an alert
+ * severity, a more specific kind, a condition and the results of the investigation never wait: an alert
  * has few of them.
  */
 const MAX_LINES_PER_HOUR = 6;

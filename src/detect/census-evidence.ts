@@ -139,7 +139,7 @@ const evidenceOf = ({ row, gained, perClosed, perHour }: ContainerGrowth, census
   { name: 'container_entries', value: row.entries, unit: 'entries' },
   { name: 'gained_entries', value: Math.round(gained), unit: 'entries' },
   { name: 'entries_per_hour', value: Math.round(perHour), unit: '1/h' },
-  ...(perClosed === null ? [] : [{ name: 'leaked_per_closed', value: perClosed, unit: '1' }]),
+  ...(perClosed === null ? [] : [{ name: 'leaked_per_closed_connection', value: perClosed, unit: '1' }]),
   { name: 'sampled_entries_of_closed_connections', value: row.closed, unit: 'entries' },
   { name: 'censuses', value: censuses, unit: 'censuses' },
 ];

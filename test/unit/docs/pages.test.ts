@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '../../../src/config/schema.ts';
+import { METRICS } from '../../../src/export/metrics.ts';
 import { ALL_KINDS, KINDS, type Threshold } from '../../../src/kinds/index.ts';
 import { fillBlocks, fillKinds, leakBlocks, limitText } from '../../tools/generated-blocks.ts';
 import { PAGES, readPage, ROOT } from '../../tools/pages.ts';
@@ -38,6 +39,21 @@ test('docs/errors.md has one heading for each code that src reports, in order, a
   const headings = [...readPage('docs/errors.md').matchAll(/^### (\S+)$/gm)].map(([, code]) => code ?? '');
   expect(headings).toEqual(headings.toSorted());
   expect(headings).toEqual([...codes].toSorted());
+});
+
+test('docs/alerts.md says what each number of the evidence is, unless it is a metric', () => {
+  const names = new Set<string>();
+  const folder = join(ROOT, 'src', 'detect');
+  for (const file of readdirSync(folder))
+    for (const [, name = ''] of readFileSync(join(folder, file), 'utf8').matchAll(
+      /name: '(\w+_\w+|uptime)'/g,
+    ))
+      names.add(name);
+  expect(names.size).toBeGreaterThan(20);
+  const [, section = ''] = /### evidence\n([\s\S]*?)\n### /.exec(readPage('docs/alerts.md')) ?? [];
+  const metrics = new Set(METRICS.map(({ name }) => name));
+  const missing = [...names].filter((name) => !metrics.has(name) && !section.includes(`\`${name}\``));
+  expect(missing).toEqual([]);
 });
 
 test('each code of docs/errors.md says what happened, why, and what to do', () => {
