@@ -74,7 +74,7 @@ export interface FromWatcher {
   };
   requests: {
     /** Inputs to the decision about a snapshot in this folder. */
-    captureReadings: { request: string; reply: CaptureReadings };
+    captureReadings: { request: string; reply: CaptureReadings | Failed };
     /** Writes a snapshot in this process. */
     snapshot: {
       request: { readonly dir: string; readonly label: string; readonly redact: boolean };

@@ -3,7 +3,7 @@ import type * as AllocationProfileModule from '../capture/allocation-profile.ts'
 import type { ProfileRun } from '../capture/allocation-profile.ts';
 import type { FromWatcher, MessageHandlers } from '../channel.ts';
 import { lazy } from '../core/lazy.ts';
-import type { AllocationProfile, Failed } from '../types/index.ts';
+import type { AllocationProfile, CaptureReadings, Failed } from '../types/index.ts';
 import type { AgentContext } from './context.ts';
 import type * as HeapSnapshotterModule from './heap-snapshotter.ts';
 import type { AppSnapshotter } from './heap-snapshotter.ts';
@@ -42,7 +42,9 @@ export function createMessageHandlers(context: AgentContext): MessageHandlers<Fr
       locateResources: (type) => guard.runAsync('locate', () => sampler.locateResources(type), null),
       pingAll: () => guard.runAsync('ping all', () => sampler.pingAll().then(() => null), null),
       captureReadings: (folder) =>
-        Promise.resolve(guard.run('snapshot', () => snapshotter().readings(folder), null)),
+        Promise.resolve(
+          guard.run<CaptureReadings | Failed>('snapshot', () => snapshotter().readings(folder), FAULT),
+        ),
       snapshot: (request) =>
         Promise.resolve(guard.run('snapshot', () => snapshotter().write(request), FAULT)),
       fork: (request) => guard.runAsync('snapshot', () => snapshotter().fork(request), FAULT),

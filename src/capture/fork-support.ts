@@ -9,6 +9,7 @@ import { isMainThread } from 'node:worker_threads';
 
 /** The path of the C library's loader is in the first bytes of an executable. */
 const EXECUTABLE_HEAD_BYTES = 4096;
+const OWN_EXECUTABLE = '/proc/self/exe';
 const ARCHITECTURES = ['x64', 'arm64'];
 const NATIVE = join(__dirname, '..', '..', 'native');
 const BINARY = 'wsguard-capture.node';
@@ -24,6 +25,7 @@ export function forkUnavailableReason(): string | null {
   if (isSingleExecutable()) return 'the application is a single executable';
   if ((process as { permission?: unknown }).permission !== undefined)
     return 'Node runs with --permission, which forbids addons and child processes';
+  if (!existsSync(OWN_EXECUTABLE)) return 'a forked capture needs /proc, which cannot be read';
   const libc = libcName();
   if (libc === null) return 'the C library of this Node is neither glibc nor musl';
   if (addonFiles(libc).length === 0) return `the addon for linux ${arch} ${libc} is missing`;
@@ -53,7 +55,7 @@ function isSingleExecutable(): boolean {
 export function libcName(): 'glibc' | 'musl' | null {
   try {
     const head = Buffer.alloc(EXECUTABLE_HEAD_BYTES);
-    const descriptor = openSync('/proc/self/exe', 'r');
+    const descriptor = openSync(OWN_EXECUTABLE, 'r');
     try {
       readSync(descriptor, head);
     } finally {

@@ -7,7 +7,7 @@ import { openSync, closeSync, readSync, renameSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8';
-import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
+import { processMemory } from '../core/process-memory.ts';
 import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder } from '../core/folders.ts';
 import { failureFrom } from '../core/outcome.ts';
@@ -96,7 +96,7 @@ export class HeapSnapshotter {
       const finalFile = unusedName(folder, clock.wallMs(), label);
       temporary = createRawFile(folder);
       const heapBefore = readHeap();
-      const rssBefore = process.memoryUsage.rss();
+      const rssBefore = residentBytes();
       inspectorConnection.keepObjectIds();
       const startedMs = clock.nowMs();
       writeSnapshot(temporary);
@@ -108,7 +108,7 @@ export class HeapSnapshotter {
         pauseMs,
         cpuMs: pauseMs,
         fileBytes: statSync(temporary).size,
-        rssGrowthBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
+        rssGrowthBytes: Math.max(0, residentBytes() - rssBefore),
       };
       if (!redact) {
         renameSync(temporary, finalFile);
@@ -140,8 +140,8 @@ interface InputOptions {
 
 /** Inputs to the capture decision, of this thread and of the disk of `dir`. Takes about 30 us. */
 function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions): CaptureReadings {
-  occupyStandardDescriptors();
-  const { rss, heapTotal, external } = process.memoryUsage();
+  const { heapTotal, external } = processMemory();
+  const rssBytes = residentBytes();
   const { active, idle } = performance.eventLoopUtilization();
   return {
     ...readHeap(),
@@ -149,8 +149,8 @@ function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions)
     containerBytes: limits.containerBytes,
     containerUsedBytes: limits.containerUsedBytes,
     availableBytes: limits.availableBytes,
-    slackBytes: Math.max(0, rss - heapTotal - external),
-    rssBytes: rss,
+    slackBytes: Math.max(0, rssBytes - heapTotal - external),
+    rssBytes,
     diskFreeBytes: diskFreeBytes(resolve(dir)),
     spillUnavailable: spillUnavailableReason(nearestFolder(resolve(root))),
     loop: { activeMs: active, atMs: active + idle },
@@ -158,6 +158,12 @@ function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions)
     forkUnavailable,
     directoryRefused: refusedDirectory(resolve(root)),
   };
+}
+
+/** Without /proc the RSS is unknown, and V8's memory is a lower bound. */
+function residentBytes(): number {
+  const { rss, heapTotal, external } = processMemory();
+  return Number.isNaN(rss) ? heapTotal + external : rss;
 }
 
 function readHeap(): Pick<CaptureReadings, 'heapBytes' | 'largeObjectBytes' | 'oldSpaceBytes'> {

@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createLimitsReader, readHeapFlags } from '../sample/limits.ts';
 import { readMemory } from '../sample/memory.ts';
-import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
+import { processMemory } from '../core/process-memory.ts';
 import { createClock } from '../core/clock.ts';
 import type { Clock, Dispose } from '../types/index.ts';
 import { countAction } from './agent-registration.ts';
@@ -133,8 +133,7 @@ interface MemoryUse {
 function createUseReader(thresholdBytes: number | undefined): () => MemoryUse {
   if (thresholdBytes !== undefined) {
     return () => {
-      occupyStandardDescriptors();
-      const { heapUsed, external } = process.memoryUsage();
+      const { heapUsed, external } = processMemory(undefined, process.memoryUsage);
       return { usedBytes: heapUsed + external, thresholdBytes };
     };
   }

@@ -7,6 +7,7 @@ import {
   type ConnectionRegistryOptions,
   type RegistryStats,
 } from './connection-registry.ts';
+import { processMemory } from '../core/process-memory.ts';
 import { drain, type DrainOptions, type DrainResult } from './drain.ts';
 import { heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { memoryGuard, type MemoryGuardOptions } from './memory-guard.ts';
@@ -109,7 +110,7 @@ export function memorySafeServer(options: MemorySafeServerOptions = {}): MemoryS
   const stats = (): MemorySafeServerStats => ({
     connections: registry.getStats(),
     rooms: rooms.size,
-    memory: process.memoryUsage(),
+    memory: processMemory(),
     uptimeSeconds: Math.round(process.uptime()),
   });
   const statsServer = createStatsServer(stats);

@@ -1,14 +1,13 @@
 /** Waits for a quiet moment of the application thread before a capture that stops it for a noticeable time. */
 
 import { isQuietMoment, maxQuietWaitMs } from '../capture/quiet-moment.ts';
-import type { CaptureReadings, Clock } from '../types/index.ts';
+import type { CaptureReadings, Clock, Failed } from '../types/index.ts';
 
 interface QuietWaitOptions {
   readonly clock: Clock;
   /** Time runs faster in tests of the agent. */
   readonly timeScale: number;
-  /** Reads the application thread. Null is no reply. */
-  readonly read: () => Promise<CaptureReadings | null>;
+  readonly read: () => Promise<CaptureReadings | Failed>;
   /** How long the capture stops the thread. */
   readonly pauseMs: number;
 }
@@ -27,8 +26,8 @@ export async function waitForQuiet(
     const delayMs = Math.min(SECOND_MS, untilMs - clock.nowMs());
     await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
     const next = await read();
-    // A thread that does not reply is blocked. The capture itself reports that.
-    if (next === null) break;
+    // Such as a thread that is blocked and does not reply. The capture itself reports that.
+    if ('outcome' in next) break;
     const passedMs = next.loop.atMs - latest.loop.atMs;
     loads.push(passedMs > 0 ? (next.loop.activeMs - latest.loop.activeMs) / passedMs : 1);
     latest = next;

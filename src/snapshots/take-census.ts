@@ -46,8 +46,8 @@ const LOCK_WAIT_MS = 1_000;
 /** Never rejects. */
 export async function takeCensus(options: CensusOptions): Promise<TakenCensus | Refused | Failed> {
   const { history, thread, budget, dir, mayStop } = options;
-  const readings = await thread.readings(dir);
-  if (readings === null) return NO_REPLY;
+  const readings = (await thread.readings(dir)) ?? NO_REPLY;
+  if ('outcome' in readings) return readings;
   const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
   const state = { isRunning: false, filesKept: 0, learned: history.learned };
   // A census can wait for a time with more memory, so it does not keep the disk busy.

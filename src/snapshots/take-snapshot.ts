@@ -31,7 +31,7 @@ import { waitForQuiet } from './quiet-wait.ts';
 
 /** The application thread, from the thread that takes the snapshot. Null is no reply. */
 export interface CaptureThread {
-  readonly readings: (dir: string) => Promise<CaptureReadings | null>;
+  readonly readings: (dir: string) => Promise<CaptureReadings | Failed | null>;
   readonly write: (request: WriteRequest) => Promise<UnfinishedSnapshot | Failed | null>;
   readonly fork: Fork;
 }
@@ -68,7 +68,7 @@ const HOLD_MS = 10 * 60_000;
 /** Never rejects. */
 export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
   const readings = await readNow(options);
-  if (readings === null) return NO_REPLY;
+  if ('outcome' in readings) return readings;
   const early = decide(readings, options);
   if (early.outcome === 'refused') return early;
   const decision = decide(await waitForQuietMoment(readings, early, options), options);
@@ -83,9 +83,9 @@ export async function takeSnapshot(options: TakeOptions): Promise<Snapshot> {
     : snapshot;
 }
 
-async function readNow({ thread, folder, history }: TakeOptions): Promise<CaptureReadings | null> {
-  const readings = await thread.readings(folder);
-  if (readings === null) return null;
+async function readNow({ thread, folder, history }: TakeOptions): Promise<CaptureReadings | Failed> {
+  const readings = (await thread.readings(folder)) ?? NO_REPLY;
+  if ('outcome' in readings) return readings;
   return { ...readings, forkUnavailable: readings.forkUnavailable ?? history.forkOffBecause };
 }
 
@@ -109,7 +109,7 @@ async function takeUnderLock(options: TakeOptions): Promise<Snapshot> {
     // The application thread may be blocked, and the lock names no child yet.
     lock.holdUntil(options.clock.wallMs() + HOLD_MS);
     const readings = await readNow(options);
-    if (readings === null) return NO_REPLY;
+    if ('outcome' in readings) return readings;
     const decision = decide(readings, options);
     if (decision.outcome === 'refused') return decision;
     return decision.method === 'fork'
@@ -137,8 +137,13 @@ async function decideSpillAfter(
   readings: CaptureReadings,
   options: TakeOptions,
 ): Promise<number | Refused> {
-  const latest = (await options.thread.readings(options.folder)) ?? readings;
-  const decision = decideAfterShortage(shortage, latest, options.budget, stateOf(options));
+  const latest = await readNow(options);
+  const decision = decideAfterShortage(
+    shortage,
+    'outcome' in latest ? readings : latest,
+    options.budget,
+    stateOf(options),
+  );
   return decision.outcome === 'refused' ? decision : (decision.maxSpillBytes ?? shortage);
 }
 

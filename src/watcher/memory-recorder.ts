@@ -3,7 +3,7 @@
  * between two samples. Runs in the watcher thread, which goes on while the application thread is blocked.
  */
 import { CgroupMemory } from '../core/cgroup.ts';
-import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
+import { processMemory } from '../core/process-memory.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, MemoryPoint, Stop } from '../types/index.ts';
 
@@ -23,10 +23,13 @@ export function startMemoryRecorder(deps: MemoryRecorderDeps): Stop {
   const note = (): void => {
     const heap = readHeap();
     // Before the first heartbeat. A later point would look like growth from nothing.
-    if (heap.heapUsedBytes === 0 || !occupyStandardDescriptors()) return;
+    if (heap.heapUsedBytes === 0) return;
+    const { rss: rssBytes } = processMemory();
+    // Without /proc.
+    if (Number.isNaN(rssBytes)) return;
     write({
       wallMs: clock.wallMs(),
-      rssBytes: process.memoryUsage.rss(),
+      rssBytes,
       ...heap,
       containerUsedBytes: cgroup.usedBytes(),
       containerOomKills: cgroup.oomKills(),

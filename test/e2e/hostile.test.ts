@@ -306,7 +306,10 @@ test.each([
             if (typeof callback === 'function') return process.nextTick(callback, error);
             throw error;
           };
-        }`
+        }
+        // libuv reads the RSS from /proc.
+        process.memoryUsage = () => { throw Object.assign(new Error('ENOENT: uv_resident_set_memory'), { code: 'ENOENT' }); };
+        process.memoryUsage.rss = process.memoryUsage;`
       : `const Module = require('node:module');
         const load = Module._load;
         Module._load = function (name, ...rest) {
@@ -317,13 +320,24 @@ test.each([
     connected.then(() => new WebSocket('ws://127.0.0.1:' + wss.address().port));
     setInterval(async () => {
       console.log('blind ' + JSON.stringify((await globalThis[Symbol.for('wsguard.agent')].start().status()).blind));
-    }, 4000);`;
+    }, 4000);
+    setTimeout(async () => {
+      const { snapshot } = globalThis[Symbol.for('wsguard.agent')].start();
+      console.log('snapshot ' + JSON.stringify(await snapshot('by hand')));
+    }, 3000);`;
   const child = startChild({
     files: { 'main.js': main, 'hide.js': hide },
     nodeArgs: ['--require', './hide.js', '--require', AGENT],
     env: { WSGUARD_TIME_SCALE: '60', WSGUARD_INTERVAL_MS: '500' },
   });
   await blindMatch(child, blindSpot);
+  const [, snapshot] = await child.stdoutMatch(/snapshot (.*)/);
+  expect(JSON.parse(snapshot ?? '')).toMatchObject({ outcome: 'written' });
+  const startLine = child.logLines().find(({ msg }) => String(msg).startsWith('watching'));
+  if (missing === '/proc')
+    expect(startLine?.msg).toContain(
+      'heap snapshots in the process, because a forked capture needs /proc, which cannot be read',
+    );
   expect(child.logLines().filter(({ code }) => code === 'WSGUARD_FAULT')).toEqual([]);
 });
 

@@ -51,7 +51,7 @@ export class ActiveResources {
 
   constructor({ nodeClearTimeout, timeScale }: ActiveResourcesDeps) {
     this.#timeScale = timeScale;
-    this.#timerLists = isAllowed('inspector') ? findTimerLists(nodeClearTimeout) : null;
+    this.#timerLists = isAllowed('inspector') ? timerLists(nodeClearTimeout) : null;
   }
 
   read(open: OpenCounts, nowMs: number): ResourceCounts {
@@ -112,6 +112,16 @@ export class ActiveResources {
       .toSorted((a, b) => b.count - a.count)
       .slice(0, MAX_LOCATED_LISTS)
       .map(({ durationMs }) => durationMs);
+  }
+}
+
+/** Null also in a Node without the inspector. The other resources are counted there. */
+function timerLists(nodeClearTimeout: object): TimerLists | null {
+  try {
+    return findTimerLists(nodeClearTimeout);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return null;
   }
 }
 

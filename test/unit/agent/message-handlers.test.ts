@@ -54,6 +54,16 @@ test('a fault in a request is counted, and the reply is null', async () => {
   expect(faults).toEqual(['locate']);
 });
 
+test('a fault in the readings for a snapshot is not reported as a thread that does not reply', async () => {
+  const { handlers, faults } = start();
+  // The context of this test has no heartbeat and no settings, so the snapshotter cannot be made.
+  expect(await handlers.onRequest.captureReadings('folder')).toMatchObject({
+    outcome: 'failed',
+    reason: expect.stringContaining('fault of the agent'),
+  });
+  expect(faults).toEqual(['snapshot']);
+});
+
 test('the callbacks of resources are located by their type', async () => {
   const locateResources = (type: string): Promise<Culprit | null> =>
     Promise.resolve({ name: type } as Culprit);

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { addonFiles, forkUnavailableReason } from '../../../src/capture/fork-support.ts';
 import { loadAddon } from '../../../src/capture/native-addon.ts';
 
@@ -21,6 +22,14 @@ test.each<[string, unknown, RegExp]>([
   ['permission', { has: () => false }, /--permission/],
 ])('process.%s = %p is a reason', (name, value, reason) => {
   withProcess(name, value, () => expect(forkUnavailableReason()).toMatch(reason));
+});
+
+test('without /proc the reason is not the C library', () => {
+  const exists = jest.spyOn(fs, 'existsSync').mockImplementation((file) => !String(file).startsWith('/proc'));
+  withProcess('platform', 'linux', () =>
+    expect(forkUnavailableReason()).toBe('a forked capture needs /proc, which cannot be read'),
+  );
+  exists.mockRestore();
 });
 
 test('an unknown C library has no addon', () => {

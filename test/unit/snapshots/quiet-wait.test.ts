@@ -1,5 +1,6 @@
+import { failed } from '../../../src/core/outcome.ts';
 import { waitForQuiet } from '../../../src/snapshots/quiet-wait.ts';
-import type { CaptureReadings } from '../../../src/types/index.ts';
+import type { CaptureReadings, Failed } from '../../../src/types/index.ts';
 import { captureReadings } from '../../support/capture-readings.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
@@ -17,10 +18,10 @@ async function waitedFor({ loads, pauseMs = 900, timeScale = 1 }: Setup) {
   let loop = { activeMs: 0, atMs: clock.nowMs() };
   let reads = 0;
   const first = captureReadings({ loop });
-  const read = (): Promise<CaptureReadings | null> => {
+  const read = (): Promise<CaptureReadings | Failed> => {
     const load = loads[Math.min(reads, loads.length - 1)] ?? null;
     reads += 1;
-    if (load === null) return Promise.resolve(null);
+    if (load === null) return Promise.resolve(failed('WSGUARD_CAPTURE_FAILED', 'the thread is blocked'));
     const passedMs = clock.nowMs() - loop.atMs;
     loop = { activeMs: loop.activeMs + passedMs * load, atMs: clock.nowMs() };
     return Promise.resolve(captureReadings({ loop }));

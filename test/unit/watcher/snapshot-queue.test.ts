@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FromWatcher, Link } from '../../../src/channel.ts';
-import type { CaptureReadings, Refused, Snapshot } from '../../../src/types/index.ts';
+import type { CaptureReadings, Failed, Refused, Snapshot } from '../../../src/types/index.ts';
 import { createSnapshotQueue } from '../../../src/watcher/snapshot-queue.ts';
 import { captureReadings } from '../../support/capture-readings.ts';
 import { sampleOf } from '../../support/samples.ts';
@@ -24,7 +24,7 @@ function start(
 ) {
   const context = createTestContext({ dir, ...options }, { restarts, forkUnavailable });
   const requests: unknown[] = [];
-  const replies: ((reply: CaptureReadings | null) => void)[] = [];
+  const replies: ((reply: CaptureReadings | Failed | null) => void)[] = [];
   const ended: [Snapshot, string | null][] = [];
   const link = {
     request: (_name: string, request: unknown) =>
@@ -97,6 +97,15 @@ test('no reply of the application thread is a failed snapshot', async () => {
   await settle();
   replies[0]?.(null);
   expect(await snapshot).toMatchObject({ outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED' });
+});
+
+test('a fault while the application thread reads its memory has its own reason', async () => {
+  const { queue, replies, settle } = start();
+  const snapshot = queue.take('a', '1');
+  await settle();
+  const fault = { outcome: 'failed', code: 'WSGUARD_CAPTURE_FAILED', reason: 'a fault' } as const;
+  replies[0]?.(fault);
+  expect(await snapshot).toEqual(fault);
 });
 
 test('the baseline is taken once, after ten minutes of scaled time', async () => {
