@@ -6,7 +6,7 @@ const { constants, PerformanceObserver } = require('node:perf_hooks');
 const { HeapAnalyzer } = require(path.join(__dirname, '..', '..', 'dist', 'index.js'));
 const { startEchoServer, watchLoopGap, writeLine } = require('./support/echo-server.cjs');
 
-const [method, mib, dir, gcSeconds = ''] = process.argv.slice(2);
+const [method, mib, dir, gcSeconds = '', bufferMib = '0'] = process.argv.slice(2);
 /** With `--expose-gc`: a full GC before the snapshot and at these seconds after the request. */
 const gcTimes = gcSeconds.split(',').filter(Boolean).map(Number);
 /** Measured: an entry of this kind takes 88 bytes with its string and its slot. */
@@ -15,6 +15,8 @@ const entries = [];
 for (let id = 0; id < (Number(mib) * 1024 * 1024) / ENTRY_BYTES; id += 1)
   entries.push({ id, text: `entry ${id}` });
 globalThis.entries = entries;
+// Filled, because a page that was never written takes no memory.
+globalThis.buffers = Array.from({ length: Number(bufferMib) }, () => Buffer.alloc(1024 * 1024, 1));
 
 const gap = watchLoopGap();
 /** The longest stop for a major GC since the last line of stdin. */

@@ -1,8 +1,8 @@
-// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5] [--gc 1,20] [--before 5]`: what a heap snapshot costs an
+// `npm run bench -- capture [--json] [--sizes 40,200] [--methods fork,inprocess] [--cores 0.5] [--gc 1,20] [--before 5] [--buffers 1024]`: what a heap snapshot costs an
 // echo server, by both methods: the stop of the server, the round trips of 50 clients before and during it, the memory, the
 // file, the time until the file is there. `--cores`: in a container with this part of a core (root only). `--gc`: full GCs before it
 // and at these seconds after the request; the largest gap is then one of them. `--before`: seconds of round trips before it. V8 starts a
-// major GC 100 s after the last one, so the capture of a server of that age has one.
+// major GC 100 s after the last one, so the capture of a server of that age has one. `--buffers`: MiB of Buffers beside the heap.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -22,6 +22,7 @@ const { values: flags } = parseArgs({
     cores: { type: 'string' },
     gc: { type: 'string', default: '' },
     before: { type: 'string', default: '5' },
+    buffers: { type: 'string', default: '0' },
   },
 });
 /** Memory of the container with a part of a core. It must not be what decides. */
@@ -49,7 +50,7 @@ function rssBytes(pid) {
 
 async function measure(method, mib) {
   const dir = mkdtempSync(join(tmpdir(), 'wsguard-bench-capture-'));
-  const script = [join(here, 'capture-server.cjs'), method, String(mib), dir, flags.gc];
+  const script = [join(here, 'capture-server.cjs'), method, String(mib), dir, flags.gc, flags.buffers];
   const [program, ...args] = [
     ...(flags.cores === undefined ? [] : components.limited(CONTAINER_MIB, Number(flags.cores))),
     process.execPath,
