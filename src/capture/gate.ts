@@ -3,7 +3,7 @@
  * fit the budget. Pure.
  */
 
-import { formatBytes, formatCount } from '../core/format.ts';
+import { formatBytes, formatCount, formatDuration } from '../core/format.ts';
 import { refused } from '../core/outcome.ts';
 import type {
   CaptureBudget,
@@ -14,7 +14,7 @@ import type {
   Headroom,
   Refused,
 } from '../types/index.ts';
-import { predictCost, predictSpill, redactionBytes } from './predict-cost.ts';
+import { MAX_SPILL_MS, predictCost, predictSpill, redactionBytes } from './predict-cost.ts';
 
 export interface CaptureAllowed {
   readonly outcome: 'allowed';
@@ -90,12 +90,15 @@ function decideSpill(
 ): CaptureAllowed | Refused {
   const off = budget.noSpillBecause ?? readings.spillUnavailable;
   if (off !== null) return { ...shortage, reason: `${shortage.reason}; it cannot move to a file: ${off}` };
-  const spill = predictSpill(readings);
-  const needBytes = spill.rssBytes + redactionBytes(cost.fileBytes);
+  const spill = predictSpill(readings, cost);
+  const isSlow = spill.timelyRssBytes > spill.rssBytes;
+  const needBytes = Math.max(spill.rssBytes, spill.timelyRssBytes) + redactionBytes(cost.fileBytes);
   const haveBytes = headroomBytes(readings);
   if (haveBytes !== null && needBytes > haveBytes)
     return refused(
-      `needs ${formatBytes(needBytes)} of memory also when the rest moves to a file, ${formatBytes(haveBytes)} available; ` +
+      `needs ${formatBytes(needBytes)} of memory ` +
+        (isSlow ? `to end within ${formatDuration(MAX_SPILL_MS)} while` : 'also when') +
+        ` the rest moves to a file, ${formatBytes(haveBytes)} available; ` +
         `${formatBytes(needBytes - haveBytes)} more would be enough`,
       { needBytes, haveBytes },
     );

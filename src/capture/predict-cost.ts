@@ -62,6 +62,14 @@ const SPILL_BASE_BYTES = 40 * MIB;
 /** Measured: 10 times the live heap. */
 const SPILL_FILE_BYTES_PER_HEAP_BYTE = 12;
 
+/**
+ * Time for an object whose memory is in the file, with pages read and written again and again. Measured on a busy machine: 139 s for
+ * a heap of 150 MB in a container of 1 GiB, of which the objects took a third (docs/captures.md).
+ */
+const SPILL_US_PER_NODE = 35;
+/** Chosen: half of the longest deadline of a forked child, because a busy machine takes twice the time. */
+export const MAX_SPILL_MS = 4 * 60_000;
+
 /** A Node process with the code of the analysis, before it reads a file. */
 const CHILD_BASE_BYTES = 72 * MIB;
 /** Measured on pairs of files of 18, 73, 225 and 678 MB together: a peak RSS of 85, 185, 368 and 890 MB. */
@@ -82,6 +90,8 @@ const MIN_CHILD_HEAP_MIB = 96;
 
 export interface SpillCost {
   readonly rssBytes: number;
+  /** Memory with which the capture ends within `MAX_SPILL_MS`; it can be less than `rssBytes`. */
+  readonly timelyRssBytes: number;
   readonly fileBytes: number;
 }
 
@@ -113,10 +123,18 @@ export function predictCost(
 }
 
 /** The need of a capture whose working memory moves to a file. */
-export const predictSpill = ({ heapBytes }: Pick<CaptureReadings, 'heapBytes'>): SpillCost => ({
+export const predictSpill = (
+  { heapBytes }: Pick<CaptureReadings, 'heapBytes'>,
+  cost: Pick<CaptureCost, 'nodes' | 'cpuMs' | 'rssBytes'>,
+): SpillCost => ({
+  timelyRssBytes: Math.round(cost.rssBytes * (1 - spillableShare(cost))),
   rssBytes: Math.round(SPILL_BASE_BYTES + SPILL_MEMORY_PER_HEAP_BYTE * heapBytes),
   fileBytes: Math.round(SPILL_FILE_BYTES_PER_HEAP_BYTE * heapBytes),
 });
+
+/** Share of the memory that can be in the file without a capture that takes too long. */
+const spillableShare = ({ nodes, cpuMs }: Pick<CaptureCost, 'nodes' | 'cpuMs'>): number =>
+  Math.min(1, Math.max(0, (MAX_SPILL_MS - cpuMs) / ((nodes * SPILL_US_PER_NODE) / 1000)));
 
 const usable = (learned: LearnedCost | null): LearnedCost | null =>
   learned !== null && learned.nodes > 0 && learned.smallObjectBytes > 0 ? learned : null;

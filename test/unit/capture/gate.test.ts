@@ -137,6 +137,21 @@ describe('a fork whose working memory can move to a file', () => {
     expect(refusal).toMatchObject({ haveBytes: 90 * MIB });
   });
 
+  test('is refused where most of a large heap would be in the file, because it would not end in time', () => {
+    // Measured: the deadline of 8 min passed.
+    const large = { heapBytes: 500 * MIB, containerBytes: 2048 * MIB, containerUsedBytes: 600 * MIB };
+    const refusal = refusalOf({ readings: { ...large, rssBytes: 600 * MIB }, budget });
+    expect(refusal.reason).toMatch(
+      /^needs [\d.]+ GiB of memory to end within 4 min while the rest moves to a file, 1\.4 GiB available; [\d.]+ GiB more would be enough$/,
+    );
+    const { needBytes = 0 } = refusal;
+    const containerBytes = large.containerUsedBytes + needBytes;
+    expect(decide({ readings: { ...large, containerBytes }, budget })).toMatchObject({
+      outcome: 'allowed',
+      maxSpillBytes: 6000 * MIB,
+    });
+  });
+
   test('is asked for after a child that ended for lack of memory, although the prediction fits', () => {
     const shortage = refused('the forked process ended itself because memory ran short');
     const after = (over: Partial<CaptureReadings>, noSpillBecause: string | null = null) =>
