@@ -19,7 +19,7 @@ const MIN_CPU_MS = 30_000;
  */
 const MIN_DEADLINE_MS = 3 * 60_000;
 const MAX_DEADLINE_OVERRUN = 20;
-const MAX_DEADLINE_MS = 8 * 60_000;
+export const MAX_DEADLINE_MS = 8 * 60_000;
 /** A part of each limit stays free: the server allocates while the child looks only every 10 ms. */
 const RESERVE_SHARE = 0.08;
 const MIN_RESERVE_BYTES = 16 * MIB;

@@ -14,6 +14,7 @@ import type {
   Headroom,
   Refused,
 } from '../types/index.ts';
+import { MAX_DEADLINE_MS } from './forked-child.ts';
 import { MAX_SPILL_MS, predictCost, predictSpill, redactionBytes } from './predict-cost.ts';
 
 export interface CaptureAllowed {
@@ -64,6 +65,8 @@ function decideFork(
   const cost = predictCost(readings, learned, 'fork');
   const pause = checkPause(cost, budget, 'fork');
   if (pause !== null) return pause;
+  const duration = checkDuration(cost, readings);
+  if (duration !== null) return duration;
   const shortage = checkMemory(cost, readings, true);
   if (shortage !== null) return decideSpill(cost, shortage, readings, budget);
   return checkDisk(cost.fileBytes / MIN_GZIP_RATIO, readings) ?? allowed('fork', cost);
@@ -171,6 +174,16 @@ function checkPause(
   return refused(
     `needs a pause of about ${formatCount(Math.round(pauseMs))} ms, ` +
       `the budget is ${formatCount(budgetMs)} ms (${setting})`,
+  );
+}
+
+/** A child with a part of a core would be ended at its deadline, after minutes of work. */
+function checkDuration({ cpuMs }: CaptureCost, { cpuShare }: CaptureReadings): Refused | null {
+  const durationMs = cpuMs / cpuShare;
+  if (durationMs <= MAX_DEADLINE_MS) return null;
+  return refused(
+    `needs about ${formatDuration(durationMs)} with the ${cpuShare} of a CPU core that it may use, ` +
+      `the limit is ${formatDuration(MAX_DEADLINE_MS)}`,
   );
 }
 

@@ -124,17 +124,19 @@ export function predictCost(
 
 /** The need of a capture whose working memory moves to a file. */
 export const predictSpill = (
-  { heapBytes }: Pick<CaptureReadings, 'heapBytes'>,
+  { heapBytes, cpuShare }: Pick<CaptureReadings, 'heapBytes' | 'cpuShare'>,
   cost: Pick<CaptureCost, 'nodes' | 'cpuMs' | 'rssBytes'>,
 ): SpillCost => ({
-  timelyRssBytes: Math.round(cost.rssBytes * (1 - spillableShare(cost))),
+  timelyRssBytes: Math.round(cost.rssBytes * (1 - spillableShare(cost, cpuShare))),
   rssBytes: Math.round(SPILL_BASE_BYTES + SPILL_MEMORY_PER_HEAP_BYTE * heapBytes),
   fileBytes: Math.round(SPILL_FILE_BYTES_PER_HEAP_BYTE * heapBytes),
 });
 
 /** Share of the memory that can be in the file without a capture that takes too long. */
-const spillableShare = ({ nodes, cpuMs }: Pick<CaptureCost, 'nodes' | 'cpuMs'>): number =>
-  Math.min(1, Math.max(0, (MAX_SPILL_MS - cpuMs) / ((nodes * SPILL_US_PER_NODE) / 1000)));
+function spillableShare({ nodes, cpuMs }: Pick<CaptureCost, 'nodes' | 'cpuMs'>, cpuShare: number): number {
+  const leftMs = MAX_SPILL_MS - cpuMs / cpuShare;
+  return Math.min(1, Math.max(0, leftMs / ((nodes * SPILL_US_PER_NODE) / 1000)));
+}
 
 const usable = (learned: LearnedCost | null): LearnedCost | null =>
   learned !== null && learned.nodes > 0 && learned.smallObjectBytes > 0 ? learned : null;

@@ -1,23 +1,10 @@
-/**
- * Gives a child process a share of the CPU. A cgroup's CPU quota is for all its processes together, so a busy child would
- * use up the server's quota however low its priority is.
- */
+/** Keeps a child process to its share of the CPU. */
 
 import type { Clock, Stop } from '../types/index.ts';
 
 /** The kernel counts the quota per 100 ms and halts the whole cgroup when it is used up, so turns are shorter. */
 const TURN_MS = 40;
 const MIN_RUN_MS = 4;
-/** Chosen: from two cores on a child on one of them leaves the server enough. */
-const MIN_FULL_SHARE_CORES = 2;
-/** Chosen: a job takes ten times as long with this share, and longer with less. */
-const MIN_SHARE = 0.1;
-
-/** The share of one core that a child may use: a quarter of a quota below two cores, else all of it. */
-export function cpuShareFor(quotaCores: number | null): number {
-  if (quotaCores === null || quotaCores >= MIN_FULL_SHARE_CORES) return 1;
-  return Math.max(MIN_SHARE, quotaCores / 4);
-}
 
 /** Lets `pid` run for `share` of the time by SIGSTOP and SIGCONT. The returned function ends that, and the process runs without pauses. */
 export function throttle(pid: number, share: number, clock: Clock): Stop {

@@ -17,7 +17,7 @@ import {
 import { loadAddon, type ChildEnd, type NativeAddon } from '../capture/native-addon.ts';
 import { openSpillFile } from '../capture/spill-file.ts';
 import { smallObjectBytes } from '../capture/predict-cost.ts';
-import { cpuShareFor } from '../child-process/cpu-share.ts';
+import { cpuShareFor } from '../core/cpu-share.ts';
 import type { Lock } from '../child-process/lock.ts';
 import type { ChildOutcome } from '../child-process/run-child.ts';
 import { CgroupMemory, cpuQuotaCores } from '../core/cgroup.ts';

@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { headroomBytes } from '../capture/gate.ts';
 import { analysisRssBytes, childHeapMib, redactionBytes } from '../capture/predict-cost.ts';
 import { removeRawFile, sweepLeftovers, temporaryName, unpackedBytes } from '../capture/snapshot-files.ts';
-import { cpuShareFor } from '../child-process/cpu-share.ts';
+import { cpuShareFor } from '../core/cpu-share.ts';
 import { ANALYSIS, REDACTION, type ChildEntry } from '../child-process/entries.ts';
 import { isLockedByThisProcess, takeLock, type Lock } from '../child-process/lock.ts';
 import { runChild, type ChildOptions, type ChildOutcome } from '../child-process/run-child.ts';

@@ -38,6 +38,8 @@ export interface CaptureReadings extends CaptureLimits {
   /** For how long the event loop has worked since its start, and the time of this reading by the same clock. */
   readonly loop: { readonly activeMs: number; readonly atMs: number };
   readonly nodeMajor: number;
+  /** Share of one core that a forked child may use. */
+  readonly cpuShare: number;
   /** Why this process cannot be forked for a capture; null when it can. */
   readonly forkUnavailable: string | null;
   /** Why no snapshot may be written to the directory; null when one may. */

@@ -17,6 +17,7 @@ export const captureReadings = (over: Partial<CaptureReadings> = {}): CaptureRea
   spillUnavailable: null,
   loop: { activeMs: 0, atMs: 0 },
   nodeMajor: 20,
+  cpuShare: 1,
   forkUnavailable: null,
   directoryRefused: null,
   ...over,

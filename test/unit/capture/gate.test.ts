@@ -99,6 +99,20 @@ test('the headroom is the smaller one of container and machine, and null when ne
   expect(headroomBytes({ containerBytes: 10, containerUsedBytes: 12, availableBytes: null })).toBe(0);
 });
 
+test('a fork is refused where its part of a CPU core does not suffice within its deadline', () => {
+  const budget = { method: 'fork' } as const;
+  const readings = { heapBytes: 500 * MIB, rssBytes: 600 * MIB, containerBytes: null, availableBytes: 1e12 };
+  expect(refusalOf({ readings: { ...readings, cpuShare: 0.125 }, budget })).toEqual({
+    outcome: 'refused',
+    reason: expect.stringMatching(
+      /^needs about \d+ min with the 0\.125 of a CPU core that it may use, the limit is 8 min$/,
+    ),
+  });
+  expect(decide({ readings, budget }).outcome).toBe('allowed');
+  const small = { ...readings, heapBytes: 150 * MIB, cpuShare: 0.125 };
+  expect(decide({ readings: small, budget }).outcome).toBe('allowed');
+});
+
 describe('a fork whose working memory can move to a file', () => {
   const budget = { method: 'fork', noSpillBecause: null } as const;
   /** A heap of 40 MiB has about a million objects, for which V8 takes 600 MiB. */

@@ -1,4 +1,5 @@
-import { cpuShareFor, throttle } from '../../../src/child-process/cpu-share.ts';
+import { throttle } from '../../../src/child-process/cpu-share.ts';
+import { cpuShareFor } from '../../../src/core/cpu-share.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 test('a child gets a small share of one core when the quota is below two cores', () => {

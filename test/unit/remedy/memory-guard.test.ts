@@ -35,6 +35,18 @@ test('pressure is reported once a period, and ends below 90 % of the threshold',
   expect(pressures).toHaveLength(2);
 });
 
+test('without a free descriptor the memory of V8 decides, and the timer throws nothing', () => {
+  jest.spyOn(process, 'memoryUsage').mockImplementation(() => {
+    throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+  });
+  const clock = createFakeClock();
+  const pressures: MemoryPressure[] = [];
+  // The heap of any process is larger.
+  memoryGuard({ thresholdBytes: 1024, onPressure: (pressure) => pressures.push(pressure) }, clock);
+  expect(() => clock.advance(5_000)).not.toThrow();
+  expect(pressures).toHaveLength(1);
+});
+
 test('under pressure upgrades get 503 and the slowest clients are terminated; else nothing happens', () => {
   const clock = createFakeClock();
   const http = new EventEmitter();
