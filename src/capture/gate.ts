@@ -95,7 +95,8 @@ function decideSpill(
   if (off !== null) return { ...shortage, reason: `${shortage.reason}; it cannot move to a file: ${off}` };
   const spill = predictSpill(readings, cost);
   const isSlow = spill.timelyRssBytes > spill.rssBytes;
-  const needBytes = Math.max(spill.rssBytes, spill.timelyRssBytes) + redactionBytes(cost.fileBytes);
+  const needBytes =
+    Math.max(spill.rssBytes, spill.timelyRssBytes) + redactionBytes(cost.fileBytes, readings.nodeMajor);
   const haveBytes = headroomBytes(readings);
   if (haveBytes !== null && needBytes > haveBytes)
     return refused(
@@ -207,7 +208,8 @@ function checkMemory(
   hasRedaction: boolean,
 ): Refused | null {
   const haveBytes = headroomBytes(readings);
-  const needBytes = (rssBytes + (hasRedaction ? redactionBytes(fileBytes) : 0)) / USABLE_SHARE;
+  const needBytes =
+    (rssBytes + (hasRedaction ? redactionBytes(fileBytes, readings.nodeMajor) : 0)) / USABLE_SHARE;
   if (haveBytes === null || needBytes <= haveBytes) return null;
   return refused(
     `needs ${formatBytes(needBytes)} of memory for about ${formatCount(nodes)} objects, ` +

@@ -79,10 +79,11 @@ const CENSUS_BASE_BYTES = 128 * MIB;
 const CENSUS_BYTES_PER_FILE_BYTE = 0.7;
 /**
  * Redaction keeps 3 bytes for each node and a byte for each string, and streams the rest. Measured on files of 15, 85 and 220 MB
- * (docs/captures.md): 19, 27 and 33 MB of private memory. The Node executable is in memory already, for the parent.
+ * (docs/captures.md): 19, 27 and 33 MB of private memory with Node 20; on files of 15 and 85 MB 25 and 37 MB with Node 24 and 26. The
+ * Node executable is in memory already, for the parent.
  */
-const REDACTION_BASE_BYTES = 20 * MIB;
-const REDACTION_BYTES_PER_FILE_BYTE = 0.08;
+const REDACTION_COST_BEFORE_24 = { baseBytes: 20 * MIB, bytesPerFileByte: 0.08 };
+const REDACTION_COST = { baseBytes: 26 * MIB, bytesPerFileByte: 0.15 };
 /** The part of the child's memory that is V8's heap; the rest are typed arrays outside it. */
 const CHILD_HEAP_SHARE = 0.5;
 /** Chosen: the code of the analysis needs some heap whatever the size of the file. */
@@ -186,8 +187,10 @@ export const censusRssBytes = (fileBytes: number): number =>
   Math.round(CENSUS_BASE_BYTES + CENSUS_BYTES_PER_FILE_BYTE * fileBytes);
 
 /** Peak private memory of the process that redacts a file of this size. */
-export const redactionBytes = (fileBytes: number): number =>
-  Math.round(REDACTION_BASE_BYTES + REDACTION_BYTES_PER_FILE_BYTE * fileBytes);
+export function redactionBytes(fileBytes: number, nodeMajor: number): number {
+  const { baseBytes, bytesPerFileByte } = nodeMajor < 24 ? REDACTION_COST_BEFORE_24 : REDACTION_COST;
+  return Math.round(baseBytes + bytesPerFileByte * fileBytes);
+}
 
 /** `--max-old-space-size` of a child process with this peak RSS. */
 export const childHeapMib = (rssBytes: number): number =>

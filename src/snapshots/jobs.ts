@@ -116,7 +116,8 @@ export async function finishSnapshot(
   const stopWaiting = atExit(removeBoth);
   try {
     const job = { from: rawFile, to: redactedFile, redact: true, gzip: false, owner: process.pid };
-    const task = { entry: REDACTION, job, needBytes: redactionBytes(bytes) };
+    const needBytes = redactionBytes(bytes, Number.parseInt(process.versions.node, 10));
+    const task = { entry: REDACTION, job, needBytes };
     const outcome = await runTask(options, task, lock);
     if (outcome.outcome === 'refused')
       return { ...outcome, reason: `removed because it could not be redacted: ${outcome.reason}` };

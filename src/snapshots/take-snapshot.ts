@@ -159,7 +159,7 @@ async function takeForked(
   const finalFile = `${unusedName(folder, clock.wallMs(), label)}.gz`;
   const to = temporaryName(`${finalFile}.redacted`);
   const job: StoreJob = { from: READER_INPUT, to, redact: budget.redact, gzip: true, owner: process.pid };
-  const needBytes = redactionBytes(cost.fileBytes);
+  const needBytes = redactionBytes(cost.fileBytes, readings.nodeMajor);
   const reader = { entry: REDACTION, job, needBytes, deadlineMs: READER_DEADLINE_MS };
   const removeUnfinished = (): void => void removeFile(to);
   const stopWaiting = atExit(removeUnfinished);
