@@ -46,7 +46,7 @@ export function checkProcess(pid: number): DoctorReport {
   );
   const [dir, alerts] = asUser(user, () => {
     const folder = privateFolderIn(join(root, config.dir));
-    return [relative(root, folder), checkAlerts(folder, pid)] as const;
+    return [`/${relative(root, folder)}`, openAlerts(folder, pid)] as const;
   });
   const checks = [
     program,
@@ -55,8 +55,8 @@ export function checkProcess(pid: number): DoctorReport {
     checkMemory(pid),
     checkDescriptors(pid),
     ...checkKernelLimits(readKernelLimits(pid), socketInodes(pid).length),
-    check('directory', 'yes', `/${dir}`),
-    alerts,
+    check('directory', 'yes', dir),
+    ...checkAlerts(alerts, dir),
   ];
   return { checks, problems };
 }
@@ -171,12 +171,13 @@ function checkDescriptors(pid: number): Check {
   return check('descriptors', works, `${formatCount(open)} of ${formatCount(limit)} open`);
 }
 
-function checkAlerts(dir: string, pid: number): Check {
+/** The alerts of the process that are open; null when no alert was written. */
+function openAlerts(folder: string, pid: number): Alert[] | null {
   let text: string;
   try {
-    text = readSmallRegularFile(join(dir, 'alerts.ndjson'), MAX_ALERTS_BYTES);
+    text = readSmallRegularFile(join(folder, 'alerts.ndjson'), MAX_ALERTS_BYTES);
   } catch {
-    return check('open alerts', 'yes', 'none: no alert was written');
+    return null;
   }
   const open = new Map<string, Alert>();
   for (const alert of text.split('\n').flatMap(parseAlert)) {
@@ -184,12 +185,15 @@ function checkAlerts(dir: string, pid: number): Check {
     if (alert.event === 'closed') open.delete(alert.id);
     else open.set(alert.id, alert);
   }
-  if (open.size === 0) return check('open alerts', 'yes', 'none of this process');
-  const lines = [...open.values()].map(
-    ({ id, kind, severity, title }) =>
-      `${kind}, ${severity}: ${title}; read ${join(id, 'report.txt')} in the directory`,
+  return [...open.values()];
+}
+
+function checkAlerts(alerts: readonly Alert[] | null, dir: string): Check[] {
+  if (alerts === null) return [check('open alerts', 'yes', 'none: no alert was written')];
+  if (alerts.length === 0) return [check('open alerts', 'yes', 'none of this process')];
+  return alerts.map(({ id, kind, severity, title }) =>
+    check('open alert', 'no', `${kind}, ${severity}: ${title}; read ${dir}/${id}/report.txt`),
   );
-  return check('open alerts', 'no', lines.join('; '));
 }
 
 function parseAlert(line: string): Alert[] {
