@@ -257,12 +257,15 @@ function closingRule({ isRestored, alert, closeAfterMs }: OpenAlert): {
   readonly afterMs: number;
 } {
   if (isRestored) return { text: 'not detected again since the restart', afterMs: CLOSE_RESTORED_MS };
-  return alert.family === 'leak'
-    ? { text: `no growth for ${formatDuration(closeAfterMs)}`, afterMs: closeAfterMs }
-    : {
-        text: `the condition has not held for ${CLOSE_CONDITION_MS / MINUTE_MS} min`,
-        afterMs: CLOSE_CONDITION_MS,
-      };
+  if (alert.family === 'leak')
+    return { text: `no growth for ${formatDuration(closeAfterMs)}`, afterMs: closeAfterMs };
+  const time = formatDuration(CLOSE_CONDITION_MS);
+  // No detector looks for an event again.
+  const isEvent = KINDS[alert.kind].detector === null;
+  return {
+    text: isEvent ? `it has not happened again for ${time}` : `the condition has not held for ${time}`,
+    afterMs: CLOSE_CONDITION_MS,
+  };
 }
 
 function isUndecided({ isRestored, alert }: OpenAlert, { undecided }: Evaluation): boolean {

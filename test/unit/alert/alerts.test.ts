@@ -239,6 +239,15 @@ test('an event that happens again and again keeps its alert open', () => {
   }
   expect(events).toEqual(['opened', 'closed', 'opened', 'closed', 'opened']);
   expect(alerts.update({ ...at(40), findings: [] })).toMatchObject([
+    { event: 'closed', because: 'it has not happened again for 10 min' },
+  ]);
+});
+
+test('the alert of a condition ends when the condition has not held for a while', () => {
+  const alerts = createAlerts();
+  const near = growing('', 900, { kind: 'connection-limit', family: 'condition' });
+  for (const minute of [0, 1]) alerts.update({ ...at(minute), findings: [near] });
+  expect(alerts.update({ ...at(20), findings: [] })).toMatchObject([
     { event: 'closed', because: 'the condition has not held for 10 min' },
   ]);
 });
