@@ -62,8 +62,14 @@ export const zombieConnections: Detector = {
   },
 };
 
+/** A peer that has frozen never replies again. The share is one of the peers that do not reply now. */
+const MIN_AWAKE_SHARE = 0.5;
+
 /** Says why the peers may wake up, or be disconnected later. Null where neither explains the rise. */
 function doubtOf({ history, counts }: View, minRise: number): string | null {
+  const awake = repliedAgain(history, counts.fromRow);
+  if (awake >= MIN_AWAKE_SHARE * (history.last?.connections.unanswering ?? 0))
+    return `but ${formatCount(awake)} or more replied again in the meantime, so they may sleep`;
   const unresponsive = levels(history.window.column('unresponsive', counts.fromRow));
   const responsive = levels(history.window.column('responsive', counts.fromRow));
   // A part of the peers sleeps, and more do where there are more.
@@ -73,6 +79,23 @@ function doubtOf({ history, counts }: View, minRise: number): string | null {
   return unresponsive.last - highestBefore(history, counts.fromRow) < minRise
     ? 'but as many did not reply earlier, and those then replied again or were disconnected'
     : null;
+}
+
+/**
+ * The least number of peers that replied again: where the number of unresponsive ones falls from one row to the next by more than
+ * the connections that closed. Peers that fall silent between the same two rows hide others.
+ */
+function repliedAgain({ window }: History, fromRow: number): number {
+  const unresponsive = window.column('unresponsive', fromRow);
+  const closedTotal = window.column('closedTotal', fromRow);
+  let sum = 0;
+  for (let row = 1; row < unresponsive.length; row += 1) {
+    const fewer = (unresponsive[row - 1] ?? 0) - (unresponsive[row] ?? 0);
+    const closed = (closedTotal[row] ?? 0) - (closedTotal[row - 1] ?? 0);
+    // A comparison with a missing value is false.
+    if (fewer > closed) sum += fewer - closed;
+  }
+  return sum;
 }
 
 /** The medians of the first and the last sixth. */

@@ -119,7 +119,7 @@ export function simulatePeers({ seed, minutes, memory, leak }) {
   const rows = trafficOf(r, minutes, r.oneOf(['steady', 'wave', 'wave', 'night', 'bursts', 'ramp']));
   const onset = leak === undefined ? null : r.oneOf([5, 5, 60]);
   const peersOf = leak === undefined ? HEALTHY[memory](r) : LEAKS[leak](r);
-  let [majors, before] = [0, 0];
+  let [majors, before, stayedBefore, frozenTotal] = [0, 0, 0, 0];
   const samples = rows.map((row, step) => {
     const opens = row.opened - before;
     before = row.opened;
@@ -133,7 +133,14 @@ export function simulatePeers({ seed, minutes, memory, leak }) {
       : null;
     // Frozen peers are open connections too, until something disconnects them. Peers that sleep are among the others.
     const staying = memory === 'sleepers' ? 0 : unanswering;
-    const withStaying = { ...row, opened: row.opened + staying, connections: row.connections + staying };
+    frozenTotal += Math.max(0, staying - stayedBefore);
+    stayedBefore = staying;
+    const withStaying = {
+      ...row,
+      opened: row.opened + frozenTotal,
+      closed: row.closed + frozenTotal - staying,
+      connections: row.connections + staying,
+    };
     const sample = sampleOf(
       {
         row: withStaying,

@@ -24,3 +24,23 @@ test('zombies that rise above every earlier number are found', () => {
     'zombie-connections',
   );
 });
+
+describe('after a start more and more telephones fall asleep', () => {
+  const asleep = (minute: number): number => Math.min(80, 2 * minute);
+
+  test('and those that wake up again explain the rise', () => {
+    // Ten wake up every other minute, and twelve others fall asleep.
+    const wakesUp = (minute: number): number => (Math.floor(minute) % 2 === 0 ? 10 : 0);
+    const { opened } = run(100, (minute) => peers(300, Math.max(0, asleep(minute) - wakesUp(minute))));
+    expect(opened).toEqual([]);
+  });
+
+  test('but connections that close instead are no reason to doubt', () => {
+    const closes = (minute: number): number => (Math.floor(minute) % 2 === 0 ? 10 : 0);
+    const { opened } = run(100, (minute) => ({
+      ...peers(300, Math.max(0, asleep(minute) - closes(minute))),
+      closed: Math.floor(minute) * 12,
+    }));
+    expect(opened).toContain('zombie-connections');
+  });
+});
