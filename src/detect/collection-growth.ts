@@ -9,7 +9,7 @@ import {
   SESSION_DELAY_MS,
   type CollectionDoubt,
 } from './collection-doubt.ts';
-import { CONNECTION_DELAY_MS } from './connection-changes.ts';
+import { CONNECTION_DELAY_MS, isCausedByClosing, type ChangesOfCount } from './connection-changes.ts';
 import type { CountWindow, Growth, GrowthRule } from './count-growth.ts';
 import { growthEvidence, noGrowth, withLeakRate } from './count-text.ts';
 import { SWEEP_DELAY_MS } from './pending-sweeps.ts';
@@ -227,15 +227,24 @@ function evaluateSeries(
     : { detector, answer: 'provisional', finding: findingOf(details), evidence, doubt: because };
 }
 
-/** An hour shows with certainty that a part of the connections leaves an entry, by chance, and the others remove theirs. */
+/**
+ * An hour shows with certainty that a part of the connections leaves entries, by chance, or that each leaves another number of
+ * them. Where no connection was seen in the entries, most of the connections must remove theirs.
+ */
 function growthOfSeries({ type, column }: Series, rule: GrowthRule, counts: CountWindow): Growth | null {
   const growth = counts.growthOf(column, rule);
-  if (type !== 'entries' || growth === null || growth.answer === 'ok' || growth.answer === 'found')
+  const isProven = isCertainInAnHour[type];
+  if (isProven === undefined || growth === null || growth.answer === 'ok' || growth.answer === 'found')
     return growth;
   const slow = counts.growthOf(column, { ...rule, hasSlowWindow: true });
-  const isRemoved = slow?.answer === 'found' && slow.changes !== null && removesMost(slow.changes);
-  return isRemoved ? slow : growth;
+  return slow?.answer === 'found' && slow.changes !== null && isProven(slow.changes) ? slow : growth;
 }
+
+const isCertainInAnHour: Partial<Record<SeriesType, (changes: ChangesOfCount) => boolean>> = {
+  entries: removesMost,
+  registry: isCausedByClosing,
+  sessions: isCausedByClosing,
+};
 
 /** The list of a library grows because the application has removed the listeners that empty it: this names the cause. */
 function strippedText({ type, name }: Series, { isStripped, view }: Evaluation): string {

@@ -1,6 +1,8 @@
 // Simulated servers with traffic and counts that are drawn at random from a seed. Each is a function from the time to a
 // sample. A healthy server and its leaky twin differ only in the share of the closed connections that leave something.
 
+import { ENTRIES } from './simulated-entries.mjs';
+
 const MINUTE_MS = 60_000;
 export const STEP_MIN = 0.25;
 const MIB = 1024 ** 2;
@@ -341,7 +343,7 @@ const MORE_COUNTS = {
     };
   },
 };
-const ALL_COUNTS = { ...COUNTS, ...MORE_COUNTS };
+const ALL_COUNTS = { ...COUNTS, ...MORE_COUNTS, ...ENTRIES };
 
 /** Memory that is needed besides the connections, in MiB by minute. */
 const MEMORY = {
@@ -481,4 +483,5 @@ export const LEAKING_COUNTS = [
   'mixedSessions',
   'sharedRooms',
   'jobs',
+  'severalEntries',
 ];

@@ -141,6 +141,28 @@ describe('a registry in whose entries the agent saw connections', () => {
   const openedWith = (count: Count): readonly string[] =>
     run(150, serverWith(count, { areConnections: true }), options).opened;
 
+  /** Each connection has one to six entries. A part of the closed ones leaves one of them. */
+  const severalEntries = (leakedPart: number): Count => {
+    let state = 7;
+    const random = (): number => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32;
+    const [added, left] = [[0], [0]];
+    for (let connection = 0; connection < 20_000; connection += 1) {
+      added.push(added[connection]! + 1 + Math.floor(6 * random()));
+      left.push(left[connection]! + (random() < leakedPart ? 1 : 0));
+    }
+    return ({ opened, closed }) => added[opened]! - added[closed]! + left[closed]!;
+  };
+
+  test('one to six entries for each connection, which closed ones remove: no alert', () => {
+    expect(openedWith(severalEntries(0))).toEqual([]);
+  });
+
+  test('one to six entries for each connection, of which some leave one: an hour makes it certain', () => {
+    const [alert] = run(150, serverWith(severalEntries(0.5), { areConnections: true }), options).transitions;
+    expect(alert?.kind).toBe('registry-growth');
+    expect(alert?.minute).toBeLessThan(70);
+  });
+
   test('work that waits, as more comes by day than is done: no alert', () => {
     expect(openedWith((_, minute) => 5 + 8000 * (1 - Math.cos((Math.PI * minute) / 70)))).toEqual([]);
   });
