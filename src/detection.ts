@@ -1,10 +1,12 @@
 /** Composer of `detect/` and `alert/`: turns samples into verdicts and alert transitions, in the watcher and in replay. */
 import { Alerts } from './alert/alerts.ts';
+import { growthOfBuffers } from './detect/buffer-growth.ts';
 import {
   applyCensus,
   contradiction,
   isMemoryFinding,
   type CensusEvidence,
+  type Situation,
 } from './detect/census-evidence.ts';
 import { knownLeak, locationFor, rankRootCause } from './detect/census-root-cause.ts';
 import { createView, type View } from './detect/detector.ts';
@@ -49,6 +51,8 @@ export interface DetectionResult {
   readonly suspicion: boolean;
   /** A finding rests on the growth of memory, whether or not a census of containers confirms it. */
   readonly memoryGrows: boolean;
+  /** Null unless growth of Buffers is a finding, whether or not a census explains it. */
+  readonly buffersPerHour: number | null;
   /**
    * Probe all connections now: a finding must hold for a while before an alert opens, or many of a sample did not reply.
    */
@@ -82,6 +86,7 @@ class SampleDetection implements Detection {
   #uptimeMs = 0;
   #census: CensusEvidence | null = null;
   #memoryFoundSinceMs: number | null = null;
+  #buffersFoundSinceMs: number | null = null;
   #latest: DetectionResult = {
     verdicts: [],
     transitions: [],
@@ -89,6 +94,7 @@ class SampleDetection implements Detection {
     growthBytesPerHour: {},
     suspicion: false,
     memoryGrows: false,
+    buffersPerHour: null,
     confirming: false,
   };
 
@@ -107,12 +113,12 @@ class SampleDetection implements Detection {
     this.#view = view;
     const measured = evaluate(view);
     const scaledTime = view.forecast?.time ?? null;
-    const memoryGrows = measured.some(isMemoryFinding);
-    const scaledUptimeMs = sample.uptimeMs * timeScale;
-    this.#memoryFoundSinceMs = memoryGrows ? (this.#memoryFoundSinceMs ?? scaledUptimeMs) : null;
-    const verdicts = applyCensus(measured, this.#census, {
-      nowMs: scaledUptimeMs,
-      memoryFoundSinceMs: this.#memoryFoundSinceMs,
+    const memory = {
+      memoryGrows: measured.some(isMemoryFinding),
+      buffersPerHour: growthOfBuffers(measured),
+    };
+    const verdicts = this.#withCensus(measured, memory, {
+      nowMs: sample.uptimeMs * timeScale,
       timeToLimitMs: scaledTime?.ms ?? null,
     });
     const timeToLimit = scaledTime === null ? null : inRealTime(scaledTime, timeScale);
@@ -140,10 +146,25 @@ class SampleDetection implements Detection {
       timeToLimit,
       growthBytesPerHour: growthByPool(history, view.trend),
       suspicion,
-      memoryGrows,
+      ...memory,
       confirming: this.#alerts.isConfirming || (suspicion && sampleNeedsAll(sample)),
     };
     return this.#latest;
+  }
+
+  #withCensus(
+    measured: readonly Verdict[],
+    { memoryGrows, buffersPerHour }: Pick<DetectionResult, 'memoryGrows' | 'buffersPerHour'>,
+    situation: Pick<Situation, 'nowMs' | 'timeToLimitMs'>,
+  ): Verdict[] {
+    const { nowMs } = situation;
+    this.#memoryFoundSinceMs = memoryGrows ? (this.#memoryFoundSinceMs ?? nowMs) : null;
+    this.#buffersFoundSinceMs = buffersPerHour === null ? null : (this.#buffersFoundSinceMs ?? nowMs);
+    return applyCensus(measured, this.#census, {
+      ...situation,
+      memoryFoundSinceMs: this.#memoryFoundSinceMs,
+      buffersFoundSinceMs: this.#buffersFoundSinceMs,
+    });
   }
 
   checkHeartbeat(silentMs: number, wallMs: number): Alert[] {

@@ -5,8 +5,9 @@
  */
 
 import { formatCount, formatDuration, formatShortSpot, formatValue } from '../core/format.ts';
-import { CRITICAL_TIME_TO_LIMIT, MEMORY_KINDS } from '../kinds/index.ts';
+import { CONDITIONS, CRITICAL_TIME_TO_LIMIT, MEMORY_KINDS } from '../kinds/index.ts';
 import type { Evidence, Kind, Verdict } from '../types/index.ts';
+import { cacheOfBuffers, growthOfBuffers, isBuffersFinding } from './buffer-growth.ts';
 import type { ContainerGrowth } from './container-growth.ts';
 import { found, noFinding } from './detector.ts';
 import { HOUR_MS, MINUTE_MS } from './history.ts';
@@ -31,6 +32,8 @@ export interface Situation {
   readonly nowMs: number;
   /** Since when a finding rests on memory alone; null when none does. */
   readonly memoryFoundSinceMs: number | null;
+  /** Since when the memory of Buffers is found to grow; null when it is not. */
+  readonly buffersFoundSinceMs: number | null;
   readonly timeToLimitMs: number | null;
 }
 
@@ -46,7 +49,9 @@ export function applyCensus(
   if (evidence === null) return [...verdicts];
   const containers = containerVerdict(evidence);
   const judged = verdicts.map((verdict) =>
-    containers.answer === 'found' ? verdict : judgeMemory(verdict, evidence, situation),
+    containers.answer === 'found'
+      ? verdict
+      : judgeMemory(judgeBuffers(verdict, evidence, situation), evidence, situation),
   );
   return [containers, ...judged];
 }
@@ -77,6 +82,30 @@ function judgeMemory(verdict: Verdict, evidence: CensusEvidence, situation: Situ
     return noFinding(verdict.detector, 'inconclusive', `${finding.title}, but ${because}`, verdict);
   if (nowMs - sinceMs >= MAX_WAIT_MS) return noted('memory alone shows it: the censuses do not decide');
   return noFinding(verdict.detector, 'inconclusive', `${finding.title}; a census of containers decides`, {
+    ...verdict,
+    missing: 'a census of containers',
+  });
+}
+
+/** Two censuses show growth, and where the code removes entries. */
+const MIN_CENSUSES = 2;
+
+/** A cache that fills grows like a leak of Buffers. A census shows whether one has the growth. */
+function judgeBuffers(verdict: Verdict, evidence: CensusEvidence, situation: Situation): Verdict {
+  if (verdict.answer !== 'found' || !isBuffersFinding(verdict)) return verdict;
+  const { unavailable, censuses, growths } = evidence;
+  const { nowMs, buffersFoundSinceMs, timeToLimitMs } = situation;
+  const isNear = timeToLimitMs !== null && timeToLimitMs < CONDITIONS.exhaustion.thresholds.timeToLimit.value;
+  if (isNear || unavailable !== null) return verdict;
+  const { title } = verdict.finding;
+  if (censuses >= MIN_CENSUSES) {
+    const cache = cacheOfBuffers(growths, growthOfBuffers([verdict]) ?? Number.NaN);
+    if (cache === null) return verdict;
+    const because = `${title}, but ${sentence(cache)}: ${cache.because}`;
+    return noFinding(verdict.detector, 'inconclusive', because, verdict);
+  }
+  if (nowMs - (buffersFoundSinceMs ?? nowMs) >= MAX_WAIT_MS) return verdict;
+  return noFinding(verdict.detector, 'inconclusive', `${title}; a census of containers decides`, {
     ...verdict,
     missing: 'a census of containers',
   });

@@ -42,6 +42,8 @@ export interface AnswerContext {
   readonly timerMs: number | null;
   /** The post-GC heap grows too. */
   readonly memoryGrows: boolean;
+  /** The memory of Buffers grows, and the container has at least half of it. */
+  readonly explainsBuffers: boolean;
   /** The application was removing its oldest entries at the last census. */
   readonly isWorkedOff: boolean;
 }
@@ -153,8 +155,8 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
         : 'its entries lead to closed connections, and code may remove them later';
     return { answer: 'inconclusive', because };
   }
-  if (context.memoryGrows && (row.removal !== 'timer' || grownCensuses >= OUTGROWN_CENSUSES))
-    return leak('the post-GC heap grows with it');
+  const withMemory = growsWithMemory(growth, context);
+  if (withMemory !== null) return leak(withMemory);
   if (row.removal === 'timer')
     return { answer: 'inconclusive', because: 'a function that a timer runs may remove its entries' };
   if (isSmall(growth))
@@ -164,6 +166,19 @@ function leakAnswer(growth: MeasuredGrowth, context: AnswerContext): ContainerAn
     };
   const neverRemoved = growsWithClosed ? neverRemovedBecause(growth) : null;
   return neverRemoved === null ? outgrownAnswer(growth) : leak(neverRemoved);
+}
+
+/** Why growth of memory makes the container a leak; null when it does not. */
+function growsWithMemory(
+  { row, grownCensuses, latePace }: MeasuredGrowth,
+  { memoryGrows, explainsBuffers }: AnswerContext,
+): string | null {
+  if (memoryGrows && (row.removal !== 'timer' || grownCensuses >= OUTGROWN_CENSUSES))
+    return 'the post-GC heap grows with it';
+  // Caches of Buffers are common, so code that removes entries speaks for one.
+  return explainsBuffers && row.removal === 'none' && latePace >= MIN_LATE_PACE
+    ? 'it has the memory of Buffers that grows, and no code in its file removes entries'
+    : null;
 }
 
 const closedBecause = ({ type, closed, sampled }: ContainerRow): string =>

@@ -4,6 +4,7 @@
  */
 
 import type { ContainerCensus, ContainerRow, RegistryReading } from '../types/index.ts';
+import { explainsBuffers } from './buffer-growth.ts';
 import {
   answerOf,
   MIN_CENSUSES,
@@ -32,6 +33,9 @@ export interface ContainerGrowth extends ContainerAnswer {
   readonly gained: number;
   readonly perClosed: number | null;
   readonly perHour: number;
+  readonly bytesPerHour: number;
+  /** Since the start of the process where it has grown since then. Scaled time. */
+  readonly grownMs: number;
   /** Names of other places that grew in step with it: what the entries refer to, or what refers to them too. */
   readonly inStep: readonly string[];
 }
@@ -53,10 +57,18 @@ const MAX_MORE_CONTAINERS = 3;
 /** Share of the growth that the new containers bring, at the earlier number of entries in each. */
 const MIN_EXPLAINED = 0.5;
 
-/** Answers for all containers that grew, the most likely cause first. `memoryGrows`: the post-GC heap grows too. */
+/** The samples show how memory grows. */
+export interface MemoryGrowth {
+  /** The post-GC heap grows. */
+  readonly memoryGrows: boolean;
+  /** Bytes per hour where the memory of Buffers grows; null where it does not. */
+  readonly buffersPerHour: number | null;
+}
+
+/** Answers for all containers that grew, the most likely cause first. */
 export function evaluateContainers(
   censuses: readonly AuditedCensus[],
-  { memoryGrows }: { readonly memoryGrows: boolean },
+  { memoryGrows, buffersPerHour }: MemoryGrowth,
 ): ContainerGrowth[] {
   const series = withMergedPlaces(censuses.slice(-MAX_CENSUSES));
   const last = series.at(-1);
@@ -75,7 +87,14 @@ export function evaluateContainers(
       type === 'Connections' ? (limitedRetainer(growth, growths) ?? workThatRetains(growth, series)) : null;
     if (limited !== null) return { growth, answer: 'inconclusive', because: limited };
     const isWorkedOff = isBeingWorkedOff(growth.row, last);
-    return { growth, ...answerOf(growth, { closedInHeap, timerMs, memoryGrows, isWorkedOff }) };
+    const context = {
+      closedInHeap,
+      timerMs,
+      memoryGrows,
+      explainsBuffers: explainsBuffers(growth.bytesPerHour, buffersPerHour),
+      isWorkedOff,
+    };
+    return { growth, ...answerOf(growth, context) };
   });
   return rankCauses(answered);
 }
@@ -354,13 +373,15 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
         causeRank(a.growth) - causeRank(b.growth) ||
         b.growth.row.bytes - a.growth.row.bytes,
     )
-    .map(({ growth: { row, gained, perClosed, perHour }, answer, because }) => ({
+    .map(({ growth: { row, gained, perClosed, perHour, bytesPerHour, ...times }, answer, because }) => ({
       row,
       answer,
       because,
       gained,
       perClosed,
       perHour,
+      bytesPerHour,
+      grownMs: times.grownSinceStartMs ?? times.grownMs,
       inStep: sharing
         .filter((each) => each.growth.row !== row && isInStep(each.growth.gained, gained))
         .map((each) => each.growth.row.name),

@@ -11,6 +11,7 @@ import {
   MAX_CENSUSES,
   type AuditedCensus,
   type ContainerGrowth,
+  type MemoryGrowth,
 } from '../detect/container-growth.ts';
 import type { DetectionResult } from '../detection.ts';
 import { refused } from '../core/outcome.ts';
@@ -42,7 +43,7 @@ interface Latest {
   readonly sample: Sample;
   readonly receivedMs: number;
   readonly isSuspected: boolean;
-  readonly memoryGrows: boolean;
+  readonly memory: MemoryGrowth;
 }
 
 export class Auditor {
@@ -71,9 +72,17 @@ export class Auditor {
   }
 
   /** Call it with each sample. */
-  sample(sample: Sample, { suspicion, memoryGrows }: DetectionResult): void {
+  sample(sample: Sample, { suspicion, memoryGrows, buffersPerHour }: DetectionResult): void {
     const receivedMs = this.#context.clock.nowMs();
-    this.#latest = { sample, receivedMs, isSuspected: suspicion, memoryGrows };
+    const buffersGrewBefore = (this.#latest?.memory.buffersPerHour ?? null) !== null;
+    this.#latest = {
+      sample,
+      receivedMs,
+      isSuspected: suspicion,
+      memory: { memoryGrows, buffersPerHour },
+    };
+    // An alert about Buffers opens a minute later: until then the containers of the last census are judged by it.
+    if (buffersPerHour !== null && !buffersGrewBefore) this.#evaluate(this.#latest.memory);
     if (suspicion) this.#suspectedSinceMs ??= this.#scaledMs(this.#latest);
     const dueMs = this.#nextMs();
     if (dueMs === null || this.#running !== null || this.#scaledMs(this.#latest) < dueMs) return;
@@ -154,7 +163,13 @@ export class Auditor {
     };
   }
 
-  #add({ census }: TakenCensus, { sample, memoryGrows }: Latest, atMs: number): void {
+  #evaluate(memory: MemoryGrowth): void {
+    this.#growths = evaluateContainers(this.#censuses, memory);
+    this.#deps.onEvidence(this.#evidence());
+    this.#explainAlerts();
+  }
+
+  #add({ census }: TakenCensus, { sample, memory }: Latest, atMs: number): void {
     const { connections } = sample;
     const sum = (counts: Readonly<Record<string, number>>): number =>
       Object.values(counts).reduce((total, count) => total + count, 0);
@@ -168,7 +183,7 @@ export class Auditor {
     this.#censuses = [...this.#censuses, audited].slice(-MAX_CENSUSES);
     this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
     this.#refused = null;
-    this.#growths = evaluateContainers(this.#censuses, { memoryGrows });
+    this.#growths = evaluateContainers(this.#censuses, memory);
     const isSuspected =
       this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false) || retainsClosed(audited);
     this.#suspectedSinceMs = isSuspected ? (this.#suspectedSinceMs ?? atMs) : null;

@@ -1,10 +1,11 @@
 /**
  * `findLimitLine`: code that keeps a container at a limit without an eviction that `findEvictionLine` sees. Rings overwrite
- * their oldest entry, histories keep a slice, and a full cache calls a function that evicts.
+ * their oldest entry, histories keep a slice, a full cache calls a function that evicts, and a total is kept below a limit.
  */
 import { positionAt } from './sources.ts';
 import type { SourcePosition, Sources } from './sources.ts';
 import { lastName, referenceAt, sizeComparison } from './syntax-search.ts';
+import { findTotalLimit } from './total-limit.ts';
 import { child, childList, descendants } from './syntax-tree.ts';
 import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
 
@@ -20,7 +21,8 @@ export function findLimitLine(sources: Sources, file: string, name: string): Sou
     const isLimited = isRingWrite(tree, node) || isKeptSlice(node) || isGuarded(node);
     if (isLimited) return positionAt(tree.text, node.start);
   }
-  return null;
+  const total = findTotalLimit(tree, name);
+  return total === null ? null : positionAt(tree.text, total);
 }
 
 /** `slots[next % size] = item`, or with an index that goes round elsewhere: `next = (next + 1) % size`. */

@@ -406,7 +406,7 @@ export function findEviction(tree: SyntaxTree, name: string): number | null {
 }
 
 /** `container.shift()`, `container.length = 0`, `container.length -= 1`, `container = new Map()` */
-function isRemoval(node: SyntaxNode): boolean {
+export function isRemoval(node: SyntaxNode): boolean {
   const member = node.parent;
   if (member?.type === 'AssignmentExpression' && member['left'] === node)
     return member['operator'] === '=' && isEmptyCollection(child(member, 'right'));

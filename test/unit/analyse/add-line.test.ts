@@ -317,4 +317,35 @@ describe('a limit without an eviction at a comparison', () => {
   ])('%s is none', (_title, text) => {
     expect(limitOf(text)).toBeNull();
   });
+
+  test.each([
+    ['in a loop', 'while (bytes > MAX) { const [id] = slots.keys(); bytes -= sizes[id]; slots.delete(id); }'],
+    ['with the limit on the left', 'if (MAX <= this.bytes) { this.bytes -= this.slots.shift().length; }'],
+    ['in an object', 'if (cache.bytes > MAX) { cache.bytes -= slots[id].length; delete slots[id]; }'],
+    [
+      'up to an exit',
+      'for (const [id, s] of slots) { if (bytes <= MAX) break; slots.delete(id); bytes -= s.length; }',
+    ],
+    [
+      'in a method of its own',
+      'class C { add() { while (this.sum > MAX) this.drop(); } drop() { this.sum -= this.slots.shift().bytes; } }',
+    ],
+    [
+      'in a private method',
+      'class C { add() { if (this.sum > MAX) this.#drop(); } #drop() { this.sum -= 1; this.slots.delete(this.last); } }',
+    ],
+  ])('a total that is kept below a limit, %s', (_title, text) => {
+    expect(limitOf(text)).not.toBeNull();
+  });
+
+  test.each([
+    ['a total that is not lowered', 'while (socket.bufferedAmount > HIGH) slots.delete(id);'],
+    ['work until nothing is left', 'while (waiting > 0) { slots.shift(); waiting -= 1; }'],
+    ['a queue that sends while there is room', 'while (sent < HIGH) { send(slots.shift()); sent -= 1; }'],
+    ['an expired entry', 'if (now - slot.at > TTL) { slots.delete(id); bytes -= slot.length; }'],
+    ['a removal in another branch', 'if (bytes > MAX) { bytes -= 1; } else { slots.delete(id); }'],
+    ['a removal at close', "if (bytes > MAX) bytes -= free(); ws.on('close', () => slots.delete(id));"],
+  ])('%s is none either', (_title, text) => {
+    expect(limitOf(text)).toBeNull();
+  });
 });

@@ -35,6 +35,8 @@ const GROWTH: ContainerGrowth = {
   gained: 400,
   perClosed: 0.98,
   perHour: 240,
+  bytesPerHour: 48e6,
+  grownMs: 100 * MINUTE_MS,
   inStep: [],
 };
 const NOTHING: CensusEvidence = {
@@ -50,7 +52,12 @@ const MEMORY = found('floor', {
   title: 'The post-GC heap rose 40 MiB in 50 min',
   evidence: [],
 });
-const SITUATION = { nowMs: HOUR_MS, memoryFoundSinceMs: 50 * MINUTE_MS, timeToLimitMs: null };
+const SITUATION = {
+  nowMs: HOUR_MS,
+  memoryFoundSinceMs: 50 * MINUTE_MS,
+  buffersFoundSinceMs: null,
+  timeToLimitMs: null,
+};
 
 const judge = (evidence: Partial<CensusEvidence>, situation: Partial<typeof SITUATION> = {}): Verdict[] =>
   applyCensus([MEMORY], { ...NOTHING, ...evidence }, { ...SITUATION, ...situation });
@@ -131,4 +138,92 @@ test('the kind follows the type of the container and what it grows with', () => 
   expect(kind('Array', null)).toBe('queue-growth');
   expect(kind('Array', 1)).toBe('registry-growth');
   expect(kind('Map', null)).toBe('registry-growth');
+});
+
+describe('a finding about Buffers', () => {
+  const MIB = 1024 ** 2;
+  const BUFFERS = found('external', {
+    kind: 'external-buffers',
+    subject: 'external',
+    title: 'Memory of Buffers rose 40 MiB in 30 min',
+    evidence: [{ name: 'wsguard_memory_growth_bytes_per_hour', value: 80 * MIB, unit: 'By/h' }],
+  });
+  const CACHE: ContainerGrowth = {
+    ...GROWTH,
+    row: { ...GROWTH.row, name: 'images', removal: 'code' },
+    answer: 'inconclusive',
+    because: 'it may be a cache that is filling',
+    bytesPerHour: 50 * MIB,
+  };
+  const LIMITED: ContainerGrowth = {
+    ...CACHE,
+    row: { ...CACHE.row, expected: 'the code removes entries at a limit' },
+    answer: 'expected',
+    because: 'the code removes entries at a limit',
+  };
+  const judgeBuffers = (
+    evidence: Partial<CensusEvidence>,
+    situation: Partial<Parameters<typeof applyCensus>[2]> = {},
+  ): Verdict | undefined =>
+    applyCensus(
+      [BUFFERS],
+      { ...NOTHING, ...evidence },
+      { ...SITUATION, buffersFoundSinceMs: 50 * MINUTE_MS, ...situation },
+    )[1];
+
+  test('is inconclusive where a container that may be a cache has the growth, and names it', () => {
+    expect(judgeBuffers({ growths: [CACHE] })).toMatchObject({
+      answer: 'inconclusive',
+      because:
+        'Memory of Buffers rose 40 MiB in 30 min, but images (server.js:7) gained 400 entries in 100 min, 0.98 for each closed connection: it may be a cache that is filling',
+    });
+  });
+
+  test.each([
+    ['code that a timer runs removes entries', { row: { ...CACHE.row, removal: 'timer' } }],
+    ['it slows down', { row: { ...CACHE.row, removal: 'none' }, answer: 'plateau' }],
+  ] as const)('is inconclusive where the container may be a cache: %s', (_, more) => {
+    expect(judgeBuffers({ growths: [{ ...CACHE, ...more }] })?.answer).toBe('inconclusive');
+  });
+
+  test.each([
+    ['no code removes its entries', { row: { ...CACHE.row, removal: 'none' } }],
+    ['it has less than half of the growth', { bytesPerHour: 39 * MIB }],
+    ['it has filled for four hours', { grownMs: 4 * HOUR_MS }],
+  ] as const)('stands where a container cannot be the cache: %s', (_, more) => {
+    expect(judgeBuffers({ growths: [{ ...CACHE, ...more }] })).toBe(BUFFERS);
+  });
+
+  test('a limit in the code of a cache has no duration', () => {
+    expect(judgeBuffers({ growths: [{ ...LIMITED, grownMs: 9 * HOUR_MS }] })?.answer).toBe('inconclusive');
+  });
+
+  test('several caches have the growth together, and two places of the same entries do not', () => {
+    const other = { ...CACHE, row: { ...CACHE.row, name: 'tiles' }, bytesPerHour: 30 * MIB };
+    const half = { ...CACHE, bytesPerHour: 30 * MIB };
+    expect(judgeBuffers({ growths: [half, other] })?.answer).toBe('inconclusive');
+    const same = [
+      { ...half, inStep: ['tiles'] },
+      { ...other, inStep: ['images'] },
+    ];
+    expect(judgeBuffers({ growths: same })).toBe(BUFFERS);
+  });
+
+  test('waits for the second census, for an hour at most', () => {
+    const one = { censuses: 1, pair: null };
+    expect(judgeBuffers(one)).toMatchObject({ answer: 'inconclusive', missing: 'a census of containers' });
+    expect(judgeBuffers(one, { nowMs: 110 * MINUTE_MS })).toBe(BUFFERS);
+  });
+
+  test.each([
+    ['no census is possible', { unavailable: 'no fork' }, {}],
+    ['the limit is near', {}, { timeToLimitMs: 29 * MINUTE_MS }],
+    ['the limit is near, with one census', { censuses: 1 }, { timeToLimitMs: 29 * MINUTE_MS }],
+  ])('stands when %s', (_, evidence, situation) => {
+    expect(judgeBuffers({ growths: [CACHE], ...evidence }, situation)).toBe(BUFFERS);
+  });
+
+  test('stands beside a container that leaks', () => {
+    expect(judgeBuffers({ growths: [GROWTH, CACHE] })).toBe(BUFFERS);
+  });
 });

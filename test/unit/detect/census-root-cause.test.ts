@@ -32,6 +32,8 @@ const growthOf = (
   gained: 400,
   perClosed: 1,
   perHour: 240,
+  bytesPerHour: 480_000,
+  grownMs: 6_000_000,
   inStep: [],
 });
 const GROWTHS = [

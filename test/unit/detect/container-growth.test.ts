@@ -4,6 +4,7 @@ import type { AuditedCensus } from '../../../src/detect/container-growth.ts';
 import type { ContainerRow } from '../../../src/types/index.ts';
 
 const MINUTE_MS = 60_000;
+const STEADY_MEMORY = { memoryGrows: false, buffersPerHour: null };
 const TIMES_MIN = [20, 60, 80, 100, 120];
 
 const rowOf = (more: Partial<ContainerRow> = {}): ContainerRow => ({
@@ -67,7 +68,7 @@ function censusesOf(series: readonly Series[], traffic: Traffic = {}): AuditedCe
 }
 
 const answersOf = (series: readonly Series[], traffic?: Traffic, memoryGrows = false): string[] =>
-  evaluateContainers(censusesOf(series, traffic), { memoryGrows }).map(
+  evaluateContainers(censusesOf(series, traffic), { ...STEADY_MEMORY, memoryGrows }).map(
     ({ row, answer, because }) => `${row.name} ${answer}: ${because}`,
   );
 
@@ -113,7 +114,7 @@ test('a container that has another place while connections have it in a variable
     { counts: [20, 40, 250, 80, 510], row: { ...row, name: 'rooms.get(…).events' } },
   ];
   expect(answersOf(places)).toEqual(['rooms.get(…).events found: no code in its file removes entries']);
-  const [first] = evaluateContainers(censusesOf(places), { memoryGrows: false });
+  const [first] = evaluateContainers(censusesOf(places), STEADY_MEMORY);
   expect(first).toMatchObject({ gained: 500, row: { entries: 600, containers: 2 } });
   const others = places.map((each, index) => ({
     ...each,
@@ -176,7 +177,7 @@ test('polling sessions count as open connections: they have no socket between tw
 test('a leak on a ramp of connections is what the connections do not explain', () => {
   const [growth] = evaluateContainers(
     censusesOf([{ counts: [100, 500, 700, 900, 1100] }], { open: [100, 300, 400, 500, 600] }),
-    { memoryGrows: false },
+    STEADY_MEMORY,
   );
   expect(growth).toMatchObject({ answer: 'found', gained: 500, perClosed: 1 });
 });
@@ -193,7 +194,7 @@ test('containers of entries belong to the container that gains the entries', () 
       ),
     },
   }));
-  const names = evaluateContainers(grown, { memoryGrows: false }).map(({ row }) => row.name);
+  const names = evaluateContainers(grown, STEADY_MEMORY).map(({ row }) => row.name);
   expect(names).toEqual(['container0']);
 });
 
@@ -209,7 +210,7 @@ test('lists of a number of users that has become constant grow by themselves', (
     },
   }));
   const answers = (count: number): string[] =>
-    evaluateContainers(grown.slice(0, count), { memoryGrows: false }).map(({ answer }) => answer);
+    evaluateContainers(grown.slice(0, count), STEADY_MEMORY).map(({ answer }) => answer);
   expect(answers(3)).toEqual([]);
   expect(answers(4)).toEqual(['found']);
 });
@@ -272,7 +273,7 @@ test('a burst in the last interval is uneven growth', () => {
 
 test('one census, or none, says nothing', () => {
   expect(answersOf([{ counts: [100] }])).toEqual([]);
-  expect(evaluateContainers([], { memoryGrows: true })).toEqual([]);
+  expect(evaluateContainers([], { ...STEADY_MEMORY, memoryGrows: true })).toEqual([]);
 });
 
 test('a Map by user that fills with the 400 users of a company is no leak, though no code removes entries', () => {
@@ -408,5 +409,40 @@ describe('jobs that wait in a Map, of connections that have closed since (a live
     ['a collection of that name has another size', [{ name: 'mail.jobs', entries: 40 }]],
   ])('are one when %s', (_, others) => {
     expect(answersOf(series, { ...traffic, workedOff: others })[0]).toContain('RenderService.jobs found');
+  });
+});
+
+describe('a container that has the Buffers whose memory grows', () => {
+  /** 35 entries in 10 min, and 12 connections: keys that may come back. Each has 100 KB. */
+  const COUNTS = [70, 210, 280];
+  const answerFor = (row: Partial<ContainerRow>, buffersPerHour: number | null): string => {
+    const [growth] = evaluateContainers(
+      censusesOf([{ counts: COUNTS, row }], { closedPerMin: 1.2 }).map((each, index) => ({
+        ...each,
+        census: {
+          ...each.census,
+          rows: each.census.rows.map((one) => ({ ...one, bytes: COUNTS[index]! * 100_000 })),
+        },
+      })),
+      { memoryGrows: false, buffersPerHour },
+    );
+    return `${growth?.answer}: ${growth?.because}`;
+  };
+  const PER_HOUR = 210 * 100_000;
+  const KEYS =
+    'inconclusive: its keys may be users or documents, which come back and whose number is limited';
+
+  test('is a leak when no code removes its entries', () => {
+    expect(answerFor({ removal: 'none' }, PER_HOUR)).toBe(
+      'found: it has the memory of Buffers that grows, and no code in its file removes entries',
+    );
+  });
+
+  test.each([
+    ['Buffers do not grow', { removal: 'none' }, null],
+    ['it has less than half of the growth', { removal: 'none' }, PER_HOUR * 2.1],
+    ['code removes entries', { removal: 'code' }, PER_HOUR],
+  ] as const)('may be a cache while %s', (_, row, perHour) => {
+    expect(answerFor(row, perHour)).toBe(KEYS);
   });
 });

@@ -11,7 +11,7 @@ import { byTransport, sampleOf } from '../../support/samples.ts';
 import { createTestContext } from '../../support/watcher-context.ts';
 
 const MINUTE_MS = 60_000;
-const CALM = { suspicion: false, memoryGrows: false } as DetectionResult;
+const CALM = { suspicion: false, memoryGrows: false, buffersPerHour: null } as DetectionResult;
 const REFUSED: Refused = { outcome: 'refused', reason: 'cannot fork: busy' };
 
 const rowOf = (entries: number): ContainerRow => ({
@@ -68,14 +68,33 @@ function start(
     onEvidence: (each) => evidence.push(each),
     updateAlert: (alertId, update) => updates.push([alertId, update]),
   });
-  const at = async (minutes: number): Promise<void> => {
+  const at = async (minutes: number, result = CALM): Promise<void> => {
     const closed = byTransport(minutes * 5);
     const sample = sampleOf({ uptimeMs: minutes * MINUTE_MS });
-    auditor.sample({ ...sample, connections: { ...sample.connections, closedTotal: closed } }, CALM);
+    auditor.sample({ ...sample, connections: { ...sample.connections, closedTotal: closed } }, result);
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
   };
   return { auditor, requests, evidence, updates, at, faults: context.faults };
 }
+
+test('growth of Buffers that begins between two censuses judges the containers of the last one', async () => {
+  const withKeys = (entries: number): TakenCensus => {
+    const taken = censusOf(entries, 0);
+    const rows = [{ ...rowOf(entries), closed: 0, bytes: entries * 100_000 }];
+    return { ...taken, census: { ...taken.census, rows } };
+  };
+  const { evidence, at } = start({ audit: 20 }, [withKeys(70), withKeys(140), withKeys(210)]);
+  for (const minutes of [20, 40, 60, 61]) await at(minutes);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'inconclusive' });
+  const before = evidence.length;
+  const growing = { ...CALM, buffersPerHour: 20e6 };
+  for (const minutes of [62, 63]) await at(minutes, growing);
+  expect(evidence).toHaveLength(before + 1);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({
+    answer: 'found',
+    because: 'it has the memory of Buffers that grows, and no code in its file removes entries',
+  });
+});
 
 test('with an interval, censuses are taken in it and name what leaks', async () => {
   const { auditor, requests, evidence, updates, at } = start({ audit: 20 }, [

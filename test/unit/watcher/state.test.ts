@@ -13,6 +13,7 @@ const RESULT: DetectionResult = {
   growthBytesPerHour: { heap: 1e6 },
   suspicion: false,
   memoryGrows: false,
+  buffersPerHour: null,
   confirming: false,
 };
 
