@@ -99,10 +99,23 @@ const isSuspect = (answer: ContainerGrowth['answer']): answer is keyof typeof CO
 function fits({ kind, subject }: Pick<Alert, 'kind' | 'subject'>, growth: ContainerGrowth): boolean {
   if (growth.row.name === subject) return true;
   if (kind === 'resource-growth') return RESOURCE_ROWS[subject as ResourceType]?.(growth) ?? false;
+  if (kind === 'listener-accumulation') return isOnEmitter(growth.row.name, subject);
   if (kind === 'registry-growth' || kind === 'queue-growth')
     return lastName(growth.row.name) === lastName(subject);
   // The effect of a leak that the counts do not see; growths are ranked, the most likely cause first.
   return kind in DERIVED_LEAKS && growth.answer === 'found';
+}
+
+/**
+ * `listeners of 'done' on Queue` and `Queue._events` are those of the alert `Queue *`, and the first one of `Queue done`. A variable
+ * (`jobs._events`) does not have the name of its class, so it is taken for the emitter of any such alert.
+ */
+function isOnEmitter(name: string, subject: string): boolean {
+  const [, emitter = '', event = ''] = /^(.+?)(?: #\d+)? (\S+)$/.exec(subject) ?? [];
+  const owner = /([\w$#]+)\._events$/.exec(name)?.[1];
+  if (owner !== undefined) return event === '*' && (owner === emitter || /^[a-z_$]/.test(owner));
+  const [, rowEvent, rowEmitter] = /^listeners of (.+) on (.+)$/.exec(name) ?? [];
+  return rowEmitter === emitter && (event === '*' || rowEvent === `'${event}'`);
 }
 
 /** `connections` of `Connection.hub.connections` and of `websocket connections`. */

@@ -69,6 +69,7 @@ function resultOf(name, dir) {
     namedMin: named === undefined ? null : minuteOf(named),
     kinds: [...new Set(alerts.map(({ kind }) => kind))],
     culprits: [...new Set(alerts.map(placeOf))].filter((place) => place !== null),
+    // The log has a repeated line once in ten minutes.
     audits: log
       .filter(({ msg }) => msg === 'took a census of containers')
       .map(({ pauseMs, cpuMs }) => ({ pauseMs, cpuMs })),
@@ -140,7 +141,7 @@ const print = ({
 }) =>
   console.log(
     `${isRight ? 'right' : 'WRONG'} ${name.padEnd(30)} alert ${openedMin ?? '-'} min, named ${namedMin ?? '-'} min; ` +
-      `${kinds.join(' ')} ${culprits.join(' ')}; ${audits.length} audits, stop ${range(audits.map(({ pauseMs }) => pauseMs))} ms, ` +
+      `${kinds.join(' ')} ${culprits.join(' ')}; first audit: stop ${range(audits.map(({ pauseMs }) => pauseMs))} ms, ` +
       `CPU ${range(audits.map(({ cpuMs }) => cpuMs))} ms; load ${load} ${error}`,
   );
 const waiting = [...cases.entries()];

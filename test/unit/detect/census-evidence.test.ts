@@ -138,6 +138,11 @@ test('the kind follows the type of the container and what it grows with', () => 
   expect(kind('Array', null)).toBe('queue-growth');
   expect(kind('Array', 1)).toBe('registry-growth');
   expect(kind('Map', null)).toBe('registry-growth');
+  const named = (name: string) => kindOf({ ...GROWTH, row: { ...GROWTH.row, type: 'Object', name } });
+  expect([named('Queue._events'), named('Queue.events')]).toEqual([
+    'listener-accumulation',
+    'registry-growth',
+  ]);
 });
 
 describe('a finding about Buffers', () => {

@@ -42,11 +42,16 @@ const GROWTHS = [
   growthOf('open handles TCP', 'Handles', 'found', 9),
   growthOf('open handles Process', 'Handles', 'plateau', 12),
   growthOf('cache', 'Map', 'found', null),
+  growthOf("listeners of 'done' on Queue", 'Listeners', 'found', 15),
+  growthOf('Jobs._events', 'Object', 'found', 16),
 ];
 
 test.each([
   ['registry-growth', 'wss.connections', 3],
   ['registry-growth', 'websocket connections', 3],
+  ['listener-accumulation', 'Queue *', 15],
+  ['listener-accumulation', 'Queue #2 done', 15],
+  ['listener-accumulation', 'Jobs *', 16],
   ['resource-growth', 'timer', 8],
   ['resource-growth', 'outgoing_socket', 9],
   ['retained-after-close', 'websocket', 3],
@@ -63,6 +68,8 @@ test.each([
   // Without a line.
   ['registry-growth', 'cache'],
   ['listener-accumulation', 'EventEmitter *'],
+  ['listener-accumulation', 'Queue failed'],
+  ['listener-accumulation', 'Jobs done'],
 ] as const)('%s of %s: none', (kind, subject) => {
   expect(rootCauseFor({ kind, subject }, GROWTHS)).toBeNull();
 });
@@ -121,6 +128,20 @@ describe('a finding of the censuses opens no second alert', () => {
     ];
     expect(knownLeak(handles, GROWTHS, open)).toBe(open[1]);
     expect(knownLeak(handles, GROWTHS, open.slice(0, 1))).toBeNull();
+  });
+
+  test('when it is about the entries that listeners under many event names make', () => {
+    const events = { kind: 'listener-accumulation', subject: 'Jobs._events' } as const;
+    const listeners = { kind: 'listener-accumulation', family: 'leak', culprit: located } as const;
+    const open = [
+      { ...listeners, subject: 'Queue *' },
+      { ...listeners, subject: 'Jobs *' },
+    ];
+    expect(knownLeak(events, GROWTHS, open)).toBe(open[1]);
+    expect(knownLeak(events, GROWTHS, open.slice(0, 1))).toBeNull();
+    const ofVariable = { ...events, subject: 'hub.jobs._events' };
+    const growths = [growthOf(ofVariable.subject, 'Object', 'found', 20)];
+    expect(knownLeak(ofVariable, growths, open)).toBe(open[0]);
   });
 
   test('when it is about closed connections, and any leak is open but its own', () => {
