@@ -74,7 +74,7 @@ export function createSampler(deps: SamplerDeps): Sampler {
       if (hasClockJumped()) marks.push('clock-jump');
       const processReading = prepared ?? processProbes.read();
       prepared = null;
-      const serverReading = serverProbes.read(processReading.gc.majorTotal);
+      const serverReading = serverProbes.read(processProbes.completedMajorGcs());
       const remedies = readRemedies();
       const sample: Sample = {
         seq,

@@ -123,14 +123,18 @@ export class ServerProbes {
     );
   }
 
-  /** `majorGcs`: major GCs of this process so far. Starts the next round of each sweep; later slices run by timers. */
-  read(majorGcs: number): ServerReading {
+  /**
+   * `majorGcs`: major GCs of this process so far; null while V8 marks the heap. Starts the next round of each sweep; later
+   * slices run by timers.
+   */
+  read(majorGcs: number | null): ServerReading {
     const { clock, guard } = this.#deps;
     const library = this.#libraryServers();
     this.#noteStall();
     // The collections are read below: connections that are counted up to a second later would look like leaked entries.
     void this.#slices.run('new sockets', () => this.connections.classifySlice());
-    this.#retained.setMajorGcs(majorGcs);
+    // A check while V8 marks would itself keep what it looks at until the next major GC but one.
+    if (majorGcs !== null) this.#retained.setMajorGcs(majorGcs);
     this.#startSweeps();
     void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
     this.#takeObserved(library);

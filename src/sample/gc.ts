@@ -6,6 +6,8 @@ import { isYoungSpace } from './memory.ts';
 
 export interface GcProbe {
   read(): GcReading;
+  /** Major GCs so far, until this moment. Null while V8 marks the heap for the next one. */
+  completedMajorGcs(): number | null;
   stop(): void;
 }
 
@@ -19,6 +21,7 @@ export function createGcProbe(clock: Clock, guard: Guard): GcProbe {
   let minorTotal = 0;
   let majorTotal = 0;
   let incrementalTotal = 0;
+  let isMarking = false;
   let pauseMsTotal = 0;
   let floor: PostGcHeap | null = null;
   let profiler = new GCProfiler();
@@ -29,9 +32,13 @@ export function createGcProbe(clock: Clock, guard: Guard): GcProbe {
     // V8's names are Scavenge, MinorMarkCompact, MarkSweepCompact, IncrementalMarking and ProcessWeakCallbacks.
     if (event.gcType === 'MarkSweepCompact') {
       majorTotal += 1;
+      isMarking = false;
       floor = { atMs: clock.nowMs(), bytes: oldSpaceBytesAfter(event) };
-    } else if (event.gcType === 'IncrementalMarking') incrementalTotal += 1;
-    else if (event.gcType !== 'ProcessWeakCallbacks') minorTotal += 1;
+    } else if (event.gcType === 'IncrementalMarking') {
+      // The event comes when V8 begins to mark, seconds before the major GC that ends it.
+      incrementalTotal += 1;
+      isMarking = true;
+    } else if (event.gcType !== 'ProcessWeakCallbacks') minorTotal += 1;
   }
   function collectEvents(): void {
     const events = profiler.stop()?.statistics ?? [];
@@ -47,6 +54,10 @@ export function createGcProbe(clock: Clock, guard: Guard): GcProbe {
       const reading = { minorTotal, majorTotal, incrementalTotal, pauseMsTotal, floor };
       floor = null;
       return reading;
+    },
+    completedMajorGcs() {
+      collectEvents();
+      return isMarking ? null : majorTotal;
     },
     stop() {
       stopTimer();

@@ -42,6 +42,11 @@ export class ProcessProbes {
     return reading;
   }
 
+  /** Major GCs of this process until this moment. Null while V8 marks the heap for the next one. */
+  completedMajorGcs(): number | null {
+    return this.#guard.run('gc', () => this.#gc?.completedMajorGcs() ?? null, null);
+  }
+
   blind(): Blind[] {
     const blind: Blind[] = [];
     if (this.#gc === null)

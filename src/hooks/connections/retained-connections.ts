@@ -3,8 +3,11 @@
 interface Entry {
   readonly ref: WeakRef<object>;
   readonly closedAtMs: number;
-  /** Number of major GCs before the close. */
-  readonly closedAtMajorGc: number;
+  /**
+   * Number of major GCs at the first reading after the close: which of those between two readings ran before the close is not
+   * known. Infinity until then.
+   */
+  closedAtMajorGc: number;
   /** Name that the application gave the connection (`watchConnection`). */
   readonly id: string | null;
   /** Number of closed connections that this entry stands for. */
@@ -31,6 +34,8 @@ export const MAX_EXAMPLE_IDS = 3;
 export class RetainedConnections {
   readonly #minAgeMs: number;
   #entries: Entry[] = [];
+  /** Those that were added since the last `setMajorGcs`. */
+  #unread: Entry[] = [];
   #unchecked: Entry[] = [];
   #alive: Entry[] = [];
   #isChecking = false;
@@ -60,18 +65,22 @@ export class RetainedConnections {
     // With more closes than entries a random sample stands for all. A fixed step could coincide with the leak's pattern.
     if (this.#stride > 1 && Math.random() * this.#stride >= 1) return;
     if (this.#entries.length >= MAX_ENTRIES) this.#thinOut();
-    this.#entries.push({
+    const entry: Entry = {
       ref: new WeakRef(appObject),
       closedAtMs: nowMs,
-      closedAtMajorGc: this.#majorGcs,
+      closedAtMajorGc: Number.POSITIVE_INFINITY,
       id,
       weight: this.#stride,
-    });
+    };
+    this.#entries.push(entry);
+    this.#unread.push(entry);
   }
 
   /** `count`: major GCs of this process so far. A new one starts a check. */
   setMajorGcs(count: number): void {
     this.#majorGcs = count;
+    for (const entry of this.#unread) entry.closedAtMajorGc = count;
+    this.#unread = [];
   }
 
   /** Checks up to `maxEntries` entries; true when nothing is left to check. */
@@ -97,6 +106,7 @@ export class RetainedConnections {
 
   stop(): void {
     this.#entries = [];
+    this.#unread = [];
     this.#unchecked = [];
     this.#alive = [];
   }

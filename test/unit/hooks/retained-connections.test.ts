@@ -8,12 +8,17 @@ function check(retained: RetainedConnections, nowMs: number, maxEntries = 1_000)
   while (!retained.checkSlice(nowMs, maxEntries)) slices += 1;
   return slices;
 }
+/** Closes connections, and then reads the number of major GCs. */
+function close(retained: RetainedConnections, objects: readonly object[], majorGcs: number): void {
+  for (const object of objects) retained.addClosed(object, 0);
+  retained.setMajorGcs(majorGcs);
+}
 const closedObjects = (count: number): object[] => Array.from({ length: count }, (_, n) => ({ n }));
 
 test('alive after two major GCs is retained; alive after one is only not collected yet', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const kept = closedObjects(5);
-  for (const object of kept) retained.addClosed(object, 0);
+  close(retained, kept, 0);
   retained.setMajorGcs(1);
   check(retained, 60_000);
   expect(retained.read()).toEqual({ retained: null, uncollected: 5 });
@@ -26,7 +31,7 @@ test('alive after two major GCs is retained; alive after one is only not collect
 test('a connection that closed a moment ago is not retained, whatever the number of GCs', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const [kept] = closedObjects(1) as [object];
-  retained.addClosed(kept, 0);
+  close(retained, [kept], 0);
   retained.setMajorGcs(5);
   check(retained, 20_000);
   expect(retained.read()).toEqual({ retained: 0, uncollected: 1 });
@@ -39,7 +44,7 @@ test('a connection that closed a moment ago is not retained, whatever the number
 test('a connection that closed after the last GC is not checked', () => {
   const retained = new RetainedConnections(0);
   const [first, second] = closedObjects(2) as [object, object];
-  retained.addClosed(first, 0);
+  close(retained, [first], 0);
   retained.setMajorGcs(2);
   retained.addClosed(second, 1);
   check(retained, 60_000);
@@ -47,10 +52,26 @@ test('a connection that closed after the last GC is not checked', () => {
   expect([first, second]).toHaveLength(2);
 });
 
+test('major GCs before the first reading after the close do not count: they may have run before the close', () => {
+  const retained = new RetainedConnections(0);
+  const [kept] = closedObjects(1) as [object];
+  retained.setMajorGcs(3);
+  close(retained, [kept], 7);
+  check(retained, 60_000);
+  expect(retained.read()).toEqual({ retained: 0, uncollected: 0 });
+  retained.setMajorGcs(8);
+  check(retained, 75_000);
+  expect(retained.read()).toEqual({ retained: 0, uncollected: 1 });
+  retained.setMajorGcs(9);
+  check(retained, 90_000);
+  expect(retained.read()).toEqual({ retained: 1, uncollected: 1 });
+  expect(kept).toBeDefined();
+});
+
 test('without a GC nothing is checked', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const [kept] = closedObjects(1) as [object];
-  retained.addClosed(kept, 0);
+  close(retained, [kept], 0);
   expect(retained.checkSlice(90_000, 1)).toBe(true);
   expect(retained.read()).toEqual({ retained: null, uncollected: 0 });
   expect(kept).toBeDefined();
@@ -59,7 +80,7 @@ test('without a GC nothing is checked', () => {
 test('a check runs in slices', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const kept = closedObjects(1_000);
-  for (const object of kept) retained.addClosed(object, 0);
+  close(retained, kept, 0);
   retained.setMajorGcs(2);
   expect(check(retained, 60_000, 100)).toBe(11);
   expect(retained.read()).toEqual({ retained: 1_000, uncollected: 1_000 });
@@ -69,7 +90,7 @@ test('a check runs in slices', () => {
 test('a reading changes only when a check is complete', () => {
   const retained = new RetainedConnections(0);
   const kept = closedObjects(20);
-  for (const object of kept) retained.addClosed(object, 0);
+  close(retained, kept, 0);
   retained.setMajorGcs(2);
   expect(retained.checkSlice(60_000, 10)).toBe(false);
   expect(retained.read()).toEqual({ retained: null, uncollected: 0 });
@@ -81,7 +102,7 @@ test('a reading changes only when a check is complete', () => {
 test('with more closes than entries a random sample stands for all of them', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const kept = closedObjects(50_000);
-  for (const object of kept) retained.addClosed(object, 0);
+  close(retained, kept, 0);
   retained.setMajorGcs(2);
   check(retained, 60_000);
   const estimate = retained.read().retained ?? 0;
@@ -97,7 +118,7 @@ describe('with weak references that the test clears', () => {
   test('a collected connection is no longer counted', () => {
     const retained = new RetainedConnections(0);
     const closed = closedObjects(10);
-    for (const object of closed) retained.addClosed(object, 0);
+    close(retained, closed, 0);
     for (const object of closed.slice(0, 7)) clear(object);
     retained.setMajorGcs(2);
     check(retained, 60_000);
@@ -111,12 +132,13 @@ describe('with weak references that the test clears', () => {
   test('the sample ends when most entries were collected', () => {
     const retained = new RetainedConnections(0);
     const early = closedObjects(20_000);
-    for (const object of early) retained.addClosed(object, 0);
+    close(retained, early, 0);
     for (const object of early) clear(object);
     retained.setMajorGcs(2);
     check(retained, 60_000, 100_000);
     const late = closedObjects(100);
     for (const object of late) retained.addClosed(object, 60_000);
+    retained.setMajorGcs(2);
     retained.setMajorGcs(4);
     check(retained, 120_000, 100_000);
     expect(retained.read()).toEqual({ retained: 100, uncollected: 100 });
@@ -127,6 +149,7 @@ test('the ids of up to three retained connections are listed', () => {
   const retained = new RetainedConnections(0);
   const kept = closedObjects(6);
   kept.forEach((object, index) => retained.addClosed(object, 0, index < 5 ? `user ${index}` : null));
+  retained.setMajorGcs(0);
   retained.setMajorGcs(1);
   check(retained, 60_000);
   expect(retained.retainedIds).toEqual([]);
@@ -140,7 +163,7 @@ test('the ids of up to three retained connections are listed', () => {
 test('stop drops all entries', () => {
   const retained = new RetainedConnections(0);
   const kept = closedObjects(3);
-  for (const object of kept) retained.addClosed(object, 0);
+  close(retained, kept, 0);
   retained.stop();
   retained.setMajorGcs(2);
   check(retained, 60_000);

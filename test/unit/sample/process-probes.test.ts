@@ -56,7 +56,23 @@ describe('createGcProbe', () => {
     probe.stop();
   });
 
-  test('minor GCs and steps of incremental marking are counted apart', () => {
+  test('the major GCs until now are not known while V8 marks the heap', () => {
+    const gcs = scriptGcs();
+    const probe = createGcProbe(createFakeClock(), guard);
+    const afterGC = { heapSpaceStatistics: [] };
+    const countAfter = (...types: readonly string[]): number | null => {
+      gcs.push(...types.map((gcType) => ({ gcType, cost: 1, afterGC })));
+      return probe.completedMajorGcs();
+    };
+    expect(countAfter()).toBe(0);
+    expect(countAfter('IncrementalMarking', 'Scavenge')).toBeNull();
+    expect(countAfter('MarkSweepCompact')).toBe(1);
+    expect(countAfter('IncrementalMarking', 'MarkSweepCompact', 'MarkSweepCompact')).toBe(3);
+    expect(countAfter('MarkSweepCompact', 'IncrementalMarking')).toBeNull();
+    probe.stop();
+  });
+
+  test('minor GCs and starts of incremental marking are counted apart', () => {
     const gcs = scriptGcs();
     const probe = createGcProbe(createFakeClock(), guard);
     const types = ['Scavenge', 'MinorMarkCompact', 'IncrementalMarking', 'ProcessWeakCallbacks', 'Scavenge'];
