@@ -139,8 +139,42 @@ function doubtAbout({ type, growth }: GrowingType, view: View): string | null {
   if (type === 'descriptor' && riseOfIdleSockets(view, growth) >= growth.rise / 2) return IDLE_DOUBT;
   if (fireOnce(type, growth.rise, view) && (growth.changes === null || !isCausedByClosing(growth.changes)))
     return SESSION_DOUBT;
-  const isLeak = isCausedByConnections(growth) || growth.rise >= thresholds.withoutClosing.value;
+  const isLeak =
+    isCausedByConnections(growth) ||
+    growth.rise >= thresholds.withoutClosing.value ||
+    eachConnectionAddsOne(type, view);
   return isLeak ? null : DOUBT;
+}
+
+/** Fewer opened connections do not show a whole number. */
+const MIN_OPENED = 50;
+/** Share of the added resources by which the count may leave the line: connections that are just opening, or are in flight. */
+const MAX_SPREAD = 0.1;
+/** Resources that end half an hour after their connection stop rising in this time. */
+const FOLLOWED_MS = 1.5 * SESSION_DELAY_MS;
+/** Rows of counts that take long are a minute apart. */
+const MAX_ROW_MS = 2 * MINUTE_MS;
+
+/**
+ * Whether the count has followed the opened connections with the same whole number for each. Connections that open at an even
+ * pace cannot be told from time by a regression, and a pool grows by other numbers.
+ */
+export function eachConnectionAddsOne(
+  type: CountedType,
+  { history: { window, nowMs } }: { readonly history: Pick<View['history'], 'window' | 'nowMs'> },
+): boolean {
+  const fromRow = window.rowAt(nowMs - FOLLOWED_MS);
+  const [times, openedTotal] = [window.times(), window.column('openedTotal', fromRow)];
+  const rows = [...window.column(seriesColumn('resource', type, null), fromRow)]
+    .map((count, row) => ({ count, opened: openedTotal[row]!, atMs: times[fromRow + row]! }))
+    .filter(({ count, opened }) => !Number.isNaN(count + opened));
+  const [first, last] = [rows[0], rows.at(-1)];
+  if (first === undefined || last === undefined || last.opened - first.opened < MIN_OPENED) return false;
+  if (first.atMs > nowMs - FOLLOWED_MS + MAX_ROW_MS) return false;
+  const perOpened = Math.round((last.count - first.count) / (last.opened - first.opened));
+  const others = rows.map(({ count, opened }) => count - perOpened * opened);
+  const spread = Math.max(...others) - Math.min(...others);
+  return perOpened >= 1 && spread <= MAX_SPREAD * perOpened * (last.opened - first.opened);
 }
 
 /** Node does not list the idle sockets of an http agent or of `fetch`, because they do not keep the process alive. */

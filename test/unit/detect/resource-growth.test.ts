@@ -1,3 +1,4 @@
+import { eachConnectionAddsOne } from '../../../src/detect/resource-growth.ts';
 import type { ResourceCounts } from '../../../src/types/index.ts';
 import { answerOf, gcEvery, run, type Shape } from '../../support/run.ts';
 
@@ -206,6 +207,49 @@ describe('sockets that Node does not list, one for each closed connection', () =
       ),
     );
     expect(opened).toEqual(['resource-growth']);
+  });
+});
+
+describe('the same whole number of resources for each opened connection', () => {
+  /** A row a minute, in which `perMinute` connections open. */
+  const isWholeNumber = (countAt: (opened: number) => number, perMinute = 4, minutes = 45): boolean => {
+    const times = Float64Array.from({ length: minutes + 1 }, (_, minute) => 60_000 * minute);
+    const openedTotal = times.map((_, minute) => 100 + perMinute * minute);
+    const window = {
+      rowAt: () => 0,
+      times: () => times,
+      column: (name: string) => (name === 'openedTotal' ? openedTotal : openedTotal.map(countAt)),
+    };
+    const history = { window, nowMs: 60_000 * minutes };
+    return eachConnectionAddsOne('timer', { history } as never);
+  };
+
+  test.each([1, 2, 3])('%i for each', (each) => {
+    expect(isWholeNumber((opened) => 5 + each * opened)).toBe(true);
+  });
+
+  test('the count is read a moment before the connections, and is missing in some rows', () => {
+    const random = createRandom(5);
+    const late = (opened: number): number => opened - Math.round(2 * random());
+    expect(isWholeNumber((opened) => (random() < 0.2 ? Number.NaN : late(opened)))).toBe(true);
+  });
+
+  test.each([0, 0.2, 0.7, 1.3, 1.5])('%f for each are none', (each) => {
+    expect(isWholeNumber((opened) => 5 + Math.round(each * opened))).toBe(false);
+  });
+
+  test('resources that end half an hour after their connection are none, and nothing is certain before', () => {
+    expect(isWholeNumber((opened) => Math.min(opened, 100 + 4 * 33))).toBe(false);
+    expect(isWholeNumber((opened) => opened, 4, 40)).toBe(false);
+  });
+
+  test('a step is none, and so are few connections', () => {
+    expect(isWholeNumber((opened) => (opened < 160 ? 10 : 130))).toBe(false);
+    expect(isWholeNumber((opened) => 5 + opened, 1)).toBe(false);
+  });
+
+  test('without counts there are none', () => {
+    expect(isWholeNumber(() => Number.NaN)).toBe(false);
   });
 });
 
