@@ -56,6 +56,11 @@ const LOWEST_PRIORITY = 19;
  */
 const READER_PRIORITY = 10;
 const WORST_OOM_SCORE = '1000';
+/**
+ * Without background compilation: at its end Node waits for a compilation, and that one for a GC that only the waiting thread
+ * could do (Node 26, a redaction process that hung).
+ */
+const CHILD_FLAGS = ['--v8-pool-size=1', '--no-concurrent-recompilation'];
 /** Variables that a Node process needs. NODE_OPTIONS is not among them: it would load the application's preloads. */
 const ENVIRONMENT = [
   'PATH',
@@ -114,7 +119,7 @@ function start({
 }: ChildOptions): ChildProcess {
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
-  const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, '--v8-pool-size=1', ...nodeFlags];
+  const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, ...CHILD_FLAGS, ...nodeFlags];
   const child = spawn(process.execPath, [...flags, script], {
     env,
     stdio: ['pipe', 'pipe', 'pipe', ...(input === undefined ? [] : [input])],

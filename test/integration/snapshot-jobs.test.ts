@@ -51,6 +51,18 @@ test('the child gets its job and returns its result, without preloads or secrets
   expect(outcome).toEqual({ outcome: 'done', stdout: '[42,null,"false",19]' });
 });
 
+// Its end waits for background work of V8, and a compilation there can wait for a GC of the thread that waits (Node 26).
+test('the child compiles nothing in the background', async () => {
+  const outcome = await runChild(
+    childOptions('process.stdout.write(JSON.stringify(process.execArgv))'),
+    clock,
+  );
+  expect(outcome).toEqual({
+    outcome: 'done',
+    stdout: expect.stringContaining('"--no-concurrent-recompilation"'),
+  });
+});
+
 test('the child is the first victim of the OOM killer', async () => {
   const outcome = await runChild(
     childOptions(
