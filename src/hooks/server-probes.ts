@@ -133,9 +133,8 @@ export class ServerProbes {
     this.#noteStall();
     // The collections are read below: connections that are counted up to a second later would look like leaked entries.
     void this.#slices.run('new sockets', () => this.connections.classifySlice());
-    // A check while V8 marks would itself keep what it looks at until the next major GC but one.
     if (majorGcs !== null) this.#retained.setMajorGcs(majorGcs);
-    this.#startSweeps();
+    this.#startSweeps({ isMarking: majorGcs === null });
     void this.#slices.run('polling', () => this.#polling.scanSlice(library.engines, clock.nowMs()));
     this.#takeObserved(library);
     const registered = this.collections.read();
@@ -244,10 +243,12 @@ export class ServerProbes {
    * Many connections are swept in the turns after the sample, which then has the results of the previous sweep: the sweep
    * would not be complete in this turn either.
    */
-  #startSweeps(): void {
+  #startSweeps({ isMarking }: { readonly isMarking: boolean }): void {
     const { clock, preloadHooks } = this.#deps;
     const start = (): void => {
       void this.#sweep();
+      // A check while V8 marks would itself keep what it looks at until the next major GC but one.
+      if (isMarking) return;
       void this.#slices.run('retained', () => this.#retained.checkSlice(clock.nowMs(), RETAINED_PER_SLICE));
     };
     if (preloadHooks.sockets.open.size <= MAX_SWEPT_WHILE_READING) start();

@@ -52,7 +52,7 @@ test('the child gets its job and returns its result, without preloads or secrets
 });
 
 // Its end waits for background work of V8, and a compilation there can wait for a GC of the thread that waits (Node 26).
-test('the child compiles nothing in the background', async () => {
+test('the child gets the option with which V8 compiles nothing in the background', async () => {
   const outcome = await runChild(
     childOptions('process.stdout.write(JSON.stringify(process.execArgv))'),
     clock,

@@ -44,7 +44,7 @@ export function findLargeContainers(comparison: Comparison): Suspect[] {
   }));
 }
 
-/** Whether a node lies in an entry of a container. The field of an object with many fields is no entry. */
+/** Whether a node lies in an entry of a container. The field of an object with many fields is not an entry. */
 function isInEntry({ heap, paths }: Graph, containers: ReadonlySet<number>, node: number): boolean {
   let current = node;
   while (current !== 0 && paths.edgeInto[current] !== NONE) {

@@ -33,9 +33,8 @@ export const MAX_EXAMPLE_IDS = 3;
  */
 export class RetainedConnections {
   readonly #minAgeMs: number;
+  /** Those since the last `setMajorGcs` are at the end. */
   #entries: Entry[] = [];
-  /** Those that were added since the last `setMajorGcs`. */
-  #unread: Entry[] = [];
   #unchecked: Entry[] = [];
   #alive: Entry[] = [];
   #isChecking = false;
@@ -65,22 +64,23 @@ export class RetainedConnections {
     // With more closes than entries a random sample stands for all. A fixed step could coincide with the leak's pattern.
     if (this.#stride > 1 && Math.random() * this.#stride >= 1) return;
     if (this.#entries.length >= MAX_ENTRIES) this.#thinOut();
-    const entry: Entry = {
+    this.#entries.push({
       ref: new WeakRef(appObject),
       closedAtMs: nowMs,
       closedAtMajorGc: Number.POSITIVE_INFINITY,
       id,
       weight: this.#stride,
-    };
-    this.#entries.push(entry);
-    this.#unread.push(entry);
+    });
   }
 
   /** `count`: major GCs of this process so far. A new one starts a check. */
   setMajorGcs(count: number): void {
     this.#majorGcs = count;
-    for (const entry of this.#unread) entry.closedAtMajorGc = count;
-    this.#unread = [];
+    for (let index = this.#entries.length - 1; index >= 0; index -= 1) {
+      const entry = this.#entries[index]!;
+      if (entry.closedAtMajorGc !== Number.POSITIVE_INFINITY) return;
+      entry.closedAtMajorGc = count;
+    }
   }
 
   /** Checks up to `maxEntries` entries; true when nothing is left to check. */
@@ -106,7 +106,6 @@ export class RetainedConnections {
 
   stop(): void {
     this.#entries = [];
-    this.#unread = [];
     this.#unchecked = [];
     this.#alive = [];
   }
@@ -134,7 +133,7 @@ export class RetainedConnections {
 
   #finishCheck(): void {
     this.#isChecking = false;
-    for (const entry of this.#alive) this.#entries.push(entry);
+    this.#entries = this.#alive.concat(this.#entries);
     this.#alive = [];
     if (this.#entries.length < MAX_ENTRIES / 4) this.#stride = 1;
     const first = this.#majorGcAtFirstClose;

@@ -7,8 +7,8 @@ import { sourceOf } from '../../core/primordials.ts';
  */
 const COMPARED_SIZE = /(?<![\w$#])([\w$#]{1,100})\s*\.\s*(?:size|length)\s*>=?\s*(?![01]\b)[\w$]/g;
 /** `#clients = new Map();` and `#clients;`. A field of the class itself, a method and an accessor are none. */
-const PRIVATE_FIELD = /(?<!static\s{1,10})(?<![\w$.])#[\w$]{1,100}(?=\s{0,10}(?:[=;}]|$))/gm;
-const PRIVATE_ACCESSOR = /\b[gs]et\s{1,10}#[\w$]{1,100}/g;
+const PRIVATE_FIELD = /(?<!static\s{1,10})(?<![\w$.])#[A-Za-z_$][\w$]{0,99}(?=\s{0,10}(?:[=;}]|$))/gm;
+const PRIVATE_ACCESSOR = /\b[gs]et\s{0,10}#[\w$]{1,100}/g;
 /** Reading a longer text takes more than a millisecond. */
 const MAX_SOURCE_CHARS = 50_000;
 const MAX_NAMES = 100;
@@ -21,18 +21,22 @@ export function comparedNames(code: object): string[] {
   return [...names];
 }
 
+export interface PrivateNames {
+  readonly fields: readonly string[];
+  readonly accessors: readonly string[];
+}
+
 /**
- * The private fields of the instances of a class. A class has no field and accessor of one name, so a name with an accessor is
- * none, although a comment may read like a field: reading it would run the accessor.
+ * The names that look like private fields of the instances of a class, among them those in comments and texts, and its private
+ * accessors. Null where the source is too long to read all of it.
  */
-export function privateFieldNames(constructor: object): string[] {
+export function privateNames(constructor: object): PrivateNames | null {
   const text = sourceOf(constructor);
-  // An accessor may be in the part that is not read.
-  if (text.length > MAX_SOURCE_CHARS) return [];
-  const namesIn = (pattern: RegExp): Set<string> =>
-    new Set([...text.matchAll(pattern)].map(([match]) => match.slice(match.indexOf('#'))));
-  const accessors = namesIn(PRIVATE_ACCESSOR);
-  return [...namesIn(PRIVATE_FIELD)].filter((name) => !accessors.has(name));
+  if (text.length > MAX_SOURCE_CHARS) return null;
+  const namesIn = (pattern: RegExp): string[] => [
+    ...new Set([...text.matchAll(pattern)].map(([match]) => match.slice(match.indexOf('#')))),
+  ];
+  return { fields: namesIn(PRIVATE_FIELD), accessors: namesIn(PRIVATE_ACCESSOR) };
 }
 
 /** `(ws) => this.onConnection(ws)`: V8 shows the captured `this` to nobody. */

@@ -41,14 +41,17 @@ interface ParsedScript {
  */
 const EXCHANGE = 'wsguard.inspector';
 const READ_EXCHANGE = `this['${EXCHANGE}']`;
-const EXCHANGE_FIELD = (name: string): string => `void (${READ_EXCHANGE} = ${READ_EXCHANGE}.${name})`;
+const exchangeField = (name: string): string => `void (${READ_EXCHANGE} = ${READ_EXCHANGE}.${name})`;
 const WRITE_EXCHANGE = `((global) => function () { global['${EXCHANGE}'] = this; })(this)`;
 /** The inspector evaluates in the main context. A test runner can run this file in another one, with another global. */
 const globals = runInThisContext('this') as Record<string, unknown>;
 /** The session may stay connected, so the objects that it refers to are released by this name. */
 const OBJECT_GROUP = 'wsguard';
 
-/** Runs `task` with a session. Everything is synchronous, so no line of the application runs in between. */
+/**
+ * Runs `task` with a session. Everything is synchronous, so nothing of the application runs in between, apart from its hooks of
+ * `async_hooks`.
+ */
 export function withInspector<T>(task: (session: InspectorSession) => T): T {
   const session = inspectorConnection.acquire();
   try {
@@ -118,7 +121,7 @@ export class InspectorSession {
    */
   privateField(thing: object, name: string): { readonly value: unknown } | null {
     if (!Reflect.set(globals, EXCHANGE, thing)) return null;
-    const expression = EXCHANGE_FIELD(name);
+    const expression = exchangeField(name);
     this.#post('Runtime.evaluate', { expression, objectGroup: OBJECT_GROUP, silent: true, replMode: true });
     const value = globals[EXCHANGE];
     return value === thing ? null : { value };

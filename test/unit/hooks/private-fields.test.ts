@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { inspectorConnection } from '../../../src/core/inspector-connection.ts';
 import { PrivateFieldReader } from '../../../src/hooks/discovery/private-fields.ts';
-import { privateFieldNames } from '../../../src/hooks/discovery/source-text.ts';
+import { privateNames } from '../../../src/hooks/discovery/source-text.ts';
 
 const applicationCode = jest.fn();
 
@@ -60,7 +60,7 @@ test('fields in code without spaces', () => {
   const Minified = new Function(
     'return class{#a=new Map;#b;#c(){return this.#a}get #d(){return #b in this}}',
   )();
-  expect(privateFieldNames(Minified as object)).toEqual(['#a', '#b']);
+  expect(privateNames(Minified as object)).toEqual({ fields: ['#a', '#b'], accessors: ['#d'] });
 });
 
 test('an accessor that a comment mentions like a field', () => {
@@ -81,10 +81,50 @@ test('an accessor that a comment mentions like a field', () => {
   expect(applicationCode).not.toHaveBeenCalled();
 });
 
+test('an accessor of a class above, whose name a comment of the subclass has, and one of minified code', () => {
+  class Sub extends Base {
+    /* The class above has
+       #size
+    */
+    readonly #topics = new Set([2]);
+    topics = () => this.#topics;
+  }
+  const names = read(new Sub('sub')).map(([name]) => name);
+  expect(names).toEqual(['#topics', '#clients', '#limit', '#name']);
+  // oxlint-disable-next-line typescript/no-implied-eval -- as above
+  const minified = new Function('return class{#a=";#b;";get#b(){return this.#a}set#c(a){this.#a=a}}')();
+  expect(privateNames(minified as object)).toMatchObject({ accessors: ['#b', '#c'] });
+  expect(applicationCode).not.toHaveBeenCalled();
+});
+
+test('a word that is no field ends the reading of that word only', () => {
+  class Styled {
+    // see #123
+    /* the colour is
+       #fff;
+    */
+    readonly #clients = [1];
+    clients = (): number[] => this.#clients;
+  }
+  const reader = new PrivateFieldReader();
+  for (let walk = 0; walk < 3; walk += 1) expect(read(new Styled(), reader)).toEqual([['#clients', [1]]]);
+});
+
+test('a name that two classes of an object have is not read, and stays readable in objects of one of them', () => {
+  class Shadowing extends Base {
+    readonly #clients = 2;
+    count = (): number => this.#clients;
+  }
+  const reader = new PrivateFieldReader();
+  const namesOf = (instance: object): string[] => read(instance, reader).map(([name]) => name);
+  expect(namesOf(new Shadowing('sub'))).toEqual(['#limit', '#name']);
+  expect(namesOf(new Base('base'))).toEqual(['#clients', '#limit', '#name']);
+});
+
 test('a class with a very long source has none', () => {
   const source = `return class { #clients; /*${' '.repeat(50_000)}*/ }`;
   // oxlint-disable-next-line typescript/no-implied-eval -- as above
-  expect(privateFieldNames(new Function(source)() as object)).toEqual([]);
+  expect(privateNames(new Function(source)() as object)).toBeNull();
 });
 
 test('an object whose constructor has not run has none, and its class is not read again', async () => {

@@ -68,6 +68,23 @@ test('major GCs before the first reading after the close do not count: they may 
   expect(kept).toBeDefined();
 });
 
+test('connections that close during a check count from the first reading after it', () => {
+  const retained = new RetainedConnections(0);
+  const kept = closedObjects(4);
+  close(retained, kept.slice(0, 2), 0);
+  retained.setMajorGcs(2);
+  expect(retained.checkSlice(60_000, 1)).toBe(false);
+  for (const object of kept.slice(2)) retained.addClosed(object, 60_000);
+  check(retained, 60_000);
+  expect(retained.read()).toEqual({ retained: 2, uncollected: 2 });
+  retained.setMajorGcs(5);
+  check(retained, 90_000);
+  expect(retained.read()).toEqual({ retained: 2, uncollected: 2 });
+  retained.setMajorGcs(7);
+  check(retained, 120_000);
+  expect(retained.read()).toEqual({ retained: 4, uncollected: 4 });
+});
+
 test('without a GC nothing is checked', () => {
   const retained = new RetainedConnections(MIN_AGE_MS);
   const [kept] = closedObjects(1) as [object];

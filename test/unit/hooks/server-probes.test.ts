@@ -89,6 +89,23 @@ test('new sockets are classified within a second, also those that are older than
   expect(probes.read(0).connections.active).toEqual({ ...NONE, websocket: 2 });
 });
 
+test('closed connections are not checked while V8 marks the heap', () => {
+  start();
+  const { socket, ws } = openWebSocket();
+  clock.advance(1_000);
+  socket.emit('close');
+  probes.read(0);
+  clock.advance(60_000);
+  const retainedAt = (majorGcs: number | null): number | null => {
+    probes.read(majorGcs);
+    clock.advance(1_000);
+    return probes.read(null).connections.retained;
+  };
+  expect(retainedAt(null)).toBeNull();
+  expect(retainedAt(2)).toBe(1);
+  expect(ws).toBeDefined();
+});
+
 test('long-polling sessions are connections that cannot be probed', () => {
   start();
   class Engine extends EventEmitter {
