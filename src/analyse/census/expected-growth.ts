@@ -48,11 +48,12 @@ export function expectedGrowth({
   }
   const limit = limitOnPath(graph, sources, steps);
   if (limit !== null) return limit;
-  const name = owner?.names[0]?.name;
-  if (owner === null || name === undefined) return null;
+  const named = owner?.names[0];
+  if (owner === null || named === undefined) return null;
   const { file } = owner.position;
   const position =
-    findEvictionLine(sources, file, name) ?? (owner.depth === 0 ? findLimitLine(sources, file, name) : null);
+    findEvictionLine(sources, file, named.name) ??
+    (owner.depth === 0 ? findLimitLine(sources, file, { ...named, from: owner.position }) : null);
   return position === null ? null : `the code removes entries at a limit (${file}:${position.line})`;
 }
 

@@ -5,6 +5,7 @@
 import { positionAt } from './sources.ts';
 import type { SourcePosition, Sources } from './sources.ts';
 import { lastName, referenceAt, sizeComparison } from './syntax-search.ts';
+import type { ContainerQuery } from './syntax-search.ts';
 import { findTotalLimit } from './total-limit.ts';
 import { child, childList, descendants } from './syntax-tree.ts';
 import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
@@ -12,16 +13,16 @@ import type { SyntaxNode, SyntaxTree } from './syntax-tree.ts';
 const EVICTING = /evict|prune|trim|shrink|expire|compact|rotate|oldest/i;
 
 /** Null without such code, or without a complete source. The container must have the name itself. */
-export function findLimitLine(sources: Sources, file: string, name: string): SourcePosition | null {
+export function findLimitLine(sources: Sources, file: string, query: ContainerQuery): SourcePosition | null {
   const tree = sources.syntaxTree(file);
   if (tree?.isComplete !== true) return null;
-  for (const occurrence of tree.occurrences.get(name) ?? []) {
+  for (const occurrence of tree.occurrences.get(query.name) ?? []) {
     const node = referenceAt(occurrence)?.node;
     if (node === undefined) continue;
     const isLimited = isRingWrite(tree, node) || isKeptSlice(node) || isGuarded(node);
     if (isLimited) return positionAt(tree.text, node.start);
   }
-  const total = findTotalLimit(tree, name);
+  const total = findTotalLimit(tree, query);
   return total === null ? null : positionAt(tree.text, total);
 }
 

@@ -1,9 +1,10 @@
 /** The source line that adds entries to a container, found in literal sources. */
+import { readFileSync } from 'node:fs';
 import { findAddLine, findEvictionLine } from '../../../src/analyse/locate/add-line.ts';
 import { findLimitLine } from '../../../src/analyse/locate/find-limit.ts';
 import { isNamedBefore } from '../../../src/analyse/locate/pattern-search.ts';
 import { parseSource } from '../../../src/analyse/locate/source-files.ts';
-import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
+import { NO_SOURCES, positionAt } from '../../../src/analyse/locate/sources.ts';
 import type { SourcePosition, Sources } from '../../../src/analyse/locate/sources.ts';
 import type { ContainerQuery } from '../../../src/analyse/locate/syntax-search.ts';
 
@@ -284,8 +285,11 @@ test('a function that is named only behind a line does not contain it', () => {
 });
 
 describe('a limit without an eviction at a comparison', () => {
-  const limitOf = (text: string, name = 'slots'): SourcePosition | null =>
-    findLimitLine(sourcesOf(text), FILE, name);
+  const limitOf = (
+    text: string,
+    name = 'slots',
+    query: Partial<ContainerQuery> = {},
+  ): SourcePosition | null => findLimitLine(sourcesOf(text), FILE, { name, ...query });
 
   test.each([
     ['a ring', 'slots[i % SIZE] = item;'],
@@ -318,33 +322,133 @@ describe('a limit without an eviction at a comparison', () => {
     expect(limitOf(text)).toBeNull();
   });
 
+  const ADD = 'slots.set(id, x); bytes += x.length;';
+  const METHOD = 'this.slots.set(id, x); this.sum += x.bytes;';
+
   test.each([
-    ['in a loop', 'while (bytes > MAX) { const [id] = slots.keys(); bytes -= sizes[id]; slots.delete(id); }'],
-    ['with the limit on the left', 'if (MAX <= this.bytes) { this.bytes -= this.slots.shift().length; }'],
-    ['in an object', 'if (cache.bytes > MAX) { cache.bytes -= slots[id].length; delete slots[id]; }'],
+    [
+      'in a loop',
+      `${ADD} while (bytes > MAX) { const [id] = slots.keys(); bytes -= sizes[id]; slots.delete(id); }`,
+    ],
+    [
+      'with the limit on the left',
+      'class C { add(x) { this.slots.push(x); this.sum += x.length; if (MAX <= this.sum) { this.sum -= this.slots.shift().length; } } }',
+    ],
+    [
+      'in an object',
+      'function add(id, x) { slots[id] = x; cache.bytes += x.length; if (cache.bytes > MAX) { cache.bytes -= slots[id].length; delete slots[id]; } }',
+    ],
     [
       'up to an exit',
-      'for (const [id, s] of slots) { if (bytes <= MAX) break; slots.delete(id); bytes -= s.length; }',
+      `${ADD} for (const [id, s] of slots) { if (bytes <= MAX) break; slots.delete(id); bytes -= s.length; }`,
     ],
     [
       'in a method of its own',
-      'class C { add() { while (this.sum > MAX) this.drop(); } drop() { this.sum -= this.slots.shift().bytes; } }',
+      `class C { add() { ${METHOD} while (this.sum > MAX) this.drop(); } drop() { this.sum -= this.slots.shift().bytes; } }`,
     ],
     [
       'in a private method',
-      'class C { add() { if (this.sum > MAX) this.#drop(); } #drop() { this.sum -= 1; this.slots.delete(this.last); } }',
+      `class C { add() { ${METHOD} if (this.sum > MAX) this.#drop(); } #drop() { this.sum -= 1; this.slots.delete(this.last); } }`,
+    ],
+    [
+      'in two methods',
+      `class C { add() { ${METHOD} this.trim(); } trim() { while (this.sum > MAX) this.drop(); } drop() { this.sum -= 1; this.slots.delete(this.last); } }`,
+    ],
+    [
+      'in a function',
+      `function add(id, x) { ${ADD} trim(); } function trim() { while (bytes > MAX) { bytes -= 1; slots.delete(last()); } }`,
     ],
   ])('a total that is kept below a limit, %s', (_title, text) => {
     expect(limitOf(text)).not.toBeNull();
   });
 
+  test('a total of a private field', () => {
+    const text =
+      'class C { #slots = new Map(); #sum = 0; add(id, x) { this.#slots.set(id, x); this.#sum += x.length; while (this.#sum > MAX) { this.#sum -= 1; this.#slots.delete(this.last); } } }';
+    expect(limitOf(text, '#slots')).not.toBeNull();
+  });
+
+  const LRU = `class Lru { add(id, x) { this.slots.set(id, x); this.bytes += x.length; while (this.bytes > MAX) {
+    const [key, old] = this.slots.entries().next().value; this.slots.delete(key); this.bytes -= old.length; } } }`;
+
+  test('a cache of images of a healthy server', () => {
+    const text = readFileSync('fixtures/apps/healthy/thumbnails.js', 'utf8');
+    const from = positionAt(text, text.indexOf('constructor'));
+    expect(limitOf(text, 'images', { isVariable: false, from })).not.toBeNull();
+  });
+
+  test('a limit belongs to the class of its container', () => {
+    const text = `${LRU}\nclass Hub { add(id, x) { this.slots.set(id, x); } remove(id) { this.slots.delete(id); } }`;
+    const field = { isVariable: false } as const;
+    expect(limitOf(text, 'slots', { ...field, from: { line: 1, column: 1 } })).toMatchObject({ line: 2 });
+    expect(limitOf(text, 'slots', { ...field, from: { line: 3, column: 1 } })).toBeNull();
+    expect(
+      limitOf(`const slots = new Map();\n${LRU}`, 'slots', {
+        isVariable: true,
+        from: { line: 2, column: 1 },
+      }),
+    ).toBeNull();
+  });
+
   test.each([
-    ['a total that is not lowered', 'while (socket.bufferedAmount > HIGH) slots.delete(id);'],
-    ['work until nothing is left', 'while (waiting > 0) { slots.shift(); waiting -= 1; }'],
-    ['a queue that sends while there is room', 'while (sent < HIGH) { send(slots.shift()); sent -= 1; }'],
-    ['an expired entry', 'if (now - slot.at > TTL) { slots.delete(id); bytes -= slot.length; }'],
-    ['a removal in another branch', 'if (bytes > MAX) { bytes -= 1; } else { slots.delete(id); }'],
-    ['a removal at close', "if (bytes > MAX) bytes -= free(); ws.on('close', () => slots.delete(id));"],
+    [
+      'a token bucket',
+      'class B { wait(id, f) { this.slots.set(id, f); } refill(n) { this.tokens += n; } take(id, cost) { if (this.tokens >= cost) { this.tokens -= cost; this.slots.delete(id); } } }',
+    ],
+    [
+      'a token bucket that is filled where requests are added',
+      'class B { take(id, cost) { this.tokens += rate(); this.slots.set(id, 1); if (this.tokens >= cost) { this.tokens -= cost; this.slots.delete(id); } } }',
+    ],
+    [
+      'a queue with credit',
+      'function send(m) { slots.push(m); } function grant(n) { credit += n; while (credit >= slots[0].length) { const m = slots.shift(); credit -= m.length; } }',
+    ],
+    [
+      'a queue with credit that is raised where messages are added',
+      'function send(m) { slots.push(m); credit += 1; while (credit >= slots[0].length) { const m = slots.shift(); credit -= m.length; } }',
+    ],
+    [
+      'a close handler',
+      "wss.on('connection', (ws) => { active += 1; slots.set(id, ws); ws.on('close', () => { if (active > limit) { active -= 1; slots.delete(id); } }); });",
+    ],
+    [
+      'a method of another object under a guard',
+      `class Hub { add(id, x) { this.slots.set(id, x); this.sum += 1; if (this.sum > MAX) { this.sum -= 1; pool.remove(id); } } remove(id) { this.slots.delete(id); } }`,
+    ],
+    [
+      'a method of that name in another class',
+      `class Hub { add(id, x) { this.slots.set(id, x); } remove(id) { this.sum -= 1; this.slots.delete(id); } }
+       class Pool { add() { this.sum += 1; if (this.sum > MAX) { this.remove(); } } remove() { } }`,
+    ],
+  ])('%s has no such limit', (_title, text) => {
+    expect(limitOf(text)).toBeNull();
+  });
+
+  test.each([
+    [
+      'a total that is not lowered',
+      'slots.set(id, x); socket.bufferedAmount += 1; while (socket.bufferedAmount > HIGH) slots.delete(id);',
+    ],
+    [
+      'work until nothing is left',
+      'slots.push(x); waiting += 1; while (waiting > 0) { slots.shift(); waiting -= 1; }',
+    ],
+    [
+      'a queue that sends while there is room',
+      'slots.push(x); sent += 1; while (sent < HIGH) { send(slots.shift()); sent -= 1; }',
+    ],
+    [
+      'an expired entry',
+      'slots.set(id, x); bytes += x.length; if (now - slot.at > TTL) { slots.delete(id); bytes -= slot.length; }',
+    ],
+    [
+      'a removal in another branch',
+      'slots.set(id, x); bytes += x.length; if (bytes > MAX) { bytes -= 1; } else { slots.delete(id); }',
+    ],
+    [
+      'a removal at close',
+      "slots.set(id, x); bytes += x.length; if (bytes > MAX) bytes -= free(); ws.on('close', () => slots.delete(id));",
+    ],
   ])('%s is none either', (_title, text) => {
     expect(limitOf(text)).toBeNull();
   });
