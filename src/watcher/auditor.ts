@@ -27,6 +27,8 @@ const MIN_HEAP_GROWTH_SHARE = 0.05;
 const MAX_UNEXPLAINED = 100;
 /** Chosen: far more connections than close in the half minute for which ws keeps a socket. */
 const MIN_RETAINED = { connections: 20, share: 0.5 } as const;
+/** Chosen: a census is no older than half an hour, for which Buffers grow at least before they are a finding. */
+const MAX_AGE_MS = 30 * 60_000;
 const FAULT: Failed = {
   outcome: 'failed',
   code: 'WSGUARD_ANALYSIS_FAULT',
@@ -59,6 +61,10 @@ export class Auditor {
   /** A suspicion that pauses between two censuses continues. */
   #suspectedSinceMs: number | null = null;
   #growths: readonly ContainerGrowth[] = [];
+  /** The growth of memory by which they were judged. */
+  #memory: MemoryGrowth = { memoryGrows: false, buffersPerHour: null };
+  /** Containers that leaked when the last census was taken. */
+  #foundAtCensus = 0;
   /** Open alerts without a certain root cause in the application's code, by id. */
   readonly #unexplained = new Map<string, Pick<Alert, 'kind' | 'subject' | 'culprit'>>();
   #latest: Latest | null = null;
@@ -74,15 +80,13 @@ export class Auditor {
   /** Call it with each sample. */
   sample(sample: Sample, { suspicion, memoryGrows, buffersPerHour }: DetectionResult): void {
     const receivedMs = this.#context.clock.nowMs();
-    const buffersGrewBefore = (this.#latest?.memory.buffersPerHour ?? null) !== null;
     this.#latest = {
       sample,
       receivedMs,
       isSuspected: suspicion,
       memory: { memoryGrows, buffersPerHour },
     };
-    // An alert about Buffers opens a minute later: until then the containers of the last census are judged by it.
-    if (buffersPerHour !== null && !buffersGrewBefore) this.#evaluate(this.#latest.memory);
+    this.#judgeByBuffers(this.#latest);
     if (suspicion) this.#suspectedSinceMs ??= this.#scaledMs(this.#latest);
     const dueMs = this.#nextMs();
     if (dueMs === null || this.#running !== null || this.#scaledMs(this.#latest) < dueMs) return;
@@ -163,8 +167,25 @@ export class Auditor {
     };
   }
 
+  /**
+   * An alert about Buffers opens a minute after their growth is a finding: until then the containers of the last census are
+   * judged by it, if that census can have seen the growth. When the growth ends, they are judged without it.
+   */
+  #judgeByBuffers(latest: Latest): void {
+    const { buffersPerHour } = latest.memory;
+    const grows = buffersPerHour !== null;
+    if (grows === (this.#memory.buffersPerHour !== null)) return;
+    if (grows && this.#scaledMs(latest) - (this.#doneAtMs.at(-1) ?? -Infinity) > MAX_AGE_MS) return;
+    this.#evaluate({ ...this.#memory, buffersPerHour });
+    this.#publish();
+  }
+
   #evaluate(memory: MemoryGrowth): void {
+    this.#memory = memory;
     this.#growths = evaluateContainers(this.#censuses, memory);
+  }
+
+  #publish(): void {
     this.#deps.onEvidence(this.#evidence());
     this.#explainAlerts();
   }
@@ -183,12 +204,12 @@ export class Auditor {
     this.#censuses = [...this.#censuses, audited].slice(-MAX_CENSUSES);
     this.#doneAtMs = [...this.#doneAtMs, audited.atMs].slice(-MAX_CENSUSES);
     this.#refused = null;
-    this.#growths = evaluateContainers(this.#censuses, memory);
+    this.#evaluate(memory);
+    this.#foundAtCensus = this.#growths.filter(({ answer }) => answer === 'found').length;
     const isSuspected =
       this.#suspects().length > 0 || (this.#latest?.isSuspected ?? false) || retainsClosed(audited);
     this.#suspectedSinceMs = isSuspected ? (this.#suspectedSinceMs ?? atMs) : null;
-    this.#deps.onEvidence(this.#evidence());
-    this.#explainAlerts();
+    this.#publish();
   }
 
   #evidence(): CensusEvidence {
@@ -223,7 +244,8 @@ export class Auditor {
       setting: this.#context.setup.config.audit,
       doneAtMs: this.#doneAtMs,
       refusedAtMs: this.#refused?.atMs ?? null,
-      found: this.#growths.filter(({ answer }) => answer === 'found').length,
+      // A container that Buffers made a leak since then does not delay the census that may correct it.
+      found: this.#foundAtCensus,
       suspectedSinceMs: this.#suspectedSinceMs,
     });
   }

@@ -77,12 +77,13 @@ function start(
   return { auditor, requests, evidence, updates, at, faults: context.faults };
 }
 
+const withKeys = (entries: number): TakenCensus => {
+  const taken = censusOf(entries, 0);
+  const rows = [{ ...rowOf(entries), closed: 0, bytes: entries * 100_000 }];
+  return { ...taken, census: { ...taken.census, rows } };
+};
+
 test('growth of Buffers that begins between two censuses judges the containers of the last one', async () => {
-  const withKeys = (entries: number): TakenCensus => {
-    const taken = censusOf(entries, 0);
-    const rows = [{ ...rowOf(entries), closed: 0, bytes: entries * 100_000 }];
-    return { ...taken, census: { ...taken.census, rows } };
-  };
   const { evidence, at } = start({ audit: 20 }, [withKeys(70), withKeys(140), withKeys(210)]);
   for (const minutes of [20, 40, 60, 61]) await at(minutes);
   expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'inconclusive' });
@@ -94,6 +95,41 @@ test('growth of Buffers that begins between two censuses judges the containers o
     answer: 'found',
     because: 'it has the memory of Buffers that grows, and no code in its file removes entries',
   });
+});
+
+test('growth of Buffers that ends between two censuses counts no longer', async () => {
+  const { evidence, at } = start({ audit: 20 }, [withKeys(70), withKeys(140), withKeys(210)]);
+  const growing = { ...CALM, buffersPerHour: 20e6 };
+  for (const minutes of [20, 40, 60, 62]) await at(minutes, growing);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'found' });
+  for (const minutes of [63, 64]) await at(minutes);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'inconclusive' });
+});
+
+test('growth of Buffers long after the last census waits for the next one', async () => {
+  const { requests, evidence, at } = start({ audit: 20 }, [
+    ...[withKeys(70), withKeys(140), withKeys(210)],
+    ...[REFUSED, withKeys(210)],
+  ]);
+  for (const minutes of [20, 40, 60]) await at(minutes);
+  const growing = { ...CALM, buffersPerHour: 20e6 };
+  await at(1500, growing);
+  expect(requests).toHaveLength(4);
+  expect(evidence.at(-1)?.growths[0]).toMatchObject({ answer: 'inconclusive' });
+  await at(1520, growing);
+  expect(requests).toHaveLength(5);
+  expect(evidence.at(-1)?.growths).toEqual([]);
+});
+
+test('a container that growth of Buffers makes a leak does not delay the next census', async () => {
+  const { requests, evidence, at } = start({}, [70, 140, 210, 210].map(withKeys));
+  const suspected = { ...CALM, suspicion: true };
+  for (const minutes of [20, 40, 60]) await at(minutes, suspected);
+  for (const minutes of [62, 63]) await at(minutes, { ...suspected, buffersPerHour: 20e6 });
+  expect(evidence.at(-1)).toMatchObject({ growths: [{ answer: 'found' }], nextMs: 80 * MINUTE_MS });
+  await at(80, { ...suspected, buffersPerHour: 20e6 });
+  expect(requests).toHaveLength(4);
+  expect(evidence.at(-1)?.growths).toEqual([]);
 });
 
 test('with an interval, censuses are taken in it and name what leaks', async () => {
