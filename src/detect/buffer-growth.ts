@@ -1,6 +1,6 @@
 /** Growth of Buffers and the containers that keep them: which of these explain it, and may they be caches? Pure. */
 
-import { LEAKS } from '../kinds/index.ts';
+import { CRITICAL_TIME_TO_LIMIT, LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import type { ContainerGrowth } from './container-growth.ts';
 
@@ -15,6 +15,14 @@ export function growthOfBuffers(verdicts: readonly Verdict[]): number | null {
   return verdict?.evidence.find(({ name }) => name === 'wsguard_memory_growth_bytes_per_hour')?.value ?? null;
 }
 
+/** The finding about Buffers that containers may explain. Scaled time. */
+export interface BuffersFinding {
+  readonly bytesPerHour: number;
+  /** Since it holds. */
+  readonly ms: number;
+  readonly timeToLimitMs: number | null;
+}
+
 export const isBuffersFinding = (verdict: Verdict): boolean =>
   verdict.answer === 'found' && verdict.finding.kind === 'external-buffers';
 
@@ -24,20 +32,26 @@ export const explainsBuffers = (bytesPerHour: number, buffersPerHour: number | n
 /** The largest of the caches that together explain the growth; null when containers that may be caches do not explain it. */
 export function cacheOfBuffers(
   growths: readonly ContainerGrowth[],
-  buffersPerHour: number,
+  finding: BuffersFinding,
 ): ContainerGrowth | null {
-  const caches = growths.filter(mayBeCache).toSorted((a, b) => b.bytesPerHour - a.bytesPerHour);
+  const caches = growths
+    .filter((growth) => mayBeCache(growth, finding))
+    .toSorted((a, b) => b.bytesPerHour - a.bytesPerHour);
   // A place in step with another one may have the same bytes.
   const separate = caches.filter(
     ({ row }, index) => !caches.slice(0, index).some(({ inStep }) => inStep.includes(row.name)),
   );
   const sum = separate.reduce((total, { bytesPerHour }) => total + Math.max(0, bytesPerHour), 0);
-  return explainsBuffers(sum, buffersPerHour) ? (caches[0] ?? null) : null;
+  return explainsBuffers(sum, finding.bytesPerHour) ? (caches[0] ?? null) : null;
 }
 
-/** A limit in its code has no duration. Code that removes entries at other moments must show within hours that it does. */
-const mayBeCache = ({ answer, row, grownMs }: ContainerGrowth): boolean =>
-  answer !== 'found' &&
-  (row.expected !== null ||
-    (grownMs < MAX_FILLING_MS &&
-      (answer === 'plateau' || row.removal === 'code' || row.removal === 'timer')));
+/**
+ * A limit in its code has no duration while the limit of memory is far. Code that removes entries at other moments must show
+ * within hours that it does.
+ */
+function mayBeCache({ answer, row }: ContainerGrowth, { ms, timeToLimitMs }: BuffersFinding): boolean {
+  const isFar = timeToLimitMs === null || timeToLimitMs >= CRITICAL_TIME_TO_LIMIT.value;
+  if (answer === 'found' || (ms >= MAX_FILLING_MS && !(row.expected !== null && isFar))) return false;
+  const removes = row.removal === 'code' || row.removal === 'timer';
+  return row.expected !== null || answer === 'plateau' || removes;
+}

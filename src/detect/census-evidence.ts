@@ -98,13 +98,15 @@ function judgeBuffers(verdict: Verdict, evidence: CensusEvidence, situation: Sit
   const isNear = timeToLimitMs !== null && timeToLimitMs < CONDITIONS.exhaustion.thresholds.timeToLimit.value;
   if (isNear || unavailable !== null) return verdict;
   const { title } = verdict.finding;
+  const ms = nowMs - (buffersFoundSinceMs ?? nowMs);
   if (censuses >= MIN_CENSUSES) {
-    const cache = cacheOfBuffers(growths, growthOfBuffers([verdict]) ?? Number.NaN);
+    const bytesPerHour = growthOfBuffers([verdict]) ?? Number.NaN;
+    const cache = cacheOfBuffers(growths, { bytesPerHour, ms, timeToLimitMs });
     if (cache === null) return verdict;
     const because = `${title}, but ${sentence(cache)}: ${cache.because}`;
     return noFinding(verdict.detector, 'inconclusive', because, verdict);
   }
-  if (nowMs - (buffersFoundSinceMs ?? nowMs) >= MAX_WAIT_MS) return verdict;
+  if (ms >= MAX_WAIT_MS) return verdict;
   return noFinding(verdict.detector, 'inconclusive', `${title}; a census of containers decides`, {
     ...verdict,
     missing: 'a census of containers',

@@ -34,8 +34,6 @@ export interface ContainerGrowth extends ContainerAnswer {
   readonly perClosed: number | null;
   readonly perHour: number;
   readonly bytesPerHour: number;
-  /** Since the start of the process where it has grown since then. Scaled time. */
-  readonly grownMs: number;
   /** Names of other places that grew in step with it: what the entries refer to, or what refers to them too. */
   readonly inStep: readonly string[];
 }
@@ -373,7 +371,7 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
         causeRank(a.growth) - causeRank(b.growth) ||
         b.growth.row.bytes - a.growth.row.bytes,
     )
-    .map(({ growth: { row, gained, perClosed, perHour, bytesPerHour, ...times }, answer, because }) => ({
+    .map(({ growth: { row, gained, perClosed, perHour, bytesPerHour }, answer, because }) => ({
       row,
       answer,
       because,
@@ -381,7 +379,6 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
       perClosed,
       perHour,
       bytesPerHour,
-      grownMs: times.grownSinceStartMs ?? times.grownMs,
       inStep: sharing
         .filter((each) => each.growth.row !== row && isInStep(each.growth.gained, gained))
         .map((each) => each.growth.row.name),

@@ -8,6 +8,7 @@ import {
 import type { ContainerGrowth } from '../../../src/detect/container-growth.ts';
 import { found, noFinding } from '../../../src/detect/detector.ts';
 import type { Verdict } from '../../../src/types/index.ts';
+import { createTestDetection, run, type Shape } from '../../support/run.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -36,7 +37,6 @@ const GROWTH: ContainerGrowth = {
   perClosed: 0.98,
   perHour: 240,
   bytesPerHour: 48e6,
-  grownMs: 100 * MINUTE_MS,
   inStep: [],
 };
 const NOTHING: CensusEvidence = {
@@ -194,13 +194,48 @@ describe('a finding about Buffers', () => {
   test.each([
     ['no code removes its entries', { row: { ...CACHE.row, removal: 'none' } }],
     ['it has less than half of the growth', { bytesPerHour: 39 * MIB }],
-    ['it has filled for four hours', { grownMs: 4 * HOUR_MS }],
   ] as const)('stands where a container cannot be the cache: %s', (_, more) => {
     expect(judgeBuffers({ growths: [{ ...CACHE, ...more }] })).toBe(BUFFERS);
   });
 
-  test('a limit in the code of a cache has no duration', () => {
-    expect(judgeBuffers({ growths: [{ ...LIMITED, grownMs: 9 * HOUR_MS }] })?.answer).toBe('inconclusive');
+  const SINCE_MS = 50 * MINUTE_MS;
+
+  test.each([
+    ['code that removes entries', CACHE],
+    ['growth that slows down', { ...CACHE, answer: 'plateau' }],
+  ] as const)('stands four hours after it was first found, beside %s', (_, cache) => {
+    const after = (ms: number): Verdict | undefined =>
+      judgeBuffers({ growths: [cache] }, { nowMs: SINCE_MS + ms });
+    expect(after(4 * HOUR_MS - 1)?.answer).toBe('inconclusive');
+    expect(after(4 * HOUR_MS)).toBe(BUFFERS);
+  });
+
+  test('a limit in the code of a cache has no duration while the limit of memory is far', () => {
+    const after = (hours: number, timeToLimitMs: number | null): Verdict | undefined =>
+      judgeBuffers({ growths: [LIMITED] }, { nowMs: SINCE_MS + hours * HOUR_MS, timeToLimitMs });
+    expect(after(90, null)?.answer).toBe('inconclusive');
+    expect(after(90, 4 * HOUR_MS)?.answer).toBe('inconclusive');
+    expect(after(3, 3 * HOUR_MS)?.answer).toBe('inconclusive');
+    expect(after(4, 3 * HOUR_MS)).toBe(BUFFERS);
+  });
+
+  // Censuses come at any interval, and the last five may span less than an hour.
+  test.each([
+    ['code that removes entries opens an alert four hours later', CACHE, [240]],
+    ['a limit in the code opens none', LIMITED, []],
+  ])('of a leak beside %s', (_, cache, expected) => {
+    const detection = createTestDetection();
+    detection.setCensus({ ...NOTHING, pair: null, growths: [cache] }, 0);
+    const shape = (minute: number): Shape => ({
+      externalMb: 3 + 1.3 * minute,
+      rssMb: 120 + 1.3 * minute,
+      ...(minute > 0 && minute % 10 === 0 ? { floorMb: 40 } : {}),
+    });
+    const alone = run(100, shape).transitions.find(({ kind }) => kind === 'external-buffers');
+    const { transitions } = run(400, shape, { detection });
+    const opened = transitions.filter(({ event, kind }) => event === 'opened' && kind === 'external-buffers');
+    const delays = opened.map(({ minute }) => Math.round(minute - alone!.minute));
+    expect(delays).toEqual(expected);
   });
 
   test('several caches have the growth together, and two places of the same entries do not', () => {

@@ -33,7 +33,6 @@ const growthOf = (
   perClosed: 1,
   perHour: 240,
   bytesPerHour: 480_000,
-  grownMs: 6_000_000,
   inStep: [],
 });
 const GROWTHS = [
