@@ -36,7 +36,7 @@ const HEALTHY = {
       return { unanswering: frozenFor(frozen, step, afterMin) };
     };
   },
-  /** Telephones that sleep for a while and wake up again: more of them at one time of the day. */
+  /** Mobile clients that sleep for a while and wake up again: more of them at one time of the day. */
   sleepers(r) {
     const [share, phase, swing] = [r.between(0.05, 0.5), r.between(0, 2 * Math.PI), r.between(0, 0.8)];
     let noise = 0;
