@@ -157,13 +157,14 @@ function sentence({ row, gained, perClosed, perHour }: ContainerGrowth): string 
     : `${row.name}${place} gained ${count} entries in ${duration}${rate}`;
 }
 
-/** An emitter has an entry for each event name: listeners of `completed:<id>` make it grow. */
-const isListenersByEvent = (name: string): boolean => /(?:^|\.)_events$/.test(name);
+/** An emitter has an object with an entry for each event name: listeners of `completed:<id>` make it grow. */
+const isListenersByEvent = ({ type, name }: ContainerGrowth['row']): boolean =>
+  type === 'Object' && /(?:^|\.)_events$/.test(name);
 
 /** The kind that the application's author would look for. */
 export function kindOf({ row, perClosed }: ContainerGrowth): Kind {
   if (row.type === 'Connections') return 'retained-after-close';
-  if (row.type === 'Listeners' || isListenersByEvent(row.name)) return 'listener-accumulation';
+  if (row.type === 'Listeners' || isListenersByEvent(row)) return 'listener-accumulation';
   if (row.type === 'Timers' || row.type === 'Handles') return 'resource-growth';
   const isQueue = perClosed === null && (row.type === 'Array' || row.type === 'List');
   return isQueue ? 'queue-growth' : 'registry-growth';

@@ -138,11 +138,15 @@ test('the kind follows the type of the container and what it grows with', () => 
   expect(kind('Array', null)).toBe('queue-growth');
   expect(kind('Array', 1)).toBe('registry-growth');
   expect(kind('Map', null)).toBe('registry-growth');
-  const named = (name: string) => kindOf({ ...GROWTH, row: { ...GROWTH.row, type: 'Object', name } });
+  const named = (name: string, type: ContainerGrowth['row']['type'] = 'Object') =>
+    kindOf({ ...GROWTH, perClosed: null, row: { ...GROWTH.row, type, name } });
   expect([named('Queue._events'), named('Queue.events')]).toEqual([
     'listener-accumulation',
     'registry-growth',
   ]);
+  // An aggregate of event sourcing has such a field too: `this._events = []`.
+  expect(named('Order._events', 'Array')).toBe('queue-growth');
+  expect(named('Order._events', 'Map')).toBe('registry-growth');
 });
 
 describe('a finding about Buffers', () => {
