@@ -19,13 +19,18 @@ const RESOURCE_ROWS: Partial<Record<ResourceType, (growth: ContainerGrowth) => b
 const MAX_RANK = 3;
 const CONFIDENCE = { found: 0.8, inconclusive: 0.5 } as const;
 
+/** Chosen: the growth of the listeners and of the entries per hour, which are measured over different times, differs by less. */
+const SAME_PACE = 0.2;
+
+type OpenAlert = Pick<Alert, 'kind' | 'subject' | 'evidence'>;
+
 const isHandle = (name: string, handle: string): boolean => name === `open handles ${handle}`;
 
 /**
  * The open alert that is about the container of a finding already: it has the same name, it counts the same resource, or its
  * root cause is the line that adds the entries. A second alert would page for the same leak again. Null when there is none.
  */
-export function knownLeak<T extends Pick<Alert, 'kind' | 'family' | 'subject' | 'culprit'>>(
+export function knownLeak<T extends OpenAlert & Pick<Alert, 'family' | 'culprit'>>(
   finding: Pick<Finding, 'kind' | 'subject'>,
   growths: readonly ContainerGrowth[],
   open: readonly T[],
@@ -42,7 +47,8 @@ export function knownLeak<T extends Pick<Alert, 'kind' | 'family' | 'subject' | 
     const { kind, family, subject, culprit } = alert;
     if (family !== 'leak' || isOwn(alert)) return false;
     const isSameLine = culprit?.file === location.file && culprit.line === location.line;
-    return isEffect || isSameLine || (kind === finding.kind && fits({ kind, subject }, growth));
+    const isSame = kind === finding.kind && fits({ kind, subject }, growth);
+    return isEffect || isSameLine || isSame || onlyEmitterOf(alert, growths, open) === growth;
   });
   return known ?? null;
 }
@@ -67,14 +73,16 @@ export function isBetterRootCause(culprit: Culprit, present: Culprit | null): bo
 export const isFinalRootCause = (culprit: Culprit | null): boolean =>
   rankRootCause(culprit) === MAX_RANK && culprit!.confidence > CONFIDENCE.inconclusive;
 
-/** Null when no container that grew fits the alert. */
+/** Null when no container that grew fits the alert. `open` has all open alerts. */
 export function rootCauseFor(
-  alert: Pick<Alert, 'kind' | 'subject'>,
+  alert: OpenAlert,
   growths: readonly ContainerGrowth[],
+  open: readonly OpenAlert[],
 ): Culprit | null {
-  const located = growths.filter(({ answer, row }) => isSuspect(answer) && row.location !== null);
-  const growth = located.find((each) => fits(alert, each));
-  if (growth === undefined) return null;
+  const isLocated = ({ answer, row }: ContainerGrowth): boolean => isSuspect(answer) && row.location !== null;
+  const growth =
+    growths.find((each) => isLocated(each) && fits(alert, each)) ?? onlyEmitterOf(alert, growths, open);
+  if (growth === null || !isLocated(growth)) return null;
   // The title of such an alert has the growth and its reason already.
   const isInTitle = growth.answer === 'found' && growth.row.name === alert.subject;
   return rootCauseOf(growth, isInTitle);
@@ -99,7 +107,7 @@ const isSuspect = (answer: ContainerGrowth['answer']): answer is keyof typeof CO
 function fits({ kind, subject }: Pick<Alert, 'kind' | 'subject'>, growth: ContainerGrowth): boolean {
   if (growth.row.name === subject) return true;
   if (kind === 'resource-growth') return RESOURCE_ROWS[subject as ResourceType]?.(growth) ?? false;
-  if (kind === 'listener-accumulation') return isOnEmitter(growth.row.name, subject);
+  if (kind === 'listener-accumulation') return isOnEmitter(growth.row, subject);
   if (kind === 'registry-growth' || kind === 'queue-growth')
     return lastName(growth.row.name) === lastName(subject);
   // The effect of a leak that the counts do not see; growths are ranked, the most likely cause first.
@@ -107,13 +115,32 @@ function fits({ kind, subject }: Pick<Alert, 'kind' | 'subject'>, growth: Contai
 }
 
 /**
- * `listeners of 'done' on Queue` and `Queue._events` are those of the alert `Queue *`, and the first one of `Queue done`. A variable
- * (`jobs._events`) does not have the name of its class, so it is taken for the emitter of any such alert.
+ * The entries of the emitter that an alert `Queue *` is about, where a variable has it: `jobs._events` does not have the name of the
+ * class. With a second such alert or a second emitter that grows, they could be those of the other one. Null where that is
+ * possible, or where the entries grow at another pace than the listeners.
  */
-function isOnEmitter(name: string, subject: string): boolean {
+function onlyEmitterOf(
+  alert: OpenAlert,
+  growths: readonly ContainerGrowth[],
+  open: readonly OpenAlert[],
+): ContainerGrowth | null {
+  const isWholeEmitter = ({ kind, subject }: OpenAlert): boolean =>
+    kind === 'listener-accumulation' && subject.endsWith(' *');
+  const [growth, another] = growths.filter(
+    (each) => isSuspect(each.answer) && kindOf(each) === 'listener-accumulation',
+  );
+  if (growth === undefined || another !== undefined) return null;
+  if (!isWholeEmitter(alert) || open.filter(isWholeEmitter).length !== 1) return null;
+  if (!/(?:^|[^\w$#])[a-z_$][\w$]*\._events$/.test(growth.row.name)) return null;
+  const perHour = alert.evidence.find(({ name }) => name === 'rise_per_hour')?.value ?? 0;
+  return Math.abs(growth.perHour - perHour) <= SAME_PACE * perHour ? growth : null;
+}
+
+/** `listeners of 'done' on Queue` and `Queue._events` are those of the alert `Queue *`, and the first one of `Queue done`. */
+function isOnEmitter({ type, name }: ContainerGrowth['row'], subject: string): boolean {
   const [, emitter = '', event = ''] = /^(.+?)(?: #\d+)? (\S+)$/.exec(subject) ?? [];
   const owner = /([\w$#]+)\._events$/.exec(name)?.[1];
-  if (owner !== undefined) return event === '*' && (owner === emitter || /^[a-z_$]/.test(owner));
+  if (owner !== undefined) return type === 'Object' && event === '*' && owner === emitter;
   const [, rowEvent, rowEmitter] = /^listeners of (.+) on (.+)$/.exec(name) ?? [];
   return rowEmitter === emitter && (event === '*' || rowEvent === `'${event}'`);
 }

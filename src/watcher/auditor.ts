@@ -24,7 +24,7 @@ import { noForkReason, type SnapshotQueue } from './snapshot-queue.ts';
 const MIN_HEAP_GROWTH_BYTES = 2 * 1024 * 1024;
 const MIN_HEAP_GROWTH_SHARE = 0.05;
 /** Far more alerts than are open at one time (`alert/alerts.ts`). */
-const MAX_UNEXPLAINED = 100;
+const MAX_ALERTS = 100;
 /** Chosen: far more connections than close in the half minute for which ws keeps a socket. */
 const MIN_RETAINED = { connections: 20, share: 0.5 } as const;
 /** Chosen: a census is no older than half an hour, for which Buffers grow at least before they are a finding. */
@@ -66,7 +66,8 @@ export class Auditor {
   /** Containers that leaked when the last census was taken. */
   #foundAtCensus = 0;
   /** Open alerts without a certain root cause in the application's code, by id. */
-  readonly #unexplained = new Map<string, Pick<Alert, 'kind' | 'subject' | 'culprit'>>();
+  readonly #unexplained = new Map<string, Pick<Alert, 'kind' | 'subject' | 'culprit' | 'evidence'>>();
+  readonly #open = new Map<string, Pick<Alert, 'kind' | 'subject' | 'evidence'>>();
   #latest: Latest | null = null;
   #running: Promise<Audit> | null = null;
 
@@ -114,16 +115,18 @@ export class Auditor {
    * Gives a root cause from the latest censuses to an alert that has none, none in the application's code, or an uncertain
    * one. Call it with each published transition.
    */
-  alert({ id, event, kind, subject, culprit }: Alert): void {
+  alert({ id, event, kind, subject, culprit, evidence }: Alert): void {
     this.#unexplained.delete(id);
+    this.#open.delete(id);
+    if (event !== 'closed' && this.#open.size < MAX_ALERTS) this.#open.set(id, { kind, subject, evidence });
     if (event === 'closed' || isFinalRootCause(culprit)) return;
-    if (this.#unexplained.size < MAX_UNEXPLAINED) this.#unexplained.set(id, { kind, subject, culprit });
+    if (this.#unexplained.size < MAX_ALERTS) this.#unexplained.set(id, { kind, subject, culprit, evidence });
     this.#explainAlerts();
   }
 
   #explainAlerts(): void {
     for (const [id, alert] of [...this.#unexplained]) {
-      const culprit = rootCauseFor(alert, this.#growths);
+      const culprit = rootCauseFor(alert, this.#growths, [...this.#open.values()]);
       if (culprit === null || !isBetterRootCause(culprit, alert.culprit)) continue;
       this.#unexplained.delete(id);
       this.#context.log.debug({ ...alert }, 'a census names the root cause');

@@ -1,5 +1,9 @@
 /** The root cause that a census gives to an alert of another detector. */
-import { knownLeak, locationFor, rootCauseFor } from '../../../src/detect/census-root-cause.ts';
+import {
+  knownLeak,
+  locationFor,
+  rootCauseFor as findRootCause,
+} from '../../../src/detect/census-root-cause.ts';
 import type { ContainerGrowth } from '../../../src/detect/container-growth.ts';
 import type { Alert } from '../../../src/types/index.ts';
 
@@ -35,6 +39,8 @@ const growthOf = (
   bytesPerHour: 480_000,
   inStep: [],
 });
+const rootCauseFor = (alert: Pick<Alert, 'kind' | 'subject'>, growths: readonly ContainerGrowth[]) =>
+  findRootCause({ ...alert, evidence: [] }, growths, []);
 const GROWTHS = [
   growthOf('wss.connections', 'Array', 'found', 3),
   growthOf('timers of 3000 ms', 'Timers', 'inconclusive', 8),
@@ -107,7 +113,7 @@ describe('a finding of the censuses opens no second alert', () => {
   const located = { file: 'server.js', line: 3 } as Alert['culprit'];
   const isKnown = (alert: Partial<Alert>): boolean =>
     knownLeak(finding, GROWTHS, [
-      { kind: 'registry-growth', family: 'leak', subject: 'sessions', culprit: null, ...alert },
+      { kind: 'registry-growth', family: 'leak', subject: 'sessions', culprit: null, evidence: [], ...alert },
     ]) !== null;
 
   test('when an open alert has the container under another name', () => {
@@ -120,7 +126,7 @@ describe('a finding of the censuses opens no second alert', () => {
 
   test('when an open alert counts the same resource, also with another line', () => {
     const handles = { kind: 'resource-growth', subject: 'open handles TCP' } as const;
-    const sockets = { kind: 'resource-growth', family: 'leak', culprit: located } as const;
+    const sockets = { kind: 'resource-growth', family: 'leak', culprit: located, evidence: [] } as const;
     const open = [
       { ...sockets, subject: 'timer' },
       { ...sockets, subject: 'outgoing_socket' },
@@ -131,23 +137,31 @@ describe('a finding of the censuses opens no second alert', () => {
 
   test('when it is about the entries that listeners under many event names make', () => {
     const events = { kind: 'listener-accumulation', subject: 'Jobs._events' } as const;
-    const listeners = { kind: 'listener-accumulation', family: 'leak', culprit: located } as const;
+    const listeners = {
+      kind: 'listener-accumulation',
+      family: 'leak',
+      culprit: located,
+      evidence: [],
+    } as const;
     const open = [
       { ...listeners, subject: 'Queue *' },
       { ...listeners, subject: 'Jobs *' },
     ];
     expect(knownLeak(events, GROWTHS, open)).toBe(open[1]);
     expect(knownLeak(events, GROWTHS, open.slice(0, 1))).toBeNull();
-    const ofVariable = { ...events, subject: 'hub.jobs._events' };
-    const growths = [growthOf(ofVariable.subject, 'Object', 'found', 20)];
-    expect(knownLeak(ofVariable, growths, open)).toBe(open[0]);
   });
 
   test('when it is about closed connections, and any leak is open but its own', () => {
     const effect = { kind: 'retained-after-close', subject: 'closed connections' } as const;
     const growths = [growthOf('closed connections', 'Connections', 'found')];
-    const queue = { kind: 'queue-growth', family: 'leak', subject: 'jobs', culprit: null } as const;
-    const own = { ...effect, family: 'leak', culprit: null } as const;
+    const queue = {
+      kind: 'queue-growth',
+      family: 'leak',
+      subject: 'jobs',
+      culprit: null,
+      evidence: [],
+    } as const;
+    const own = { ...effect, family: 'leak', culprit: null, evidence: [] } as const;
     expect(knownLeak(effect, growths, [queue])).toBe(queue);
     expect(knownLeak(effect, growths, [queue, own])).toBeNull();
     expect(knownLeak(effect, growths, [])).toBeNull();
@@ -165,8 +179,46 @@ describe('a finding of the censuses opens no second alert', () => {
 
   test('and a finding of another detector is not concerned', () => {
     const open = [
-      { kind: 'registry-growth', family: 'leak', subject: 'websocket cache', culprit: null },
+      { kind: 'registry-growth', family: 'leak', subject: 'websocket cache', culprit: null, evidence: [] },
     ] as const;
     expect(knownLeak({ kind: 'registry-growth', subject: 'cache' }, GROWTHS, open)).toBeNull();
+  });
+});
+
+describe('a variable that has an emitter does not have the name of its class', () => {
+  const finding = { kind: 'listener-accumulation', subject: 'hub.jobs._events' } as const;
+  const jobs = growthOf('hub.jobs._events', 'Object', 'found', 20);
+  // The entries of `jobs` grow by 240 per hour.
+  const alertOf = (subject: string, perHour: number) =>
+    ({
+      kind: 'listener-accumulation',
+      family: 'leak',
+      subject,
+      culprit: null,
+      evidence: [{ name: 'rise_per_hour', value: perHour, unit: 'listeners/h' }],
+    }) as const;
+  const queue = alertOf('Queue *', 250);
+  type Open = readonly ReturnType<typeof alertOf>[];
+
+  test('one alert about all listeners of an emitter, and one emitter that grows as they do: they are the same', () => {
+    const open: Open = [queue, alertOf('Bus message', 240)];
+    expect(knownLeak(finding, [jobs], open)).toBe(queue);
+    expect(findRootCause(queue, [jobs], open)).toMatchObject({ file: 'server.js', line: 20 });
+  });
+
+  test.each<[string, readonly ContainerGrowth[], Open]>([
+    ['their growth differs', [jobs], [alertOf('Queue *', 500)]],
+    ['two such alerts are open', [jobs], [queue, alertOf('Bus *', 900)]],
+    ['the alert is about one event', [jobs], [alertOf('Queue done', 240)]],
+    ['two emitters grow', [jobs, growthOf('hub.queue._events', 'Object', 'inconclusive', 30)], [queue]],
+    [
+      'the emitter of the alert grows',
+      [jobs, growthOf("listeners of 'done' on Queue", 'Listeners')],
+      [queue],
+    ],
+    ['the entries are no listeners', [growthOf('hub.jobs._events', 'Array', 'found', 20)], [queue]],
+  ])('when %s, they are not taken for the same', (_, growths, open) => {
+    expect(knownLeak(finding, growths, open)).toBeNull();
+    expect(findRootCause(open[0]!, growths, open)?.line ?? null).not.toBe(20);
   });
 });

@@ -169,6 +169,32 @@ test('an alert that is open without a root cause gets it from a later census', a
   ]);
 });
 
+test('entries of an emitter in a variable are given to an alert only while no other one could be about them', async () => {
+  const withListeners = (entries: number): TakenCensus => {
+    const taken = censusOf(entries);
+    const row = {
+      ...rowOf(entries),
+      key: 'server.js jobs._events',
+      type: 'Object',
+      name: 'jobs._events',
+    } as const;
+    return { ...taken, census: { ...taken.census, rows: [row] } };
+  };
+  const { auditor, updates, at } = start({ audit: 20 }, [100, 200, 300, 400].map(withListeners));
+  const listeners = {
+    kind: 'listener-accumulation',
+    culprit: null,
+    evidence: [{ name: 'rise_per_hour', value: 300, unit: 'listeners/h' }],
+  } as const;
+  auditor.alert(alertOf({ ...listeners, id: 'a', subject: 'Queue *' }));
+  auditor.alert(alertOf({ ...listeners, id: 'b', subject: 'Bus *' }));
+  for (const minutes of [5, 20, 40, 60]) await at(minutes);
+  expect(updates).toEqual([]);
+  auditor.alert(alertOf({ ...listeners, id: 'b', subject: 'Bus *', event: 'closed' }));
+  await at(80);
+  expect(updates).toMatchObject([['a', { culprit: { file: 'server.js', line: 7 } }]]);
+});
+
 test('a root cause that two censuses could not make certain becomes certain with the third', async () => {
   const { auditor, updates, at } = start({ audit: 20 }, [censusOf(100), censusOf(200), censusOf(300)]);
   const subject = { id: 'a', kind: 'registry-growth', subject: 'clients' } as const;
