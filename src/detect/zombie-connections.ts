@@ -82,20 +82,20 @@ function doubtOf({ history, counts }: View, minRise: number): string | null {
 }
 
 /**
- * The least number of peers that replied again: the largest fall of the number of unresponsive ones from a peak, beyond the
- * connections that closed. A sum of the falls counts a peer again each time it replies, so a few of them hide a leak.
+ * The least number of peers that replied again: where the number of unresponsive ones falls from one row to the next by more than
+ * the connections that closed. Peers that fall silent between the same two rows hide others.
  */
 function repliedAgain({ window }: History, fromRow: number): number {
   const unresponsive = window.column('unresponsive', fromRow);
   const closedTotal = window.column('closedTotal', fromRow);
-  let [peak, largest] = [0, 0];
-  for (const [row, count] of unresponsive.entries()) {
-    const level = count + (closedTotal[row] ?? 0);
+  let sum = 0;
+  for (let row = 1; row < unresponsive.length; row += 1) {
+    const fewer = (unresponsive[row - 1] ?? 0) - (unresponsive[row] ?? 0);
+    const closed = (closedTotal[row] ?? 0) - (closedTotal[row - 1] ?? 0);
     // A comparison with a missing value is false.
-    if (level > peak) peak = level;
-    if (peak - level > largest) largest = peak - level;
+    if (fewer > closed) sum += fewer - closed;
   }
-  return largest;
+  return sum;
 }
 
 /** The medians of the first and the last sixth. */
