@@ -152,6 +152,6 @@ function ignoreErrors(task: () => unknown): void {
   try {
     task();
   } catch {
-    // An analysis works without the lock, so an error of the lock is none of the analysis.
+    // An analysis works without the lock, so an error of the lock is not an error of the analysis.
   }
 }

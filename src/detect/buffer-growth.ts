@@ -1,4 +1,4 @@
-/** Growth of Buffers and the containers that keep them: which of these explain it, and may they be caches? Pure. */
+/** Decides whether containers of a census explain growth of Buffers, and whether these containers may be caches. Pure. */
 
 import { CRITICAL_TIME_TO_LIMIT, LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
@@ -18,8 +18,8 @@ export function growthOfBuffers(verdicts: readonly Verdict[]): number | null {
 /** The finding about Buffers that containers may explain. Scaled time. */
 export interface BuffersFinding {
   readonly bytesPerHour: number;
-  /** Since it holds. */
-  readonly ms: number;
+  /** For how long it has held. */
+  readonly heldMs: number;
   readonly timeToLimitMs: number | null;
 }
 
@@ -49,9 +49,9 @@ export function cacheOfBuffers(
  * A limit in its code has no duration while the limit of memory is far. Code that removes entries at other moments must show
  * within hours that it does.
  */
-function mayBeCache({ answer, row }: ContainerGrowth, { ms, timeToLimitMs }: BuffersFinding): boolean {
+function mayBeCache({ answer, row }: ContainerGrowth, { heldMs, timeToLimitMs }: BuffersFinding): boolean {
   const isFar = timeToLimitMs === null || timeToLimitMs >= CRITICAL_TIME_TO_LIMIT.value;
-  if (answer === 'found' || (ms >= MAX_FILLING_MS && !(row.expected !== null && isFar))) return false;
+  if (answer === 'found' || (heldMs >= MAX_FILLING_MS && !(row.expected !== null && isFar))) return false;
   const removes = row.removal === 'code' || row.removal === 'timer';
   return row.expected !== null || answer === 'plateau' || removes;
 }

@@ -98,15 +98,15 @@ function judgeBuffers(verdict: Verdict, evidence: CensusEvidence, situation: Sit
   const isNear = timeToLimitMs !== null && timeToLimitMs < CONDITIONS.exhaustion.thresholds.timeToLimit.value;
   if (isNear || unavailable !== null) return verdict;
   const { title } = verdict.finding;
-  const ms = nowMs - (buffersFoundSinceMs ?? nowMs);
+  const heldMs = nowMs - (buffersFoundSinceMs ?? nowMs);
   if (censuses >= MIN_CENSUSES) {
     const bytesPerHour = growthOfBuffers([verdict]) ?? Number.NaN;
-    const cache = cacheOfBuffers(growths, { bytesPerHour, ms, timeToLimitMs });
+    const cache = cacheOfBuffers(growths, { bytesPerHour, heldMs, timeToLimitMs });
     if (cache === null) return verdict;
     const because = `${title}, but ${sentence(cache)}: ${cache.because}`;
     return noFinding(verdict.detector, 'inconclusive', because, verdict);
   }
-  if (ms >= MAX_WAIT_MS) return verdict;
+  if (heldMs >= MAX_WAIT_MS) return verdict;
   return noFinding(verdict.detector, 'inconclusive', `${title}; a census of containers decides`, {
     ...verdict,
     missing: 'a census of containers',

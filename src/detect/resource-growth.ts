@@ -142,7 +142,7 @@ function doubtAbout({ type, growth }: GrowingType, view: View): string | null {
   const isLeak =
     isCausedByConnections(growth) ||
     growth.rise >= thresholds.withoutClosing.value ||
-    eachConnectionAddsOne(type, view);
+    eachConnectionAddsTheSame(type, view);
   return isLeak ? null : DOUBT;
 }
 
@@ -159,14 +159,14 @@ const MAX_ROW_MS = 2 * MINUTE_MS;
  * Whether the count has followed the opened connections with the same whole number for each. Connections that open at an even
  * pace cannot be told from time by a regression, and a pool grows by other numbers.
  */
-export function eachConnectionAddsOne(
+export function eachConnectionAddsTheSame(
   type: CountedType,
   { history: { window, nowMs } }: { readonly history: Pick<View['history'], 'window' | 'nowMs'> },
 ): boolean {
   const fromRow = window.rowAt(nowMs - FOLLOWED_MS);
-  const [times, openedTotal] = [window.times(), window.column('openedTotal', fromRow)];
+  const [times, openedTotal] = [window.times(fromRow), window.column('openedTotal', fromRow)];
   const rows = [...window.column(seriesColumn('resource', type, null), fromRow)]
-    .map((count, row) => ({ count, opened: openedTotal[row]!, atMs: times[fromRow + row]! }))
+    .map((count, row) => ({ count, opened: openedTotal[row]!, atMs: times[row]! }))
     .filter(({ count, opened }) => !Number.isNaN(count + opened));
   const [first, last] = [rows[0], rows.at(-1)];
   if (first === undefined || last === undefined || last.opened - first.opened < MIN_OPENED) return false;

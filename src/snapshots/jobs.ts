@@ -183,7 +183,7 @@ function readAnalysis(text: string): Analysis | Failed {
     const analysis = JSON.parse(text) as Analysis;
     if (analysis.schema === 'wsguard.analysis/1') return analysis;
   } catch {
-    // The text is no JSON, so the function returns the failure.
+    // The text is not JSON, so the function returns the failure.
   }
   return failed('WSGUARD_ANALYSIS_FAILED', 'the analysis process wrote no result');
 }

@@ -27,8 +27,8 @@ const MIN_HEAP_GROWTH_SHARE = 0.05;
 const MAX_ALERTS = 100;
 /** Chosen: far more connections than close in the half minute for which ws keeps a socket. */
 const MIN_RETAINED = { connections: 20, share: 0.5 } as const;
-/** Chosen: a census is no older than half an hour, for which Buffers grow at least before they are a finding. */
-const MAX_AGE_MS = 30 * 60_000;
+/** Buffers have grown for half an hour or longer when they are a finding, so a census of that time has seen the growth. */
+const MAX_CENSUS_AGE_MS = 30 * 60_000;
 const FAULT: Failed = {
   outcome: 'failed',
   code: 'WSGUARD_ANALYSIS_FAULT',
@@ -178,7 +178,7 @@ export class Auditor {
     const { buffersPerHour } = latest.memory;
     const grows = buffersPerHour !== null;
     if (grows === (this.#memory.buffersPerHour !== null)) return;
-    if (grows && this.#scaledMs(latest) - (this.#doneAtMs.at(-1) ?? -Infinity) > MAX_AGE_MS) return;
+    if (grows && this.#scaledMs(latest) - (this.#doneAtMs.at(-1) ?? -Infinity) > MAX_CENSUS_AGE_MS) return;
     this.#evaluate({ ...this.#memory, buffersPerHour });
     this.#publish();
   }

@@ -114,7 +114,7 @@ export function* entriesOf(heap: Heap, container: number): Generator<number> {
 export const isTimersList = (heap: Heap, node: number): boolean =>
   heap.nodeName[node] === heap.names.indexOf('TimersList') && heap.nodeType[node] === NODE.object;
 
-/** Whether an edge leads to the next timer of a list. Whoever started that one, it is no part of what has the first one. */
+/** Whether an edge leads to the next timer of a list. Node links all timers of one duration, so other code may have started that one. */
 export function isTimerLink({ names, edgeLabel }: Heap, edge: number): boolean {
   const name = edgeLabel[edge]! >>> EDGE_TYPE_BITS;
   return name === names.indexOf('_idleNext') || name === names.indexOf('_idlePrev');

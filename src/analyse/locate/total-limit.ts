@@ -181,7 +181,7 @@ function guardsBy(
 /** Work that is done until nothing is left has no limit. */
 const isZero = (node: SyntaxNode): boolean => node['value'] === 0;
 
-/** A token bucket is lowered by the number that it was compared with: that number is a price and no limit. */
+/** A token bucket is lowered by the number that it was compared with: that number is a price, not a limit. */
 const isLowered = (tree: SyntaxTree, code: SyntaxNode, { total, limit }: Guard): boolean =>
   changesOf(tree, code, total, '-=').some(
     (change) => textOf(tree, child(change, 'right')) !== textOf(tree, limit),

@@ -27,21 +27,23 @@ export class PrivateFieldReader {
    */
   fieldsOf(instance: object): Field[] {
     if (!inspectorConnection.isConnected) return [];
-    const classes = classesOf(instance);
-    const names = classes.map((constructor) => this.#namesOf(constructor));
+    const classes: [object, PrivateNames][] = [];
+    for (const constructor of classesOf(instance)) {
+      const names = this.#namesOf(constructor);
+      // Its accessors are not known.
+      if (names === null) return [];
+      classes.push([constructor, names]);
+    }
     // A class has no field and accessor of one name, but its comments and its subclasses may have the name of an accessor:
     // reading it would run the accessor. Two classes with one name make the expression ambiguous.
-    if (names.includes(null)) return [];
-    const counts = new Map<string, number>();
-    for (const { fields, accessors } of names as PrivateNames[]) {
-      for (const name of fields) counts.set(name, (counts.get(name) ?? 0) + 1);
-      for (const name of accessors) counts.set(name, Infinity);
-    }
-    return classes.flatMap((constructor, index) =>
+    const accessors = new Set(classes.flatMap(([, names]) => names.accessors));
+    const fields = classes.flatMap(([, names]) => names.fields);
+    const isUnique = (name: string): boolean => fields.indexOf(name) === fields.lastIndexOf(name);
+    return classes.flatMap(([constructor, names]) =>
       this.#read(
         instance,
         constructor,
-        names[index]!.fields.filter((name) => counts.get(name) === 1),
+        names.fields.filter((name) => isUnique(name) && !accessors.has(name)),
       ),
     );
   }

@@ -1,4 +1,4 @@
-import { eachConnectionAddsOne } from '../../../src/detect/resource-growth.ts';
+import { eachConnectionAddsTheSame } from '../../../src/detect/resource-growth.ts';
 import type { ResourceCounts } from '../../../src/types/index.ts';
 import { answerOf, gcEvery, run, type Shape } from '../../support/run.ts';
 
@@ -221,7 +221,7 @@ describe('the same whole number of resources for each opened connection', () => 
       column: (name: string) => (name === 'openedTotal' ? openedTotal : openedTotal.map(countAt)),
     };
     const history = { window, nowMs: 60_000 * minutes };
-    return eachConnectionAddsOne('timer', { history } as never);
+    return eachConnectionAddsTheSame('timer', { history } as never);
   };
 
   test.each([1, 2, 3])('%i for each', (each) => {
