@@ -146,7 +146,7 @@ function createPreloadContext(isPreload: boolean, onServe: () => void): PreloadC
 /** Not `stderrFile()`, because most processes that load the preload never write a line. */
 function fileOfStderr(): StderrFile {
   try {
-    const { dev, ino } = fstatSync(2);
+    const { dev, ino } = fstatSync(2, { bigint: true });
     return { dev, ino };
   } catch {
     return null;

@@ -64,7 +64,7 @@ export function hasDescriptorsForWorker(
 /** process.cwd() is cached on the main thread and still returns a deleted directory. A Worker asks the system and fails. */
 function isWorkingDirectoryDeleted(): boolean {
   try {
-    statSync(process.cwd());
+    statSync(process.cwd(), { bigint: true });
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -109,7 +109,7 @@ export class HeapSnapshotter {
         residentBytes: rssBefore,
         pauseMs,
         cpuMs: pauseMs,
-        fileBytes: statSync(temporary).size,
+        fileBytes: Number(statSync(temporary, { bigint: true }).size),
         rssGrowthBytes: Math.max(0, residentBytes() - rssBefore),
       };
       if (!redact) {

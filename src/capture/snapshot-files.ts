@@ -119,8 +119,8 @@ export function listSnapshots(dir: string): SnapshotFile[] {
     const wallMs = SNAPSHOT.exec(name)?.[1];
     if (wallMs === undefined) continue;
     const file = join(dir, name);
-    const stat = lstatSync(file, { throwIfNoEntry: false });
-    if (stat?.isFile() === true) snapshots.push({ file, bytes: stat.size, wallMs: Number(wallMs) });
+    const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+    if (stat?.isFile() === true) snapshots.push({ file, bytes: Number(stat.size), wallMs: Number(wallMs) });
   }
   return snapshots.sort((a, b) => a.wallMs - b.wallMs);
 }
@@ -144,13 +144,13 @@ export function sweepLeftovers(dir: string, wallMs: number): string[] {
 function isLeftover(file: string, wallMs: number): boolean {
   const pid = Number(TEMPORARY.exec(basename(file))?.[1] ?? 0);
   if (pid === 0 || pid === process.pid || isProcessAlive(pid)) return false;
-  const stat = lstatSync(file, { throwIfNoEntry: false });
-  return stat?.isFile() === true && wallMs - stat.mtimeMs > MIN_LEFTOVER_AGE_MS;
+  const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+  return stat?.isFile() === true && wallMs - Number(stat.mtimeMs) > MIN_LEFTOVER_AGE_MS;
 }
 
 /** Size of the file without compression. The last four bytes of a gzip file are that size modulo 4 GiB. */
 export function unpackedBytes(file: string): number {
-  const { size } = statSync(file);
+  const size = Number(statSync(file, { bigint: true }).size);
   const descriptor = openSync(file, 'r');
   try {
     const magic = Buffer.alloc(2);

@@ -105,9 +105,9 @@ function holderInThisProcess(dir: string): Holder | null {
 /** A lock is stale when its owner or its child is dead. Ends the child of a dead owner. True: there is no lock any more. */
 function removeIfStale(file: string, wallMs: number): boolean {
   const holder = read(file);
-  const stat = lstatSync(file, { throwIfNoEntry: false });
+  const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
   if (stat === undefined) return true;
-  const ageMs = wallMs - stat.mtimeMs;
+  const ageMs = wallMs - Number(stat.mtimeMs);
   // Its owner has created the file and may not have written to it yet.
   if (holder === null) return (!stat.isFile() || ageMs > START_MS) && removeFile(file);
   if (holder.host !== hostname()) return ageMs > MAX_FOREIGN_AGE_MS && removeFile(file);

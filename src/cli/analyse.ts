@@ -102,7 +102,7 @@ function progressText({ stage, file, share }: AnalysisProgress): string {
 /** Needs a second core, and memory for two snapshots at once. A pipe has no size and cannot be read twice. */
 function canReadInParallel(files: readonly string[]): boolean {
   try {
-    if (!files.every((file) => statSync(file).isFile())) return false;
+    if (!files.every((file) => statSync(file, { bigint: true }).isFile())) return false;
     const cores = Math.min(availableParallelism(), cpuQuotaCores() ?? Infinity);
     const available = Math.min(availableBytes(), process.constrainedMemory() || Infinity);
     return cores >= 2 && analysisRssBytes(files.map(unpackedBytes)) <= available;

@@ -131,7 +131,8 @@ function checkDirectory(config: Config): Check {
   let existing = dir;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   try {
-    if (!statSync(existing).isDirectory()) throw Object.assign(new Error('a file'), { code: 'ENOTDIR' });
+    if (!statSync(existing, { bigint: true }).isDirectory())
+      throw Object.assign(new Error('a file'), { code: 'ENOTDIR' });
     accessSync(existing, constants.W_OK);
     const { bavail, bsize } = statfsSync(existing);
     const text = `${existing === dir ? dir : `${dir}, created with the first file`}; ${formatBytes(bavail * bsize)} free`;

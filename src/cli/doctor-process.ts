@@ -98,8 +98,8 @@ function checkProgram(proc: string, argv: readonly string[]): Check {
  */
 function versionOf(proc: string): string {
   const exe = join(proc, 'exe');
-  const [theirs, ours] = [statSync(exe), statSync(process.execPath)];
-  if (theirs.dev === ours.dev && theirs.ino === ours.ino) return ` ${process.versions.node}`;
+  const [theirs, ours] = [exe, process.execPath].map((file) => statSync(file, { bigint: true }));
+  if (theirs?.dev === ours?.dev && theirs?.ino === ours?.ino) return ` ${process.versions.node}`;
   const version = /[/-]v?(\d+\.\d+\.\d+)\//.exec(readlinkSync(exe))?.[1];
   return version === undefined ? '' : ` ${version}`;
 }

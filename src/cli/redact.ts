@@ -45,7 +45,7 @@ export const redact = defineCommand(
     const from = input === '-' ? input : resolve(io.cwd, input);
     const to = output === '-' ? output : resolve(io.cwd, output);
     if (from !== '-' && from === to) throw new UsageError(`input and output are the same file: ${input}`);
-    const existing = to === '-' ? undefined : statSync(to, { throwIfNoEntry: false });
+    const existing = to === '-' ? undefined : statSync(to, { bigint: true, throwIfNoEntry: false });
     if (existing?.isDirectory() === true) throw new UsageError(`${output} is a directory; give a file name`);
     if (existing !== undefined && values.force !== true)
       throw new UsageError(`${output} exists; add --force to replace it`);

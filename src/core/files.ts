@@ -19,10 +19,10 @@ export function readSmallRegularFile(path: string, maxBytes: number): string {
   // Windows has no O_NONBLOCK.
   const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
-    const stat = fstatSync(descriptor);
+    const stat = fstatSync(descriptor, { bigint: true });
     if (!stat.isFile()) throw new Error('not a regular file');
     if (stat.size > maxBytes) throw tooLarge(maxBytes);
-    return readBounded(descriptor, stat.size, maxBytes);
+    return readBounded(descriptor, Number(stat.size), maxBytes);
   } finally {
     closeSync(descriptor);
   }

@@ -9,7 +9,7 @@ import {
   statSync,
   unlinkSync,
   writeFileSync,
-  type Stats,
+  type BigIntStats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
@@ -40,7 +40,8 @@ export function makeFolder(path: string): boolean {
     throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
   }
   // The umask applies to the mode of mkdir, but not to chmod. With 0177 this user could not enter the folder.
-  if ((lstatSync(folder).mode & MODE_BITS) !== PRIVATE_FOLDER) chmodSync(folder, PRIVATE_FOLDER);
+  if ((Number(lstatSync(folder, { bigint: true }).mode) & MODE_BITS) !== PRIVATE_FOLDER)
+    chmodSync(folder, PRIVATE_FOLDER);
   return true;
 }
 
@@ -66,13 +67,13 @@ export function unsafeFolderReason(path: string): string | null {
   const stat = statOf(path);
   // Windows has no user ids.
   if (userId === undefined || stat === undefined) return null;
-  const isTrusted = (owner: number): boolean => owner === userId || owner === ROOT;
-  const link = lstatSync(path);
+  const isTrusted = (owner: bigint): boolean => [userId, ROOT].includes(Number(owner));
+  const link = lstatSync(path, { bigint: true });
   if (link.isSymbolicLink() && !isTrusted(link.uid)) return `it is a symbolic link of user ${link.uid}`;
   if (!isTrusted(stat.uid)) return `it belongs to user ${stat.uid}`;
-  return (stat.mode & WRITABLE_BY_OTHERS) === 0
+  return (Number(stat.mode) & WRITABLE_BY_OTHERS) === 0
     ? null
-    : `other users can write to it (mode ${octal(stat.mode)})`;
+    : `other users can write to it (mode ${octal(Number(stat.mode))})`;
 }
 
 /**
@@ -84,7 +85,8 @@ export function privateFolderIn(directory: string): string {
   const userId = process.geteuid?.();
   const stat = statOf(directory);
   if (userId === undefined || stat?.isDirectory() !== true) return directory;
-  const isShared = (stat.uid === userId || stat.uid === ROOT) && (stat.mode & WRITABLE_BY_OTHERS) !== 0;
+  const isShared =
+    [userId, ROOT].includes(Number(stat.uid)) && (Number(stat.mode) & WRITABLE_BY_OTHERS) !== 0;
   return isShared ? join(directory, `${SHARED_PREFIX}${userId}`) : directory;
 }
 
@@ -98,11 +100,11 @@ export const sharedDirectoryOf = (folder: string): string | null =>
  */
 export function createHiddenFile(folder: string): string {
   makeFolder(folder);
-  const stat = lstatSync(folder);
-  const isPrivate = stat.isDirectory() && (stat.mode & OPEN_TO_OTHERS) === 0;
+  const stat = lstatSync(folder, { bigint: true });
+  const isPrivate = stat.isDirectory() && (Number(stat.mode) & OPEN_TO_OTHERS) === 0;
   const userId = process.geteuid?.();
   // Windows has no user ids and modes.
-  if (userId !== undefined && (!isPrivate || stat.uid !== userId))
+  if (userId !== undefined && (!isPrivate || Number(stat.uid) !== userId))
     throw Object.assign(new Error(`${folder} is not a folder of this user only`), {
       code: 'WSGUARD_DIR_UNSAFE',
     });
@@ -131,9 +133,9 @@ function randomName(): string {
 }
 
 /** Undefined where there is no such path, or where a file stands in the place of one of its folders. */
-function statOf(path: string): Stats | undefined {
+function statOf(path: string): BigIntStats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR' || code === 'EACCES' || code === 'ELOOP') return undefined;
@@ -143,7 +145,8 @@ function statOf(path: string): Stats | undefined {
 
 const octal = (mode: number): string => (mode & MODE_BITS).toString(8).padStart(4, '0');
 
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+const isFolder = (path: string): boolean =>
+  statSync(path, { bigint: true, throwIfNoEntry: false })?.isDirectory() === true;
 
 /** Removes a folder that is empty. Returns true when it does not exist any more. */
 export function removeEmptyFolder(folder: string): boolean {

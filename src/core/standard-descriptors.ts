@@ -15,7 +15,7 @@ export function occupyStandardDescriptors(): boolean {
 
 function isOpen(descriptor: number): boolean {
   try {
-    fstatSync(descriptor);
+    fstatSync(descriptor, { bigint: true });
     return true;
   } catch {
     return false;

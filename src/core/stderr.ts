@@ -2,7 +2,15 @@
  * Writes lines to stderr without waiting for its reader. A pipe or socket that nobody reads fills up, and a write to it then
  * waits for ever: on the application thread it stops the server, in the watcher thread it stops the exit of the process.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  writeSync,
+  type BigIntStats,
+} from 'node:fs';
 import type * as Net from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 
@@ -13,11 +21,11 @@ const STDERR_INFO = '/proc/self/fdinfo/2';
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
 
 /** Device and inode of the file behind descriptor 2; null when it is closed. */
-export type StderrFile = { readonly dev: number; readonly ino: number } | null;
+export type StderrFile = { readonly dev: bigint; readonly ino: bigint } | null;
 
 export function stderrFile(): StderrFile {
   try {
-    const { dev, ino } = fstatSync(STDERR);
+    const { dev, ino } = fstatSync(STDERR, { bigint: true });
     return { dev, ino };
   } catch {
     return null;
@@ -58,7 +66,7 @@ const droppedNote = (dropped: number): string =>
 
 /** Returns the number of bytes that were written; throws where none could be. */
 function writeNow(bytes: Buffer, file: StderrFile): number {
-  const stat = fstatSync(STDERR);
+  const stat = fstatSync(STDERR, { bigint: true });
   if (stat.dev !== file?.dev || stat.ino !== file.ino) throw new Error('descriptor 2 is another file now');
   // A regular file never makes a write wait. Opened anew it would get a position of its own, and overwrite lines.
   if (stat.isFile() || process.platform === 'win32') return writeSync(STDERR, bytes);
@@ -75,7 +83,7 @@ function writeNow(bytes: Buffer, file: StderrFile): number {
  * Opens a pipe or terminal a second time. O_NONBLOCK then belongs to our descriptor only, and not to all processes that
  * share this stderr. Null for a socket, which cannot be opened, and for a pipe that belongs to another user.
  */
-function openAnew(stat: Stats): number | null {
+function openAnew(stat: BigIntStats): number | null {
   if (process.platform !== 'linux' || stat.isSocket()) return null;
   try {
     return openSync(STDERR_FILE, O_WRONLY | O_NONBLOCK | O_NOCTTY);
@@ -84,7 +92,7 @@ function openAnew(stat: Stats): number | null {
   }
 }
 
-function writeToShared(bytes: Buffer, stat: Stats): number {
+function writeToShared(bytes: Buffer, stat: BigIntStats): number {
   if (stat.isCharacterDevice()) return writeSync(STDERR, bytes);
   if (isBlocking() !== false) {
     makeNonBlocking();

@@ -88,7 +88,7 @@ const foldersOfOthers = (dir: string, self: Identity): string[] => foldersIn(dir
 
 function foldersIn(dir: string, self: Identity): string[] {
   // A file has no folders. Writing below it fails with a code of its own.
-  if (!existsSync(dir) || !statSync(dir).isDirectory()) return [];
+  if (!existsSync(dir) || !statSync(dir, { bigint: true }).isDirectory()) return [];
   return readdirSync(dir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== self.instance)
     .slice(0, MAX_FOLDERS)
@@ -120,13 +120,14 @@ function claim(folder: string): boolean {
 
 const sampleBytes = (folder: string): number =>
   SEGMENT_NAMES.reduce(
-    (sum, name) => sum + (lstatSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0),
+    (sum, name) =>
+      sum + Number(lstatSync(join(folder, name), { bigint: true, throwIfNoEntry: false })?.size ?? 0),
     0,
   );
 
 function lastWriteMs(folder: string): number {
-  const times = SEGMENT_NAMES.map(
-    (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  const times = SEGMENT_NAMES.map((name) =>
+    Number(statSync(join(folder, name), { bigint: true, throwIfNoEntry: false })?.mtimeMs ?? 0),
   );
   return Math.max(...times);
 }

@@ -44,5 +44,8 @@ const packageOf = (file: string): string | null =>
   /^.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/.exec(file)?.[1]?.replace('\\', '/') ?? null;
 
 function isSmallEnough(file: string): boolean {
-  return (statSync(file, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY) <= MAX_BUNDLE_BYTES;
+  return (
+    (statSync(file, { bigint: true, throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY) <=
+    MAX_BUNDLE_BYTES
+  );
 }

@@ -51,7 +51,7 @@ export function createDescriptorProbe(): DescriptorProbe {
 /** Since Linux 6.2 the size of this folder is the number of open descriptors. Older kernels report 0. */
 function countByStat(): number | null {
   if (!LINUX) return null;
-  const size = statSync(DESCRIPTOR_FOLDER, { throwIfNoEntry: false })?.size ?? 0;
+  const size = Number(statSync(DESCRIPTOR_FOLDER, { bigint: true, throwIfNoEntry: false })?.size ?? 0);
   return size > 0 ? size : null;
 }
 

@@ -123,8 +123,8 @@ export async function finishSnapshot(
       return { ...outcome, reason: `removed because it could not be redacted: ${outcome.reason}` };
     if (outcome.outcome === 'failed') return outcome;
     renameSync(redactedFile, finalFile);
-    const { size } = statSync(finalFile);
-    return { outcome: 'written', file: finalFile, method, pauseMs, bytes: size, redacted: true };
+    const { size } = statSync(finalFile, { bigint: true });
+    return { outcome: 'written', file: finalFile, method, pauseMs, bytes: Number(size), redacted: true };
   } catch (error) {
     return failureFrom(error);
   } finally {

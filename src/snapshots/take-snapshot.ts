@@ -179,14 +179,14 @@ async function takeForked(
     const stored = JSON.parse(capture.stdout) as StoredSnapshot;
     renameSync(to, finalFile);
     history.addForked(learnedFrom(capture, stored, readings), cost);
-    const { size } = statSync(finalFile);
+    const { size } = statSync(finalFile, { bigint: true });
     const pauseMs = Math.round(capture.pauseMs);
     return {
       outcome: 'written',
       file: finalFile,
       method: 'fork',
       pauseMs,
-      bytes: size,
+      bytes: Number(size),
       redacted: budget.redact,
     };
   } finally {

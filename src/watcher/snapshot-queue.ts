@@ -200,7 +200,7 @@ function createRenumbering(
     earlier = { alertId, file };
     if (first === null) return snapshot;
     const problem = await renumberLike(job, { earlier: first, file });
-    if (problem === null) return { ...snapshot, bytes: statSync(file).size };
+    if (problem === null) return { ...snapshot, bytes: Number(statSync(file, { bigint: true }).size) };
     log.info({ file, reason: problem.reason }, 'the object ids of a snapshot differ from those of the first');
     return snapshot;
   };

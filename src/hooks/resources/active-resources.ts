@@ -154,7 +154,7 @@ function countHandles(acceptedSockets: number): ResourceCounts {
 function countThreads(): number | null {
   if (process.platform !== 'linux') return null;
   try {
-    const threads = statSync('/proc/self/task').nlink - 2;
+    const threads = Number(statSync('/proc/self/task', { bigint: true }).nlink) - 2;
     return threads > 0 ? threads : null;
   } catch {
     // Without /proc, or denied by `--permission`.

@@ -20,7 +20,7 @@ test('nothing is written when descriptor 2 is not the file that it was', () => {
   // The stderr of the test's process may be a socket that waits: Jest opens its stream in some processes only.
   const flags = fs.constants.O_WRONLY | fs.constants.O_NONBLOCK;
   jest.spyOn(fs, 'readFileSync').mockReturnValue(`flags:\t0${flags.toString(8)}\n`);
-  createStderrWriter({ dev: -1, ino: -1 })('{"a":1}\n');
+  createStderrWriter({ dev: -1n, ino: -1n })('{"a":1}\n');
   createStderrWriter(null)('{"a":1}\n');
   expect(written).toEqual([]);
   createStderrWriter(stderrFile())('{"a":1}\n');
