@@ -4,6 +4,14 @@ import type { LimitedGroup } from '../core/cgroup.ts';
 import { formatBytes } from '../core/format.ts';
 import { failed, refused } from '../core/outcome.ts';
 import type { CaptureCost, Clock, Failed, ForkRequest, MemoryGroup, Refused } from '../types/index.ts';
+import {
+  followLockWait,
+  READ_ACTIVITY_MS,
+  readChildActivity,
+  waitsForever,
+  type ChildActivity,
+  type LockWait,
+} from './lock-wait.ts';
 import type { ChildEnd, NativeAddon } from './native-addon.ts';
 
 const MIB = 1024 * 1024;
@@ -74,19 +82,39 @@ function limitsOfGroup({ usageFile, statFile, limitBytes }: LimitedGroup, isSpil
   };
 }
 
+interface WaitOptions {
+  readonly addon: Pick<NativeAddon, 'waitForCapture' | 'endCapture'>;
+  readonly clock: Clock;
+  /** Reads /proc, except in tests. */
+  readonly readActivity?: (pid: number) => ChildActivity | null;
+}
+
 /** Resolves with the end of the child. Never rejects. */
 export function waitForChild(
-  addon: Pick<NativeAddon, 'waitForCapture' | 'endCapture'>,
   pid: number,
   deadlineMs: number,
-  clock: Clock,
+  { addon, clock, readActivity = readChildActivity }: WaitOptions,
 ): Promise<ChildEnd> {
   const endAtMs = clock.nowMs() + deadlineMs + OUTER_MARGIN_MS;
+  let wait: LockWait | null = null;
+  let isStalled = false;
+  const readWait = (): void => {
+    const activity = readActivity(pid);
+    if (activity === null) return;
+    wait = followLockWait(wait, activity, clock.nowMs());
+    isStalled = waitsForever(wait);
+  };
+  let readAtMs = clock.nowMs();
   return new Promise((resolve) => {
     const poll = (): void => {
       const end = addon.waitForCapture(pid);
-      if (end !== null) return resolve(end);
-      if (clock.nowMs() > endAtMs) addon.endCapture(pid);
+      // A child can have ended by itself just before the signal.
+      if (end !== null) return resolve(isStalled && end.signal === SIGKILL ? { ...end, isStalled } : end);
+      if (!isStalled && clock.nowMs() >= readAtMs) {
+        readAtMs = clock.nowMs() + READ_ACTIVITY_MS;
+        readWait();
+      }
+      if (isStalled || clock.nowMs() > endAtMs) addon.endCapture(pid);
       clock.after(POLL_MS, poll);
     };
     poll();
@@ -110,14 +138,18 @@ const DEAD_THREAD: Readonly<Record<number, string>> = {
 };
 
 /** A second attempt can succeed, because the threads then do something else. */
-export const isWorthRetrying = ({ code = 0 }: ChildEnd): boolean => code in DEAD_THREAD;
+export const isWorthRetrying = ({ code = 0, isStalled = false }: ChildEnd): boolean =>
+  isStalled || code in DEAD_THREAD;
 
 /** The child needed more memory than was predicted. A second attempt can succeed when its memory moves to a file. */
 export const isShortOfMemory = ({ code }: ChildEnd): boolean => code === EXIT_MEMORY;
 
 /** Null when the child has written everything. When its end is unknown, the reader of its output decides. */
-export function outcomeOfChild({ code, signal, lost, maxRssBytes }: ChildEnd): Refused | Failed | null {
+export function outcomeOfChild(end: ChildEnd): Refused | Failed | null {
+  const { code, signal, lost, maxRssBytes } = end;
   if (lost !== undefined || code === 0) return null;
+  if (end.isStalled === true)
+    return failure('it waited for a lock of a thread that only the server has', 'WSGUARD_FORK_STALLED');
   if (code === EXIT_MEMORY) return refused(shortOfMemory(maxRssBytes));
   if (code === EXIT_SPILL_FILE)
     return refused('the forked process ended itself because the disk had no space for its working memory');

@@ -12,6 +12,7 @@ import { cpuQuotaCores } from '../core/cgroup.ts';
 import { cpuShareFor } from '../core/cpu-share.ts';
 import { inspectorConnection } from '../core/inspector-connection.ts';
 import { makePrivateFolder } from '../core/folders.ts';
+import { NODE_MAJOR } from '../core/node-major.ts';
 import { failureFrom } from '../core/outcome.ts';
 import type {
   CaptureLimits,
@@ -156,7 +157,7 @@ function readCaptureInputs({ dir, root, limits, forkUnavailable }: InputOptions)
     diskFreeBytes: diskFreeBytes(resolve(dir)),
     spillUnavailable: spillUnavailableReason(nearestFolder(resolve(root))),
     loop: { activeMs: active, atMs: active + idle },
-    nodeMajor: Number.parseInt(process.versions.node, 10),
+    nodeMajor: NODE_MAJOR,
     cpuShare: cpuShareFor(cpuQuotaCores()),
     forkUnavailable,
     directoryRefused: refusedDirectory(resolve(root)),

@@ -15,6 +15,8 @@ export interface ChildEnd {
   readonly code?: number;
   readonly signal?: number;
   readonly lost?: number;
+  /** True: it was ended because it waited for a lock that nobody could release. */
+  readonly isStalled?: boolean;
   readonly maxRssBytes?: number;
   readonly cpuMs?: number;
 }

@@ -5,7 +5,7 @@
  */
 
 import { closeSync } from 'node:fs';
-import { headroomBytes } from '../capture/gate.ts';
+import { headroomBytes, type CaptureAllowed } from '../capture/gate.ts';
 import {
   forkLimits,
   isShortOfMemory,
@@ -51,10 +51,10 @@ interface CaptureOptions extends JobOptions {
   readonly maxSpillBytes: number | null;
   readonly lock: Lock;
   /**
-   * Asked once, when a child without such a file ended itself for lack of memory. Returns the bound of a file for a second
-   * child, or the refusal with its reason.
+   * Asked before another fork, with the result of the child before: refused for lack of memory, or failed. Returns what another
+   * child may use, or the outcome of the capture.
    */
-  readonly spillAfterShortage?: (shortage: Refused) => Promise<number | Refused>;
+  readonly decideAgain: (before: Refused | Failed) => Promise<CaptureAllowed | Refused | Failed>;
   /** Called when the child has its copy of the heap. */
   readonly onForked?: () => void;
 }
@@ -63,8 +63,8 @@ interface CaptureOptions extends JobOptions {
 export const READER_INPUT = 3;
 /** Deadline of the process that reads a snapshot. Chosen: longer than the deadline of any forked child. */
 export const READER_DEADLINE_MS = 10 * 60_000;
-/** Chosen: two attempts, because the second one meets other threads at work, or has a file for its memory. */
-const MAX_ATTEMPTS = 2;
+/** Chosen: the next child meets other threads at work, or has a file for its memory. One in 200 meets a lock (docs/captures.md). */
+const MAX_ATTEMPTS = 3;
 /** Chosen: the forked child ends within its outer margin after its reader, and a second reader starts at once. */
 const BETWEEN_ATTEMPTS_MS = 30_000;
 /** A request that the application thread finds later than this is void: the pipe may be closed already. */
@@ -79,17 +79,19 @@ export async function captureInto(
 ): Promise<ForkedCapture | Refused | Failed> {
   const addon = loadAddon();
   if ('outcome' in addon) return addon;
-  let { maxSpillBytes } = options;
+  const startedMs = options.clock.nowMs();
+  let { cost, maxSpillBytes } = options;
   for (let attempt = 1; ; attempt += 1) {
-    const result = await captureOnce(addon, reader, { ...options, maxSpillBytes });
+    const result = await captureOnce(addon, reader, { ...options, cost, maxSpillBytes, startedMs });
     if (result.outcome !== 'captured') return result;
     const outcome = outcomeOf(result);
     if (outcome.outcome === 'captured' || attempt === MAX_ATTEMPTS) return outcome;
-    if (isShortOfMemory(result.child) && outcome.outcome === 'refused' && maxSpillBytes === null) {
-      const spill = (await options.spillAfterShortage?.(outcome)) ?? outcome;
-      if (typeof spill !== 'number') return spill;
-      maxSpillBytes = spill;
-    } else if (!isWorthRetrying(result.child)) return outcome;
+    const isRetried =
+      isWorthRetrying(result.child) || (isShortOfMemory(result.child) && maxSpillBytes === null);
+    if (!isRetried) return outcome;
+    const again = await options.decideAgain(outcome);
+    if (again.outcome !== 'allowed') return again;
+    ({ cost, maxSpillBytes } = again);
   }
 }
 
@@ -120,7 +122,7 @@ interface Attempt {
 async function captureOnce(
   addon: NativeAddon,
   reader: Task,
-  options: CaptureOptions,
+  options: CaptureOptions & { readonly startedMs: number },
 ): Promise<Attempt | Refused | Failed> {
   const pipe = addon.openPipe();
   const reading = startReader(reader, options, pipe.read);
@@ -145,7 +147,7 @@ async function captureOnce(
   options.onForked?.();
   // A reader that failed takes nothing more, and the child would wait for it until its deadline.
   void reading.done.then(({ outcome }) => outcome !== 'done' && addon.endCapture(forked.pid));
-  const child = await waitForChild(addon, forked.pid, limits.deadlineMs, options.clock);
+  const child = await waitForChild(forked.pid, limits.deadlineMs, { addon, clock: options.clock });
   return { outcome: 'captured', pauseMs: forked.pauseMs, child, read: await reading.done };
 }
 
@@ -166,13 +168,17 @@ async function forkWithSpillFile(
   }
 }
 
-function limitsOf({ cost, limits, maxSpillBytes }: CaptureOptions): ForkLimits {
-  return forkLimits(cost, {
+/** All attempts have one deadline. */
+function limitsOf(options: CaptureOptions & { readonly startedMs: number }): ForkLimits {
+  const { cost, limits, maxSpillBytes, clock, startedMs } = options;
+  const elapsedMs = Math.round(clock.nowMs() - startedMs);
+  const ofChild = forkLimits(cost, {
     groups: new CgroupMemory().limitedGroups(),
     cpuShare: cpuShareFor(cpuQuotaCores()),
     headroomBytes: headroomBytes(limits()),
     maxSpillBytes,
   });
+  return { ...ofChild, deadlineMs: Math.max(0, ofChild.deadlineMs - elapsedMs) };
 }
 
 /** Codes of a snapshot that ends too early, or before its first byte. */

@@ -17,6 +17,7 @@ import { cpuQuotaCores } from '../core/cgroup.ts';
 import { fileErrorText } from '../core/files.ts';
 import { removeFile } from '../core/folders.ts';
 import { formatBytes } from '../core/format.ts';
+import { NODE_MAJOR } from '../core/node-major.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
 import { atExit } from '../core/process-events.ts';
 import type {
@@ -116,7 +117,7 @@ export async function finishSnapshot(
   const stopWaiting = atExit(removeBoth);
   try {
     const job = { from: rawFile, to: redactedFile, redact: true, gzip: false, owner: process.pid };
-    const needBytes = redactionBytes(bytes, Number.parseInt(process.versions.node, 10));
+    const needBytes = redactionBytes(bytes, NODE_MAJOR);
     const task = { entry: REDACTION, job, needBytes };
     const outcome = await runTask(options, task, lock);
     if (outcome.outcome === 'refused')

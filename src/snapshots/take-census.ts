@@ -45,17 +45,10 @@ const LOCK_WAIT_MS = 1_000;
 
 /** Never rejects. */
 export async function takeCensus(options: CensusOptions): Promise<TakenCensus | Refused | Failed> {
-  const { history, thread, budget, dir, mayStop } = options;
+  const { thread, budget, dir, mayStop } = options;
   const readings = (await thread.readings(dir)) ?? NO_REPLY;
   if ('outcome' in readings) return readings;
-  const forkUnavailable = readings.forkUnavailable ?? history.forkOffBecause;
-  const state = { isRunning: false, filesKept: 0, learned: history.learned };
-  // A census can wait for a time with more memory, so it does not keep the disk busy.
-  const decision = decideCapture(
-    { ...readings, forkUnavailable },
-    { ...budget, noSpillBecause: 'a census waits for memory' },
-    state,
-  );
+  const decision = decide(readings, budget, options);
   if (decision.outcome === 'refused') return decision;
   if (decision.method !== 'fork' && !mayStop)
     return refused(`cannot fork: ${decision.notForkedBecause ?? 'WSGUARD_SNAPSHOT=inprocess'}`);
@@ -71,6 +64,29 @@ export async function takeCensus(options: CensusOptions): Promise<TakenCensus | 
   } finally {
     lock.release();
   }
+}
+
+/** A census can wait for a time with more memory, so it does not keep the disk busy. */
+function decide(
+  readings: CaptureReadings,
+  budget: CaptureBudget,
+  { history }: CensusOptions,
+): CaptureAllowed | Refused {
+  return decideCapture(
+    { ...readings, forkUnavailable: readings.forkUnavailable ?? history.forkOffBecause },
+    { ...budget, noSpillBecause: 'a census waits for memory' },
+    { isRunning: false, filesKept: 0, learned: history.learned },
+  );
+}
+
+/** A child that ended itself for lack of memory is not followed by another one. */
+async function decideAgain(
+  before: Refused | Failed,
+  options: CensusOptions,
+): Promise<CaptureAllowed | Refused | Failed> {
+  if (before.outcome === 'refused') return before;
+  const readings = (await options.thread.readings(options.dir)) ?? NO_REPLY;
+  return 'outcome' in readings ? readings : decide(readings, { ...options.budget, method: 'fork' }, options);
 }
 
 const readerOf = (from: string | number, fileBytes: number, { earlier }: CensusOptions): Task => ({
@@ -92,6 +108,7 @@ async function takeForked(
     fork: options.thread.fork,
     cost,
     maxSpillBytes: null,
+    decideAgain: (before) => decideAgain(before, options),
     lock,
     onForked: options.onCaptured,
   });

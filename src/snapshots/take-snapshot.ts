@@ -131,20 +131,16 @@ const stateOf = ({ history, countFiles, isRunning }: TakeOptions): CaptureState 
   learned: history.learned,
 });
 
-/** The bound of the file to which the memory of a second child moves, or why there is no second child. */
-async function decideSpillAfter(
-  shortage: Refused,
-  readings: CaptureReadings,
+/** Whether another child may be forked after one that ended without a snapshot. The server has gone on since, so it is read again. */
+async function decideAgain(
+  before: Refused | Failed,
   options: TakeOptions,
-): Promise<number | Refused> {
-  const latest = await readNow(options);
-  const decision = decideAfterShortage(
-    shortage,
-    'outcome' in latest ? readings : latest,
-    options.budget,
-    stateOf(options),
-  );
-  return decision.outcome === 'refused' ? decision : (decision.maxSpillBytes ?? shortage);
+): Promise<CaptureAllowed | Refused | Failed> {
+  const readings = await readNow(options);
+  if ('outcome' in readings) return readings;
+  return before.outcome === 'refused'
+    ? decideAfterShortage(before, readings, options.budget, stateOf(options))
+    : decideCapture(readings, { ...options.budget, method: 'fork' }, stateOf(options));
 }
 
 async function takeForked(
@@ -164,15 +160,12 @@ async function takeForked(
   const removeUnfinished = (): void => void removeFile(to);
   const stopWaiting = atExit(removeUnfinished);
   try {
-    const { fork } = options.thread;
-    const spillAfterShortage = (shortage: Refused): Promise<number | Refused> =>
-      decideSpillAfter(shortage, readings, options);
     const capture = await captureInto(reader, {
       ...options,
-      fork,
+      fork: options.thread.fork,
       cost,
       maxSpillBytes,
-      spillAfterShortage,
+      decideAgain: (before) => decideAgain(before, options),
       lock,
     });
     if (capture.outcome !== 'captured') return await afterFailedFork(capture, readings, options, lock);
@@ -195,7 +188,12 @@ async function takeForked(
   }
 }
 
-const FORK_CODES = ['WSGUARD_FORK_DEADLINE', 'WSGUARD_FORK_FAILED', 'WSGUARD_FORK_UNAVAILABLE'];
+const FORK_CODES = [
+  'WSGUARD_FORK_DEADLINE',
+  'WSGUARD_FORK_FAILED',
+  'WSGUARD_FORK_STALLED',
+  'WSGUARD_FORK_UNAVAILABLE',
+];
 
 /**
  * The process itself may write the snapshot when its budgets allow that. Not after a lack of memory: the child ended

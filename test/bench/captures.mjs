@@ -1,7 +1,6 @@
-// `npm run bench -- captures [--json] [--count 200] [--minutes 10] [--node <path>]`: many captures one after the other, of a
-// server over TLS with a busy thread pool, a busy Worker, child processes and churn. It counts the outcomes, dropped
-// clients, and children, files, descriptors and memory mappings that stay. The server's own changes of these are counted
-// first, without captures. It ends early after `--minutes`.
+// Many captures one after the other, of a server over TLS with a busy thread pool, a busy Worker, child processes and churn. It
+// counts the outcomes, dropped clients, and children, files, descriptors and memory mappings that stay. The server's own changes
+// of these are counted first, without captures. `--help` lists the options.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -13,14 +12,25 @@ import { readLines } from './support/child-lines.mjs';
 import { quantile } from './support/quantile.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
+const HELP = `npm run bench -- captures [options]
+  --count 200      number of captures
+  --minutes 10     take no capture after this time
+  --node PATH      the Node of the server (default: the one that runs the bench)
+  --json           print the result as JSON
+The exit code is 1 after a hang, a dropped client, or when children, files or memory mappings stay.`;
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
     count: { type: 'string', default: '200' },
     minutes: { type: 'string', default: '10' },
     node: { type: 'string', default: process.execPath },
   },
 });
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
 const CLIENTS = 20;
 /** The longest deadline of a forked child is 8 min. An answer that comes later than this is a hang. */
 const HANG_MS = 9 * 60_000;

@@ -155,7 +155,7 @@ test('a child that is stopped by a signal is ended and reaped at its deadline', 
         const forked = addon.forkCapture({ ...limits, output: pipe.write, markedRanges }, () => { for (;;); });
         if (forked.outcome !== 'forked') return setTimeout(attempt, 5);
         process.kill(forked.pid, 'SIGSTOP');
-        waitForChild(addon, forked.pid, 300, createClock()).then((end) => {
+        waitForChild(forked.pid, 300, { addon, clock: createClock() }).then((end) => {
           clearInterval(alive);
           print(outcomeOfChild(end));
           print(children());
@@ -289,6 +289,79 @@ withCompiler('an addon of the application that takes the exit codes of all child
   expect(taken).toBeGreaterThanOrEqual(2);
   expect(left).toEqual([]);
   expect(files()).toHaveLength(2);
+});
+
+/**
+ * Two waits for a lock that never ends: through the imported `syscall`, as V8 waits since Node 26, and inside libc, where the
+ * addon cannot notice it.
+ */
+const WAIT_FOR_LOCK = `
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <threads.h>
+#include <unistd.h>
+#include <node_api.h>
+static napi_value InSyscall(napi_env env, napi_callback_info info) {
+  static int word = 0;
+  for (;;) syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+  return NULL;
+}
+static napi_value InLibc(napi_env env, napi_callback_info info) {
+  mtx_t lock;
+  mtx_init(&lock, mtx_plain);
+  mtx_lock(&lock);
+  mtx_lock(&lock);
+  return NULL;
+}
+NAPI_MODULE_INIT() {
+  napi_value function;
+  napi_create_function(env, "InSyscall", NAPI_AUTO_LENGTH, InSyscall, NULL, &function);
+  napi_set_named_property(env, exports, "InSyscall", function);
+  napi_create_function(env, "InLibc", NAPI_AUTO_LENGTH, InLibc, NULL, &function);
+  napi_set_named_property(env, exports, "InLibc", function);
+  return exports;
+}`;
+
+describe('a forked child that waits for a lock that another thread of the server has', () => {
+  /** The first `hangs` children wait. A child that waits leaves a file, because it cannot tell its parent. */
+  const takeWith = (wait: 'InSyscall' | 'InLibc', hangs: number): unknown[] => {
+    const addon = compile(WAIT_FOR_LOCK, 'lock.node', ['-shared', '-fPIC', '-pthread', `-I${headers()}`]);
+    return runScript(
+      dir,
+      `
+      const addon = require(${JSON.stringify(addon)});
+      const v8 = require('node:v8');
+      const { writeHeapSnapshot } = v8;
+      v8.writeHeapSnapshot = (file) => {
+        const waiting = fs.readdirSync(${JSON.stringify(dir)}).filter((name) => name.startsWith('waits-')).length;
+        if (waiting >= ${hangs}) return writeHeapSnapshot(file);
+        fs.writeFileSync(${JSON.stringify(dir)} + '/waits-' + waiting, '');
+        addon.${wait}();
+      };
+      take().then((outcome) => {
+        print(outcome);
+        print(children());
+        print(fs.readdirSync(${JSON.stringify(dir)}).filter((name) => name.startsWith('waits-')).length);
+      });
+    `,
+    );
+  };
+
+  withCompiler.each(['InSyscall', 'InLibc'] as const)('%s: the next child writes the snapshot', (wait) => {
+    expect(takeWith(wait, 1)).toMatchObject([{ outcome: 'written', method: 'fork' }, [], 1]);
+    expect(files()).toHaveLength(1);
+  });
+
+  withCompiler('in each child: three of them, and the failure says why', () => {
+    const failed = {
+      outcome: 'failed',
+      code: 'WSGUARD_FORK_FAILED',
+      reason: expect.stringContaining('waited for a lock'),
+    };
+    expect(takeWith('InSyscall', 9)).toMatchObject([failed, [], 3]);
+    expect(files()).toEqual([]);
+  });
 });
 
 asRoot('a process that has changed its user takes the snapshot itself, and says why', () => {

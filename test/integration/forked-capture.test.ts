@@ -188,7 +188,7 @@ test('a child that hangs is ended and reaped at its deadline', () => {
         const forked = addon.forkCapture({ ...limits, output: pipe.write, markedRanges }, () => { for (;;); });
         if (forked.outcome !== 'forked') return setTimeout(attempt, 5);
         const alive = setInterval(() => {}, 1000);
-        waitForChild(addon, forked.pid, 300, createClock()).then((end) => { clearInterval(alive); print(outcomeOfChild(end)); print(children()); });
+        waitForChild(forked.pid, 300, { addon, clock: createClock() }).then((end) => { clearInterval(alive); print(outcomeOfChild(end)); print(children()); });
       };
       attempt();
     });

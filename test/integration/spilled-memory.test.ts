@@ -57,7 +57,7 @@ const CAPTURE = `
     const attempt = () => {
       const forked = addon.forkCapture({ ...request, markedRanges }, () => writeHeapSnapshot('/proc/self/fd/' + output));
       if (forked.outcome !== 'forked') return setTimeout(attempt, 5);
-      waitForChild(addon, forked.pid, ${DEADLINE_MS}, createClock()).then((end) => {
+      waitForChild(forked.pid, ${DEADLINE_MS}, { addon, clock: createClock() }).then((end) => {
         clearInterval(shortage);
         clearInterval(alive);
         print({ code: end.code, spilledBytes: spilledBytes() });

@@ -5,6 +5,7 @@ import {
   outcomeOfChild,
   waitForChild,
 } from '../../../src/capture/forked-child.ts';
+import type { ChildActivity } from '../../../src/capture/lock-wait.ts';
 import type { ChildEnd } from '../../../src/capture/native-addon.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { MIB } from '../../support/capture-readings.ts';
@@ -91,6 +92,11 @@ describe('the end of the child', () => {
     [{ code: 84 }, 'WSGUARD_FORK_FAILED', /waited for a lock of a thread that was working$/],
     [{ code: 90 }, 'WSGUARD_FORK_DEADLINE', /deadline/],
     [{ signal: 24 }, 'WSGUARD_FORK_DEADLINE', /CPU time/],
+    [
+      { signal: 9, isStalled: true },
+      'WSGUARD_FORK_STALLED',
+      /waited for a lock of a thread that only the server has$/,
+    ],
     [{ signal: 9 }, 'WSGUARD_FORK_KILLED', /killed/],
     [{ signal: 15 }, 'WSGUARD_FORK_KILLED', /somebody ended it with signal 15$/],
     [{ signal: 5 }, 'WSGUARD_FORK_FAILED', /signal 5$/],
@@ -106,20 +112,23 @@ describe('the end of the child', () => {
     expect([83, 84, 85, 86, 87].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(true));
     expect([0, 81, 82, 88, 90].map((code) => isWorthRetrying({ code }))).toEqual(Array(5).fill(false));
     expect(isWorthRetrying({ signal: 11 })).toBe(false);
+    expect(isWorthRetrying({ signal: 9 })).toBe(false);
+    expect(isWorthRetrying({ signal: 9, isStalled: true })).toBe(true);
     expect([82, 91].map((code) => isShortOfMemory({ code }))).toEqual([true, false]);
   });
 });
 
 describe('waiting', () => {
-  function start(endAfterPolls: number) {
+  function start(endAfterPolls: number, activity: ChildActivity | null = null) {
     const clock = createFakeClock();
     const ended: number[] = [];
     let polls = 0;
     const addon = {
-      waitForCapture: () => ((polls += 1) > endAfterPolls || ended.length > 0 ? { code: 0 } : null),
+      waitForCapture: () =>
+        ended.length > 0 ? { signal: 9 } : (polls += 1) > endAfterPolls ? { code: 0 } : null,
       endCapture: (pid: number) => void ended.push(pid),
     };
-    return { clock, ended, done: waitForChild(addon, 42, 1000, clock) };
+    return { clock, ended, done: waitForChild(42, 60_000, { addon, clock, readActivity: () => activity }) };
   }
 
   test('resolves with the exit code of the child', async () => {
@@ -129,12 +138,24 @@ describe('waiting', () => {
     expect(ended).toEqual([]);
   });
 
-  test('ends a child that does not end itself, after its deadline', async () => {
-    const { clock, done, ended } = start(1e9);
-    clock.advance(2900);
+  test.each<[string, ChildActivity | null]>([
+    ['the kernel does not tell what it does', null],
+    ['it does not wait for a lock', { cpuMs: 500, isInFutex: false }],
+  ])('ends a child that does not end itself after its deadline, when %s', async (_, activity) => {
+    const { clock, done, ended } = start(1e9, activity);
+    clock.advance(61_900);
     expect(ended).toEqual([]);
     clock.advance(300);
-    await expect(done).resolves.toEqual({ code: 0 });
+    await expect(done).resolves.toEqual({ signal: 9 });
+    expect(ended).toEqual([42]);
+  });
+
+  test('ends a child that waits for a lock forever, long before its deadline', async () => {
+    const { clock, done, ended } = start(1e9, { cpuMs: 500, isInFutex: true });
+    clock.advance(9_000);
+    expect(ended).toEqual([]);
+    clock.advance(3_000);
+    await expect(done).resolves.toEqual({ signal: 9, isStalled: true });
     expect(ended).toEqual([42]);
   });
 });
