@@ -58,9 +58,12 @@ const READER_PRIORITY = 10;
 const WORST_OOM_SCORE = '1000';
 /**
  * Without background compilation: at its end Node waits for a compilation, and that one for a GC that only the waiting thread
- * could do (Node 26, a redaction process that hung).
+ * could do (Node 26, two redaction processes that hung: one below Maglev, one below Sparkplug).
  */
-const CHILD_FLAGS = ['--v8-pool-size=1', '--no-concurrent-recompilation'];
+const CHILD_FLAGS = ['--v8-pool-size=1', '--no-concurrent-recompilation', '--no-concurrent-sparkplug'];
+/** Chosen: a process that has written its result ends within milliseconds. */
+const MAX_LINGER_MS = 5_000;
+const LINGER_CHECK_MS = 1_000;
 /** Variables that a Node process needs. NODE_OPTIONS is not among them: it would load the application's preloads. */
 const ENVIRONMENT = [
   'PATH',
@@ -104,7 +107,7 @@ export function runChild(options: ChildOptions, clock: Clock): Promise<ChildOutc
     if (child.pid === undefined) return;
     const checkExit = (): void => void (isExitLost(child) && finish(outcomeWithoutCode(output)));
     stops.push(...watch(child.pid, options, clock, end), endWithParent(child));
-    stops.push(clock.every(WATCH_MS, checkExit));
+    stops.push(clock.every(WATCH_MS, checkExit), endLingering(child, output, clock, finish));
   });
 }
 
@@ -191,6 +194,35 @@ function watch(
   const endLate = (): void =>
     end(failed('WSGUARD_ANALYSIS_DEADLINE', `ended after ${formatDuration(deadlineMs)} without a result`));
   return [clock.every(WATCH_MS, checkMemory), clock.after(deadlineMs, endLate), throttle(pid, share, clock)];
+}
+
+/** A process can hang at its end, when V8 waits for its threads. Its result is complete then. */
+function endLingering(
+  child: ChildProcess,
+  output: Output,
+  clock: Clock,
+  finish: (outcome: ChildOutcome) => void,
+): Stop {
+  let length = 0;
+  let writtenAtMs = clock.nowMs();
+  return clock.every(LINGER_CHECK_MS, () => {
+    if (output.stdout.length !== length) {
+      length = output.stdout.length;
+      writtenAtMs = clock.nowMs();
+    } else if (clock.nowMs() - writtenAtMs >= MAX_LINGER_MS && isJson(output.stdout)) {
+      child.kill('SIGKILL');
+      finish(outcomeWithoutCode(output));
+    }
+  });
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -52,15 +52,34 @@ test('the child gets its job and returns its result, without preloads or secrets
 });
 
 // Its end waits for background work of V8, and a compilation there can wait for a GC of the thread that waits (Node 26).
-test('the child gets the option with which V8 compiles nothing in the background', async () => {
+test('the child gets the options with which V8 compiles nothing in the background', async () => {
   const outcome = await runChild(
     childOptions('process.stdout.write(JSON.stringify(process.execArgv))'),
     clock,
   );
   expect(outcome).toEqual({
     outcome: 'done',
-    stdout: expect.stringContaining('"--no-concurrent-recompilation"'),
+    stdout: expect.stringContaining('"--no-concurrent-recompilation","--no-concurrent-sparkplug"'),
   });
+});
+
+test('a child that has written its result and does not end is ended, and its result counts', async () => {
+  const outcome = await runChild(
+    childOptions(`process.stdout.write('\\n{"nodes":3}'); setInterval(() => {}, 1000)`),
+    clock,
+  );
+  expect(outcome).toEqual({ outcome: 'done', stdout: '\n{"nodes":3}' });
+});
+
+test('a child that has written a failure and does not end is a failure', async () => {
+  const failure = { error: { code: 'WSGUARD_SNAPSHOT_META', message: 'm' } };
+  const outcome = await runChild(
+    childOptions(
+      `process.stdout.write(${JSON.stringify(JSON.stringify(failure))}); setInterval(() => {}, 1000)`,
+    ),
+    clock,
+  );
+  expect(outcome).toEqual({ outcome: 'failed', code: 'WSGUARD_SNAPSHOT_META', reason: 'm' });
 });
 
 test('the child is the first victim of the OOM killer', async () => {
