@@ -1,8 +1,7 @@
 /** Types of the public API: the `Agent` that `start()` returns. docs/api.md describes them with examples. */
 import type { EventEmitter } from 'node:events';
-import type { Duplex } from 'node:stream';
 import type { RegistryLike } from '../export/collect-into.ts';
-import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
+import type { ConnectionObject, WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import type { Alert, Audit, Dispose, Snapshot, Status } from '../types/index.ts';
 
@@ -40,7 +39,7 @@ export interface Agent {
   /** Counts the listeners of each event, and their sum. The emitter is referenced weakly. */
   watchEmitter(name: string, emitter: EventEmitter): Dispose;
   /** Counts a connection that the agent cannot find by itself, or gives a connection an id. */
-  watchConnection(socketOrStream: Duplex, options?: WatchConnectionOptions): Dispose;
+  watchConnection(connection: ConnectionObject, options?: WatchConnectionOptions): Dispose;
   /** Adds a listener. An error that it throws is logged and counted, and never reaches the application. */
   on<E extends keyof AgentEvents>(event: E, listener: (value: AgentEvents[E]) => void): Dispose;
   /** Resolves within 2 s. `watcher: 'silent'` means that the watcher did not respond in that time. */

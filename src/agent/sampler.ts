@@ -1,10 +1,9 @@
 /** Reads the samples of this process: the hooks of the server and the probes of the process in one object. */
 import type { EventEmitter } from 'node:events';
-import type { Duplex } from 'node:stream';
 import type { Config } from '../config/schema.ts';
 import type { Guard } from '../core/guard.ts';
 import { uptime } from '../core/primordials.ts';
-import type { WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
+import type { ConnectionObject, WatchConnectionOptions } from '../hooks/connections/watched-connections.ts';
 import type { PreloadHooks } from '../hooks/preload-hooks.ts';
 import type { RoomsMap, Watchable } from '../hooks/registered-collections.ts';
 import { ResourceProbe } from '../hooks/resources/resource-probe.ts';
@@ -26,7 +25,7 @@ export interface Sampler {
   watchQueue(name: string, thing: Watchable, options?: { oldestAgeMs?: () => number }): Dispose;
   watchRooms(name: string, map: RoomsMap): Dispose;
   watchEmitter(name: string, emitter: EventEmitter): Dispose;
-  watchConnection(connection: Duplex, options?: WatchConnectionOptions): Dispose;
+  watchConnection(connection: ConnectionObject, options?: WatchConnectionOptions): Dispose;
   /** Pings every silent connection that may be pinged. Resolves when the time for the replies is over. */
   pingAll(): Promise<void>;
   /** While on, a sample of up to 200 silent connections is pinged once a minute. */

@@ -23,9 +23,9 @@ export interface ConnectionRegistryOptions {
    * The id of a connection. Default: the header `x-client-id`, else a random UUID. A client that knows the id of another
    * can replace its connection; where this matters, return an id that the server has verified.
    */
-  readonly idOf?: (request: IncomingMessage) => string;
+  idOf?(request: IncomingMessage): string;
   /** Called once for each connection, after it was removed. */
-  readonly onRemoved?: (connection: Connection) => void;
+  onRemoved?(connection: Connection): void;
 }
 
 export interface RegistryStats {

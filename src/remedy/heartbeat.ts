@@ -15,7 +15,7 @@ export interface HeartbeatOptions {
    */
   readonly idleTimeoutMs?: number;
   /** Called before the client is terminated. */
-  readonly onDead?: (ws: WebSocketLike) => void;
+  onDead?(ws: WebSocketLike): void;
 }
 
 interface Peer {

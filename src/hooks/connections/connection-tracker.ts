@@ -1,6 +1,5 @@
 /** Tracks what each open socket carries and whether its peer responds, by events and by sweeps in slices. */
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { rethrow, type Guard } from '../../core/guard.ts';
 import type { Blind, Clock, ConnectionIds, Dispose } from '../../types/index.ts';
 import { addListener, baseMethod, baseReader } from '../base-property.ts';
@@ -32,7 +31,11 @@ import { MAX_EXAMPLE_IDS, type RetainedConnections } from './retained-connection
 import { isSentAway, type SocketObserver, type SocketTracker } from './socket-tracker.ts';
 import { peerKey } from './tcp-table.ts';
 import { TransportDetector } from './transport-detector.ts';
-import { WatchedConnections, type WatchConnectionOptions } from './watched-connections.ts';
+import {
+  WatchedConnections,
+  type ConnectionObject,
+  type WatchConnectionOptions,
+} from './watched-connections.ts';
 import { closeCodeLabel, isOpen, type WebSocketLike } from './web-socket.ts';
 import type { WsInstrumentation } from './ws-instrumentation.ts';
 
@@ -146,8 +149,8 @@ export class ConnectionTracker implements SocketObserver {
    * Tracks a connection that the application names, whatever server accepted it. After Dispose the connection counts only
    * if the agent would have found it by itself.
    */
-  watch(socketOrStream: Duplex, options?: WatchConnectionOptions): Dispose {
-    const { watch, replaced } = this.#watched.add(socketOrStream, options);
+  watch(connection: ConnectionObject, options?: WatchConnectionOptions): Dispose {
+    const { watch, replaced } = this.#watched.add(connection, options);
     const { socket } = watch;
     if (replaced !== null) this.#dropUnlessDetected(replaced);
     if (socket.destroyed) this.#watched.end(watch);

@@ -1,9 +1,15 @@
 /** The connections that the application passes to `agent.watchConnection`, and the ids that it gives them. */
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { startOf } from '../../core/safe-text.ts';
 import type { Blind } from '../../types/index.ts';
 import { watchArgumentError } from '../watch-argument-error.ts';
+
+/** A WebSocket of ws has the last two members. */
+export type ConnectionObject =
+  Duplex | IncomingMessage | ServerResponse | (EventEmitter & { readonly readyState: number; ping(): void });
 
 export interface WatchConnectionOptions {
   /**
@@ -41,10 +47,10 @@ export class WatchedConnections {
 
   /** `replaced` is the socket of an earlier call with this id. Throws a TypeError for a wrong argument. */
   add(
-    socketOrStream: Duplex,
+    connection: ConnectionObject,
     options: WatchConnectionOptions = {},
   ): { watch: Watch; replaced: Socket | null } {
-    const socket = socketUnder(socketOrStream);
+    const socket = socketUnder(connection);
     const id = options.id === undefined ? null : boundedId(options.id);
     const former = id === null ? undefined : this.#byId.get(id);
     if (former !== undefined) this.#remove(former);
@@ -105,7 +111,7 @@ interface WithSocket {
 }
 
 /** The socket under a WebSocket, a request, a response or a stream. */
-function socketUnder(connection: Duplex): Socket {
+function socketUnder(connection: ConnectionObject): Socket {
   const { _socket, socket } = (connection ?? {}) as WithSocket;
   for (const candidate of [_socket, socket, connection]) {
     if (isStream(candidate)) return candidate as Socket;
