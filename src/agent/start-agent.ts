@@ -139,6 +139,7 @@ function startWatcher(context: AgentContext): WatcherHost {
     clock,
     guard,
     log: context.log,
+    flags: context.preload.preloadHooks.flags,
     createSetup: (how) => createWatcherSetup(context, how),
     onPort(port) {
       context.link?.close();

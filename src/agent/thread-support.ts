@@ -10,11 +10,19 @@ const WORKER_ADDRESS_SPACE_BYTES = 1_300 * MIB;
 /** Files of /proc are a few KiB. */
 const MAX_PROC_BYTES = 64 * 1024;
 
+/** The options that this process was started with. */
+export interface StartFlags {
+  readonly execArgv: readonly string[];
+  readonly nodeOptions: string;
+}
+
 type ReadFile = (path: string) => string;
 
 /** Null when a Worker can start. */
-export function noThreadReason(config: Config): string | null {
+export function noThreadReason(config: Config, flags: StartFlags): string | null {
   if (config.thread === 'off') return 'WSGUARD_THREAD=off';
+  if (isFromStartupSnapshot(flags))
+    return 'a process from a startup snapshot (--snapshot-blob) can abort with a Worker';
   if (!isAllowed('worker')) return 'Workers are forbidden by --permission';
   if (!hasAddressSpaceForWorker()) return 'the address space limit (ulimit -v) leaves no room for a Worker';
   if (!hasDescriptorsForWorker()) return 'the descriptor limit (ulimit -n) leaves no room for a Worker';
@@ -40,6 +48,13 @@ export function hasAddressSpaceForWorker(
     return true;
   }
 }
+
+/**
+ * Node 22, 24 and 26 abort in native code when a Worker of such a process loads `node:net`, which the watcher does:
+ * `Assertion failed: shutdown_wrap_template_.IsEmpty()`.
+ */
+export const isFromStartupSnapshot = ({ execArgv, nodeOptions }: StartFlags): boolean =>
+  /(?:^|\s)--snapshot-blob(?:[\s=]|$)/.test(`${execArgv.join(' ')} ${nodeOptions}`);
 
 const DESCRIPTOR_FOLDER = '/proc/self/fd';
 /** A Worker keeps 4 descriptors open, and uses more for a short time. Connections could not use these. */

@@ -10,7 +10,7 @@ import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Log } from '../types/index.ts';
 import type * as WatcherModule from '../watcher.ts';
-import { noThreadReason } from './thread-support.ts';
+import { noThreadReason, type StartFlags } from './thread-support.ts';
 
 /** Restarts in quick succession; after them the agent pauses. */
 const MAX_QUICK_RESTARTS = 3;
@@ -33,6 +33,7 @@ interface Deps {
   readonly clock: Clock;
   readonly guard: Guard;
   readonly log: Log;
+  readonly flags: StartFlags;
   readonly createSetup: (how: Pick<WatcherSetup, 'noThreadReason' | 'restarts'>) => WatcherSetup;
   /** A watcher started; messages go through this port from now on. */
   readonly onPort: (port: Port) => void;
@@ -41,7 +42,7 @@ interface Deps {
 }
 
 export function startWatcherHost(config: Config, deps: Deps): WatcherHost {
-  const reason = noThreadReason(config);
+  const reason = noThreadReason(config, deps.flags);
   if (reason !== null) return startOnThisThread(reason, deps);
   const host = new ThreadHost(deps);
   try {

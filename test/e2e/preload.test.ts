@@ -267,6 +267,28 @@ describe('together with other programs', () => {
     process.allowedNodeEnvironmentFlags.has(flag),
   );
   const net = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : [];
+  test('in a process from a startup snapshot it works without a thread, with which Node 22 and newer abort', async () => {
+    const main = `
+      require('node:v8').startupSnapshot.setDeserializeMainFunction(() => {
+        const server = require('node:http').createServer().listen(0);
+        const check = () => require('node:fs').existsSync('end') ? server.close() : setTimeout(check, 50);
+        check();
+      });`;
+    const built = startChild({
+      files: { 'main.js': main },
+      ...settings('--snapshot-blob', 'app.blob', '--build-snapshot'),
+    });
+    expect(await built.exited).toEqual({ code: 0, signal: null });
+    const child = startChild({
+      files: {},
+      args: ['--snapshot-blob', join(built.cwd, 'app.blob'), ...PRELOAD, 'main.js'],
+    });
+    const { cannotSee } = await child.logLine(WATCHING);
+    expect(cannotSee).toContainEqual(expect.stringContaining('--snapshot-blob'));
+    child.trigger('end');
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+  });
+
   test('under --permission it works without a thread and logs that', async () => {
     const child = startChild({
       files: { 'main.js': SERVER },

@@ -1,4 +1,8 @@
-import { hasAddressSpaceForWorker, hasDescriptorsForWorker } from '../../../src/agent/thread-support.ts';
+import {
+  hasAddressSpaceForWorker,
+  hasDescriptorsForWorker,
+  isFromStartupSnapshot,
+} from '../../../src/agent/thread-support.ts';
 
 const procFiles = (limit: string, usedKib: number) => (path: string) =>
   path.endsWith('limits')
@@ -35,4 +39,13 @@ test('no descriptor is free for the count itself: there is no room for a Worker'
     throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
   };
   expect(hasDescriptorsForWorker(lack)).toBe(false);
+});
+
+test.each([
+  [['--snapshot-blob', 'app.blob'], '', true],
+  [['--snapshot-blob=app.blob'], '', true],
+  [[], '--max-old-space-size=64 --snapshot-blob app.blob', true],
+  [['--snapshot-blobs'], '--require ./snapshot-blob.js', false],
+])('%j with NODE_OPTIONS %j runs from a startup snapshot: %s', (execArgv, nodeOptions, expected) => {
+  expect(isFromStartupSnapshot({ execArgv, nodeOptions })).toBe(expected);
 });

@@ -42,6 +42,7 @@ function start() {
     clock,
     guard: createGuard(() => undefined),
     log,
+    flags: { execArgv: [], nodeOptions: '' },
     createSetup: () => ({ env: {} }) as unknown as WatcherSetup,
     onPort: () => undefined,
     onPaused,
