@@ -81,10 +81,14 @@ function echo(messages) {
   });
 }
 
-/** One connection sends, and the server sends that to all. The next message follows when all have received it. */
+/**
+ * One connection sends, and the server sends that to all. The next message follows when all have received it, and that is
+ * the time which is measured.
+ */
 function broadcast(messages) {
   return new Promise((resolve) => {
-    const times = new Float64Array(messages * peers.length);
+    const times = new Float64Array(messages);
+    const total = messages * peers.length;
     let received = 0;
     let startMs = 0;
     const sendNext = () => {
@@ -93,17 +97,16 @@ function broadcast(messages) {
     };
     for (const peer of peers) {
       peer.onFrame = () => {
-        times[received] = performance.now() - startMs;
         received += 1;
-        if (received === times.length) resolve(times);
-        else if (received % peers.length === 0) sendNext();
+        if (received % peers.length !== 0) return;
+        times[received / peers.length - 1] = performance.now() - startMs;
+        if (received === total) resolve(times);
+        else sendNext();
       };
     }
     sendNext();
   });
 }
-
-const p99 = (times) => times.sort()[Math.floor(times.length * 0.99)];
 
 const commands = {
   async open(message) {
@@ -113,7 +116,7 @@ const commands = {
   async work({ workload, messages }) {
     const times = await (workload === 'echo' ? echo(messages) : broadcast(messages));
     for (const peer of peers) peer.onFrame = () => {};
-    process.send({ p99Ms: p99(times), received: times.length });
+    process.send({ timesMs: [...times], received: messages * (workload === 'echo' ? 1 : peers.length) });
   },
 };
 process.on('message', (message) => commands[message.command](message));

@@ -26,16 +26,14 @@ export const MODES = {
 /** A run that hangs is ended. 20,000 connections open within 30 s on a busy machine. */
 const MAX_RUN_MS = 180_000;
 /** A p99 needs some hundred measurements. */
-const MIN_BROADCASTS_FOR_P99 = 300;
+const MIN_TIMES_FOR_P99 = 300;
 /** Broadcasts to 10,000 connections take a second each hundred, so there are not enough of them for a p99. */
 const MAX_BROADCAST_MESSAGES = 600_000;
-const MIN_BROADCASTS = 5;
 /**
  * A sample is taken once in 15 s, longer than one measurement, and would fall into some of them: none is taken here.
  * `measureSteadyState` measures what a sample costs.
  */
 const NO_SAMPLES = { WSGUARD_INTERVAL_MS: '300000' };
-/** The agent looks at new connections once a second. The server is measured after that. */
 const MIN_SETTLE_MS = 1_100;
 const SAMPLES_INTERVAL_MS = 500;
 const IDLE_MS = 2_000;
@@ -48,49 +46,62 @@ export const arePinned = () => isPinned;
 
 /** Messages of one measurement for each connection that receives them. */
 export const receivedMessages = (workload, connections, messages, messageShare = 1) =>
-  workload === 'echo' ? messages : broadcasts(connections, messages, messageShare) * connections;
+  workload === 'echo'
+    ? messages * messageShare
+    : broadcasts(connections, messages, messageShare) * connections;
 
 /** Enough broadcasts for a p99 where the server can do them in seconds. */
 function broadcasts(connections, messages, messageShare) {
-  const count = Math.max(MIN_BROADCASTS, Math.round(messages / connections));
-  const isEnoughInTime = MIN_BROADCASTS_FOR_P99 * connections <= MAX_BROADCAST_MESSAGES;
-  return isEnoughInTime && messageShare === 1 ? Math.max(count, MIN_BROADCASTS_FOR_P99) : count;
+  const count = (messages * messageShare) / connections;
+  const isEnoughInTime = MIN_TIMES_FOR_P99 * connections <= MAX_BROADCAST_MESSAGES;
+  return isEnoughInTime && messageShare === 1 ? Math.max(count, MIN_TIMES_FOR_P99) : count;
 }
 
 /**
- * Measures one server. `onCell` receives `{ connections, workload, run }` for each cell when it is done.
+ * Measures servers that run at the same time, in turns: a few hundred milliseconds of messages to one, then to the next. What
+ * slows the machine for seconds then slows all of them. `onCell` receives `{ mode, connections, workload, run }` for each cell
+ * when it is done.
  *
- * @param {{ folder: string, collector: string, messages: number }} context
- * @param {{ mode: string, counts: number[], workloads: string[] }} what the numbers of connections ascend
+ * @param {{ folder: string, collector: string, messages: number, turns: number }} context
+ * @param {{ modes: string[], counts: number[], workloads: string[] }} what the numbers of connections ascend
  */
-export async function measureServer(context, { mode, counts, workloads }, onCell) {
-  const { execArgv = () => [], withoutSendWrap = false } = MODES[mode];
-  await withServer(context, { mode, env: NO_SAMPLES }, async ({ server, peers, port, page }) => {
-    const scrapes = page === null ? null : setInterval(() => scrape(page), 1_000);
-    try {
-      let open = 0;
-      for (const connections of counts) {
-        await peers.ask({ command: 'open', port, connections: connections - open });
-        // The first WebSocket brings the wrap of `send`.
-        if (open === 0 && execArgv() === AGENT)
-          await server.ask({ command: 'awaitWrap', isUndone: withoutSendWrap });
-        open = connections;
-        const openedMs = performance.now();
-        for (const workload of workloads) await warmUp({ server, peers }, { mode, workload, connections });
-        const minMs = Math.max(0, MIN_SETTLE_MS - (performance.now() - openedMs));
-        const { settleMs, isIdle } = await server.ask({ command: 'settle', minMs });
-        for (const workload of workloads) {
-          const run = await measureCell({ server, peers }, { mode, connections, workload, context });
-          onCell({ connections, workload, run: { ...run, settleMs: Math.round(settleMs), isIdle } });
-        }
+export async function measureServers(context, { modes, counts, workloads }, onCell) {
+  const servers = [];
+  try {
+    for (const mode of modes)
+      servers.push(
+        await startServer(context, { mode, env: NO_SAMPLES, maxRunMs: modes.length * MAX_RUN_MS }),
+      );
+    let open = 0;
+    for (const connections of counts) {
+      for (const one of servers) {
+        await openConnections(one, { open, connections });
+        for (const workload of workloads) await warmUp(one, { workload, connections });
       }
-    } finally {
-      clearInterval(scrapes);
+      open = connections;
+      // The agent looks at new connections once a second. The servers are measured after that.
+      await pause(MIN_SETTLE_MS);
+      for (const { server } of servers) await server.ask({ command: 'settle' });
+      for (const workload of workloads) {
+        const runs = await measureCells(servers, { connections, workload, context });
+        runs.forEach((run, index) => onCell({ mode: modes[index], connections, workload, run }));
+      }
     }
-  });
+  } finally {
+    await Promise.all(servers.map(({ end }) => end()));
+  }
 }
 
-async function warmUp({ server, peers }, { mode, workload, connections }) {
+async function openConnections({ mode, server, peers, port }, { open, connections }) {
+  await peers.ask({ command: 'open', port, connections: connections - open });
+  // The first WebSocket brings the wrap of `send`.
+  if (open === 0 && isOurs(mode))
+    await server.ask({ command: 'awaitWrap', isUndone: MODES[mode].withoutSendWrap === true });
+}
+
+const isOurs = (mode) => MODES[mode].execArgv?.() === AGENT;
+
+async function warmUp({ mode, server, peers }, { workload, connections }) {
   const { messageShare = 1 } = MODES[mode];
   const count = WARM_UP_MESSAGES * messageShare;
   await server.ask({ command: 'workload', workload });
@@ -99,27 +110,56 @@ async function warmUp({ server, peers }, { mode, workload, connections }) {
   await peers.ask({ command: 'work', workload, messages });
 }
 
-async function measureCell({ server, peers }, { mode, connections, workload, context }) {
-  const { execArgv = () => [], withoutSendWrap = false, messageShare = 1 } = MODES[mode];
-  await server.ask({ command: 'workload', workload });
-  await server.ask({ command: 'start' });
-  const total = context.messages * messageShare;
-  const messages = workload === 'echo' ? total : broadcasts(connections, total, messageShare);
-  const { p99Ms, received } = await peers.ask({ command: 'work', workload, messages });
-  const { cpuUs, isWrapped } = await server.ask({ command: 'stop' });
-  if (execArgv() === AGENT && isWrapped === withoutSendWrap)
-    throw new Error(`${mode}: send is not as expected`);
-  const full = await server.ask({ command: 'memory' });
-  expectConnections(full, connections);
-  return {
-    received,
-    cpuUsPerMessage: cpuUs / received,
-    // A slow message delays all connections of a broadcast, so each broadcast is one measurement.
-    p99Ms: workload === 'broadcast' && messages < MIN_BROADCASTS_FOR_P99 ? null : p99Ms,
-    rssMb: full.rssBytes / 1e6,
-    heapMb: full.heapBytes / 1e6,
-  };
+/**
+ * One cell of each server. Each turn begins with the next one: a server that had two turns in a row would find its data in
+ * the caches of the processor, which is 12 % of a broadcast.
+ */
+async function measureCells(servers, { connections, workload, context }) {
+  const totals = servers.map(() => ({ cpuUs: 0, received: 0, timesMs: [] }));
+  for (const { server } of servers) await server.ask({ command: 'workload', workload });
+  for (let turn = 0; turn < context.turns; turn += 1) {
+    for (const position of servers.keys()) {
+      const index = (turn + position) % servers.length;
+      const { cpuUs, received, timesMs } = await measureTurn(servers[index], {
+        connections,
+        workload,
+        context,
+      });
+      totals[index].cpuUs += cpuUs;
+      totals[index].received += received;
+      totals[index].timesMs.push(...timesMs);
+    }
+  }
+  const runs = [];
+  for (const [index, { server }] of servers.entries()) {
+    const memory = await server.ask({ command: 'memory' });
+    expectConnections(memory, connections);
+    runs.push(cellOf(totals[index], memory));
+  }
+  return runs;
 }
+
+async function measureTurn({ mode, server, peers }, { connections, workload, context }) {
+  const { withoutSendWrap = false, messageShare = 1 } = MODES[mode];
+  await server.ask({ command: 'start' });
+  const total = receivedMessages(workload, connections, context.messages, messageShare) / context.turns;
+  const messages = workload === 'echo' ? Math.ceil(total) : Math.max(1, Math.round(total / connections));
+  const { timesMs, received } = await peers.ask({ command: 'work', workload, messages });
+  const { cpuUs, isWrapped } = await server.ask({ command: 'stop' });
+  if (isOurs(mode) && isWrapped === withoutSendWrap) throw new Error(`${mode}: send is not as expected`);
+  return { cpuUs, received, timesMs };
+}
+
+/** Too few measurements have no p99. */
+const cellOf = ({ cpuUs, received, timesMs }, { rssBytes, heapBytes }) => ({
+  received,
+  cpuUsPerMessage: cpuUs / received,
+  p99Ms: timesMs.length < MIN_TIMES_FOR_P99 ? null : p99(timesMs),
+  rssMb: rssBytes / 1e6,
+  heapMb: heapBytes / 1e6,
+});
+
+const p99 = (times) => times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)];
 
 /**
  * Heap of the second half of the connections, in a server of its own. The first half pays for what is not per connection: the
@@ -130,7 +170,8 @@ async function measureCell({ server, peers }, { mode, connections, workload, con
  */
 export async function measureSteadyState(context, { mode, connections, workloads }) {
   const env = { WSGUARD_INTERVAL_MS: String(SAMPLES_INTERVAL_MS) };
-  return withServer(context, { mode, env }, async ({ server, peers, port }) => {
+  const { server, peers, port, end } = await startServer(context, { mode, env, maxRunMs: MAX_RUN_MS });
+  try {
     const half = Math.floor(connections / 2);
     const heapBytes = [];
     for (const count of [half, connections - half]) {
@@ -155,17 +196,19 @@ export async function measureSteadyState(context, { mode, connections, workloads
       rssMb: memory.rssBytes / 1e6,
       heapMb: memory.heapBytes / 1e6,
     };
-  });
+  } finally {
+    await end();
+  }
 }
 
-/** Starts a server and its clients, and ends both when `task` is done. */
-async function withServer({ folder, collector }, { mode, env: extra = {} }, task) {
+/** Starts a server and its clients. `end` ends both. */
+async function startServer({ folder, collector }, { mode, env: extra, maxRunMs }) {
   const { execArgv = () => [], exports = false, other = false } = MODES[mode];
   const env = { ...process.env, NODE_OPTIONS: '', ...extra, ...(other && otherAgents(collector)) };
-  let page = null;
+  let scrapes;
   if (exports) {
     const { prometheus } = await freePorts(['prometheus']);
-    page = `http://127.0.0.1:${prometheus}/metrics`;
+    scrapes = setInterval(() => scrape(`http://127.0.0.1:${prometheus}/metrics`), 1_000);
     Object.assign(env, {
       WSGUARD_PROMETHEUS_PORT: String(prometheus),
       OTEL_EXPORTER_OTLP_ENDPOINT: collector,
@@ -179,17 +222,22 @@ async function withServer({ folder, collector }, { mode, env: extra = {} }, task
     execArgv: ['--expose-gc', ...execArgv()],
   });
   const peers = startProcess(join(here, 'overhead-peers.cjs'), { core: 1, execArgv: [] });
-  const end = () => [peers, server].forEach(({ child }) => child.kill('SIGKILL'));
-  const deadline = setTimeout(end, MAX_RUN_MS);
+  const kill = () => [peers, server].forEach(({ child }) => child.kill('SIGKILL'));
+  const deadline = setTimeout(kill, maxRunMs);
+  const end = async () => {
+    clearTimeout(deadline);
+    clearInterval(scrapes);
+    kill();
+    // The kernel still closes their connections, which would disturb the next server.
+    await Promise.all([peers.exited, server.exited]);
+  };
   try {
     const { port } = await server.next();
     await server.ask({ command: 'settle' });
-    return await task({ server, peers, port, page });
-  } finally {
-    clearTimeout(deadline);
-    end();
-    // The kernel still closes their connections, which would disturb the next server.
-    await Promise.all([peers.exited, server.exited]);
+    return { mode, server, peers, port, end };
+  } catch (error) {
+    await end();
+    throw error;
   }
 }
 

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { plotCost } from './overhead-plot.mjs';
-import { MODES, arePinned, measureServer, measureSteadyState, receivedMessages } from './overhead-run.mjs';
+import { MODES, arePinned, measureServers, measureSteadyState, receivedMessages } from './overhead-run.mjs';
 import {
   GOALS,
   MIN_CONNECTIONS_FOR_BYTES,
@@ -35,15 +35,18 @@ const SPARE_DESCRIPTORS = 200;
 /** A mode that fails this many times in a row is left out of the other rounds. */
 const MAX_FAILURES = 3;
 /** Measured on two cores: start and end of one server, each number of connections, a connection, a message. */
-const RUN_COST = { serverMs: 2_000, countMs: 2_300, connectionMs: 0.45, messageMs: 0.018, steadyMs: 16_000 };
+const RUN_COST = { serverMs: 2_000, countMs: 2_300, connectionMs: 0.45, messageMs: 0.03, steadyMs: 16_000 };
+/** Turns of one measurement, each with some hundred milliseconds of messages. */
+const TURNS = 20;
 
 const HELP = `npm run bench -- overhead [options]
   --connections 20,1000,10000   open connections; they grow in one server, which is measured at each number
-  --workload echo,broadcast     each server does both; every second pair of rounds begins with the other one
+  --workload echo,broadcast     each server does both; every second round begins with the other one
   --modes ${Object.keys(MODES).join(',')}
-  --rounds 20        servers of each mode, in alternating order; opentelemetry and ddtrace have a third of them
-  --messages 20000   messages of one measurement, at least 300 broadcasts to up to 2,000 connections
-  --minutes 40       start no server after this time: each server covers all measurements
+  --rounds 20        servers of each mode; those of a round run side by side, and ${TURNS} times in turn each gets some messages.
+                     opentelemetry and ddtrace run after them, in a third of the rounds
+  --messages 100000  messages of one measurement, at least 300 broadcasts to up to 2,000 connections
+  --minutes 40       start no server after this time: each round covers all measurements
   --plot             CPU against 100 to 20,000 connections, written to docs/overhead.svg (3 rounds)
   --out FILE         where each measurement is written when it ends (default: overhead-<time>.ndjson in the temporary directory)
   --summarise FILE   print the summary of such a file and measure nothing
@@ -58,7 +61,7 @@ const { values } = parseArgs({
     workload: { type: 'string', default: 'echo,broadcast' },
     modes: { type: 'string' },
     rounds: { type: 'string' },
-    messages: { type: 'string', default: '20000' },
+    messages: { type: 'string', default: '100000' },
     minutes: { type: 'string' },
     out: { type: 'string' },
     summarise: { type: 'string' },
@@ -99,7 +102,8 @@ async function main() {
   sink.listen(0, '127.0.0.1');
   await once(sink, 'listening');
   try {
-    const context = { folder, collector: `http://127.0.0.1:${sink.address().port}`, messages: MESSAGES };
+    const collector = `http://127.0.0.1:${sink.address().port}`;
+    const context = { folder, collector, messages: MESSAGES, turns: TURNS };
     print(await measure(context, chosenCounts(), chosenModes()));
   } finally {
     sink.closeAllConnections();
@@ -125,7 +129,7 @@ function print(records) {
     instructions: instructionCounts(),
   };
   if (values.json) {
-    const header = { schema: 'wsguard.bench.overhead/3', ...machine, messages: MESSAGES, goals: GOALS };
+    const header = { schema: 'wsguard.bench.overhead/4', ...machine, messages: MESSAGES, goals: GOALS };
     console.log(JSON.stringify({ ...header, file, results, together, records }));
     return;
   }
@@ -157,36 +161,48 @@ async function measure(context, counts, modes) {
   const records = [];
   const failures = new Map();
   for (let turn = 0; turn < ROUNDS; turn += 1) {
-    const order = turn % 2 === 0 ? modes : modes.toReversed();
-    // Not the rhythm of the modes, so that each order of the modes meets each order of the workloads.
-    const workloads = turn % 4 < 2 ? WORKLOADS : WORKLOADS.toReversed();
-    for (const mode of order.filter((one) => turn < roundsOf(one))) {
-      if ((failures.get(mode) ?? 0) >= MAX_FAILURES) continue;
+    const workloads = turn % 2 === 0 ? WORKLOADS : WORKLOADS.toReversed();
+    for (const group of groupsOf(
+      modes.filter((one) => turn < roundsOf(one)),
+      turn,
+    )) {
+      if (group.some((mode) => (failures.get(mode) ?? 0) >= MAX_FAILURES)) continue;
       if (isEnded || performance.now() > endMs) return records;
       const startMs = performance.now();
       const add = (fields) => {
-        const record = { round: turn, mode, ...fields };
+        const record = { round: turn, ...fields };
         records.push(record);
         appendFileSync(file, `${JSON.stringify(record)}\n`);
       };
-      const error = await measureRound(context, { turn, mode, counts, workloads }, add);
+      const error = await measureRound(context, { turn, group, counts, workloads }, add);
       if (error !== null && isEnded) return records;
-      failures.set(mode, error === null ? 0 : (failures.get(mode) ?? 0) + 1);
-      if (error !== null) add({ error });
+      for (const mode of group) {
+        failures.set(mode, error === null ? 0 : (failures.get(mode) ?? 0) + 1);
+        if (error !== null) add({ mode, error });
+      }
       const seconds = round((performance.now() - startMs) / 1_000, 1);
-      if (!values.json) console.error(`${turn + 1}/${ROUNDS} ${mode}: ${error ?? `${seconds} s`}`);
+      if (!values.json)
+        console.error(`${turn + 1}/${ROUNDS} ${group.join(', ')}: ${error ?? `${seconds} s`}`);
     }
   }
   return records;
 }
 
-/** The servers of one mode in one round. A failure costs only what is left of them; returns its text or null. */
-async function measureRound(context, { turn, mode, counts, workloads }, add) {
+/** Ours run side by side, in the opposite order every second round. The others take many times as long, so each runs alone. */
+function groupsOf(modes, turn) {
+  const ours = modes.filter((mode) => !MODES[mode].other);
+  const others = modes.filter((mode) => MODES[mode].other).map((mode) => [mode]);
+  return [turn % 2 === 0 ? ours : ours.toReversed(), ...others].filter(({ length }) => length > 0);
+}
+
+/** The servers of one group in one round. A failure costs only what is left of them; returns its text or null. */
+async function measureRound(context, { turn, group, counts, workloads }, add) {
   try {
-    await measureServer(context, { mode, counts, workloads }, add);
-    if (turn < STEADY_ROUNDS && hasSteadyState(counts, mode)) {
+    await measureServers(context, { modes: group, counts, workloads }, add);
+    for (const mode of group) {
+      if (turn >= STEADY_ROUNDS || !hasSteadyState(counts, mode)) continue;
       const connections = counts.at(-1);
-      add({ connections, steady: await measureSteadyState(context, { mode, connections, workloads }) });
+      add({ mode, connections, steady: await measureSteadyState(context, { mode, connections, workloads }) });
     }
     return null;
   } catch (error) {
