@@ -25,7 +25,7 @@ export interface ConnectionRegistryOptions {
    */
   idOf?(request: IncomingMessage): string;
   /** Called once for each connection, after it was removed. */
-  onRemoved?(connection: Connection): void;
+  onRemoved?(this: void, connection: Connection): void;
 }
 
 export interface RegistryStats {

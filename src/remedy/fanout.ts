@@ -22,9 +22,9 @@ export interface FanoutOptions {
   /** Prefix of the Redis channels: a key has the channel `<prefix>:<key>`. Default `ws:fanout`. */
   readonly channel?: string;
   /** Delivers a message to one connection. Default: `safeSend` for a WebSocket, `emit('message', ...)` for Socket.IO. */
-  deliver?(connection: FanoutConnection, message: string, context: FanoutMessage): void;
+  deliver?(this: void, connection: FanoutConnection, message: string, context: FanoutMessage): void;
   /** Called when Redis refuses a command or the connection fails. Default: the failure only counts in `stats()`. */
-  onError?(error: unknown): void;
+  onError?(this: void, error: unknown): void;
 }
 
 export interface FanoutStats {

@@ -15,7 +15,7 @@ export interface HeartbeatOptions {
    */
   readonly idleTimeoutMs?: number;
   /** Called before the client is terminated. */
-  onDead?(ws: WebSocketLike): void;
+  onDead?(this: void, ws: WebSocketLike): void;
 }
 
 interface Peer {

@@ -12,7 +12,7 @@ export interface SseHeartbeatOptions {
   /** A stream whose pending writes did not shrink for this long is destroyed. Default 60,000. */
   readonly stalledAfterMs?: number;
   /** Called before the stream is destroyed. */
-  onDead?(response: ServerResponse): void;
+  onDead?(this: void, response: ServerResponse): void;
 }
 
 const INTERVAL_MS = 30_000;
