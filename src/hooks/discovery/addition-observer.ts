@@ -5,6 +5,7 @@
  */
 import { basename, join, resolve } from 'node:path';
 import { isProxy } from 'node:util/types';
+import { callSites } from '../../core/call-sites.ts';
 import type { Guard } from '../../core/guard.ts';
 import { arrayPush, mapSet, methodOf, setAdd, type Method } from '../../core/primordials.ts';
 import { isConnection } from './collection-role.ts';
@@ -202,31 +203,18 @@ function replace({ owner, name }: Patch, from: Method, to: Method): void {
     defineProperty(owner, name, { ...descriptor, value: to });
 }
 
-/** File and line of the call; null when a library or the agent made it. `Error.prepareStackTrace` of the application does not run. */
+/** File and line of the call; null when a library or the agent made it. */
 function placeOfCaller(): string | null {
-  const previous = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
-  const { stackTraceLimit } = Error;
-  const holder: { stack?: unknown } = {};
-  try {
-    Error.prepareStackTrace = (_, frames) => frames;
-    Error.stackTraceLimit = STACK_FRAMES;
-    Error.captureStackTrace(holder);
-    const frames = holder.stack as NodeJS.CallSite[];
-    const caller = frames.find(
-      (frame) => frame.getFileName() !== __filename && frame.getFileName() !== GUARD_FILE,
-    );
-    const file = caller?.getFileName();
-    return isApplication(file) ? `${basename(file)}:${caller?.getLineNumber() ?? 0}` : null;
-  } finally {
-    if (previous === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
-    else defineProperty(Error, 'prepareStackTrace', previous);
-    Error.stackTraceLimit = stackTraceLimit;
-  }
+  const caller = callSites(STACK_FRAMES).find((frame) => !OWN_FILES.has(frame.getFileName() ?? ''));
+  const file = caller?.getFileName();
+  return isApplication(file) ? `${basename(file)}:${caller?.getLineNumber() ?? 0}` : null;
 }
 
 const AGENT_FOLDER = resolve(__dirname, '..', '..');
-/** The guard is on the stack between the call and this file. */
-const GUARD_FILE = join(AGENT_FOLDER, 'core', basename(__filename).replace('addition-observer', 'guard'));
+const coreFile = (name: string): string =>
+  join(AGENT_FOLDER, 'core', basename(__filename).replace('addition-observer', name));
+/** They are on the stack between the call and this file. */
+const OWN_FILES = new Set([__filename, coreFile('guard'), coreFile('call-sites')]);
 
 const isApplication = (file: string | null | undefined): file is string =>
   typeof file === 'string' &&

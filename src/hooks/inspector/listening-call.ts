@@ -3,6 +3,7 @@
  * `pipe()` add listeners that refer to no function of the application, so only the stack leads back to it.
  */
 import EventEmitter from 'node:events';
+import { callSites } from '../../core/call-sites.ts';
 import type { Clock } from '../../types/index.ts';
 import { isApplicationFile, scriptFile } from './script-origin.ts';
 
@@ -63,27 +64,14 @@ export function observeListeningCall(
 
 /** The first frame of the application, also above an `await`. */
 function placeOfCaller(above: (added: string | symbol) => void): Omit<CallPlace, 'share'> | null {
-  const { stackTraceLimit } = Error;
-  const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
-  const holder: { stack?: unknown } = {};
-  try {
-    Error.stackTraceLimit = MAX_FRAMES;
-    Error.prepareStackTrace = (_error, callSites) => callSites;
-    Error.captureStackTrace(holder, above);
-    const frames = holder.stack as NodeJS.CallSite[];
-    for (const frame of frames) {
-      const url = frame.getFileName() ?? '';
-      const [line, column] = [frame.getLineNumber(), frame.getColumnNumber()];
-      const file = scriptFile(url);
-      if (line === null || column === null || !isApplicationFile(file)) continue;
-      return { url, file, line, column, functionName: frame.getFunctionName() };
-    }
-    return null;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (before === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
-    else Object.defineProperty(Error, 'prepareStackTrace', before);
+  for (const frame of callSites(MAX_FRAMES, above)) {
+    const url = frame.getFileName() ?? '';
+    const [line, column] = [frame.getLineNumber(), frame.getColumnNumber()];
+    const file = scriptFile(url);
+    if (line === null || column === null || !isApplicationFile(file)) continue;
+    return { url, file, line, column, functionName: frame.getFunctionName() };
   }
+  return null;
 }
 
 function mostFrequent(places: readonly Omit<CallPlace, 'share'>[], calls: number): CallPlace | null {
