@@ -325,19 +325,18 @@ NAPI_MODULE_INIT() {
 
 describe('a forked child that waits for a lock that another thread of the server has', () => {
   /** The first `hangs` children wait. A child that waits leaves a file, because it cannot tell its parent. */
-  const takeWith = (wait: 'InSyscall' | 'InLibc', hangs: number): unknown[] => {
-    const addon = compile(WAIT_FOR_LOCK, 'lock.node', ['-shared', '-fPIC', '-pthread', `-I${headers()}`]);
-    return runScript(
+  const takeWith = (wait: string, hangs: number): unknown[] =>
+    runScript(
       dir,
       `
-      const addon = require(${JSON.stringify(addon)});
+      const addon = fs.existsSync('./addon.js') ? require('./addon.js') : null;
       const v8 = require('node:v8');
       const { writeHeapSnapshot } = v8;
       v8.writeHeapSnapshot = (file) => {
         const waiting = fs.readdirSync(${JSON.stringify(dir)}).filter((name) => name.startsWith('waits-')).length;
         if (waiting >= ${hangs}) return writeHeapSnapshot(file);
         fs.writeFileSync(${JSON.stringify(dir)} + '/waits-' + waiting, '');
-        addon.${wait}();
+        ${wait};
       };
       take().then((outcome) => {
         print(outcome);
@@ -346,11 +345,21 @@ describe('a forked child that waits for a lock that another thread of the server
       });
     `,
     );
+  const inAddon = (wait: 'InSyscall' | 'InLibc'): string => {
+    const addon = compile(WAIT_FOR_LOCK, 'lock.node', ['-shared', '-fPIC', '-pthread', `-I${headers()}`]);
+    // It is loaded before the fork, like the addons of an application.
+    writeFileSync(join(dir, 'addon.js'), `module.exports = require(${JSON.stringify(addon)});`);
+    return `addon.${wait}()`;
   };
 
   withCompiler.each(['InSyscall', 'InLibc'] as const)('%s: the next child writes the snapshot', (wait) => {
-    expect(takeWith(wait, 1)).toMatchObject([{ outcome: 'written', method: 'fork' }, [], 1]);
+    expect(takeWith(inAddon(wait), 1)).toMatchObject([{ outcome: 'written', method: 'fork' }, [], 1]);
     expect(files()).toHaveLength(1);
+  });
+
+  test('in V8, with the locks of this Node: the next child writes the snapshot', () => {
+    const wait = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+    expect(takeWith(wait, 1)).toMatchObject([{ outcome: 'written', method: 'fork' }, [], 1]);
   });
 
   withCompiler('in each child: three of them, and the failure says why', () => {
@@ -359,7 +368,7 @@ describe('a forked child that waits for a lock that another thread of the server
       code: 'WSGUARD_FORK_FAILED',
       reason: expect.stringContaining('waited for a lock'),
     };
-    expect(takeWith('InSyscall', 9)).toMatchObject([failed, [], 3]);
+    expect(takeWith(inAddon('InSyscall'), 9)).toMatchObject([failed, [], 3]);
     expect(files()).toEqual([]);
   });
 });
