@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads';
 import { createPortPair, type Port, type WatcherSetup, type WatcherThreadData } from '../channel.ts';
 import type { Config } from '../config/schema.ts';
+import { plugAndPlayFlags } from '../core/plug-and-play.ts';
 import { occupyStandardDescriptors } from '../core/standard-descriptors.ts';
 import type { Guard } from '../core/guard.ts';
 import type { Clock, Log } from '../types/index.ts';
@@ -145,7 +146,7 @@ function startWorker(setup: WatcherSetup, outgoing: MessagePort): Worker {
     name: 'wsguard',
     workerData: { wsguard: { setup, outgoing } satisfies WatcherThreadData },
     transferList: [outgoing],
-    execArgv: [],
+    execArgv: plugAndPlayFlags(),
     env,
     // Keeps output of our packages out of the application's output. Nobody reads these streams, because a reader keeps
     // the process alive; the watcher writes its log to file descriptor 2 and drops everything else.

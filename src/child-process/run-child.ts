@@ -13,6 +13,7 @@ import { formatBytes, formatDuration } from '../core/format.ts';
 import { failed, failureFrom, refused } from '../core/outcome.ts';
 import { atExit } from '../core/process-events.ts';
 import { isPidTaken } from '../core/process.ts';
+import { plugAndPlayFlags } from '../core/plug-and-play.ts';
 import type { Clock, Failed, Refused, Stop } from '../types/index.ts';
 import { throttle } from './cpu-share.ts';
 
@@ -123,7 +124,7 @@ function start({
   const env: NodeJS.ProcessEnv = { WSGUARD_ENABLED: 'false' };
   for (const name of ENVIRONMENT) if (process.env[name] !== undefined) env[name] = process.env[name];
   const flags = [`--max-old-space-size=${Math.ceil(heapMib)}`, ...CHILD_FLAGS, ...nodeFlags];
-  const child = spawn(process.execPath, [...flags, script], {
+  const child = spawn(process.execPath, [...plugAndPlayFlags(), ...flags, script], {
     env,
     stdio: ['pipe', 'pipe', 'pipe', ...(input === undefined ? [] : [input])],
     windowsHide: true,

@@ -2,7 +2,10 @@
  * Node 20 and 22 keep the result of the last synchronous stat. After one of a pipe or socket, `realpathSync` and with it
  * `require` do not follow links: pnpm links every package, and its packages then do not find their dependencies.
  */
-import { AGENT, endChildren, startChild } from '../support/child.ts';
+import { cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AGENT, endChildren, removeFolder, ROOT, startChild } from '../support/child.ts';
 
 afterEach(endChildren);
 
@@ -34,4 +37,50 @@ test('an application finds linked packages at its start, and while the agent run
   expect(await child.exited).toEqual({ code: 0, signal: null });
   expect(child.stdout()).toBe('first is loaded\nsecond is loaded\n');
   await child.logLine(/^watching /);
+});
+
+/** Stands for `.pnp.cjs` of Yarn: no package is found without this preload. */
+const PLUG_AND_PLAY = `
+  const Module = require('node:module');
+  const { resolve } = Module.createRequire(${JSON.stringify(join(ROOT, 'package.json'))});
+  const original = Module._resolveFilename;
+  process.versions.pnp = '3';
+  Module._resolveFilename = function (request, ...rest) {
+    if (request === 'pnpapi') return __filename;
+    try {
+      return original.call(this, request, ...rest);
+    } catch {
+      return resolve(request);
+    }
+  };`;
+
+test('the watcher and the analysis find the packages of the agent under Yarn Plug and Play', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wsguard-pnp-'));
+  for (const name of ['dist', 'native', 'package.json'])
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  const entry = JSON.stringify(join(folder, 'dist', 'index.js'));
+  const child = startChild({
+    files: {
+      'main.js': `
+        require('./pnp.cjs');
+        const agent = require(${entry}).start({ intervalMs: 250, pauseBudgetMs: 600_000 });
+        // Refused before the first sample.
+        const audit = async () => {
+          const { outcome, code, reason } = await agent.audit();
+          if (outcome === 'refused') return setTimeout(audit, 300);
+          console.log('audit ' + outcome, code, reason);
+          await agent.stop();
+        };
+        audit();`,
+      'pnp.cjs': PLUG_AND_PLAY,
+    },
+  });
+  try {
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    expect(child.stdout()).toMatch(/^audit done/);
+    expect(child.logLines().map(({ code }) => code)).not.toContain('WSGUARD_WATCHER_DIED');
+    await child.logLine(/^watching /);
+  } finally {
+    removeFolder(folder);
+  }
 });
