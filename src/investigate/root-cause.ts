@@ -75,8 +75,12 @@ function chooseSuspect(
   { kind, subject }: Pick<Alert, 'kind' | 'subject'>,
   connectionsOpened: number,
 ): Suspect | null {
+  // Text that is concatenated refers to nothing but text, so it retains no connection.
   const candidates = suspects
-    .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+    .filter(
+      ({ confidence, type }) =>
+        confidence >= MIN_CONFIDENCE && (type !== 'Strings' || !countsConnections(kind)),
+    )
     .slice(0, MAX_CANDIDATES);
   return (
     candidates.find(({ name, path }) => name === subject || path.includes(subject)) ??

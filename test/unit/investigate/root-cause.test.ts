@@ -64,6 +64,13 @@ test('prefers the usual type of container of the kind to a larger suspect', () =
   );
 });
 
+test('text that grew is not what retains closed connections', () => {
+  const text = clientsSuspect({ name: 'documents.get(…).text', type: 'Strings', confidence: 0.9 });
+  const analysis = analysisWith(text);
+  expect(choose({ kind: 'retained-after-close', subject: 'closed connections' }, { analysis })).toBeNull();
+  expect(choose(GROWTH, { analysis })?.name).toBe('documents.get(…).text');
+});
+
 test('does not name a guess; a weak suspect is not clear', () => {
   expect(choose(GROWTH, { analysis: analysisWith(clientsSuspect({ confidence: 0.2 })) })).toBeNull();
   expect(choose(GROWTH, { analysis: analysisWith() })).toBeNull();
