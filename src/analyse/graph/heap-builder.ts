@@ -142,6 +142,7 @@ export class HeapBuilder implements SnapshotSink {
 
   finish(): Heap {
     this.#weakenEphemerons();
+    this.#weakenCleanupQueues();
     return {
       nodeCount: this.#nodeType.length,
       edgeCount: this.#edgeTo.length,
@@ -314,6 +315,20 @@ export class HeapBuilder implements SnapshotSink {
         if (ephemerons.get(label >>> EDGE_TYPE_BITS) === id)
           edgeLabel[edge] = (label & ~EDGE_TYPE_MASK) | EDGE.weak;
       }
+    }
+  }
+
+  /**
+   * Node lists all its native objects in a queue for the end of the process, also those with a weak handle: streams of the web, hashes,
+   * compression contexts. The list keeps none of them alive. A strong handle is an edge of the global handles.
+   */
+  #weakenCleanupQueues(): void {
+    const queue = this.#names.indexOf('Node / CleanupQueue');
+    const nodeName = this.#nodeName;
+    for (let node = 0; queue >= 0 && node < nodeName.length; node += 1) {
+      if (nodeName[node] !== queue) continue;
+      for (let edge = this.#firstEdge[node]!; edge < this.#firstEdge[node + 1]!; edge += 1)
+        this.#edgeLabel[edge] = (this.#edgeLabel[edge]! & ~EDGE_TYPE_MASK) | EDGE.weak;
     }
   }
 }

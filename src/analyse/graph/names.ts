@@ -7,6 +7,7 @@ const INTERNED = [
   '<symbol no ref>',
   '<symbol owner_symbol>',
   'FinalizationRegistry',
+  'Node / CleanupQueue',
   'Promise',
   'Socket',
   'TimersList',
@@ -35,7 +36,9 @@ const INTERNED = [
   'script_or_debug_info',
   'shared',
   'system / PromiseReaction',
+  'system / SourceTextModule',
   'table',
+  'value',
 ] as const;
 
 export type InternedName = (typeof INTERNED)[number];

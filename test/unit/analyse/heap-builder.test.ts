@@ -1,4 +1,5 @@
-import { edgeTarget, edgeText, nodeText, sizeOf } from '../../../src/analyse/graph/heap.ts';
+import { buildGraph, pathParent } from '../../../src/analyse/graph/graph.ts';
+import { NONE, edgeTarget, edgeText, nodeText, sizeOf } from '../../../src/analyse/graph/heap.ts';
 import { HeapSnapshotBuilder } from '../../support/heap-snapshot-builder.ts';
 import { heapOf, heapOfBytes } from '../../support/heap-of.ts';
 
@@ -42,6 +43,24 @@ test('without shapes, the edges of strings and numbers and those to shapes are l
   expect([edgeTarget(few, user, 'name'), edgeTarget(few, user, 'map')]).toEqual([text, -1]);
   expect([...few.firstEdge.slice(-2)]).toEqual([4, 4]);
   expect(edgeTarget(all, last, 'map')).toBe(shape);
+});
+
+test("the list of Node's native objects keeps nothing alive", () => {
+  const builder = new HeapSnapshotBuilder();
+  const root = builder.node('synthetic', '', { selfSize: 0 });
+  const queue = builder.node('native', 'Node / CleanupQueue');
+  const native = builder.node('native', 'Node / JSTransferable');
+  const handles = builder.node('synthetic', '(Global handles)');
+  const server = builder.node('object', 'Server');
+  builder.edge(root, 'element', 1, queue).edge(root, 'element', 2, handles);
+  builder
+    .edge(queue, 'element', 1, native)
+    .edge(queue, 'element', 2, server)
+    .edge(handles, 'internal', 1, server);
+  const heap = heapOf(builder);
+  const { paths } = buildGraph(heap);
+  expect(paths.edgeInto[native]).toBe(NONE);
+  expect(pathParent(heap, paths, server)).toBe(handles);
 });
 
 const text = small().toString();
