@@ -10,6 +10,7 @@ import type { EarlierSnapshot } from './compare/matching.ts';
 import { buildGraph } from './graph/graph.ts';
 import type { Heap } from './graph/heap.ts';
 import type { Scripts } from './graph/scripts.ts';
+import { exportedNamesIn } from './locate/exported-names.ts';
 import type { Sources } from './locate/sources.ts';
 import type { Packages } from './verdict/known-leaks.ts';
 import { findNativeGrowth } from './verdict/native-growth.ts';
@@ -26,7 +27,7 @@ export interface EarlierSnapshots {
 }
 
 export function analyseSingle(heap: Heap, sources: Sources): AnalysisResult {
-  const graph = buildGraph(heap);
+  const graph = buildGraph(heap, exportedNamesIn(sources));
   const first: SnapshotMatch = {
     earlierNode: new Uint8Array(heap.nodeCount),
     earlier: NO_CONTAINERS,
@@ -68,7 +69,7 @@ export async function analyseGrowth(
   sources: Sources,
 ): Promise<AnalysisResult> {
   // The graph comes first: it needs the most memory and releases most of it.
-  const graph = buildGraph(heap);
+  const graph = buildGraph(heap, exportedNamesIn(sources));
   const current = measureContainers(heap);
   const matchWith = async (index: number): Promise<SnapshotMatch> => {
     const snapshot = earlier[index]!;

@@ -200,6 +200,39 @@ export class ServerHeap {
     return node;
   }
 
+  /**
+   * An ES module with the variables that it exports, by their names inside it. `imports` are cells of other modules. Returns its
+   * cells in the order of the sorted names.
+   */
+  esModule(
+    file: string,
+    exported: Readonly<Record<string, number>>,
+    imports: readonly number[] = [],
+  ): readonly number[] {
+    const node = this.node(`module ${file}`, 'hidden', 'system / SourceTextModule');
+    const code = this.object(`code of ${file}`, 'Generator');
+    this.closure(`function of ${file}`, { name: '', file, line: 1 });
+    this.#builder.locate(code, this.#scriptId(file), 0, 0);
+    const array = (field: number): number => {
+      const to = this.node(`array ${field} of ${file}`, 'array', '');
+      this.#builder.edge(node, 'hidden', field, to);
+      return to;
+    };
+    const [table, own, others] = [array(0), array(5), array(6)];
+    const cells = Object.entries(exported).map(([name, value], index) => {
+      const cell = this.node(`cell ${name} of ${file}`, 'hidden', 'system / Cell');
+      this.#builder
+        .edge(cell, 'internal', 'value', value)
+        .edge(table, 'internal', index * 2 + 3, this.node(`name ${name} of ${file}`, 'string', name))
+        .edge(table, 'internal', index * 2 + 4, cell)
+        .edge(own, 'internal', index, cell);
+      return cell;
+    });
+    imports.forEach((cell, index) => this.#builder.edge(others, 'internal', index, cell));
+    this.#builder.edge(node, 'hidden', 4, code).edge(this.#root, 'element', 7, node);
+    return cells;
+  }
+
   /** The engine retains the node. */
   root(node: number): this {
     this.#builder.edge(this.#root, 'element', 4, node);

@@ -4,6 +4,8 @@
  * no dominators and no list of all incoming edges, which take most of the time and memory of a comparison.
  */
 import type { IncomingEdges } from '../graph/dominators.ts';
+import { exportedVariables } from '../graph/exported-variables.ts';
+import type { ExportedNames } from '../graph/exported-variables.ts';
 import { pathParent } from '../graph/graph.ts';
 import type { Graph, ShortestPaths } from '../graph/graph.ts';
 import { EDGE, EDGE_TYPE_BITS, EDGE_TYPE_MASK, NODE, NONE, isStrong, nodeText } from '../graph/heap.ts';
@@ -56,11 +58,12 @@ const keepsAlive = isStrong;
 const NO_EDGE = NONE;
 
 /** Takes over the heap: its column of sizes is overwritten with the sums of reached bytes, to save a column. */
-export function buildCensusGraph(heap: Heap): CensusGraph {
+export function buildCensusGraph(heap: Heap, namesOf: ExportedNames = () => null): CensusGraph {
   const words = toWords(heap);
   const { edgeInto, order, reachable, chains, naming, candidates } = traverse(heap, words);
   sumReached(heap, edgeInto, order.subarray(0, reachable), words);
   const none = new Uint32Array(0);
+  const scripts = new Scripts(heap);
   const graph = {
     heap,
     incoming: naming.incoming(order),
@@ -71,7 +74,8 @@ export function buildCensusGraph(heap: Heap): CensusGraph {
       scratch: [none, none] as const,
     },
     paths: { edgeInto },
-    scripts: new Scripts(heap),
+    scripts,
+    exports: exportedVariables(heap, scripts, namesOf),
     scratch: none,
   };
   return { graph, reachedBytes: (node) => words[node]! * WORD_BYTES, chains, candidates };

@@ -50,22 +50,37 @@ export function expectedGrowth({
   if (limit !== null) return limit;
   const named = owner?.names[0];
   if (owner === null || named === undefined) return null;
-  const { file } = owner.position;
-  const position =
-    findEvictionLine(sources, file, named.name) ??
-    (owner.depth === 0 ? findLimitLine(sources, file, { ...named, from: owner.position }) : null);
-  return position === null ? null : `the code removes entries at a limit (${file}:${position.line})`;
+  for (const from of [owner.position, ...owner.importers]) {
+    const position =
+      findEvictionLine(sources, from.file, named.name) ??
+      (owner.depth === 0 ? findLimitLine(sources, from.file, { ...named, from }) : null);
+    if (position !== null) return `the code removes entries at a limit (${from.file}:${position.line})`;
+  }
+  return null;
 }
 
 const REMOVE_METHODS =
   /^(delete|clear|shift|pop|splice|off|removeListener|removeAllListeners|remove|evict|prune)$/;
 const MAX_LEVELS = 8;
 
-/** The code in the container's file that removes its entries. Null when there is no complete source to search. */
+/**
+ * The code in the container's file, and in the modules that import it, that removes its entries. Null when there is no complete
+ * source to search.
+ */
 export function findRemoval(sources: Sources, owner: Owner | null): ContainerRow['removal'] {
   const name = owner?.names[0]?.name;
-  const tree = owner === null || name === undefined ? null : sources.syntaxTree(owner.position.file);
-  const occurrences = tree?.isComplete === true ? tree.occurrences.get(name!) : undefined;
+  if (owner === null || name === undefined) return null;
+  const own = removalIn(sources, owner.position.file, name);
+  const imported = owner.importers.map(({ file }) =>
+    sources.syntaxTree(file)?.occurrences.has(name) === false ? 'none' : removalIn(sources, file, name),
+  );
+  const all = [own, ...imported];
+  return (['timer', 'code', null, 'none'] as const).find((each) => all.includes(each)) ?? null;
+}
+
+function removalIn(sources: Sources, file: string, name: string): ContainerRow['removal'] {
+  const tree = sources.syntaxTree(file);
+  const occurrences = tree?.isComplete === true ? tree.occurrences.get(name) : undefined;
   if (tree === null || occurrences === undefined) return null;
   const removals = occurrences.filter(isRemoval);
   if (removals.length === 0) return 'none';

@@ -94,8 +94,10 @@ export class Places {
       if (position !== null && isUserFile(position.file))
         return this.#userPlace(position.file, className(heap, node));
     }
-    if (incoming.start[node] === incoming.start[node + 1]) return null;
-    const place = this.#variable(node);
+    const exported = this.#graph.exports.get(node);
+    if (exported === undefined && incoming.start[node] === incoming.start[node + 1]) return null;
+    const place =
+      exported === undefined ? this.#variable(node) : this.#userPlace(exported.position.file, exported.key);
     return place?.owner === 'agent' && this.#isForeignFunction(node) ? NODE_PLACE : place;
   }
 

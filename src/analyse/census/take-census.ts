@@ -15,6 +15,7 @@ import type { Heap } from '../graph/heap.ts';
 import { pathText, stepsTo } from '../graph/retaining-path.ts';
 import { isPackageFile, type CodePosition } from '../graph/scripts.ts';
 import { isNull } from '../verdict/object-state.ts';
+import { exportedNamesIn } from '../locate/exported-names.ts';
 import { findCreator } from '../locate/creator.ts';
 import type { CreatorSearch } from '../locate/creator.ts';
 import { findOwner, locate, type LocateRequest } from '../locate/locate.ts';
@@ -68,7 +69,7 @@ export function takeContainerCensus(
   sources: Sources,
   earlier: readonly EarlierRow[] | null,
 ): ContainerCensus {
-  const census = buildCensusGraph(heap);
+  const census = buildCensusGraph(heap, exportedNamesIn(sources));
   const counts = [...countByPlace(census).entries()]
     .filter(([, { entries }]) => entries >= MIN_ENTRIES)
     .sort(([, a], [, b]) => b.entries - a.entries);
@@ -287,8 +288,11 @@ function oneShotDelayMs(graph: CensusGraph['graph'], list: number, timers: reado
   return oneShot.length < timers.length * MIN_ONE_SHOT_SHARE ? null : timerDurationMs(graph, list);
 }
 
-/** A place of user code: its file, and the variable or the class with the fields below it. */
-const NAMED_PLACE = /^.*?\.[cm]?[jt]sx? (.+)$/;
+/**
+ * A place of user code: its file, and the variable or the class with the fields below it. The place of an exported variable has
+ * its index, and the path its name.
+ */
+const NAMED_PLACE = /^.*?\.[cm]?[jt]sx? (?!export \d)(.+)$/;
 /** Chosen: longer names are not read; the path has the whole. */
 const MAX_NAME_LENGTH = 60;
 

@@ -1,6 +1,8 @@
 /** `Graph`: a heap with its dominator tree, incoming edges, shortest retaining paths and scripts. */
 import { findDominators, findIncomingEdges } from './dominators.ts';
 import type { DominatorTree, IncomingEdges } from './dominators.ts';
+import { exportedVariables } from './exported-variables.ts';
+import type { ExportedNames, ExportedVariable } from './exported-variables.ts';
 import { NONE, isStrong } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { Scripts } from './scripts.ts';
@@ -11,16 +13,19 @@ export interface Graph {
   readonly dominators: DominatorTree;
   readonly paths: ShortestPaths;
   readonly scripts: Scripts;
+  readonly exports: ReadonlyMap<number, ExportedVariable>;
   /** A column of one number per node that any algorithm may overwrite. */
   readonly scratch: Uint32Array<ArrayBuffer>;
 }
 
-export function buildGraph(heap: Heap): Graph {
+export function buildGraph(heap: Heap, namesOf: ExportedNames = () => null): Graph {
   const incoming = findIncomingEdges(heap);
   const dominators = findDominators(heap, incoming);
   const [edgeInto, queue] = dominators.scratch;
   const paths = findShortestPaths(heap, [edgeInto, queue]);
-  return { heap, incoming, dominators, paths, scripts: new Scripts(heap), scratch: queue };
+  const scripts = new Scripts(heap);
+  const exports = exportedVariables(heap, scripts, namesOf);
+  return { heap, incoming, dominators, paths, scripts, exports, scratch: queue };
 }
 
 /** A breadth-first tree: one of the shortest paths from the root to each node. */

@@ -182,6 +182,8 @@ export function pathFields(heap: Heap, steps: readonly Step[]): PathFields {
 export interface Variable {
   readonly name: string;
   readonly position: CodePosition;
+  /** For an export of an ES module: the modules that import it. */
+  readonly importers?: readonly CodePosition[];
 }
 
 const MAX_RETAINERS = 300;
@@ -192,8 +194,10 @@ const RECEIVER = /^\.?this$/;
 /** Prefers a variable of the application over one of a package; null when no user code has the object in a variable. */
 export function variableOf(graph: Graph, node: number): Variable | null {
   const { incoming } = graph;
+  const exported = exportOf(graph, node);
+  if (exported !== null && !isPackageFile(exported.position.file)) return exported;
   const end = Math.min(incoming.start[node + 1]!, incoming.start[node]! + MAX_RETAINERS);
-  let inPackage: Variable | null = null;
+  let inPackage: Variable | null = exported;
   for (let i = incoming.start[node]!; i < end; i += 1) {
     const context = incoming.from[i]!;
     if (!isContext(graph, context)) continue;
@@ -205,6 +209,13 @@ export function variableOf(graph: Graph, node: number): Variable | null {
     inPackage ??= { name, position };
   }
   return inPackage;
+}
+
+function exportOf({ exports }: Graph, node: number): Variable | null {
+  const exported = exports.get(node);
+  if (exported === undefined) return null;
+  const { name, position, importers } = exported;
+  return { name, position, importers };
 }
 
 /** The same for the node of a step. It also reads the step's own edge, which the limit of `variableOf` may miss. */

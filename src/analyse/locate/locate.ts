@@ -187,7 +187,7 @@ function globalPosition(
   const names = [{ name: edgeText(graph.heap, property.edge), isVariable: null }];
   for (const file of [...(creator === null ? [] : [creator.file]), ...files.slice(0, MAX_FILES)]) {
     const position = { file, line: 1, column: 1, function: null };
-    const add = addPosition(graph, { position, names, depth: 0, parents: [] }, sources);
+    const add = addPosition(graph, { position, names, depth: 0, parents: [], importers: [] }, sources);
     if (add !== null) return add;
   }
   return null;
@@ -242,13 +242,23 @@ function addPosition(
   sources: Sources,
   event: string | null = null,
 ): CodePosition | null {
-  const { position, names, depth, parents } = owner;
-  for (const from of [position, ...parents]) {
+  const { position, names, depth, parents, importers } = owner;
+  const search = (from: CodePosition, withCreation: boolean): CodePosition | null => {
     for (const [index, { name, isVariable }] of names.entries()) {
-      const query = { name, isVariable, from, depth: index === 0 ? depth : 0, event };
+      const query = { name, isVariable, from, depth: index === 0 ? depth : 0, event, withCreation };
       const add = findAddLine(sources, from.file, query);
       if (add !== null) return withFunction(graph, sources, from.file, add);
     }
+    return null;
+  };
+  // The module that exports a collection often only creates it.
+  for (const from of importers.length === 0 ? [] : [position, ...importers]) {
+    const add = search(from, false);
+    if (add !== null) return add;
+  }
+  for (const from of [position, ...parents]) {
+    const add = search(from, true);
+    if (add !== null) return add;
   }
   return null;
 }
@@ -275,6 +285,8 @@ export interface Owner {
   readonly depth: number;
   /** Superclasses of the owner. */
   readonly parents: readonly CodePosition[];
+  /** Modules that import the variable: their code adds entries and removes them too. */
+  readonly importers: readonly CodePosition[];
 }
 
 interface OwnedName {
@@ -305,7 +317,10 @@ export function findOwner(graph: Graph, steps: readonly Step[]): Owner | null {
     if (names.length === 0 || !CAN_OWN.has(type ?? -1)) continue;
     const position = isContext(graph, source) ? firstFunctionOf(graph, source) : scripts.position(source);
     if (position === null) continue;
-    if (isUserFile(position.file)) return { position, names, depth, parents: superclasses(graph, source) };
+    if (isUserFile(position.file)) {
+      const parents = superclasses(graph, source);
+      return { position, names, depth, parents, importers: [] };
+    }
     // An object of a Node class, such as an emitter: the variable that refers to it.
     const instance = variableOf(graph, source);
     if (instance !== null) return variableOwner(instance, names, depth);
@@ -322,11 +337,16 @@ function variableFor(graph: Graph, step: Step, source: number): (Variable & { de
   return weakMap === null ? null : { ...weakMap, depth: 1 };
 }
 
-const variableOwner = ({ position, name }: Variable, names: readonly OwnedName[], depth: number): Owner => ({
+const variableOwner = (
+  { position, name, importers = [] }: Variable,
+  names: readonly OwnedName[],
+  depth: number,
+): Owner => ({
   position,
   names: [...names, { name, isVariable: true }],
   depth,
   parents: [],
+  importers,
 });
 
 const MAX_SUPERCLASSES = 5;

@@ -20,13 +20,13 @@ const SYMBOL = /^<symbol (\w{2,40})>$/;
 export const isSearchable = (name: string): boolean => /^#?[A-Za-z_$][\w$]*$/.test(name) || SYMBOL.test(name);
 
 /** Replaces comments and the inside of strings by blanks. Lines and columns stay the same. */
-const maskComments = (text: string): string =>
+export const maskComments = (text: string): string =>
   text.replace(COMMENT_OR_STRING, (match) => match.replace(/[^\n'"]/g, ' '));
 
 /** The offset of the container's name in the code that adds an entry; else where the container is assigned; else null. */
 export function findAdditionByPattern(
   text: string,
-  { name, from, depth = 0 }: ContainerQuery,
+  { name, from, depth = 0, withCreation = true }: ContainerQuery,
 ): number | null {
   if (!isSearchable(name)) return null;
   const code = maskComments(text);
@@ -38,7 +38,7 @@ export function findAdditionByPattern(
     ...(depth === 0 ? [] : [additions[2]!]),
     ...additions,
     `(?<![\\w$.])(?:(?:${LISTENING_FUNCTIONS})|of\\s+[\\w$.]+)\\s*\\(\\s*(?:this\\s*\\.\\s*)?${container}`,
-    `${container}\\s*=(?![=>])`,
+    ...(withCreation ? [`${container}\\s*=(?![=>])`] : []),
   ];
   for (const pattern of patterns) {
     const offsets = [...code.matchAll(new RegExp(pattern, 'g'))].map(({ index }) => index);
@@ -104,7 +104,10 @@ export function findEvictionByPattern(text: string, name: string): number | null
   if (!isSearchable(name)) return null;
   const code = maskComments(text);
   const escaped = name.replace(/[$]/g, '\\$&');
-  const comparison = new RegExp(`(?<![\\w$#])${escaped}\\s*\\.\\s*(?:size|length)\\s*(?:>=?|={2,3})`, 'g');
+  const comparison = new RegExp(
+    `(?<![\\w$#])${escaped}\\s*\\.\\s*(?:size|length)\\s*(?:>=?|={2,3})(?![=\\s]*0\\b)`,
+    'g',
+  );
   const removal = new RegExp(
     `(?<![\\w$#])${escaped}\\s*\\.\\s*(?:delete|shift|pop|splice|clear)\\s*\\(|(?<![\\w$#])${escaped}\\s*(?:\\.\\s*length\\s*=(?!=)|=\\s*(?:new\\s+\\w+\\s*\\(\\s*\\)|\\[\\s*\\]|\\{\\s*\\}))`,
   );

@@ -23,6 +23,8 @@ export interface ContainerQuery {
   readonly depth?: number;
   /** The event, when the container is an emitter's list of listeners: code that names another event adds to another list. */
   readonly event?: string | null;
+  /** False: the line that creates the container is no answer. */
+  readonly withCreation?: boolean;
 }
 
 /** Methods that add entries. `splice` counts with at least three arguments: with fewer it only removes. */
@@ -71,8 +73,10 @@ export function findAddition(tree: SyntaxTree, query: ContainerQuery): number | 
   const best = bestOf(exact);
   if (best !== null && best.kind !== ADDITION.created) return best.node.start;
   const fallback = bestOf(others);
-  if (fallback !== null && (best === null || fallback.kind < best.kind)) return fallback.node.start;
-  return best?.node.start ?? null;
+  const found = fallback !== null && (best === null || fallback.kind < best.kind) ? fallback : best;
+  return found === null || (found.kind === ADDITION.created && query.withCreation === false)
+    ? null
+    : found.node.start;
 }
 
 /** Additions that name the event; if there are none, those that name no event. */
@@ -424,15 +428,21 @@ const isEmptyCollection = (node: SyntaxNode | null): boolean =>
   /^(NewExpression|ArrayExpression|ObjectExpression)$/.test(node.type) &&
   ['arguments', 'elements', 'properties'].every((field) => childList(node, field).length === 0);
 
-/** `container.size > limit`, `limit <= container.length`, `container.length === limit` */
+/** `container.size > limit`, `limit <= container.length`, `container.length === limit`; not `container.length > 0` */
 export function sizeComparison(node: SyntaxNode): SyntaxNode | null {
   const member = node.parent;
   if (member?.type !== 'MemberExpression' || member['object'] !== node) return null;
   if (!/^(size|length)$/.test(lastName(child(member, 'property')))) return null;
   const comparison = member.parent;
   if (comparison?.type !== 'BinaryExpression') return null;
-  const operators = comparison['left'] === member ? /^(>=?|={2,3})$/ : /^(<=?|={2,3})$/;
-  return operators.test(String(comparison['operator'])) ? comparison : null;
+  const isLeft = comparison['left'] === member;
+  const operators = isLeft ? /^(>=?|={2,3})$/ : /^(<=?|={2,3})$/;
+  const operator = String(comparison['operator']);
+  if (!operators.test(operator)) return null;
+  const limit = child(comparison, isLeft ? 'right' : 'left')?.['value'];
+  // A loop that empties a queue asks whether there is an entry. That is no limit.
+  const isForAnyEntry = limit === 0 || (limit === 1 && /^[<>]=$/.test(operator));
+  return isForAnyEntry ? null : comparison;
 }
 
 /** The code that runs when the comparison is true. */

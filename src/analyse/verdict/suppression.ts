@@ -6,7 +6,7 @@ import { findGrowth, gainedEntries, subtractReplaced } from '../compare/growth.t
 import { timerDurationMs } from '../compare/groups.ts';
 import type { GrowthGroup } from '../compare/groups.ts';
 import type { Graph } from '../graph/graph.ts';
-import { edgeTarget } from '../graph/heap.ts';
+import { className, edgeTarget } from '../graph/heap.ts';
 import { pathFields } from '../graph/retaining-path.ts';
 import { findEvictionLine } from '../locate/add-line.ts';
 import { findOwner } from '../locate/locate.ts';
@@ -36,6 +36,8 @@ export function expectedReason(
 ): string | null {
   const { graph, packages } = comparison;
   const { heap } = graph;
+  if (/^Weak(?:Map|Set)$/.test(className(heap, group.members[0]!.node)))
+    return 'its entries live as long as their keys';
   const byDesign = growthByDesign(pathFields(heap, group.steps), packages);
   if (byDesign !== null) return byDesign;
   if (suspect.type === 'Timers')
@@ -78,9 +80,11 @@ function firstUse(
 function evictionInSource({ sources }: Comparison, owner: Owner | null): string | null {
   const name = owner?.names[0]?.name;
   if (owner === null || name === undefined) return null;
-  const { file } = owner.position;
-  const position = findEvictionLine(sources, file, name);
-  return position === null ? null : `the code removes entries at a limit (${file}:${position.line})`;
+  for (const { file } of [owner.position, ...owner.importers]) {
+    const position = findEvictionLine(sources, file, name);
+    if (position !== null) return `the code removes entries at a limit (${file}:${position.line})`;
+  }
+  return null;
 }
 
 /** Three snapshots: it grew at first and then stopped, and no entry refers to a closed socket. */

@@ -264,9 +264,19 @@ describe('the removal of entries at a limit', () => {
     ['a removal at close', "ws.on('close', () => clients.delete(id));"],
     ['a copy', 'if (clients.size > 1000) clients = new Map(clients);'],
     ['an element', 'if (clients.length > 1000) clients[id] = [];'],
+    ['a queue that is emptied', 'while (clients.length > 0 && clients[0].weight <= free) clients.shift();'],
+    ['a batch that is written', 'if (clients.length > 0) { write(clients); clients.length = 0; }'],
+    ['an empty collection', 'if (clients.length === 0) clients = [];'],
   ])('%s is none', (_title, text) => {
     expect(evictionOf(text, 'clients')).toBeNull();
     expect(evictionOf(text, 'clients', false)).toBeNull();
+  });
+
+  test.each([
+    ['the entry on the right', 'while (0 < clients.length) clients.pop();'],
+    ['at least one', 'while (clients.length >= 1) clients.pop();'],
+  ])('only in the syntax tree, a question for any entry is none: %s', (_title, text) => {
+    expect(evictionOf(text, 'clients')).toBeNull();
   });
 
   test('a removal near the comparison, but outside its branch, is none', () => {

@@ -152,6 +152,13 @@ describe('no suspect', () => {
     expect(reasons(result)).toEqual([0, [['cache.entries', 'an LRU cache has a limit']]]);
   });
 
+  test('a WeakMap', async () => {
+    const result = await analyse([20, 120], (server, count) => {
+      server.variable('stash', server.map('stash', server.sessions(count, false), 'WeakMap'));
+    });
+    expect(reasons(result)).toEqual([0, [['stash', 'its entries live as long as their keys']]]);
+  });
+
   test('three snapshots: it stopped growing, and its sockets are open', async () => {
     const openClients = (server: ServerHeap, count: number): void =>
       void server.variable('clients', server.map('clients', server.sessions(count, true)));

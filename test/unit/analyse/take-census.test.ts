@@ -398,3 +398,66 @@ test('entries lead to the connections of their own timers, not to those of the n
   });
   expect(rowOf(second, 'clients Map')).toMatchObject({ entries: 240, sampled: 24, closed: 0, open: 24 });
 });
+
+describe('a variable that an ES module exports', () => {
+  const STORE = '/app/store.js';
+  const HUB = '/app/hub.js';
+  const STORE_LINES = ['export const sessions = new Map();', 'export function count() {', '}'];
+  const HUB_LINES = [
+    "import { sessions } from './store.js';",
+    'export function join(id, ws) {',
+    '  sessions.set(id, ws);',
+  ];
+
+  /** The Map has 240 entries in the second census. */
+  const rowsWith = (hub: readonly string[], store = STORE_LINES): readonly ContainerRow[] => {
+    const texts = new Map([
+      [STORE, store.join('\n')],
+      [HUB, hub.join('\n')],
+    ]);
+    const sources: Sources = {
+      ...NO_SOURCES,
+      text: (file) => texts.get(file) ?? null,
+      syntaxTree: (file) => parseSource(texts.get(file) ?? null),
+    };
+    const take = (count: number, earlier: ContainerCensus | null): ContainerCensus => {
+      const server = new ServerHeap(new Map([['another process', count]]));
+      const entries = Array.from({ length: count }, (_, index) => server.object(`entry ${index}`, 'Entry'));
+      const counter = server.closure('count', { name: 'count', file: STORE, line: 2 });
+      const cells = server.esModule(STORE, { count: counter, sessions: server.map('sessions', entries) });
+      server.esModule(HUB, { join: server.closure('join', { name: 'join', file: HUB, line: 2 }) }, cells);
+      return takeContainerCensus(server.build(), sources, earlier?.rows ?? null);
+    };
+    return take(240, take(40, null)).rows;
+  };
+  const sessions = (rows: readonly ContainerRow[]): ContainerRow | undefined =>
+    rows.find(({ type }) => type === 'Map');
+
+  test('is counted at its name, with the line of the module that imports it and adds', () => {
+    expect(sessions(rowsWith([...HUB_LINES, '}']))).toMatchObject({
+      owner: 'application',
+      name: 'sessions',
+      entries: 240,
+      location: { file: HUB, line: 3 },
+      removal: 'none',
+      expected: null,
+    });
+  });
+
+  test('code of that module removes its entries too, and has a limit', () => {
+    const removing = [...HUB_LINES, '}', 'export const leave = (id) => sessions.delete(id);'];
+    expect(sessions(rowsWith(removing))).toMatchObject({ removal: 'code', expected: null });
+    const limited = [...HUB_LINES, '  if (sessions.size > 100) sessions.clear();', '}'];
+    expect(sessions(rowsWith(limited))?.expected).toBe(`the code removes entries at a limit (${HUB}:4)`);
+  });
+
+  test('without an addition elsewhere it has the line that creates it', () => {
+    const row = sessions(rowsWith(["import { sessions } from './store.js';"]));
+    expect(row?.location).toMatchObject({ file: STORE, line: 1 });
+  });
+
+  test('of which the source does not tell the name has its module', () => {
+    const row = sessions(rowsWith(HUB_LINES, [...STORE_LINES, 'export const other = 1;']));
+    expect(row).toMatchObject({ owner: 'application', location: { file: STORE, line: 1 } });
+  });
+});
