@@ -6,6 +6,7 @@ import type { Evidence, Verdict } from '../types/index.ts';
 import { blockMinima, type BlockMinima } from './block-minima.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { HOUR_MS, MINUTE_MS, type History } from './history.ts';
+import { loadDoubt } from './load-doubt.ts';
 import { poolDoubt, memoryLimitOf, type Doubt, type Pool } from './pool-doubt.ts';
 import type { FixedColumn } from './sample-row.ts';
 import { withoutMissing } from './statistics.ts';
@@ -58,7 +59,7 @@ function externalVerdict(history: History, rule: (typeof EXTERNAL_RULES)[number]
   if (blocks.rise < threshold) return noFinding(EXTERNAL, 'ok', title, { evidence });
   if (!blocks.keepsRising || blocks.lateShare < external.lateShare.value)
     return noFinding(EXTERNAL, 'plateau', `${title}, but not steadily`, { evidence });
-  const doubt = poolDoubt(history, blocks, EXTERNAL_POOL);
+  const doubt = poolDoubt(history, blocks, EXTERNAL_POOL) ?? loadDoubt(history);
   if (doubt !== null) return doubtful(EXTERNAL, { title, doubt, evidence });
   const rss = minimaOf(history, 'rssBytes', windowMs);
   if (rss !== null && blocks.rise < external.rssShare.value * rss.rise)

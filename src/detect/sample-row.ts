@@ -6,14 +6,19 @@ import type { RegistryReading, Sample, Source } from '../types/index.ts';
 /** Columns that every sample has. */
 export type FixedColumn =
   | 'connections'
-  /** Open connections that do not reply to pings; missing while only a sample of them is pinged. */
+  /** Open connections that do not reply to pings, without those asleep; missing while only a sample of them is pinged. */
   | 'unresponsive'
+  | 'awokenTotal'
+  | 'lost'
+  | 'lostEndedTotal'
   /** Open connections except the unresponsive ones. */
   | 'responsive'
   | 'openedTotal'
   | 'closedTotal'
   | 'uncollected'
   | 'retained'
+  | 'messagesTotal'
+  | 'receivedBytesTotal'
   | 'sendBufferBytes'
   | 'slow'
   | 'oldSpaceBytes'
@@ -99,12 +104,19 @@ export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sa
   const unresponsive = validCount(connections.unanswering);
   return {
     connections: active,
-    unresponsive: coversAllConnections(connections) ? unresponsive : Number.NaN,
+    unresponsive: coversAllConnections(connections)
+      ? Math.max(0, unresponsive - zeroIfMissing(connections.asleep))
+      : Number.NaN,
+    awokenTotal: validCount(connections.awokenTotal),
+    lost: validCount(connections.lost),
+    lostEndedTotal: validCount(connections.lostEndedTotal),
     responsive: Math.max(0, active - zeroIfMissing(unresponsive)),
     openedTotal: totalOf(connections.openedTotal),
     closedTotal: totalOf(connections.closedTotal),
     uncollected: validCount(connections.uncollected),
     retained: validCount(connections.retained),
+    messagesTotal: validCount(connections.messagesSentTotal),
+    receivedBytesTotal: validCount(connections.receivedBytesTotal),
     sendBufferBytes: validCount(connections.sendBufferBytes),
     slow: validCount(connections.slow),
     oldSpaceBytes: validCount(memory.oldSpaceBytes),

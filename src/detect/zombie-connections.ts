@@ -7,6 +7,7 @@ import { SIXTHS } from './count-shape.ts';
 import { halfHeartbeatText, noGrowth } from './count-text.ts';
 import { found, insufficientData, noFinding, type Detector, type View } from './detector.ts';
 import { MINUTE_MS, type History } from './history.ts';
+import { slowLoss, type Loss } from './lost-peers.ts';
 import { coversAllConnections, unprobedConnections } from './sample-row.ts';
 import { median, withoutMissing } from './statistics.ts';
 
@@ -33,59 +34,97 @@ export const zombieConnections: Detector = {
       const because = 'Too few samples have ping results';
       return [noFinding(NAME, 'inconclusive', because, { missing: 'samples with ping results' })];
     }
-    const { windowMs } = growth;
-    const evidence: Evidence[] = [
-      {
-        name: 'wsguard_connections_unanswering',
-        value: growth.now,
-        unit: 'connections',
-        threshold: Math.round(minRise),
-        windowMs,
-      },
-      { name: 'rise_in_window', value: growth.rise, unit: 'connections', windowMs },
-      { name: 'ws_connections_active', value: counts.connectionsNow, unit: 'connections' },
-    ];
-    const title =
-      `${formatCount(growth.now)} of ${formatCount(counts.connectionsNow)} connections do not reply to pings` +
-      halfHeartbeatText(connections?.suspicionProbes);
-    if (growth.answer !== 'found') {
+    const loss = growth.answer === 'found' ? null : slowLoss(history.longTerm, minRise);
+    const rise = { ...(loss ?? growth), now: growth.now, minRise };
+    const evidence = evidenceOf(view, rise);
+    const title = titleOf(view, growth.now);
+    if (growth.answer !== 'found' && loss === null) {
       const minText = `${formatCount(Math.ceil(minRise))} connections`;
       return [noGrowth(NAME, growth, title, { evidence, minText })];
     }
-    const doubt = doubtOf(view, minRise);
+    const doubt = doubtOf(view, rise, loss);
     if (doubt !== null) return [noFinding(NAME, 'inconclusive', `${title}, ${doubt}`, { evidence })];
-    if (isBusy(view)) {
-      const because = `${title}, but the event loop of the server is too slow to read replies in time`;
-      return [noFinding(NAME, 'inconclusive', because, { evidence })];
-    }
     return [found(NAME, { kind: 'zombie-connections', subject: 'websocket', title, evidence })];
   },
 };
 
+interface Rise {
+  /** Without the peers that are asleep. */
+  readonly now: number;
+  readonly rise: number;
+  readonly windowMs: number;
+  readonly minRise: number;
+}
+
+function evidenceOf({ history, counts }: View, { now, rise, windowMs, minRise }: Rise): Evidence[] {
+  const asleep = history.last?.connections.asleep ?? 0;
+  return [
+    {
+      name: 'wsguard_connections_unanswering',
+      value: now + asleep,
+      unit: 'connections',
+      threshold: Math.round(minRise),
+      windowMs,
+    },
+    ...(asleep > 0 ? [{ name: 'asleep_as_before', value: asleep, unit: 'connections' } as const] : []),
+    { name: 'rise_in_window', value: rise, unit: 'connections', windowMs },
+    { name: 'ws_connections_active', value: counts.connectionsNow, unit: 'connections' },
+  ];
+}
+
+function titleOf({ history, counts }: View, now: number): string {
+  const { asleep = 0, suspicionProbes } = history.last?.connections ?? {};
+  const [all, open] = [now + asleep, counts.connectionsNow].map((count) => formatCount(count));
+  const longer = asleep > 0 ? `, ${formatCount(now)} for longer than ever before` : '';
+  return `${all} of ${open} connections do not reply to pings${longer}${halfHeartbeatText(suspicionProbes)}`;
+}
+
 /** A peer that has frozen never replies again. The share is one of the peers that do not reply now. */
 const MIN_AWAKE_SHARE = 0.5;
 
-/** Says why the peers may wake up, or be disconnected later. Null where neither explains the rise. */
-function doubtOf({ history, counts }: View, minRise: number): string | null {
+/** Says what else explains the rise; null for zombies. */
+function doubtOf(view: View, { now, minRise }: Rise, loss: Loss | null): string | null {
+  const { history, counts } = view;
+  const doubt =
+    loss === null
+      ? (wakingDoubt(view, now) ?? levelDoubt(history, { rows: history, fromRow: counts.fromRow, minRise }))
+      : levelDoubt(history, { ...loss, minRise });
+  if (doubt !== null) return doubt;
+  return isBusy(view) ? 'but the event loop of the server is too slow to read replies in time' : null;
+}
+
+/** Says why the peers may wake up; null where they do not. */
+function wakingDoubt({ history, counts }: View, now: number): string | null {
   const awake = repliedAgain(history, counts.fromRow);
-  if (awake >= MIN_AWAKE_SHARE * (history.last?.connections.unanswering ?? 0))
-    return `but ${formatCount(awake)} or more replied again in the meantime, so they may sleep`;
-  const unresponsive = levels(history.window.column('unresponsive', counts.fromRow));
-  const responsive = levels(history.window.column('responsive', counts.fromRow));
+  return awake >= MIN_AWAKE_SHARE * now
+    ? `but ${formatCount(awake)} or more replied again in the meantime, so they may sleep`
+    : null;
+}
+
+/** Says why the rise is nothing new; null where it is. */
+function levelDoubt(
+  history: History,
+  { rows: { window }, fromRow, minRise }: Pick<Loss, 'rows' | 'fromRow'> & Pick<Rise, 'minRise'>,
+): string | null {
+  const unresponsive = levels(window.column('unresponsive', fromRow));
+  const responsive = levels(window.column('responsive', fromRow));
   // A part of the peers sleeps, and more do where there are more.
   const asBefore = unresponsive.first * Math.max(1, responsive.last / Math.max(1, responsive.first));
   if (unresponsive.last - asBefore < minRise)
     return 'but their share of all connections is the same as before';
-  return unresponsive.last - highestBefore(history, counts.fromRow) < minRise
+  return unresponsive.last - highestBefore(history, window.times()[fromRow] ?? 0) < minRise
     ? 'but as many did not reply earlier, and those then replied again or were disconnected'
     : null;
 }
 
 /**
- * The least number of peers that replied again: where the number of unresponsive ones falls from one row to the next by more than
- * the connections that closed. Peers that fall silent between the same two rows hide others.
+ * Peers that replied again in the window. Where the samples do not count them, their least number: the number of unresponsive ones
+ * falls from one row to the next by more than the connections that closed.
  */
 function repliedAgain({ window }: History, fromRow: number): number {
+  const awoken = window.column('awokenTotal', fromRow);
+  const counted = (awoken.at(-1) ?? Number.NaN) - (awoken[0] ?? Number.NaN);
+  if (!Number.isNaN(counted)) return counted;
   const unresponsive = window.column('unresponsive', fromRow);
   const closedTotal = window.column('closedTotal', fromRow);
   let sum = 0;
@@ -109,10 +148,10 @@ function level(values: Float64Array): number {
   return valid.length === 0 ? 0 : median(valid);
 }
 
-/** The highest number in the hours before the window. */
-function highestBefore({ longTerm, window }: History, fromRow: number): number {
+/** The highest number in the hours before that time. */
+function highestBefore({ longTerm }: History, beforeMs: number): number {
   if (longTerm === null) return 0;
-  const rows = longTerm.window.rowAt(window.times()[fromRow] ?? 0);
+  const rows = longTerm.window.rowAt(beforeMs);
   return withoutMissing(longTerm.window.column('unresponsive').subarray(0, rows)).reduce(
     (high, value) => Math.max(high, value),
     0,

@@ -141,7 +141,7 @@ export class ServerProbes {
     const discovered = guard.run('discovery', () => this.#readDiscovery(library), emptyReading());
     const connections = this.#readConnections();
     if (connections.unaskable > 0)
-      this.#tcpTable.requestRead((peers) => this.connections.setRetransmittingPeers(peers));
+      this.#tcpTable.requestRead((peers) => this.connections.setLostPeers(peers));
     this.#searchCollections(library, connections);
     return {
       connections,
@@ -293,7 +293,7 @@ export class ServerProbes {
 
   #readConnections(): ConnectionsReading {
     const sums = this.connections.read();
-    const { active, opened, closed, unresponsive, unknown, sendBufferBytes, slow } = sums;
+    const { active, opened, closed, unresponsive, asleep, unknown, slow } = sums;
     const suspicionProbes = suspicionProbesOf(sums);
     const polling = this.#polling;
     const ids = this.connections.readIds();
@@ -303,12 +303,18 @@ export class ServerProbes {
       openedTotal: { ...opened, polling: polling.opened },
       closedTotal: { ...closed, polling: polling.closed },
       unanswering: unresponsive,
+      asleep,
+      awokenTotal: sums.awoken,
+      lost: sums.lost,
+      lostEndedTotal: sums.lostEnded,
       unaskable: unknown + polling.active,
       ...this.#retained.read(),
-      sendBufferBytes,
+      // Packets wait in engine.io too, until its WebSockets and requests take them.
+      sendBufferBytes: sums.sendBufferBytes + polling.waitingBytes,
       slow,
       closeCodes: { ...this.connections.closeCodes },
       ...(durations.length === 0 ? {} : { durations }),
+      receivedBytesTotal: sums.receivedBytes,
       messagesSentTotal: this.#instrumentation.messagesSent,
       messagesFailedTotal: this.#instrumentation.messagesFailed,
       rtt: this.#instrumentation.roundTrips.read(),

@@ -91,6 +91,14 @@ export interface ConnectionsReading {
   readonly closedTotal: ByTransport;
   /** Open and probed, and nothing came back within the window. Connections that cannot be probed do not count. */
   readonly unanswering: number;
+  /** Those of `unanswering` that have been silent before for about as long, and came back. Recordings lack it. */
+  readonly asleep?: number;
+  /** How often a peer came back that was unanswering and not asleep: about once for each peer that sleeps. */
+  readonly awokenTotal?: number;
+  /** Those of `unanswering` that have been silent for more than 35 min, and are not asleep. */
+  readonly lost?: number;
+  /** How often one of `lost` came back or closed. */
+  readonly lostEndedTotal?: number;
   /** Open, and cannot be probed. */
   readonly unaskable: number;
   /** Closed, and still in memory after two major GCs; null before two were seen. */
@@ -103,6 +111,8 @@ export interface ConnectionsReading {
   readonly closeCodes: Readonly<Record<string, number>>;
   /** Only after the first close. Long-polling sessions have none: engine.io keeps no reason of a close. */
   readonly durations?: readonly ConnectionDurations[];
+  /** Bytes from the peers. Recordings lack it. */
+  readonly receivedBytesTotal?: number;
   readonly messagesSentTotal: number;
   readonly messagesFailedTotal: number;
   readonly rtt: HistogramReading | null;

@@ -10,6 +10,16 @@ export interface ConnectionSums {
   readonly opened: ByTransport;
   readonly closed: ByTransport;
   readonly unresponsive: number;
+  /** Those of `unresponsive` that have been silent before for about as long, and came back. */
+  readonly asleep: number;
+  /** How often a peer came back that was unresponsive and not asleep: nearly once for each peer that sleeps. */
+  readonly awoken: number;
+  /** Those of `unresponsive` whose silence is longer than any timeout for them, and not as before. */
+  readonly lost: number;
+  /** Lost connections that came back or closed. */
+  readonly lostEnded: number;
+  /** Bytes from the peers. */
+  readonly receivedBytes: number;
   /** Connections that cannot be probed. */
   readonly unknown: number;
   readonly sendBufferBytes: number;
@@ -26,6 +36,11 @@ export class ConnectionTotals {
     number
   >;
   readonly #slow = new Set<Connection>();
+  readonly #asleep = new Set<Connection>();
+  #awoken = 0;
+  readonly #lost = new Set<Connection>();
+  #lostEnded = 0;
+  #receivedBytes = 0;
   #sendBufferBytes = 0;
 
   addOpened({ transport, liveness, probeGroup }: Connection): void {
@@ -40,6 +55,17 @@ export class ConnectionTotals {
     this.#byProbeGroup[connection.probeGroup] -= 1;
     this.#sendBufferBytes -= connection.sendBufferBytes;
     this.#slow.delete(connection);
+    this.#asleep.delete(connection);
+    this.setLost(connection, false);
+  }
+
+  setLost(connection: Connection, isLost: boolean): void {
+    if (isLost) this.#lost.add(connection);
+    else if (this.#lost.size > 0 && this.#lost.delete(connection)) this.#lostEnded += 1;
+  }
+
+  addReceived(bytes: number): void {
+    this.#receivedBytes += bytes;
   }
 
   addSendBuffer(deltaBytes: number): void {
@@ -63,6 +89,13 @@ export class ConnectionTotals {
   setSlow(connection: Connection, isSlow: boolean): void {
     if (isSlow) this.#slow.add(connection);
     else if (this.#slow.size > 0) this.#slow.delete(connection);
+  }
+
+  /** `isBack`: the peer has shown since the last call that it lives. */
+  setAsleep(connection: Connection, isAsleep: boolean, isBack: boolean): void {
+    if (isBack && !this.#asleep.has(connection)) this.#awoken += 1;
+    if (isAsleep) this.#asleep.add(connection);
+    else if (this.#asleep.size > 0) this.#asleep.delete(connection);
   }
 
   isSlow(connection: Connection): boolean {
@@ -91,6 +124,11 @@ export class ConnectionTotals {
       opened: { ...this.#opened },
       closed: { ...this.#closed },
       unresponsive: this.#byLiveness.unresponsive,
+      asleep: this.#asleep.size,
+      awoken: this.#awoken,
+      lost: this.#lost.size,
+      lostEnded: this.#lostEnded,
+      receivedBytes: this.#receivedBytes,
       unknown: this.#byLiveness.unknown,
       sendBufferBytes: this.#sendBufferBytes,
       slow: this.#slow.size,

@@ -18,6 +18,8 @@ import {
   applyReading,
   evaluateLiveness,
   hasHeartbeat,
+  isAsleep,
+  isLost,
   isPingDue,
   isSilent,
   isSlow,
@@ -75,7 +77,7 @@ export class ConnectionTracker implements SocketObserver {
   #newSockets: NewSocket[] = [];
   /** The new sockets that `classifySlice` works on. */
   #classifying: NewSocket[] = [];
-  #retransmittingPeers: ReadonlySet<string> = new Set();
+  #lostPeers: ReadonlySet<string> = new Set();
   #pingsEveryone = false;
   #isSuspicious = false;
   /** The running sweep is the one of its minute that pings a sample. */
@@ -140,9 +142,9 @@ export class ConnectionTracker implements SocketObserver {
     this.#stalledUntilMs = untilMs;
   }
 
-  /** Keys of `retransmittingPeers`; the next sweep applies them. */
-  setRetransmittingPeers(peers: ReadonlySet<string>): void {
-    this.#retransmittingPeers = peers;
+  /** Keys of `lostPeers`; the next sweep applies them. */
+  setLostPeers(peers: ReadonlySet<string>): void {
+    this.#lostPeers = peers;
   }
 
   /**
@@ -287,14 +289,21 @@ export class ConnectionTracker implements SocketObserver {
 
   #probe(connection: Connection, nowMs: number): void {
     const { rules } = this.#deps;
-    const beforeBytes = connection.sendBufferBytes;
+    const { sendBufferBytes, bytesRead, liveness } = connection;
     applyReading(connection, readSocket(connection), nowMs);
-    this.#totals.addSendBuffer(connection.sendBufferBytes - beforeBytes);
-    connection.retransmitting = this.#retransmittingPeers.size > 0 && this.#isRetransmitting(connection);
+    this.#totals.addSendBuffer(connection.sendBufferBytes - sendBufferBytes);
+    this.#totals.addReceived(connection.bytesRead - bytesRead);
     const probe = this.#probeState(connection, nowMs);
+    connection.isPeerLost = this.#lostPeers.size > 0 && this.#isPeerLost(connection, probe.isPaused);
     const time = { nowMs, stalledUntilMs: this.#stalledUntilMs };
     this.#totals.setLiveness(connection, evaluateLiveness(connection, probe, rules, time));
     this.#totals.setSlow(connection, isSlow(connection, rules, nowMs));
+    // A stall of the event loop makes peers responsive that have not shown it.
+    const isAlive =
+      connection.receivedAtMs === nowMs || (sendBufferBytes > 0 && connection.flushedAtMs === nowMs);
+    const isBack = isAlive && liveness === 'unresponsive' && connection.liveness !== 'unresponsive';
+    this.#totals.setAsleep(connection, isAsleep(connection, nowMs), isBack);
+    this.#totals.setLost(connection, isLost(connection, rules, nowMs));
     this.#totals.setProbeGroup(connection, probeGroupOf(connection, probe, rules, nowMs));
     if (probe.pings === 'never' || !isSilent(connection, rules, nowMs)) return;
     if (isPingDue(connection, probe.pings, rules, this.#pingRound(nowMs)))
@@ -302,12 +311,12 @@ export class ConnectionTracker implements SocketObserver {
   }
 
   /** Only for connections that nobody pings: a reply to a ping is better evidence than a table that was read earlier. */
-  #isRetransmitting(connection: Connection): boolean {
+  #isPeerLost(connection: Connection, isPaused: boolean): boolean {
     const { transport, probeGroup } = connection;
     const isUnprobed = probeGroup === 'waiting' || probeGroup === 'timeout';
-    if (transport === 'websocket' && this.#deps.rules.pings && !isUnprobed) return false;
+    if (transport === 'websocket' && this.#deps.rules.pings && !isUnprobed && !isPaused) return false;
     const key = peerKey(connection.socket);
-    return key !== null && this.#retransmittingPeers.has(key);
+    return key !== null && this.#lostPeers.has(key);
   }
 
   #ping(connection: Connection, policy: PingPolicy, nowMs: number): void {
@@ -413,6 +422,7 @@ export class ConnectionTracker implements SocketObserver {
 
   #close(connection: Connection, nowMs: number): void {
     this.#stopHiding(connection);
+    this.#totals.addReceived(readSocket(connection).bytesRead - connection.bytesRead);
     this.#totals.addClosed(connection);
     this.#deps.retained.addClosed(connection.appObject, nowMs, this.#watched.idOf(connection.socket));
   }

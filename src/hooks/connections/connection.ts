@@ -36,11 +36,13 @@ export interface Connection {
   flushedAtMs: number;
   sendBufferAtFlushBytes: number;
   /** The kernel keeps sending the same bytes again (`tcp-table.ts`). */
-  retransmitting: boolean;
+  isPeerLost: boolean;
   /** The instrumentation has its `pong` listener on this WebSocket. */
   hasPongListener: boolean;
   /** False when the pong of an agent's ping would reach the listeners of the application (`hidden-pings.ts`). */
   hidesPongs: boolean;
+  /** The longest time after which the peer, unresponsive meanwhile, sent something again. 0 before the first. */
+  longestSilenceMs: number;
   probeGroup: ProbeGroup;
   /** Two sweeps in a row have found the send buffer empty. Costs no memory, as setting `flushedAtMs` does. */
   noteEmptySendBuffer(nowMs: number): void;
@@ -77,9 +79,10 @@ type Details = Pick<
   | 'agentPingAtMs'
   | 'appPingAtMs'
   | 'roundTripStartMs'
-  | 'retransmitting'
+  | 'isPeerLost'
   | 'hasPongListener'
   | 'hidesPongs'
+  | 'longestSilenceMs'
   | 'flushedBytes'
   | 'sendBufferAtFlushBytes'
   | 'flushedAtMs'
@@ -167,11 +170,11 @@ class CompactConnection implements Connection {
     if (value !== this.roundTripStartMs) CompactConnection.#detailsOf(this).roundTripStartMs = value;
   }
 
-  get retransmitting(): boolean {
-    return this.#details?.retransmitting ?? false;
+  get isPeerLost(): boolean {
+    return this.#details?.isPeerLost ?? false;
   }
-  set retransmitting(value: boolean) {
-    if (value !== this.retransmitting) CompactConnection.#detailsOf(this).retransmitting = value;
+  set isPeerLost(value: boolean) {
+    if (value !== this.isPeerLost) CompactConnection.#detailsOf(this).isPeerLost = value;
   }
 
   get hasPongListener(): boolean {
@@ -186,6 +189,13 @@ class CompactConnection implements Connection {
   }
   set hidesPongs(value: boolean) {
     if (value !== this.hidesPongs) CompactConnection.#detailsOf(this).hidesPongs = value;
+  }
+
+  get longestSilenceMs(): number {
+    return this.#details?.longestSilenceMs ?? 0;
+  }
+  set longestSilenceMs(value: number) {
+    if (value !== this.longestSilenceMs) CompactConnection.#detailsOf(this).longestSilenceMs = value;
   }
 
   get flushedBytes(): number {
@@ -223,9 +233,10 @@ class CompactConnection implements Connection {
       agentPingAtMs: NEVER,
       appPingAtMs: NEVER,
       roundTripStartMs: NEVER,
-      retransmitting: false,
+      isPeerLost: false,
       hasPongListener: false,
       hidesPongs: true,
+      longestSilenceMs: 0,
       flushedBytes: 0,
       sendBufferAtFlushBytes: 0,
       flushedAtMs: NEVER,

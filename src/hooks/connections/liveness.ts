@@ -12,6 +12,8 @@ export interface LivenessRules {
   readonly replyWithinMs: number;
   /** The application's pings count as a heartbeat while the last one is not older than this. */
   readonly heartbeatWithinMs: number;
+  /** An unresponsive peer that has been silent for longer is lost: timeouts of TCP and of applications are shorter. */
+  readonly lostAfterMs: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -27,6 +29,7 @@ export function livenessRules(config: { timeScale: number; ping: 'auto' | 'off' 
     pingEveryUnderSuspicionMs: minutes(1),
     replyWithinMs: Math.max(minutes(1), MIN_REPLY_WITHIN_MS),
     heartbeatWithinMs: minutes(10),
+    lostAfterMs: minutes(35),
   };
 }
 
@@ -36,10 +39,12 @@ export function livenessRules(config: { timeScale: number; ping: 'auto' | 'off' 
  */
 export function applyReading(connection: Connection, reading: SocketReading, nowMs: number): void {
   if (reading.bytesRead !== connection.bytesRead) {
+    if (connection.liveness === 'unresponsive')
+      connection.longestSilenceMs = Math.max(connection.longestSilenceMs, nowMs - connection.receivedAtMs);
     connection.bytesRead = reading.bytesRead;
     connection.receivedAtMs = nowMs;
     connection.unansweredPingAtMs = NEVER;
-    connection.retransmitting = false;
+    connection.isPeerLost = false;
   }
   const hadSendBuffer = connection.sendBufferBytes > 0;
   connection.sendBufferBytes = reading.sendBufferBytes;
@@ -88,7 +93,7 @@ export function evaluateLiveness(
   rules: LivenessRules,
   { nowMs, stalledUntilMs }: LivenessTime,
 ): Liveness {
-  if (connection.retransmitting || probe.hasPeerEnded) return 'unresponsive';
+  if (connection.isPeerLost || probe.hasPeerEnded) return 'unresponsive';
   if (connection.unansweredPingAtMs !== NEVER && !probe.isPaused) {
     const sinceMs = Math.max(connection.unansweredPingAtMs, stalledUntilMs);
     if (nowMs - sinceMs > rules.replyWithinMs) return 'unresponsive';
@@ -136,6 +141,20 @@ export const isSlow = (connection: Connection, rules: LivenessRules, nowMs: numb
   connection.sendBufferBytes > MIN_SLOW_BYTES &&
   connection.liveness !== 'unresponsive' &&
   nowMs - connection.flushedAtMs <= rules.silentAfterMs;
+
+/** A mobile client that has slept before sleeps again. One that is silent for longer than this multiple may be gone. */
+const MAX_SILENCES = 2;
+
+/** True for an unresponsive peer that has been silent before for about as long, and came back. */
+export const isAsleep = (connection: Connection, nowMs: number): boolean =>
+  connection.liveness === 'unresponsive' &&
+  connection.longestSilenceMs > 0 &&
+  nowMs - connection.receivedAtMs <= MAX_SILENCES * connection.longestSilenceMs;
+
+export const isLost = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
+  connection.liveness === 'unresponsive' &&
+  nowMs - connection.receivedAtMs > rules.lostAfterMs &&
+  !isAsleep(connection, nowMs);
 
 export const isSilent = (connection: Connection, rules: LivenessRules, nowMs: number): boolean =>
   nowMs - connection.receivedAtMs >= rules.silentAfterMs;

@@ -1,7 +1,11 @@
-/** Counts the long-polling sessions of engine.io. They have no socket of their own, only an entry in `clients`. */
+/**
+ * Counts the long-polling sessions of engine.io, which have no socket of their own, only an entry in `clients`, and the bytes that
+ * wait in engine.io for any of its clients.
+ */
 import type { EventEmitter } from 'node:events';
 import type { Blind } from '../../types/index.ts';
 import { listNames, readField } from '../discovery/field-reader.ts';
+import { waitingBytes } from './engine-packets.ts';
 import type { RetainedConnections } from './retained-connections.ts';
 
 export interface EngineServer extends EventEmitter {
@@ -25,12 +29,15 @@ const SLICE_SESSIONS = 250;
 export class PollingSessions {
   opened = 0;
   closed = 0;
+  /** The sum of the last complete scan. */
+  waitingBytes = 0;
   readonly #retained: RetainedConnections;
   readonly #sessions = new Map<string, Session>();
   #steps: Iterator<number, void> | null = null;
   #scan = 0;
   #isFull = false;
   #nowMs = 0;
+  #scannedBytes = 0;
 
   constructor(retained: RetainedConnections) {
     this.#retained = retained;
@@ -56,6 +63,7 @@ export class PollingSessions {
       const step = steps.next();
       if (step.done) {
         this.#steps = null;
+        this.waitingBytes = this.#scannedBytes;
         return true;
       }
       budget -= step.value;
@@ -71,6 +79,7 @@ export class PollingSessions {
   /** Yields the cost of each step, in sessions. */
   *#scanSteps(engines: readonly EngineServer[]): Generator<number, void> {
     this.#scan += 1;
+    this.#scannedBytes = 0;
     for (const engine of engines) {
       const [clients, clientsCount] = [readField(engine, 'clients'), engine.clientsCount];
       if (typeof clients !== 'object' || clients === null) continue;
@@ -91,6 +100,7 @@ export class PollingSessions {
   }
 
   #note(id: string, socket: EngineSocket | undefined): void {
+    this.#scannedBytes += waitingBytes(socket);
     if (socket?.transport?.name !== 'polling') return;
     const session = this.#sessions.get(id);
     if (session !== undefined) session.scan = this.#scan;

@@ -1,4 +1,7 @@
-/** Finds connections whose peer is unreachable in the kernel's TCP table (/proc/net/tcp): their bytes are retransmitted. */
+/**
+ * Finds connections whose peer is lost in the kernel's TCP table (/proc/net/tcp): their bytes are retransmitted, or the peer has
+ * closed and the application, which does not read, has not learned it.
+ */
 import type * as FsPromises from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Guard } from '../../core/guard.ts';
@@ -11,6 +14,8 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_LINES = 50_000;
 /** Timer 01 is the retransmit timer. A slow reader has 04, the zero-window probe. */
 const RETRANSMIT_TIMER = '01';
+/** CLOSE_WAIT: the peer has closed. Where the application reads, Node learns it and the state is over in a moment. */
+const PEER_CLOSED = '08';
 /** One or two retransmits happen on a healthy network. */
 const MIN_RETRANSMITS = 3;
 const READ_EVERY_MS = 60_000;
@@ -37,7 +42,7 @@ export class TcpTable {
     return this.#unreadable;
   }
 
-  /** Starts a read when one is due. `onPeers` receives the keys of `retransmittingPeers`. */
+  /** Starts a read when one is due. `onPeers` receives the keys of `lostPeers`. */
   requestRead(onPeers: (peers: ReadonlySet<string>) => void): void {
     const nowMs = this.#clock.nowMs();
     const isDue = nowMs - this.#readAtMs >= this.#periodMs;
@@ -47,7 +52,7 @@ export class TcpTable {
   }
 
   async #read(onPeers: (peers: ReadonlySet<string>) => void): Promise<void> {
-    const peers = await retransmittingPeers(this.#files).catch((error: NodeJS.ErrnoException) =>
+    const peers = await lostPeers(this.#files).catch((error: NodeJS.ErrnoException) =>
       unreadableBecause(error.code),
     );
     if (typeof peers === 'string') this.#unreadable = peers;
@@ -59,12 +64,10 @@ export class TcpTable {
 const unreadableBecause = (code = 'unknown error'): string => `it cannot be read (${code})`;
 
 /**
- * Keys (`peerKey`) of the connections whose last bytes the kernel keeps sending again: a sign of a cut network that needs
- * no reply from the peer. Null when the table is too long.
+ * Keys (`peerKey`) of the connections whose last bytes the kernel keeps sending again, a sign of a cut network that needs
+ * no reply from the peer, and of those whose peer has closed. Null when the table is too long.
  */
-export async function retransmittingPeers(
-  tables: readonly string[] = TABLES,
-): Promise<ReadonlySet<string> | null> {
+export async function lostPeers(tables: readonly string[] = TABLES): Promise<ReadonlySet<string> | null> {
   // Loaded with the first peer that cannot be probed, because it takes 90 kB of the application's heap (measured).
   const { open } = require('node:fs/promises') as typeof FsPromises;
   const peers = new Set<string>();
@@ -100,9 +103,10 @@ async function scan(open: typeof FsPromises.open, table: string, peers: Set<stri
 
 /** The columns are `sl local rem st tx:rx tr:when retrnsmt uid timeout inode`. */
 function noteLine(line: string, peers: Set<string>): void {
-  const [, local, remote, , , timer, retransmits] = line.trim().split(/\s+/);
+  const [, local, remote, state, , timer, retransmits] = line.trim().split(/\s+/);
   if (local === undefined || remote === undefined || timer === undefined || retransmits === undefined) return;
-  if (!timer.startsWith(RETRANSMIT_TIMER) || Number.parseInt(retransmits, 16) < MIN_RETRANSMITS) return;
+  const isCut = timer.startsWith(RETRANSMIT_TIMER) && Number.parseInt(retransmits, 16) >= MIN_RETRANSMITS;
+  if (!isCut && state !== PEER_CLOSED) return;
   const port = Number.parseInt(local.slice(local.indexOf(':') + 1), 16);
   peers.add(`${port} ${remote}`);
 }

@@ -1,5 +1,6 @@
 /** Peers that do not reply for a while are healthy: a part of all connections, or as many as before. */
-import { run, type Shape } from '../../support/run.ts';
+import { run, sampleAt, type Shape } from '../../support/run.ts';
+import { byTransport } from '../../support/samples.ts';
 
 const peers = (responsive: number, unanswering: number): Shape => ({
   connections: Math.round(responsive + unanswering),
@@ -42,5 +43,84 @@ describe('after a start more and more mobile clients fall asleep', () => {
       closed: Math.floor(minute) * 12,
     }));
     expect(opened).toContain('zombie-connections');
+  });
+});
+
+describe('where the agent knows which peers have slept before', () => {
+  interface Counts {
+    readonly unanswering: number;
+    readonly asleep: number;
+    readonly awoken: number;
+  }
+  const known = ({ unanswering, asleep, awoken }: Counts): Shape => ({
+    connections: 300,
+    more: {
+      connections: {
+        ...sampleAt(0, 0, { connections: 300 }).connections,
+        unanswering: Math.floor(unanswering),
+        asleep: Math.floor(asleep),
+        awokenTotal: Math.floor(awoken),
+      },
+    },
+  });
+
+  test('many that come and go do not hide those that never come back', () => {
+    // Every other half minute 30 peers that have slept before are asleep, which alone look like hundreds that replied again.
+    const flapping = (minute: number): number => (Math.floor(minute * 2) % 2 === 0 ? 30 : 0);
+    const { transitions, opened } = run(80, (minute) =>
+      known({
+        unanswering: 2 * minute + flapping(minute),
+        asleep: flapping(minute),
+        awoken: Math.min(30, 10 * minute),
+      }),
+    );
+    expect(opened).toEqual(['zombie-connections']);
+    expect(transitions[0]?.title).toMatch(/^\d+ of 300 connections do not reply to pings/);
+  });
+
+  describe('one peer is lost every two minutes, too few for a window of half an hour', () => {
+    const openedWith = (more: (minute: number) => object): readonly string[] =>
+      run(240, (minute) => {
+        // Others fall silent for a moment and come back.
+        const shape = known({ unanswering: minute / 2, asleep: 0, awoken: 2 * minute });
+        const lost = Math.floor(Math.max(0, minute - 35) / 2);
+        const connections = { ...shape.more?.connections, lost, ...more(minute) };
+        return { ...shape, more: { connections } } as Shape;
+      }).opened;
+
+    test('and none of them comes back or is disconnected', () => {
+      expect(openedWith(() => ({ lostEndedTotal: 3 }))).toEqual(['zombie-connections']);
+    });
+
+    test.each([
+      ['as many come back or are disconnected', (minute: number) => ({ lostEndedTotal: Math.floor(minute) })],
+      ['nobody counted how many did', () => ({ lostEndedTotal: undefined })],
+      [
+        'as many did not reply before',
+        (minute: number) => ({ lostEndedTotal: 0, unanswering: Math.floor(minute < 20 ? 120 : minute / 2) }),
+      ],
+      [
+        'they are a part of all as before',
+        (minute: number) => ({
+          lostEndedTotal: 0,
+          active: byTransport(Math.floor(100 + 5 * minute)),
+          unanswering: Math.floor((100 + 5 * minute) / 4),
+        }),
+      ],
+    ] as const)('but %s', (_, more) => {
+      expect(openedWith(more)).toEqual([]);
+    });
+  });
+
+  test('more and more that sleep as they did before are silent', () => {
+    const { opened } = run(100, (minute) =>
+      known({ unanswering: 2 * minute, asleep: 2 * minute, awoken: 30 }),
+    );
+    expect(opened).toEqual([]);
+  });
+
+  test('peers that sleep for the first time are silent while others of them wake up', () => {
+    const { opened } = run(100, (minute) => known({ unanswering: minute, asleep: 0, awoken: 1.5 * minute }));
+    expect(opened).toEqual([]);
   });
 });

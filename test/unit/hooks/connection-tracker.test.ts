@@ -672,12 +672,22 @@ describe('without pings', () => {
     const socket = openStream({ localPort: 8080, remoteAddress: '10.0.0.2', remotePort: 54_321 });
     openStream({ localPort: 8080, remoteAddress: '10.0.0.3', remotePort: 54_321 });
     classify();
-    tracker.setRetransmittingPeers(new Set([peerKey(socket.asSocket) ?? '']));
+    tracker.setLostPeers(new Set([peerKey(socket.asSocket) ?? '']));
     sweep();
     expect(tracker.read()).toMatchObject({ unresponsive: 1, unknown: 1 });
-    tracker.setRetransmittingPeers(new Set());
+    tracker.setLostPeers(new Set());
     sweep();
     expect(tracker.read()).toMatchObject({ unresponsive: 0, unknown: 2 });
+  });
+
+  test('a peer that has closed while the application does not read from it is lost', () => {
+    const { tracker, openWebSocket, classify, sweep } = setUp();
+    const { socket } = openWebSocket();
+    Object.assign(socket, { localPort: 8080, remoteAddress: '10.0.0.2', remotePort: 54_321, paused: true });
+    classify();
+    tracker.setLostPeers(new Set([peerKey(socket.asSocket) ?? '']));
+    sweep();
+    expect(tracker.read()).toMatchObject({ unresponsive: 1, unknown: 0 });
   });
 
   test('retransmits do not count for a WebSocket that the agent can ping', () => {
@@ -685,10 +695,99 @@ describe('without pings', () => {
     const { socket } = openWebSocket();
     Object.assign(socket, { localPort: 8080, remoteAddress: '10.0.0.2', remotePort: 54_321 });
     classify();
-    tracker.setRetransmittingPeers(new Set([peerKey(socket.asSocket) ?? '']));
+    tracker.setLostPeers(new Set([peerKey(socket.asSocket) ?? '']));
     sweep();
     expect(tracker.read().unresponsive).toBe(0);
   });
+});
+
+describe('peers that sleep', () => {
+  function withPeer() {
+    const { clock, openWebSocket, classify, sweep, tracker } = setUp();
+    const { socket } = openWebSocket();
+    classify();
+    const minutes = (count: number): void => {
+      for (let half = 0; half < 2 * count; half += 1) {
+        clock.advance(MINUTE_MS / 2);
+        sweep();
+      }
+    };
+    const sleepFor = (count: number): void => {
+      minutes(count);
+      socket.bytesRead += 6;
+      sweep();
+    };
+    return { clock, socket, minutes, sleepFor, read: () => tracker.read() };
+  }
+
+  test('count as asleep from the second time on, and have come back once', () => {
+    const { sleepFor, minutes, read } = withPeer();
+    sleepFor(10);
+    expect(read()).toMatchObject({ unresponsive: 0, asleep: 0, awoken: 1 });
+    minutes(12);
+    expect(read()).toMatchObject({ unresponsive: 1, asleep: 1, awoken: 1 });
+    sleepFor(3);
+    expect(read()).toMatchObject({ unresponsive: 0, asleep: 0, awoken: 1 });
+  });
+
+  test('are not asleep when the silence is more than twice as long as before', () => {
+    const { sleepFor, minutes, read } = withPeer();
+    sleepFor(10);
+    minutes(20);
+    expect(read()).toMatchObject({ unresponsive: 1, asleep: 1 });
+    minutes(1);
+    expect(read()).toMatchObject({ unresponsive: 1, asleep: 0 });
+    // It comes back after all, and sleeps as long again.
+    sleepFor(10);
+    expect(read()).toMatchObject({ awoken: 2 });
+    minutes(40);
+    expect(read()).toMatchObject({ unresponsive: 1, asleep: 1 });
+  });
+
+  test('are lost after 35 min, until they come back or close', () => {
+    const { socket, sleepFor, minutes, read } = withPeer();
+    minutes(35);
+    expect(read()).toMatchObject({ unresponsive: 1, lost: 0 });
+    minutes(1);
+    expect(read()).toMatchObject({ unresponsive: 1, lost: 1, lostEnded: 0 });
+    sleepFor(1);
+    expect(read()).toMatchObject({ unresponsive: 0, lost: 0, lostEnded: 1 });
+    // It sleeps as before, and then for much longer.
+    minutes(60);
+    expect(read()).toMatchObject({ asleep: 1, lost: 0 });
+    minutes(20);
+    expect(read()).toMatchObject({ asleep: 0, lost: 1 });
+    socket.emit('close');
+    expect(read()).toMatchObject({ lost: 0, lostEnded: 2 });
+  });
+
+  test('have not come back when a stall of the event loop hides their silence, and are forgotten when they close', () => {
+    const { clock, openWebSocket, classify, sweep, tracker } = setUp();
+    const { socket } = openWebSocket();
+    classify();
+    clock.advance(3 * MINUTE_MS);
+    sweep();
+    clock.advance(2 * MINUTE_MS);
+    sweep();
+    expect(tracker.read()).toMatchObject({ unresponsive: 1, awoken: 0 });
+    tracker.noteStall(clock.nowMs());
+    sweep();
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, awoken: 0 });
+    socket.emit('close');
+    expect(tracker.read()).toMatchObject({ unresponsive: 0, asleep: 0 });
+  });
+});
+
+test('bytes from the peers are summed, also those before a close', () => {
+  const { tracker, openWebSocket, classify, sweep } = setUp();
+  const [first, second] = [openWebSocket().socket, openWebSocket().socket];
+  classify();
+  first.bytesRead += 1_000;
+  sweep();
+  second.bytesRead += 200;
+  second.emit('close');
+  sweep();
+  expect(tracker.read().receivedBytes).toBe(1_200);
 });
 
 test('send buffers are summed, and a peer that reads slowly is slow', () => {

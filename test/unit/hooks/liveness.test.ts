@@ -76,7 +76,7 @@ describe('evaluateLiveness', () => {
     ],
     [
       'bytes that the kernel retransmits',
-      { transport: 'sse', retransmitting: true },
+      { transport: 'sse', isPeerLost: true },
       unpingable,
       1,
       'unresponsive',
@@ -123,13 +123,13 @@ describe('evaluateLiveness', () => {
 
 describe('applyReading', () => {
   test('new bytes prove that the peer is alive, whoever pinged', () => {
-    const pinged = connectionWith({ unansweredPingAtMs: 5, retransmitting: true });
+    const pinged = connectionWith({ unansweredPingAtMs: 5, isPeerLost: true });
     applyReading(pinged, reading({ bytesRead: 106 }), 1_000);
     expect(pinged).toMatchObject({
       bytesRead: 106,
       receivedAtMs: 1_000,
       unansweredPingAtMs: NEVER,
-      retransmitting: false,
+      isPeerLost: false,
     });
   });
 
@@ -219,6 +219,7 @@ test('WSGUARD_TIME_SCALE shortens the schedule, but not a round trip', () => {
   expect(livenessRules({ timeScale: 60, ping: 'off' })).toEqual({
     pings: false,
     silentAfterMs: 3_000,
+    lostAfterMs: 35_000,
     pingEveryMs: 5_000,
     pingEveryUnderSuspicionMs: 1_000,
     replyWithinMs: 2_000,

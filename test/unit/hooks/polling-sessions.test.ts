@@ -105,6 +105,29 @@ test('a closed session can be retained; a session that upgraded to a WebSocket i
   expect(kept).not.toBe(upgraded);
 });
 
+test('bytes that wait in engine.io count, whatever the transport, and until they are sent', () => {
+  const polling = new PollingSessions(new RetainedConnections(0));
+  const server = engineWith(0);
+  const texts = Array.from({ length: 1_000 }, () => ({ type: 'message', data: 'x'.repeat(500) }));
+  const buffers = [{ type: 'message', data: Buffer.alloc(3_000) }, { type: 'ping' }];
+  const frozen: { transport: object; writeBuffer: unknown } = {
+    transport: { name: 'websocket' },
+    writeBuffer: texts,
+  };
+  Object.assign(server.clients, {
+    frozen,
+    polling: { transport: { name: 'polling' }, writeBuffer: buffers },
+    idle: { transport: { name: 'websocket' }, writeBuffer: [] },
+    other: { transport: { name: 'websocket' }, writeBuffer: 'no list' },
+    none: null,
+  });
+  scan(polling, server);
+  expect(polling.waitingBytes).toBe(503_000);
+  frozen.writeBuffer = [];
+  scan(polling, server);
+  expect(polling.waitingBytes).toBe(3_000);
+});
+
 test('stop forgets all sessions', () => {
   const polling = new PollingSessions(new RetainedConnections(0));
   const server = engineWith(1_000);

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGuard } from '../../../src/core/guard.ts';
-import { peerKey, retransmittingPeers, TcpTable } from '../../../src/hooks/connections/tcp-table.ts';
+import { lostPeers, peerKey, TcpTable } from '../../../src/hooks/connections/tcp-table.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
 const HEADER =
@@ -18,7 +18,7 @@ const table = (name: string, text: string): string => {
 const socket = (localPort: number, remoteAddress: string, remotePort: number): Socket =>
   ({ localPort, remoteAddress, remotePort }) as Socket;
 
-test('peers with retransmits are listed; slow readers and healthy peers are not', async () => {
+test('peers with retransmits, or that have closed, are listed; slow readers and healthy peers are not', async () => {
   const v4 = table(
     'tcp',
     HEADER +
@@ -26,10 +26,11 @@ test('peers with retransmits are listed; slow readers and healthy peers are not'
       // Fewer than three retransmits, a zero-window probe (a slow reader), and no timer.
       line('0100007F:1F90', '0200000A:D432', '01', '00000002') +
       line('0100007F:1F90', '0200000A:D433', '04', '00000009') +
-      line('0100007F:1F90', '0200000A:D434', '00', '00000000'),
+      line('0100007F:1F90', '0200000A:D434', '00', '00000000') +
+      line('0100007F:1F90', '0200000A:D435', '00', '00000000').replace(' 01 ', ' 08 '),
   );
-  const peers = await retransmittingPeers([v4, join(tmpdir(), 'no-such-table')]);
-  expect([...(peers ?? [])]).toEqual(['8080 0200000A:D431']);
+  const peers = await lostPeers([v4, join(tmpdir(), 'no-such-table')]);
+  expect([...(peers ?? [])]).toEqual(['8080 0200000A:D431', '8080 0200000A:D435']);
   expect(peerKey(socket(8080, '10.0.0.2', 54321))).toBe('8080 0200000A:D431');
 });
 
@@ -46,13 +47,13 @@ test('a line that spans two chunks is read as one', async () => {
   const many = Array.from({ length: 3_000 }, (_, index) =>
     line('0100007F:1F90', `0200000A:${(20_000 + index).toString(16).toUpperCase()}`, '01', '00000004'),
   );
-  const peers = await retransmittingPeers([table('tcp', HEADER + many.join(''))]);
+  const peers = await lostPeers([table('tcp', HEADER + many.join(''))]);
   expect(peers?.size).toBe(3_000);
 });
 
 test('a table with more than 50,000 lines is not read to its end', async () => {
   const long = HEADER + line('0100007F:1F90', '0200000A:D431', '00', '00000000').repeat(60_000);
-  expect(await retransmittingPeers([table('tcp', long)])).toBeNull();
+  expect(await lostPeers([table('tcp', long)])).toBeNull();
 });
 
 test('a closed socket has no key', () => {
