@@ -102,13 +102,13 @@ export type FixedRow = Readonly<Record<FixedColumn, number>>;
 export function rowOf({ memory, limits, gc, loop, descriptors, connections }: Sample): FixedRow {
   const active = totalOf(connections.active);
   const unresponsive = validCount(connections.unanswering);
+  const coversAll = coversAllConnections(connections);
   return {
     connections: active,
-    unresponsive: coversAllConnections(connections)
-      ? Math.max(0, unresponsive - zeroIfMissing(connections.asleep))
-      : Number.NaN,
+    unresponsive: coversAll ? Math.max(0, unresponsive - zeroIfMissing(connections.asleep)) : Number.NaN,
     awokenTotal: validCount(connections.awokenTotal),
-    lost: validCount(connections.lost),
+    // While more and more of the connections are pinged, more of the lost ones are known.
+    lost: coversAll ? validCount(connections.lost) : Number.NaN,
     lostEndedTotal: validCount(connections.lostEndedTotal),
     responsive: Math.max(0, active - zeroIfMissing(unresponsive)),
     openedTotal: totalOf(connections.openedTotal),

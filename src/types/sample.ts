@@ -95,7 +95,10 @@ export interface ConnectionsReading {
   readonly asleep?: number;
   /** How often a peer came back that was unanswering and not asleep: about once for each peer that sleeps. */
   readonly awokenTotal?: number;
-  /** Those of `unanswering` that have been silent for more than 35 min, and are not asleep. */
+  /**
+   * Connections that were `unanswering` and not asleep after more than 35 min of silence, until the peer shows that it lives.
+   * After a stall of the event loop they can be more than `unanswering` for a minute.
+   */
   readonly lost?: number;
   /** How often one of `lost` came back or closed. */
   readonly lostEndedTotal?: number;

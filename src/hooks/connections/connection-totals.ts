@@ -14,7 +14,7 @@ export interface ConnectionSums {
   readonly asleep: number;
   /** How often a peer came back that was unresponsive and not asleep: nearly once for each peer that sleeps. */
   readonly awoken: number;
-  /** Those of `unresponsive` whose silence is longer than any timeout for them, and not as before. */
+  /** Connections whose silence was longer than any timeout for them, and not as before, until the peer shows that it lives. */
   readonly lost: number;
   /** Lost connections that came back or closed. */
   readonly lostEnded: number;
@@ -56,16 +56,18 @@ export class ConnectionTotals {
     this.#sendBufferBytes -= connection.sendBufferBytes;
     this.#slow.delete(connection);
     this.#asleep.delete(connection);
-    this.setLost(connection, false);
+    this.setLost(connection, false, true);
   }
 
-  setLost(connection: Connection, isLost: boolean): void {
+  /** `hasEnded`: the peer has shown that it lives, or the connection has closed. Until then it stays lost. */
+  setLost(connection: Connection, isLost: boolean, hasEnded: boolean): void {
     if (isLost) this.#lost.add(connection);
-    else if (this.#lost.size > 0 && this.#lost.delete(connection)) this.#lostEnded += 1;
+    else if (hasEnded && this.#lost.size > 0 && this.#lost.delete(connection)) this.#lostEnded += 1;
   }
 
+  /** The counter of a socket that was sent to another process is 0 again. */
   addReceived(bytes: number): void {
-    this.#receivedBytes += bytes;
+    if (bytes > 0) this.#receivedBytes += bytes;
   }
 
   addSendBuffer(deltaBytes: number): void {

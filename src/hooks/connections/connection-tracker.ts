@@ -6,7 +6,7 @@ import { addListener, baseMethod, baseReader } from '../base-property.ts';
 import { readField } from '../discovery/field-reader.ts';
 import { socketEndOf } from './close-status.ts';
 import { ConnectionDurations } from './connection-durations.ts';
-import { NEVER, createConnection, readSocket, type Connection } from './connection.ts';
+import { NEVER, createConnection, readBytesRead, readSocket, type Connection } from './connection.ts';
 import { ConnectionTotals, type ConnectionSums } from './connection-totals.ts';
 import { HiddenPings } from './hidden-pings.ts';
 import {
@@ -289,21 +289,23 @@ export class ConnectionTracker implements SocketObserver {
 
   #probe(connection: Connection, nowMs: number): void {
     const { rules } = this.#deps;
-    const { sendBufferBytes, bytesRead, liveness } = connection;
+    const { sendBufferBytes, bytesRead, liveness, isPeerLost } = connection;
     applyReading(connection, readSocket(connection), nowMs);
     this.#totals.addSendBuffer(connection.sendBufferBytes - sendBufferBytes);
     this.#totals.addReceived(connection.bytesRead - bytesRead);
     const probe = this.#probeState(connection, nowMs);
-    connection.isPeerLost = this.#lostPeers.size > 0 && this.#isPeerLost(connection, probe.isPaused);
+    connection.isPeerLost = this.#isPeerLost(connection, probe.isPaused);
     const time = { nowMs, stalledUntilMs: this.#stalledUntilMs };
     this.#totals.setLiveness(connection, evaluateLiveness(connection, probe, rules, time));
     this.#totals.setSlow(connection, isSlow(connection, rules, nowMs));
-    // A stall of the event loop makes peers responsive that have not shown it.
+    // A stall of the event loop makes peers responsive that have not shown it. A peer leaves the TCP table when it confirms bytes.
     const isAlive =
-      connection.receivedAtMs === nowMs || (sendBufferBytes > 0 && connection.flushedAtMs === nowMs);
+      connection.receivedAtMs === nowMs ||
+      (sendBufferBytes > 0 && connection.flushedAtMs === nowMs) ||
+      (isPeerLost && !this.#isInTcpTable(connection));
     const isBack = isAlive && liveness === 'unresponsive' && connection.liveness !== 'unresponsive';
     this.#totals.setAsleep(connection, isAsleep(connection, nowMs), isBack);
-    this.#totals.setLost(connection, isLost(connection, rules, nowMs));
+    this.#totals.setLost(connection, isLost(connection, rules, nowMs), isAlive);
     this.#totals.setProbeGroup(connection, probeGroupOf(connection, probe, rules, nowMs));
     if (probe.pings === 'never' || !isSilent(connection, rules, nowMs)) return;
     if (isPingDue(connection, probe.pings, rules, this.#pingRound(nowMs)))
@@ -312,10 +314,15 @@ export class ConnectionTracker implements SocketObserver {
 
   /** Only for connections that nobody pings: a reply to a ping is better evidence than a table that was read earlier. */
   #isPeerLost(connection: Connection, isPaused: boolean): boolean {
+    if (this.#lostPeers.size === 0) return false;
     const { transport, probeGroup } = connection;
     const isUnprobed = probeGroup === 'waiting' || probeGroup === 'timeout';
     if (transport === 'websocket' && this.#deps.rules.pings && !isUnprobed && !isPaused) return false;
-    const key = peerKey(connection.socket);
+    return this.#isInTcpTable(connection);
+  }
+
+  #isInTcpTable({ socket }: Connection): boolean {
+    const key = this.#lostPeers.size === 0 ? null : peerKey(socket);
     return key !== null && this.#lostPeers.has(key);
   }
 
@@ -422,8 +429,8 @@ export class ConnectionTracker implements SocketObserver {
 
   #close(connection: Connection, nowMs: number): void {
     this.#stopHiding(connection);
-    this.#totals.addReceived(readSocket(connection).bytesRead - connection.bytesRead);
     this.#totals.addClosed(connection);
+    this.#totals.addReceived(readBytesRead(connection.socket) - connection.bytesRead);
     this.#deps.retained.addClosed(connection.appObject, nowMs, this.#watched.idOf(connection.socket));
   }
 

@@ -35,7 +35,7 @@ export interface Connection {
   flushedBytes: number;
   flushedAtMs: number;
   sendBufferAtFlushBytes: number;
-  /** The kernel keeps sending the same bytes again (`tcp-table.ts`). */
+  /** The kernel keeps sending the same bytes again, or the peer has closed (`tcp-table.ts`). */
   isPeerLost: boolean;
   /** The instrumentation has its `pong` listener on this WebSocket. */
   hasPongListener: boolean;
@@ -263,7 +263,7 @@ interface CountingSocket extends Socket {
   readonly _handle?: { readonly writeQueueSize?: number } | null;
 }
 
-const readBytesRead = baseNumberReader('bytesRead');
+export const readBytesRead = baseNumberReader('bytesRead');
 const readBytesDispatched = baseNumberReader('_bytesDispatched');
 const readWritableLength = baseNumberReader('writableLength');
 const readBufferedAmount = baseNumberReader('bufferedAmount');

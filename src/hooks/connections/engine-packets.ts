@@ -2,6 +2,8 @@
  * The packets that an engine.io socket keeps while its transport is busy: it gives the next ones to the WebSocket only when the
  * kernel has taken those before. With a peer that does not read, all that the application sends waits here.
  */
+import { isArrayBuffer, isTypedArray } from 'node:util/types';
+import { baseNumberReader } from '../base-property.ts';
 import { isArray } from '../discovery/collection.ts';
 import { readField } from '../discovery/field-reader.ts';
 
@@ -21,7 +23,10 @@ export function waitingBytes(engineSocket: unknown): number {
   return Math.round((bytes * packets.length) / count);
 }
 
+const readByteLength = baseNumberReader('byteLength');
+
+/** `instanceof` would run a trap of a Proxy. A DataView has no size here, because its getter throws without a buffer. */
 function sizeOfData(data: unknown): number {
   if (typeof data === 'string') return data.length;
-  return ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? data.byteLength : 0;
+  return isTypedArray(data) || isArrayBuffer(data) ? readByteLength(data) : 0;
 }

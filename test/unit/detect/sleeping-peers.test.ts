@@ -96,6 +96,18 @@ describe('where the agent knows which peers have slept before', () => {
       ['as many come back or are disconnected', (minute: number) => ({ lostEndedTotal: Math.floor(minute) })],
       ['nobody counted how many did', () => ({ lostEndedTotal: undefined })],
       [
+        'more and more of the connections are pinged, so more of the lost ones are known',
+        (minute: number) => ({
+          lostEndedTotal: 0,
+          suspicionProbes: {
+            silent: 300,
+            probed: Math.floor(minute * 1.3),
+            unanswering: 60,
+            halfHeartbeat: 0,
+          },
+        }),
+      ],
+      [
         'as many did not reply before',
         (minute: number) => ({ lostEndedTotal: 0, unanswering: Math.floor(minute < 20 ? 120 : minute / 2) }),
       ],

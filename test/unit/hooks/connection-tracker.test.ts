@@ -778,6 +778,50 @@ describe('peers that sleep', () => {
   });
 });
 
+test('a lost peer whose silence a stall hides has not ended its silence', () => {
+  const { clock, tracker, openWebSocket, classify, sweep } = setUp();
+  const { socket } = openWebSocket();
+  classify();
+  for (let minute = 0; minute < 36; minute += 1) {
+    clock.advance(MINUTE_MS);
+    sweep();
+  }
+  expect(tracker.read()).toMatchObject({ unresponsive: 1, lost: 1 });
+  tracker.noteStall(clock.nowMs());
+  sweep();
+  expect(tracker.read()).toMatchObject({ unresponsive: 0, lost: 1, lostEnded: 0 });
+  socket.bytesRead += 6;
+  sweep();
+  expect(tracker.read()).toMatchObject({ lost: 0, lostEnded: 1 });
+});
+
+test('a peer that nobody pings has come back when the kernel does not retransmit any more', () => {
+  const { clock, tracker, openStream, classify, sweep } = setUp();
+  const socket = openStream({ localPort: 8080, remoteAddress: '10.0.0.2', remotePort: 54_321 });
+  classify();
+  tracker.setLostPeers(new Set([peerKey(socket.asSocket) ?? '']));
+  clock.advance(MINUTE_MS);
+  sweep();
+  expect(tracker.read()).toMatchObject({ unresponsive: 1, awoken: 0 });
+  tracker.setLostPeers(new Set());
+  clock.advance(MINUTE_MS);
+  sweep();
+  expect(tracker.read()).toMatchObject({ unresponsive: 0, awoken: 1 });
+  sweep();
+  expect(tracker.read().awoken).toBe(1);
+});
+
+test('a socket that is sent to another process does not take bytes from the sum', () => {
+  const { tracker, openWebSocket, classify, sweep } = setUp();
+  const { socket } = openWebSocket();
+  classify();
+  socket.bytesRead += 1_000;
+  sweep();
+  Object.assign(socket, { _handle: null, bytesRead: 0 });
+  sweep();
+  expect(tracker.read()).toMatchObject({ active: NONE, receivedBytes: 1_000 });
+});
+
 test('bytes from the peers are summed, also those before a close', () => {
   const { tracker, openWebSocket, classify, sweep } = setUp();
   const [first, second] = [openWebSocket().socket, openWebSocket().socket];

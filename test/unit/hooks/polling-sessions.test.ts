@@ -128,6 +128,31 @@ test('bytes that wait in engine.io count, whatever the transport, and until they
   expect(polling.waitingBytes).toBe(3_000);
 });
 
+test('packets are read without running code of the application', () => {
+  const polling = new PollingSessions(new RetainedConnections(0));
+  const server = engineWith(0);
+  const ran: string[] = [];
+  const counted = Object.defineProperty(new Uint8Array(100), 'byteLength', {
+    get: () => ran.push('byteLength'),
+  });
+  const getPrototypeOf = (): null => {
+    ran.push('getPrototypeOf');
+    return null;
+  };
+  const detached = new DataView(new ArrayBuffer(8));
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  const writeBuffer = [
+    { data: counted },
+    { data: new Proxy({}, { getPrototypeOf }) },
+    { data: detached },
+    { data: new ArrayBuffer(20) },
+  ];
+  Object.assign(server.clients, { one: { transport: { name: 'websocket' }, writeBuffer } });
+  scan(polling, server);
+  expect(polling.waitingBytes).toBe(120);
+  expect(ran).toEqual([]);
+});
+
 test('stop forgets all sessions', () => {
   const polling = new PollingSessions(new RetainedConnections(0));
   const server = engineWith(1_000);
