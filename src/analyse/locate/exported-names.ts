@@ -13,12 +13,18 @@ const IMPORTS = /(?<![\w$.])import\s+(?!type\b)([^'"();]*?)\s*from\b/g;
 /** V8's name for an exported expression. */
 const DEFAULT_NAME = '.default';
 
-export const exportedNamesIn =
-  (sources: Sources): ExportedNames =>
-  (file) => {
+/** Each file is searched once: a heap can have many of its variables. */
+export function exportedNamesIn(sources: Sources): ExportedNames {
+  const namesByFile = new Map<string, readonly string[] | null>();
+  return (file) => {
+    const earlier = namesByFile.get(file);
+    if (earlier !== undefined) return earlier;
     const text = sources.text(file);
-    return text === null ? null : exportedNames(text);
+    const names = text === null ? null : exportedNames(text);
+    namesByFile.set(file, names);
+    return names;
   };
+}
 
 /** Names inside the module, sorted as V8 sorts them. */
 export function exportedNames(text: string): readonly string[] {

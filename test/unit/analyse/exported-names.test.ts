@@ -1,4 +1,5 @@
-import { exportedNames } from '../../../src/analyse/locate/exported-names.ts';
+import { exportedNames, exportedNamesIn } from '../../../src/analyse/locate/exported-names.ts';
+import { NO_SOURCES } from '../../../src/analyse/locate/sources.ts';
 
 test.each([
   [
@@ -31,4 +32,20 @@ test.each([
   ['types', 'export interface A {}\nexport type B = 1;\nexport { type B as C };\nexport enum D { E }', 'D'],
 ])('%s', (_title, text, names) => {
   expect(exportedNames(text)).toEqual(names.split(' ').filter(Boolean));
+});
+
+test('each file is searched once, also one that is missing', () => {
+  const reads: string[] = [];
+  const text = (file: string): string | null => {
+    reads.push(file);
+    return file === 'a.js' ? 'export const a = 1;' : null;
+  };
+  const namesOf = exportedNamesIn({ ...NO_SOURCES, text });
+  expect([namesOf('a.js'), namesOf('b.js'), namesOf('a.js'), namesOf('b.js')]).toEqual([
+    ['a'],
+    null,
+    ['a'],
+    null,
+  ]);
+  expect(reads).toEqual(['a.js', 'b.js']);
 });
