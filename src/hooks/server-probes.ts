@@ -140,7 +140,8 @@ export class ServerProbes {
     const registered = this.collections.read();
     const discovered = guard.run('discovery', () => this.#readDiscovery(library), emptyReading());
     const connections = this.#readConnections();
-    if (connections.unaskable > 0)
+    // Lost peers can be the only ones that cannot be probed. Without another read they would stay lost.
+    if (connections.unaskable > 0 || this.connections.hasLostPeers)
       this.#tcpTable.requestRead((peers) => this.connections.setLostPeers(peers));
     this.#searchCollections(library, connections);
     return {

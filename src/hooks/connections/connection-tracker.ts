@@ -142,6 +142,11 @@ export class ConnectionTracker implements SocketObserver {
     this.#stalledUntilMs = untilMs;
   }
 
+  /** The last read of the TCP table has found some, of this or another process. */
+  get hasLostPeers(): boolean {
+    return this.#lostPeers.size > 0;
+  }
+
   /** Keys of `lostPeers`; the next sweep applies them. */
   setLostPeers(peers: ReadonlySet<string>): void {
     this.#lostPeers = peers;

@@ -3,6 +3,7 @@ import type { Server } from 'node:net';
 import { channel } from 'node:diagnostics_channel';
 import { createGuard } from '../../../src/core/guard.ts';
 import { installPreloadHooks, type PreloadHooks } from '../../../src/hooks/preload-hooks.ts';
+import { peerKey, TcpTable } from '../../../src/hooks/connections/tcp-table.ts';
 import { ServerProbes } from '../../../src/hooks/server-probes.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { fakeWebSocketClass, FakeSocket } from '../../support/connections.ts';
@@ -315,4 +316,31 @@ test('after stop a closed connection is no longer counted, and no listener is le
   expect(ws.listenerCount('pong')).toBe(0);
   socket.emit('close');
   expect(probes.connections.read().closed).toEqual(NONE);
+});
+
+test('the TCP table is read again while all peers that it is read for are lost', () => {
+  start();
+  const socket = Object.assign(new FakeSocket(), {
+    parser: {},
+    _httpMessage: {
+      writableEnded: false,
+      _header: 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n',
+    },
+    localPort: 8080,
+    remoteAddress: '10.0.0.2',
+    remotePort: 54_321,
+  });
+  let lost = new Set([peerKey(socket.asSocket) ?? '']);
+  jest.spyOn(TcpTable.prototype, 'requestRead').mockImplementation((onPeers) => onPeers(lost));
+  hooks.sockets.add(socket.asSocket);
+  const readLater = () => {
+    clock.advance(MINUTE_MS);
+    return probes.read(0).connections;
+  };
+  expect(readLater()).toMatchObject({ unanswering: 0, unaskable: 1 });
+  expect(readLater()).toMatchObject({ unanswering: 1, unaskable: 0 });
+  lost = new Set();
+  readLater();
+  expect(readLater()).toMatchObject({ unanswering: 0, unaskable: 1, awokenTotal: 1 });
+  jest.restoreAllMocks();
 });
