@@ -34,6 +34,7 @@ const MAX_BROADCAST_MESSAGES = 600_000;
  * `measureSteadyState` measures what a sample costs.
  */
 const NO_SAMPLES = { WSGUARD_INTERVAL_MS: '300000' };
+/** The agent looks at new connections once a second. The servers are warmed up and measured after that. */
 const MIN_SETTLE_MS = 1_100;
 const SAMPLES_INTERVAL_MS = 500;
 const IDLE_MS = 2_000;
@@ -74,13 +75,13 @@ export async function measureServers(context, { modes, counts, workloads }, onCe
       );
     let open = 0;
     for (const connections of counts) {
-      for (const one of servers) {
-        await openConnections(one, { open, connections });
-        for (const workload of workloads) await warmUp(one, { workload, connections });
-      }
+      for (const one of servers) await openConnections(one, { open, connections });
       open = connections;
-      // The agent looks at new connections once a second. The servers are measured after that.
       await pause(MIN_SETTLE_MS);
+      await warmUpAll(servers, { workloads, connections });
+      // The first server has been idle for longer than the last one, and V8 shrinks the heap of an idle process.
+      for (const { server } of servers) await server.ask({ command: 'memory' });
+      await warmUpAll(servers, { workloads, connections });
       for (const { server } of servers) await server.ask({ command: 'settle' });
       for (const workload of workloads) {
         const runs = await measureCells(servers, { connections, workload, context });
@@ -100,6 +101,10 @@ async function openConnections({ mode, server, peers, port }, { open, connection
 }
 
 const isOurs = (mode) => MODES[mode].execArgv?.() === AGENT;
+
+async function warmUpAll(servers, { workloads, connections }) {
+  for (const one of servers) for (const workload of workloads) await warmUp(one, { workload, connections });
+}
 
 async function warmUp({ mode, server, peers }, { workload, connections }) {
   const { messageShare = 1 } = MODES[mode];
