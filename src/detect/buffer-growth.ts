@@ -3,18 +3,11 @@
 import { CRITICAL_TIME_TO_LIMIT, LEAKS } from '../kinds/index.ts';
 import type { Verdict } from '../types/index.ts';
 import type { ContainerGrowth } from './container-growth.ts';
-import { HOUR_MS } from './history.ts';
 
 /** Share of the growth of Buffers, in bytes per hour, that containers must have to explain it. */
 const MIN_EXPLAINED = 0.5;
 /** Caches of healthy servers stop or slow down within this time (as for the post-GC heap). */
 const MAX_FILLING_MS = LEAKS['heap-growth'].thresholds.veryLongSpan.value;
-
-/**
- * A cache whose code removes entries at other moments has fewer and fewer new ones. Chosen: twice the time for which the caches of
- * recorded servers fill.
- */
-const MAX_STEADY_MS = 2 * HOUR_MS;
 
 /** Bytes per hour, where growth of Buffers is a finding; else null. */
 export function growthOfBuffers(verdicts: readonly Verdict[]): number | null {
@@ -54,15 +47,11 @@ export function cacheOfBuffers(
 
 /**
  * A limit in its code has no duration while the limit of memory is far. Code that removes entries at other moments must show
- * within hours that it does: a leak beside it keeps its pace.
+ * within hours that it does.
  */
-function mayBeCache(
-  { answer, row, steadyMs }: ContainerGrowth,
-  { heldMs, timeToLimitMs }: BuffersFinding,
-): boolean {
+function mayBeCache({ answer, row }: ContainerGrowth, { heldMs, timeToLimitMs }: BuffersFinding): boolean {
   const isFar = timeToLimitMs === null || timeToLimitMs >= CRITICAL_TIME_TO_LIMIT.value;
   if (answer === 'found' || (heldMs >= MAX_FILLING_MS && !(row.expected !== null && isFar))) return false;
-  const isSteady = steadyMs !== null && steadyMs >= MAX_STEADY_MS;
-  const removes = row.removal === 'timer' || (row.removal === 'code' && !isSteady);
+  const removes = row.removal === 'code' || row.removal === 'timer';
   return row.expected !== null || answer === 'plateau' || removes;
 }

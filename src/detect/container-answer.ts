@@ -65,7 +65,7 @@ export const MIN_PACE = 0.5;
  * A Map by user fills with users who come back: when it has half of them, a connection adds half an entry. Without closed
  * connections or memory as evidence, only growth that keeps its pace is a leak.
  */
-export const MIN_LATE_PACE = 0.8;
+const MIN_LATE_PACE = 0.8;
 /** Fewer closed connections in the heap belong to connections that are just closing. */
 const MIN_CLOSED_IN_HEAP = 20;
 /** The same limit as for counts: one entry per 20 closed connections (`LEAKED_PER_CLOSED`). */

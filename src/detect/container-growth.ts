@@ -8,7 +8,6 @@ import { explainsBuffers } from './buffer-growth.ts';
 import {
   answerOf,
   MIN_CENSUSES,
-  MIN_LATE_PACE,
   MIN_PACE,
   OUTGROWN_CENSUSES,
   type ContainerAnswer,
@@ -35,11 +34,6 @@ export interface ContainerGrowth extends ContainerAnswer {
   readonly perClosed: number | null;
   readonly perHour: number;
   readonly bytesPerHour: number;
-  /**
-   * For how long it has gained the same number of entries for each closed connection, from the start of the process on; null
-   * where it has not.
-   */
-  readonly steadyMs: number | null;
   /** Names of other places that grew in step with it: what the entries refer to, or what refers to them too. */
   readonly inStep: readonly string[];
 }
@@ -377,7 +371,7 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
         causeRank(a.growth) - causeRank(b.growth) ||
         b.growth.row.bytes - a.growth.row.bytes,
     )
-    .map(({ growth: { row, gained, perClosed, perHour, bytesPerHour, ...more }, answer, because }) => ({
+    .map(({ growth: { row, gained, perClosed, perHour, bytesPerHour }, answer, because }) => ({
       row,
       answer,
       because,
@@ -385,7 +379,6 @@ function rankCauses(answered: readonly Answered[]): ContainerGrowth[] {
       perClosed,
       perHour,
       bytesPerHour,
-      steadyMs: perClosed !== null && more.latePace >= MIN_LATE_PACE ? more.grownSinceStartMs : null,
       inStep: sharing
         .filter((each) => each.growth.row !== row && isInStep(each.growth.gained, gained))
         .map((each) => each.growth.row.name),

@@ -37,7 +37,6 @@ const growthOf = (
   perClosed: 1,
   perHour: 240,
   bytesPerHour: 480_000,
-  steadyMs: null,
   inStep: [],
 });
 const rootCauseFor = (alert: Pick<Alert, 'kind' | 'subject'>, growths: readonly ContainerGrowth[]) =>
