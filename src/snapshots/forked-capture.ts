@@ -92,8 +92,6 @@ export async function captureInto(
     const again = await options.decideAgain(outcome);
     if (again.outcome !== 'allowed') return again;
     ({ cost, maxSpillBytes } = again);
-    // A fork that cannot end in time would stop the server for nothing.
-    if (limitsOf({ ...options, cost, maxSpillBytes, startedMs }).deadlineMs === 0) return outcome;
   }
 }
 
