@@ -117,7 +117,7 @@ async function warmUp({ mode, server, peers }, { workload, connections }) {
 
 /**
  * One cell of each server. Each turn begins with the next one: a server that had two turns in a row would find its data in
- * the caches of the processor, which is 12 % of a broadcast.
+ * the caches of the processor.
  */
 async function measureCells(servers, { connections, workload, context }) {
   const totals = servers.map(() => ({ cpuUs: 0, received: 0, timesMs: [] }));

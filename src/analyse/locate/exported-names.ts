@@ -1,4 +1,5 @@
 /** `exportedNames`: the variables that the source of an ES module exports, in the order of V8's array of exports. */
+import { cached } from '../../core/cached.ts';
 import type { ExportedNames } from '../graph/exported-variables.ts';
 import { maskComments } from './pattern-search.ts';
 import type { Sources } from './sources.ts';
@@ -15,29 +16,23 @@ const DEFAULT_NAME = '.default';
 
 /** Each file is searched once: a heap can have many of its variables. */
 export function exportedNamesIn(sources: Sources): ExportedNames {
-  const namesByFile = new Map<string, readonly string[] | null>();
-  return (file) => {
-    const earlier = namesByFile.get(file);
-    if (earlier !== undefined) return earlier;
+  return cached((file) => {
     const text = sources.text(file);
-    const names = text === null ? null : exportedNames(text);
-    namesByFile.set(file, names);
-    return names;
-  };
+    return text === null ? null : exportedNames(text);
+  });
 }
 
 /** Names inside the module, sorted as V8 sorts them. */
 export function exportedNames(text: string): readonly string[] {
   const code = maskComments(text);
-  const names = [...code.matchAll(DECLARATION), ...code.matchAll(NAMED_DEFAULT)].map((match) => match[1]!);
+  const namedDefaults = [...code.matchAll(NAMED_DEFAULT)];
+  const names = [...code.matchAll(DECLARATION), ...namedDefaults].map((match) => match[1]!);
   const lists = [...code.matchAll(LIST)].flatMap((match) => localNames(match[1]!));
-  if (ANY_DEFAULT.test(code) && !hasMatch(code, NAMED_DEFAULT)) names.push(DEFAULT_NAME);
+  if (ANY_DEFAULT.test(code) && namedDefaults.length === 0) names.push(DEFAULT_NAME);
   // A module that passes an import on has no variable for it.
   const imported = new Set([...code.matchAll(IMPORTS)].flatMap((match) => match[1]!.match(/[\w$]+/g) ?? []));
   return [...new Set([...names, ...lists.filter((name) => !imported.has(name))])].sort(byCodeUnits);
 }
-
-const hasMatch = (code: string, pattern: RegExp): boolean => [...code.matchAll(pattern)].length > 0;
 
 /** `a as b, c` declares `a` and `c`. */
 const localNames = (list: string): string[] =>

@@ -2,6 +2,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TraceMap } from '@jridgewell/trace-mapping';
+import { cached } from '../../core/cached.ts';
 import { readSmallRegularFile } from '../../core/files.ts';
 import { isPackageFile } from '../graph/scripts.ts';
 import type { CodePosition } from '../graph/scripts.ts';
@@ -34,14 +35,6 @@ export function sourceFiles(): Sources {
       const traceMap = isPackageFile(position.file) ? null : map(position.file);
       return traceMap === null ? null : trace(traceMap, position);
     },
-  };
-}
-
-function cached<T>(read: (key: string) => T): (key: string) => T {
-  const values = new Map<string, T>();
-  return (key) => {
-    if (!values.has(key)) values.set(key, read(key));
-    return values.get(key)!;
   };
 }
 
